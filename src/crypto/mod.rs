@@ -1,0 +1,1 @@
+//! Keys, signatures, digests and ciphers. Knows no image.

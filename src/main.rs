@@ -1,0 +1,3 @@
+//! The program `pht-oci`.
+
+fn main() {}
