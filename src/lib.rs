@@ -7,3 +7,4 @@ pub mod error;
 pub mod image;
 pub mod json;
 pub mod store;
+pub mod train;
