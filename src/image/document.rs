@@ -51,6 +51,7 @@ impl Family {
 }
 
 /// One image: its manifest and its config, both kept whole, and where to read its layers.
+#[derive(Clone)]
 pub struct Image {
     source: Arc<dyn Source>,
     listed: Listed,
@@ -106,6 +107,11 @@ impl Image {
     /// How the source lists it: its tag, and the manifest or index that the tag names.
     pub fn listed(&self) -> &Listed {
         &self.listed
+    }
+
+    /// Makes it count as the image that is listed so: it will replace that one.
+    pub fn stand_in_for(&mut self, listed: &Listed) {
+        self.listed.tag = listed.tag.clone();
     }
 
     /// Its manifest's descriptor.

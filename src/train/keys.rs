@@ -59,7 +59,7 @@ fn unwrap(config: &TrainConfig, subject: &str, wrapped: Option<&[u8]>, key: &Pri
         Error::key("its encrypted_key does not open with its private key, so it was wrapped for another").because(cause)
     });
     let bytes = bytes.at(subject)?;
-    let stage_key = config.wire().cipher().key_from_bytes(&bytes);
+    let stage_key = config.wire().cipher().key_from_bytes(bytes);
     stage_key
         .map_err(|cause| Error::key("its encrypted_key holds no key of this wire version").because(cause))
         .at(subject)

@@ -71,6 +71,13 @@ impl Meta {
         Meta { mode, mtime, ..Meta::default() }
     }
 
+    /// The same with another modification time.
+    #[must_use]
+    pub fn touched(&self, mtime: i64) -> Self {
+        let pax = self.pax.iter().filter(|(key, _)| &**key != b"mtime").cloned().collect();
+        Meta { mtime, pax, ..self.clone() }
+    }
+
     /// The mode without the type bits that some writers put into it.
     pub fn permissions(&self) -> u32 {
         self.mode & 0o7777

@@ -163,7 +163,7 @@ pub trait Wire: Sync + fmt::Debug {
 ///
 /// For each index of [`order`](ContentFeed::order): [`begin`](ContentFeed::begin), then
 /// [`update`](ContentFeed::update) with the content, in pieces cut anywhere.
-pub trait ContentFeed {
+pub trait ContentFeed: Send {
     /// The files to feed, as indexes into the list that was handed in. It may be shorter than that list.
     fn order(&self) -> &[usize];
 
