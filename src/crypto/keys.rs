@@ -149,7 +149,9 @@ impl PrivateKey {
         let known =
             |block: &&Block<'_>| matches!(block.label, "RSA PRIVATE KEY" | "PRIVATE KEY" | "ENCRYPTED PRIVATE KEY");
         let Some(block) = blocks.iter().find(known) else {
-            return Err(not_a_private_key(blocks.first().map_or("", |first| first.label)));
+            // An EC key comes after its parameters.
+            let other = blocks.iter().find(|block| block.label.ends_with("PRIVATE KEY")).or(blocks.first());
+            return Err(not_a_private_key(other.map_or("", |block| block.label)));
         };
         let encrypted = block.label == "ENCRYPTED PRIVATE KEY" || block.is_legacy_encrypted();
         let der = match (encrypted, passphrase) {
@@ -300,3 +302,6 @@ fn uint(value: &UintRef<'_>) -> Option<BoxedUint> {
     let bytes = value.as_bytes();
     BoxedUint::from_be_slice(bytes, u32::try_from(bytes.len().checked_mul(8)?).ok()?).ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,8 @@ pub mod keys;
 pub mod random;
 
 mod legacy_pem;
+#[cfg(test)]
+mod openssl;
 mod pbes2;
 mod pem;
 mod scheme;

@@ -84,3 +84,6 @@ impl PrivateKey {
             .map_err(|cause| Error::new(Kind::Io, "cannot sign").because(cause))
     }
 }
+
+#[cfg(test)]
+mod tests;

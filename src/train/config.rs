@@ -268,3 +268,6 @@ fn file_list(fields: &Fields<'_>) -> Result<Vec<String>> {
     }
     Ok(file_list)
 }
+
+#[cfg(test)]
+mod tests;

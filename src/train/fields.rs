@@ -71,7 +71,8 @@ impl<'a> Fields<'a> {
         let Some(value) = self.get(key) else { return Ok(None) };
         match value.as_u64().and_then(|number| usize::try_from(number).ok()) {
             Some(number) => Ok(Some(number)),
-            None => Err(self.error(key, format!("is not an integer from 0 on: {value}"))),
+            None if value.is_number() => Err(self.error(key, format!("is {value}, but must be an integer from 0 on"))),
+            None => Err(self.mismatch(key, "an integer", value)),
         }
     }
 

@@ -109,4 +109,35 @@ mod tests {
         names.sort_by(|a, b| walk_cmp(a, b));
         assert_eq!(names, [&b"sub/x"[..], b"sub-a/y", b"sub.txt"]);
     }
+
+    /// Expected values are the reference's own, for a session id of the bytes 0 to 63.
+    #[test]
+    fn hashes_as_the_reference_does() {
+        let session_id: Vec<u8> = (0..64).collect();
+        let results = |contents: &[&[u8]]| {
+            let mut hasher = ResultHasher::new(&session_id);
+            contents.iter().for_each(|content| hasher.update(content));
+            hex::encode(&hasher.finish())
+        };
+        assert_eq!(
+            results(&[b"hidden\n", b"nested\n", b"sibling\n", b"", b"dotted\n"]),
+            "163db829b8d9a6dc9d18e2334f68b8339bc7c68fbde62a800e508fbf6fc526d9\
+             24fda4638db2c9db1c692718d81ef641f55dc88657c90d8512a0d66164f92ee9"
+        );
+        assert_eq!(
+            results(&[]),
+            "ee4320ebaf3fdb4f2c832b137200c08e235e0fa7bbd0eb1740c7063ba8a0d151\
+             da77e003398e1714a955d475b05e3e950b639503b452ec185de4229bc4873949"
+        );
+        let mut hasher = ImmutableHasher::new(&PartyId::from("007"));
+        hasher.update(b"a,b\n");
+        hasher.update(b"print(1)\n");
+        let mut hasher = hasher.session(&session_id);
+        hasher.update(b"{}");
+        assert_eq!(
+            hex::encode(&hasher.finish()),
+            "4b128aacb56a1e4e2a75adc4a6a7d4b4606eb60ea1caffe6233f1a1a80bd2207\
+             1d8e9fbc5ab9155178cda70ea7c8072d22c3e601315ca26cb564c981242198f7"
+        );
+    }
 }

@@ -17,7 +17,8 @@ pub fn check_key_of(config: &TrainConfig, stop: &Stop, key: &PrivateKey) -> Resu
 ///
 /// # Errors
 /// [`Kind::Key`](crate::error::Kind::Key) if it is not that station's key or if the wrapped key does not open with it;
-/// [`Kind::Malformed`](crate::error::Kind::Malformed) if the config has no key for that station.
+/// [`Kind::Malformed`](crate::error::Kind::Malformed) if the config has no key for that station;
+/// [`Kind::Verification`](crate::error::Kind::Verification) if the wire version commits to another key.
 pub fn unwrap_stage_key(config: &TrainConfig, stop: &Stop, key: &PrivateKey) -> Result<StageKey> {
     check_key_of(config, stop, key)?;
     unwrap(config, &stop.subject(), stop.encrypted_key.as_deref(), key)
@@ -59,8 +60,12 @@ fn unwrap(config: &TrainConfig, subject: &str, wrapped: Option<&[u8]>, key: &Pri
         Error::key("its encrypted_key does not open with its private key, so it was wrapped for another").because(cause)
     });
     let bytes = bytes.at(subject)?;
-    let stage_key = config.wire().cipher().key_from_bytes(bytes);
-    stage_key
-        .map_err(|cause| Error::key("its encrypted_key holds no key of this wire version").because(cause))
-        .at(subject)
+    let stage_key = config
+        .wire()
+        .cipher()
+        .key_from_bytes(bytes)
+        .map_err(|cause| Error::key("its encrypted_key holds no key of this wire version").because(cause));
+    let stage_key = stage_key.at(subject)?;
+    config.wire().check_stage_key(config, &stage_key).at(subject)?;
+    Ok(stage_key)
 }

@@ -29,4 +29,4 @@ pub use hash::{ImmutableHasher, ResultHasher, walk_cmp};
 pub use keys::{check_key_of, unwrap_creator_key, unwrap_stage_key};
 pub use party::PartyId;
 pub use route::{Route, Stage, Standing, Stop, StopSignature};
-pub use wire::{BuildSeal, ContentCheck, ContentFeed, DraftFeed, Produced, SignedDraft, StopSeal, Wire};
+pub use wire::{BuildSeal, ContentCheck, ContentFeed, DraftFeed, Layers, Produced, SignedDraft, StopSeal, Wire};

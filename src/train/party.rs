@@ -57,10 +57,10 @@ impl Eq for PartyId {}
 
 impl fmt::Display for PartyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.json {
-            Value::String(text) => f.write_str(text),
-            _ => f.write_str(&self.canonical),
-        }
+        let Value::String(text) = &self.json else { return f.write_str(&self.canonical) };
+        // Whoever wrote the config must not write to the terminal of whoever reads the report.
+        text.chars()
+            .try_for_each(|c| if c.is_control() { write!(f, "{}", c.escape_default()) } else { write!(f, "{c}") })
     }
 }
 
@@ -129,5 +129,6 @@ mod tests {
         assert!(one.is_named("1") && !one.is_named("10"));
         assert_eq!(one, PartyId::from("1"));
         assert_eq!(PartyId::from("007").to_string(), "007");
+        assert_eq!(PartyId::from("ü\u{1b}[2J").to_string(), "ü\\u{1b}[2J");
     }
 }

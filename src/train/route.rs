@@ -1,5 +1,6 @@
 //! The route, and where on it the train stands.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use crate::crypto::keys::PublicKey;
@@ -74,12 +75,13 @@ impl Route {
             return Err(config.error("route", "has no station"));
         }
         let mut stops = entries.iter().map(Stop::parse).collect::<Result<Vec<_>>>()?;
+        let (mut stations, mut indexes) = (HashMap::new(), HashMap::new());
         for (position, stop) in stops.iter().enumerate() {
-            if let Some(first) = stops[..position].iter().position(|earlier| earlier.station == stop.station) {
+            if let Some(first) = stations.insert(stop.station.canonical(), position) {
                 let what = format!("is `{}`, as is route[{first}].station", stop.station);
                 return Err(entries[position].error("station", what));
             }
-            if let Some(first) = stops[..position].iter().position(|earlier| earlier.index == stop.index) {
+            if let Some(first) = indexes.insert(stop.index, position) {
                 let what = format!("is {}, as is route[{first}].index", stop.index);
                 return Err(entries[position].error("index", what));
             }
@@ -214,3 +216,6 @@ impl<'a> Standing<'a> {
         Err(Error::verification(what).at(format_args!("cannot {stage}")))
     }
 }
+
+#[cfg(test)]
+mod tests;

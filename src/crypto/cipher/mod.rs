@@ -120,8 +120,8 @@ impl Cipher {
     /// [`encryptor`](Self::encryptor) with everything given; only tests may choose.
     fn encryptor_at<W: Write>(self, key: &StageKey, iv: [u8; 16], time: u64, inner: W) -> Result<Encryptor<W>> {
         let sealer = match self {
-            Cipher::Fernet => Sealer::Fernet(fernet::Sealer::new(&fernet::Keys::of(&key.0)?, iv, time)?),
-            Cipher::AesCbc => Sealer::Cbc(cbc::Sealer::new(cbc::key(&key.0)?, iv)),
+            Cipher::Fernet => Sealer::Fernet(Box::new(fernet::Sealer::new(&fernet::Keys::of(&key.0)?, iv, time)?)),
+            Cipher::AesCbc => Sealer::Cbc(Box::new(cbc::Sealer::new(cbc::key(&key.0)?, iv))),
         };
         Ok(Encryptor { sealer, inner, broken: false })
     }
@@ -132,16 +132,16 @@ impl Cipher {
     /// [`Kind::Key`] if the key is for another cipher. Nothing is read yet.
     pub fn decryptor<R: Read>(self, key: &StageKey, inner: R) -> Result<Decryptor<R>> {
         let opener = match self {
-            Cipher::Fernet => Opener::Fernet(fernet::Opener::new(&fernet::Keys::of(&key.0)?)?),
-            Cipher::AesCbc => Opener::Cbc(cbc::Opener::new(cbc::key(&key.0)?)),
+            Cipher::Fernet => Opener::Fernet(Box::new(fernet::Opener::new(&fernet::Keys::of(&key.0)?)?)),
+            Cipher::AesCbc => Opener::Cbc(Box::new(cbc::Opener::new(cbc::key(&key.0)?))),
         };
         Ok(Decryptor { opener, inner, ready: 0..0, state: State::Open })
     }
 }
 
 enum Sealer {
-    Cbc(cbc::Sealer),
-    Fernet(fernet::Sealer),
+    Cbc(Box<cbc::Sealer>),
+    Fernet(Box<fernet::Sealer>),
 }
 
 /// Encrypts what is written to it; made by [`Cipher::encryptor`].
@@ -193,8 +193,8 @@ impl<W: Write> Write for Encryptor<W> {
 }
 
 enum Opener {
-    Cbc(cbc::Opener),
-    Fernet(fernet::Opener),
+    Cbc(Box<cbc::Opener>),
+    Fernet(Box<fernet::Opener>),
 }
 
 impl Opener {

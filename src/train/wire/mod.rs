@@ -7,9 +7,10 @@ use std::fmt;
 
 use crate::crypto::cipher::{Cipher, StageKey};
 use crate::crypto::keys::PrivateKey;
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 use crate::json::{Object, Value};
 use crate::train::check::{self, Check};
+use crate::train::fields::Fields;
 use crate::train::{Draft, FileMeta, ResultHasher, Standing, TrainConfig};
 
 pub mod classic;
@@ -25,21 +26,21 @@ pub static WIRES: [&dyn Wire; 3] = [&classic::V1_1_1, &classic::V1_1_2, &classic
 /// [`Kind::Malformed`](crate::error::Kind::Malformed) if `wire` is unknown or contradicts the shape, or if the shape is
 /// that of no version or of several.
 pub fn recognise(config: &Object) -> Result<&'static dyn Wire> {
-    let Some(declared) = config.get("wire").filter(|value| !value.is_null()) else {
-        let fitting: Vec<&dyn Wire> = WIRES.into_iter().filter(|wire| wire.recognises(config)).collect();
-        return match fitting[..] {
-            [wire] => Ok(wire),
-            [] => {
-                Err(Error::malformed("has neither `hash` nor `immutable_file_hash`, so it is of no known wire version"))
-            }
-            _ => Err(Error::malformed("has the fields of several wire versions")),
-        };
-    };
-    let known = declared.as_str().and_then(|name| WIRES.into_iter().find(|wire| wire.name() == name));
-    match known {
-        Some(wire) if wire.recognises(config) => Ok(wire),
-        Some(_) => Err(Error::malformed(format!("says {declared}, but has the fields of another version")).at("wire")),
-        None => Err(Error::malformed(format!("the wire version {declared} is not known ({})", names())).at("wire")),
+    let Some(declared) = Fields::root(config).text("wire")? else { return by_shape(config) };
+    let wire = by_name(&declared).map_err(|unknown| Error::malformed(unknown.what())).at("wire")?;
+    if wire.recognises(config) {
+        return Ok(wire);
+    }
+    let what = format!("is `{}`, but the other fields are those of another version", wire.name());
+    Err(Error::malformed(what).at("wire"))
+}
+
+fn by_shape(config: &Object) -> Result<&'static dyn Wire> {
+    let fitting: Vec<&dyn Wire> = WIRES.into_iter().filter(|wire| wire.recognises(config)).collect();
+    match fitting[..] {
+        [wire] => Ok(wire),
+        [] => Err(Error::malformed("has neither `hash` nor `immutable_file_hash`, so it is of no known wire version")),
+        _ => Err(Error::malformed("has the fields of several wire versions")),
     }
 }
 
@@ -48,14 +49,10 @@ pub fn recognise(config: &Object) -> Result<&'static dyn Wire> {
 /// # Errors
 /// [`Kind::Usage`](crate::error::Kind::Usage) if there is none; the message lists them.
 pub fn by_name(name: &str) -> Result<&'static dyn Wire> {
-    WIRES
-        .into_iter()
-        .find(|wire| wire.name() == name)
-        .ok_or_else(|| Error::usage(format!("the wire version `{name}` is not known ({})", names())))
-}
-
-fn names() -> String {
-    WIRES.map(Wire::name).join(", ")
+    WIRES.into_iter().find(|wire| wire.name() == name).ok_or_else(|| {
+        let known = WIRES.map(Wire::name).join(", ");
+        Error::usage(format!("the wire version `{}` is not known; there are {known}", name.escape_debug()))
+    })
 }
 
 /// Whether a field is there; `null` is as good as absent.
@@ -90,7 +87,9 @@ pub trait Wire: Sync + fmt::Debug {
     ///
     /// # Errors
     /// [`Kind::Malformed`](crate::error::Kind::Malformed) with the field's path.
-    fn check_form(&self, config: &TrainConfig) -> Result<()>;
+    fn check_form(&self, _config: &TrainConfig) -> Result<()> {
+        Ok(()) // the fields of the reference's versions are common to all
+    }
 
     /// Checks that the fields about results agree with who has signed.
     ///
@@ -107,6 +106,19 @@ pub trait Wire: Sync + fmt::Debug {
     /// Checks the order of the route, and each signature and digest on it.
     fn examine_route(&self, config: &TrainConfig) -> Vec<Check>;
 
+    /// Checks the image's layers, where the version binds them.
+    fn examine_layers(&self, _config: &TrainConfig, _layers: &Layers) -> Vec<Check> {
+        Vec::new()
+    }
+
+    /// Checks a stage's key that has just been unwrapped, where the version commits to it.
+    ///
+    /// # Errors
+    /// [`Kind::Verification`](crate::error::Kind::Verification) if it is another than the one committed to.
+    fn check_stage_key(&self, _config: &TrainConfig, _stage_key: &StageKey) -> Result<()> {
+        Ok(())
+    }
+
     /// [`Wire::examine_creator`], ending at the first broken check.
     fn verify_creator(&self, config: &TrainConfig) -> Result<Vec<Check>> {
         check::settle(self.examine_creator(config))
@@ -120,6 +132,11 @@ pub trait Wire: Sync + fmt::Debug {
     /// [`Wire::examine_route`], ending at the first broken check.
     fn verify_route(&self, config: &TrainConfig) -> Result<Vec<Check>> {
         check::settle(self.examine_route(config))
+    }
+
+    /// [`Wire::examine_layers`], ending at the first broken check.
+    fn verify_layers(&self, config: &TrainConfig, layers: &Layers) -> Result<Vec<Check>> {
+        check::settle(self.examine_layers(config, layers))
     }
 
     /// Begins to check the immutable files: `files` are all regular files under `pht_train`.
@@ -207,6 +224,15 @@ pub struct SignedDraft {
     pub(crate) hash: [u8; 64],
     /// The creator's signature.
     pub(crate) signature: Vec<u8>,
+}
+
+/// What the image says about its layers.
+#[derive(Debug, Clone, Default)]
+pub struct Layers {
+    /// The OCI chain ID of the base layers, as in `sha256:...`; `None` if there is none.
+    pub base_chain: Option<String>,
+    /// The diff ID of the payload layer, if there is one.
+    pub payload: Option<String>,
 }
 
 /// What a stage has produced, for a seal to vouch for. Each wire version takes what it signs.

@@ -14,6 +14,8 @@ mod examine;
 mod seal;
 
 #[cfg(test)]
+mod known;
+#[cfg(test)]
 mod tests;
 
 /// Wire 1.1.1, and 1.1.0 alike: Fernet, and the creator's signature is PSS.
@@ -123,10 +125,6 @@ impl Wire for Classic {
 
     fn encrypts_train(&self) -> bool {
         self.encrypts_train
-    }
-
-    fn check_form(&self, _config: &TrainConfig) -> Result<()> {
-        Ok(()) // all fields of these versions are common ones
     }
 
     fn check_standing(&self, config: &TrainConfig, standing: &Standing<'_>) -> Result<()> {
