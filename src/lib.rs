@@ -2,9 +2,11 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cli;
 pub mod crypto;
 pub mod error;
 pub mod image;
 pub mod json;
+pub mod stage;
 pub mod store;
 pub mod train;

@@ -184,7 +184,8 @@ impl DirectorySink {
             let (uid, gid) = (u32::try_from(meta.uid), u32::try_from(meta.gid));
             if let (Ok(uid), Ok(gid), true) = (uid, gid, rustix::process::geteuid().is_root()) {
                 let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
-                io_result(rustix::fs::chownat(CWD, path, uid, gid, AtFlags::SYMLINK_NOFOLLOW)).doing("set its owner")?;
+                io_result(rustix::fs::chownat(CWD, path, uid, gid, AtFlags::SYMLINK_NOFOLLOW))
+                    .doing("set its owner")?;
             }
             set_xattrs(path, &meta.pax);
         }

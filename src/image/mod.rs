@@ -11,7 +11,7 @@ mod tree;
 mod view;
 
 pub use disk::{DirectorySink, Fidelity, read_directory};
-pub use document::{Family, Image};
+pub use document::{Family, Image, chain_id};
 pub use edit::{AddedLayer, Edit, LayerSink};
 pub use overlay::{OPAQUE, Overlay, Wanted};
 pub use platform::Platform;

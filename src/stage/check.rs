@@ -2,13 +2,13 @@
 
 use super::feeder::{Feeder, Taker};
 use super::load::Train;
-use super::payload::{Change, observe};
 use super::paths;
+use super::payload::{Change, observe};
 use std::path::Path;
 
 use crate::error::{Error, Kind, Result};
 use crate::image::{NodeKind, Tree, shown};
-use crate::train::{Check, ContentFeed, FileMeta};
+use crate::train::{Check, FileMeta};
 
 /// Checks what can be checked without any file: the creator's and the builder's signatures, and the route's.
 pub(super) fn check_config(train: &Train) -> Result<Vec<Check>> {
@@ -104,7 +104,8 @@ fn check_only_files(tree: &Tree) -> Result<()> {
 
 /// Results travel as files, directories, symbolic links and pipes; a device node is none of a train's business.
 pub(super) fn check_results_kinds(tree: &Tree) -> Result<()> {
-    match tree.below(paths::RESULTS).map(|at| &tree.nodes()[at]).find(|node| matches!(node.kind, NodeKind::Device(..))) {
+    match tree.below(paths::RESULTS).map(|at| &tree.nodes()[at]).find(|node| matches!(node.kind, NodeKind::Device(..)))
+    {
         Some(node) => Err(Error::malformed("a device node among the results").at(node.shown())),
         None => Ok(()),
     }

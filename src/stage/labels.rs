@@ -1,7 +1,9 @@
 //! The labels that carry an image's lineage through `docker commit` and `podman commit`. They are hints about layers,
 //! never a reason to trust content.
 
-use crate::image::Image;
+use oci_spec::image::Digest;
+
+use crate::image::{Image, chain_id};
 use crate::train::Stop;
 
 const STAGE: &str = "de.personalhealthtrain.stage";
@@ -71,18 +73,17 @@ impl Labels {
     }
 }
 
-/// The labels of an image that a stage makes.
+/// The labels of an image that a stage makes; `base` are the diff IDs of the train as built.
 pub(super) fn labels(
     made: Made,
-    image: &Image,
-    base_layers: usize,
+    base: &[Digest],
     station: Option<&Stop>,
     config_digest: Option<String>,
 ) -> Vec<(&'static str, Option<String>)> {
-    let chain = image.chain_id(base_layers).map(|chain| chain.to_string()).unwrap_or_default();
+    let chain = chain_id(base).map(|chain| chain.to_string()).unwrap_or_default();
     vec![
         (STAGE, Some(made.name().to_owned())),
-        (BASE_LAYERS, Some(base_layers.to_string())),
+        (BASE_LAYERS, Some(base.len().to_string())),
         (BASE_CHAIN, Some(chain)),
         (STATION, station.map(|stop| stop.station.to_string())),
         (CONFIG_DIGEST, config_digest),

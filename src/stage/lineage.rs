@@ -76,7 +76,8 @@ pub(super) fn base_by_content(
         let scanned =
             scan(image.source(), descriptor, &image.diff_ids()[layer], spool_dir, &|path| wanted.matters(path))?;
         let holds = scanned.entries.iter().filter(|entry| entry.kind == Kind::File).any(|entry| {
-            let is_result = entry.path.starts_with(paths::RESULTS) && entry.path[paths::RESULTS.len()..].starts_with(b"/");
+            let is_result =
+                entry.path.starts_with(paths::RESULTS) && entry.path[paths::RESULTS.len()..].starts_with(b"/");
             // A ciphertext is never as long as its plaintext.
             let is_plaintext = encrypts_train && plaintext.get(&*entry.path) == Some(&entry.size);
             is_result && !entry.path.ends_with(crate::image::OPAQUE) || is_plaintext

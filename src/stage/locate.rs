@@ -68,8 +68,9 @@ fn choose(there: &[Listed], tag: Option<&str>) -> Result<Listed> {
     }
     let tagged = |wanted: &str| there.iter().find(|listed| listed.tag.as_deref() == Some(wanted)).cloned();
     if let Some(tag) = tag {
-        return tagged(tag)
-            .ok_or_else(|| Error::usage(format!("no image has the tag `{tag}`")).hint(format!("there are: {}", tags())));
+        return tagged(tag).ok_or_else(|| {
+            Error::usage(format!("no image has the tag `{tag}`")).hint(format!("there are: {}", tags()))
+        });
     }
     let has_original = |listed: &&Listed| {
         let original = listed.tag.as_deref().and_then(|tag| tag.strip_suffix(ENCRYPTED));

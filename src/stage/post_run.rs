@@ -62,7 +62,9 @@ fn check_was_opened(image: &Image, labels: &Labels) -> Result<()> {
     let above = labels.base_layers.map(|base| image.layers().len() - base);
     if matches!((labels.made, above), (Some(Made::Built), Some(0)) | (Some(Made::PostRun), Some(2))) {
         let hint = "run pre-run and the train first";
-        return Err(Error::verification("this image is as post-run or build left it: there is nothing new in it").hint(hint));
+        return Err(
+            Error::verification("this image is as post-run or build left it: there is nothing new in it").hint(hint)
+        );
     }
     Ok(())
 }

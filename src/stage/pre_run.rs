@@ -180,8 +180,10 @@ pub(super) fn copy_results(train: &Train, change: Change<'_>, sink: &mut dyn Ent
 
 fn check_no_results(train: &Train) -> Result<()> {
     let tree = train.tree();
-    let files: Vec<String> =
-        result_files(tree, Change::Keep)?.iter().map(|file| shown(&[paths::RESULTS, b"/", &file.path].concat())).collect();
+    let files: Vec<String> = result_files(tree, Change::Keep)?
+        .iter()
+        .map(|file| shown(&[paths::RESULTS, b"/", &file.path].concat()))
+        .collect();
     let Some(first) = files.first() else { return Ok(()) };
     let what = format!("{} results are there, but no station has signed yet: nobody vouches for them", files.len());
     let hint = "if they belong to the train as built, --keep-initial-results carries them along";

@@ -1,10 +1,10 @@
 //! The last step of a stage that makes an image: the control layer, config, manifest, and the tag.
 
-use super::labels::{Labels, Made, labels};
+use super::labels::{Made, labels};
 use super::load::Train;
 use super::locate::{ENCRYPTED, Target};
 use super::payload::write_control;
-use super::report::{Layers, Report};
+use super::report::{Bytes, Layers, Report};
 use super::{World, paths};
 use crate::error::{Error, Result};
 use crate::image::layer::Meta;
@@ -31,25 +31,25 @@ impl Outcome<'_> {
         let place = train.tree().get(paths::CONFIG);
         let meta = place.map_or_else(|| Meta::new(0o644, now), |node| node.meta.clone());
         let meta = if self.rewritten { meta.touched(now) } else { meta };
-        let destination = &mut *target.destination;
-        let sink = LayerSink::new(destination, train.image.family())?;
+        let sink = LayerSink::new(&mut *target.destination, train.image.family())?;
         let creator_key = self.config.creator().encrypted_key.as_deref();
         let control = write_control(sink, (self.document, &meta), creator_key, now)?;
         let digest = (self.made == Made::PreRun).then(|| train.config_digest());
         let edit = Edit {
             keep: self.base_layers,
             added: vec![
-                (self.payload, format!("pht-oci {}: payload", self.name())),
+                (self.payload.clone(), format!("pht-oci {}: payload", self.name())),
                 (control, format!("pht-oci {}: control", self.name())),
             ],
-            labels: labels(self.made, &train.image, self.base_layers, Some(self.stop), digest),
+            labels: labels(self.made, &train.image.diff_ids()[..self.base_layers], Some(self.stop), digest),
             command: None,
             created: rfc3339(now)?,
         };
-        let image = edit.write(&train.image, destination)?;
+        let image = edit.write(&train.image, &mut *target.destination)?;
         // The layers that were read are verified by now or here: nothing unverified is published.
         train.view.verify()?;
-        let swept = destination.publish(&self.tags(train, target, &image.descriptor), self.sweeps(target))?;
+        let tags = self.tags(train, target, &image.descriptor);
+        let swept = target.destination.publish(&tags, self.sweeps(target))?;
         let report = Report {
             stage: self.name(),
             station: Some(self.stop.station.to_string()),
@@ -59,7 +59,11 @@ impl Outcome<'_> {
             digest_before: Some(train.image.descriptor().digest().to_string()),
             digest_after: Some(image.descriptor.digest().to_string()),
             layers: layers_of(train, &edit),
-            bytes: super::report::Bytes { transferred: image.copied, ..Default::default() },
+            bytes: Bytes {
+                read: train.image.source().bytes_read(),
+                written: target.destination.bytes_written(),
+                transferred: image.copied,
+            },
             ..Report::default()
         };
         Ok((report, swept))
@@ -113,9 +117,4 @@ pub(super) fn rfc3339(seconds: i64) -> Result<String> {
         .ok()
         .and_then(|time| time.format(&time::format_description::well_known::Rfc3339).ok())
         .ok_or_else(|| Error::usage(format!("{seconds} seconds after 1970 is no time that can be written")))
-}
-
-/// Says which labels counted.
-pub(super) fn labels_of(train: &Train) -> Labels {
-    Labels::read(&train.image)
 }

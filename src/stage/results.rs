@@ -5,7 +5,7 @@ use super::load::{Depth, Train};
 use super::locate::open_image;
 use super::payload::Change;
 use super::pre_run::copy_results;
-use super::report::Report;
+use super::report::{Bytes, Report};
 use super::{World, paths};
 use crate::crypto::PrivateKey;
 use crate::error::{Context, Error, IoContext, Result};
@@ -57,6 +57,7 @@ pub fn results(request: &ResultsRequest<'_>, world: &World) -> Result<Report> {
         source: train.name(),
         destination: request.out.display().to_string(),
         digest_before: Some(train.image.descriptor().digest().to_string()),
+        bytes: Bytes { read: train.image.source().bytes_read(), ..Bytes::default() },
         checks,
         warnings: left_out.into_iter().map(|what| format!("left out: {what}")).collect(),
         ..Report::default()
