@@ -40,7 +40,7 @@ pub fn open_destination(reference: &Reference, world: &World) -> Result<Box<dyn 
 }
 
 /// Where temporary files for a destination go: into its own file system.
-pub(super) fn spool_dir<'a>(reference: &'a Reference) -> &'a Path {
+pub(super) fn spool_dir(reference: &Reference) -> &Path {
     match reference.transport() {
         Transport::Oci(dir) => dir,
     }
@@ -74,7 +74,7 @@ fn choose(there: &[Listed], tag: Option<&str>) -> Result<Listed> {
     }
     let has_original = |listed: &&Listed| {
         let original = listed.tag.as_deref().and_then(|tag| tag.strip_suffix(ENCRYPTED));
-        !original.is_some_and(|original| tagged(original).is_some())
+        original.is_none_or(|original| tagged(original).is_none())
     };
     // What pre-run in place has put aside is no choice of its own.
     match there.iter().filter(has_original).collect::<Vec<_>>()[..] {

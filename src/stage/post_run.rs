@@ -32,6 +32,13 @@ pub struct PostRunRequest<'a> {
     pub results: Option<&'a Path>,
 }
 
+impl<'a> PostRunRequest<'a> {
+    /// In place, and nothing unusual.
+    pub fn new(source: &'a Reference, station: Station<'a>) -> Self {
+        PostRunRequest { source, destination: None, base: None, station, results: None }
+    }
+}
+
 /// Closes a train after its run: hashes, signs and encrypts the results (train security protocol, post-run). What the
 /// run changed elsewhere is dropped, and no plaintext stays.
 ///

@@ -30,6 +30,13 @@ pub struct PreRunRequest<'a> {
     pub keep_initial_results: bool,
 }
 
+impl<'a> PreRunRequest<'a> {
+    /// In place, and nothing unusual.
+    pub fn new(source: &'a Reference, station: Station<'a>) -> Self {
+        PreRunRequest { source, destination: None, base: None, station, results: None, keep_initial_results: false }
+    }
+}
+
 /// Verifies a train and opens it for its run: the image that is published holds the immutable files and the previous
 /// results in plaintext (train security protocol, pre-run).
 ///

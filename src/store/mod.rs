@@ -132,7 +132,7 @@ pub enum TagChange {
         /// The tag.
         tag: String,
         /// The manifest.
-        descriptor: Descriptor,
+        descriptor: Box<Descriptor>,
         /// An entry that disappears with it: an image that had no tag.
         replaces: Option<Digest>,
     },

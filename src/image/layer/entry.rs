@@ -44,7 +44,10 @@ impl Kind {
 
 /// PAX records (POSIX.1-2017, pax Interchange Format) that are kept as they are: extended attributes, times with
 /// fractions, and whatever else a program has written.
-pub type PaxRecords = Box<[(Box<[u8]>, Box<[u8]>)]>;
+pub type PaxRecords = Box<[PaxRecord]>;
+
+/// Keyword and value of one PAX record.
+pub type PaxRecord = (Box<[u8]>, Box<[u8]>);
 
 /// Everything about a file but its name, kind and contents.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
