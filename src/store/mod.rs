@@ -143,7 +143,7 @@ pub enum TagChange {
     },
 }
 
-/// What a [`Destination::sweep`] removed.
+/// What a [`Destination::publish`] removed.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Swept {
     /// Number of blobs.
