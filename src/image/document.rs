@@ -132,6 +132,21 @@ impl Image {
         self.listed.tag = listed.tag.clone();
     }
 
+    /// Takes the lowest `count` layers in the form that `original` has them in, if they are the same by content.
+    ///
+    /// An engine that an image went through has compressed its layers anew; a registry that has the original ones
+    /// need not store them twice.
+    pub fn adopt_layers(&mut self, original: &Image, count: usize) {
+        let same = original.family == self.family
+            && self.diff_ids.get(..count).is_some_and(|own| original.diff_ids.starts_with(own));
+        let theirs = original.manifest.get("layers").and_then(Value::as_array);
+        let (Some(theirs), Some(Value::Array(own)), true) = (theirs, self.manifest.get_mut("layers"), same) else {
+            return;
+        };
+        own[..count].clone_from_slice(&theirs[..count]);
+        self.layers[..count].clone_from_slice(&original.layers[..count]);
+    }
+
     /// Its manifest's descriptor.
     pub fn descriptor(&self) -> &Descriptor {
         &self.descriptor

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use super::check::{check_config, check_immutable, check_results_kinds, with_all_layers};
 use super::feeder::{Feeder, Nobody};
 use super::labels::{Labels, Made};
-use super::lineage::{Found, base_by_content, known_base};
+use super::lineage::{Found, adopt_base, base_by_content, known_base};
 use super::load::{Depth, Train};
 use super::locate::{Target, open_image, spool_dir};
 use super::payload::{Change, PayloadWriter, transform};
@@ -113,6 +113,7 @@ impl PostRun<'_> {
                 (by_content, Found::Content)
             }
         };
+        adopt_base(&mut train.image, self.request.source, base, self.world)?;
         let key = wire.cipher().generate_key()?;
         let (payload, produced) = self.write_payload(train, target, &key)?;
         let mut config = train.config.clone();

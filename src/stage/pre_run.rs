@@ -5,7 +5,7 @@ use super::feeder::{Feeder, Nobody, Observer};
 use super::labels::{Labels, Made};
 use super::lineage::{base_by_content, known_base};
 use super::load::{Depth, Train};
-use super::locate::{ENCRYPTED, Target, open_image, open_source, spool_dir};
+use super::locate::{ENCRYPTED, Target, open_beside, open_image, spool_dir};
 use super::payload::{Change, PayloadWriter, transform};
 use super::publish::Outcome;
 use super::report::Report;
@@ -65,13 +65,11 @@ fn start(request: &PreRunRequest<'_>, world: &World) -> Result<Image> {
         return Ok(image);
     }
     let aside = format!("{}{ENCRYPTED}", image.listed().tag.as_deref().unwrap_or_default());
-    let source = open_source(request.source)?;
-    match source.list()?.into_iter().find(|listed| listed.tag.as_deref() == Some(&aside)) {
-        Some(listed) => {
+    match open_beside(request.source, &aside, world)? {
+        Some(mut before) => {
             tracing::info!("the image has been through pre-run; starting again from `{aside}`");
-            let mut again = Image::open(source, listed, world.platform.as_ref())?;
-            again.stand_in_for(image.listed());
-            Ok(again)
+            before.stand_in_for(image.listed());
+            Ok(before)
         }
         None => Ok(image),
     }
