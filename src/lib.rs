@@ -4,4 +4,6 @@
 
 pub mod crypto;
 pub mod error;
+pub mod image;
 pub mod json;
+pub mod store;

@@ -1,0 +1,125 @@
+//! The one place where the implementation of digests is chosen.
+//!
+//! The rest of the program sees these types only, so another implementation is a matter of this file.
+
+use hmac::{KeyInit, Mac};
+use sha2::Digest;
+
+use crate::error::{Error, Kind, Result};
+
+/// The SHA-512 that the RSA schemes are generic over (RFC 8017 leaves the hash to the user).
+pub(crate) type SchemeHash = sha2::Sha512;
+
+macro_rules! digest {
+    ($(#[$doc:meta])* $name:ident, $implementation:ty, $length:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Default)]
+        pub struct $name($implementation);
+
+        impl $name {
+            /// Starts over no bytes.
+            pub fn new() -> Self {
+                Self::default()
+            }
+
+            /// Appends `data` to the message.
+            pub fn update(&mut self, data: &[u8]) {
+                Digest::update(&mut self.0, data);
+            }
+
+            /// The digest of all that was appended.
+            pub fn finish(self) -> [u8; $length] {
+                self.0.finalize().into()
+            }
+
+            /// The digest of `data`.
+            pub fn of(data: &[u8]) -> [u8; $length] {
+                <$implementation as Digest>::digest(data).into()
+            }
+        }
+    };
+}
+
+digest! {
+    /// SHA-256 (FIPS 180-4), 32 bytes.
+    Sha256, sha2::Sha256, 32
+}
+
+digest! {
+    /// SHA-512 (FIPS 180-4), 64 bytes.
+    Sha512, sha2::Sha512, 64
+}
+
+/// HMAC-SHA-256 (RFC 2104), 32 bytes.
+pub(crate) struct HmacSha256(hmac::Hmac<sha2::Sha256>);
+
+impl HmacSha256 {
+    /// Starts over no bytes with `key`.
+    ///
+    /// # Errors
+    /// [`Kind::Io`] if the implementation refuses the key, which HMAC never does.
+    pub(crate) fn new(key: &[u8]) -> Result<Self> {
+        hmac::Hmac::new_from_slice(key).map(Self).map_err(|_| Error::new(Kind::Io, "cannot set up HMAC-SHA-256"))
+    }
+
+    /// Appends `data` to the message.
+    pub(crate) fn update(&mut self, data: &[u8]) {
+        self.0.update(data);
+    }
+
+    /// The tag over all that was appended.
+    pub(crate) fn finish(self) -> [u8; 32] {
+        self.0.finalize().into_bytes().into()
+    }
+
+    /// Whether `tag` is the tag over all that was appended; compares in constant time.
+    pub(crate) fn verify(self, tag: &[u8]) -> bool {
+        self.0.verify_slice(tag).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::hex;
+
+    #[test]
+    fn digests_of_abc_are_those_of_fips_180() {
+        assert_eq!(
+            hex::encode(&Sha256::of(b"abc")),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+        assert_eq!(
+            hex::encode(&Sha512::of(b"abc")),
+            "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a\
+             2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f"
+        );
+    }
+
+    #[test]
+    fn a_clone_goes_its_own_way() {
+        let mut digest = Sha512::new();
+        digest.update(b"a");
+        let fork = digest.clone();
+        digest.update(b"bc");
+        assert_eq!(digest.finish(), Sha512::of(b"abc"));
+        assert_eq!(fork.finish(), Sha512::of(b"a"));
+    }
+
+    #[test]
+    fn hmac_is_that_of_rfc_4231() {
+        let mut hmac = HmacSha256::new(b"Jefe").unwrap();
+        hmac.update(b"what do ya want ");
+        hmac.update(b"for nothing?");
+        let tag = hmac.finish();
+        assert_eq!(hex::encode(&tag), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+        let again = || {
+            let mut hmac = HmacSha256::new(b"Jefe").unwrap();
+            hmac.update(b"what do ya want for nothing?");
+            hmac
+        };
+        assert!(again().verify(&tag));
+        assert!(!again().verify(&tag[..31]));
+        assert!(!again().verify(&[0; 32]));
+    }
+}

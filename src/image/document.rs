@@ -1,0 +1,249 @@
+use std::sync::Arc;
+
+use oci_spec::image::{Descriptor, Digest};
+
+use super::platform::Platform;
+use crate::crypto::digest::Sha256;
+use crate::error::{Context, Error, Result};
+use crate::json::{self, Object, Value};
+use crate::store::{Listed, Source, is_supported, read_document, sha256_digest};
+
+/// The most layers that an image may have. Docker's storage drivers end at 127.
+const MAX_LAYERS: usize = 1024;
+/// How deep indexes may be nested.
+const MAX_INDEX_DEPTH: usize = 4;
+
+/// The family of manifest and media types that an image belongs to; a new image stays in the family of the old.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// OCI image specification.
+    Oci,
+    /// Docker image manifest version 2, schema 2.
+    Docker,
+}
+
+impl Family {
+    /// The media type of manifests.
+    pub fn manifest(self) -> &'static str {
+        match self {
+            Family::Oci => "application/vnd.oci.image.manifest.v1+json",
+            Family::Docker => "application/vnd.docker.distribution.manifest.v2+json",
+        }
+    }
+
+    /// The media type of image configs.
+    pub fn config(self) -> &'static str {
+        match self {
+            Family::Oci => "application/vnd.oci.image.config.v1+json",
+            Family::Docker => "application/vnd.docker.container.image.v1+json",
+        }
+    }
+
+    /// The media type of the layers that this program writes.
+    pub fn layer(self) -> &'static str {
+        match self {
+            // Ciphertext does not compress.
+            Family::Oci => "application/vnd.oci.image.layer.v1.tar",
+            // Docker's schema knows no plain layers in manifests.
+            Family::Docker => "application/vnd.docker.image.rootfs.diff.tar.gzip",
+        }
+    }
+}
+
+/// One image: its manifest and its config, both kept whole, and where to read its layers.
+pub struct Image {
+    source: Arc<dyn Source>,
+    listed: Listed,
+    descriptor: Descriptor,
+    family: Family,
+    manifest: Object,
+    config: Object,
+    layers: Vec<Descriptor>,
+    diff_ids: Vec<Digest>,
+}
+
+impl Image {
+    /// Reads manifest and config of a listed image; of an index, those for `platform` (default: this machine's, or the
+    /// only one there).
+    ///
+    /// # Errors
+    /// [`Kind::Malformed`](crate::error::Kind::Malformed) if this is no image or an inconsistent one;
+    /// [`Kind::Usage`](crate::error::Kind::Usage) if there is none for the platform.
+    pub fn open(source: Arc<dyn Source>, listed: Listed, platform: Option<&Platform>) -> Result<Self> {
+        let name = match &listed.tag {
+            Some(tag) => format!("{}:{tag}", source.name()),
+            None => source.name(),
+        };
+        Self::open_here(source, listed, platform).at(name)
+    }
+
+    fn open_here(source: Arc<dyn Source>, listed: Listed, platform: Option<&Platform>) -> Result<Self> {
+        let (descriptor, manifest) = resolve(&*source, &listed.descriptor, platform)?;
+        let place = format!("manifest {}", descriptor.digest());
+        let family = family_of(&descriptor, &manifest).at(&place)?;
+        let config_descriptor = descriptor_at(&manifest, "config").at(&place)?;
+        let layers = layers_of(&manifest).at(&place)?;
+        let place = format!("image config {}", config_descriptor.digest());
+        let config = json::parse_object(&read_document(&*source, &config_descriptor)?).at(&place)?;
+        let diff_ids = diff_ids_of(&config).at(&place)?;
+        if diff_ids.len() != layers.len() {
+            let what = format!("{} diff IDs for {} layers in the manifest", diff_ids.len(), layers.len());
+            return Err(Error::malformed(what).at(place));
+        }
+        if let (Some(asked), Some(found)) = (platform, Platform::read(&config))
+            && !asked.accepts(&found)
+        {
+            return Err(Error::usage(format!("the image is for {found}, not for {asked}")));
+        }
+        Ok(Image { source, listed, descriptor, family, manifest, config, layers, diff_ids })
+    }
+
+    /// Where it was read from.
+    pub fn source(&self) -> &dyn Source {
+        &*self.source
+    }
+
+    /// How the source lists it: its tag, and the manifest or index that the tag names.
+    pub fn listed(&self) -> &Listed {
+        &self.listed
+    }
+
+    /// Its manifest's descriptor.
+    pub fn descriptor(&self) -> &Descriptor {
+        &self.descriptor
+    }
+
+    /// OCI or Docker.
+    pub fn family(&self) -> Family {
+        self.family
+    }
+
+    /// The manifest as it stands.
+    pub fn manifest(&self) -> &Object {
+        &self.manifest
+    }
+
+    /// The image config as it stands.
+    pub fn config(&self) -> &Object {
+        &self.config
+    }
+
+    /// The layers from the bottom up.
+    pub fn layers(&self) -> &[Descriptor] {
+        &self.layers
+    }
+
+    /// The digests of the uncompressed layers, from the bottom up.
+    pub fn diff_ids(&self) -> &[Digest] {
+        &self.diff_ids
+    }
+
+    /// A label of the image config.
+    pub fn label(&self, name: &str) -> Option<&str> {
+        self.config.get("config")?.get("Labels")?.get(name)?.as_str()
+    }
+
+    /// The chain ID of the lowest `layers` layers (OCI image specification, config, layer chain ID); `None` for none.
+    pub fn chain_id(&self, layers: usize) -> Option<Digest> {
+        chain_id(self.diff_ids.get(..layers)?)
+    }
+
+    /// Whether all layers of `base` are the lowest layers of this image, by their contents.
+    pub fn is_based_on(&self, base: &Image) -> bool {
+        self.diff_ids.starts_with(&base.diff_ids)
+    }
+}
+
+/// The chain ID of a stack of layers; `None` if there are none.
+pub fn chain_id(diff_ids: &[Digest]) -> Option<Digest> {
+    let (first, rest) = diff_ids.split_first()?;
+    Some(rest.iter().fold(first.clone(), |chain, next| sha256_digest(Sha256::of(format!("{chain} {next}").as_bytes()))))
+}
+
+/// Follows indexes to the manifest for the platform.
+fn resolve(source: &dyn Source, listed: &Descriptor, platform: Option<&Platform>) -> Result<(Descriptor, Object)> {
+    let mut descriptor = listed.clone();
+    for _ in 0..MAX_INDEX_DEPTH {
+        let document = json::parse_object(&read_document(source, &descriptor)?)
+            .at(format_args!("manifest {}", descriptor.digest()))?;
+        if !document.contains_key("manifests") {
+            return Ok((descriptor, document));
+        }
+        // One document must not be an index to one reader and an image to another (CVE-2021-41190).
+        if document.contains_key("layers") || document.contains_key("config") {
+            let what = "the document is an index and a manifest at once";
+            return Err(Error::malformed(what).at(descriptor.digest()));
+        }
+        descriptor = choose(&document, platform).at(format_args!("index {}", descriptor.digest()))?;
+    }
+    Err(Error::malformed(format!("indexes nested more than {MAX_INDEX_DEPTH} deep")))
+}
+
+fn choose(index: &Object, asked: Option<&Platform>) -> Result<Descriptor> {
+    let entries = index.get("manifests").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let mut images = Vec::new();
+    for entry in entries {
+        let platform = entry.get("platform").and_then(Value::as_object).and_then(Platform::read);
+        if !platform.as_ref().is_some_and(Platform::is_unknown) {
+            images.push((platform, to_descriptor(entry)?));
+        }
+    }
+    if let (None, [(_, only)]) = (asked, &images[..]) {
+        return Ok(only.clone());
+    }
+    let wanted = asked.cloned().unwrap_or_else(Platform::here);
+    let fitting = images.iter().find(|(platform, _)| platform.as_ref().is_some_and(|found| wanted.accepts(found)));
+    match fitting {
+        Some((_, descriptor)) => Ok(descriptor.clone()),
+        None => {
+            let there: Vec<String> =
+                images.iter().filter_map(|(found, _)| found.as_ref()).map(Platform::to_string).collect();
+            let hint = format!("there are: {}; choose one with --platform", there.join(", "));
+            Err(Error::usage(format!("no image for {wanted}")).hint(hint))
+        }
+    }
+}
+
+fn family_of(descriptor: &Descriptor, manifest: &Object) -> Result<Family> {
+    let stated = descriptor.media_type().to_string();
+    if let Some(own) = manifest.get("mediaType") {
+        let own = own.as_str().unwrap_or("not a text");
+        if own != stated {
+            return Err(Error::malformed(format!("media type `{own}` inside, but `{stated}` in its descriptor")));
+        }
+    }
+    [Family::Oci, Family::Docker]
+        .into_iter()
+        .find(|family| family.manifest() == stated)
+        .ok_or_else(|| Error::malformed(format!("media type `{stated}` is not an image manifest's")))
+}
+
+fn layers_of(manifest: &Object) -> Result<Vec<Descriptor>> {
+    let layers =
+        manifest.get("layers").and_then(Value::as_array).ok_or_else(|| Error::malformed("no list `layers`"))?;
+    if layers.len() > MAX_LAYERS {
+        return Err(Error::malformed(format!("{} layers; at most {MAX_LAYERS} are read", layers.len())));
+    }
+    layers.iter().enumerate().map(|(at, layer)| to_descriptor(layer).at(format_args!("layers[{at}]"))).collect()
+}
+
+fn diff_ids_of(config: &Object) -> Result<Vec<Digest>> {
+    let wrong = || Error::malformed("no list `rootfs.diff_ids` of digests");
+    let ids = config.get("rootfs").and_then(|rootfs| rootfs.get("diff_ids"));
+    let ids = ids.and_then(Value::as_array).ok_or_else(wrong)?;
+    ids.iter().map(|id| id.as_str().and_then(|id| id.parse().ok()).ok_or_else(wrong)).collect()
+}
+
+fn descriptor_at(document: &Object, key: &str) -> Result<Descriptor> {
+    to_descriptor(document.get(key).unwrap_or(&Value::Null)).at(key)
+}
+
+fn to_descriptor(value: &Value) -> Result<Descriptor> {
+    let descriptor: Descriptor =
+        serde_json::from_value(value.clone()).map_err(|error| Error::malformed("not a descriptor").because(error))?;
+    if !is_supported(descriptor.digest()) {
+        let what = format!("the digest `{}` is of an algorithm that is not supported", descriptor.digest());
+        return Err(Error::malformed(what).hint("sha256 and sha512 are"));
+    }
+    Ok(descriptor)
+}

@@ -1,0 +1,211 @@
+//! A new image from an old one: the lowest layers as they are, new layers on top, config and manifest patched.
+
+use std::io::{self, Write};
+
+use oci_spec::image::{Descriptor, Digest, MediaType};
+
+use super::document::{Family, Image};
+use super::layer::Encoder;
+use crate::crypto::digest::Sha256;
+use crate::error::{Error, IoContext, Result};
+use crate::json::{self, Object, Value, json};
+use crate::store::{BlobSink, Destination, Pump, Transfer, sha256_digest};
+
+/// A layer that has been written to the destination.
+#[derive(Debug, Clone)]
+pub struct AddedLayer {
+    /// Its blob.
+    pub descriptor: Descriptor,
+    /// The digest of the uncompressed layer.
+    pub diff_id: Digest,
+}
+
+/// Writes one layer to a destination: on another core, compressed as the image's family asks for, digested once.
+pub struct LayerSink {
+    pump: Pump<Coder>,
+    family: Family,
+}
+
+impl LayerSink {
+    /// Begins a layer.
+    ///
+    /// # Errors
+    /// As [`Destination::create`].
+    pub fn new(destination: &mut dyn Destination, family: Family) -> Result<Self> {
+        let sink = destination.create()?;
+        let coder = match family {
+            Family::Oci => Coder { diff: None, encoder: Encoder::Plain(sink) },
+            Family::Docker => Coder { diff: Some(Sha256::new()), encoder: Encoder::gzip(sink) },
+        };
+        Ok(LayerSink { pump: Pump::new(coder), family })
+    }
+
+    /// Ends the layer.
+    ///
+    /// # Errors
+    /// Input/output.
+    pub fn finish(self) -> Result<AddedLayer> {
+        let Coder { diff, encoder } = self.pump.finish().doing("write the layer")?;
+        let written = encoder.finish().doing("write the layer")?.finish()?;
+        // The diff ID of a plain layer is the digest of its blob.
+        let diff_id = diff.map_or_else(|| written.digest.clone(), |diff| sha256_digest(diff.finish()));
+        let descriptor = Descriptor::new(MediaType::from(self.family.layer()), written.size, written.digest);
+        Ok(AddedLayer { descriptor, diff_id })
+    }
+}
+
+impl Write for LayerSink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.pump.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct Coder {
+    /// The digest of the uncompressed bytes, where it is not that of the blob.
+    diff: Option<Sha256>,
+    encoder: Encoder<Box<dyn BlobSink>>,
+}
+
+impl Write for Coder {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.encoder.write(bytes)?;
+        if let Some(diff) = &mut self.diff {
+            diff.update(&bytes[..written]);
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.encoder.flush()
+    }
+}
+
+/// What the new image differs in.
+#[derive(Debug, Default)]
+pub struct Edit {
+    /// How many of the old image's layers stay, from the bottom.
+    pub keep: usize,
+    /// The layers above them, each with what its history entry says made it.
+    pub added: Vec<(AddedLayer, String)>,
+    /// Labels to set, or with `None` to remove.
+    pub labels: Vec<(&'static str, Option<String>)>,
+    /// The command of the image, if it changes.
+    pub command: Option<Vec<String>>,
+    /// When the image was made (RFC 3339).
+    pub created: String,
+}
+
+/// A new image in the destination, not published yet.
+#[derive(Debug, Clone)]
+pub struct NewImage {
+    /// Its manifest.
+    pub descriptor: Descriptor,
+    /// How many layers were there already, or could be shared.
+    pub reused: usize,
+    /// How many bytes of old layers were copied.
+    pub copied: u64,
+}
+
+impl Edit {
+    /// Writes config and manifest and sees to it that the layers that stay are at the destination.
+    ///
+    /// # Errors
+    /// As [`Destination::take`] and [`Destination::create`].
+    pub fn write(&self, image: &Image, destination: &mut dyn Destination) -> Result<NewImage> {
+        let (mut reused, mut copied) = (0, 0);
+        for layer in &image.layers()[..self.keep] {
+            match destination.take(image.source(), layer)? {
+                Transfer::Reused => reused += 1,
+                Transfer::Copied(bytes) => copied += bytes,
+            }
+        }
+        let config = put(destination, image.family().config(), &self.config(image))?;
+        let manifest = put(destination, image.family().manifest(), &self.manifest(image, &config)?)?;
+        let mut descriptor = manifest;
+        descriptor.set_annotations(image.listed().descriptor.annotations().clone());
+        Ok(NewImage { descriptor, reused, copied })
+    }
+
+    fn config(&self, image: &Image) -> Object {
+        let mut config = image.config().clone();
+        let kept = image.diff_ids()[..self.keep].iter();
+        let ids: Vec<&str> =
+            kept.chain(self.added.iter().map(|(layer, _)| &layer.diff_id)).map(AsRef::as_ref).collect();
+        object_at(&mut config, "rootfs").insert("diff_ids".into(), json!(ids));
+        config.insert("created".into(), self.created.clone().into());
+        self.patch_history(&mut config);
+        let inner = object_at(&mut config, "config");
+        let labels = object_at(inner, "Labels");
+        for (name, value) in &self.labels {
+            match value {
+                Some(value) => labels.insert((*name).into(), value.clone().into()),
+                None => labels.shift_remove(*name),
+            };
+        }
+        if let Some(command) = &self.command {
+            inner.insert("Cmd".into(), json!(command));
+        }
+        config
+    }
+
+    /// Keeps the history of the layers that stay, and of what made no layer between them, and adds ours. The history is
+    /// optional; one that does not fit the layers is completed, so that what follows lines up.
+    fn patch_history(&self, config: &mut Object) {
+        let old = config.get("history").and_then(Value::as_array).cloned().unwrap_or_default();
+        let mut history = Vec::new();
+        let mut layers = 0;
+        for entry in old {
+            let empty = entry.get("empty_layer").and_then(Value::as_bool).unwrap_or(false);
+            if layers == self.keep && !empty {
+                break;
+            }
+            layers += usize::from(!empty);
+            history.push(entry);
+        }
+        let unknown = || json!({ "created": self.created, "comment": "not recorded" });
+        history.extend(std::iter::repeat_with(unknown).take(self.keep - layers));
+        let ours = self.added.iter().map(|(_, made_by)| json!({ "created": self.created, "created_by": made_by }));
+        history.extend(ours);
+        config.insert("history".into(), history.into());
+    }
+
+    fn manifest(&self, image: &Image, config: &Descriptor) -> Result<Object> {
+        let mut manifest = image.manifest().clone();
+        manifest.insert("config".into(), to_value(config)?);
+        let old = manifest.get("layers").and_then(Value::as_array).cloned().unwrap_or_default();
+        let mut layers: Vec<Value> = old.into_iter().take(self.keep).collect();
+        for (layer, _) in &self.added {
+            layers.push(to_value(&layer.descriptor)?);
+        }
+        manifest.insert("layers".into(), layers.into());
+        Ok(manifest)
+    }
+}
+
+fn to_value(descriptor: &Descriptor) -> Result<Value> {
+    serde_json::to_value(descriptor).map_err(|error| Error::malformed("cannot write a descriptor").because(error))
+}
+
+/// Writes a document to the destination.
+fn put(destination: &mut dyn Destination, media_type: &str, document: &Object) -> Result<Descriptor> {
+    let mut sink = destination.create()?;
+    sink.write_all(&json::to_vec(&Value::Object(document.clone()))).doing("write a manifest or config")?;
+    let written = sink.finish()?;
+    Ok(Descriptor::new(MediaType::from(media_type), written.size, written.digest))
+}
+
+/// The object at `key`; whatever else is there (`null`, most likely) makes way.
+fn object_at<'a>(parent: &'a mut Object, key: &str) -> &'a mut Object {
+    let value = parent.entry(key).or_insert_with(|| json!({}));
+    if !value.is_object() {
+        *value = json!({});
+    }
+    match value {
+        Value::Object(object) => object,
+        _ => unreachable!("made an object above"),
+    }
+}

@@ -1,0 +1,143 @@
+use std::io::{self, Read};
+use std::path::Path;
+
+use oci_spec::image::{Descriptor, Digest};
+
+use super::{Compression, Decoder, Entry, Kind, LayerReader, Sequential};
+use crate::crypto::digest::Sha256;
+use crate::error::{Context, Error, IoContext, Result};
+use crate::store::{Blob, Extent, Source, Spool, Verified, sha256_digest};
+
+/// A layer whose entries have been read.
+pub struct ScannedLayer {
+    /// The entries that were asked for, in the order of the archive; offsets refer to `contents`.
+    pub entries: Vec<Entry>,
+    /// The other files, links and whiteouts, by path, at most [`ScannedLayer::MAX_OTHERS`].
+    pub others: Vec<Box<[u8]>>,
+    /// Where the contents of the files can be read at any position.
+    pub contents: Extent,
+    /// A plain layer is not read whole by looking at its entries: this remains to be verified.
+    pub unverified: Option<Extent>,
+}
+
+impl ScannedLayer {
+    /// How many paths beside the ones asked for are remembered, for reports.
+    pub const MAX_OTHERS: usize = 1000;
+}
+
+/// Reads the entries of a layer for which `matters` holds.
+///
+/// A plain layer in a local file is left where it is. Any other is read once through verification and decompression,
+/// and the contents of the files that matter are spooled.
+///
+/// # Errors
+/// Malformed archives, blobs that are not what their descriptor says, layers that are not what `diff_id` says.
+pub fn scan(
+    source: &dyn Source,
+    descriptor: &Descriptor,
+    diff_id: &Digest,
+    spool_dir: &Path,
+    matters: &dyn Fn(&[u8]) -> bool,
+) -> Result<ScannedLayer> {
+    let place = || format!("layer {}", descriptor.digest());
+    match source.open(descriptor)? {
+        Blob::Extent(extent) if is_plain(&extent).at(place())? => scan_plain(extent, descriptor, diff_id, matters),
+        blob => scan_stream(blob, descriptor, diff_id, spool_dir, matters),
+    }
+    .at(place())
+}
+
+fn is_plain(extent: &Extent) -> Result<bool> {
+    let mut start = [0; 4];
+    let read = extent.read_at(&mut start, 0).doing("read it")?;
+    Ok(Compression::of(&start[..read]) == Compression::None)
+}
+
+fn scan_plain(
+    extent: Extent,
+    descriptor: &Descriptor,
+    diff_id: &Digest,
+    matters: &dyn Fn(&[u8]) -> bool,
+) -> Result<ScannedLayer> {
+    if descriptor.digest().algorithm() == diff_id.algorithm() && descriptor.digest() != diff_id {
+        return Err(lying_diff_id(diff_id));
+    }
+    let mut reader = LayerReader::over(&extent);
+    let mut scan = Scan::new(matters);
+    while let Some(entry) = reader.next_entry()? {
+        if entry.offset.checked_add(entry.size).is_none_or(|end| end > extent.len()) {
+            return Err(Error::malformed("the layer ends in the middle of a file"));
+        }
+        scan.add(entry);
+    }
+    Ok(ScannedLayer { entries: scan.entries, others: scan.others, contents: extent.clone(), unverified: Some(extent) })
+}
+
+fn scan_stream(
+    blob: Blob,
+    descriptor: &Descriptor,
+    diff_id: &Digest,
+    spool_dir: &Path,
+    matters: &dyn Fn(&[u8]) -> bool,
+) -> Result<ScannedLayer> {
+    let verified = Verified::new(blob.into_reader(), descriptor)?;
+    let decoded = Digesting { inner: Decoder::new(verified)?, hasher: Sha256::new() };
+    let mut reader = LayerReader::new(Sequential(decoded));
+    let mut spool = Spool::new(spool_dir)?;
+    let mut scan = Scan::new(matters);
+    while let Some(mut entry) = reader.next_entry()? {
+        if matches!(entry.kind, Kind::File) && matters(&entry.path) {
+            entry.offset = spool.position();
+            reader.copy_contents(&mut spool)?;
+        }
+        scan.add(entry);
+    }
+    let mut decoded = reader.into_inner().0;
+    // Some writers pad beyond the end marker: it belongs to the digest.
+    io::copy(&mut decoded, &mut io::sink()).doing("read the layer")?;
+    decoded.inner.into_inner().drain().doing("read the layer")?;
+    if sha256_digest(decoded.hasher.finish()) != *diff_id && diff_id.algorithm().as_ref() == "sha256" {
+        return Err(lying_diff_id(diff_id));
+    }
+    Ok(ScannedLayer { entries: scan.entries, others: scan.others, contents: spool.into_extent(), unverified: None })
+}
+
+fn lying_diff_id(diff_id: &Digest) -> Error {
+    Error::malformed(format!("its contents do not have the diff ID {diff_id} that the image config gives"))
+        .hint("the image was put together wrongly or tampered with; fetch it again")
+}
+
+/// What is kept of a layer while it is read.
+struct Scan<'a> {
+    matters: &'a dyn Fn(&[u8]) -> bool,
+    entries: Vec<Entry>,
+    others: Vec<Box<[u8]>>,
+}
+
+impl<'a> Scan<'a> {
+    fn new(matters: &'a dyn Fn(&[u8]) -> bool) -> Self {
+        Scan { matters, entries: Vec::new(), others: Vec::new() }
+    }
+
+    fn add(&mut self, entry: Entry) {
+        if (self.matters)(&entry.path) {
+            self.entries.push(entry);
+        } else if entry.kind != Kind::Directory && self.others.len() < ScannedLayer::MAX_OTHERS {
+            self.others.push(entry.path);
+        }
+    }
+}
+
+/// Digests what is read through it.
+struct Digesting<R> {
+    inner: R,
+    hasher: Sha256,
+}
+
+impl<R: Read> Read for Digesting<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.hasher.update(&buffer[..read]);
+        Ok(read)
+    }
+}

@@ -1,0 +1,69 @@
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::{Error, Result};
+use crate::json::{Object, Value};
+
+/// Operating system, architecture and, where it matters, its variant, as in `linux/arm64/v8` (OCI image index).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Platform {
+    os: String,
+    architecture: String,
+    variant: Option<String>,
+}
+
+impl Platform {
+    /// This machine's. Images of other systems than Linux carry no trains.
+    pub fn here() -> Self {
+        let architecture = match std::env::consts::ARCH {
+            "x86_64" => "amd64",
+            "aarch64" => "arm64",
+            "x86" => "386",
+            "powerpc64" => "ppc64le",
+            other => other,
+        };
+        Platform { os: "linux".into(), architecture: architecture.into(), variant: None }
+    }
+
+    /// What an image config or the `platform` of a descriptor says; `None` if it does not say.
+    pub(super) fn read(object: &Object) -> Option<Self> {
+        let text = |key| object.get(key).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
+        Some(Platform { os: text("os")?, architecture: text("architecture")?, variant: text("variant") })
+    }
+
+    /// Whether an image of platform `other` is what was asked for; a variant counts only if one was asked for.
+    pub(super) fn accepts(&self, other: &Platform) -> bool {
+        let variant = self.variant.is_none() || self.variant == other.variant;
+        self.os == other.os && self.architecture == other.architecture && variant
+    }
+
+    /// Whether this is how build tools mark what is not an image, such as attestations.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.os == "unknown" || self.architecture == "unknown"
+    }
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.os, self.architecture)?;
+        self.variant.iter().try_for_each(|variant| write!(f, "/{variant}"))
+    }
+}
+
+impl FromStr for Platform {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let parts: Vec<&str> = text.split('/').collect();
+        let (os, architecture, variant) = match parts[..] {
+            [os, architecture] => (os, architecture, None),
+            [os, architecture, variant] => (os, architecture, Some(variant)),
+            _ => return Err(Error::usage(format!("`{text}` is not a platform; write OS/ARCH or OS/ARCH/VARIANT"))),
+        };
+        if parts.contains(&"") {
+            return Err(Error::usage(format!("`{text}` is not a platform; write OS/ARCH or OS/ARCH/VARIANT")));
+        }
+        let variant = variant.map(str::to_owned);
+        Ok(Platform { os: os.into(), architecture: architecture.into(), variant })
+    }
+}

@@ -1,0 +1,206 @@
+use std::cmp::Ordering;
+use std::fs::File;
+use std::io::Read;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use super::layer::Meta;
+use crate::error::{Context, Error, IoContext, Result};
+use crate::store::Extent;
+
+/// What a node of a [`Tree`] is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NodeKind {
+    /// A regular file; of several names of one file, the first in walk order.
+    File {
+        /// Bytes of contents.
+        size: u64,
+        /// Where they are.
+        content: Content,
+    },
+    /// A further name of a file: the position in the tree of the node that is the file.
+    Link(usize),
+    /// A symbolic link, its target as it stands.
+    Symlink(Box<[u8]>),
+    /// A directory.
+    Directory,
+    /// A named pipe.
+    Fifo,
+    /// A character (`true`) or block device with its major and minor number.
+    Device(bool, (u32, u32)),
+}
+
+/// Where the contents of a file are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// In a layer, or the spool of a compressed one, from `offset`.
+    Layer {
+        /// The position of the layer in the image, from the bottom.
+        layer: usize,
+        /// Where they begin.
+        offset: u64,
+    },
+    /// In a file of a directory on disk.
+    Disk(PathBuf),
+}
+
+/// One file, directory or link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// Normalised path, relative to the root of the image.
+    pub path: Box<[u8]>,
+    /// What it is.
+    pub kind: NodeKind,
+    /// Mode, owner, times and the rest.
+    pub meta: Meta,
+}
+
+impl Node {
+    /// The path for messages.
+    pub fn shown(&self) -> String {
+        shown(&self.path)
+    }
+}
+
+/// A path of an image for messages: absolute, with nothing in it that a terminal would act on.
+pub fn shown(path: &[u8]) -> String {
+    format!("/{}", String::from_utf8_lossy(path).escape_debug())
+}
+
+/// A part of a file system: nodes in walk order, and where to read the contents of its files.
+#[derive(Debug, Default)]
+pub struct Tree {
+    nodes: Vec<Node>,
+    /// For each layer that was read, what offsets refer to.
+    layers: Vec<Option<Extent>>,
+}
+
+impl Tree {
+    /// Nodes in any order; `layers` as [`Content::Layer`] refers to them. Links refer to the given order.
+    pub fn new(nodes: Vec<Node>, layers: Vec<Option<Extent>>) -> Self {
+        let mut order: Vec<usize> = (0..nodes.len()).collect();
+        order.sort_by(|&a, &b| walk_order(&nodes[a].path, &nodes[b].path));
+        let mut position = vec![0; nodes.len()];
+        order.iter().enumerate().for_each(|(new, &old)| position[old] = new);
+        let mut slots: Vec<Option<Node>> = nodes.into_iter().map(Some).collect();
+        let mut sorted: Vec<Node> = order.iter().filter_map(|&old| slots[old].take()).collect();
+        for node in &mut sorted {
+            if let NodeKind::Link(to) = &mut node.kind {
+                *to = position[*to];
+            }
+        }
+        Tree { nodes: sorted, layers }
+    }
+
+    /// All nodes in walk order.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// The node at `path`.
+    pub fn get(&self, path: &[u8]) -> Option<&Node> {
+        let found = self.nodes.binary_search_by(|node| walk_order(&node.path, path)).ok()?;
+        self.nodes.get(found)
+    }
+
+    /// The positions of everything below the directory `path`, itself left out.
+    pub fn below(&self, path: &[u8]) -> Range<usize> {
+        let start = self.nodes.partition_point(|node| walk_order(&node.path, path).is_le());
+        let count = self.nodes[start..].partition_point(|node| is_below(&node.path, path));
+        start..start + count
+    }
+
+    /// Reads the contents of a file or of a further name of one.
+    ///
+    /// # Errors
+    /// Input/output; a node without contents.
+    pub fn open(&self, node: &Node) -> Result<Box<dyn Read + Send>> {
+        match self.file(node) {
+            Some((_, Content::Disk(path))) => {
+                let file = File::open(path).doing("open it").at(path.display())?;
+                Ok(Box::new(file))
+            }
+            Some((size, Content::Layer { .. })) => {
+                let extent = self.extent(node).ok_or_else(|| no_contents(node))?;
+                debug_assert_eq!(extent.len(), size);
+                Ok(Box::new(extent.reader()))
+            }
+            None => Err(no_contents(node)),
+        }
+    }
+
+    /// The contents of a file as an extent, where they lie in a layer.
+    pub fn extent(&self, node: &Node) -> Option<Extent> {
+        match self.file(node)? {
+            (size, &Content::Layer { layer, offset }) => Some(self.layers.get(layer)?.as_ref()?.part(offset, size)),
+            _ => None,
+        }
+    }
+
+    /// Size and place of the contents of a file or of a further name of one.
+    pub fn file<'a>(&'a self, node: &'a Node) -> Option<(u64, &'a Content)> {
+        match &node.kind {
+            NodeKind::File { size, content } => Some((*size, content)),
+            NodeKind::Link(to) => match &self.nodes.get(*to)?.kind {
+                NodeKind::File { size, content } => Some((*size, content)),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Reads a small file whole.
+    ///
+    /// # Errors
+    /// As [`Tree::open`]; files above `most` bytes are malformed.
+    pub fn read(&self, node: &Node, most: u64) -> Result<Vec<u8>> {
+        let size = self.file(node).map_or(0, |(size, _)| size);
+        if size > most {
+            return Err(Error::malformed(format!("{size} bytes; at most {most} are read")).at(node.shown()));
+        }
+        let mut bytes = Vec::new();
+        self.open(node)?.read_to_end(&mut bytes).doing("read it").at(node.shown())?;
+        Ok(bytes)
+    }
+}
+
+fn no_contents(node: &Node) -> Error {
+    Error::malformed("not a regular file").at(node.shown())
+}
+
+/// Whether `path` lies below the directory `dir` (the empty path is the root).
+pub fn is_below(path: &[u8], dir: &[u8]) -> bool {
+    dir.is_empty() && !path.is_empty() || path.len() > dir.len() && path.starts_with(dir) && path[dir.len()] == b'/'
+}
+
+/// Docker's walk order: depth first, the names of each directory in byte order, a directory before its contents.
+pub fn walk_order(a: &[u8], b: &[u8]) -> Ordering {
+    let rank = |byte: &u8| if *byte == b'/' { 0 } else { u16::from(*byte) + 1 };
+    a.iter().map(rank).cmp(b.iter().map(rank))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree(paths: &[&str]) -> Tree {
+        let node =
+            |path: &&str| Node { path: path.as_bytes().into(), kind: NodeKind::Directory, meta: Meta::default() };
+        Tree::new(paths.iter().map(node).collect(), Vec::new())
+    }
+
+    fn paths(nodes: &[Node]) -> Vec<&str> {
+        nodes.iter().map(|node| std::str::from_utf8(&node.path).unwrap()).collect()
+    }
+
+    #[test]
+    fn walks_as_docker_does() {
+        let tree = tree(&["r/sub.txt", "r", "r/sub-a/y", "r/sub/x", "r/sub", "r/sub-a", "r-", "q"]);
+        assert_eq!(paths(tree.nodes()), ["q", "r", "r/sub", "r/sub/x", "r/sub-a", "r/sub-a/y", "r/sub.txt", "r-"]);
+        assert_eq!(paths(&tree.nodes()[tree.below(b"r")]).len(), 5);
+        assert_eq!(paths(&tree.nodes()[tree.below(b"r/sub")]), ["r/sub/x"]);
+        assert_eq!(tree.below(b"absent").len(), 0);
+        assert_eq!(tree.below(b"").len(), 8);
+        assert!(tree.get(b"r/sub-a").is_some() && tree.get(b"r/su").is_none());
+    }
+}

@@ -1,0 +1,168 @@
+use std::io;
+use std::path::Path;
+use std::thread::JoinHandle;
+
+use oci_spec::image::Descriptor;
+
+use super::document::Image;
+use super::layer::{Entry, ScannedLayer, scan};
+use super::overlay::{Dangling, Overlay, Wanted, targets_outside};
+use super::tree::{Tree, shown};
+use crate::error::{Context, Error, IoContext, Result};
+use crate::store::{Extent, Verified};
+
+/// The merged view of some paths of an image, read from the top layer down as far as needed.
+pub struct View {
+    /// The files.
+    pub tree: Tree,
+    /// The lowest layer that was read, counted from the bottom.
+    pub lowest: usize,
+    /// For each layer that was read, what it holds besides the wanted paths (a sample of it, if much).
+    pub others: Vec<(usize, Vec<Box<[u8]>>)>,
+    verification: Option<JoinHandle<Result<()>>>,
+}
+
+impl View {
+    /// Reads the layers of `image` from the top down until nothing below can be seen, or `enough` says so after a
+    /// layer.
+    ///
+    /// # Errors
+    /// As [`scan`] and [`Overlay::put_under`].
+    pub fn read(
+        image: &Image,
+        wanted: Wanted,
+        spool_dir: &Path,
+        mut enough: impl FnMut(&Partial<'_>) -> Result<bool>,
+    ) -> Result<View> {
+        let layers = image.layers().len();
+        let mut reading = Reading { image, spool_dir, contents: vec![None; layers], unverified: Vec::new() };
+        let mut overlay = Overlay::new(wanted);
+        let (mut lowest, mut others) = (layers, Vec::new());
+        for layer in (0..layers).rev() {
+            let scanned = reading.scan(layer, overlay.wanted())?;
+            others.push((layer, scanned.others));
+            let place = || format!("layer {}", image.layers()[layer].digest());
+            let dangling = overlay.put_under(layer, scanned.entries).at(place())?;
+            for link in dangling {
+                reading.find_below(&mut overlay, &link).at(place())?;
+            }
+            lowest = layer;
+            let partial = Partial { overlay: &overlay, contents: &reading.contents, layer };
+            if overlay.is_settled() || enough(&partial)? {
+                break;
+            }
+        }
+        let verification = reading.start_verification();
+        Ok(View { tree: overlay.into_tree(reading.contents)?, lowest, others, verification })
+    }
+
+    /// Waits until every layer that was looked into is verified against its digest. Nothing that comes from the view
+    /// may be published before.
+    ///
+    /// # Errors
+    /// A blob that is not what its descriptor says.
+    pub fn verify(&mut self) -> Result<()> {
+        match self.verification.take().map(JoinHandle::join) {
+            Some(Ok(result)) => result,
+            Some(Err(panic)) => std::panic::resume_unwind(panic),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What can be seen so far, while a view is read.
+pub struct Partial<'a> {
+    overlay: &'a Overlay,
+    contents: &'a [Option<Extent>],
+    /// The layer that was read last, counted from the bottom.
+    pub layer: usize,
+}
+
+impl Partial<'_> {
+    /// Whether something can be seen at `path`.
+    pub fn shows(&self, path: &[u8]) -> bool {
+        self.overlay.shows(path)
+    }
+
+    /// Reads a small regular file; `None` if none can be seen there.
+    ///
+    /// # Errors
+    /// Input/output; files above `most` bytes are malformed.
+    pub fn read_file(&self, path: &[u8], most: u64) -> Result<Option<Vec<u8>>> {
+        let Some((size, layer, offset)) = self.overlay.file(path) else { return Ok(None) };
+        if size > most {
+            return Err(Error::malformed(format!("{size} bytes; at most {most} are read")).at(shown(path)));
+        }
+        let Some(contents) = self.contents.get(layer).and_then(Option::as_ref) else { return Ok(None) };
+        let mut bytes = Vec::new();
+        let mut reader = contents.part(offset, size).reader();
+        io::Read::read_to_end(&mut reader, &mut bytes).doing("read it").at(shown(path))?;
+        Ok(Some(bytes))
+    }
+}
+
+struct Reading<'a> {
+    image: &'a Image,
+    spool_dir: &'a Path,
+    contents: Vec<Option<Extent>>,
+    unverified: Vec<(Descriptor, Extent)>,
+}
+
+impl Reading<'_> {
+    fn scan(&mut self, layer: usize, wanted: &Wanted) -> Result<ScannedLayer> {
+        let mut scanned = self.scan_once(layer, wanted)?;
+        if let Some(more) = targets_outside(wanted, &scanned.entries) {
+            scanned = self.scan_once(layer, &more)?;
+        }
+        if let Some(extent) = scanned.unverified.take() {
+            self.unverified.push((self.image.layers()[layer].clone(), extent));
+        }
+        self.contents[layer] = Some(scanned.contents.clone());
+        Ok(scanned)
+    }
+
+    fn scan_once(&self, layer: usize, wanted: &Wanted) -> Result<ScannedLayer> {
+        let (descriptor, diff_id) = (&self.image.layers()[layer], &self.image.diff_ids()[layer]);
+        tracing::debug!(layer, digest = %descriptor.digest(), "reading a layer");
+        scan(self.image.source(), descriptor, diff_id, self.spool_dir, &|path| wanted.matters(path))
+    }
+
+    /// Finds the file of a hard link that names something of a lower layer.
+    fn find_below(&mut self, overlay: &mut Overlay, link: &Dangling) -> Result<()> {
+        for layer in (0..link.layer).rev() {
+            let only = Wanted::new([&*link.target]);
+            let scanned = self.scan_once(layer, &only)?;
+            let found = scanned.entries.iter().rfind(|entry: &&Entry| entry.path == link.target);
+            if let Some(file) = found {
+                // A layer that is read again later is spooled anew; keep what this link refers to apart.
+                self.contents.push(Some(scanned.contents.clone()));
+                if let Some(extent) = scanned.unverified {
+                    self.unverified.push((self.image.layers()[layer].clone(), extent));
+                }
+                overlay.resolve(link, file, self.contents.len() - 1);
+                return Ok(());
+            }
+            if scanned.entries.iter().any(|entry| only.matters(&entry.path) && !only.has(&entry.path)) {
+                break; // hidden by a whiteout
+            }
+        }
+        Ok(())
+    }
+
+    fn start_verification(&mut self) -> Option<JoinHandle<Result<()>>> {
+        let unverified = std::mem::take(&mut self.unverified);
+        if unverified.is_empty() {
+            return None;
+        }
+        let source = self.image.source().name();
+        Some(std::thread::spawn(move || {
+            for (descriptor, extent) in unverified {
+                let place = format!("{source}: layer {}", descriptor.digest());
+                Verified::new(extent.reader(), &descriptor)
+                    .and_then(|mut reader| reader.drain().doing("read it"))
+                    .at(place)?;
+            }
+            Ok(())
+        }))
+    }
+}

@@ -1,0 +1,103 @@
+use oci_spec::image::{Descriptor, Digest};
+
+use super::super::{Listed, REF_NAME, TagChange};
+use crate::error::{Context, Error, Result};
+use crate::json::{self, Object, Value, json};
+
+/// `index.json`, kept whole: only the entries that a publication names are touched.
+#[derive(Debug, Clone)]
+pub(super) struct Index {
+    document: Object,
+}
+
+impl Index {
+    pub(super) fn empty() -> Self {
+        let document = json!({
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.index.v1+json",
+            "manifests": [],
+        });
+        Index { document: document.as_object().cloned().unwrap_or_default() }
+    }
+
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self> {
+        let document = json::parse_object(bytes)?;
+        if !document.get("manifests").is_some_and(Value::is_array) {
+            return Err(Error::malformed("no list `manifests`"));
+        }
+        Ok(Index { document })
+    }
+
+    pub(super) fn list(&self) -> Result<Vec<Listed>> {
+        let listed: Vec<Listed> = self.entries().iter().enumerate().map(read_entry).collect::<Result<_>>()?;
+        for (position, entry) in listed.iter().enumerate() {
+            if entry.tag.is_some() && listed[..position].iter().any(|other| other.tag == entry.tag) {
+                let tag = entry.tag.as_deref().unwrap_or_default();
+                return Err(Error::malformed(format!("two images have the tag `{tag}`")));
+            }
+        }
+        Ok(listed)
+    }
+
+    pub(super) fn apply(&mut self, changes: &[TagChange]) -> Result<()> {
+        for change in changes {
+            match change {
+                TagChange::Drop { tag } => self.entries_mut().retain(|entry| tag_of(entry) != Some(tag)),
+                TagChange::Set { tag, descriptor, replaces } => self.set(tag, descriptor, replaces.as_ref())?,
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn to_vec(&self) -> Vec<u8> {
+        json::to_vec(&Value::Object(self.document.clone()))
+    }
+
+    fn set(&mut self, tag: &str, descriptor: &Descriptor, replaces: Option<&Digest>) -> Result<()> {
+        let mut entry = serde_json::to_value(descriptor)
+            .map_err(|error| Error::malformed("cannot write the descriptor of the image").because(error))?;
+        let entries = self.entries_mut();
+        let old = entries.iter().position(|old| {
+            tag_of(old) == Some(tag)
+                || replaces.is_some_and(|digest| tag_of(old).is_none() && old["digest"] == digest.as_ref())
+        });
+        let mut annotations = old
+            .and_then(|old| entries[old].get("annotations").cloned())
+            .or_else(|| entry.get("annotations").cloned())
+            .filter(Value::is_object)
+            .unwrap_or_else(|| json!({}));
+        annotations[REF_NAME] = tag.into();
+        entry["annotations"] = annotations;
+        match old {
+            Some(old) => entries[old] = entry,
+            None => entries.push(entry),
+        }
+        Ok(())
+    }
+
+    pub(super) fn entries(&self) -> &[Value] {
+        self.document.get("manifests").and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    }
+
+    fn entries_mut(&mut self) -> &mut Vec<Value> {
+        let manifests = self.document.entry("manifests").or_insert_with(|| json!([]));
+        if !manifests.is_array() {
+            *manifests = json!([]);
+        }
+        match manifests {
+            Value::Array(entries) => entries,
+            _ => unreachable!("made an array above"),
+        }
+    }
+}
+
+fn tag_of(entry: &Value) -> Option<&str> {
+    entry.get("annotations")?.get(REF_NAME)?.as_str()
+}
+
+fn read_entry((position, entry): (usize, &Value)) -> Result<Listed> {
+    let descriptor = serde_json::from_value(entry.clone())
+        .map_err(|error| Error::malformed("not a descriptor").because(error))
+        .at(format_args!("manifests[{position}]"))?;
+    Ok(Listed { tag: tag_of(entry).map(str::to_owned), descriptor })
+}

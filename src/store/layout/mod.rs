@@ -1,0 +1,117 @@
+//! OCI image layouts: a directory with `oci-layout`, `index.json` and `blobs/` (OCI image layout specification).
+//!
+//! Reading needs nothing but the directory. Writing works in a staging directory inside the layout, so that the
+//! layout's own files change only when everything is there; [`LayoutWriter`] says how.
+
+mod index;
+mod reach;
+mod staging;
+mod write;
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use oci_spec::image::{Descriptor, Digest};
+
+use super::{Blob, Extent, Listed, MAX_DOCUMENT, Source};
+use crate::error::{Context, Error, IoContext, Result};
+use crate::json;
+
+use index::Index;
+pub use write::{LayoutWriter, Waiting};
+
+/// A layout to read from.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    dir: PathBuf,
+}
+
+impl Layout {
+    /// Opens the layout in `dir`.
+    ///
+    /// # Errors
+    /// [`Kind::Malformed`](crate::error::Kind::Malformed) if it is none, or of a version this program does not know.
+    pub fn open(dir: &Path) -> Result<Self> {
+        let layout = Layout { dir: dir.to_owned() };
+        layout.check_version().at(layout.name())?;
+        Ok(layout)
+    }
+
+    /// Whether `dir` looks like a layout.
+    pub fn is_layout(dir: &Path) -> bool {
+        dir.join("oci-layout").is_file() || dir.join("index.json").is_file()
+    }
+
+    fn check_version(&self) -> Result<()> {
+        let marker = self.dir.join("oci-layout");
+        if !marker.is_file() {
+            return Err(Error::malformed("not an OCI image layout: there is no file `oci-layout`"));
+        }
+        let document = json::parse_object(&read_small(&marker)?).at("oci-layout")?;
+        match document.get("imageLayoutVersion").and_then(json::Value::as_str) {
+            Some("1.0.0") => Ok(()),
+            Some(other) => Err(Error::malformed(format!("layout version {other}; this program knows 1.0.0"))),
+            None => Err(Error::malformed("no `imageLayoutVersion`").at("oci-layout")),
+        }
+    }
+
+    fn index(&self) -> Result<Index> {
+        let path = self.dir.join("index.json");
+        if !path.is_file() {
+            return Err(Error::malformed("not an OCI image layout: there is no file `index.json`"));
+        }
+        Index::parse(&read_small(&path)?).at("index.json")
+    }
+
+    fn blob_path(&self, digest: &Digest) -> PathBuf {
+        // Both parts are checked by `Digest`: no separators and no dots only.
+        self.dir.join("blobs").join(digest.algorithm().as_ref()).join(digest.digest())
+    }
+}
+
+impl Source for Layout {
+    fn name(&self) -> String {
+        format!("oci:{}", self.dir.display())
+    }
+
+    fn list(&self) -> Result<Vec<Listed>> {
+        self.index().and_then(|index| index.list().at("index.json")).at(self.name())
+    }
+
+    fn open(&self, descriptor: &Descriptor) -> Result<Blob> {
+        let digest = descriptor.digest();
+        let path = self.blob_path(digest);
+        let place = || format!("{} {digest}", self.name());
+        let (file, metadata) = match File::open(&path).and_then(|file| file.metadata().map(|found| (file, found))) {
+            Ok((_, metadata)) if !metadata.is_file() => {
+                return Err(Error::malformed("the blob is not a regular file").at(place()));
+            }
+            Ok(opened) => opened,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let hint = "the layout is incomplete; copy it again, whole";
+                return Err(Error::malformed("the blob is absent").hint(hint).at(place()));
+            }
+            Err(error) => return Err(Error::io("cannot open the blob", error).at(place())),
+        };
+        if metadata.len() != descriptor.size() {
+            let (found, size) = (metadata.len(), descriptor.size());
+            let what = format!("the blob has {found} bytes where its descriptor says {size}");
+            return Err(Error::malformed(what).hint("the copy is damaged; fetch the image again").at(place()));
+        }
+        Ok(Blob::Extent(Extent::new(Arc::new(file), 0, metadata.len())))
+    }
+
+    fn local_path(&self, descriptor: &Descriptor) -> Option<PathBuf> {
+        Some(self.blob_path(descriptor.digest()))
+    }
+}
+
+/// Reads a small file of the layout whole.
+fn read_small(path: &Path) -> Result<Vec<u8>> {
+    let len = fs::metadata(path).doing("read it").at(path.display())?.len();
+    if len > MAX_DOCUMENT {
+        return Err(Error::malformed(format!("{len} bytes; at most {MAX_DOCUMENT} are read")).at(path.display()));
+    }
+    fs::read(path).doing("read it").at(path.display())
+}

@@ -1,0 +1,145 @@
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use oci_spec::image::Digest;
+
+use super::super::{BlobSink, Written, is_supported};
+use super::Layout;
+use crate::crypto::digest::Sha256;
+use crate::error::{Context, IoContext, Result};
+
+/// How our staging directories begin; a layout's readers ignore other files beside its own.
+const PREFIX: &str = ".pht-oci-";
+/// The file in a staging directory that lists blobs to remove from `blobs/` if no image reaches them.
+const JOURNAL: &str = "journal";
+
+/// A directory inside the layout, mode 0700, where new blobs wait until they are published.
+#[derive(Debug)]
+pub(super) struct Staging {
+    dir: PathBuf,
+    blobs: u32,
+}
+
+impl Staging {
+    pub(super) fn new(layout: &Path) -> Result<Self> {
+        let dir = layout.join(format!("{PREFIX}{}", std::process::id()));
+        fs::DirBuilder::new().mode(0o700).create(&dir).doing("create a directory").at(dir.display())?;
+        Ok(Staging { dir, blobs: 0 })
+    }
+
+    /// A new blob, readable by this user alone.
+    pub(super) fn create(&mut self) -> Result<StagedBlob> {
+        self.blobs += 1;
+        let path = self.dir.join(format!("blob-{}", self.blobs));
+        let file = File::options().write(true).create_new(true).mode(0o600).open(&path);
+        let file = file.doing("create a file").at(path.display())?;
+        Ok(StagedBlob { file, path, hasher: Sha256::new(), size: 0 })
+    }
+
+    /// Where a finished blob waits.
+    pub(super) fn path_of(&self, digest: &Digest) -> PathBuf {
+        self.dir.join(digest.as_ref().replace(':', "-"))
+    }
+
+    /// Adds blobs to the journal; it is on the disk when this returns.
+    pub(super) fn journal<'a>(&self, digests: impl Iterator<Item = &'a Digest>) -> Result<()> {
+        let path = self.dir.join(JOURNAL);
+        let file = File::options().append(true).create(true).mode(0o600).open(&path);
+        let mut out = BufWriter::new(file.doing("open it").at(path.display())?);
+        for digest in digests {
+            writeln!(out, "{digest}").doing("write it").at(path.display())?;
+        }
+        let file = out.into_inner().map_err(std::io::IntoInnerError::into_error).doing("write it")?;
+        file.sync_all().doing("write it").at(path.display())
+    }
+
+    /// Writes a small file into the staging directory, to be renamed.
+    pub(super) fn write(&self, name: &str, bytes: &[u8]) -> Result<PathBuf> {
+        let path = self.dir.join(name);
+        let written = File::create(&path).and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
+        written.doing("write it").at(path.display())?;
+        Ok(path)
+    }
+
+    /// The blobs that were finished and wait here.
+    pub(super) fn finished(&self) -> Result<Vec<Digest>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&self.dir).doing("list the directory").at(self.dir.display())? {
+            let name = entry.doing("list the directory").at(self.dir.display())?.file_name();
+            // `blob-1` and `journal` are no digests.
+            found.extend(name.to_string_lossy().replacen('-', ":", 1).parse::<Digest>().ok().filter(is_supported));
+        }
+        Ok(found)
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+}
+
+/// Removes what an interrupted process has left in the layout: staging directories, and blobs from their journals that
+/// no image reaches. Call it only with the lock of the layout.
+pub(super) fn recover(layout: &Layout, keep: impl FnOnce() -> Result<HashSet<String>>) -> Result<()> {
+    let mut left = Vec::new();
+    let entries = fs::read_dir(&layout.dir).doing("list the directory").at(layout.dir.display())?;
+    for entry in entries {
+        let entry = entry.doing("list the directory").at(layout.dir.display())?;
+        if entry.file_name().to_string_lossy().starts_with(PREFIX) {
+            left.push(entry.path());
+        }
+    }
+    let journals: Vec<String> = left.iter().filter_map(|dir| fs::read_to_string(dir.join(JOURNAL)).ok()).collect();
+    if !journals.is_empty() {
+        let reached = keep()?;
+        let unreached = journals.iter().flat_map(|text| text.lines()).filter(|line| !reached.contains(*line));
+        for digest in unreached.filter_map(|line| line.parse::<Digest>().ok()) {
+            remove_if_there(&layout.blob_path(&digest))?;
+        }
+    }
+    for dir in left {
+        fs::remove_dir_all(&dir).doing("remove what an interrupted run has left").at(dir.display())?;
+    }
+    Ok(())
+}
+
+/// Removes a file that may be gone already.
+pub(super) fn remove_if_there(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).doing("remove it").at(path.display()),
+        _ => Ok(()),
+    }
+}
+
+/// A blob in the staging directory, digested while it is written.
+pub(super) struct StagedBlob {
+    file: File,
+    path: PathBuf,
+    hasher: Sha256,
+    size: u64,
+}
+
+impl Write for StagedBlob {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.hasher.update(&bytes[..written]);
+        self.size += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl BlobSink for StagedBlob {
+    fn finish(self: Box<Self>) -> Result<Written> {
+        let digest = super::super::verify::sha256_digest(self.hasher.finish());
+        self.file.sync_data().doing("write it").at(self.path.display())?;
+        let finished = self.path.with_file_name(digest.as_ref().replace(':', "-"));
+        fs::rename(&self.path, &finished).doing("rename it").at(self.path.display())?;
+        Ok(Written { digest, size: self.size })
+    }
+}

@@ -1,0 +1,220 @@
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use oci_spec::image::{Descriptor, Digest};
+use rustix::fs::{FlockOperation, flock};
+
+use super::super::{BlobSink, Destination, Listed, Source, Swept, TagChange, Transfer, Verified};
+use super::index::Index;
+use super::reach::{present, reachable};
+use super::staging::{Staging, recover, remove_if_there};
+use super::{Layout, read_small};
+use crate::error::{Context, Error, IoContext, Result};
+
+/// What to do when another process is writing to the same layout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Waiting {
+    /// Wait until it has finished.
+    #[default]
+    Wait,
+    /// Fail at once.
+    Fail,
+}
+
+/// A layout to write to.
+///
+/// New blobs wait in a staging directory; publishing renames them into `blobs/`, then replaces `index.json` in one
+/// step, then removes what is not reached any more. A journal in the staging directory names every blob that could be
+/// left behind, so that the next writer can clean up after a crash at any moment. One writer at a time holds the lock
+/// (`flock` on the directory).
+#[derive(Debug)]
+pub struct LayoutWriter {
+    layout: Layout,
+    staging: Option<Staging>,
+    /// We made the directory; it goes again if nothing is published.
+    made: bool,
+    _lock: File,
+}
+
+impl LayoutWriter {
+    /// Opens the layout in `dir` for writing, or makes it when something is published.
+    ///
+    /// # Errors
+    /// [`Kind::Malformed`](crate::error::Kind::Malformed) if `dir` is something else, input/output, or another process
+    /// is writing and `waiting` says not to wait.
+    pub fn open(dir: &Path, waiting: Waiting) -> Result<Self> {
+        let layout = Layout { dir: dir.to_owned() };
+        let made = make_dir(dir).at(layout.name())?;
+        let writer = LayoutWriter { _lock: lock(&layout, waiting).at(layout.name())?, layout, staging: None, made };
+        let layout = &writer.layout;
+        if !made && !Layout::is_layout(dir) && !is_empty(dir)? {
+            let what = "the directory is neither empty nor an OCI image layout";
+            return Err(Error::malformed(what).at(layout.name()));
+        }
+        if dir.join("oci-layout").exists() {
+            layout.check_version().at(layout.name())?;
+        }
+        recover(layout, || reachable(layout, &writer.index()?)).at(layout.name())?;
+        Ok(writer)
+    }
+
+    fn index(&self) -> Result<Index> {
+        let path = self.layout.dir.join("index.json");
+        if path.exists() { Index::parse(&read_small(&path)?).at("index.json") } else { Ok(Index::empty()) }
+    }
+
+    fn staging(&mut self) -> Result<&mut Staging> {
+        if self.staging.is_none() {
+            self.staging = Some(Staging::new(&self.layout.dir)?);
+        }
+        self.staging.as_mut().ok_or_else(|| Error::malformed("no staging directory"))
+    }
+
+    fn has(&self, descriptor: &Descriptor) -> bool {
+        let path = self.layout.blob_path(descriptor.digest());
+        fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() == descriptor.size())
+    }
+
+    /// Moves the staged blobs to where readers look for them; no image reaches them yet.
+    fn settle(&mut self) -> Result<()> {
+        let Some(staging) = &self.staging else { return Ok(()) };
+        let finished = staging.finished()?;
+        staging.journal(finished.iter())?;
+        for digest in &finished {
+            let (from, to) = (staging.path_of(digest), self.layout.blob_path(digest));
+            if let Some(parent) = to.parent() {
+                fs::create_dir_all(parent).doing("create it").at(parent.display())?;
+            }
+            fs::set_permissions(&from, fs::Permissions::from_mode(0o644)).doing("set its mode").at(from.display())?;
+            fs::rename(&from, &to).doing("rename it into place").at(to.display())?;
+        }
+        Ok(())
+    }
+
+    /// The blobs that no image of `index` reaches.
+    fn unreached(&self, index: &Index) -> Result<Vec<(Digest, u64)>> {
+        let reached: HashSet<String> = reachable(&self.layout, index)?;
+        Ok(present(&self.layout)?.into_iter().filter(|(digest, _)| !reached.contains(digest.as_ref())).collect())
+    }
+
+    fn replace_index(&mut self, index: &Index) -> Result<()> {
+        let dir = self.layout.dir.clone();
+        let staging = self.staging()?;
+        let new_marker = !dir.join("oci-layout").exists();
+        if new_marker {
+            let marker = staging.write("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
+            fs::rename(marker, dir.join("oci-layout")).doing("write `oci-layout`")?;
+        }
+        let written = staging.write("index.json", &index.to_vec())?;
+        fs::rename(written, dir.join("index.json")).doing("replace `index.json`")?;
+        File::open(&dir).and_then(|dir| dir.sync_all()).doing("write the directory")
+    }
+
+    fn publish_all(&mut self, changes: &[TagChange], sweep: bool) -> Result<Swept> {
+        let mut index = self.index()?;
+        index.apply(changes)?;
+        self.settle()?;
+        let garbage = if sweep { self.unreached(&index)? } else { Vec::new() };
+        self.staging()?.journal(garbage.iter().map(|(digest, _)| digest))?;
+        self.replace_index(&index)?;
+        self.made = false;
+        let mut swept = Swept::default();
+        for (digest, size) in garbage {
+            remove_if_there(&self.layout.blob_path(&digest))?;
+            swept.blobs += 1;
+            swept.bytes += size;
+        }
+        if let Some(staging) = self.staging.take() {
+            fs::remove_dir_all(staging.dir()).doing("remove the staging directory")?;
+        }
+        Ok(swept)
+    }
+}
+
+impl Destination for LayoutWriter {
+    fn name(&self) -> String {
+        self.layout.name()
+    }
+
+    fn list(&self) -> Result<Vec<Listed>> {
+        self.index()?.list().at("index.json").at(self.name())
+    }
+
+    fn create(&mut self) -> Result<Box<dyn BlobSink>> {
+        let name = self.name();
+        Ok(Box::new(self.staging().and_then(Staging::create).at(name)?))
+    }
+
+    fn take(&mut self, source: &dyn Source, descriptor: &Descriptor) -> Result<Transfer> {
+        if self.has(descriptor) {
+            return Ok(Transfer::Reused);
+        }
+        let name = self.name();
+        if let Some(path) = source.local_path(descriptor) {
+            // A second name for the same bytes costs nothing; across file systems it fails, and they are copied.
+            let to = self.staging().at(&name)?.path_of(descriptor.digest());
+            if to.exists() || fs::hard_link(&path, &to).is_ok() {
+                return Ok(Transfer::Reused);
+            }
+        }
+        let mut reader = Verified::new(source.open(descriptor)?.into_reader(), descriptor)?;
+        let mut sink = self.create()?;
+        let place = format!("{} {}", source.name(), descriptor.digest());
+        io::copy(&mut reader, &mut sink).doing(format_args!("copy it to {name}")).at(place)?;
+        Ok(Transfer::Copied(sink.finish()?.size))
+    }
+
+    fn publish(&mut self, changes: &[TagChange], sweep: bool) -> Result<Swept> {
+        let name = self.name();
+        self.publish_all(changes, sweep).at(name)
+    }
+}
+
+impl Drop for LayoutWriter {
+    /// Leaves the layout as it was if nothing was published. What cannot be removed now, the next writer removes.
+    fn drop(&mut self) {
+        if self.staging.take().is_some() {
+            let left = recover(&self.layout, || reachable(&self.layout, &self.index()?));
+            if let Err(error) = left {
+                tracing::debug!(%error, "cleaning up is left to the next run");
+            }
+        }
+        if self.made {
+            // Empty if nothing was published; else this fails, and rightly.
+            let _ = fs::remove_dir(&self.layout.dir);
+        }
+    }
+}
+
+/// Makes the directory if it is not there; whether it did.
+fn make_dir(dir: &Path) -> Result<bool> {
+    match fs::create_dir(dir) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => Ok(false),
+        Err(error) => Err(Error::io("cannot create the directory", error)),
+    }
+}
+
+fn is_empty(dir: &Path) -> Result<bool> {
+    Ok(fs::read_dir(dir).doing("list the directory").at(dir.display())?.next().is_none())
+}
+
+fn lock(layout: &Layout, waiting: Waiting) -> Result<File> {
+    let file = File::open(&layout.dir).doing("open the directory")?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => return Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => {}
+        Err(error) => return Err(Error::io("cannot lock the directory", error.into())),
+    }
+    if waiting == Waiting::Fail {
+        let what = "another process is writing to this layout";
+        return Err(Error::new(crate::error::Kind::Io, what).hint("try again when it has finished"));
+    }
+    tracing::warn!("{} is being written by another process; waiting for it", layout.name());
+    flock(&file, FlockOperation::LockExclusive)
+        .map_err(|error| Error::io("cannot lock the directory", error.into()))?;
+    Ok(file)
+}

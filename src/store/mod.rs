@@ -1,0 +1,181 @@
+//! Where images live: a trait to read from, a trait to write to, and one implementation for each transport.
+//!
+//! A transport is a file (or folder) of this module that implements [`Source`] and [`Destination`]; everything above
+//! sees only the two traits. Whatever a transport hands out is untrusted: readers go through [`Verified`], which
+//! checks size and digest, above the transports, so that none can forget.
+
+mod extent;
+pub mod layout;
+mod pump;
+mod spool;
+mod verify;
+
+use std::io::{Read, Write};
+use std::path::PathBuf;
+
+use oci_spec::image::{Descriptor, Digest};
+
+use crate::error::{Context, Error, IoContext, Result};
+
+pub use extent::{Extent, ExtentReader};
+pub use pump::{BUFFER, Pump};
+pub use spool::Spool;
+pub use verify::{Verified, digest_of, is_supported, sha256_digest};
+
+/// The largest manifest, index or image config that is read, in bytes. Registries refuse manifests above 4 MiB.
+pub const MAX_DOCUMENT: u64 = 8 << 20;
+
+/// The annotation that names an image in a layout (OCI image layout, `index.json`).
+pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
+
+/// One image that a store lists.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// Its tag, if it has one.
+    pub tag: Option<String>,
+    /// Its manifest or index.
+    pub descriptor: Descriptor,
+}
+
+/// A blob as a source hands it out, not verified yet.
+pub enum Blob {
+    /// It lies in a local file and can be read at any position.
+    Extent(Extent),
+    /// It arrives once, from the beginning.
+    Stream(Box<dyn Read + Send>),
+}
+
+impl Blob {
+    /// Reads it from the beginning.
+    pub fn into_reader(self) -> Box<dyn Read + Send> {
+        match self {
+            Blob::Extent(extent) => Box::new(extent.reader()),
+            Blob::Stream(stream) => stream,
+        }
+    }
+}
+
+/// A place that images are read from.
+pub trait Source: Send + Sync {
+    /// The place as the user would write it, for messages.
+    fn name(&self) -> String;
+
+    /// The images there.
+    ///
+    /// # Errors
+    /// [`Kind::Malformed`](crate::error::Kind::Malformed) if there is nothing of this transport's form.
+    fn list(&self) -> Result<Vec<Listed>>;
+
+    /// Opens a blob: a manifest, a config or a layer.
+    ///
+    /// # Errors
+    /// [`Kind::Malformed`](crate::error::Kind::Malformed) if it is absent.
+    fn open(&self, descriptor: &Descriptor) -> Result<Blob>;
+
+    /// The file that is the blob and nothing but the blob, where there is one that may be shared by a hard link.
+    fn local_path(&self, _descriptor: &Descriptor) -> Option<PathBuf> {
+        None
+    }
+}
+
+/// Reads a manifest, an index or an image config whole, verified.
+///
+/// # Errors
+/// As [`Source::open`] and [`Verified`]; documents above [`MAX_DOCUMENT`] are malformed.
+pub fn read_document(source: &dyn Source, descriptor: &Descriptor) -> Result<Vec<u8>> {
+    let place = format!("{} {}", source.name(), descriptor.digest());
+    if descriptor.size() > MAX_DOCUMENT {
+        let found = descriptor.size();
+        return Err(Error::malformed(format!("a document of {found} bytes; at most {MAX_DOCUMENT} are read")).at(place));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(descriptor.size()).unwrap_or_default());
+    let reader = source.open(descriptor)?.into_reader();
+    Verified::new(reader, descriptor).at(&place)?.read_to_end(&mut bytes).doing("read it").at(&place)?;
+    Ok(bytes)
+}
+
+/// A blob that is being written; nothing of it is visible before [`Destination::publish`].
+pub trait BlobSink: Write + Send {
+    /// Ends the blob and says what was written.
+    ///
+    /// # Errors
+    /// Input/output.
+    fn finish(self: Box<Self>) -> Result<Written>;
+}
+
+/// A finished blob.
+#[derive(Debug, Clone)]
+pub struct Written {
+    /// `sha256:...` of the bytes.
+    pub digest: Digest,
+    /// Their number.
+    pub size: u64,
+}
+
+/// How a blob of the source came to the destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transfer {
+    /// It was there already, or could be shared without moving a byte.
+    Reused,
+    /// This many bytes were copied.
+    Copied(u64),
+}
+
+/// What publishing changes about the names of images.
+#[derive(Debug, Clone)]
+pub enum TagChange {
+    /// The tag names this manifest from now on; it replaces what had the tag, and `replaces` if given.
+    Set {
+        /// The tag.
+        tag: String,
+        /// The manifest.
+        descriptor: Descriptor,
+        /// An entry that disappears with it: an image that had no tag.
+        replaces: Option<Digest>,
+    },
+    /// The tag disappears, if it is there.
+    Drop {
+        /// The tag.
+        tag: String,
+    },
+}
+
+/// What a [`Destination::sweep`] removed.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Swept {
+    /// Number of blobs.
+    pub blobs: u64,
+    /// Their size in bytes.
+    pub bytes: u64,
+}
+
+/// A place that images are written to. Nothing of it changes before [`publish`](Destination::publish).
+pub trait Destination {
+    /// The place as the user would write it, for messages.
+    fn name(&self) -> String;
+
+    /// The images that are there now.
+    ///
+    /// # Errors
+    /// Input/output, or a destination of another form.
+    fn list(&self) -> Result<Vec<Listed>>;
+
+    /// Begins a new blob. It may hold plaintext: it is readable by this user alone until it is published.
+    ///
+    /// # Errors
+    /// Input/output.
+    fn create(&mut self) -> Result<Box<dyn BlobSink>>;
+
+    /// Makes a blob of `source` part of what will be published.
+    ///
+    /// # Errors
+    /// As [`Source::open`], [`Verified`], and input/output.
+    fn take(&mut self, source: &dyn Source, descriptor: &Descriptor) -> Result<Transfer>;
+
+    /// Makes everything written so far visible: blobs first, names last and all at once. With `sweep`, every blob that
+    /// no name reaches any more is removed afterwards.
+    ///
+    /// # Errors
+    /// Input/output; then the names are as they were.
+    fn publish(&mut self, changes: &[TagChange], sweep: bool) -> Result<Swept>;
+}
