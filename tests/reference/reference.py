@@ -21,6 +21,8 @@ Key files that lie in --keys already (NAME.pem, NAME.pub.pem for each station, `
 are, so one set of keys serves trains of different builders.
 """
 import argparse
+import contextlib
+import fcntl
 import io
 import json
 import os
@@ -80,18 +82,23 @@ IMAGE = f"{REPOSITORY}:latest"
 PSS = padding.PSS(mgf=padding.MGF1(hashes.SHA512()), salt_length=padding.PSS.MAX_LENGTH)
 OAEP = padding.OAEP(mgf=padding.MGF1(algorithm=hashes.SHA512()), algorithm=hashes.SHA512(), label=None)
 
-# The reference forgets to remove some of the containers that it creates.
-CREATED = []
-api_create = docker.APIClient.create_container_from_config
+# The reference forgets to remove some of the containers that it creates, and all of the images that it outdates.
+CONTAINERS, COMMITTED = [], []
 
 
-def create_and_note(client, *args, **kwargs):
-    answer = api_create(client, *args, **kwargs)
-    CREATED.append(answer["Id"])
-    return answer
+def note_answers(method, notes):
+    call = getattr(docker.APIClient, method)
+
+    def call_and_note(*args, **kwargs):
+        answer = call(*args, **kwargs)
+        notes.append(answer["Id"])
+        return answer
+
+    setattr(docker.APIClient, method, call_and_note)
 
 
-docker.APIClient.create_container_from_config = create_and_note
+note_answers("create_container_from_config", CONTAINERS)
+note_answers("commit", COMMITTED)
 
 
 # Between the layout and the daemon ----------------------------------------------------------------------------------
@@ -108,9 +115,9 @@ def tags(layout):
     return [m.get("annotations", {}).get("org.opencontainers.image.ref.name") for m in manifests]
 
 
-def load():
-    skopeo(f"oci:{ARGS.layout}:{ARGS.tag}", f"docker-daemon:{IMAGE}")
-    if V2 and "base" in tags(ARGS.layout):  # what 2.0 puts /opt back onto
+def load(image):
+    skopeo(f"oci:{image}", f"docker-daemon:{IMAGE}")
+    if V2 and ARGS.command != "build" and "base" in tags(ARGS.layout):  # what 2.0 puts /opt back onto
         skopeo(f"oci:{ARGS.layout}:base", f"docker-daemon:{REPOSITORY}:base")
 
 
@@ -118,15 +125,35 @@ def export():
     skopeo(f"docker-daemon:{IMAGE}", f"oci:{ARGS.layout}:{ARGS.out}")
 
 
-def remove_images():
-    for container in CREATED:
+@contextlib.contextmanager
+def workplace():
+    """Images that two calls load are one image for Docker, and removing it for one takes it from the other. So every
+    call writes down what it leaves behind, and a call that finds itself alone clears away what they all have left."""
+    home = os.environ["PHT_REFERENCE_HOME"]
+    with open(os.path.join(home, "images.lock"), "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
         try:
-            CLIENT.api.remove_container(container, force=True)
-        except docker.errors.NotFound:
-            pass
-    for image in CLIENT.images.list(REPOSITORY):
-        for name in image.tags:
-            CLIENT.images.remove(name, force=True)
+            yield
+        finally:
+            with open(os.path.join(home, "left-behind"), "a+", encoding="utf-8") as left:
+                names = [name for image in CLIENT.images.list(REPOSITORY) for name in image.tags]
+                things = [*(("container", c) for c in CONTAINERS), *(("image", i) for i in [*names, *COMMITTED[::-1]])]
+                left.writelines(f"{kind} {thing}\n" for kind, thing in things)
+                left.flush()
+                with contextlib.suppress(BlockingIOError):
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    clear_away(left)
+
+
+def clear_away(left):
+    left.seek(0)
+    things = [line.split() for line in left]
+    remove = {"container": CLIENT.api.remove_container, "image": CLIENT.api.remove_image}
+    for kind in remove:
+        for thing in (name for of, name in things if of == kind):
+            with contextlib.suppress(docker.errors.NotFound):  # gone with another one
+                remove[kind](thing, force=True)
+    left.truncate(0)
 
 
 def archive(entries, mode):
@@ -239,7 +266,7 @@ def build():
     if spec["query"] is not None:
         payload["query.json"] = json.dumps(spec["query"], indent=2).encode()
     config, payload = sign_config(spec, keys, payload)
-    skopeo(f"oci:{ARGS.base}", f"docker-daemon:{IMAGE}")
+    load(ARGS.base)
     container = CLIENT.containers.create(IMAGE, command=spec["cmd"], network_mode="none")
     container.put_archive("/", archive(dict.fromkeys(("opt", "opt/pht_train", "opt/pht_results")), 0o755))
     text = config.json(indent=2, by_alias=True).encode()
@@ -302,19 +329,17 @@ def put():
 
 
 def main():
-    try:
-        if ARGS.command == "build":
-            return build()
-        load()
-        if ARGS.command == "config":
-            return print(extract_train_config(IMAGE).json(indent=2, by_alias=True))
-        steps = {"station": ["pre", "put", "post"]}.get(ARGS.command, [ARGS.command])
-        for step in steps:
-            {"run": run, "put": put}.get(step, lambda: protocol(step))()
-        export()
-    finally:
-        remove_images()
+    if ARGS.command == "build":
+        return build()
+    load(f"{ARGS.layout}:{ARGS.tag}")
+    if ARGS.command == "config":
+        return print(extract_train_config(IMAGE).json(indent=2, by_alias=True))
+    steps = {"station": ["pre", "put", "post"]}.get(ARGS.command, [ARGS.command])
+    for step in steps:
+        {"run": run, "put": put}.get(step, lambda: protocol(step))()
+    return export()
 
 
 if __name__ == "__main__":
-    main()
+    with workplace():
+        main()
