@@ -1,3 +1,9 @@
-//! The program `pht-oci`.
+//! The program `pht-oci`: parse, run, map the error to an exit status.
 
-fn main() {}
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    pht_oci::cli::main(std::env::args_os())
+}

@@ -1,3 +1,18 @@
 //! Keys, signatures, digests and ciphers. Knows no image.
+
+pub mod cipher;
 pub mod digest;
 pub mod hex;
+pub mod keys;
+pub mod random;
+
+mod legacy_pem;
+#[cfg(test)]
+mod openssl;
+mod pbes2;
+mod pem;
+mod scheme;
+
+pub use cipher::{Cipher, Decryptor, Encryptor, StageKey};
+pub use digest::{Sha256, Sha512};
+pub use keys::{Passphrase, PrivateKey, PublicKey};

@@ -1,12 +1,12 @@
 use std::sync::Arc;
 
-use oci_spec::image::{Descriptor, Digest};
+use oci_spec::image::{Descriptor, Digest, MediaType};
 
 use super::platform::Platform;
 use crate::crypto::digest::Sha256;
 use crate::error::{Context, Error, Result};
 use crate::json::{self, Object, Value};
-use crate::store::{Listed, Source, is_supported, read_document, sha256_digest};
+use crate::store::{Blob, Listed, Source, digest_of, is_supported, read_document, sha256_digest};
 
 /// The most layers that an image may have. Docker's storage drivers end at 127.
 const MAX_LAYERS: usize = 1024;
@@ -51,6 +51,7 @@ impl Family {
 }
 
 /// One image: its manifest and its config, both kept whole, and where to read its layers.
+#[derive(Clone)]
 pub struct Image {
     source: Arc<dyn Source>,
     listed: Listed,
@@ -75,6 +76,24 @@ impl Image {
             None => source.name(),
         };
         Self::open_here(source, listed, platform).at(name)
+    }
+
+    /// The empty image: no layer and no file, for `platform` (default: this machine's).
+    pub fn scratch(platform: Option<&Platform>) -> Self {
+        let family = Family::Oci;
+        let config = platform.cloned().unwrap_or_else(Platform::here).to_config();
+        let descriptor = Descriptor::new(MediaType::from(family.manifest()), 0, digest_of(b""));
+        let manifest = json::json!({ "schemaVersion": 2, "mediaType": family.manifest(), "config": {}, "layers": [] });
+        Image {
+            source: Arc::new(Nowhere),
+            listed: Listed { tag: None, descriptor: descriptor.clone() },
+            descriptor,
+            family,
+            manifest: manifest.as_object().cloned().unwrap_or_default(),
+            config,
+            layers: Vec::new(),
+            diff_ids: Vec::new(),
+        }
     }
 
     fn open_here(source: Arc<dyn Source>, listed: Listed, platform: Option<&Platform>) -> Result<Self> {
@@ -106,6 +125,11 @@ impl Image {
     /// How the source lists it: its tag, and the manifest or index that the tag names.
     pub fn listed(&self) -> &Listed {
         &self.listed
+    }
+
+    /// Makes it count as the image that is listed so: it will replace that one.
+    pub fn stand_in_for(&mut self, listed: &Listed) {
+        self.listed.tag = listed.tag.clone();
     }
 
     /// Its manifest's descriptor.
@@ -145,12 +169,33 @@ impl Image {
 
     /// The chain ID of the lowest `layers` layers (OCI image specification, config, layer chain ID); `None` for none.
     pub fn chain_id(&self, layers: usize) -> Option<Digest> {
-        chain_id(self.diff_ids.get(..layers)?)
+        self::chain_id(self.diff_ids.get(..layers)?)
     }
 
     /// Whether all layers of `base` are the lowest layers of this image, by their contents.
     pub fn is_based_on(&self, base: &Image) -> bool {
         self.diff_ids.starts_with(&base.diff_ids)
+    }
+}
+
+/// Where the empty image comes from.
+struct Nowhere;
+
+impl Source for Nowhere {
+    fn name(&self) -> String {
+        "scratch".to_owned()
+    }
+
+    fn bytes_read(&self) -> u64 {
+        0
+    }
+
+    fn list(&self) -> Result<Vec<Listed>> {
+        Ok(Vec::new())
+    }
+
+    fn open(&self, _descriptor: &Descriptor) -> Result<Blob> {
+        Err(Error::malformed("the empty image has no blobs"))
     }
 }
 

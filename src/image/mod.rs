@@ -1,5 +1,6 @@
 //! OCI images: manifest and config, layers, the merged view, and a new image from an old one. Knows no train.
 
+mod disk;
 mod document;
 mod edit;
 pub mod layer;
@@ -9,10 +10,26 @@ mod reference;
 mod tree;
 mod view;
 
-pub use document::{Family, Image};
+pub use disk::{DirectorySink, Fidelity, read_directory};
+pub use document::{Family, Image, chain_id};
 pub use edit::{AddedLayer, Edit, LayerSink};
 pub use overlay::{OPAQUE, Overlay, Wanted};
 pub use platform::Platform;
 pub use reference::{Reference, Transport};
 pub use tree::{Content, Node, NodeKind, Tree, shown, walk_order};
 pub use view::{Partial, View};
+
+/// Takes the entries of a tree, in walk order, and after each file's entry its contents.
+pub trait EntrySink: std::io::Write {
+    /// The next entry; `size` bytes of contents follow if it is a file.
+    ///
+    /// # Errors
+    /// Input/output; what the sink cannot hold.
+    fn entry(&mut self, path: &[u8], kind: &layer::Kind, meta: &layer::Meta, size: u64) -> crate::error::Result<()>;
+}
+
+impl<W: std::io::Write> EntrySink for layer::TarWriter<W> {
+    fn entry(&mut self, path: &[u8], kind: &layer::Kind, meta: &layer::Meta, size: u64) -> crate::error::Result<()> {
+        self.header(path, kind, meta, size)
+    }
+}

@@ -4,7 +4,7 @@
 //! Layers are given from the top down, so that reading can stop as soon as nothing below can be seen any more. A
 //! whiteout or an opaque marker hides what lies in lower layers, never what its own layer holds.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, hash_map};
 
 use super::layer::{Entry, Kind, Meta};
 use super::tree::{Content, Node, NodeKind, Tree, is_below, shown};
@@ -228,19 +228,22 @@ impl Overlay {
         }
         let mut placed: Vec<(Box<[u8]>, Placed)> = self.visible.into_iter().collect();
         placed.sort_by(|a, b| super::tree::walk_order(&a.0, &b.0));
-        let mut first_names: HashMap<(usize, u64), usize> = HashMap::new();
+        // Names of one file under different roots are apart: one root may be encrypted and the other not.
+        let mut first_names: HashMap<(usize, u64, Option<usize>), usize> = HashMap::new();
         let mut nodes = Vec::with_capacity(placed.len());
         for (path, placed) in placed {
             let kind = match placed.kind {
-                Kind::File => match first_names.get(&placed.content) {
-                    // Empty files have no contents that could tell them apart, but every entry has an offset of its own.
-                    Some(&first) => NodeKind::Link(first),
-                    None => {
-                        first_names.insert(placed.content, nodes.len());
-                        let (layer, offset) = placed.content;
-                        NodeKind::File { size: placed.size, content: Content::Layer { layer, offset } }
+                Kind::File => {
+                    let (layer, offset) = placed.content;
+                    let root = self.wanted.roots.iter().position(|root| is_below(&path, root));
+                    match first_names.entry((layer, offset, root)) {
+                        hash_map::Entry::Occupied(first) => NodeKind::Link(*first.get()),
+                        hash_map::Entry::Vacant(vacant) => {
+                            vacant.insert(nodes.len());
+                            NodeKind::File { size: placed.size, content: Content::Layer { layer, offset } }
+                        }
                     }
-                },
+                }
                 Kind::HardLink(target) => {
                     let what = format!("a hard link to {}, which is not there", shown(&target));
                     return Err(Error::malformed(what).at(shown(&path)));

@@ -2,7 +2,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
-use crate::json::{Object, Value};
+use crate::json::{Object, Value, json};
 
 /// Operating system, architecture and, where it matters, its variant, as in `linux/arm64/v8` (OCI image index).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +29,16 @@ impl Platform {
     pub(super) fn read(object: &Object) -> Option<Self> {
         let text = |key| object.get(key).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
         Some(Platform { os: text("os")?, architecture: text("architecture")?, variant: text("variant") })
+    }
+
+    /// An image config for it that says nothing else.
+    pub(super) fn to_config(&self) -> Object {
+        let mut config = Object::new();
+        config.insert("architecture".into(), self.architecture.clone().into());
+        config.insert("os".into(), self.os.clone().into());
+        config.extend(self.variant.iter().map(|variant| ("variant".to_owned(), Value::from(variant.clone()))));
+        config.insert("rootfs".into(), json!({ "type": "layers", "diff_ids": [] }));
+        config
     }
 
     /// Whether an image of platform `other` is what was asked for; a variant counts only if one was asked for.

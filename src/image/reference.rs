@@ -28,6 +28,11 @@ impl Reference {
         &self.transport
     }
 
+    /// The place without the tag, as the user would write it.
+    pub fn without_tag(&self) -> String {
+        Reference { transport: self.transport.clone(), tag: None }.to_string()
+    }
+
     /// The tag, if one was given.
     pub fn tag(&self) -> Option<&str> {
         self.tag.as_deref()

@@ -17,6 +17,8 @@ pub struct View {
     pub tree: Tree,
     /// The lowest layer that was read, counted from the bottom.
     pub lowest: usize,
+    /// Whether nothing in lower layers could be seen.
+    pub complete: bool,
     /// For each layer that was read, what it holds besides the wanted paths (a sample of it, if much).
     pub others: Vec<(usize, Vec<Box<[u8]>>)>,
     verification: Option<JoinHandle<Result<()>>>,
@@ -53,7 +55,8 @@ impl View {
             }
         }
         let verification = reading.start_verification();
-        Ok(View { tree: overlay.into_tree(reading.contents)?, lowest, others, verification })
+        let complete = lowest == 0 || overlay.is_settled();
+        Ok(View { tree: overlay.into_tree(reading.contents)?, lowest, complete, others, verification })
     }
 
     /// Waits until every layer that was looked into is verified against its digest. Nothing that comes from the view

@@ -2,6 +2,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A range of a local file that can be read at any position, by several readers at once.
 #[derive(Debug, Clone)]
@@ -9,12 +10,29 @@ pub struct Extent {
     file: Arc<File>,
     start: u64,
     len: u64,
+    count: Count,
+}
+
+/// Counts bytes for reports; clones count together.
+#[derive(Debug, Clone, Default)]
+pub struct Count(Arc<AtomicU64>);
+
+impl Count {
+    /// Counts `bytes` more.
+    pub fn add(&self, bytes: usize) {
+        self.0.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// How many there were so far.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 impl Extent {
-    /// The range of `len` bytes from `start`.
-    pub fn new(file: Arc<File>, start: u64, len: u64) -> Self {
-        Extent { file, start, len }
+    /// The range of `len` bytes from `start`; what is read of it is counted.
+    pub fn new(file: Arc<File>, start: u64, len: u64, count: Count) -> Self {
+        Extent { file, start, len, count }
     }
 
     /// Its length in bytes.
@@ -31,7 +49,7 @@ impl Extent {
     #[must_use]
     pub fn part(&self, start: u64, len: u64) -> Extent {
         let start = start.min(self.len);
-        Extent { file: Arc::clone(&self.file), start: self.start + start, len: len.min(self.len - start) }
+        Extent { start: self.start + start, len: len.min(self.len - start), ..self.clone() }
     }
 
     /// Reads at `position`; 0 at the end only.
@@ -46,7 +64,10 @@ impl Extent {
         }
         match self.file.read_at(&mut buffer[..wanted], self.start + position)? {
             0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file ended early; was it changed meanwhile?")),
-            read => Ok(read),
+            read => {
+                self.count.add(read);
+                Ok(read)
+            }
         }
     }
 

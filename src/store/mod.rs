@@ -17,7 +17,7 @@ use oci_spec::image::{Descriptor, Digest};
 
 use crate::error::{Context, Error, IoContext, Result};
 
-pub use extent::{Extent, ExtentReader};
+pub use extent::{Count, Extent, ExtentReader};
 pub use pump::{BUFFER, Pump};
 pub use spool::Spool;
 pub use verify::{Verified, digest_of, is_supported, sha256_digest};
@@ -59,6 +59,9 @@ impl Blob {
 pub trait Source: Send + Sync {
     /// The place as the user would write it, for messages.
     fn name(&self) -> String;
+
+    /// How many bytes of blobs were read so far.
+    fn bytes_read(&self) -> u64;
 
     /// The images there.
     ///
@@ -129,7 +132,7 @@ pub enum TagChange {
         /// The tag.
         tag: String,
         /// The manifest.
-        descriptor: Descriptor,
+        descriptor: Box<Descriptor>,
         /// An entry that disappears with it: an image that had no tag.
         replaces: Option<Digest>,
     },
@@ -140,7 +143,7 @@ pub enum TagChange {
     },
 }
 
-/// What a [`Destination::sweep`] removed.
+/// What a [`Destination::publish`] removed.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Swept {
     /// Number of blobs.
@@ -153,6 +156,9 @@ pub struct Swept {
 pub trait Destination {
     /// The place as the user would write it, for messages.
     fn name(&self) -> String;
+
+    /// How many bytes of blobs were written so far.
+    fn bytes_written(&self) -> u64;
 
     /// The images that are there now.
     ///

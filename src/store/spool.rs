@@ -3,7 +3,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::Extent;
+use super::{Count, Extent};
 use crate::error::{IoContext, Result};
 
 /// A temporary file that nobody else can open: mode 0600 and already unlinked. What must be read at random positions
@@ -31,7 +31,7 @@ impl Spool {
 
     /// Ends writing.
     pub fn into_extent(self) -> Extent {
-        Extent::new(Arc::new(self.file), 0, self.len)
+        Extent::new(Arc::new(self.file), 0, self.len, Count::default())
     }
 }
 

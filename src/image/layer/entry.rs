@@ -44,7 +44,10 @@ impl Kind {
 
 /// PAX records (POSIX.1-2017, pax Interchange Format) that are kept as they are: extended attributes, times with
 /// fractions, and whatever else a program has written.
-pub type PaxRecords = Box<[(Box<[u8]>, Box<[u8]>)]>;
+pub type PaxRecords = Box<[PaxRecord]>;
+
+/// Keyword and value of one PAX record.
+pub type PaxRecord = (Box<[u8]>, Box<[u8]>);
 
 /// Everything about a file but its name, kind and contents.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -69,6 +72,13 @@ impl Meta {
     /// Root's, with this mode and time.
     pub fn new(mode: u32, mtime: i64) -> Self {
         Meta { mode, mtime, ..Meta::default() }
+    }
+
+    /// The same with another modification time.
+    #[must_use]
+    pub fn touched(&self, mtime: i64) -> Self {
+        let pax = self.pax.iter().filter(|(key, _)| &**key != b"mtime").cloned().collect();
+        Meta { mtime, pax, ..self.clone() }
     }
 
     /// The mode without the type bits that some writers put into it.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use oci_spec::image::{Descriptor, Digest};
 
-use super::{Blob, Extent, Listed, MAX_DOCUMENT, Source};
+use super::{Blob, Count, Extent, Listed, MAX_DOCUMENT, Source};
 use crate::error::{Context, Error, IoContext, Result};
 use crate::json;
 
@@ -25,6 +25,7 @@ pub use write::{LayoutWriter, Waiting};
 #[derive(Debug, Clone)]
 pub struct Layout {
     dir: PathBuf,
+    read: Count,
 }
 
 impl Layout {
@@ -33,7 +34,7 @@ impl Layout {
     /// # Errors
     /// [`Kind::Malformed`](crate::error::Kind::Malformed) if it is none, or of a version this program does not know.
     pub fn open(dir: &Path) -> Result<Self> {
-        let layout = Layout { dir: dir.to_owned() };
+        let layout = Layout { dir: dir.to_owned(), read: Count::default() };
         layout.check_version().at(layout.name())?;
         Ok(layout)
     }
@@ -75,6 +76,10 @@ impl Source for Layout {
         format!("oci:{}", self.dir.display())
     }
 
+    fn bytes_read(&self) -> u64 {
+        self.read.get()
+    }
+
     fn list(&self) -> Result<Vec<Listed>> {
         self.index().and_then(|index| index.list().at("index.json")).at(self.name())
     }
@@ -99,7 +104,7 @@ impl Source for Layout {
             let what = format!("the blob has {found} bytes where its descriptor says {size}");
             return Err(Error::malformed(what).hint("the copy is damaged; fetch the image again").at(place()));
         }
-        Ok(Blob::Extent(Extent::new(Arc::new(file), 0, metadata.len())))
+        Ok(Blob::Extent(Extent::new(Arc::new(file), 0, metadata.len(), self.read.clone())))
     }
 
     fn local_path(&self, descriptor: &Descriptor) -> Option<PathBuf> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::image::Digest;
 
-use super::super::{BlobSink, Written, is_supported};
+use super::super::{BlobSink, Count, Written, is_supported};
 use super::Layout;
 use crate::crypto::digest::Sha256;
 use crate::error::{Context, IoContext, Result};
@@ -21,13 +21,14 @@ const JOURNAL: &str = "journal";
 pub(super) struct Staging {
     dir: PathBuf,
     blobs: u32,
+    written: Count,
 }
 
 impl Staging {
-    pub(super) fn new(layout: &Path) -> Result<Self> {
+    pub(super) fn new(layout: &Path, written: Count) -> Result<Self> {
         let dir = layout.join(format!("{PREFIX}{}", std::process::id()));
         fs::DirBuilder::new().mode(0o700).create(&dir).doing("create a directory").at(dir.display())?;
-        Ok(Staging { dir, blobs: 0 })
+        Ok(Staging { dir, blobs: 0, written })
     }
 
     /// A new blob, readable by this user alone.
@@ -36,7 +37,7 @@ impl Staging {
         let path = self.dir.join(format!("blob-{}", self.blobs));
         let file = File::options().write(true).create_new(true).mode(0o600).open(&path);
         let file = file.doing("create a file").at(path.display())?;
-        Ok(StagedBlob { file, path, hasher: Sha256::new(), size: 0 })
+        Ok(StagedBlob { file, path, hasher: Sha256::new(), size: 0, count: self.written.clone() })
     }
 
     /// Where a finished blob waits.
@@ -119,6 +120,7 @@ pub(super) struct StagedBlob {
     path: PathBuf,
     hasher: Sha256,
     size: u64,
+    count: Count,
 }
 
 impl Write for StagedBlob {
@@ -126,6 +128,7 @@ impl Write for StagedBlob {
         let written = self.file.write(bytes)?;
         self.hasher.update(&bytes[..written]);
         self.size += written as u64;
+        self.count.add(written);
         Ok(written)
     }
 

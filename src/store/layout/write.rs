@@ -7,7 +7,7 @@ use std::path::Path;
 use oci_spec::image::{Descriptor, Digest};
 use rustix::fs::{FlockOperation, flock};
 
-use super::super::{BlobSink, Destination, Listed, Source, Swept, TagChange, Transfer, Verified};
+use super::super::{BlobSink, Count, Destination, Listed, Source, Swept, TagChange, Transfer, Verified};
 use super::index::Index;
 use super::reach::{present, reachable};
 use super::staging::{Staging, recover, remove_if_there};
@@ -34,6 +34,7 @@ pub enum Waiting {
 pub struct LayoutWriter {
     layout: Layout,
     staging: Option<Staging>,
+    written: Count,
     /// We made the directory; it goes again if nothing is published.
     made: bool,
     _lock: File,
@@ -46,9 +47,15 @@ impl LayoutWriter {
     /// [`Kind::Malformed`](crate::error::Kind::Malformed) if `dir` is something else, input/output, or another process
     /// is writing and `waiting` says not to wait.
     pub fn open(dir: &Path, waiting: Waiting) -> Result<Self> {
-        let layout = Layout { dir: dir.to_owned() };
+        let layout = Layout { dir: dir.to_owned(), read: Count::default() };
         let made = make_dir(dir).at(layout.name())?;
-        let writer = LayoutWriter { _lock: lock(&layout, waiting).at(layout.name())?, layout, staging: None, made };
+        let writer = LayoutWriter {
+            _lock: lock(&layout, waiting).at(layout.name())?,
+            layout,
+            staging: None,
+            written: Count::default(),
+            made,
+        };
         let layout = &writer.layout;
         if !made && !Layout::is_layout(dir) && !is_empty(dir)? {
             let what = "the directory is neither empty nor an OCI image layout";
@@ -67,10 +74,10 @@ impl LayoutWriter {
     }
 
     fn staging(&mut self) -> Result<&mut Staging> {
-        if self.staging.is_none() {
-            self.staging = Some(Staging::new(&self.layout.dir)?);
+        match &mut self.staging {
+            Some(staging) => Ok(staging),
+            empty => Ok(empty.insert(Staging::new(&self.layout.dir, self.written.clone())?)),
         }
-        self.staging.as_mut().ok_or_else(|| Error::malformed("no staging directory"))
     }
 
     fn has(&self, descriptor: &Descriptor) -> bool {
@@ -137,6 +144,10 @@ impl LayoutWriter {
 impl Destination for LayoutWriter {
     fn name(&self) -> String {
         self.layout.name()
+    }
+
+    fn bytes_written(&self) -> u64 {
+        self.written.get()
     }
 
     fn list(&self) -> Result<Vec<Listed>> {

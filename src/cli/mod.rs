@@ -1,0 +1,136 @@
+//! The command line: one file per command, reports, shared options. Nothing below imports it.
+
+mod build;
+mod inspect;
+mod keygen;
+mod output;
+mod post_run;
+mod pre_run;
+mod results;
+mod route_file;
+mod secrets;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+use crate::error::Result;
+use crate::image::Platform;
+use crate::stage::World;
+use crate::store::layout::Waiting;
+use output::Output;
+
+/// Exit statuses, shown at the end of the help.
+const AFTER_HELP: &str = "\
+Images (SRC, DEST, REF):
+  oci:DIR[:TAG]   an OCI image layout; a bare path is one too
+  Without TAG: the only image there, else `latest`.
+
+Exit status:
+  0 done   1 I/O or internal   2 usage   3 verification failed   4 key   5 not a train, or malformed   6 registry";
+
+/// Run the Personal Health Train security protocol on OCI images, without a container daemon.
+#[derive(Debug, Parser)]
+#[command(name = "pht-oci", version, after_help = AFTER_HELP, max_term_width = 120)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+struct Global {
+    /// How reports are written
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// The platform of the image, where there are several [default: this machine's]
+    #[arg(long, global = true, value_name = "OS/ARCH")]
+    platform: Option<Platform>,
+    /// Fail instead of waiting when another process writes to the same layout
+    #[arg(long, global = true)]
+    no_wait: bool,
+    /// Where temporary files go that belong to no destination
+    #[arg(long, global = true, value_name = "DIR")]
+    tmpdir: Option<std::path::PathBuf>,
+    /// Say more (twice: much more)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// Say nothing but errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Keygen(keygen::Keygen),
+    Build(build::Build),
+    Inspect(inspect::Inspect),
+    PreRun(pre_run::PreRun),
+    PostRun(post_run::PostRun),
+    Results(results::Results),
+}
+
+impl Command {
+    fn run(&self, world: &World, output: &mut Output) -> Result<()> {
+        match self {
+            Command::Keygen(command) => command.run(output),
+            Command::Build(command) => command.run(world, output),
+            Command::Inspect(command) => command.run(world, output),
+            Command::PreRun(command) => command.run(world, output),
+            Command::PostRun(command) => command.run(world, output),
+            Command::Results(command) => command.run(world, output),
+        }
+    }
+}
+
+/// Runs the program with these arguments; its exit status.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let parsed = Cli::command().try_get_matches_from(arguments).and_then(|found| Cli::from_arg_matches(&found));
+    let cli = match parsed {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors; a closed standard output is none that could be reported.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    start_log(&cli.global);
+    let mut output = Output::new(cli.global.format, cli.global.quiet);
+    match world(&cli.global).and_then(|world| cli.command.run(&world, &mut output)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output.error(&error);
+            ExitCode::from(error.kind().exit_status())
+        }
+    }
+}
+
+fn world(global: &Global) -> Result<World> {
+    Ok(World {
+        now: secrets::now()?,
+        platform: global.platform.clone(),
+        waiting: if global.no_wait { Waiting::Fail } else { Waiting::Wait },
+        temporary: global.tmpdir.clone().unwrap_or_else(std::env::temp_dir),
+    })
+}
+
+fn start_log(global: &Global) {
+    let level = match (global.quiet, global.verbose) {
+        (true, _) => tracing::Level::ERROR,
+        (false, 0) => tracing::Level::WARN,
+        (false, 1) => tracing::Level::INFO,
+        (false, _) => tracing::Level::DEBUG,
+    };
+    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).without_time();
+    // A second subscriber in one process (in tests of this library) is no fault.
+    let _ = builder.with_target(false).with_ansi(output::has_colour()).try_init();
+}

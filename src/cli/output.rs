@@ -1,0 +1,201 @@
+//! Reports and errors, as text for people and as JSON for programs.
+
+use std::io::{self, IsTerminal, Write};
+
+use super::Format;
+use crate::error::{Error, IoContext, Result};
+use crate::json::{Value, json};
+use crate::stage::{Inspection, Report};
+use crate::train::{Check, Verdict};
+
+/// Whether messages may be coloured.
+pub(super) fn has_colour() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|text| text.is_empty())
+}
+
+/// Where a command says what it did: on standard output, in the form that was asked for.
+pub(super) struct Output {
+    format: Format,
+    quiet: bool,
+}
+
+impl Output {
+    pub(super) fn new(format: Format, quiet: bool) -> Self {
+        Output { format, quiet }
+    }
+
+    /// The report of a stage.
+    pub(super) fn report(&mut self, report: &Report) -> Result<()> {
+        match self.format {
+            Format::Json => self.print(&format!("{}\n", report_json(report))),
+            Format::Text if self.quiet => Ok(()),
+            Format::Text => self.print(&report_text(report)),
+        }
+    }
+
+    /// What a train says of itself.
+    pub(super) fn inspection(&mut self, inspection: &Inspection) -> Result<()> {
+        match self.format {
+            Format::Json => self.print(&format!("{}\n", inspection_json(inspection))),
+            Format::Text => self.print(&inspection_text(inspection)),
+        }
+    }
+
+    /// A result of another kind.
+    pub(super) fn value(&mut self, text: &str, json: &Value) -> Result<()> {
+        match self.format {
+            Format::Json => self.print(&format!("{json}\n")),
+            Format::Text if self.quiet => Ok(()),
+            Format::Text => self.print(text),
+        }
+    }
+
+    /// An error, on standard error.
+    pub(super) fn error(&self, error: &Error) {
+        let text = match self.format {
+            Format::Json => format!("{}\n", error_json(error)),
+            Format::Text => {
+                let hint = error.advice().map(|hint| format!("pht-oci: hint: {hint}\n")).unwrap_or_default();
+                format!("pht-oci: {error}\n{hint}")
+            }
+        };
+        // If even standard error is closed, the exit status has to say it.
+        let _ = io::stderr().write_all(text.as_bytes());
+    }
+
+    fn print(&self, text: &str) -> Result<()> {
+        match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
+            // Nobody wants to read on: `pht-oci inspect x | head -1`.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            written => written.doing("write the report"),
+        }
+    }
+}
+
+fn error_json(error: &Error) -> Value {
+    json!({ "error": {
+        "kind": error.kind().name(),
+        "exit_status": error.kind().exit_status(),
+        "message": error.to_string(),
+        "what": error.what(),
+        "where": error.places().collect::<Vec<_>>(),
+        "hint": error.advice(),
+    }})
+}
+
+fn report_json(report: &Report) -> Value {
+    json!({
+        "stage": report.stage,
+        "station": report.station,
+        "wire": report.wire,
+        "source": report.source,
+        "destination": report.destination,
+        "digest": { "before": report.digest_before, "after": report.digest_after },
+        "layers": {
+            "added": report.layers.added,
+            "dropped": report.layers.dropped,
+            "reused": report.layers.reused,
+        },
+        "bytes": {
+            "read": report.bytes.read,
+            "written": report.bytes.written,
+            "transferred": report.bytes.transferred,
+        },
+        "checks": report.checks.iter().map(check_json).collect::<Vec<_>>(),
+        "warnings": report.warnings,
+        "notes": report.notes,
+    })
+}
+
+fn check_json(check: &Check) -> Value {
+    json!({
+        "id": check.id,
+        "subject": check.subject,
+        "verdict": check.verdict.name(),
+        "reason": check.verdict.reason(),
+    })
+}
+
+fn report_text(report: &Report) -> String {
+    let mut text = format!("{} of {}", report.stage, report.source);
+    if let Some(station) = &report.station {
+        text += &format!(" at station {station}");
+    }
+    text += &format!(" (wire {})\n", report.wire);
+    for check in &report.checks {
+        let mark = match check.verdict {
+            Verdict::Sound => "ok    ",
+            Verdict::Weak(_) => "weak  ",
+            Verdict::Broken(_) => "BROKEN",
+        };
+        text += &format!("  {mark} {}: {}", check.id, check.subject);
+        text += &check.verdict.reason().map(|reason| format!(" ({reason})")).unwrap_or_default();
+        text.push('\n');
+    }
+    report.warnings.iter().for_each(|warning| text += &format!("  warning: {warning}\n"));
+    report.notes.iter().for_each(|note| text += &format!("  {note}\n"));
+    text += &format!("  {}", report.destination);
+    if let Some(digest) = &report.digest_after {
+        let layers = &report.layers;
+        let (added, reused, dropped) = (layers.added.len(), layers.reused, layers.dropped.len());
+        text += &format!(": {reused} layers kept, {dropped} dropped, {added} added\n  {digest}");
+    }
+    text.push('\n');
+    text
+}
+
+fn inspection_json(train: &Inspection) -> Value {
+    let stops = train.route.iter().map(|stop| {
+        json!({
+            "index": stop.index,
+            "station": stop.station,
+            "eco_system": stop.eco_system,
+            "key": stop.key,
+            "signed": stop.signed,
+        })
+    });
+    json!({
+        "source": train.source,
+        "digest": train.digest,
+        "wire": train.wire,
+        "id": train.id,
+        "creator": train.creator,
+        "master": train.master,
+        "route": stops.collect::<Vec<_>>(),
+        "next": train.next.map(|next| &train.route[next].station),
+        "files": train.files,
+        "layers": train.layers,
+        "base_layers": train.base_layers,
+        "size": train.size,
+    })
+}
+
+fn inspection_text(train: &Inspection) -> String {
+    let base = train.base_layers.map(|base| format!(", {base} of them the train as built")).unwrap_or_default();
+    let mut text = format!(
+        "{}\n  digest   {}\n  train    {} (wire {})\n  creator  {}\n  master   {}\n  files    {}\n  layers   {}{base}, {} \
+         bytes\n  route\n",
+        train.source,
+        train.digest,
+        train.id,
+        train.wire,
+        train.creator,
+        train.master,
+        train.files,
+        train.layers,
+        train.size
+    );
+    let width = train.route.iter().map(|stop| stop.station.chars().count()).max().unwrap_or(0);
+    for stop in &train.route {
+        let state = match train.next {
+            _ if stop.signed => "has signed",
+            Some(next) if next == stop.index => "is next",
+            _ => "waits",
+        };
+        text += &format!("    {}  {:width$}  {:8}  {state}\n", stop.index, stop.station, stop.eco_system);
+    }
+    if train.next.is_none() {
+        text += "  every station has signed; the creator can read the results\n";
+    }
+    text
+}

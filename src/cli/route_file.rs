@@ -1,0 +1,78 @@
+//! ROUTE.json: the route of a new train, as its builder writes it.
+
+use std::fs;
+use std::path::Path;
+
+use super::secrets::load_public_key;
+use crate::crypto::{PublicKey, hex};
+use crate::error::{Context, Error, Result};
+use crate::json::{self, Object, Value};
+use crate::stage::BuildStop;
+use crate::train::PartyId;
+
+/// The network of a station that names none: the field's oldest.
+const DEFAULT_ECO_SYSTEM: &str = "tue";
+
+/// Reads the stops in the order of the route.
+pub(super) fn read_route(path: &Path) -> Result<Vec<BuildStop>> {
+    let bytes =
+        fs::read(path).map_err(|error| Error::usage("cannot read the route").because(error)).at(path.display())?;
+    parse(&bytes, path.parent().unwrap_or(Path::new(""))).map_err(as_usage).at(path.display())
+}
+
+fn as_usage(error: Error) -> Error {
+    if error.kind() == crate::error::Kind::Malformed { Error::usage(error.to_string()) } else { error }
+}
+
+fn parse(bytes: &[u8], dir: &Path) -> Result<Vec<BuildStop>> {
+    let Value::Array(entries) = json::parse(bytes)? else { return Err(Error::usage("not a list of stops")) };
+    let mut stops = Vec::new();
+    for (position, entry) in entries.iter().enumerate() {
+        let stop = entry.as_object().ok_or_else(|| Error::usage("not an object"));
+        stops.push(stop.and_then(|entry| read_stop(entry, position, dir)).at(format_args!("[{position}]"))?);
+    }
+    stops.sort_by_key(|(index, _)| *index);
+    if let Some((wrong, _)) = stops.iter().enumerate().find(|(position, (index, _))| position != index) {
+        return Err(Error::usage(format!(
+            "the indexes must be 0 to {} without gaps; {wrong} is missing",
+            stops.len() - 1
+        )));
+    }
+    Ok(stops.into_iter().map(|(_, stop)| stop).collect())
+}
+
+fn read_stop(entry: &Object, position: usize, dir: &Path) -> Result<(usize, BuildStop)> {
+    const KNOWN: [&str; 5] = ["station", "eco_system", "index", "rsa_public_key", "public_key_file"];
+    if let Some(unknown) = entry.keys().find(|key| !KNOWN.contains(&key.as_str())) {
+        return Err(Error::usage(format!("the field `{unknown}` is not known ({})", KNOWN.join(", "))));
+    }
+    let index = match entry.get("index") {
+        None => position,
+        Some(index) => index
+            .as_u64()
+            .and_then(|index| usize::try_from(index).ok())
+            .ok_or_else(|| Error::usage("`index` is not a position on the route"))?,
+    };
+    let station = entry.get("station").and_then(PartyId::from_json);
+    let eco_system = match entry.get("eco_system") {
+        None => DEFAULT_ECO_SYSTEM,
+        Some(text) => text.as_str().ok_or_else(|| Error::usage("`eco_system` is not a text"))?,
+    };
+    let stop = BuildStop {
+        station: station.ok_or_else(|| Error::usage("`station` is not a text or an integer"))?,
+        eco_system: eco_system.to_owned(),
+        public_key: read_key(entry, dir)?,
+    };
+    Ok((index, stop))
+}
+
+fn read_key(entry: &Object, dir: &Path) -> Result<PublicKey> {
+    let text = |key| entry.get(key).and_then(Value::as_str);
+    match (text("rsa_public_key"), text("public_key_file")) {
+        (Some(key), None) if key.contains("-----BEGIN") => PublicKey::from_pem(key.as_bytes()),
+        // As train configs have it.
+        (Some(key), None) => PublicKey::from_pem(&hex::decode(key)?),
+        (None, Some(file)) => load_public_key(&dir.join(file)),
+        _ => Err(Error::usage("give either `rsa_public_key` or `public_key_file`")),
+    }
+}

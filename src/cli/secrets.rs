@@ -1,0 +1,89 @@
+//! Keys, passphrases and the time, from files and the environment.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::crypto::{Passphrase, PrivateKey, PublicKey};
+use crate::error::{Context, Error, IoContext, Result};
+
+/// The largest key file that is read, in bytes.
+const MAX_KEY_FILE: u64 = 256 << 10;
+
+/// The private key of whoever acts.
+#[derive(Debug, Args)]
+pub(super) struct KeyOptions {
+    /// The private key, PEM in any form of RSA key
+    #[arg(long, value_name = "PEM", env = "PRIVATE_KEY_PATH")]
+    private_key: Option<PathBuf>,
+    /// A file whose first line is the private key's passphrase [default: the variable PRIVATE_KEY_PASSWORD]
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+}
+
+impl KeyOptions {
+    pub(super) fn load(&self) -> Result<PrivateKey> {
+        let path = self.private_key.as_deref().ok_or_else(|| {
+            Error::key("no private key is given").hint("give one with --private-key or the variable PRIVATE_KEY_PATH")
+        })?;
+        let passphrase = match &self.passphrase_file {
+            Some(file) => Some(read_passphrase(file)?),
+            None => passphrase_from_environment(),
+        };
+        load_private_key(path, passphrase.as_ref())
+    }
+}
+
+pub(super) fn passphrase_from_environment() -> Option<Passphrase> {
+    use std::os::unix::ffi::OsStringExt;
+    let text = std::env::var_os("PRIVATE_KEY_PASSWORD").filter(|text| !text.is_empty())?;
+    Some(Passphrase::new(text.into_vec()))
+}
+
+/// The first line of a file, as other tools read passphrase files.
+pub(super) fn read_passphrase(path: &Path) -> Result<Passphrase> {
+    let mut bytes = fs::read(path).doing("read the passphrase").at(path.display())?;
+    let end = bytes.iter().position(|&byte| byte == b'\n').unwrap_or(bytes.len());
+    bytes.truncate(end);
+    if bytes.last() == Some(&b'\r') {
+        bytes.pop();
+    }
+    Ok(Passphrase::new(bytes))
+}
+
+pub(super) fn load_private_key(path: &Path, passphrase: Option<&Passphrase>) -> Result<PrivateKey> {
+    let text = zeroize::Zeroizing::new(read_key_file(path)?);
+    let mode = fs::metadata(path).map_or(0, |found| found.permissions().mode());
+    if mode & 0o077 != 0 {
+        tracing::warn!("others can read the private key {}; `chmod 600` it", path.display());
+    }
+    PrivateKey::from_pem(&text, passphrase).at(path.display())
+}
+
+pub(super) fn load_public_key(path: &Path) -> Result<PublicKey> {
+    PublicKey::from_pem(&read_key_file(path)?).at(path.display())
+}
+
+fn read_key_file(path: &Path) -> Result<Vec<u8>> {
+    let found =
+        fs::metadata(path).map_err(|error| Error::key("cannot open the key file").because(error).at(path.display()))?;
+    if !found.is_file() || found.len() > MAX_KEY_FILE {
+        return Err(Error::key("not a key file").at(path.display()));
+    }
+    fs::read(path).map_err(|error| Error::key("cannot read the key file").because(error).at(path.display()))
+}
+
+/// Now, in seconds since 1970; or the time that a reproducible build asks for.
+pub(super) fn now() -> Result<i64> {
+    match std::env::var("SOURCE_DATE_EPOCH") {
+        Ok(text) => text.parse().map_err(|_| {
+            Error::usage(format!("SOURCE_DATE_EPOCH is `{}`, not a number of seconds", text.escape_debug()))
+        }),
+        Err(_) => {
+            let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+            Ok(since.map_or(0, |since| since.as_secs().cast_signed()))
+        }
+    }
+}

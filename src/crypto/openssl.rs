@@ -1,0 +1,75 @@
+//! The `openssl` command, the other side of the tests.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use rsa::pkcs8::EncodePrivateKey;
+
+use super::pem;
+use super::random::SystemRandom;
+
+/// Runs it and returns what it prints, `Err` with its complaint if it fails.
+pub(super) fn run(args: &[&str], input: &[u8]) -> Result<Vec<u8>, String> {
+    let mut child = Command::new("openssl")
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the tests need the openssl command");
+    // It may be done before it has read everything.
+    let _ = child.stdin.take().unwrap().write_all(input);
+    let output = child.wait_with_output().unwrap();
+    match output.status.success() {
+        true => Ok(output.stdout),
+        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+    }
+}
+
+/// A PKCS#8 PEM of a new key, with `options` for its making.
+pub(super) fn new_key(options: &[&str]) -> Vec<u8> {
+    let mut args = vec!["genpkey", "-quiet", "-algorithm", "RSA"];
+    for option in options {
+        args.extend(["-pkeyopt", option]);
+    }
+    run(&args, b"").or_else(|_| run(&[&args[..1], &args[2..]].concat(), b"")).unwrap()
+}
+
+/// The PKCS#8 PEM of one key of 2048 bits for all tests: making one takes time.
+pub(super) fn shared_key() -> &'static [u8] {
+    static KEY: OnceLock<Vec<u8>> = OnceLock::new();
+    KEY.get_or_init(|| new_key(&["rsa_keygen_bits:2048"]))
+}
+
+/// The PKCS#8 PEM of a key of 2049 bits: its encoded message is a byte shorter than its modulus. OpenSSL reads keys of
+/// an odd number of bits and makes none.
+pub(super) fn odd_key() -> &'static [u8] {
+    static KEY: OnceLock<Vec<u8>> = OnceLock::new();
+    KEY.get_or_init(|| {
+        let key = rsa::PrivateKey::new(&mut SystemRandom, 2049).unwrap();
+        pem::encode("PRIVATE KEY", key.to_pkcs8_der().unwrap().as_bytes()).unwrap().as_bytes().to_vec()
+    })
+}
+
+/// The PEM of the public half of a private key.
+pub(super) fn public_of(key: &[u8]) -> Vec<u8> {
+    run(&["pkey", "-pubout"], key).unwrap()
+}
+
+/// A directory for what it reads from files only.
+pub(super) struct Files(tempfile::TempDir);
+
+impl Files {
+    pub(super) fn new() -> Self {
+        Files(tempfile::tempdir().unwrap())
+    }
+
+    /// The path of a file of that name and content.
+    pub(super) fn put(&self, name: &str, content: &[u8]) -> String {
+        let path: PathBuf = self.0.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path.into_os_string().into_string().unwrap()
+    }
+}

@@ -1,0 +1,195 @@
+use std::path::Path;
+
+use super::check::{feed, files_below};
+use super::feeder::Nobody;
+use super::labels::{Made, labels};
+use super::locate::{BASE, LATEST, open_destination, open_image};
+use super::payload::{Change, PayloadWriter, transform};
+use super::publish::rfc3339;
+use super::report::{Bytes, Layers, Report};
+use super::{World, paths};
+use crate::crypto::{PrivateKey, random};
+use crate::error::{Context, Error, IoContext, Result};
+use crate::image::layer::{Kind, Meta};
+use crate::image::{Content, Edit, Image, LayerSink, Node, NodeKind, Reference, Tree, read_directory};
+use crate::store::TagChange;
+use crate::train::files::QUERY;
+use crate::train::{BuildSeal, Draft, DraftStop, FileMeta, PartyId, Produced, Source, TrainConfig, Wire};
+
+/// A stop of the route of a new train.
+pub type BuildStop = DraftStop;
+
+/// What build is asked to do.
+pub struct BuildRequest<'a> {
+    /// Where the train is published.
+    pub destination: &'a Reference,
+    /// The master image; `None` for the empty image.
+    pub base: Option<&'a Reference>,
+    /// The directory of the immutable files.
+    pub files: &'a Path,
+    /// The query, if there is one.
+    pub query: Option<&'a Path>,
+    /// The stops, in the order of the route.
+    pub route: Vec<BuildStop>,
+    /// The creator's id.
+    pub creator: &'a str,
+    /// The creator's private key.
+    pub creator_key: &'a PrivateKey,
+    /// The builder's private key, for wire versions with a build signature.
+    pub builder_key: Option<&'a PrivateKey>,
+    /// The wire version.
+    pub wire: &'static dyn Wire,
+    /// The train's id; random if absent.
+    pub id: Option<&'a str>,
+    /// The proposal that the train belongs to.
+    pub proposal: &'a str,
+    /// The command that runs the train; the master image's if empty.
+    pub command: &'a [String],
+}
+
+/// Builds a train from a master image and its files, signed by creator and builder.
+///
+/// # Errors
+/// [`Kind::Usage`](crate::error::Kind::Usage) if no such train is possible, [`Kind::Key`](crate::error::Kind::Key) if
+/// a key does not fit. Then nothing has changed.
+pub fn build(request: &BuildRequest<'_>, world: &World) -> Result<Report> {
+    let base = match request.base {
+        Some(reference) => open_image(reference, world)?,
+        None => Image::scratch(world.platform.as_ref()),
+    };
+    let files = read_files(request, world.now)?;
+    let mut destination = open_destination(request.destination, world)?;
+    let (config, key) = seal(request, &files)?;
+    let change = match &key {
+        Some(key) => Change::Encrypt(request.wire.cipher(), key),
+        None => Change::Keep,
+    };
+    let sink = LayerSink::new(&mut *destination, base.family())?;
+    let mut layer = PayloadWriter::new(sink, &files, world.now)?;
+    transform(&files, paths::TRAIN, change, &mut Nobody, layer.sink())?;
+    write_config(&mut layer, &config.to_bytes()?, world.now)?;
+    let layer = layer.finish()?;
+    let keep = base.layers().len();
+    let as_built = [base.diff_ids(), std::slice::from_ref(&layer.diff_id)].concat();
+    let edit = Edit {
+        keep,
+        added: vec![(layer, "pht-oci build: train".to_owned())],
+        command: (!request.command.is_empty()).then(|| request.command.to_vec()),
+        labels: labels(Made::Built, &as_built, None, None),
+        created: rfc3339(world.now)?,
+    };
+    let image = edit.write(&base, &mut *destination)?;
+    let tag = request.destination.tag().unwrap_or(LATEST);
+    destination.publish(&tags(tag, &image.descriptor), false)?;
+    Ok(Report {
+        stage: "build",
+        wire: request.wire.name(),
+        source: request.base.map_or_else(|| "scratch".to_owned(), Reference::to_string),
+        destination: format!("{}:{tag}", destination.name()),
+        digest_after: Some(image.descriptor.digest().to_string()),
+        layers: Layers {
+            added: edit.added.iter().map(|(layer, _)| layer.descriptor.digest().to_string()).collect(),
+            reused: keep,
+            ..Layers::default()
+        },
+        bytes: Bytes {
+            read: base.source().bytes_read(),
+            written: destination.bytes_written(),
+            transferred: image.copied,
+        },
+        ..Report::default()
+    })
+}
+
+/// By the convention of the field a travelling train `latest` has the train as built beside it, as `base`.
+fn tags(tag: &str, descriptor: &oci_spec::image::Descriptor) -> Vec<TagChange> {
+    let names = if tag == LATEST { vec![LATEST, BASE] } else { vec![tag] };
+    let set =
+        |tag: &str| TagChange::Set { tag: tag.to_owned(), descriptor: Box::new(descriptor.clone()), replaces: None };
+    names.into_iter().map(set).collect()
+}
+
+/// The immutable files as a tree of an image: root's, and no newer than now.
+fn read_files(request: &BuildRequest<'_>, now: i64) -> Result<Tree> {
+    let found = read_directory(request.files, paths::TRAIN)?;
+    let mut nodes = Vec::with_capacity(found.nodes().len());
+    for node in found.nodes() {
+        let kind = match &node.kind {
+            // In the image every name is a file of its own.
+            NodeKind::Link(_) => {
+                found.file(node).map(|(size, content)| NodeKind::File { size, content: content.clone() })
+            }
+            NodeKind::File { .. } | NodeKind::Directory => Some(node.kind.clone()),
+            _ => None,
+        };
+        let Some(kind) = kind else {
+            let what = "neither a file nor a directory; a train consists of these only";
+            return Err(Error::usage(what).at(node.shown()));
+        };
+        let meta = Meta::new(node.meta.permissions(), node.meta.mtime.min(now));
+        nodes.push(Node { path: node.path.clone(), kind, meta });
+    }
+    if let Some(query) = request.query {
+        let path: Box<[u8]> = [paths::TRAIN, b"/", QUERY.as_bytes()].concat().into();
+        if nodes.iter().any(|node| node.path == path) {
+            let what = format!("{QUERY} is among the files and given as the query");
+            return Err(Error::usage(what).at(query.display()));
+        }
+        let size = std::fs::metadata(query).doing("look at it").at(query.display())?.len();
+        let kind = NodeKind::File { size, content: Content::Disk(query.to_owned()) };
+        nodes.push(Node { path, kind, meta: Meta::new(0o644, now) });
+    }
+    Ok(Tree::new(nodes, Vec::new()))
+}
+
+/// Has creator and builder sign; the config as built, and the key of the build, where files travel encrypted.
+fn seal(request: &BuildRequest<'_>, tree: &Tree) -> Result<(TrainConfig, Option<crate::crypto::StageKey>)> {
+    let wire = request.wire;
+    let files = files_below(tree, paths::TRAIN, Change::Keep)?;
+    if files.is_empty() {
+        return Err(Error::usage("there are no files in it").at(request.files.display()));
+    }
+    let metas: Vec<FileMeta> = files.iter().map(|(_, meta)| meta.clone()).collect();
+    let draft = wire.draft(draft(request)?, &metas)?;
+    let order = draft.order().to_vec();
+    let signed = feed(draft, tree, &files, &order, Change::Keep)?.finish(request.creator_key)?;
+    let key = if wire.encrypts_train() { Some(wire.cipher().generate_key()?) } else { None };
+    let produced = Produced::default();
+    let seal = BuildSeal { builder: request.builder_key, stage_key: key.as_ref(), produced: &produced };
+    Ok((wire.seal_build(signed, &seal)?, key))
+}
+
+fn draft(request: &BuildRequest<'_>) -> Result<Draft> {
+    let (address, tag) = match request.base {
+        Some(base) => (base.without_tag(), base.tag().map(str::to_owned)),
+        None => ("scratch".to_owned(), None),
+    };
+    Ok(Draft {
+        id: match request.id {
+            Some(id) => id.to_owned(),
+            None => random_uuid()?,
+        },
+        proposal_id: PartyId::from(request.proposal),
+        source: Source { kind: "docker_repository".to_owned(), address, tag, branch: None },
+        creator: PartyId::from(request.creator),
+        creator_key: request.creator_key.public_key(),
+        route: request.route.clone(),
+        session_id: random::bytes()?,
+        base_chain: None,
+    })
+}
+
+/// A random UUID (RFC 9562, version 4).
+fn random_uuid() -> Result<String> {
+    let mut bytes: [u8; 16] = random::bytes()?;
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let hex = crate::crypto::hex::encode(&bytes);
+    Ok([&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-"))
+}
+
+fn write_config(layer: &mut PayloadWriter, document: &[u8], now: i64) -> Result<()> {
+    let sink = layer.sink();
+    sink.entry(paths::CONFIG, &Kind::File, &Meta::new(0o644, now), document.len() as u64)?;
+    sink.write_all(document).doing("write the train config")
+}

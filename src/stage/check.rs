@@ -1,0 +1,112 @@
+//! The checks that stages share.
+
+use super::feeder::{Feeder, Taker};
+use super::load::Train;
+use super::paths;
+use super::payload::{Change, observe};
+use std::path::Path;
+
+use crate::error::{Error, Kind, Result};
+use crate::image::{NodeKind, Tree, shown};
+use crate::train::{Check, FileMeta};
+
+/// Checks what can be checked without any file: the creator's and the builder's signatures, and the route's.
+pub(super) fn check_config(train: &Train) -> Result<Vec<Check>> {
+    let wire = train.config.wire();
+    let mut checks = wire.verify_creator(&train.config)?;
+    checks.extend(wire.verify_build(&train.config)?);
+    checks.extend(wire.verify_route(&train.config)?);
+    Ok(checks)
+}
+
+/// Checks the immutable files against what the creator signed; `change` is how to read them.
+pub(super) fn check_immutable(train: &Train, change: Change<'_>) -> Result<Vec<Check>> {
+    let tree = train.tree();
+    check_only_files(tree)?;
+    let files = files_below(tree, paths::TRAIN, change)?;
+    let metas: Vec<FileMeta> = files.iter().map(|(_, meta)| meta.clone()).collect();
+    let check = train.config.wire().immutable_check(&train.config, &metas)?;
+    let order = check.order().to_vec();
+    feed(check, tree, &files, &order, change)?.finish()
+}
+
+/// The results that are hashed: regular files, of several names of one file the first only.
+pub(super) fn result_files(tree: &Tree, change: Change<'_>) -> Result<Vec<FileMeta>> {
+    let files = files_below(tree, paths::RESULTS, change)?.into_iter();
+    Ok(files.filter(|(at, _)| matches!(tree.nodes()[*at].kind, NodeKind::File { .. })).map(|(_, meta)| meta).collect())
+}
+
+/// Does `attempt`; if a hash does not hold and there are layers that were not read, reads them and tries once more.
+///
+/// Reading ends where all that the config lists was found. That is right for every train of the field, but a train may
+/// be put together of more layers than that; then the hashes tell.
+pub(super) fn with_all_layers<T>(
+    train: &mut Train,
+    spool_dir: &Path,
+    mut attempt: impl FnMut(&mut Train) -> Result<T>,
+) -> Result<T> {
+    match attempt(train) {
+        Err(error) if error.kind() == Kind::Verification && !train.view.complete => {
+            tracing::debug!(%error, "reading the lower layers too");
+            match train.reload(spool_dir) {
+                Ok(()) => attempt(train),
+                Err(_) => Err(error),
+            }
+        }
+        done => done,
+    }
+}
+
+/// Feeds the plaintext of files to whoever asks for them in an order of their own.
+pub(super) fn feed<T: Taker>(
+    taker: T,
+    tree: &Tree,
+    files: &[(usize, FileMeta)],
+    order: &[usize],
+    change: Change<'_>,
+) -> Result<T> {
+    let mut feeder = Feeder::new(taker);
+    for &file in order {
+        observe(tree, &tree.nodes()[files[file].0], change, file, &mut feeder)?;
+    }
+    feeder.finish()
+}
+
+/// The files below `root` with the sizes of their plaintext, every name of a file on its own.
+pub(super) fn files_below(tree: &Tree, root: &[u8], change: Change<'_>) -> Result<Vec<(usize, FileMeta)>> {
+    let mut files = Vec::new();
+    for at in tree.below(root) {
+        let node = &tree.nodes()[at];
+        if matches!(node.kind, NodeKind::File { .. } | NodeKind::Link(_)) {
+            let path = node.path[root.len() + 1..].to_vec();
+            let size = change.plaintext_len(tree, node)?;
+            files.push((at, FileMeta { path, mode: node.meta.permissions(), size }));
+        }
+    }
+    Ok(files)
+}
+
+/// Below `pht_train` nothing else than files and directories is under the creator's signature.
+fn check_only_files(tree: &Tree) -> Result<()> {
+    for at in tree.below(paths::TRAIN) {
+        let node = &tree.nodes()[at];
+        let what = match node.kind {
+            NodeKind::File { .. } | NodeKind::Link(_) | NodeKind::Directory => continue,
+            NodeKind::Symlink(_) => "a symbolic link",
+            NodeKind::Fifo => "a named pipe",
+            NodeKind::Device(..) => "a device node",
+        };
+        let what = format!("{what} among the immutable files, which the creator's signature does not cover");
+        return Err(Error::verification(what).at(shown(&node.path)));
+    }
+    Ok(())
+}
+
+/// Results travel as files, directories, symbolic links and pipes; a device node is none of a train's business.
+pub(super) fn check_results_kinds(tree: &Tree) -> Result<()> {
+    match tree.below(paths::RESULTS).map(|at| &tree.nodes()[at]).find(|node| matches!(node.kind, NodeKind::Device(..)))
+    {
+        Some(node) => Err(Error::malformed("a device node among the results").at(node.shown())),
+        None => Ok(()),
+    }
+}

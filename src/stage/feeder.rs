@@ -1,0 +1,150 @@
+//! Hashing on another core: contents go to a thread in batches, with marks where files begin.
+
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use crate::error::{Error, Kind, Result};
+use crate::store::BUFFER;
+use crate::train::{ContentCheck, ContentFeed, DraftFeed, ResultHasher};
+
+/// How many batches may wait.
+const WAITING: usize = 6;
+
+/// What takes contents on the other side.
+pub(super) trait Taker: Send + 'static {
+    /// The next file begins.
+    fn begin(&mut self, file: usize) -> Result<()>;
+    /// A piece of it.
+    fn update(&mut self, content: &[u8]);
+}
+
+impl Taker for Box<dyn ContentCheck> {
+    fn begin(&mut self, file: usize) -> Result<()> {
+        ContentFeed::begin(&mut **self, file)
+    }
+
+    fn update(&mut self, content: &[u8]) {
+        ContentFeed::update(&mut **self, content);
+    }
+}
+
+impl Taker for Box<dyn DraftFeed> {
+    fn begin(&mut self, file: usize) -> Result<()> {
+        ContentFeed::begin(&mut **self, file)
+    }
+
+    fn update(&mut self, content: &[u8]) {
+        ContentFeed::update(&mut **self, content);
+    }
+}
+
+impl Taker for Option<ResultHasher> {
+    fn begin(&mut self, _file: usize) -> Result<()> {
+        Ok(())
+    }
+
+    fn update(&mut self, content: &[u8]) {
+        if let Some(hasher) = self {
+            hasher.update(content);
+        }
+    }
+}
+
+/// Contents of one or several files.
+#[derive(Default)]
+struct Batch {
+    bytes: Vec<u8>,
+    /// Which files begin, and where in `bytes`.
+    begins: Vec<(usize, usize)>,
+}
+
+impl Batch {
+    fn give(&self, taker: &mut impl Taker) -> Result<()> {
+        let mut from = 0;
+        for &(file, at) in &self.begins {
+            taker.update(&self.bytes[from..at]);
+            taker.begin(file)?;
+            from = at;
+        }
+        taker.update(&self.bytes[from..]);
+        Ok(())
+    }
+}
+
+/// Feeds `T` on a thread of its own.
+pub(super) struct Feeder<T> {
+    batch: Batch,
+    sender: Option<SyncSender<Batch>>,
+    thread: Option<JoinHandle<Result<T>>>,
+}
+
+impl<T: Taker> Feeder<T> {
+    pub(super) fn new(mut taker: T) -> Self {
+        let (sender, batches) = sync_channel::<Batch>(WAITING);
+        let thread = std::thread::spawn(move || {
+            for batch in batches {
+                batch.give(&mut taker)?;
+            }
+            Ok(taker)
+        });
+        Feeder { batch: Batch::default(), sender: Some(sender), thread: Some(thread) }
+    }
+
+    /// Waits until everything is taken.
+    pub(super) fn finish(mut self) -> Result<T> {
+        self.send()?;
+        self.join()
+    }
+
+    fn send(&mut self) -> Result<()> {
+        let batch = std::mem::take(&mut self.batch);
+        let sent = self.sender.as_ref().is_some_and(|sender| sender.send(batch).is_ok());
+        if sent { Ok(()) } else { self.join().and(Err(ended())) }
+    }
+
+    fn join(&mut self) -> Result<T> {
+        self.sender = None;
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(result)) => result,
+            Some(Err(panic)) => std::panic::resume_unwind(panic),
+            None => Err(ended()),
+        }
+    }
+}
+
+fn ended() -> Error {
+    Error::new(Kind::Io, "the hashing thread has ended")
+}
+
+/// Sees the plaintext of files while they are transformed.
+pub(super) trait Observer {
+    /// The next file begins.
+    fn begin(&mut self, file: usize) -> Result<()>;
+    /// A piece of it.
+    fn see(&mut self, content: &[u8]) -> Result<()>;
+}
+
+impl<T: Taker> Observer for Feeder<T> {
+    fn begin(&mut self, file: usize) -> Result<()> {
+        self.batch.begins.push((file, self.batch.bytes.len()));
+        if self.batch.begins.len() >= BUFFER / 64 { self.send() } else { Ok(()) }
+    }
+
+    fn see(&mut self, content: &[u8]) -> Result<()> {
+        self.batch.bytes.extend_from_slice(content);
+        if self.batch.bytes.len() >= BUFFER { self.send() } else { Ok(()) }
+    }
+}
+
+/// Sees nothing.
+pub(super) struct Nobody;
+
+impl Observer for Nobody {
+    fn begin(&mut self, _file: usize) -> Result<()> {
+        Ok(())
+    }
+
+    fn see(&mut self, _content: &[u8]) -> Result<()> {
+        Ok(())
+    }
+}

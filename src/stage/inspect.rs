@@ -1,0 +1,87 @@
+use super::World;
+use super::labels::Labels;
+use super::load::{Depth, Train};
+use super::locate::open_image;
+use crate::error::Result;
+use crate::image::Reference;
+
+/// What a train says of itself; nothing of it is verified.
+#[derive(Debug, Clone)]
+pub struct Inspection {
+    /// The image.
+    pub source: String,
+    /// Its manifest's digest.
+    pub digest: String,
+    /// The wire version.
+    pub wire: &'static str,
+    /// The train's id.
+    pub id: String,
+    /// The creator's id.
+    pub creator: String,
+    /// The master image or repository that the train was made from.
+    pub master: String,
+    /// The stops in route order.
+    pub route: Vec<StopStanding>,
+    /// Whose turn it is: a position in `route`; at its end nobody's.
+    pub next: Option<usize>,
+    /// How many layers the image has.
+    pub layers: usize,
+    /// How many of them are the train as built, if the labels tell.
+    pub base_layers: Option<usize>,
+    /// How many immutable files are listed.
+    pub files: usize,
+    /// Bytes of all layers as they are stored.
+    pub size: u64,
+}
+
+/// One stop of a route.
+#[derive(Debug, Clone)]
+pub struct StopStanding {
+    /// The position on the route, from 0.
+    pub index: usize,
+    /// Who it is.
+    pub station: String,
+    /// The network that it belongs to.
+    pub eco_system: String,
+    /// The fingerprint of its public key.
+    pub key: String,
+    /// Whether it has signed.
+    pub signed: bool,
+}
+
+/// Reads the state of a train.
+///
+/// # Errors
+/// [`Kind::Malformed`](crate::error::Kind::Malformed) if this is no train.
+pub fn inspect(source: &Reference, world: &World) -> Result<Inspection> {
+    let image = open_image(source, world)?;
+    let mut train = Train::load(image, &world.temporary, Depth::Config)?;
+    train.view.verify()?;
+    let config = &train.config;
+    let route = config.route().stops().iter().map(|stop| StopStanding {
+        index: stop.index,
+        station: stop.station.to_string(),
+        eco_system: stop.eco_system.clone(),
+        key: stop.public_key.fingerprint(),
+        signed: stop.signature.is_some(),
+    });
+    let route: Vec<StopStanding> = route.collect();
+    let from = config.source();
+    Ok(Inspection {
+        source: train.name(),
+        digest: train.image.descriptor().digest().to_string(),
+        wire: config.wire().name(),
+        id: config.id().to_owned(),
+        creator: config.creator().id.to_string(),
+        master: match &from.tag {
+            Some(tag) => format!("{}:{tag}", from.address),
+            None => from.address.clone(),
+        },
+        next: route.iter().position(|stop| !stop.signed),
+        route,
+        layers: train.image.layers().len(),
+        base_layers: Labels::read(&train.image).base_layers,
+        files: config.file_list().len(),
+        size: train.image.layers().iter().map(oci_spec::image::Descriptor::size).sum(),
+    })
+}

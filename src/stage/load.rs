@@ -1,0 +1,134 @@
+use std::path::Path;
+
+use super::{Station, paths};
+use crate::crypto::digest::Sha256;
+use crate::error::{Context, Error, Result};
+use crate::image::{Image, NodeKind, Partial, Tree, View, Wanted, shown};
+use crate::store::sha256_digest;
+use crate::train::files::normalise;
+use crate::train::{Stop, TrainConfig, check_key_of};
+
+/// The largest train config that is read, in bytes: a thousand stations take a few MiB.
+const MAX_CONFIG: u64 = 16 << 20;
+
+/// A train as it stands in an image.
+pub(super) struct Train {
+    pub(super) image: Image,
+    pub(super) view: View,
+    pub(super) config: TrainConfig,
+    /// The config's bytes as they stand.
+    pub(super) document: Vec<u8>,
+}
+
+/// How far down to read the layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// Until the train config is found.
+    Config,
+    /// Until all that the config lists is found, and at least down to this layer.
+    Listed(usize),
+    /// Until nothing below can be seen.
+    All,
+}
+
+impl Train {
+    /// Reads the train in `image`.
+    pub(super) fn load(image: Image, spool_dir: &Path, depth: Depth) -> Result<Self> {
+        let name = name_of(&image);
+        Self::load_here(image, spool_dir, depth).at(name)
+    }
+
+    fn load_here(image: Image, spool_dir: &Path, depth: Depth) -> Result<Self> {
+        let wanted = match depth {
+            Depth::Config => Wanted::new([paths::CONFIG]),
+            _ => Wanted::new([paths::CONFIG, paths::TRAIN, paths::RESULTS]),
+        };
+        let mut listed = None;
+        let view = View::read(&image, wanted, spool_dir, |partial| match depth {
+            Depth::Listed(floor) if partial.layer <= floor => has_all_listed(partial, &mut listed),
+            _ => Ok(false),
+        })?;
+        let document = read_config(&view.tree)?;
+        let config = TrainConfig::parse(&document).at(shown(paths::CONFIG))?;
+        let train = Train { image, view, config, document };
+        if depth != Depth::Config {
+            train.check_places()?;
+        }
+        Ok(train)
+    }
+
+    /// Reads the train again, down to the last layer that can be seen.
+    pub(super) fn reload(&mut self, spool_dir: &Path) -> Result<()> {
+        *self = Self::load(self.image.clone(), spool_dir, Depth::All)?;
+        Ok(())
+    }
+
+    pub(super) fn tree(&self) -> &Tree {
+        &self.view.tree
+    }
+
+    pub(super) fn name(&self) -> String {
+        name_of(&self.image)
+    }
+
+    /// The digest that a label `config-digest` has for this config.
+    pub(super) fn config_digest(&self) -> String {
+        sha256_digest(Sha256::of(&self.document)).to_string()
+    }
+
+    /// The stop that acts, by id or by key; the key must be its own.
+    pub(super) fn stop_of(&self, station: &Station<'_>) -> Result<&Stop> {
+        let stop = match station.id {
+            Some(id) => self.config.route().stop_named(id)?,
+            None => self.config.route().stop_with_key(&station.key.public_key())?,
+        };
+        check_key_of(&self.config, stop, station.key)?;
+        Ok(stop)
+    }
+
+    fn check_places(&self) -> Result<()> {
+        let tree = self.tree();
+        for (path, required) in [(paths::OPT, true), (paths::TRAIN, true), (paths::RESULTS, false)] {
+            match tree.get(path).map(|node| &node.kind) {
+                Some(NodeKind::Directory) => {}
+                Some(_) => return Err(Error::malformed("not a directory").at(shown(path))),
+                // Layers may leave out the entries of directories that they have something in.
+                None if tree.below(path).is_empty() && required => return Err(not_a_train(path)),
+                None => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn name_of(image: &Image) -> String {
+    match &image.listed().tag {
+        Some(tag) => format!("{}:{tag}", image.source().name()),
+        None => image.source().name(),
+    }
+}
+
+fn not_a_train(path: &[u8]) -> Error {
+    Error::malformed(format!("not a train: there is no {}", shown(path)))
+}
+
+fn read_config(tree: &Tree) -> Result<Vec<u8>> {
+    let node = tree.get(paths::CONFIG).ok_or_else(|| not_a_train(paths::CONFIG))?;
+    tree.read(node, MAX_CONFIG)
+}
+
+/// Whether everything that the config lists can be seen already. What lies in lower layers is then not part of the
+/// train: it will be hidden.
+fn has_all_listed(partial: &Partial<'_>, listed: &mut Option<Vec<String>>) -> Result<bool> {
+    if listed.is_none() {
+        let Some(document) = partial.read_file(paths::CONFIG, MAX_CONFIG)? else { return Ok(false) };
+        *listed = Some(TrainConfig::parse(&document).at(shown(paths::CONFIG))?.file_list().to_vec());
+    }
+    let at = |path: &[u8]| partial.shows(&[paths::TRAIN, b"/", path].concat());
+    for entry in listed.as_deref().unwrap_or_default() {
+        if !at(normalise(entry)?.resolve(at).as_bytes()) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

@@ -1,0 +1,128 @@
+use std::path::Path;
+use std::sync::Arc;
+
+use oci_spec::image::Digest;
+
+use super::World;
+use crate::error::{Context, Error, Result};
+use crate::image::{Image, Reference, Transport};
+use crate::store::layout::{Layout, LayoutWriter};
+use crate::store::{Destination, Listed, Source};
+
+/// How pre-run in place names the encrypted image that it started from.
+pub(super) const ENCRYPTED: &str = "-encrypted";
+/// The tag of the train as built, by the convention of the field's registries.
+pub(super) const BASE: &str = "base";
+/// The tag of the travelling train, by the same convention.
+pub(super) const LATEST: &str = "latest";
+
+/// Opens what a reference names, for reading.
+///
+/// # Errors
+/// As the transport's.
+pub fn open_source(reference: &Reference) -> Result<Arc<dyn Source>> {
+    match reference.transport() {
+        Transport::Oci(dir) if !dir.exists() => {
+            Err(Error::usage("there is no such file or directory").at(dir.display()))
+        }
+        Transport::Oci(dir) => Ok(Arc::new(Layout::open(dir)?)),
+    }
+}
+
+/// Opens what a reference names, for writing.
+///
+/// # Errors
+/// As the transport's.
+pub fn open_destination(reference: &Reference, world: &World) -> Result<Box<dyn Destination>> {
+    match reference.transport() {
+        Transport::Oci(dir) => Ok(Box::new(LayoutWriter::open(dir, world.waiting)?)),
+    }
+}
+
+/// Where temporary files for a destination go: into its own file system.
+pub(super) fn spool_dir(reference: &Reference) -> &Path {
+    match reference.transport() {
+        Transport::Oci(dir) => dir,
+    }
+}
+
+/// Opens the image that a reference names.
+pub(super) fn open_image(reference: &Reference, world: &World) -> Result<Image> {
+    let source = open_source(reference)?;
+    let listed = choose(&source.list()?, reference.tag()).at(source.name())?;
+    Image::open(source, listed, world.platform.as_ref())
+}
+
+/// The image `base` beside another one, if there is one.
+pub(super) fn open_base_beside(image: &Reference, world: &World) -> Result<Option<Image>> {
+    let source = open_source(image)?;
+    let base = source.list()?.into_iter().find(|listed| listed.tag.as_deref() == Some(BASE));
+    base.map(|listed| Image::open(source, listed, world.platform.as_ref())).transpose()
+}
+
+/// The image with the tag; without a tag the only image there, or `latest`.
+fn choose(there: &[Listed], tag: Option<&str>) -> Result<Listed> {
+    let tags = || there.iter().map(|listed| listed.tag.as_deref().unwrap_or("(no tag)")).collect::<Vec<_>>().join(", ");
+    if there.is_empty() {
+        return Err(Error::malformed("there is no image in it"));
+    }
+    let tagged = |wanted: &str| there.iter().find(|listed| listed.tag.as_deref() == Some(wanted)).cloned();
+    if let Some(tag) = tag {
+        return tagged(tag).ok_or_else(|| {
+            Error::usage(format!("no image has the tag `{tag}`")).hint(format!("there are: {}", tags()))
+        });
+    }
+    let has_original = |listed: &&Listed| {
+        let original = listed.tag.as_deref().and_then(|tag| tag.strip_suffix(ENCRYPTED));
+        original.is_none_or(|original| tagged(original).is_none())
+    };
+    // What pre-run in place has put aside is no choice of its own.
+    match there.iter().filter(has_original).collect::<Vec<_>>()[..] {
+        [only] => Ok(only.clone()),
+        _ => tagged(LATEST).ok_or_else(|| {
+            let hint = format!("name one as oci:DIR:TAG; there are: {}", tags());
+            Error::usage("several images and no tag given").hint(hint)
+        }),
+    }
+}
+
+/// Where a stage publishes its image.
+pub(super) struct Target {
+    pub(super) destination: Box<dyn Destination>,
+    pub(super) reference: Reference,
+    pub(super) tag: String,
+    /// The image replaces the one that it was made from.
+    pub(super) in_place: bool,
+    /// The entry without a tag that it replaces, if that is what it was made from.
+    pub(super) replaces: Option<Digest>,
+}
+
+impl Target {
+    /// Opens DEST, or SRC again if there is none. The lock on it is taken before SRC is read.
+    pub(super) fn open(source: &Reference, destination: Option<&Reference>, world: &World) -> Result<Target> {
+        let reference = destination.unwrap_or(source).clone();
+        if destination.is_none() || same_place(source, &reference) {
+            open_source(source)?; // before anything is made at a place that is not there
+        }
+        let destination = open_destination(&reference, world)?;
+        Ok(Target { destination, reference, tag: String::new(), in_place: false, replaces: None })
+    }
+
+    /// Settles the tag now that the source image is known.
+    pub(super) fn settle(&mut self, source: &Reference, given: Option<&Reference>, image: &Image) {
+        let own = image.listed().tag.clone();
+        let same = same_place(source, &self.reference);
+        self.tag = match given.and_then(Reference::tag) {
+            Some(tag) => tag.to_owned(),
+            None => own.clone().unwrap_or_else(|| LATEST.to_owned()),
+        };
+        let untagged = own.is_none() && given.and_then(Reference::tag).is_none();
+        self.in_place = same && (own.as_deref() == Some(&self.tag) || untagged);
+        self.replaces = (same && untagged).then(|| image.listed().descriptor.digest().clone());
+    }
+}
+
+fn same_place(a: &Reference, b: &Reference) -> bool {
+    let (Transport::Oci(a), Transport::Oci(b)) = (a.transport(), b.transport());
+    a == b || matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
+}

@@ -1,0 +1,81 @@
+//! The verbs of the train: the only place where the domain, images and ciphers meet.
+//!
+//! A stage reads as the protocol does: load the train, check it, transform its payload, publish.
+
+mod build;
+mod check;
+mod feeder;
+mod inspect;
+mod labels;
+mod lineage;
+mod load;
+mod locate;
+mod payload;
+mod post_run;
+mod pre_run;
+mod publish;
+mod report;
+mod results;
+
+use std::path::PathBuf;
+
+use crate::crypto::PrivateKey;
+use crate::image::Platform;
+use crate::store::layout::Waiting;
+
+pub use build::{BuildRequest, BuildStop, build};
+pub use inspect::{Inspection, StopStanding, inspect};
+pub use locate::{open_destination, open_source};
+pub use post_run::{PostRunRequest, post_run};
+pub use pre_run::{PreRunRequest, pre_run};
+pub use report::{Bytes, Layers, Report};
+pub use results::{ResultsRequest, results};
+
+/// Where the train's parts lie in an image.
+pub mod paths {
+    /// Above all of them.
+    pub const OPT: &[u8] = b"opt";
+    /// The train config.
+    pub const CONFIG: &[u8] = b"opt/train_config.json";
+    /// The immutable files.
+    pub const TRAIN: &[u8] = b"opt/pht_train";
+    /// The results.
+    pub const RESULTS: &[u8] = b"opt/pht_results";
+    /// The stage's key, wrapped for the creator.
+    pub const USER_KEY: &[u8] = b"opt/user_sym_key.key";
+}
+
+/// What every stage needs to know of the world around it; the library itself reads no clock and no environment.
+#[derive(Debug, Clone)]
+pub struct World {
+    /// Now, in seconds since 1970: `created` of new images, times of new files.
+    pub now: i64,
+    /// The image of which platform, where there are several.
+    pub platform: Option<Platform>,
+    /// What to do when another process writes to the same place.
+    pub waiting: Waiting,
+    /// Where temporary files go that are not the destination's: those of commands that write no image.
+    pub temporary: PathBuf,
+}
+
+impl World {
+    /// At this time (seconds since 1970), with the defaults for everything else.
+    pub fn at(now: i64) -> Self {
+        World { now, platform: None, waiting: Waiting::default(), temporary: std::env::temp_dir() }
+    }
+}
+
+/// Who acts at a stage.
+pub struct Station<'a> {
+    /// The station's id, if it was given; else it is the stop whose key this is.
+    pub id: Option<&'a str>,
+    /// Its private key.
+    pub key: &'a PrivateKey,
+}
+
+impl<'a> Station<'a> {
+    /// The stop on the route whose key this is.
+    pub fn of(key: &'a PrivateKey) -> Self {
+        Station { id: None, key }
+    }
+}

@@ -1,0 +1,181 @@
+//! The way of a file through a stage: read, decrypt or encrypt, seen by a hash on another core, written.
+
+use std::io::{self, Read, Write};
+use std::ops::Range;
+
+use super::feeder::Observer;
+use super::paths;
+use crate::crypto::{Cipher, StageKey};
+use crate::error::{Context, Error, IoContext, Result};
+use crate::image::layer::{Kind, Meta, TarWriter};
+use crate::image::{AddedLayer, EntrySink, LayerSink, Node, NodeKind, OPAQUE, Tree};
+use crate::store::BUFFER;
+
+/// What happens to the contents of files.
+#[derive(Clone, Copy)]
+pub(super) enum Change<'k> {
+    /// Nothing.
+    Keep,
+    /// They are encrypted.
+    Encrypt(Cipher, &'k StageKey),
+    /// They are decrypted.
+    Decrypt(Cipher, &'k StageKey),
+}
+
+impl<'k> Change<'k> {
+    /// Decrypts if there is a key.
+    pub(super) fn decrypt_with(key: Option<&'k StageKey>, cipher: Cipher) -> Self {
+        key.map_or(Change::Keep, |key| Change::Decrypt(cipher, key))
+    }
+
+    /// The size of a file's plaintext.
+    pub(super) fn plaintext_len(self, tree: &Tree, node: &Node) -> Result<u64> {
+        let size = tree.file(node).map_or(0, |(size, _)| size);
+        let Change::Decrypt(cipher, key) = self else { return Ok(size) };
+        let extent = tree.extent(node).ok_or_else(|| Error::malformed("not in a layer").at(node.shown()))?;
+        let tail = extent.part(size.saturating_sub(cipher.tail_len() as u64), u64::MAX);
+        let mut end = Vec::with_capacity(cipher.tail_len());
+        tail.reader().read_to_end(&mut end).doing("read it").at(node.shown())?;
+        cipher.plaintext_len(key, size, &end).at(node.shown())
+    }
+
+    /// The size that a file will have.
+    fn new_len(self, tree: &Tree, node: &Node) -> Result<u64> {
+        match self {
+            Change::Encrypt(cipher, _) => Ok(cipher.ciphertext_len(tree.file(node).map_or(0, |(size, _)| size))),
+            Change::Keep | Change::Decrypt(..) => self.plaintext_len(tree, node),
+        }
+    }
+
+    /// The plaintext of a file.
+    fn reader(self, tree: &Tree, node: &Node) -> Result<Box<dyn Read + 'k>> {
+        let contents = tree.open(node)?;
+        match self {
+            Change::Decrypt(cipher, key) => Ok(Box::new(cipher.decryptor(key, contents)?)),
+            Change::Keep | Change::Encrypt(..) => Ok(contents),
+        }
+    }
+}
+
+/// Shows the plaintext of one file to `observer`.
+pub(super) fn observe(
+    tree: &Tree,
+    node: &Node,
+    change: Change<'_>,
+    file: usize,
+    observer: &mut dyn Observer,
+) -> Result<()> {
+    observer.begin(file)?;
+    pass(&mut *change.reader(tree, node)?, &mut io::sink(), observer).at(node.shown())
+}
+
+/// Hands every entry below `root` to `sink`, files changed, their plaintext shown to `observer`; files are counted from
+/// 0 in walk order.
+pub(super) fn transform(
+    tree: &Tree,
+    root: &[u8],
+    change: Change<'_>,
+    observer: &mut dyn Observer,
+    sink: &mut dyn EntrySink,
+) -> Result<()> {
+    let Range { start, end } = tree.below(root);
+    let mut files = 0;
+    for node in &tree.nodes()[start..end] {
+        let kind = kind_of(tree, node);
+        if kind != Kind::File {
+            sink.entry(&node.path, &kind, &node.meta, 0).at(node.shown())?;
+            continue;
+        }
+        let size = change.new_len(tree, node)?;
+        sink.entry(&node.path, &kind, &node.meta, size).at(node.shown())?;
+        observer.begin(files)?;
+        files += 1;
+        let mut reader = change.reader(tree, node)?;
+        match change {
+            Change::Encrypt(cipher, key) => {
+                let mut encryptor = cipher.encryptor(key, sink as &mut dyn Write)?;
+                pass(&mut *reader, &mut encryptor, observer).at(node.shown())?;
+                encryptor.finish().doing("encrypt it").at(node.shown())?;
+            }
+            Change::Keep | Change::Decrypt(..) => {
+                pass(&mut *reader, sink as &mut dyn Write, observer).at(node.shown())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn kind_of(tree: &Tree, node: &Node) -> Kind {
+    match &node.kind {
+        NodeKind::File { .. } => Kind::File,
+        NodeKind::Link(to) => Kind::HardLink(tree.nodes()[*to].path.clone()),
+        NodeKind::Symlink(target) => Kind::Symlink(target.clone()),
+        NodeKind::Directory => Kind::Directory,
+        NodeKind::Fifo => Kind::Fifo,
+        NodeKind::Device(character, number) => Kind::Device { character: *character, number: *number },
+    }
+}
+
+fn pass(reader: &mut dyn Read, out: &mut dyn Write, observer: &mut dyn Observer) -> Result<()> {
+    // Holds plaintext: erased when dropped.
+    let mut buffer = zeroize::Zeroizing::new(vec![0; BUFFER]);
+    loop {
+        let read = match reader.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(Error::io("cannot read it", error)),
+        };
+        observer.see(&buffer[..read])?;
+        out.write_all(&buffer[..read]).doing("write it")?;
+    }
+}
+
+/// Writes the payload layer: the directories that it is about, hidden below by opaque whiteouts, then their entries.
+pub(super) struct PayloadWriter {
+    tar: TarWriter<LayerSink>,
+}
+
+impl PayloadWriter {
+    /// Begins the layer. `places` gives the directories their owner, mode and times.
+    pub(super) fn new(sink: LayerSink, places: &Tree, now: i64) -> Result<Self> {
+        let mut tar = TarWriter::new(sink);
+        let fallback = Meta::new(0o755, now);
+        let meta = |path| places.get(path).map_or(&fallback, |node| &node.meta);
+        tar.header(paths::OPT, &Kind::Directory, meta(paths::OPT), 0)?;
+        for dir in [paths::RESULTS, paths::TRAIN] {
+            tar.header(dir, &Kind::Directory, meta(dir), 0)?;
+            let marker = [dir, b"/", OPAQUE].concat();
+            tar.header(&marker, &Kind::File, &Meta::new(0o644, meta(dir).mtime), 0)?;
+        }
+        Ok(PayloadWriter { tar })
+    }
+
+    /// Where the entries go.
+    pub(super) fn sink(&mut self) -> &mut dyn EntrySink {
+        &mut self.tar
+    }
+
+    pub(super) fn finish(self) -> Result<AddedLayer> {
+        self.tar.finish()?.finish()
+    }
+}
+
+/// Writes the control layer: the train config and the creator's wrapped key.
+pub(super) fn write_control(
+    sink: LayerSink,
+    (config, meta): (&[u8], &Meta),
+    creator_key: Option<&[u8]>,
+    now: i64,
+) -> Result<AddedLayer> {
+    let mut tar = TarWriter::new(sink);
+    let mut put = |path, content: &[u8], meta: &Meta| {
+        tar.header(path, &Kind::File, meta, content.len() as u64)?;
+        tar.write_all(content).doing("write the control layer")
+    };
+    put(paths::CONFIG, config, meta)?;
+    if let Some(key) = creator_key {
+        put(paths::USER_KEY, key, &Meta::new(0o644, now))?;
+    }
+    tar.finish()?.finish()
+}

@@ -1,0 +1,192 @@
+use std::path::{Path, PathBuf};
+
+use super::check::{check_config, check_immutable, check_results_kinds, with_all_layers};
+use super::feeder::{Feeder, Nobody};
+use super::labels::{Labels, Made};
+use super::lineage::{Found, base_by_content, known_base};
+use super::load::{Depth, Train};
+use super::locate::{Target, open_image, spool_dir};
+use super::payload::{Change, PayloadWriter, transform};
+use super::publish::Outcome;
+use super::report::Report;
+use super::{Station, World, paths};
+use crate::crypto::StageKey;
+use crate::error::{Context, Error, Kind, Result};
+use crate::image::{AddedLayer, Image, LayerSink, Reference, Tree, read_directory, shown};
+use crate::train::{Produced, Stage, Stop, StopSeal};
+
+/// How many changes outside the results a report names.
+const NAMED: usize = 10;
+
+/// What post-run is asked to do.
+pub struct PostRunRequest<'a> {
+    /// The image after the run.
+    pub source: &'a Reference,
+    /// Where to publish the train; in place if absent.
+    pub destination: Option<&'a Reference>,
+    /// The train as built, if it cannot be told otherwise.
+    pub base: Option<&'a Reference>,
+    /// Who acts.
+    pub station: Station<'a>,
+    /// A directory that holds the results, instead of the image.
+    pub results: Option<&'a Path>,
+}
+
+impl<'a> PostRunRequest<'a> {
+    /// In place, and nothing unusual.
+    pub fn new(source: &'a Reference, station: Station<'a>) -> Self {
+        PostRunRequest { source, destination: None, base: None, station, results: None }
+    }
+}
+
+/// Closes a train after its run: hashes, signs and encrypts the results (train security protocol, post-run). What the
+/// run changed elsewhere is dropped, and no plaintext stays.
+///
+/// # Errors
+/// [`Kind::Verification`](crate::error::Kind::Verification) if the run changed the train or its config, or it is not
+/// the station's turn; [`Kind::Key`](crate::error::Kind::Key) if the key is not the station's;
+/// [`Kind::Malformed`](crate::error::Kind::Malformed) if this is no train. Then nothing has changed.
+pub fn post_run(request: &PostRunRequest<'_>, world: &World) -> Result<Report> {
+    let mut target = Target::open(request.source, request.destination, world)?;
+    let image = open_image(request.source, world)?;
+    target.settle(request.source, request.destination, &image);
+    let spool = spool_dir(&target.reference).to_owned();
+    let labels = Labels::read(&image);
+    check_was_opened(&image, &labels)?;
+    let base = known_base(&image, request.source, request.base, world)?;
+    let mut train = load(image, &spool, base.map(|(layers, _)| layers), &labels)?;
+    let results = match request.results {
+        Some(dir) => Some(read_directory(dir, paths::RESULTS)?),
+        None => None,
+    };
+    let name = train.name();
+    let post_run = PostRun { request, world, spool: &spool, labels, base, results };
+    with_all_layers(&mut train, &spool, |train| post_run.attempt(train, &mut target)).at(name)
+}
+
+/// An image that no run has touched since this program closed it is encrypted; to close it again would encrypt twice.
+fn check_was_opened(image: &Image, labels: &Labels) -> Result<()> {
+    let above = labels.base_layers.map(|base| image.layers().len() - base);
+    if matches!((labels.made, above), (Some(Made::Built), Some(0)) | (Some(Made::PostRun), Some(2))) {
+        let hint = "run pre-run and the train first";
+        return Err(
+            Error::verification("this image is as post-run or build left it: there is nothing new in it").hint(hint)
+        );
+    }
+    Ok(())
+}
+
+/// Reads the train. A config that is none any more, though pre-run has verified one, was rewritten by the run.
+fn load(image: Image, spool: &Path, base: Option<usize>, labels: &Labels) -> Result<Train> {
+    Train::load(image, spool, Depth::Listed(base.unwrap_or(usize::MAX))).map_err(|error| {
+        let rewritten = error.kind() == Kind::Malformed && labels.any_verified_config().is_some();
+        if rewritten { Error::verification("the run has damaged the train").because(error) } else { error }
+    })
+}
+
+struct PostRun<'a> {
+    request: &'a PostRunRequest<'a>,
+    world: &'a World,
+    spool: &'a PathBuf,
+    labels: Labels,
+    base: Option<(usize, Found)>,
+    /// The results, where they are not in the image.
+    results: Option<Tree>,
+}
+
+impl PostRun<'_> {
+    fn attempt(&self, train: &mut Train, target: &mut Target) -> Result<Report> {
+        let stop = train.stop_of(&self.request.station)?.clone();
+        let mut warnings = Vec::new();
+        warnings.extend(self.check_config_is_verified(train, &stop)?);
+        train.config.standing()?.check_turn(&stop, Stage::PostRun)?;
+        let mut checks = check_config(train)?;
+        checks.extend(check_immutable(train, Change::Keep)?);
+        check_results_kinds(train.tree())?;
+
+        let wire = train.config.wire();
+        let (base, found) = match self.base {
+            Some(known) => known,
+            None => {
+                let by_content =
+                    base_by_content(&train.image, train.tree(), Change::Keep, wire.encrypts_train(), self.spool)?;
+                (by_content, Found::Content)
+            }
+        };
+        let key = wire.cipher().generate_key()?;
+        let (payload, produced) = self.write_payload(train, target, &key)?;
+        let mut config = train.config.clone();
+        let (index, own) = (stop.index, self.request.station.key);
+        wire.seal_stop(&mut config, &StopSeal { index, key: own, stage_key: &key, produced: &produced })?;
+        let document = config.to_bytes()?;
+
+        let outcome = Outcome {
+            made: Made::PostRun,
+            stop: &stop,
+            base_layers: base,
+            payload,
+            document: &document,
+            config: &config,
+            rewritten: true,
+        };
+        let (mut report, swept) = outcome.publish(train, target, self.world)?;
+        report.checks = checks;
+        report.warnings = warnings;
+        report.notes.push(format!("the base is the lowest {base} layers (known by {})", found.name()));
+        report.notes.extend(dropped_changes(train, base));
+        if swept.blobs > 0 {
+            report.notes.push(format!("removed {} blobs ({} bytes) that no image needs", swept.blobs, swept.bytes));
+        }
+        if !target.in_place {
+            report.warnings.push(format!("{} still holds the results in plaintext", report.source));
+        }
+        Ok(report)
+    }
+
+    /// Compares the config with the one that this station's pre-run verified: a run must not choose who may read.
+    fn check_config_is_verified(&self, train: &Train, stop: &Stop) -> Result<Option<String>> {
+        match self.labels.verified_config(stop) {
+            Some(digest) if digest == train.config_digest() => Ok(None),
+            Some(_) => {
+                let hint = "do not pass this image on; start again from the encrypted one";
+                let what = "not the config that pre-run verified: the run has rewritten it";
+                Err(Error::verification(what).hint(hint).at(shown(paths::CONFIG)))
+            }
+            None => Ok(Some(
+                "the config could not be compared with the one before the run: pre-run was not done by this program"
+                    .to_owned(),
+            )),
+        }
+    }
+
+    fn write_payload(&self, train: &Train, target: &mut Target, key: &StageKey) -> Result<(AddedLayer, Produced)> {
+        let wire = train.config.wire();
+        let encrypt = Change::Encrypt(wire.cipher(), key);
+        let sink = LayerSink::new(&mut *target.destination, train.image.family())?;
+        let mut payload = PayloadWriter::new(sink, train.tree(), self.world.now)?;
+        let mut feeder = Feeder::new(wire.result_hasher(&train.config));
+        let results = self.results.as_ref().unwrap_or(train.tree());
+        transform(results, paths::RESULTS, encrypt, &mut feeder, payload.sink())?;
+        let result_hash = feeder.finish()?.map(|hasher| hasher.finish());
+        let of_train = if wire.encrypts_train() { encrypt } else { Change::Keep };
+        transform(train.tree(), paths::TRAIN, of_train, &mut Nobody, payload.sink())?;
+        let payload = payload.finish()?;
+        let produced = Produced { result_hash, payload: Some(payload.diff_id.to_string()) };
+        Ok((payload, produced))
+    }
+}
+
+/// What the run changed outside the results: it is not part of the new image.
+fn dropped_changes(train: &Train, base: usize) -> Option<String> {
+    let above = train.view.others.iter().filter(|(layer, _)| *layer >= base).flat_map(|(_, paths)| paths);
+    let mut dropped: Vec<String> = above.filter(|path| ***path != *paths::USER_KEY).map(|path| shown(path)).collect();
+    dropped.sort();
+    dropped.dedup();
+    if dropped.is_empty() {
+        return None;
+    }
+    let named = dropped.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    let more = dropped.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    Some(format!("changes outside /opt/pht_results were dropped: {named}{more}"))
+}

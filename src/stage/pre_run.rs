@@ -1,0 +1,247 @@
+use std::path::{Path, PathBuf};
+
+use super::check::{check_config, check_immutable, check_results_kinds, result_files, with_all_layers};
+use super::feeder::{Feeder, Nobody, Observer};
+use super::labels::{Labels, Made};
+use super::lineage::{base_by_content, known_base};
+use super::load::{Depth, Train};
+use super::locate::{ENCRYPTED, Target, open_image, open_source, spool_dir};
+use super::payload::{Change, PayloadWriter, transform};
+use super::publish::Outcome;
+use super::report::Report;
+use super::{Station, World, paths};
+use crate::error::{Context, Error, IoContext, Result};
+use crate::image::{AddedLayer, DirectorySink, EntrySink, Fidelity, Image, LayerSink, Reference, shown};
+use crate::train::{Check, Stage, Stop, unwrap_stage_key};
+
+/// What pre-run is asked to do.
+pub struct PreRunRequest<'a> {
+    /// The train.
+    pub source: &'a Reference,
+    /// Where to publish it; in place if absent.
+    pub destination: Option<&'a Reference>,
+    /// The train as built, if it cannot be told otherwise.
+    pub base: Option<&'a Reference>,
+    /// Who acts.
+    pub station: Station<'a>,
+    /// A directory for the plaintext results, instead of the image. It must not exist, or be empty.
+    pub results: Option<&'a Path>,
+    /// Whether results that are there before the first station are carried along, though nobody vouches for them.
+    pub keep_initial_results: bool,
+}
+
+impl<'a> PreRunRequest<'a> {
+    /// In place, and nothing unusual.
+    pub fn new(source: &'a Reference, station: Station<'a>) -> Self {
+        PreRunRequest { source, destination: None, base: None, station, results: None, keep_initial_results: false }
+    }
+}
+
+/// Verifies a train and opens it for its run: the image that is published holds the immutable files and the previous
+/// results in plaintext (train security protocol, pre-run).
+///
+/// # Errors
+/// [`Kind::Verification`](crate::error::Kind::Verification) if anything does not hold or it is not the station's turn,
+/// [`Kind::Key`](crate::error::Kind::Key) if the key is not the station's,
+/// [`Kind::Malformed`](crate::error::Kind::Malformed) if this is no train. Then nothing has changed.
+pub fn pre_run(request: &PreRunRequest<'_>, world: &World) -> Result<Report> {
+    let results = request.results.map(ResultsDirectory::prepare).transpose()?;
+    let mut target = Target::open(request.source, request.destination, world)?;
+    let image = start(request, world)?;
+    target.settle(request.source, request.destination, &image);
+    let spool = spool_dir(&target.reference).to_owned();
+    let base = known_base(&image, request.source, request.base, world)?.map(|(layers, _)| layers);
+    let mut train = Train::load(image, &spool, Depth::Listed(usize::MAX))?;
+    let name = train.name();
+    let mut pre_run = PreRun { request, world, spool, base, results };
+    with_all_layers(&mut train, &pre_run.spool.clone(), |train| pre_run.attempt(train, &mut target)).at(name)
+}
+
+/// The image to start from: if the travelling tag is this station's own pre-run already, the encrypted one beside it,
+/// so that a run that failed can be started again.
+fn start(request: &PreRunRequest<'_>, world: &World) -> Result<Image> {
+    let image = open_image(request.source, world)?;
+    if Labels::read(&image).made != Some(Made::PreRun) {
+        return Ok(image);
+    }
+    let aside = format!("{}{ENCRYPTED}", image.listed().tag.as_deref().unwrap_or_default());
+    let source = open_source(request.source)?;
+    match source.list()?.into_iter().find(|listed| listed.tag.as_deref() == Some(&aside)) {
+        Some(listed) => {
+            tracing::info!("the image has been through pre-run; starting again from `{aside}`");
+            let mut again = Image::open(source, listed, world.platform.as_ref())?;
+            again.stand_in_for(image.listed());
+            Ok(again)
+        }
+        None => Ok(image),
+    }
+}
+
+struct PreRun<'a> {
+    request: &'a PreRunRequest<'a>,
+    world: &'a World,
+    spool: PathBuf,
+    base: Option<usize>,
+    results: Option<ResultsDirectory>,
+}
+
+impl PreRun<'_> {
+    fn attempt(&mut self, train: &mut Train, target: &mut Target) -> Result<Report> {
+        let stop = train.stop_of(&self.request.station)?.clone();
+        train.config.standing()?.check_turn(&stop, Stage::PreRun)?;
+        let mut checks = check_config(train)?;
+
+        let (wire, cipher) = (train.config.wire(), train.config.wire().cipher());
+        let key = match train.config.is_encrypted()? {
+            true => Some(unwrap_stage_key(&train.config, &stop, self.request.station.key)?),
+            false => None,
+        };
+        let has_results = train.config.standing()?.last_signed().is_some();
+        let of_train = Change::decrypt_with(key.as_ref().filter(|_| wire.encrypts_train()), cipher);
+        let of_results = Change::decrypt_with(key.as_ref().filter(|_| has_results), cipher);
+
+        checks.extend(check_immutable(train, of_train)?);
+        check_results_kinds(train.tree())?;
+        if !has_results && !self.request.keep_initial_results {
+            check_no_results(train)?;
+        }
+        let base = match self.base {
+            Some(base) => base,
+            None => base_by_content(&train.image, train.tree(), of_train, wire.encrypts_train(), &self.spool)?,
+        };
+        let payload = self.write_payload(train, target, of_train, of_results, &mut checks)?;
+        self.publish(train, target, &stop, base, payload, checks)
+    }
+
+    fn write_payload(
+        &mut self,
+        train: &Train,
+        target: &mut Target,
+        of_train: Change<'_>,
+        of_results: Change<'_>,
+        checks: &mut Vec<Check>,
+    ) -> Result<AddedLayer> {
+        let tree = train.tree();
+        let sink = LayerSink::new(&mut *target.destination, train.image.family())?;
+        let mut payload = PayloadWriter::new(sink, tree, self.world.now)?;
+        match &mut self.results {
+            None => checks.extend(copy_results(train, of_results, payload.sink())?),
+            Some(directory) => {
+                let mut sink = directory.begin(tree)?;
+                checks.extend(copy_results(train, of_results, &mut sink)?);
+                sink.finish()?;
+            }
+        }
+        transform(tree, paths::TRAIN, of_train, &mut Nobody, payload.sink())?;
+        payload.finish()
+    }
+
+    fn publish(
+        &mut self,
+        train: &mut Train,
+        target: &mut Target,
+        stop: &Stop,
+        base_layers: usize,
+        payload: AddedLayer,
+        checks: Vec<Check>,
+    ) -> Result<Report> {
+        // Plaintext may be handed to the station only when the layers that it came from are what they claim to be.
+        train.view.verify()?;
+        let (document, config) = (train.document.clone(), train.config.clone());
+        let outcome = Outcome {
+            made: Made::PreRun,
+            stop,
+            base_layers,
+            payload,
+            document: &document,
+            config: &config,
+            rewritten: false,
+        };
+        let revealed = self.results.as_ref().map(ResultsDirectory::reveal).transpose()?;
+        let published = outcome.publish(train, target, self.world);
+        if let (Err(_), Some(directory)) = (&published, &self.results) {
+            directory.withdraw();
+        }
+        let (mut report, _) = published?;
+        report.checks = checks;
+        if target.in_place {
+            report.notes.push(format!("the encrypted image stays as `{}{ENCRYPTED}` until post-run", target.tag));
+        }
+        report.notes.extend(revealed.map(|dir| format!("the previous results are in {}", dir.display())));
+        Ok(report)
+    }
+}
+
+/// Decrypts the previous results into `sink` and checks them against what the last station signed.
+pub(super) fn copy_results(train: &Train, change: Change<'_>, sink: &mut dyn EntrySink) -> Result<Vec<Check>> {
+    let tree = train.tree();
+    let check = train.config.wire().result_check(&train.config, &result_files(tree, change)?)?;
+    if check.order().is_empty() {
+        transform(tree, paths::RESULTS, change, &mut Nobody, sink)?;
+        return check.finish();
+    }
+    let mut feeder = Feeder::new(check);
+    transform(tree, paths::RESULTS, change, &mut feeder as &mut dyn Observer, sink)?;
+    feeder.finish()?.finish()
+}
+
+fn check_no_results(train: &Train) -> Result<()> {
+    let tree = train.tree();
+    let files: Vec<String> = result_files(tree, Change::Keep)?
+        .iter()
+        .map(|file| shown(&[paths::RESULTS, b"/", &file.path].concat()))
+        .collect();
+    let Some(first) = files.first() else { return Ok(()) };
+    let what = format!("{} results are there, but no station has signed yet: nobody vouches for them", files.len());
+    let hint = "if they belong to the train as built, --keep-initial-results carries them along";
+    Err(Error::verification(what).hint(hint).at(first))
+}
+
+/// A directory for plaintext results. It fills under another name beside it and appears when all is verified.
+struct ResultsDirectory {
+    dir: PathBuf,
+    filling: PathBuf,
+}
+
+impl ResultsDirectory {
+    fn prepare(dir: &Path) -> Result<Self> {
+        let occupied = dir.read_dir().is_ok_and(|mut entries| entries.next().is_some());
+        if occupied || dir.symlink_metadata().is_ok_and(|found| !found.is_dir()) {
+            let hint = "give a new or an empty directory for the results";
+            return Err(Error::usage("it is there already and not empty").hint(hint).at(dir.display()));
+        }
+        let name = dir.file_name().ok_or_else(|| Error::usage("not a directory to create").at(dir.display()))?;
+        let mut hidden = std::ffi::OsString::from(".pht-oci-");
+        hidden.push(name);
+        Ok(ResultsDirectory { dir: dir.to_owned(), filling: dir.with_file_name(hidden) })
+    }
+
+    fn begin(&mut self, tree: &crate::image::Tree) -> Result<DirectorySink> {
+        self.clear(); // of an interrupted run, or of a first attempt
+        let mut sink = DirectorySink::new(&self.filling, paths::RESULTS, Fidelity::Exact)?;
+        if let Some(node) = tree.get(paths::RESULTS) {
+            sink.entry(&node.path, &crate::image::layer::Kind::Directory, &node.meta, 0)?;
+        }
+        Ok(sink)
+    }
+
+    fn reveal(&self) -> Result<&Path> {
+        std::fs::rename(&self.filling, &self.dir).doing("move the results into place").at(self.dir.display())?;
+        Ok(&self.dir)
+    }
+
+    fn withdraw(&self) {
+        // The results were not there before; what cannot be removed now is said by the error that led here.
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+
+    fn clear(&self) {
+        let _ = std::fs::remove_dir_all(&self.filling);
+    }
+}
+
+impl Drop for ResultsDirectory {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}

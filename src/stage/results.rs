@@ -1,0 +1,78 @@
+use std::path::Path;
+
+use super::check::{check_config, with_all_layers};
+use super::load::{Depth, Train};
+use super::locate::open_image;
+use super::payload::Change;
+use super::pre_run::copy_results;
+use super::report::{Bytes, Report};
+use super::{World, paths};
+use crate::crypto::PrivateKey;
+use crate::error::{Context, Error, IoContext, Result};
+use crate::image::{DirectorySink, Fidelity, Reference};
+use crate::train::{Check, unwrap_creator_key};
+
+/// What the creator asks for.
+pub struct ResultsRequest<'a> {
+    /// The train.
+    pub source: &'a Reference,
+    /// The creator's private key.
+    pub key: &'a PrivateKey,
+    /// The directory for the results. It must not exist, or be empty.
+    pub out: &'a Path,
+}
+
+/// Decrypts the results of a train for its creator, into a directory that appears when everything is verified.
+///
+/// # Errors
+/// [`Kind::Verification`](crate::error::Kind::Verification) if anything does not hold or there are no results yet,
+/// [`Kind::Key`](crate::error::Kind::Key) if the key is not the creator's.
+pub fn results(request: &ResultsRequest<'_>, world: &World) -> Result<Report> {
+    let occupied = request.out.read_dir().is_ok_and(|mut entries| entries.next().is_some());
+    if occupied || request.out.symlink_metadata().is_ok_and(|found| !found.is_dir()) {
+        let hint = "give a new or an empty directory";
+        return Err(Error::usage("it is there already and not empty").hint(hint).at(request.out.display()));
+    }
+    let image = open_image(request.source, world)?;
+    let mut train = Train::load(image, &world.temporary, Depth::Listed(usize::MAX))?;
+    let name = train.name();
+    let filling = tempfile::Builder::new()
+        .prefix(".pht-oci-")
+        .tempdir_in(request.out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+        .doing("create a directory for the results")
+        .at(request.out.display())?;
+    let (checks, left_out) = with_all_layers(&mut train, &world.temporary, |train| {
+        let to = filling.path().join("results");
+        let _ = std::fs::remove_dir_all(&to); // of a first attempt
+        decrypt(train, request.key, &to)
+    })
+    .at(name)?;
+    train.view.verify()?;
+    std::fs::rename(filling.path().join("results"), request.out)
+        .doing("move the results into place")
+        .at(request.out.display())?;
+    Ok(Report {
+        stage: "results",
+        wire: train.config.wire().name(),
+        source: train.name(),
+        destination: request.out.display().to_string(),
+        digest_before: Some(train.image.descriptor().digest().to_string()),
+        bytes: Bytes { read: train.image.source().bytes_read(), ..Bytes::default() },
+        checks,
+        warnings: left_out.into_iter().map(|what| format!("left out: {what}")).collect(),
+        ..Report::default()
+    })
+}
+
+fn decrypt(train: &mut Train, key: &PrivateKey, to: &Path) -> Result<(Vec<Check>, Vec<String>)> {
+    if train.config.standing()?.last_signed().is_none() {
+        let what = "there are no results yet: no station has signed";
+        return Err(Error::verification(what).hint("wait until the train has been at its first station"));
+    }
+    let mut checks = check_config(train)?;
+    let stage_key = unwrap_creator_key(&train.config, key)?;
+    let mut sink = DirectorySink::new(to, paths::RESULTS, Fidelity::Personal)?;
+    let change = Change::Decrypt(train.config.wire().cipher(), &stage_key);
+    checks.extend(copy_results(train, change, &mut sink)?);
+    Ok((checks, sink.finish()?))
+}

@@ -1,0 +1,125 @@
+//! What was checked, and with which verdict: the rows of a report.
+
+use crate::error::{Error, Result};
+
+/// The stable names of checks, as reports show them.
+pub mod id {
+    /// The immutable files hash to what the creator signed.
+    pub const IMMUTABLE_HASH: &str = "immutable-hash";
+    /// What the immutable hash does not bind: names, modes and boundaries of the files.
+    pub const FILE_NAMES: &str = "file-names";
+    /// The creator's signature of the immutable hash.
+    pub const CREATOR_SIGNATURE: &str = "creator-signature";
+    /// The session id has the length that the protocol gives it.
+    pub const SESSION_ID: &str = "session-id";
+    /// The builder's signature.
+    pub const BUILD_SIGNATURE: &str = "build-signature";
+    /// Who vouches for the builder's key.
+    pub const BUILDER_KEY: &str = "builder-key";
+    /// Stations have signed in the order of the route.
+    pub const ROUTE_ORDER: &str = "route-order";
+    /// Stations and keys on the route are those that the creator meant.
+    pub const ROUTE_BINDING: &str = "route-binding";
+    /// A station's signature of its digest.
+    pub const STOP_SIGNATURE: &str = "stop-signature";
+    /// The digest of the last station that has signed is the one that session, route and results give.
+    pub const LAST_DIGEST: &str = "last-digest";
+    /// The digest of a station before the last.
+    pub const OLDER_DIGEST: &str = "older-digest";
+    /// The results hash to the config's result hash.
+    pub const RESULT_HASH: &str = "result-hash";
+    /// The last station's signature of the result hash.
+    pub const RESULT_SIGNATURE: &str = "result-signature";
+}
+
+/// What a check found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It holds.
+    Sound,
+    /// Nothing contradicts it, but this wire version cannot prove it; why not.
+    Weak(String),
+    /// It does not hold; what was found.
+    Broken(String),
+}
+
+impl Verdict {
+    /// The stable name in reports: `sound`, `weak` or `broken`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Verdict::Sound => "sound",
+            Verdict::Weak(_) => "weak",
+            Verdict::Broken(_) => "broken",
+        }
+    }
+
+    /// Why it is weak or broken.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Verdict::Sound => None,
+            Verdict::Weak(reason) | Verdict::Broken(reason) => Some(reason),
+        }
+    }
+}
+
+/// One thing that was checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// What kind of check it is; one of [`id`].
+    pub id: &'static str,
+    /// What was checked, as in ``station `charite` ``.
+    pub subject: String,
+    /// What came out.
+    pub verdict: Verdict,
+}
+
+impl Check {
+    /// A check that holds.
+    pub fn sound(id: &'static str, subject: impl Into<String>) -> Self {
+        Check { id, subject: subject.into(), verdict: Verdict::Sound }
+    }
+
+    /// A check that nothing contradicts, and why it proves little.
+    pub fn weak(id: &'static str, subject: impl Into<String>, reason: impl Into<String>) -> Self {
+        Check { id, subject: subject.into(), verdict: Verdict::Weak(reason.into()) }
+    }
+
+    /// A check that does not hold, and what was found.
+    pub fn broken(id: &'static str, subject: impl Into<String>, reason: impl Into<String>) -> Self {
+        Check { id, subject: subject.into(), verdict: Verdict::Broken(reason.into()) }
+    }
+
+    /// A check that holds if `holds`, else is broken because of `reason`.
+    pub fn of(holds: bool, id: &'static str, subject: impl Into<String>, reason: impl Into<String>) -> Self {
+        if holds { Check::sound(id, subject) } else { Check::broken(id, subject, reason) }
+    }
+}
+
+/// The checks, if none of them is broken.
+///
+/// # Errors
+/// [`Kind::Verification`](crate::error::Kind::Verification) with the reason of the first broken one, at its subject.
+pub fn settle(checks: Vec<Check>) -> Result<Vec<Check>> {
+    for check in &checks {
+        if let Verdict::Broken(reason) = &check.verdict {
+            return Err(Error::verification(reason.clone()).at(&check.subject));
+        }
+    }
+    Ok(checks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+
+    #[test]
+    fn the_first_broken_check_is_the_error() {
+        let fine = vec![Check::sound(id::ROUTE_ORDER, "route"), Check::weak(id::BUILDER_KEY, "builder", "unknown")];
+        assert_eq!(settle(fine.clone()).unwrap(), fine);
+        let broken = [fine, vec![Check::broken(id::STOP_SIGNATURE, "station `b`", "does not verify")]].concat();
+        let error = settle(broken).unwrap_err();
+        assert_eq!(error.kind(), Kind::Verification);
+        assert_eq!(error.to_string(), "station `b`: does not verify");
+    }
+}

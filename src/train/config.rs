@@ -1,0 +1,273 @@
+//! The train config, `/opt/train_config.json`: a foreign document, read strictly, kept raw and patched.
+
+use std::collections::HashSet;
+
+use crate::crypto::keys::PublicKey;
+use crate::error::{Context, Error, Result};
+use crate::json::{self, Object};
+use crate::train::fields::Fields;
+use crate::train::files::normalise;
+use crate::train::style::Style;
+use crate::train::wire::{self, Wire};
+use crate::train::{PartyId, Route, Standing};
+
+/// The most bytes that a session id may have. The protocol has 64; the reference takes any number.
+const SESSION_ID_MAX: usize = 1024;
+
+/// A train config whose fields have been read and are of the right form; whether they are *true* is for the
+/// [`Wire`] to verify.
+///
+/// The document is kept as it was: unknown fields, the order of keys and the layout survive a stage.
+#[derive(Debug, Clone)]
+pub struct TrainConfig {
+    raw: Object,
+    style: Style,
+    wire: &'static dyn Wire,
+    id: String,
+    proposal_id: PartyId,
+    source: Source,
+    creator: Creator,
+    session_id: Vec<u8>,
+    route: Route,
+    file_list: Vec<String>,
+    statement: Statement,
+    build: Option<Build>,
+    result_hash: Option<[u8; 64]>,
+    result_signature: Option<Vec<u8>>,
+}
+
+/// Who made the train, and reads its results.
+#[derive(Debug, Clone)]
+pub struct Creator {
+    /// Who it is; the immutable hash begins with it.
+    pub id: PartyId,
+    /// The key that the creator's signature verifies with and that the stage's key is wrapped for.
+    pub public_key: PublicKey,
+    /// The key of the last stage, wrapped for the creator; also the content of `/opt/user_sym_key.key`.
+    pub encrypted_key: Option<Vec<u8>>,
+}
+
+/// Where the train's master image or code comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// `docker_repository` or `git_repository`.
+    pub kind: String,
+    /// A repository, as in `harbor.example/master/python`.
+    pub address: String,
+    /// The tag of an image.
+    pub tag: Option<String>,
+    /// The branch of a git repository.
+    pub branch: Option<String>,
+}
+
+/// What the creator signed: in the earlier wire versions the immutable hash.
+#[derive(Debug, Clone)]
+pub struct Statement {
+    /// The SHA-512 digest.
+    pub hash: [u8; 64],
+    /// The creator's signature of it.
+    pub signature: Vec<u8>,
+}
+
+/// The builder's signature.
+#[derive(Debug, Clone)]
+pub struct Build {
+    /// The builder's key; nothing in the train vouches for it.
+    pub public_key: PublicKey,
+    /// The signature.
+    pub signature: Vec<u8>,
+}
+
+impl TrainConfig {
+    /// Reads the bytes of a `train_config.json`.
+    ///
+    /// # Errors
+    /// [`Kind::Malformed`](crate::error::Kind::Malformed) if it is not a JSON object, of no known wire version, or if
+    /// a field is missing or not of its form; the message begins with the field's path, as in `route[2].index`.
+    pub fn parse(document: &[u8]) -> Result<Self> {
+        Self::from_raw(json::parse_object(document)?, Style::of(document))
+    }
+
+    /// A config made here, laid out as the reference lays it out.
+    pub(crate) fn from_object(raw: Object) -> Result<Self> {
+        Self::from_raw(raw, Style::reference())
+    }
+
+    fn from_raw(raw: Object, style: Style) -> Result<Self> {
+        let wire = wire::recognise(&raw)?;
+        let fields = Fields::root(&raw);
+        fields.object("@context")?;
+        let config = TrainConfig {
+            id: fields.required("@id", Fields::text)?,
+            proposal_id: fields.required("proposal_id", Fields::party)?,
+            source: Source::parse(&fields.required("source", Fields::object)?)?,
+            creator: Creator::parse(&fields.required("creator", Fields::object)?)?,
+            session_id: session_id(&fields)?,
+            route: Route::parse(&fields)?,
+            file_list: file_list(&fields)?,
+            statement: Statement {
+                hash: fields.required(wire.hash_field(), Fields::digest)?,
+                signature: fields.required(wire.signature_field(), Fields::bytes)?,
+            },
+            build: fields.object("build")?.map(|build| Build::parse(&build)).transpose()?,
+            result_hash: fields.digest("result_hash")?,
+            result_signature: fields.bytes("result_signature")?,
+            wire,
+            style,
+            raw,
+        };
+        wire.check_form(&config)?;
+        Ok(config)
+    }
+
+    /// The document, laid out as it was read.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        self.style.write(&self.raw)
+    }
+
+    /// The document itself, with fields that nothing here knows.
+    pub fn raw(&self) -> &Object {
+        &self.raw
+    }
+
+    /// The wire version, which verifies and seals.
+    pub fn wire(&self) -> &'static dyn Wire {
+        self.wire
+    }
+
+    /// The train's id (`@id`).
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The proposal that the train belongs to.
+    pub fn proposal_id(&self) -> &PartyId {
+        &self.proposal_id
+    }
+
+    /// Where the master image comes from.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Who made the train.
+    pub fn creator(&self) -> &Creator {
+        &self.creator
+    }
+
+    /// The random bytes that bind hashes to this train; 64 but for foreign builders.
+    pub fn session_id(&self) -> &[u8] {
+        &self.session_id
+    }
+
+    /// The stations.
+    pub fn route(&self) -> &Route {
+        &self.route
+    }
+
+    /// The immutable files as the config names them, in the order in which they are hashed.
+    pub fn file_list(&self) -> &[String] {
+        &self.file_list
+    }
+
+    /// The hash that the creator signed, and the signature.
+    pub fn statement(&self) -> &Statement {
+        &self.statement
+    }
+
+    /// The builder's signature; absent in 1.1.x.
+    pub fn build(&self) -> Option<&Build> {
+        self.build.as_ref()
+    }
+
+    /// The result hash of the last station that has signed.
+    pub fn result_hash(&self) -> Option<&[u8; 64]> {
+        self.result_hash.as_ref()
+    }
+
+    /// The last station's signature of the result hash.
+    pub fn result_signature(&self) -> Option<&[u8]> {
+        self.result_signature.as_deref()
+    }
+
+    /// Where the train stands: by the signatures on the route, with which the results' fields must agree.
+    ///
+    /// # Errors
+    /// [`Kind::Verification`](crate::error::Kind::Verification) if a station has signed before its turn, or if the
+    /// fields about results say something else than the signatures.
+    pub fn standing(&self) -> Result<Standing<'_>> {
+        let standing = self.route.standing()?;
+        self.wire.check_standing(self, &standing)?;
+        Ok(standing)
+    }
+
+    /// Whether anything in the image is encrypted with the stage's key: in 1.1.x not before the first station has
+    /// signed.
+    ///
+    /// # Errors
+    /// As [`TrainConfig::standing`].
+    pub fn is_encrypted(&self) -> Result<bool> {
+        Ok(self.wire.encrypts_train() || self.standing()?.last_signed().is_some())
+    }
+
+    /// Patches the document; nothing changes unless the outcome is a train config again.
+    pub(crate) fn edit(&mut self, patch: impl FnOnce(&mut Object) -> Result<()>) -> Result<()> {
+        let mut raw = self.raw.clone();
+        patch(&mut raw)?;
+        *self = Self::from_raw(raw, self.style.clone())?;
+        Ok(())
+    }
+}
+
+impl Creator {
+    fn parse(fields: &Fields<'_>) -> Result<Self> {
+        Ok(Creator {
+            id: fields.required("id", Fields::party)?,
+            public_key: fields.required("rsa_public_key", Fields::public_key)?,
+            encrypted_key: fields.bytes("encrypted_key")?,
+        })
+    }
+}
+
+impl Source {
+    fn parse(fields: &Fields<'_>) -> Result<Self> {
+        Ok(Source {
+            kind: fields.required("type", Fields::text)?,
+            address: fields.required("address", Fields::text)?,
+            tag: fields.text("tag")?,
+            branch: fields.text("branch")?,
+        })
+    }
+}
+
+impl Build {
+    fn parse(fields: &Fields<'_>) -> Result<Self> {
+        Ok(Build {
+            public_key: fields.required("rsa_public_key", Fields::public_key)?,
+            signature: fields.required("signature", Fields::bytes)?,
+        })
+    }
+}
+
+fn session_id(fields: &Fields<'_>) -> Result<Vec<u8>> {
+    let session_id = fields.required("session_id", Fields::bytes)?;
+    match session_id.len() {
+        ..=SESSION_ID_MAX => Ok(session_id),
+        more => Err(fields.error("session_id", format!("has {more} bytes, more than {SESSION_ID_MAX}"))),
+    }
+}
+
+fn file_list(fields: &Fields<'_>) -> Result<Vec<String>> {
+    let file_list = fields.required("file_list", Fields::texts)?;
+    let mut seen = HashSet::new();
+    for (position, entry) in file_list.iter().enumerate() {
+        let place = format!("file_list[{position}]");
+        if !seen.insert(normalise(entry).at(&place)?) {
+            return Err(Error::malformed("names a file that stands before it already").at(place));
+        }
+    }
+    Ok(file_list)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,32 @@
+//! The train: its config, its route, the files it consists of, and what the wire versions of the train security
+//! protocol demand of them.
+//!
+//! Knows no tar, no registry and no file system: bytes and metadata are handed in, verdicts and bytes come out. A
+//! stage reads like this: [`TrainConfig::parse`] the config (which also recognises its [`Wire`]), ask its
+//! [`TrainConfig::standing`] whose turn it is, let the wire verify creator, build and route, feed the files to the
+//! wire's [`ContentCheck`]s, and after the run seal the stop.
+
+pub mod check;
+pub mod config;
+pub mod draft;
+mod fields;
+pub mod files;
+pub mod hash;
+pub mod keys;
+pub mod party;
+pub mod route;
+mod style;
+pub mod wire;
+
+#[cfg(test)]
+mod testing;
+
+pub use check::{Check, Verdict};
+pub use config::{Build, Creator, Source, Statement, TrainConfig};
+pub use draft::{Draft, DraftStop};
+pub use files::FileMeta;
+pub use hash::{ImmutableHasher, ResultHasher, walk_cmp};
+pub use keys::{check_key_of, unwrap_creator_key, unwrap_stage_key};
+pub use party::PartyId;
+pub use route::{Route, Stage, Standing, Stop, StopSignature};
+pub use wire::{BuildSeal, ContentCheck, ContentFeed, DraftFeed, Layers, Produced, SignedDraft, StopSeal, Wire};

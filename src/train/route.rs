@@ -1,0 +1,221 @@
+//! The route, and where on it the train stands.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use crate::crypto::keys::PublicKey;
+use crate::error::{Context, Error, Result};
+use crate::train::PartyId;
+use crate::train::fields::Fields;
+
+/// A station on the route.
+#[derive(Debug, Clone)]
+pub struct Stop {
+    /// Position on the route, from 0 on.
+    pub index: usize,
+    /// Who it is.
+    pub station: PartyId,
+    /// The network that the station belongs to, as in `tue`.
+    pub eco_system: String,
+    /// The key that its signatures verify with and that the stage's key is wrapped for.
+    pub public_key: PublicKey,
+    /// Its route signature, once it has run the train.
+    pub signature: Option<StopSignature>,
+    /// The key of the last stage, wrapped for this station.
+    pub encrypted_key: Option<Vec<u8>>,
+}
+
+impl Stop {
+    fn parse(fields: &Fields<'_>) -> Result<Self> {
+        Ok(Stop {
+            index: fields.required("index", Fields::index)?,
+            station: fields.required("station", Fields::party)?,
+            eco_system: fields.required("eco_system", Fields::text)?,
+            public_key: fields.required("rsa_public_key", Fields::public_key)?,
+            signature: fields.object("signature")?.map(|signature| StopSignature::parse(&signature)).transpose()?,
+            encrypted_key: fields.bytes("encrypted_key")?,
+        })
+    }
+
+    /// How reports and errors call it, as in ``station `charite` ``.
+    pub fn subject(&self) -> String {
+        format!("station `{}`", self.station)
+    }
+}
+
+/// A station's route signature (train security protocol, route signature).
+#[derive(Debug, Clone)]
+pub struct StopSignature {
+    /// What was signed.
+    pub digest: [u8; 64],
+    /// The station's signature of the digest.
+    pub signature: Vec<u8>,
+}
+
+impl StopSignature {
+    fn parse(fields: &Fields<'_>) -> Result<Self> {
+        Ok(StopSignature {
+            digest: fields.required("digest", Fields::digest)?,
+            signature: fields.required("signature", Fields::bytes)?,
+        })
+    }
+}
+
+/// The stations that the train visits, by ascending index; the indexes are 0, 1, 2 and so on.
+#[derive(Debug, Clone)]
+pub struct Route {
+    stops: Vec<Stop>,
+}
+
+impl Route {
+    /// Reads the list `route` of a train config.
+    pub(crate) fn parse(config: &Fields<'_>) -> Result<Self> {
+        let entries = config.required("route", Fields::objects)?;
+        if entries.is_empty() {
+            return Err(config.error("route", "has no station"));
+        }
+        let mut stops = entries.iter().map(Stop::parse).collect::<Result<Vec<_>>>()?;
+        let (mut stations, mut indexes) = (HashMap::new(), HashMap::new());
+        for (position, stop) in stops.iter().enumerate() {
+            if let Some(first) = stations.insert(stop.station.canonical(), position) {
+                let what = format!("is `{}`, as is route[{first}].station", stop.station);
+                return Err(entries[position].error("station", what));
+            }
+            if let Some(first) = indexes.insert(stop.index, position) {
+                let what = format!("is {}, as is route[{first}].index", stop.index);
+                return Err(entries[position].error("index", what));
+            }
+        }
+        stops.sort_by_key(|stop| stop.index);
+        match stops.iter().enumerate().find(|(position, stop)| stop.index != *position) {
+            Some((gap, _)) => Err(config.error("route", format!("has no stop with index {gap}"))),
+            None => Ok(Route { stops }),
+        }
+    }
+
+    /// The stops by ascending index.
+    pub fn stops(&self) -> &[Stop] {
+        &self.stops
+    }
+
+    /// The stop with this index.
+    ///
+    /// # Errors
+    /// [`Kind::Verification`](crate::error::Kind::Verification) if the route is shorter.
+    pub fn stop(&self, index: usize) -> Result<&Stop> {
+        self.stops.get(index).ok_or_else(|| Error::verification(format!("the route has no stop with index {index}")))
+    }
+
+    /// The stop of the station that `text` names; `1` names the station 1 as well as the station `"1"`.
+    ///
+    /// # Errors
+    /// [`Kind::Verification`](crate::error::Kind::Verification) if it is not on the route; the message lists who is.
+    pub fn stop_named(&self, text: &str) -> Result<&Stop> {
+        self.stops.iter().find(|stop| stop.station.is_named(text)).ok_or_else(|| {
+            Error::verification(format!("station `{text}` is not on the route: {}", list(&self.stops)))
+                .hint("give the id that the station has on the route")
+        })
+    }
+
+    /// The stop whose public key this is.
+    ///
+    /// # Errors
+    /// [`Kind::Key`](crate::error::Kind::Key) if it is nobody's, [`Kind::Usage`](crate::error::Kind::Usage) if several
+    /// stations have this key.
+    pub fn stop_with_key(&self, key: &PublicKey) -> Result<&Stop> {
+        let owners: Vec<&Stop> = self.stops.iter().filter(|stop| stop.public_key == *key).collect();
+        match owners[..] {
+            [owner] => Ok(owner),
+            [] => Err(Error::key(format!(
+                "the private key belongs to no station on the route: {}; its public key is {}",
+                list(&self.stops),
+                key.fingerprint()
+            ))
+            .hint("give the private key of one of these stations")),
+            _ => Err(Error::usage(format!("the private key belongs to several stations: {}", list(owners)))
+                .hint("name the station with --station")),
+        }
+    }
+
+    /// Where the train stands, by who has signed.
+    ///
+    /// # Errors
+    /// [`Kind::Verification`](crate::error::Kind::Verification) if a station has signed before one that it follows.
+    pub fn standing(&self) -> Result<Standing<'_>> {
+        let signed = self.stops.iter().take_while(|stop| stop.signature.is_some()).count();
+        match self.stops[signed..].iter().find(|stop| stop.signature.is_some()) {
+            None => Ok(Standing { stops: &self.stops, signed }),
+            Some(early) => Err(Error::verification(format!(
+                "station `{}` (index {}) has signed, but station `{}` (index {signed}) before it has not",
+                early.station, early.index, self.stops[signed].station
+            )))
+            .at("route"),
+        }
+    }
+}
+
+fn list<'a>(stops: impl IntoIterator<Item = &'a Stop>) -> String {
+    let names: Vec<String> = stops.into_iter().map(|stop| format!("`{}`", stop.station)).collect();
+    names.join(", ")
+}
+
+/// A verb of the protocol that a station does when it is its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Verify and decrypt, before the train runs.
+    PreRun,
+    /// Sign and encrypt, after it ran.
+    PostRun,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Stage::PreRun => "pre-run",
+            Stage::PostRun => "post-run",
+        })
+    }
+}
+
+/// Where the train stands. It follows from the signatures on the route and nothing else.
+#[derive(Debug, Clone, Copy)]
+pub struct Standing<'a> {
+    stops: &'a [Stop],
+    signed: usize,
+}
+
+impl<'a> Standing<'a> {
+    /// The stops that have signed, in order.
+    pub fn signed(&self) -> &'a [Stop] {
+        &self.stops[..self.signed]
+    }
+
+    /// The stop that signed last; nobody on a train as built.
+    pub fn last_signed(&self) -> Option<&'a Stop> {
+        self.signed().last()
+    }
+
+    /// The stop whose turn it is; nobody when the train is at its end.
+    pub fn next(&self) -> Option<&'a Stop> {
+        self.stops.get(self.signed)
+    }
+
+    /// Checks that it is the turn of `stop`.
+    ///
+    /// # Errors
+    /// [`Kind::Verification`](crate::error::Kind::Verification) if it has signed already or if one before it has not;
+    /// the message says whose turn it is.
+    pub fn check_turn(&self, stop: &Stop, stage: Stage) -> Result<()> {
+        let turn = match self.next() {
+            Some(next) if next.index == stop.index => return Ok(()),
+            Some(next) => format!("it is the turn of station `{}` (index {})", next.station, next.index),
+            None => "every station on the route has signed".to_owned(),
+        };
+        let fault = if stop.index < self.signed { "has signed already" } else { "is not at its turn yet" };
+        let what = format!("station `{}` (index {}) {fault}: {turn}", stop.station, stop.index);
+        Err(Error::verification(what).at(format_args!("cannot {stage}")))
+    }
+}
+
+#[cfg(test)]
+mod tests;

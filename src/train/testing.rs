@@ -1,0 +1,155 @@
+//! Small trains for the tests of this module, made with keys that live as long as the test process.
+
+use std::sync::OnceLock;
+
+use crate::crypto::keys::PrivateKey;
+use crate::json::{Object, Value, json};
+use crate::train::draft::key_hex;
+use crate::train::{
+    BuildSeal, ContentFeed, Draft, DraftStop, FileMeta, PartyId, Produced, Source, StopSeal, TrainConfig, Wire,
+};
+
+/// Who holds a key in the test trains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owner {
+    Creator,
+    Builder,
+    Station(usize),
+    Stranger,
+}
+
+/// How many stations the test trains visit.
+pub(crate) const STATIONS: usize = 3;
+
+/// The session id of the test trains.
+pub(crate) const SESSION_ID: [u8; 64] = [0x5a; 64];
+
+/// Files of the test trains, in walk order.
+pub(crate) const FILES: [(&str, &[u8]); 4] = [
+    ("lib/helper.py", b"def help(): pass\n"),
+    ("lib-extra/a.txt", b""),
+    ("main.py", b"import lib\n"),
+    ("query.json", b"{}"),
+];
+
+/// The private key of somebody; made when first asked for.
+pub(crate) fn key(owner: Owner) -> &'static PrivateKey {
+    static KEYS: [OnceLock<PrivateKey>; 3 + STATIONS] = [const { OnceLock::new() }; 3 + STATIONS];
+    let slot = match owner {
+        Owner::Creator => 0,
+        Owner::Builder => 1,
+        Owner::Stranger => 2,
+        Owner::Station(index) => 3 + index,
+    };
+    KEYS[slot].get_or_init(|| PrivateKey::generate(2048).unwrap())
+}
+
+/// The public key of somebody, as configs hold it.
+pub(crate) fn public_hex(owner: Owner) -> String {
+    key_hex(&key(owner).public_key())
+}
+
+/// The metadata of files that are handed to a feed.
+pub(crate) fn metas(files: &[(&str, &[u8])]) -> Vec<FileMeta> {
+    let meta = |(path, content): &(&str, &[u8])| FileMeta {
+        path: path.as_bytes().to_vec(),
+        mode: 0o644,
+        size: content.len() as u64,
+    };
+    files.iter().map(meta).collect()
+}
+
+/// Feeds each file in the order that the feed asks for, in pieces of three bytes.
+pub(crate) fn feed<F: ContentFeed + ?Sized>(feed: &mut F, files: &[(&str, &[u8])]) {
+    for index in feed.order().to_vec() {
+        feed.begin(index).unwrap();
+        files[index].1.chunks(3).for_each(|piece| feed.update(piece));
+    }
+}
+
+/// What a test train is drafted from.
+pub(crate) fn draft() -> Draft {
+    let stop = |index| DraftStop {
+        station: PartyId::from_json(&if index == 1 { json!(1) } else { json!(format!("station_{index}")) }).unwrap(),
+        eco_system: "tue".to_owned(),
+        public_key: key(Owner::Station(index)).public_key(),
+    };
+    let source = Source {
+        kind: "docker_repository".to_owned(),
+        address: "registry.example/master".to_owned(),
+        tag: Some("latest".to_owned()),
+        branch: None,
+    };
+    Draft {
+        id: "train-1".to_owned(),
+        proposal_id: PartyId::from_json(&json!(7)).unwrap(),
+        source,
+        creator: PartyId::from("user-1"),
+        creator_key: key(Owner::Creator).public_key(),
+        route: (0..STATIONS).map(stop).collect(),
+        session_id: SESSION_ID,
+        base_chain: None,
+    }
+}
+
+/// A train as built.
+pub(crate) fn built(wire: &'static dyn Wire) -> TrainConfig {
+    let mut sink = wire.draft(draft(), &metas(&FILES)).unwrap();
+    feed(&mut *sink, &FILES);
+    let signed = sink.finish(key(Owner::Creator)).unwrap();
+    let stage_key = wire.cipher().generate_key().unwrap();
+    let produced = Produced::default();
+    let seal = BuildSeal { builder: Some(key(Owner::Builder)), stage_key: Some(&stage_key), produced: &produced };
+    wire.seal_build(signed, &seal).unwrap()
+}
+
+/// The train after the next station ran it, with one result file of this content.
+pub(crate) fn ran(config: &mut TrainConfig, result: &[u8]) {
+    let index = config.standing().unwrap().next().unwrap().index;
+    let mut hasher = config.wire().result_hasher(config).unwrap();
+    hasher.update(result);
+    let produced = Produced { result_hash: Some(hasher.finish()), payload: None };
+    let stage_key = config.wire().cipher().generate_key().unwrap();
+    let seal = StopSeal { index, key: key(Owner::Station(index)), stage_key: &stage_key, produced: &produced };
+    config.wire().seal_stop(config, &seal).unwrap();
+}
+
+/// The train after this many stations, with `result N` as the result of station N.
+pub(crate) fn travelled(wire: &'static dyn Wire, stations: usize) -> TrainConfig {
+    let mut config = built(wire);
+    (0..stations).for_each(|index| ran(&mut config, format!("result {index}").as_bytes()));
+    config
+}
+
+/// The config with a change that its types allow; for tests of what the checks find.
+pub(crate) fn tampered(config: &TrainConfig, change: impl FnOnce(&mut Object)) -> TrainConfig {
+    let mut config = config.clone();
+    config
+        .edit(|raw| {
+            change(raw);
+            Ok(())
+        })
+        .unwrap();
+    config
+}
+
+/// The value at a path of keys and positions, as in `/route/0/index`; a key that is not there yet is made.
+pub(crate) fn at<'a>(raw: &'a mut Object, path: &str) -> &'a mut Value {
+    let mut steps = path.split('/').skip(1);
+    let mut value = raw.entry(steps.next().unwrap()).or_insert(Value::Null);
+    for step in steps {
+        value = match value {
+            Value::Array(items) => &mut items[step.parse::<usize>().unwrap()],
+            object => &mut object[step],
+        };
+    }
+    value
+}
+
+/// Changes the last digit of a hex text.
+pub(crate) fn flip(value: &mut Value) {
+    let mut text = value.as_str().unwrap().to_owned();
+    let last = if text.pop() == Some('0') { '1' } else { '0' };
+    text.push(last);
+    *value = text.into();
+}

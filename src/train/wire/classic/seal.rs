@@ -1,0 +1,163 @@
+//! Signing and key wrapping: the config after a build, and after a station's run.
+
+use super::Classic;
+use super::content::ImmutableFeed;
+use super::examine::{build_message, stop_digest};
+use crate::crypto::cipher::StageKey;
+use crate::crypto::hex;
+use crate::crypto::keys::{PrivateKey, PublicKey};
+use crate::error::{Error, Kind, Result};
+use crate::json::{Object, Value, json};
+use crate::train::draft::key_hex;
+use crate::train::files::{QUERY, QueryRule, hash_order};
+use crate::train::hash::walk_cmp;
+use crate::train::wire::{BuildSeal, ContentFeed, DraftFeed, SignedDraft, StopSeal};
+use crate::train::{Draft, FileMeta, Stage, Stop, TrainConfig, check_key_of};
+
+/// Signs for a station: result hash, result signature and route signature; then the stage's key is wrapped for every
+/// stop and for the creator, and the route is sorted.
+pub(super) fn stop(config: &mut TrainConfig, seal: &StopSeal<'_>) -> Result<()> {
+    let standing = config.standing()?;
+    let stop = config.route().stop(seal.index)?;
+    standing.check_turn(stop, Stage::PostRun)?;
+    check_key_of(config, stop, seal.key)?;
+    let result_hash = seal.produced.result_hash.ok_or_else(|| internal("the results were not hashed"))?;
+    let digest = stop_digest(config.session_id(), standing.signed(), &result_hash);
+    let result_signature = seal.key.sign_pss_prehashed(&result_hash)?;
+    let signature = json!({
+        "digest": hex::encode(&digest),
+        "signature": hex::encode(&seal.key.sign_pss_prehashed(&digest)?),
+    });
+    let wrapped = wrap_for_stops(config.route().stops(), seal.stage_key)?;
+    let wrapped_for_creator = wrap(&config.creator().public_key, seal.stage_key)?;
+    config.edit(|raw| {
+        put(raw, "result_hash", hex::encode(&result_hash));
+        put(raw, "result_signature", hex::encode(&result_signature));
+        put(creator_of(raw)?, "encrypted_key", wrapped_for_creator);
+        let route = route_of(raw)?;
+        route.sort_by_key(|entry| entry.get("index").and_then(Value::as_u64));
+        for (entry, key) in route.iter_mut().zip(wrapped) {
+            put(object(entry)?, "encrypted_key", key);
+        }
+        let entry = route.get_mut(seal.index).ok_or_else(|| internal("the route has changed"))?;
+        put(object(entry)?, "signature", signature);
+        Ok(())
+    })
+}
+
+/// A new train: hashes the immutable files, then the creator signs.
+pub(super) struct ClassicDraft {
+    wire: Classic,
+    draft: Draft,
+    file_list: Vec<String>,
+    feed: ImmutableFeed,
+}
+
+impl ClassicDraft {
+    pub(super) fn new(wire: Classic, draft: Draft, files: &[FileMeta]) -> Result<Self> {
+        draft.check(wire.eco_systems)?;
+        let file_list = list_files(files, wire.query)?;
+        let paths: Vec<&[u8]> = files.iter().map(|file| file.path.as_slice()).collect();
+        let order = hash_order(&file_list, &paths, wire.query)?;
+        let feed = ImmutableFeed::new(&draft.creator, &draft.session_id, order);
+        Ok(ClassicDraft { wire, draft, file_list, feed })
+    }
+}
+
+impl ContentFeed for ClassicDraft {
+    fn order(&self) -> &[usize] {
+        self.feed.order()
+    }
+
+    fn begin(&mut self, file: usize) -> Result<()> {
+        self.feed.begin(file)
+    }
+
+    fn update(&mut self, content: &[u8]) {
+        self.feed.update(content);
+    }
+}
+
+impl DraftFeed for ClassicDraft {
+    fn finish(self: Box<Self>, creator: &PrivateKey) -> Result<SignedDraft> {
+        if creator.public_key() != self.draft.creator_key {
+            return Err(Error::key("this private key is not the creator's"));
+        }
+        let hash = self.feed.finish()?;
+        let signature = self.wire.creator_scheme.sign(creator, &hash)?;
+        let mut config = self.draft.to_object(&self.file_list);
+        put(&mut config, self.wire.fields.hash, hex::encode(&hash));
+        put(&mut config, self.wire.fields.signature, hex::encode(&signature));
+        Ok(SignedDraft { config, hash, signature })
+    }
+}
+
+/// Signs for the builder, where the version has one, and wraps the key for the first station, where there is one yet.
+pub(super) fn build(wire: &Classic, signed: SignedDraft, seal: &BuildSeal<'_>) -> Result<TrainConfig> {
+    let SignedDraft { mut config, hash, signature } = signed;
+    if wire.has_build {
+        let missing = || Error::usage(format!("a train of wire version {} needs a builder's key", wire.name));
+        let builder = seal.builder.ok_or_else(missing)?;
+        let signature = builder.sign_pkcs1v15(&build_message(&hash, &signature))?;
+        let build = json!({"signature": hex::encode(&signature), "rsa_public_key": key_hex(&builder.public_key())});
+        put(&mut config, "build", build);
+    }
+    put(&mut config, "result_hash", Value::Null);
+    put(&mut config, "result_signature", Value::Null);
+    let mut config = TrainConfig::from_object(config)?;
+    if wire.encrypts_train {
+        let stage_key = seal.stage_key.ok_or_else(|| internal("the train was not encrypted"))?;
+        let wrapped = wrap(&config.route().stop(0)?.public_key, stage_key)?;
+        config.edit(|raw| {
+            let first = route_of(raw)?.first_mut().ok_or_else(|| internal("the route has changed"))?;
+            put(object(first)?, "encrypted_key", wrapped);
+            Ok(())
+        })?;
+    }
+    Ok(config)
+}
+
+/// The `file_list` of a new train: in walk order, the query last where it is listed.
+fn list_files(files: &[FileMeta], rule: QueryRule) -> Result<Vec<String>> {
+    let mut paths: Vec<&[u8]> = files.iter().map(|file| file.path.as_slice()).collect();
+    paths.sort_by(|a, b| walk_cmp(a, b));
+    let query = paths.iter().position(|path| *path == QUERY.as_bytes()).map(|position| paths.remove(position));
+    if paths.is_empty() {
+        return Err(Error::usage(format!("a train needs at least one file besides {QUERY}")));
+    }
+    paths.extend(query.filter(|_| rule == QueryRule::Listed));
+    let text = |path: &[u8]| match str::from_utf8(path) {
+        Ok(path) => Ok(path.to_owned()),
+        Err(_) => Err(Error::usage(format!("the file name `{}` is not UTF-8", path.escape_ascii()))),
+    };
+    paths.into_iter().map(text).collect()
+}
+
+fn wrap_for_stops(stops: &[Stop], stage_key: &StageKey) -> Result<Vec<String>> {
+    stops.iter().map(|stop| wrap(&stop.public_key, stage_key)).collect()
+}
+
+fn wrap(key: &PublicKey, stage_key: &StageKey) -> Result<String> {
+    Ok(hex::encode(&key.wrap(stage_key.as_bytes())?))
+}
+
+fn put(object: &mut Object, key: &str, value: impl Into<Value>) {
+    object.insert(key.to_owned(), value.into());
+}
+
+fn creator_of(raw: &mut Object) -> Result<&mut Object> {
+    object(raw.get_mut("creator").ok_or_else(|| internal("the creator is gone"))?)
+}
+
+fn route_of(raw: &mut Object) -> Result<&mut Vec<Value>> {
+    raw.get_mut("route").and_then(Value::as_array_mut).ok_or_else(|| internal("the route is gone"))
+}
+
+fn object(value: &mut Value) -> Result<&mut Object> {
+    value.as_object_mut().ok_or_else(|| internal("an object of the config is gone"))
+}
+
+/// Cannot happen with a config that was parsed; an error all the same, since nothing here may panic.
+fn internal(what: &str) -> Error {
+    Error::new(Kind::Io, format!("internal error: {what}"))
+}

@@ -1,0 +1,267 @@
+//! Wire versions: what each demands of a train, behind one trait, so that no stage asks which version it has.
+//!
+//! The earlier versions (1.1.1, 1.1.2, 2.0) are one implementation, [`classic`], driven by a table of what differs. A
+//! new version is one more implementation and one more line in [`WIRES`].
+
+use std::fmt;
+
+use crate::crypto::cipher::{Cipher, StageKey};
+use crate::crypto::keys::PrivateKey;
+use crate::error::{Context, Error, Result};
+use crate::json::{Object, Value};
+use crate::train::check::{self, Check};
+use crate::train::fields::Fields;
+use crate::train::{Draft, FileMeta, ResultHasher, Standing, TrainConfig};
+
+pub mod classic;
+pub(crate) mod feed;
+
+/// Every wire version that this program speaks.
+pub static WIRES: [&dyn Wire; 3] = [&classic::V1_1_1, &classic::V1_1_2, &classic::V2_0];
+
+/// The wire version that a config is written in: by its field `wire`, or by its shape if it has none, as the earlier
+/// versions do.
+///
+/// # Errors
+/// [`Kind::Malformed`](crate::error::Kind::Malformed) if `wire` is unknown or contradicts the shape, or if the shape is
+/// that of no version or of several.
+pub fn recognise(config: &Object) -> Result<&'static dyn Wire> {
+    let Some(declared) = Fields::root(config).text("wire")? else { return by_shape(config) };
+    let wire = by_name(&declared).map_err(|unknown| Error::malformed(unknown.what())).at("wire")?;
+    if wire.recognises(config) {
+        return Ok(wire);
+    }
+    let what = format!("is `{}`, but the other fields are those of another version", wire.name());
+    Err(Error::malformed(what).at("wire"))
+}
+
+fn by_shape(config: &Object) -> Result<&'static dyn Wire> {
+    let fitting: Vec<&dyn Wire> = WIRES.into_iter().filter(|wire| wire.recognises(config)).collect();
+    match fitting[..] {
+        [wire] => Ok(wire),
+        [] => Err(Error::malformed("has neither `hash` nor `immutable_file_hash`, so it is of no known wire version")),
+        _ => Err(Error::malformed("has the fields of several wire versions")),
+    }
+}
+
+/// The wire version of this name, as in `2.0`.
+///
+/// # Errors
+/// [`Kind::Usage`](crate::error::Kind::Usage) if there is none; the message lists them.
+pub fn by_name(name: &str) -> Result<&'static dyn Wire> {
+    WIRES.into_iter().find(|wire| wire.name() == name).ok_or_else(|| {
+        let known = WIRES.map(Wire::name).join(", ");
+        Error::usage(format!("the wire version `{}` is not known; there are {known}", name.escape_debug()))
+    })
+}
+
+/// Whether a field is there; `null` is as good as absent.
+pub(crate) fn has(config: &Object, key: &str) -> bool {
+    config.get(key).is_some_and(|value| !matches!(value, Value::Null))
+}
+
+/// One wire version: how to recognise, verify and seal its trains.
+///
+/// The `examine_*` methods report everything they find, what is broken too; the `verify_*` methods are the same, but
+/// end at the first broken check with [`Kind::Verification`](crate::error::Kind::Verification).
+pub trait Wire: Sync + fmt::Debug {
+    /// Its name, as in `2.0`.
+    fn name(&self) -> &'static str;
+
+    /// Whether a config has the shape of this version.
+    fn recognises(&self, config: &Object) -> bool;
+
+    /// The config's field with the hash that the creator signs.
+    fn hash_field(&self) -> &'static str;
+
+    /// The config's field with the creator's signature.
+    fn signature_field(&self) -> &'static str;
+
+    /// The cipher of its files.
+    fn cipher(&self) -> Cipher;
+
+    /// Whether the immutable files travel encrypted, as the results do.
+    fn encrypts_train(&self) -> bool;
+
+    /// Checks the form of the fields that only this version has; the last step of [`TrainConfig::parse`].
+    ///
+    /// # Errors
+    /// [`Kind::Malformed`](crate::error::Kind::Malformed) with the field's path.
+    fn check_form(&self, _config: &TrainConfig) -> Result<()> {
+        Ok(()) // the fields of the reference's versions are common to all
+    }
+
+    /// Checks that the fields about results agree with who has signed.
+    ///
+    /// # Errors
+    /// [`Kind::Verification`](crate::error::Kind::Verification) if they do not.
+    fn check_standing(&self, config: &TrainConfig, standing: &Standing<'_>) -> Result<()>;
+
+    /// Checks the creator's signature, and says what it does not cover.
+    fn examine_creator(&self, config: &TrainConfig) -> Vec<Check>;
+
+    /// Checks the builder's signature, where the version has one.
+    fn examine_build(&self, config: &TrainConfig) -> Vec<Check>;
+
+    /// Checks the order of the route, and each signature and digest on it.
+    fn examine_route(&self, config: &TrainConfig) -> Vec<Check>;
+
+    /// Checks the image's layers, where the version binds them.
+    fn examine_layers(&self, _config: &TrainConfig, _layers: &Layers) -> Vec<Check> {
+        Vec::new()
+    }
+
+    /// Checks a stage's key that has just been unwrapped, where the version commits to it.
+    ///
+    /// # Errors
+    /// [`Kind::Verification`](crate::error::Kind::Verification) if it is another than the one committed to.
+    fn check_stage_key(&self, _config: &TrainConfig, _stage_key: &StageKey) -> Result<()> {
+        Ok(())
+    }
+
+    /// [`Wire::examine_creator`], ending at the first broken check.
+    fn verify_creator(&self, config: &TrainConfig) -> Result<Vec<Check>> {
+        check::settle(self.examine_creator(config))
+    }
+
+    /// [`Wire::examine_build`], ending at the first broken check.
+    fn verify_build(&self, config: &TrainConfig) -> Result<Vec<Check>> {
+        check::settle(self.examine_build(config))
+    }
+
+    /// [`Wire::examine_route`], ending at the first broken check.
+    fn verify_route(&self, config: &TrainConfig) -> Result<Vec<Check>> {
+        check::settle(self.examine_route(config))
+    }
+
+    /// [`Wire::examine_layers`], ending at the first broken check.
+    fn verify_layers(&self, config: &TrainConfig, layers: &Layers) -> Result<Vec<Check>> {
+        check::settle(self.examine_layers(config, layers))
+    }
+
+    /// Begins to check the immutable files: `files` are all regular files under `pht_train`.
+    ///
+    /// # Errors
+    /// [`Kind::Verification`](crate::error::Kind::Verification) if a file is missing or unlisted,
+    /// [`Kind::Malformed`](crate::error::Kind::Malformed) if the config names no file.
+    fn immutable_check(&self, config: &TrainConfig, files: &[FileMeta]) -> Result<Box<dyn ContentCheck>>;
+
+    /// Begins to check the results of the last station that has signed: `files` are all regular files under
+    /// `pht_results` (of hard links, the first name in walk order).
+    ///
+    /// # Errors
+    /// As [`TrainConfig::standing`].
+    fn result_check(&self, config: &TrainConfig, files: &[FileMeta]) -> Result<Box<dyn ContentCheck>>;
+
+    /// What hashes the results of a run, where the version has a result hash; fed in walk order.
+    fn result_hasher(&self, config: &TrainConfig) -> Option<ResultHasher>;
+
+    /// Signs for the station after its run, and wraps the key of its stage. Nothing changes on an error.
+    ///
+    /// # Errors
+    /// [`Kind::Key`](crate::error::Kind::Key) if it is not the station's key;
+    /// [`Kind::Verification`](crate::error::Kind::Verification) if it is not the station's turn.
+    fn seal_stop(&self, config: &mut TrainConfig, seal: &StopSeal<'_>) -> Result<()>;
+
+    /// Begins a new train of this version; `files` are the immutable ones, in any order.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`](crate::error::Kind::Usage) if this version cannot have such a train.
+    fn draft(&self, draft: Draft, files: &[FileMeta]) -> Result<Box<dyn DraftFeed>>;
+
+    /// Signs for the builder, and wraps the key of the build: the train config as built.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`](crate::error::Kind::Usage) if a key that this version needs is not given.
+    fn seal_build(&self, signed: SignedDraft, seal: &BuildSeal<'_>) -> Result<TrainConfig>;
+}
+
+/// Takes the plaintext of files, in an order of its own.
+///
+/// For each index of [`order`](ContentFeed::order): [`begin`](ContentFeed::begin), then
+/// [`update`](ContentFeed::update) with the content, in pieces cut anywhere.
+pub trait ContentFeed: Send {
+    /// The files to feed, as indexes into the list that was handed in. It may be shorter than that list.
+    fn order(&self) -> &[usize];
+
+    /// The next file begins.
+    ///
+    /// # Errors
+    /// [`Kind::Io`](crate::error::Kind::Io) if it is not the next one of [`order`](ContentFeed::order), a mistake of
+    /// the caller.
+    fn begin(&mut self, file: usize) -> Result<()>;
+
+    /// The next piece of the file that has begun.
+    fn update(&mut self, content: &[u8]);
+}
+
+/// Checks the plaintext of files against the config.
+pub trait ContentCheck: ContentFeed {
+    /// All files have been fed: the checks, none of them broken.
+    ///
+    /// # Errors
+    /// [`Kind::Verification`](crate::error::Kind::Verification) if a hash differs,
+    /// [`Kind::Io`](crate::error::Kind::Io) if a file was not fed.
+    fn finish(self: Box<Self>) -> Result<Vec<Check>>;
+}
+
+/// Takes the immutable files of a new train.
+pub trait DraftFeed: ContentFeed {
+    /// All files have been fed: the creator signs.
+    ///
+    /// # Errors
+    /// [`Kind::Key`](crate::error::Kind::Key) if the key is not the draft's creator's or cannot sign,
+    /// [`Kind::Io`](crate::error::Kind::Io) if a file was not fed.
+    fn finish(self: Box<Self>, creator: &PrivateKey) -> Result<SignedDraft>;
+}
+
+/// A new train that its creator has signed and its builder not yet.
+#[derive(Debug)]
+pub struct SignedDraft {
+    /// The config so far.
+    pub(crate) config: Object,
+    /// The hash that the creator signed.
+    pub(crate) hash: [u8; 64],
+    /// The creator's signature.
+    pub(crate) signature: Vec<u8>,
+}
+
+/// What the image says about its layers.
+#[derive(Debug, Clone, Default)]
+pub struct Layers {
+    /// The OCI chain ID of the base layers, as in `sha256:...`; `None` if there is none.
+    pub base_chain: Option<String>,
+    /// The diff ID of the payload layer, if there is one.
+    pub payload: Option<String>,
+}
+
+/// What a stage has produced, for a seal to vouch for. Each wire version takes what it signs.
+#[derive(Debug, Clone, Default)]
+pub struct Produced {
+    /// What [`Wire::result_hasher`] gave.
+    pub result_hash: Option<[u8; 64]>,
+    /// The diff ID of the payload layer, as in `sha256:...`.
+    pub payload: Option<String>,
+}
+
+/// What a station signs with after its run.
+pub struct StopSeal<'a> {
+    /// The station's index on the route.
+    pub index: usize,
+    /// The station's private key.
+    pub key: &'a PrivateKey,
+    /// The new key that this stage's files are encrypted with.
+    pub stage_key: &'a StageKey,
+    /// What the stage has produced.
+    pub produced: &'a Produced,
+}
+
+/// What a builder signs with.
+pub struct BuildSeal<'a> {
+    /// The builder's private key, where the version has a build signature.
+    pub builder: Option<&'a PrivateKey>,
+    /// The key that the immutable files are encrypted with, where they are.
+    pub stage_key: Option<&'a StageKey>,
+    /// What the build has produced.
+    pub produced: &'a Produced,
+}
