@@ -82,8 +82,10 @@ struct Placed {
     meta: Meta,
     size: u64,
     layer: usize,
-    /// Layer and offset of the contents: what makes two names one file.
+    /// Layer and offset of the contents.
     content: (usize, u64),
+    /// What makes two names of one layer one file.
+    identity: u64,
 }
 
 /// A hard link whose file is not in its own layer's wanted entries.
@@ -163,6 +165,7 @@ impl Overlay {
             placed.meta = file.meta.clone();
             placed.size = file.size;
             placed.content = (layer, file.offset);
+            placed.identity = file.identity;
         }
     }
 
@@ -236,7 +239,7 @@ impl Overlay {
                 Kind::File => {
                     let (layer, offset) = placed.content;
                     let root = self.wanted.roots.iter().position(|root| is_below(&path, root));
-                    match first_names.entry((layer, offset, root)) {
+                    match first_names.entry((layer, placed.identity, root)) {
                         hash_map::Entry::Occupied(first) => NodeKind::Link(*first.get()),
                         hash_map::Entry::Vacant(vacant) => {
                             vacant.insert(nodes.len());
@@ -267,6 +270,7 @@ impl Placed {
         self.meta = file.meta.clone();
         self.size = file.size;
         self.content = (layer, file.offset);
+        self.identity = file.identity;
     }
 }
 
@@ -329,6 +333,7 @@ struct LinkTarget {
     meta: Meta,
     size: u64,
     offset: u64,
+    identity: u64,
 }
 
 impl Links {
@@ -340,6 +345,7 @@ impl Links {
             meta: entry.meta.clone(),
             size: entry.size,
             offset: entry.offset,
+            identity: entry.identity,
         };
         Links(named.map(|(_, entry)| (entry.path.clone(), target(entry))).collect())
     }

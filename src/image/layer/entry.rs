@@ -98,8 +98,11 @@ pub struct Entry {
     pub meta: Meta,
     /// Bytes of contents; 0 but for files.
     pub size: u64,
-    /// Where the contents begin in the uncompressed layer.
+    /// Where the contents begin in the uncompressed layer, or in its spool.
     pub offset: u64,
+    /// What tells this file from all others of its layer, whatever their names. An offset would not do: in a spool an
+    /// empty file has that of the next one.
+    pub identity: u64,
 }
 
 /// The normalised form of a path in an archive; `/`, `./` and nothing before it are the same place.
