@@ -139,8 +139,14 @@ impl Overlay {
             if !self.wanted.has(&entry.path) || self.is_hidden(&entry.path, layer)? {
                 continue;
             }
-            let mut placed =
-                Placed { size: entry.size, content: (layer, entry.offset), kind: entry.kind, meta: entry.meta, layer };
+            let mut placed = Placed {
+                size: entry.size,
+                content: (layer, entry.offset),
+                identity: entry.identity,
+                kind: entry.kind,
+                meta: entry.meta,
+                layer,
+            };
             if let Kind::HardLink(target) = &placed.kind {
                 match links.resolve(target) {
                     Some(file) => placed.become_name_of(file, layer),
