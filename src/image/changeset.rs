@@ -106,11 +106,11 @@ struct Placed {
 #[derive(Debug, Clone)]
 pub(super) enum Link {
     /// A file of the same layer.
-    ToFile(LinkedFile),
+    Own(LinkedFile),
     /// What lower layers have at this path.
-    ToLower(Box<[u8]>),
+    Lower(Box<[u8]>),
     /// Something that has no further names.
-    ToNothing,
+    Nothing,
 }
 
 /// A file that a hard link names: all but its path.
@@ -142,7 +142,7 @@ impl Names {
     fn extract(&mut self, entry: &Entry) -> Option<Link> {
         let link = entry.link_target().map(|target| match self.there.get(target) {
             Some(found) => found.clone(),
-            None => Link::ToLower(target.into()),
+            None => Link::Lower(target.into()),
         });
         if self.targets.is_empty() {
             return link;
@@ -153,8 +153,8 @@ impl Names {
         if self.targets.contains(&entry.path) {
             let named = match (&link, &entry.kind) {
                 (Some(link), _) => link.clone(),
-                (None, Kind::Directory) => Link::ToNothing,
-                (None, _) => Link::ToFile(LinkedFile {
+                (None, Kind::Directory) => Link::Nothing,
+                (None, _) => Link::Own(LinkedFile {
                     kind: entry.kind.clone(),
                     meta: entry.meta.clone(),
                     size: entry.size,
@@ -172,7 +172,7 @@ impl Names {
         let below = self.there.range::<[u8], _>((std::ops::Bound::Included(&*first), std::ops::Bound::Excluded(&*end)));
         let below: Vec<Box<[u8]>> = below.map(|(path, _)| path.clone()).collect();
         for path in below {
-            self.there.insert(path, Link::ToNothing);
+            self.there.insert(path, Link::Nothing);
         }
     }
 }
