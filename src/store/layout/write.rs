@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use oci_spec::image::{Descriptor, Digest};
@@ -95,7 +95,13 @@ impl LayoutWriter {
             if let Some(parent) = to.parent() {
                 fs::create_dir_all(parent).doing("create it").at(parent.display())?;
             }
-            fs::set_permissions(&from, fs::Permissions::from_mode(0o644)).doing("set its mode").at(from.display())?;
+            let found = fs::metadata(&from).doing("look at it").at(from.display())?;
+            // A blob that another layout shares with us is not ours to change.
+            if found.nlink() == 1 {
+                fs::set_permissions(&from, fs::Permissions::from_mode(0o644))
+                    .doing("set its mode")
+                    .at(from.display())?;
+            }
             fs::rename(&from, &to).doing("rename it into place").at(to.display())?;
         }
         Ok(())
