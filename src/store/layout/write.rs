@@ -173,7 +173,7 @@ impl Destination for LayoutWriter {
         if let Some(path) = source.local_path(descriptor) {
             // A second name for the same bytes costs nothing; across file systems it fails, and they are copied.
             let to = self.staging().at(&name)?.path_of(descriptor.digest());
-            if to.exists() || fs::hard_link(&path, &to).is_ok() {
+            if to.exists() || is_whole(&path, descriptor) && fs::hard_link(&path, &to).is_ok() {
                 return Ok(Transfer::Reused);
             }
         }
@@ -217,6 +217,11 @@ fn make_dir(dir: &Path) -> Result<bool> {
 
 fn is_empty(dir: &Path) -> Result<bool> {
     Ok(fs::read_dir(dir).doing("list the directory").at(dir.display())?.next().is_none())
+}
+
+/// Whether the file is one, and of the size that the descriptor says: a cut blob must not travel on unread.
+fn is_whole(path: &Path, descriptor: &Descriptor) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() == descriptor.size())
 }
 
 fn lock(layout: &Layout, waiting: Waiting) -> Result<File> {
