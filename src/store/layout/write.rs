@@ -129,6 +129,11 @@ impl LayoutWriter {
     fn publish_all(&mut self, changes: &[TagChange], sweep: bool) -> Result<Swept> {
         let mut index = self.index()?;
         index.apply(changes)?;
+        if sweep {
+            // Where it cannot be told what the other images need, nothing may be removed, now or after a crash: find
+            // that out before anything moves.
+            reachable(&self.layout, &index)?;
+        }
         self.settle()?;
         let garbage = if sweep { self.unreached(&index)? } else { Vec::new() };
         self.staging()?.journal(garbage.iter().map(|(digest, _)| digest))?;
