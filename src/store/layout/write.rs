@@ -48,14 +48,15 @@ impl LayoutWriter {
     /// is writing and `waiting` says not to wait.
     pub fn open(dir: &Path, waiting: Waiting) -> Result<Self> {
         let layout = Layout { dir: dir.to_owned(), read: Count::default() };
-        let made = make_dir(dir).at(layout.name())?;
-        let writer = LayoutWriter {
-            _lock: lock(&layout, waiting).at(layout.name())?,
-            layout,
-            staging: None,
-            written: Count::default(),
-            made,
+        let (made, lock) = loop {
+            let made = make_dir(dir).at(layout.name())?;
+            let lock = lock(&layout, waiting).at(layout.name())?;
+            // A writer that we waited for and that published nothing has removed the directory that it had made.
+            if is_at(&lock, dir) {
+                break (made, lock);
+            }
         };
+        let writer = LayoutWriter { _lock: lock, layout, staging: None, written: Count::default(), made };
         let layout = &writer.layout;
         if !made && !Layout::is_layout(dir) && !is_empty(dir)? {
             let what = "the directory is neither empty nor an OCI image layout";
@@ -218,6 +219,13 @@ fn make_dir(dir: &Path) -> Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => Ok(false),
         Err(error) => Err(Error::io("cannot create the directory", error)),
     }
+}
+
+/// Whether the open directory is the one at this path.
+fn is_at(file: &File, dir: &Path) -> bool {
+    let identity = |found: fs::Metadata| (found.dev(), found.ino());
+    let (open, there) = (file.metadata().map(identity), fs::metadata(dir).map(identity));
+    matches!((open, there), (Ok(open), Ok(there)) if open == there)
 }
 
 fn is_empty(dir: &Path) -> Result<bool> {
