@@ -10,7 +10,7 @@ use rustix::fs::{FlockOperation, flock};
 use super::super::{BlobSink, Count, Destination, Listed, Source, Swept, TagChange, Transfer, Verified};
 use super::index::Index;
 use super::reach::{present, reachable};
-use super::staging::{Staging, recover, remove_if_there};
+use super::staging::{Staging, holds_only_ours, recover, remove_if_there};
 use super::{Layout, read_small};
 use crate::error::{Context, Error, IoContext, Result};
 
@@ -58,7 +58,7 @@ impl LayoutWriter {
         };
         let writer = LayoutWriter { _lock: lock, layout, staging: None, written: Count::default(), made };
         let layout = &writer.layout;
-        if !made && !Layout::is_layout(dir) && !is_empty(dir)? {
+        if !made && !Layout::is_layout(dir) && !holds_only_ours(dir)? {
             let what = "the directory is neither empty nor an OCI image layout";
             return Err(Error::malformed(what).at(layout.name()));
         }
@@ -206,6 +206,9 @@ impl Drop for LayoutWriter {
             }
         }
         if self.made {
+            if !self.layout.dir.join("index.json").exists() {
+                let _ = fs::remove_file(self.layout.dir.join("oci-layout"));
+            }
             // Empty if nothing was published; else this fails, and rightly.
             let _ = fs::remove_dir(&self.layout.dir);
         }
@@ -226,10 +229,6 @@ fn is_at(file: &File, dir: &Path) -> bool {
     let identity = |found: fs::Metadata| (found.dev(), found.ino());
     let (open, there) = (file.metadata().map(identity), fs::metadata(dir).map(identity));
     matches!((open, there), (Ok(open), Ok(there)) if open == there)
-}
-
-fn is_empty(dir: &Path) -> Result<bool> {
-    Ok(fs::read_dir(dir).doing("list the directory").at(dir.display())?.next().is_none())
 }
 
 /// Whether the file is one, and of the size that the descriptor says: a cut blob must not travel on unread.
