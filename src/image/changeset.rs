@@ -106,7 +106,7 @@ struct Placed {
 #[derive(Debug, Clone)]
 pub(super) enum Link {
     /// A file of the same layer.
-    File(LinkedFile),
+    Own(LinkedFile),
     /// What lower layers have at this path.
     Lower(Box<[u8]>),
     /// Something that has no further names.
@@ -154,7 +154,7 @@ impl Names {
             let named = match (&link, &entry.kind) {
                 (Some(link), _) => link.clone(),
                 (None, Kind::Directory) => Link::Nothing,
-                (None, _) => Link::File(LinkedFile {
+                (None, _) => Link::Own(LinkedFile {
                     kind: entry.kind.clone(),
                     meta: entry.meta.clone(),
                     size: entry.size,

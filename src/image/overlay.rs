@@ -126,7 +126,7 @@ impl Overlay {
             let (file, content) = ((layer, entry.position), (contents, entry.offset));
             let mut placed = Placed { size: entry.size, kind: entry.kind, meta: entry.meta, layer, file, content };
             match link {
-                Some(Link::File(file)) => placed.become_name_of(file, layer, contents),
+                Some(Link::Own(file)) => placed.become_name_of(file, layer, contents),
                 Some(Link::Lower(target)) => dangling.push(Dangling { path: entry.path.clone(), target, layer }),
                 Some(Link::Nothing) | None => {}
             }
