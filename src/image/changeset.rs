@@ -38,8 +38,10 @@ pub(super) fn mark_of(path: &[u8]) -> Option<Mark<'_>> {
 
 /// One layer, put in order.
 pub(super) struct Changeset {
-    /// The last entry of each path, directories first, and what it names if it is a hard link.
-    pub files: Vec<(Entry, Option<Link>)>,
+    /// The last entry of each path, directories first.
+    pub files: Vec<Entry>,
+    /// What the hard links among them name, by their [position](Entry::position).
+    pub links: HashMap<u64, Link>,
     /// The paths of lower layers that are hidden.
     pub whiteouts: Vec<Box<[u8]>>,
     /// The directories whose contents in lower layers are hidden.
@@ -51,11 +53,10 @@ impl Changeset {
     ///
     /// # Errors
     /// [`Kind::Malformed`](crate::error::Kind::Malformed) for a whiteout of nothing.
-    pub fn collapse(entries: Vec<Entry>) -> Result<Self> {
-        let (mut whiteouts, mut opaque) = (Vec::new(), Vec::new());
+    pub fn collapse(mut entries: Vec<Entry>) -> Result<Self> {
+        let (mut whiteouts, mut opaque, mut links) = (Vec::new(), Vec::new(), HashMap::new());
         let mut names = Names::of(&entries);
-        let mut files = Vec::with_capacity(entries.len());
-        for (position, entry) in entries.into_iter().enumerate() {
+        for entry in &entries {
             match mark_of(&entry.path) {
                 Some(Mark::Whiteout(hidden)) if hidden.is_empty() || hidden.ends_with(b"/") => {
                     return Err(Error::malformed("a whiteout without a name").at(shown(&entry.path)));
@@ -64,49 +65,49 @@ impl Changeset {
                 Some(Mark::Opaque(dir)) => opaque.push(dir.into()),
                 Some(Mark::Foreign) => {}
                 None if entry.path.is_empty() => {} // the root itself
-                None => {
-                    let link = names.extract(&entry);
-                    files.push(Placed { position, entry, link });
-                }
+                None => links.extend(names.extract(entry).map(|link| (entry.position, link))),
             }
         }
-        let files = Self::last_of_each(files, &mut opaque);
-        Ok(Changeset { files, whiteouts, opaque })
-    }
-
-    /// Of two entries at one path the last stays. What is not a directory removes what was there, and all below it.
-    fn last_of_each(mut files: Vec<Placed>, opaque: &mut Vec<Box<[u8]>>) -> Vec<(Entry, Option<Link>)> {
-        let mut cut: HashMap<Box<[u8]>, usize> = HashMap::new();
-        for Placed { position, entry, .. } in &files {
-            if entry.kind != Kind::Directory {
-                cut.insert(entry.path.clone(), *position);
-            }
-        }
-        files.sort_by(|a, b| a.entry.path.cmp(&b.entry.path).then(b.position.cmp(&a.position)));
-        files.dedup_by(|later, first| later.entry.path == first.entry.path);
-        files.retain(|file| {
-            !ancestors(&file.entry.path).any(|dir| cut.get(dir).is_some_and(|removed| *removed > file.position))
-        });
-        // A directory that was something else for a moment holds nothing of what lower layers have there.
-        let remade =
-            files.iter().filter(|file| file.entry.kind == Kind::Directory && cut.contains_key(&file.entry.path));
-        opaque.extend(remade.map(|file| file.entry.path.clone()));
-        files.into_iter().map(|file| (file.entry, file.link)).collect()
+        // In place: a layer of many files has one list of them.
+        entries.retain(|entry| !entry.path.is_empty() && mark_of(&entry.path).is_none());
+        keep_last_of_each(&mut entries, &mut opaque);
+        Ok(Changeset { files: entries, links, whiteouts, opaque })
     }
 }
 
-struct Placed {
-    /// In the archive.
-    position: usize,
-    entry: Entry,
-    link: Option<Link>,
+/// Of two entries at one path the last stays. What is not a directory removes what was there, and all below it.
+fn keep_last_of_each(files: &mut Vec<Entry>, opaque: &mut Vec<Box<[u8]>>) {
+    let cut = cuts(files);
+    files.sort_unstable_by(|a, b| a.path.cmp(&b.path).then(b.position.cmp(&a.position)));
+    files.dedup_by(|later, first| later.path == first.path);
+    files.retain(|file| !ancestors(&file.path).any(|dir| cut.get(dir).is_some_and(|removed| *removed > file.position)));
+    // A directory that was something else for a moment holds nothing of what lower layers have there.
+    let remade = files.iter().filter(|file| file.kind == Kind::Directory && cut.contains_key(&file.path));
+    opaque.extend(remade.map(|file| file.path.clone()));
+}
+
+/// The paths at which something was a directory and something else was not, with the last position of the latter.
+fn cuts(files: &[Entry]) -> HashMap<Box<[u8]>, u64> {
+    let mut directories: HashSet<&[u8]> = HashSet::new();
+    for entry in files {
+        if entry.kind == Kind::Directory {
+            directories.insert(&entry.path);
+        }
+        for dir in ancestors(&entry.path) {
+            if !directories.insert(dir) {
+                break;
+            }
+        }
+    }
+    let others = files.iter().filter(|file| file.kind != Kind::Directory && directories.contains(&*file.path));
+    others.map(|file| (file.path.clone(), file.position)).collect()
 }
 
 /// What a hard link names.
 #[derive(Debug, Clone)]
 pub(super) enum Link {
     /// A file of the same layer.
-    Own(LinkedFile),
+    Own(Box<LinkedFile>),
     /// What lower layers have at this path.
     Lower(Box<[u8]>),
     /// Something that has no further names.
@@ -154,13 +155,13 @@ impl Names {
             let named = match (&link, &entry.kind) {
                 (Some(link), _) => link.clone(),
                 (None, Kind::Directory) => Link::Nothing,
-                (None, _) => Link::Own(LinkedFile {
+                (None, _) => Link::Own(Box::new(LinkedFile {
                     kind: entry.kind.clone(),
                     meta: entry.meta.clone(),
                     size: entry.size,
                     offset: entry.offset,
                     position: entry.position,
-                }),
+                })),
             };
             self.there.insert(entry.path.clone(), named);
         }

@@ -25,7 +25,7 @@ const XATTR: &[u8] = b"SCHILY.xattr.";
 pub fn read_directory(dir: &Path, root: &[u8]) -> Result<Tree> {
     let mut walk = Walk { nodes: Vec::new(), names: HashMap::new() };
     walk.visit(dir, root.into()).at(dir.display())?;
-    Ok(Tree::new(walk.nodes, Vec::new()))
+    Ok(Tree::in_order(walk.nodes, Vec::new()))
 }
 
 struct Walk {

@@ -8,6 +8,7 @@ pub mod layer;
 mod overlay;
 mod platform;
 mod reference;
+mod sorted;
 mod tree;
 mod view;
 

@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet, hash_map};
 
 use super::changeset::{Changeset, Link, LinkedFile, Mark, mark_of};
 use super::layer::{Entry, Kind, Meta};
+use super::sorted::SortedMap;
 use super::tree::{Content, Node, NodeKind, Tree, ancestors, is_below, shown};
 use crate::error::{Error, Result};
 use crate::store::Extent;
@@ -79,7 +80,7 @@ pub struct Dangling {
 /// A merged view while it is put together from the top down.
 pub struct Overlay {
     wanted: Wanted,
-    visible: HashMap<Box<[u8]>, Placed>,
+    visible: SortedMap<Placed>,
     /// Directories that something visible lies in.
     implied: HashSet<Box<[u8]>>,
     hidden: HashSet<Box<[u8]>>,
@@ -109,30 +110,33 @@ impl Overlay {
         if self.visible.len() + entries.len() > MAX_ENTRIES {
             return Err(Error::malformed(format!("more than {MAX_ENTRIES} entries under the train's paths")));
         }
-        let Changeset { files, whiteouts, mut opaque } = Changeset::collapse(entries)?;
+        let Changeset { files, mut links, whiteouts, mut opaque } = Changeset::collapse(entries)?;
+        self.visible.reserve(files.len());
         let mut dangling = Vec::new();
-        for (entry, link) in files {
+        for entry in files {
             // Targets of hard links were read along; they are not part of the view.
             if !self.wanted.has(&entry.path) {
                 continue;
             }
             if self.is_hidden(&entry.path, layer)? {
-                // A directory may hide it; what lower layers have in a directory of this name went when this came.
-                if entry.kind != Kind::Directory {
+                // Where a directory hides it, what lower layers have in a directory of this name went when this came.
+                let above = self.visible.get(&entry.path);
+                if entry.kind != Kind::Directory && above.is_some_and(|above| above.kind == Kind::Directory) {
                     opaque.push(entry.path);
                 }
                 continue;
             }
             let (file, content) = ((layer, entry.position), (contents, entry.offset));
             let mut placed = Placed { size: entry.size, kind: entry.kind, meta: entry.meta, layer, file, content };
-            match link {
-                Some(Link::Own(file)) => placed.become_name_of(file, layer, contents),
+            match links.remove(&entry.position) {
+                Some(Link::Own(file)) => placed.become_name_of(*file, layer, contents),
                 Some(Link::Lower(target)) => dangling.push(Dangling { path: entry.path.clone(), target, layer }),
                 Some(Link::Nothing) | None => {}
             }
             self.imply_parents(&entry.path);
-            self.visible.insert(entry.path, placed);
+            self.visible.push(entry.path, placed);
         }
+        self.visible.end_run();
         self.hidden.extend(whiteouts);
         self.opaque.extend(opaque);
         Ok(dangling)
@@ -150,7 +154,7 @@ impl Overlay {
 
     /// Whether something can be seen at `path`.
     pub fn shows(&self, path: &[u8]) -> bool {
-        self.visible.contains_key(path)
+        self.visible.contains(path)
     }
 
     /// Size and place (layer, offset) of the regular file at `path`.
@@ -168,13 +172,13 @@ impl Overlay {
         let not_a_directory = self.visible.get(root).is_some_and(|placed| placed.kind != Kind::Directory);
         let covered = |dir: &[u8]| self.opaque.contains(dir) || self.hidden.contains(dir);
         // An opaque directory without an entry in its layer has its mode and owner from a lower one.
-        let is_remade = self.opaque.contains(root) && self.visible.contains_key(root);
+        let is_remade = self.opaque.contains(root) && self.visible.contains(root);
         not_a_directory || is_remade || self.hidden.contains(root) || ancestors(root).any(covered)
     }
 
     /// Whether upper layers hide `path`, which `layer` has.
     fn is_hidden(&self, path: &[u8], layer: usize) -> Result<bool> {
-        if self.visible.contains_key(path) || self.hidden.contains(path) {
+        if self.visible.contains(path) || self.hidden.contains(path) {
             return Ok(true);
         }
         for dir in ancestors(path) {
@@ -210,8 +214,8 @@ impl Overlay {
                 return Err(below_a(dir, &placed.kind));
             }
         }
-        let mut placed: Vec<(Box<[u8]>, Placed)> = self.visible.into_iter().collect();
-        placed.sort_by(|a, b| super::tree::walk_order(&a.0, &b.0));
+        let mut placed = self.visible.into_list();
+        placed.sort_unstable_by(|a, b| super::tree::walk_order(&a.0, &b.0));
         // Names of one file under different roots are apart: one root may be encrypted and the other not.
         let mut first_names: HashMap<(FileId, Option<usize>), usize> = HashMap::new();
         let mut nodes = Vec::with_capacity(placed.len());
@@ -240,7 +244,7 @@ impl Overlay {
             };
             nodes.push(Node { path, kind, meta: placed.meta });
         }
-        Ok(Tree::new(nodes, layers))
+        Ok(Tree::in_order(nodes, layers))
     }
 }
 

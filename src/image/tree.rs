@@ -92,6 +92,12 @@ impl Tree {
         Tree { nodes: sorted, layers }
     }
 
+    /// Nodes that are in walk order already.
+    pub(super) fn in_order(nodes: Vec<Node>, layers: Vec<Option<Extent>>) -> Self {
+        debug_assert!(nodes.is_sorted_by(|a, b| walk_order(&a.path, &b.path).is_lt()));
+        Tree { nodes, layers }
+    }
+
     /// All nodes in walk order.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes

@@ -3,7 +3,7 @@
 use super::feeder::{Feeder, Taker};
 use super::load::Train;
 use super::paths;
-use super::payload::{Change, observe};
+use super::payload::{Change, Passage, observe};
 use std::path::Path;
 
 use crate::error::{Error, Kind, Result};
@@ -43,9 +43,9 @@ pub(super) fn check_results(train: &Train, change: Change<'_>) -> Result<Vec<Che
     let files: Vec<usize> =
         tree.below(paths::RESULTS).filter(|&at| matches!(tree.nodes()[at].kind, NodeKind::File { .. })).collect();
     let order = check.order().to_vec();
-    let mut feeder = Feeder::new(check);
+    let (mut feeder, mut passage) = (Feeder::new(check), Passage::new());
     for file in order {
-        observe(tree, &tree.nodes()[files[file]], change, file, &mut feeder)?;
+        observe(tree, &tree.nodes()[files[file]], change, file, &mut feeder, &mut passage)?;
     }
     feeder.finish()?.finish()
 }
@@ -79,9 +79,9 @@ pub(super) fn feed<T: Taker>(
     order: &[usize],
     change: Change<'_>,
 ) -> Result<T> {
-    let mut feeder = Feeder::new(taker);
+    let (mut feeder, mut passage) = (Feeder::new(taker), Passage::new());
     for &file in order {
-        observe(tree, &tree.nodes()[files[file].0], change, file, &mut feeder)?;
+        observe(tree, &tree.nodes()[files[file].0], change, file, &mut feeder, &mut passage)?;
     }
     feeder.finish()
 }

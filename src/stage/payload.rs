@@ -64,9 +64,10 @@ pub(super) fn observe(
     change: Change<'_>,
     file: usize,
     observer: &mut dyn Observer,
+    passage: &mut Passage,
 ) -> Result<()> {
     observer.begin(file)?;
-    pass(&mut *change.reader(tree, node)?, &mut io::sink(), observer).at(node.shown())
+    passage.pass(&mut *change.reader(tree, node)?, &mut io::sink(), observer).at(node.shown())
 }
 
 /// Hands every entry below `root` to `sink`, files changed, their plaintext shown to `observer`; files are counted from
@@ -79,7 +80,7 @@ pub(super) fn transform(
     sink: &mut dyn EntrySink,
 ) -> Result<()> {
     let Range { start, end } = tree.below(root);
-    let mut files = 0;
+    let (mut files, mut passage) = (0, Passage::new());
     for node in &tree.nodes()[start..end] {
         let kind = kind_of(tree, node);
         if kind != Kind::File {
@@ -94,11 +95,11 @@ pub(super) fn transform(
         match change {
             Change::Encrypt(cipher, key) => {
                 let mut encryptor = cipher.encryptor(key, sink as &mut dyn Write)?;
-                pass(&mut *reader, &mut encryptor, observer).at(node.shown())?;
+                passage.pass(&mut *reader, &mut encryptor, observer).at(node.shown())?;
                 encryptor.finish().doing("encrypt it").at(node.shown())?;
             }
             Change::Keep | Change::Decrypt(..) => {
-                pass(&mut *reader, sink as &mut dyn Write, observer).at(node.shown())?;
+                passage.pass(&mut *reader, sink as &mut dyn Write, observer).at(node.shown())?;
             }
         }
     }
@@ -116,18 +117,25 @@ fn kind_of(tree: &Tree, node: &Node) -> Kind {
     }
 }
 
-fn pass(reader: &mut dyn Read, out: &mut dyn Write, observer: &mut dyn Observer) -> Result<()> {
-    // Holds plaintext: erased when dropped.
-    let mut buffer = zeroize::Zeroizing::new(vec![0; BUFFER]);
-    loop {
-        let read = match reader.read(&mut buffer) {
-            Ok(0) => return Ok(()),
-            Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(Error::io("cannot read it", error)),
-        };
-        observer.see(&buffer[..read])?;
-        out.write_all(&buffer[..read]).doing("write it")?;
+/// Moves contents through a buffer that is erased in the end: it holds plaintext.
+pub(super) struct Passage(zeroize::Zeroizing<Vec<u8>>);
+
+impl Passage {
+    pub(super) fn new() -> Self {
+        Passage(zeroize::Zeroizing::new(vec![0; BUFFER]))
+    }
+
+    fn pass(&mut self, reader: &mut dyn Read, out: &mut dyn Write, observer: &mut dyn Observer) -> Result<()> {
+        loop {
+            let read = match reader.read(&mut self.0) {
+                Ok(0) => return Ok(()),
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(Error::io("cannot read it", error)),
+            };
+            observer.see(&self.0[..read])?;
+            out.write_all(&self.0[..read]).doing("write it")?;
+        }
     }
 }
 

@@ -121,6 +121,7 @@ impl<'a> Scan<'a> {
             }
             self.add(entry);
         }
+        self.entries.shrink_to_fit();
         Ok(())
     }
 

@@ -1,0 +1,97 @@
+/// A map from paths that is filled in sorted runs: a sorted list, which takes half the memory of a tree or a hash table
+/// and is merged once per layer.
+#[derive(Debug)]
+pub(super) struct SortedMap<V> {
+    settled: Vec<(Box<[u8]>, V)>,
+    /// The run that is being filled, in ascending order, none of its paths in `settled`.
+    run: Vec<(Box<[u8]>, V)>,
+}
+
+impl<V> Default for SortedMap<V> {
+    fn default() -> Self {
+        SortedMap { settled: Vec::new(), run: Vec::new() }
+    }
+}
+
+impl<V> SortedMap<V> {
+    /// How many paths there are.
+    pub fn len(&self) -> usize {
+        self.settled.len() + self.run.len()
+    }
+
+    /// Makes room for a run of `more` paths, and no more.
+    pub fn reserve(&mut self, more: usize) {
+        self.run.reserve_exact(more);
+    }
+
+    /// Appends to the run; the path is greater than the last one and not in the map.
+    pub fn push(&mut self, path: Box<[u8]>, value: V) {
+        debug_assert!(self.run.last().is_none_or(|(last, _)| **last < *path) && !self.contains(&path));
+        self.run.push((path, value));
+    }
+
+    /// Ends the run.
+    pub fn end_run(&mut self) {
+        if self.settled.is_empty() {
+            std::mem::swap(&mut self.settled, &mut self.run);
+        } else if !self.run.is_empty() {
+            self.settled.append(&mut self.run);
+            // A stable sort finds the two runs and merges them.
+            self.settled.sort_by(|a, b| a.0.cmp(&b.0));
+        }
+    }
+
+    /// Whether there is something at `path`.
+    pub fn contains(&self, path: &[u8]) -> bool {
+        self.get(path).is_some()
+    }
+
+    /// What is at `path`.
+    pub fn get(&self, path: &[u8]) -> Option<&V> {
+        let find = |list: &[(Box<[u8]>, V)]| list.binary_search_by(|(there, _)| (**there).cmp(path)).ok();
+        match find(&self.settled) {
+            Some(found) => Some(&self.settled[found].1),
+            None => find(&self.run).map(|found| &self.run[found].1),
+        }
+    }
+
+    /// What is at `path`, to be changed; runs have ended.
+    pub fn get_mut(&mut self, path: &[u8]) -> Option<&mut V> {
+        let found = self.settled.binary_search_by(|(there, _)| (**there).cmp(path)).ok()?;
+        Some(&mut self.settled[found].1)
+    }
+
+    /// Takes out what is at `path`; runs have ended.
+    pub fn remove(&mut self, path: &[u8]) -> Option<V> {
+        let found = self.settled.binary_search_by(|(there, _)| (**there).cmp(path)).ok()?;
+        Some(self.settled.remove(found).1)
+    }
+
+    /// All of it, sorted by path.
+    pub fn into_list(mut self) -> Vec<(Box<[u8]>, V)> {
+        self.end_run();
+        self.settled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_what_several_runs_put_in() {
+        let mut map = SortedMap::default();
+        for run in [&["b", "d", "f"][..], &[], &["a", "c", "g"], &["e"]] {
+            for path in run {
+                map.push(path.as_bytes().into(), *path);
+                assert_eq!(map.get(path.as_bytes()), Some(path), "within the run");
+            }
+            map.end_run();
+        }
+        assert_eq!(map.len(), 7);
+        assert_eq!(map.remove(b"d"), Some("d"));
+        assert!(!map.contains(b"d") && map.get_mut(b"g").is_some() && map.get(b"z").is_none());
+        let paths: Vec<&str> = map.into_list().into_iter().map(|(_, path)| path).collect();
+        assert_eq!(paths, ["a", "b", "c", "e", "f", "g"]);
+    }
+}
