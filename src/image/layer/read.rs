@@ -74,7 +74,7 @@ impl<R: Skip> LayerReader<R> {
             let Some(block) = self.header_block()? else { return Ok(None) };
             let header = Header(&block);
             header.check(self.position)?;
-            let size = u64::try_from(number(header.field(124, 12))?).map_err(|_| negative_size())?;
+            let size = u64::try_from(number(header.field(124, 12))?).map_err(|_| impossible_size())?;
             match block[156] {
                 b'x' => extensions.pax = Some(self.extension(size)?),
                 b'g' => check_global(&self.extension(size)?)?,
@@ -99,8 +99,9 @@ impl<R: Skip> LayerReader<R> {
         }
         // Links and directories have no contents; what some writers say of their size is to be ignored (POSIX, ustar).
         let size = if matches!(kind, Kind::File | Kind::Sparse) { draft.size } else { 0 };
+        let end = size.checked_next_multiple_of(BLOCK as u64).filter(|end| self.position.checked_add(*end).is_some());
         self.contents = size;
-        self.padding = size.next_multiple_of(BLOCK as u64) - size;
+        self.padding = end.ok_or_else(impossible_size)? - size;
         let (path, position) = (normalise(&draft.path)?, self.position);
         Ok(Entry { path, kind, meta: draft.meta, size, offset: position, position })
     }
@@ -137,7 +138,7 @@ impl<R: Skip> LayerReader<R> {
     fn skip(&mut self, bytes: u64) -> Result<()> {
         if bytes > 0 {
             self.inner.skip(bytes).map_err(ended)?;
-            self.position = self.position.checked_add(bytes).ok_or_else(negative_size)?;
+            self.position = self.position.checked_add(bytes).ok_or_else(impossible_size)?;
         }
         Ok(())
     }
@@ -179,7 +180,7 @@ fn ended(error: io::Error) -> Error {
     Error::io("cannot read the layer", error)
 }
 
-fn negative_size() -> Error {
+fn impossible_size() -> Error {
     Error::malformed("an impossible size in a tar header")
 }
 
