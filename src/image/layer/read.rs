@@ -1,6 +1,6 @@
 use std::io::{self, BufRead, BufReader, Read};
 
-use super::entry::{Entry, Kind, Meta, normalise, number};
+use super::entry::{Entry, Kind, Meta, PaxRecord, normalise, number};
 use crate::error::{Context, Error, IoContext, Result};
 use crate::store::ExtentReader;
 
@@ -285,6 +285,10 @@ impl Draft {
                     kept.push((key.into(), value.into()));
                 }
             }
+        }
+        // Of the forms with holes some have a made-up name where other programs look for one.
+        if let Some((_, name)) = kept.iter().find(|(key, _): &&PaxRecord| **key == *b"GNU.sparse.name") {
+            self.path = name.to_vec();
         }
         self.meta.pax = kept.into();
         Ok(())
