@@ -1,6 +1,6 @@
 use std::io::{self, BufRead, BufReader, Read};
 
-use super::entry::{Entry, Kind, Meta, PaxRecord, normalise, number};
+use super::entry::{Entry, Kind, Meta, PaxRecord, normalise, number, pax_time};
 use crate::error::{Context, Error, IoContext, Result};
 use crate::store::ExtentReader;
 
@@ -277,10 +277,13 @@ impl Draft {
                 b"gid" => self.meta.gid = decimal(value)?,
                 b"uname" => self.meta.user = value.into(),
                 b"gname" => self.meta.group = value.into(),
+                b"mtime" => {
+                    let (seconds, nanos) = pax_time(value)?;
+                    self.meta.mtime = seconds;
+                    // Whole seconds need no record.
+                    kept.extend((nanos > 0).then(|| (key.into(), value.into())));
+                }
                 _ => {
-                    if key == b"mtime" {
-                        self.meta.mtime = whole_seconds(value)?;
-                    }
                     self.sparse |= key.starts_with(b"GNU.sparse.");
                     kept.push((key.into(), value.into()));
                 }
@@ -347,12 +350,6 @@ fn decimal(text: &[u8]) -> Result<u64> {
     let parsed =
         std::str::from_utf8(text).ok().filter(|text| !text.starts_with('+')).and_then(|text| text.parse().ok());
     parsed.ok_or_else(|| Error::malformed("a number in a PAX header is none"))
-}
-
-fn whole_seconds(text: &[u8]) -> Result<i64> {
-    let whole = text.split(|&byte| byte == b'.').next().unwrap_or_default();
-    let parsed = std::str::from_utf8(whole).ok().and_then(|text| text.parse().ok());
-    parsed.ok_or_else(|| Error::malformed("a time in a PAX header is none"))
 }
 
 impl LayerReader<BufReader<ExtentReader>> {
