@@ -4,6 +4,8 @@ mod codec;
 mod entry;
 mod open;
 mod read;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub use codec::{Compression, Decoder, Encoder};
