@@ -3,7 +3,6 @@
 //! The rest of the program sees these types only, so another implementation is a matter of this file.
 
 use hmac::{KeyInit, Mac};
-use sha2::Digest;
 
 use crate::error::{Error, Kind, Result};
 
@@ -11,30 +10,38 @@ use crate::error::{Error, Kind, Result};
 pub(crate) type SchemeHash = sha2::Sha512;
 
 macro_rules! digest {
-    ($(#[$doc:meta])* $name:ident, $implementation:ty, $length:literal) => {
+    ($(#[$doc:meta])* $name:ident, $implementation:ident, $length:literal) => {
         $(#[$doc])*
-        #[derive(Clone, Default)]
-        pub struct $name($implementation);
+        #[derive(Clone)]
+        pub struct $name(implementation::$implementation);
 
         impl $name {
             /// Starts over no bytes.
             pub fn new() -> Self {
-                Self::default()
+                Self(implementation::$implementation::start())
             }
 
             /// Appends `data` to the message.
             pub fn update(&mut self, data: &[u8]) {
-                Digest::update(&mut self.0, data);
+                self.0.update(data);
             }
 
             /// The digest of all that was appended.
             pub fn finish(self) -> [u8; $length] {
-                self.0.finalize().into()
+                self.0.finish()
             }
 
             /// The digest of `data`.
             pub fn of(data: &[u8]) -> [u8; $length] {
-                <$implementation as Digest>::digest(data).into()
+                let mut digest = Self::new();
+                digest.update(data);
+                digest.finish()
+            }
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self::new()
             }
         }
     };
@@ -42,12 +49,69 @@ macro_rules! digest {
 
 digest! {
     /// SHA-256 (FIPS 180-4), 32 bytes.
-    Sha256, sha2::Sha256, 32
+    Sha256, Digest256, 32
 }
 
 digest! {
     /// SHA-512 (FIPS 180-4), 64 bytes.
-    Sha512, sha2::Sha512, 64
+    Sha512, Digest512, 64
+}
+
+/// AWS-LC's: SHA-512 bounds the older wire versions' stages, and this is the fastest that there is.
+#[cfg(feature = "aws-lc")]
+mod implementation {
+    use aws_lc_rs::digest::{Algorithm, Context, SHA256, SHA512};
+
+    #[derive(Clone)]
+    pub(super) struct Running<const N: usize>(Context);
+    pub(super) type Digest256 = Running<32>;
+    pub(super) type Digest512 = Running<64>;
+
+    impl<const N: usize> Running<N> {
+        const ALGORITHM: &'static Algorithm = if N == 32 { &SHA256 } else { &SHA512 };
+
+        pub(super) fn start() -> Self {
+            Running(Context::new(Self::ALGORITHM))
+        }
+
+        pub(super) fn update(&mut self, data: &[u8]) {
+            self.0.update(data);
+        }
+
+        pub(super) fn finish(self) -> [u8; N] {
+            let mut digest = [0; N];
+            digest.copy_from_slice(self.0.finish().as_ref());
+            digest
+        }
+    }
+}
+
+/// RustCrypto's: portable, no C compiler needed.
+#[cfg(not(feature = "aws-lc"))]
+mod implementation {
+    use sha2::Digest;
+
+    #[derive(Clone)]
+    pub(super) struct Running<D>(D);
+    pub(super) type Digest256 = Running<sha2::Sha256>;
+    pub(super) type Digest512 = Running<sha2::Sha512>;
+
+    impl<D: Digest> Running<D> {
+        pub(super) fn start() -> Self {
+            Running(D::new())
+        }
+
+        pub(super) fn update(&mut self, data: &[u8]) {
+            self.0.update(data);
+        }
+
+        pub(super) fn finish<const N: usize>(self) -> [u8; N]
+        where
+            sha2::digest::Output<D>: Into<[u8; N]>,
+        {
+            self.0.finalize().into()
+        }
+    }
 }
 
 /// HMAC-SHA-256 (RFC 2104), 32 bytes.

@@ -8,6 +8,7 @@ use oci_spec::image::Digest;
 
 use super::super::{BlobSink, Count, Written, is_supported};
 use super::Layout;
+use super::flush::Flusher;
 use crate::crypto::digest::Sha256;
 use crate::error::{Context, IoContext, Result};
 
@@ -37,7 +38,14 @@ impl Staging {
         let path = self.dir.join(format!("blob-{}", self.blobs));
         let file = File::options().write(true).create_new(true).mode(0o600).open(&path);
         let file = file.doing("create a file").at(path.display())?;
-        Ok(StagedBlob { file, path, hasher: Sha256::new(), size: 0, count: self.written.clone() })
+        Ok(StagedBlob {
+            file,
+            path,
+            hasher: Sha256::new(),
+            size: 0,
+            count: self.written.clone(),
+            flusher: Flusher::default(),
+        })
     }
 
     /// Where a finished blob waits.
@@ -140,6 +148,7 @@ pub(super) struct StagedBlob {
     hasher: Sha256,
     size: u64,
     count: Count,
+    flusher: Flusher,
 }
 
 impl Write for StagedBlob {
@@ -148,6 +157,7 @@ impl Write for StagedBlob {
         self.hasher.update(&bytes[..written]);
         self.size += written as u64;
         self.count.add(written);
+        self.flusher.wrote(written as u64, &self.file)?;
         Ok(written)
     }
 
@@ -157,9 +167,9 @@ impl Write for StagedBlob {
 }
 
 impl BlobSink for StagedBlob {
-    fn finish(self: Box<Self>) -> Result<Written> {
+    fn finish(mut self: Box<Self>) -> Result<Written> {
         let digest = super::super::verify::sha256_digest(self.hasher.finish());
-        self.file.sync_data().doing("write it").at(self.path.display())?;
+        self.flusher.finish(&self.file).doing("write it").at(self.path.display())?;
         let finished = self.path.with_file_name(digest.as_ref().replace(':', "-"));
         fs::rename(&self.path, &finished).doing("rename it").at(self.path.display())?;
         Ok(Written { digest, size: self.size })
