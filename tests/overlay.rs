@@ -79,7 +79,7 @@ fn differences(ours: &All, theirs: &All, implied: &BTreeSet<String>) -> Vec<Stri
     for path in paths {
         let (own, mut their) = (ours.get(path), theirs.get(path).cloned());
         // What a layer removes or adds in a directory that it has no entry for gives the directory the time of
-        // unpacking, for umoci gives it back its own time only in some cases. No entry has such a time.
+        // unpacking: umoci gives it back its own time only in some cases. No entry has such a time.
         if let (Some(own), Some(their)) = (own, &mut their)
             && their.kind == "directory"
             && their.mtime.0 > LAST_TIME

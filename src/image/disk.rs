@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags};
 
 use super::EntrySink;
-use super::layer::{Kind, Meta, PaxRecord, PaxRecords};
+use super::layer::{Kind, Meta, PaxRecord, PaxRecords, pax_mtime};
 use super::tree::{Content, Node, NodeKind, Tree};
 use crate::error::{Context, Error, IoContext, Result};
 
@@ -81,11 +81,8 @@ impl Walk {
 }
 
 fn meta_of(path: &Path, found: &Metadata) -> Meta {
-    let mut pax: Vec<PaxRecord> = Vec::new();
-    if found.mtime_nsec() != 0 {
-        let time = format!("{}.{:09}", found.mtime(), found.mtime_nsec());
-        pax.push((b"mtime"[..].into(), time.trim_end_matches('0').as_bytes().into()));
-    }
+    let nanos = u32::try_from(found.mtime_nsec()).unwrap_or_default(); // below a second
+    let mut pax: Vec<PaxRecord> = pax_mtime(found.mtime(), nanos).into_iter().collect();
     pax.extend(xattrs_of(path));
     Meta {
         mode: found.mode() & 0o7777,
@@ -192,7 +189,7 @@ impl DirectorySink {
         if has_mode {
             io_result(rustix::fs::chmod(path, Mode::from_raw_mode(meta.mode))).doing("set its mode")?;
         }
-        let time = Timespec { tv_sec: meta.mtime, tv_nsec: 0 };
+        let time = Timespec { tv_sec: meta.mtime, tv_nsec: meta.nanos().into() };
         let times = Timestamps { last_access: time, last_modification: time };
         io_result(rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)).doing("set its time")
     }

@@ -20,7 +20,7 @@ use crate::error::{Context, Error, IoContext, Result};
 pub use extent::{Count, Extent, ExtentReader};
 pub use pump::{BUFFER, Pump};
 pub use spool::Spool;
-pub use verify::{Verified, digest_of, is_supported, sha256_digest};
+pub use verify::{Digester, Verified, digest_of, is_supported, sha256_digest};
 
 /// The largest manifest, index or image config that is read, in bytes. Registries refuse manifests above 4 MiB.
 pub const MAX_DOCUMENT: u64 = 8 << 20;

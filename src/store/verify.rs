@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 /// The end of the stream is reported only when both hold; a fault is reported again by every later read.
 pub struct Verified<R> {
     inner: R,
-    hasher: Hasher,
+    hasher: Digester,
     expected: Digest,
     left: u64,
     size: u64,
@@ -28,6 +28,10 @@ enum State {
     Wrong,
 }
 
+/// Digests bytes to hold them against a digest that is known, in its algorithm.
+#[derive(Clone)]
+pub struct Digester(Hasher);
+
 #[derive(Clone)]
 enum Hasher {
     Sha256(Sha256),
@@ -36,7 +40,7 @@ enum Hasher {
 
 /// Whether the digest is of an algorithm that this program can compute.
 pub fn is_supported(digest: &Digest) -> bool {
-    Hasher::of(digest).is_ok()
+    Digester::of(digest).is_ok()
 }
 
 /// The `sha256:` digest of `bytes`.
@@ -50,24 +54,30 @@ pub fn sha256_digest(hash: [u8; 32]) -> Digest {
     format!("sha256:{}", hex::encode(&hash)).parse().expect("a well-formed digest")
 }
 
-impl Hasher {
-    fn of(digest: &Digest) -> Result<Self> {
+impl Digester {
+    /// For bytes that are to have this digest.
+    ///
+    /// # Errors
+    /// [`Kind::Malformed`](crate::error::Kind::Malformed) if the digest is of an unknown algorithm.
+    pub fn of(digest: &Digest) -> Result<Self> {
         match digest.algorithm() {
-            DigestAlgorithm::Sha256 => Ok(Hasher::Sha256(Sha256::new())),
-            DigestAlgorithm::Sha512 => Ok(Hasher::Sha512(Sha512::new())),
+            DigestAlgorithm::Sha256 => Ok(Digester(Hasher::Sha256(Sha256::new()))),
+            DigestAlgorithm::Sha512 => Ok(Digester(Hasher::Sha512(Sha512::new()))),
             other => Err(Error::malformed(format!("the digest algorithm `{other}` is not supported (sha256, sha512)"))),
         }
     }
 
-    fn update(&mut self, bytes: &[u8]) {
-        match self {
+    /// The next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        match &mut self.0 {
             Hasher::Sha256(hasher) => hasher.update(bytes),
             Hasher::Sha512(hasher) => hasher.update(bytes),
         }
     }
 
-    fn matches(&self, expected: &Digest) -> bool {
-        let found = match self.clone() {
+    /// Whether the bytes so far have the digest.
+    pub fn matches(&self, expected: &Digest) -> bool {
+        let found = match self.0.clone() {
             Hasher::Sha256(hasher) => hex::encode(&hasher.finish()),
             Hasher::Sha512(hasher) => hex::encode(&hasher.finish()),
         };
@@ -82,7 +92,7 @@ impl<R: Read> Verified<R> {
     /// [`Kind::Malformed`](crate::error::Kind::Malformed) if the digest is of an unknown algorithm.
     pub fn new(inner: R, descriptor: &Descriptor) -> Result<Self> {
         let expected = descriptor.digest().clone();
-        let (hasher, size) = (Hasher::of(&expected)?, descriptor.size());
+        let (hasher, size) = (Digester::of(&expected)?, descriptor.size());
         Ok(Verified { inner, hasher, expected, left: size, size, state: State::Reading })
     }
 

@@ -58,7 +58,7 @@ pub struct Meta {
     pub uid: u64,
     /// Group.
     pub gid: u64,
-    /// Modification time in seconds since 1970; a fraction stands in a PAX record `mtime`.
+    /// Modification time in seconds since 1970, rounded down; a fraction stands in a PAX record `mtime`.
     pub mtime: i64,
     /// The owner's name, if the archive has it.
     pub user: Box<[u8]>,
@@ -79,6 +79,12 @@ impl Meta {
     pub fn touched(&self, mtime: i64) -> Self {
         let pax = self.pax.iter().filter(|(key, _)| &**key != b"mtime").cloned().collect();
         Meta { mtime, pax, ..self.clone() }
+    }
+
+    /// The fraction of the modification time, in nanoseconds after [`mtime`](Meta::mtime).
+    pub fn nanos(&self) -> u32 {
+        let record = self.pax.iter().find(|(key, _)| &**key == b"mtime");
+        record.and_then(|(_, time)| pax_time(time).ok()).map_or(0, |(_, nanos)| nanos)
     }
 
     /// The mode without the type bits that some writers put into it.
@@ -112,6 +118,40 @@ impl Entry {
             _ => None,
         }
     }
+}
+
+/// A time as it stands in a PAX record, `-1.5` say: seconds, rounded down, and the nanoseconds after them.
+///
+/// # Errors
+/// [`Kind::Malformed`](crate::error::Kind::Malformed) for anything else.
+pub fn pax_time(text: &[u8]) -> Result<(i64, u32)> {
+    let wrong = || Error::malformed("a time in a PAX header is none");
+    let text = std::str::from_utf8(text).map_err(|_| wrong())?;
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let seconds: i64 = whole.parse().map_err(|_| wrong())?;
+    if !fraction.bytes().all(|digit| digit.is_ascii_digit()) {
+        return Err(wrong());
+    }
+    let digits = fraction.bytes().map(|digit| u32::from(digit - b'0')).chain(std::iter::repeat(0)).take(9);
+    let nanos = digits.fold(0, |nanos, digit| nanos * 10 + digit);
+    if nanos == 0 || !whole.starts_with('-') {
+        return Ok((seconds, nanos));
+    }
+    Ok((seconds.checked_sub(1).ok_or_else(wrong)?, 1_000_000_000 - nanos))
+}
+
+/// The time as a PAX record; `None` if it is a whole second, which needs none.
+pub fn pax_mtime(seconds: i64, nanos: u32) -> Option<PaxRecord> {
+    if nanos == 0 {
+        return None;
+    }
+    let (sign, whole, nanos) = if seconds < 0 {
+        ("-", (seconds + 1).unsigned_abs(), 1_000_000_000 - nanos)
+    } else {
+        ("", seconds.unsigned_abs(), nanos)
+    };
+    let time = format!("{sign}{whole}.{nanos:09}");
+    Some((b"mtime"[..].into(), time.trim_end_matches('0').as_bytes().into()))
 }
 
 /// The normalised form of a path in an archive; `/`, `./` and nothing before it are the same place.
@@ -186,6 +226,29 @@ mod tests {
         }
         for path in ["../x", "opt/../../x", "a\0b", &"x".repeat(65536)] {
             assert!(normalise(path.as_bytes()).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn times_before_1970_have_fractions_too() {
+        for (text, seconds, nanos) in [
+            ("1600000000.25", 1_600_000_000, 250_000_000),
+            ("0.000000001", 0, 1),
+            ("-0.5", -1, 500_000_000),
+            ("-1.5", -2, 500_000_000),
+            ("-86400.999999999", -86_401, 1),
+        ] {
+            assert_eq!(pax_time(text.as_bytes()).unwrap(), (seconds, nanos), "{text}");
+            let (key, value) = pax_mtime(seconds, nanos).unwrap();
+            assert_eq!((&*key, &*value), (&b"mtime"[..], text.as_bytes()));
+            let meta = Meta { pax: [(key, value)].into(), ..Meta::new(0, seconds) };
+            assert_eq!((meta.nanos(), meta.touched(1).nanos()), (nanos, 0));
+        }
+        assert_eq!(pax_time(b"7").unwrap(), (7, 0));
+        assert_eq!(pax_time(b"7.0000000009").unwrap(), (7, 0), "below a nanosecond");
+        assert_eq!(pax_mtime(7, 0), None);
+        for wrong in ["", ".5", "1.-5", "1.5.5", "x", "1e3", "-9223372036854775808.5", "9223372036854775808"] {
+            assert!(pax_time(wrong.as_bytes()).is_err(), "{wrong}");
         }
     }
 

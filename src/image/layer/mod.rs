@@ -4,10 +4,12 @@ mod codec;
 mod entry;
 mod open;
 mod read;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub use codec::{Compression, Decoder, Encoder};
-pub use entry::{Entry, Kind, Meta, PaxRecord, PaxRecords, normalise, number};
+pub use entry::{Entry, Kind, Meta, PaxRecord, PaxRecords, normalise, number, pax_mtime};
 pub use open::{ScannedLayer, scan};
 pub use read::{LayerReader, Sequential, Skip};
 pub use write::TarWriter;

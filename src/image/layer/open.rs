@@ -4,9 +4,8 @@ use std::path::Path;
 use oci_spec::image::{Descriptor, Digest};
 
 use super::{Compression, Decoder, Entry, Kind, LayerReader, Sequential, Skip};
-use crate::crypto::digest::Sha256;
 use crate::error::{Context, Error, IoContext, Result};
-use crate::store::{Blob, Extent, Source, Spool, Verified, sha256_digest};
+use crate::store::{Blob, Digester, Extent, Source, Spool, Verified};
 
 /// A layer whose entries have been read.
 pub struct ScannedLayer {
@@ -41,7 +40,12 @@ pub fn scan(
 ) -> Result<ScannedLayer> {
     let place = || format!("layer {}", descriptor.digest());
     match source.open(descriptor)? {
-        Blob::Extent(extent) if is_plain(&extent).at(place())? => scan_plain(extent, descriptor, diff_id, matters),
+        // Of a plain layer diff ID and digest are the same, unless by another algorithm: then it must be read whole.
+        Blob::Extent(extent)
+            if descriptor.digest().algorithm() == diff_id.algorithm() && is_plain(&extent).at(place())? =>
+        {
+            scan_plain(extent, descriptor, diff_id, matters)
+        }
         blob => scan_stream(blob, descriptor, diff_id, spool_dir, matters),
     }
     .at(place())
@@ -59,11 +63,9 @@ fn scan_plain(
     diff_id: &Digest,
     matters: &dyn Fn(&[u8]) -> bool,
 ) -> Result<ScannedLayer> {
-    if descriptor.digest().algorithm() == diff_id.algorithm() && descriptor.digest() != diff_id {
-        return Err(lying_diff_id(diff_id));
-    }
     let mut scan = Scan::new(matters);
-    if let Err(fault) = scan.all_of_plain(&extent) {
+    let scanned = if descriptor.digest() == diff_id { scan.all_of_plain(&extent) } else { Err(lying_diff_id(diff_id)) };
+    if let Err(fault) = scanned {
         // That the bytes are not the ones described says more than what is wrong with them.
         Verified::new(extent.reader(), descriptor)?.drain().doing("read it")?;
         return Err(fault);
@@ -79,7 +81,7 @@ fn scan_stream(
     matters: &dyn Fn(&[u8]) -> bool,
 ) -> Result<ScannedLayer> {
     let verified = Verified::new(blob.into_reader(), descriptor)?;
-    let decoded = Digesting { inner: Decoder::new(verified)?, hasher: Sha256::new() };
+    let decoded = Digesting { inner: Decoder::new(verified)?, hasher: Digester::of(diff_id)? };
     let mut reader = LayerReader::new(Sequential(decoded));
     let mut spool = Spool::new(spool_dir)?;
     let mut scan = Scan::new(matters);
@@ -90,7 +92,7 @@ fn scan_stream(
     // That the bytes are not the ones described says more than what is wrong with them.
     decoded.inner.into_inner().drain().doing("read the layer")?;
     padding?;
-    if sha256_digest(decoded.hasher.finish()) != *diff_id && diff_id.algorithm().as_ref() == "sha256" {
+    if !decoded.hasher.matches(diff_id) {
         return Err(lying_diff_id(diff_id));
     }
     Ok(ScannedLayer { entries: scan.entries, others: scan.others, contents: spool.into_extent(), unverified: None })
@@ -148,7 +150,7 @@ impl<'a> Scan<'a> {
 /// Digests what is read through it.
 struct Digesting<R> {
     inner: R,
-    hasher: Sha256,
+    hasher: Digester,
 }
 
 impl<R: Read> Read for Digesting<R> {

@@ -1,6 +1,6 @@
 use std::io::{self, BufRead, BufReader, Read};
 
-use super::entry::{Entry, Kind, Meta, normalise, number};
+use super::entry::{Entry, Kind, Meta, PaxRecord, normalise, number, pax_time};
 use crate::error::{Context, Error, IoContext, Result};
 use crate::store::ExtentReader;
 
@@ -74,7 +74,7 @@ impl<R: Skip> LayerReader<R> {
             let Some(block) = self.header_block()? else { return Ok(None) };
             let header = Header(&block);
             header.check(self.position)?;
-            let size = u64::try_from(number(header.field(124, 12))?).map_err(|_| negative_size())?;
+            let size = u64::try_from(number(header.field(124, 12))?).map_err(|_| impossible_size())?;
             match block[156] {
                 b'x' => extensions.pax = Some(self.extension(size)?),
                 b'g' => check_global(&self.extension(size)?)?,
@@ -99,8 +99,9 @@ impl<R: Skip> LayerReader<R> {
         }
         // Links and directories have no contents; what some writers say of their size is to be ignored (POSIX, ustar).
         let size = if matches!(kind, Kind::File | Kind::Sparse) { draft.size } else { 0 };
+        let end = size.checked_next_multiple_of(BLOCK as u64).filter(|end| self.position.checked_add(*end).is_some());
         self.contents = size;
-        self.padding = size.next_multiple_of(BLOCK as u64) - size;
+        self.padding = end.ok_or_else(impossible_size)? - size;
         let (path, position) = (normalise(&draft.path)?, self.position);
         Ok(Entry { path, kind, meta: draft.meta, size, offset: position, position })
     }
@@ -137,7 +138,7 @@ impl<R: Skip> LayerReader<R> {
     fn skip(&mut self, bytes: u64) -> Result<()> {
         if bytes > 0 {
             self.inner.skip(bytes).map_err(ended)?;
-            self.position = self.position.checked_add(bytes).ok_or_else(negative_size)?;
+            self.position = self.position.checked_add(bytes).ok_or_else(impossible_size)?;
         }
         Ok(())
     }
@@ -179,7 +180,7 @@ fn ended(error: io::Error) -> Error {
     Error::io("cannot read the layer", error)
 }
 
-fn negative_size() -> Error {
+fn impossible_size() -> Error {
     Error::malformed("an impossible size in a tar header")
 }
 
@@ -276,14 +277,21 @@ impl Draft {
                 b"gid" => self.meta.gid = decimal(value)?,
                 b"uname" => self.meta.user = value.into(),
                 b"gname" => self.meta.group = value.into(),
+                b"mtime" => {
+                    let (seconds, nanos) = pax_time(value)?;
+                    self.meta.mtime = seconds;
+                    // Whole seconds need no record.
+                    kept.extend((nanos > 0).then(|| (key.into(), value.into())));
+                }
                 _ => {
-                    if key == b"mtime" {
-                        self.meta.mtime = whole_seconds(value)?;
-                    }
                     self.sparse |= key.starts_with(b"GNU.sparse.");
                     kept.push((key.into(), value.into()));
                 }
             }
+        }
+        // Of the forms with holes some have a made-up name where other programs look for one.
+        if let Some((_, name)) = kept.iter().find(|(key, _): &&PaxRecord| **key == *b"GNU.sparse.name") {
+            self.path = name.to_vec();
         }
         self.meta.pax = kept.into();
         Ok(())
@@ -342,12 +350,6 @@ fn decimal(text: &[u8]) -> Result<u64> {
     let parsed =
         std::str::from_utf8(text).ok().filter(|text| !text.starts_with('+')).and_then(|text| text.parse().ok());
     parsed.ok_or_else(|| Error::malformed("a number in a PAX header is none"))
-}
-
-fn whole_seconds(text: &[u8]) -> Result<i64> {
-    let whole = text.split(|&byte| byte == b'.').next().unwrap_or_default();
-    let parsed = std::str::from_utf8(whole).ok().and_then(|text| text.parse().ok());
-    parsed.ok_or_else(|| Error::malformed("a time in a PAX header is none"))
 }
 
 impl LayerReader<BufReader<ExtentReader>> {

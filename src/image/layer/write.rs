@@ -47,7 +47,7 @@ impl<W: Write> TarWriter<W> {
             push_record(&mut pax, b"mtime", meta.mtime.to_string().as_bytes());
         }
         for (key, name) in [(&b"uname"[..], &meta.user), (b"gname", &meta.group)] {
-            if name.len() > 31 {
+            if name.len() > 31 || !name.is_ascii() {
                 push_record(&mut pax, key, name);
             }
         }

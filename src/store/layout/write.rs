@@ -252,3 +252,6 @@ fn lock(layout: &Layout, waiting: Waiting) -> Result<File> {
         .map_err(|error| Error::io("cannot lock the directory", error.into()))?;
     Ok(file)
 }
+
+#[cfg(test)]
+mod tests;
