@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags};
 
 use super::EntrySink;
-use super::layer::{Kind, Meta, PaxRecords};
+use super::layer::{Kind, Meta, PaxRecord, PaxRecords};
 use super::tree::{Content, Node, NodeKind, Tree};
 use crate::error::{Context, Error, IoContext, Result};
 
@@ -81,7 +81,7 @@ impl Walk {
 }
 
 fn meta_of(path: &Path, found: &Metadata) -> Meta {
-    let mut pax: Vec<(Box<[u8]>, Box<[u8]>)> = Vec::new();
+    let mut pax: Vec<PaxRecord> = Vec::new();
     if found.mtime_nsec() != 0 {
         let time = format!("{}.{:09}", found.mtime(), found.mtime_nsec());
         pax.push((b"mtime"[..].into(), time.trim_end_matches('0').as_bytes().into()));
@@ -98,7 +98,7 @@ fn meta_of(path: &Path, found: &Metadata) -> Meta {
 }
 
 /// The extended attributes; none where the file system has none or does not show them.
-fn xattrs_of(path: &Path) -> Vec<(Box<[u8]>, Box<[u8]>)> {
+fn xattrs_of(path: &Path) -> Vec<PaxRecord> {
     let mut names = vec![0; 64 << 10];
     let Ok(len) = rustix::fs::llistxattr(path, &mut names) else { return Vec::new() };
     let mut found = Vec::new();

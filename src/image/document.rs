@@ -132,6 +132,21 @@ impl Image {
         self.listed.tag = listed.tag.clone();
     }
 
+    /// Takes the lowest `count` layers in the form that `original` has them in, if they are the same by content.
+    ///
+    /// An engine that an image went through has compressed its layers anew; a registry that has the original ones
+    /// need not store them twice.
+    pub fn adopt_layers(&mut self, original: &Image, count: usize) {
+        let same = original.family == self.family
+            && self.diff_ids.get(..count).is_some_and(|own| original.diff_ids.starts_with(own));
+        let theirs = original.manifest.get("layers").and_then(Value::as_array);
+        let (Some(theirs), Some(Value::Array(own)), true) = (theirs, self.manifest.get_mut("layers"), same) else {
+            return;
+        };
+        own[..count].clone_from_slice(&theirs[..count]);
+        self.layers[..count].clone_from_slice(&original.layers[..count]);
+    }
+
     /// Its manifest's descriptor.
     pub fn descriptor(&self) -> &Descriptor {
         &self.descriptor
@@ -269,7 +284,22 @@ fn layers_of(manifest: &Object) -> Result<Vec<Descriptor>> {
     if layers.len() > MAX_LAYERS {
         return Err(Error::malformed(format!("{} layers; at most {MAX_LAYERS} are read", layers.len())));
     }
-    layers.iter().enumerate().map(|(at, layer)| to_descriptor(layer).at(format_args!("layers[{at}]"))).collect()
+    layers.iter().enumerate().map(|(at, layer)| to_layer(layer).at(format_args!("layers[{at}]"))).collect()
+}
+
+/// A layer's descriptor; of a kind that holds files.
+fn to_layer(value: &Value) -> Result<Descriptor> {
+    const KINDS: [&str; 4] = [
+        "application/vnd.oci.image.layer.v1.tar",
+        "application/vnd.oci.image.layer.nondistributable.v1.tar",
+        "application/vnd.docker.image.rootfs.diff.tar",
+        "application/vnd.docker.image.rootfs.foreign.diff.tar",
+    ];
+    const COMPRESSIONS: [&str; 5] = ["", "+gzip", "+zstd", ".gzip", ".zstd"];
+    let descriptor = to_descriptor(value)?;
+    let stated = descriptor.media_type().to_string();
+    let known = KINDS.iter().filter_map(|kind| stated.strip_prefix(kind)).any(|end| COMPRESSIONS.contains(&end));
+    if known { Ok(descriptor) } else { Err(Error::malformed(format!("media type `{stated}` is not a layer's"))) }
 }
 
 fn diff_ids_of(config: &Object) -> Result<Vec<Digest>> {

@@ -82,8 +82,10 @@ struct Placed {
     meta: Meta,
     size: u64,
     layer: usize,
-    /// Layer and offset of the contents: what makes two names one file.
+    /// Layer and offset of the contents.
     content: (usize, u64),
+    /// What makes two names of one layer one file.
+    identity: u64,
 }
 
 /// A hard link whose file is not in its own layer's wanted entries.
@@ -137,8 +139,14 @@ impl Overlay {
             if !self.wanted.has(&entry.path) || self.is_hidden(&entry.path, layer)? {
                 continue;
             }
-            let mut placed =
-                Placed { size: entry.size, content: (layer, entry.offset), kind: entry.kind, meta: entry.meta, layer };
+            let mut placed = Placed {
+                size: entry.size,
+                content: (layer, entry.offset),
+                identity: entry.identity,
+                kind: entry.kind,
+                meta: entry.meta,
+                layer,
+            };
             if let Kind::HardLink(target) = &placed.kind {
                 match links.resolve(target) {
                     Some(file) => placed.become_name_of(file, layer),
@@ -163,6 +171,7 @@ impl Overlay {
             placed.meta = file.meta.clone();
             placed.size = file.size;
             placed.content = (layer, file.offset);
+            placed.identity = file.identity;
         }
     }
 
@@ -236,7 +245,7 @@ impl Overlay {
                 Kind::File => {
                     let (layer, offset) = placed.content;
                     let root = self.wanted.roots.iter().position(|root| is_below(&path, root));
-                    match first_names.entry((layer, offset, root)) {
+                    match first_names.entry((layer, placed.identity, root)) {
                         hash_map::Entry::Occupied(first) => NodeKind::Link(*first.get()),
                         hash_map::Entry::Vacant(vacant) => {
                             vacant.insert(nodes.len());
@@ -267,6 +276,7 @@ impl Placed {
         self.meta = file.meta.clone();
         self.size = file.size;
         self.content = (layer, file.offset);
+        self.identity = file.identity;
     }
 }
 
@@ -329,6 +339,7 @@ struct LinkTarget {
     meta: Meta,
     size: u64,
     offset: u64,
+    identity: u64,
 }
 
 impl Links {
@@ -340,6 +351,7 @@ impl Links {
             meta: entry.meta.clone(),
             size: entry.size,
             offset: entry.offset,
+            identity: entry.identity,
         };
         Links(named.map(|(_, entry)| (entry.path.clone(), target(entry))).collect())
     }

@@ -104,7 +104,8 @@ pub fn build(request: &BuildRequest<'_>, world: &World) -> Result<Report> {
 /// By the convention of the field a travelling train `latest` has the train as built beside it, as `base`.
 fn tags(tag: &str, descriptor: &oci_spec::image::Descriptor) -> Vec<TagChange> {
     let names = if tag == LATEST { vec![LATEST, BASE] } else { vec![tag] };
-    let set = |tag: &str| TagChange::Set { tag: tag.to_owned(), descriptor: descriptor.clone(), replaces: None };
+    let set =
+        |tag: &str| TagChange::Set { tag: tag.to_owned(), descriptor: Box::new(descriptor.clone()), replaces: None };
     names.into_iter().map(set).collect()
 }
 

@@ -36,6 +36,20 @@ pub(super) fn result_files(tree: &Tree, change: Change<'_>) -> Result<Vec<FileMe
     Ok(files.filter(|(at, _)| matches!(tree.nodes()[*at].kind, NodeKind::File { .. })).map(|(_, meta)| meta).collect())
 }
 
+/// Checks the results against what the last station signed, and writes nothing.
+pub(super) fn check_results(train: &Train, change: Change<'_>) -> Result<Vec<Check>> {
+    let tree = train.tree();
+    let check = train.config.wire().result_check(&train.config, &result_files(tree, change)?)?;
+    let files: Vec<usize> =
+        tree.below(paths::RESULTS).filter(|&at| matches!(tree.nodes()[at].kind, NodeKind::File { .. })).collect();
+    let order = check.order().to_vec();
+    let mut feeder = Feeder::new(check);
+    for file in order {
+        observe(tree, &tree.nodes()[files[file]], change, file, &mut feeder)?;
+    }
+    feeder.finish()?.finish()
+}
+
 /// Does `attempt`; if a hash does not hold and there are layers that were not read, reads them and tries once more.
 ///
 /// Reading ends where all that the config lists was found. That is right for every train of the field, but a train may

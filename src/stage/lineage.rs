@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::labels::Labels;
-use super::locate::{open_base_beside, open_image};
+use super::locate::{BASE, ENCRYPTED, open_beside, open_image};
 use super::paths;
 use super::{World, check::files_below, payload::Change};
 use crate::error::{Error, Result};
@@ -54,8 +54,19 @@ pub(super) fn known_base(
     if let Some(layers) = Labels::read(image).base_layers {
         return Ok(Some((layers, Found::Labels)));
     }
-    let beside = open_base_beside(reference, world)?.filter(|base| image.is_based_on(base));
+    let beside = open_beside(reference, BASE, world)?.filter(|base| image.is_based_on(base));
     Ok(beside.map(|base| (base.layers().len(), Found::Beside)))
+}
+
+/// Takes the base layers as the train as built or the image before pre-run has them, if one of these is beside the image.
+pub(super) fn adopt_base(image: &mut Image, reference: &Reference, base: usize, world: &World) -> Result<()> {
+    let before = format!("{}{ENCRYPTED}", image.listed().tag.as_deref().unwrap_or_default());
+    for tag in [before.as_str(), BASE] {
+        if let Some(original) = open_beside(reference, tag, world)? {
+            image.adopt_layers(&original, base);
+        }
+    }
+    Ok(())
 }
 
 /// The number of layers below the lowest one that holds a result or, where the immutable files travel encrypted, one of

@@ -34,27 +34,18 @@ pub(super) enum Depth {
 impl Train {
     /// Reads the train in `image`.
     pub(super) fn load(image: Image, spool_dir: &Path, depth: Depth) -> Result<Self> {
-        let name = name_of(&image);
-        Self::load_here(image, spool_dir, depth).at(name)
+        let view = read_view(&image, spool_dir, depth)?;
+        Self::in_view(image, view)
     }
 
-    fn load_here(image: Image, spool_dir: &Path, depth: Depth) -> Result<Self> {
-        let wanted = match depth {
-            Depth::Config => Wanted::new([paths::CONFIG]),
-            _ => Wanted::new([paths::CONFIG, paths::TRAIN, paths::RESULTS]),
-        };
-        let mut listed = None;
-        let view = View::read(&image, wanted, spool_dir, |partial| match depth {
-            Depth::Listed(floor) if partial.layer <= floor => has_all_listed(partial, &mut listed),
-            _ => Ok(false),
-        })?;
-        let document = read_config(&view.tree)?;
-        let config = TrainConfig::parse(&document).at(shown(paths::CONFIG))?;
-        let train = Train { image, view, config, document };
-        if depth != Depth::Config {
-            train.check_places()?;
-        }
-        Ok(train)
+    /// The train that a view of `image` shows.
+    pub(super) fn in_view(image: Image, view: View) -> Result<Self> {
+        let name = name_of(&image);
+        let parsed = read_config(&view.tree).and_then(|document| {
+            TrainConfig::parse(&document).at(shown(paths::CONFIG)).map(|config| (document, config))
+        });
+        let (document, config) = parsed.at(name)?;
+        Ok(Train { image, view, config, document })
     }
 
     /// Reads the train again, down to the last layer that can be seen.
@@ -85,20 +76,37 @@ impl Train {
         check_key_of(&self.config, stop, station.key)?;
         Ok(stop)
     }
+}
 
-    fn check_places(&self) -> Result<()> {
-        let tree = self.tree();
-        for (path, required) in [(paths::OPT, true), (paths::TRAIN, true), (paths::RESULTS, false)] {
-            match tree.get(path).map(|node| &node.kind) {
-                Some(NodeKind::Directory) => {}
-                Some(_) => return Err(Error::malformed("not a directory").at(shown(path))),
-                // Layers may leave out the entries of directories that they have something in.
-                None if tree.below(path).is_empty() && required => return Err(not_a_train(path)),
-                None => {}
-            }
-        }
-        Ok(())
+/// Reads as much of `image` as `depth` asks for.
+pub(super) fn read_view(image: &Image, spool_dir: &Path, depth: Depth) -> Result<View> {
+    let wanted = match depth {
+        Depth::Config => Wanted::new([paths::CONFIG]),
+        _ => Wanted::new([paths::CONFIG, paths::TRAIN, paths::RESULTS]),
+    };
+    let mut listed = None;
+    let view = View::read(image, wanted, spool_dir, |partial| match depth {
+        Depth::Listed(floor) if partial.layer <= floor => has_all_listed(partial, &mut listed),
+        _ => Ok(false),
+    });
+    let view = view.at(name_of(image))?;
+    if depth != Depth::Config {
+        check_places(&view.tree).at(name_of(image))?;
     }
+    Ok(view)
+}
+
+fn check_places(tree: &Tree) -> Result<()> {
+    for (path, required) in [(paths::OPT, true), (paths::TRAIN, true), (paths::RESULTS, false)] {
+        match tree.get(path).map(|node| &node.kind) {
+            Some(NodeKind::Directory) => {}
+            Some(_) => return Err(Error::malformed("not a directory").at(shown(path))),
+            // Layers may leave out the entries of directories that they have something in.
+            None if tree.below(path).is_empty() && required => return Err(not_a_train(path)),
+            None => {}
+        }
+    }
+    Ok(())
 }
 
 fn name_of(image: &Image) -> String {
@@ -122,7 +130,9 @@ fn read_config(tree: &Tree) -> Result<Vec<u8>> {
 fn has_all_listed(partial: &Partial<'_>, listed: &mut Option<Vec<String>>) -> Result<bool> {
     if listed.is_none() {
         let Some(document) = partial.read_file(paths::CONFIG, MAX_CONFIG)? else { return Ok(false) };
-        *listed = Some(TrainConfig::parse(&document).at(shown(paths::CONFIG))?.file_list().to_vec());
+        // What is wrong with a config is said when all is read.
+        let Ok(config) = TrainConfig::parse(&document) else { return Ok(false) };
+        *listed = Some(config.file_list().to_vec());
     }
     let at = |path: &[u8]| partial.shows(&[paths::TRAIN, b"/", path].concat());
     for entry in listed.as_deref().unwrap_or_default() {

@@ -40,7 +40,7 @@ pub fn open_destination(reference: &Reference, world: &World) -> Result<Box<dyn 
 }
 
 /// Where temporary files for a destination go: into its own file system.
-pub(super) fn spool_dir<'a>(reference: &'a Reference) -> &'a Path {
+pub(super) fn spool_dir(reference: &Reference) -> &Path {
     match reference.transport() {
         Transport::Oci(dir) => dir,
     }
@@ -53,11 +53,11 @@ pub(super) fn open_image(reference: &Reference, world: &World) -> Result<Image> 
     Image::open(source, listed, world.platform.as_ref())
 }
 
-/// The image `base` beside another one, if there is one.
-pub(super) fn open_base_beside(image: &Reference, world: &World) -> Result<Option<Image>> {
+/// The image with another tag beside one, if there is one.
+pub(super) fn open_beside(image: &Reference, tag: &str, world: &World) -> Result<Option<Image>> {
     let source = open_source(image)?;
-    let base = source.list()?.into_iter().find(|listed| listed.tag.as_deref() == Some(BASE));
-    base.map(|listed| Image::open(source, listed, world.platform.as_ref())).transpose()
+    let found = source.list()?.into_iter().find(|listed| listed.tag.as_deref() == Some(tag));
+    found.map(|listed| Image::open(source, listed, world.platform.as_ref())).transpose()
 }
 
 /// The image with the tag; without a tag the only image there, or `latest`.
@@ -74,7 +74,7 @@ fn choose(there: &[Listed], tag: Option<&str>) -> Result<Listed> {
     }
     let has_original = |listed: &&Listed| {
         let original = listed.tag.as_deref().and_then(|tag| tag.strip_suffix(ENCRYPTED));
-        !original.is_some_and(|original| tagged(original).is_some())
+        original.is_none_or(|original| tagged(original).is_none())
     };
     // What pre-run in place has put aside is no choice of its own.
     match there.iter().filter(has_original).collect::<Vec<_>>()[..] {

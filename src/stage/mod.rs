@@ -58,10 +58,24 @@ pub struct World {
     pub temporary: PathBuf,
 }
 
+impl World {
+    /// At this time (seconds since 1970), with the defaults for everything else.
+    pub fn at(now: i64) -> Self {
+        World { now, platform: None, waiting: Waiting::default(), temporary: std::env::temp_dir() }
+    }
+}
+
 /// Who acts at a stage.
 pub struct Station<'a> {
     /// The station's id, if it was given; else it is the stop whose key this is.
     pub id: Option<&'a str>,
     /// Its private key.
     pub key: &'a PrivateKey,
+}
+
+impl<'a> Station<'a> {
+    /// The stop on the route whose key this is.
+    pub fn of(key: &'a PrivateKey) -> Self {
+        Station { id: None, key }
+    }
 }

@@ -1,10 +1,10 @@
 use std::path::{Path, PathBuf};
 
-use super::check::{check_config, check_immutable, check_results_kinds, with_all_layers};
+use super::check::{check_config, check_immutable, check_results, check_results_kinds, result_files, with_all_layers};
 use super::feeder::{Feeder, Nobody};
 use super::labels::{Labels, Made};
-use super::lineage::{Found, base_by_content, known_base};
-use super::load::{Depth, Train};
+use super::lineage::{Found, adopt_base, base_by_content, known_base};
+use super::load::{Depth, Train, read_view};
 use super::locate::{Target, open_image, spool_dir};
 use super::payload::{Change, PayloadWriter, transform};
 use super::publish::Outcome;
@@ -13,7 +13,7 @@ use super::{Station, World, paths};
 use crate::crypto::StageKey;
 use crate::error::{Context, Error, Kind, Result};
 use crate::image::{AddedLayer, Image, LayerSink, Reference, Tree, read_directory, shown};
-use crate::train::{Produced, Stage, Stop, StopSeal};
+use crate::train::{Produced, Stage, Stop, StopSeal, unwrap_stage_key};
 
 /// How many changes outside the results a report names.
 const NAMED: usize = 10;
@@ -30,6 +30,13 @@ pub struct PostRunRequest<'a> {
     pub station: Station<'a>,
     /// A directory that holds the results, instead of the image.
     pub results: Option<&'a Path>,
+}
+
+impl<'a> PostRunRequest<'a> {
+    /// In place, and nothing unusual.
+    pub fn new(source: &'a Reference, station: Station<'a>) -> Self {
+        PostRunRequest { source, destination: None, base: None, station, results: None }
+    }
 }
 
 /// Closes a train after its run: hashes, signs and encrypts the results (train security protocol, post-run). What the
@@ -71,10 +78,29 @@ fn check_was_opened(image: &Image, labels: &Labels) -> Result<()> {
 
 /// Reads the train. A config that is none any more, though pre-run has verified one, was rewritten by the run.
 fn load(image: Image, spool: &Path, base: Option<usize>, labels: &Labels) -> Result<Train> {
-    Train::load(image, spool, Depth::Listed(base.unwrap_or(usize::MAX))).map_err(|error| {
+    let view = read_view(&image, spool, Depth::Listed(base.unwrap_or(usize::MAX)))?;
+    Train::in_view(image, view).map_err(|error| {
         let rewritten = error.kind() == Kind::Malformed && labels.any_verified_config().is_some();
         if rewritten { Error::verification("the run has damaged the train").because(error) } else { error }
     })
+}
+
+/// Without labels nothing tells an image that was never opened; but then its results are still what the last station
+/// has encrypted and signed.
+fn check_not_encrypted(train: &Train, stop: &Stop, station: &Station<'_>) -> Result<()> {
+    let signed = train.config.standing()?.last_signed().is_some();
+    if !signed || result_files(train.tree(), Change::Keep)?.is_empty() {
+        return Ok(());
+    }
+    let key = unwrap_stage_key(&train.config, stop, station.key)?;
+    match check_results(train, Change::Decrypt(train.config.wire().cipher(), &key)) {
+        Ok(_) => {
+            let what = "the results are still encrypted: pre-run has not been done";
+            Err(Error::verification(what).hint("run pre-run and the train first"))
+        }
+        Err(error) if error.kind() == Kind::Verification => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 struct PostRun<'a> {
@@ -96,6 +122,9 @@ impl PostRun<'_> {
         let mut checks = check_config(train)?;
         checks.extend(check_immutable(train, Change::Keep)?);
         check_results_kinds(train.tree())?;
+        if self.results.is_none() && self.labels.verified_config(&stop).is_none() {
+            check_not_encrypted(train, &stop, &self.request.station)?;
+        }
 
         let wire = train.config.wire();
         let (base, found) = match self.base {
@@ -106,6 +135,7 @@ impl PostRun<'_> {
                 (by_content, Found::Content)
             }
         };
+        adopt_base(&mut train.image, self.request.source, base, self.world)?;
         let key = wire.cipher().generate_key()?;
         let (payload, produced) = self.write_payload(train, target, &key)?;
         let mut config = train.config.clone();

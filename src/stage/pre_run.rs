@@ -5,7 +5,7 @@ use super::feeder::{Feeder, Nobody, Observer};
 use super::labels::{Labels, Made};
 use super::lineage::{base_by_content, known_base};
 use super::load::{Depth, Train};
-use super::locate::{ENCRYPTED, Target, open_image, open_source, spool_dir};
+use super::locate::{ENCRYPTED, Target, open_beside, open_image, spool_dir};
 use super::payload::{Change, PayloadWriter, transform};
 use super::publish::Outcome;
 use super::report::Report;
@@ -28,6 +28,13 @@ pub struct PreRunRequest<'a> {
     pub results: Option<&'a Path>,
     /// Whether results that are there before the first station are carried along, though nobody vouches for them.
     pub keep_initial_results: bool,
+}
+
+impl<'a> PreRunRequest<'a> {
+    /// In place, and nothing unusual.
+    pub fn new(source: &'a Reference, station: Station<'a>) -> Self {
+        PreRunRequest { source, destination: None, base: None, station, results: None, keep_initial_results: false }
+    }
 }
 
 /// Verifies a train and opens it for its run: the image that is published holds the immutable files and the previous
@@ -58,13 +65,11 @@ fn start(request: &PreRunRequest<'_>, world: &World) -> Result<Image> {
         return Ok(image);
     }
     let aside = format!("{}{ENCRYPTED}", image.listed().tag.as_deref().unwrap_or_default());
-    let source = open_source(request.source)?;
-    match source.list()?.into_iter().find(|listed| listed.tag.as_deref() == Some(&aside)) {
-        Some(listed) => {
+    match open_beside(request.source, &aside, world)? {
+        Some(mut before) => {
             tracing::info!("the image has been through pre-run; starting again from `{aside}`");
-            let mut again = Image::open(source, listed, world.platform.as_ref())?;
-            again.stand_in_for(image.listed());
-            Ok(again)
+            before.stand_in_for(image.listed());
+            Ok(before)
         }
         None => Ok(image),
     }

@@ -86,13 +86,13 @@ impl Outcome<'_> {
         let aside = format!("{}{ENCRYPTED}", target.tag);
         let mut changes = vec![TagChange::Set {
             tag: target.tag.clone(),
-            descriptor: new.clone(),
+            descriptor: Box::new(new.clone()),
             replaces: target.replaces.clone(),
         }];
         match self.made {
             // So that a run that failed can be started again.
             Made::PreRun if target.in_place => {
-                let descriptor = train.image.listed().descriptor.clone();
+                let descriptor = Box::new(train.image.listed().descriptor.clone());
                 changes.push(TagChange::Set { tag: aside, descriptor, replaces: None });
             }
             Made::PostRun if target.in_place => changes.push(TagChange::Drop { tag: aside }),

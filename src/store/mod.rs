@@ -132,7 +132,7 @@ pub enum TagChange {
         /// The tag.
         tag: String,
         /// The manifest.
-        descriptor: Descriptor,
+        descriptor: Box<Descriptor>,
         /// An entry that disappears with it: an image that had no tag.
         replaces: Option<Digest>,
     },
@@ -143,7 +143,7 @@ pub enum TagChange {
     },
 }
 
-/// What a [`Destination::sweep`] removed.
+/// What a [`Destination::publish`] removed.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Swept {
     /// Number of blobs.

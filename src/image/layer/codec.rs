@@ -3,7 +3,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use flate2::bufread::MultiGzDecoder;
 use flate2::write::GzEncoder;
 
-use crate::error::{IoContext, Result};
+use crate::error::{Error, IoContext, Result};
 
 /// The largest zstd window that is accepted, as a power of two: 32 MiB, so that memory stays bounded. Image builders
 /// use 8 MiB and less.
@@ -76,10 +76,19 @@ impl<R: Read> Read for Decoder<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Decoder::Plain(inner) => inner.read(buffer),
-            Decoder::Gzip(decoder) => decoder.read(buffer),
-            Decoder::Zstd(decoder) => decoder.read(buffer),
+            Decoder::Gzip(decoder) => decoder.read(buffer).map_err(damaged),
+            Decoder::Zstd(decoder) => decoder.read(buffer).map_err(damaged),
         }
     }
+}
+
+/// What a decoder says of its input; faults of reading the input pass as they are.
+fn damaged(error: io::Error) -> io::Error {
+    let ours = error.get_ref().is_some_and(|inner| inner.is::<Error>());
+    if ours || error.raw_os_error().is_some() || error.kind() == io::ErrorKind::Interrupted {
+        return error;
+    }
+    Error::malformed("the compressed data is damaged").because(error).into()
 }
 
 /// Compresses a layer, or does not.

@@ -44,7 +44,10 @@ impl Kind {
 
 /// PAX records (POSIX.1-2017, pax Interchange Format) that are kept as they are: extended attributes, times with
 /// fractions, and whatever else a program has written.
-pub type PaxRecords = Box<[(Box<[u8]>, Box<[u8]>)]>;
+pub type PaxRecords = Box<[PaxRecord]>;
+
+/// Keyword and value of one PAX record.
+pub type PaxRecord = (Box<[u8]>, Box<[u8]>);
 
 /// Everything about a file but its name, kind and contents.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -95,8 +98,11 @@ pub struct Entry {
     pub meta: Meta,
     /// Bytes of contents; 0 but for files.
     pub size: u64,
-    /// Where the contents begin in the uncompressed layer.
+    /// Where the contents begin in the uncompressed layer, or in its spool.
     pub offset: u64,
+    /// What tells this file from all others of its layer, whatever their names. An offset would not do: in a spool an
+    /// empty file has that of the next one.
+    pub identity: u64,
 }
 
 /// The normalised form of a path in an archive; `/`, `./` and nothing before it are the same place.

@@ -7,7 +7,7 @@ mod read;
 mod write;
 
 pub use codec::{Compression, Decoder, Encoder};
-pub use entry::{Entry, Kind, Meta, PaxRecords, normalise, number};
+pub use entry::{Entry, Kind, Meta, PaxRecord, PaxRecords, normalise, number};
 pub use open::{ScannedLayer, scan};
 pub use read::{LayerReader, Sequential, Skip};
 pub use write::TarWriter;

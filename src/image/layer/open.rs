@@ -3,7 +3,7 @@ use std::path::Path;
 
 use oci_spec::image::{Descriptor, Digest};
 
-use super::{Compression, Decoder, Entry, Kind, LayerReader, Sequential};
+use super::{Compression, Decoder, Entry, Kind, LayerReader, Sequential, Skip};
 use crate::crypto::digest::Sha256;
 use crate::error::{Context, Error, IoContext, Result};
 use crate::store::{Blob, Extent, Source, Spool, Verified, sha256_digest};
@@ -62,13 +62,11 @@ fn scan_plain(
     if descriptor.digest().algorithm() == diff_id.algorithm() && descriptor.digest() != diff_id {
         return Err(lying_diff_id(diff_id));
     }
-    let mut reader = LayerReader::over(&extent);
     let mut scan = Scan::new(matters);
-    while let Some(entry) = reader.next_entry()? {
-        if entry.offset.checked_add(entry.size).is_none_or(|end| end > extent.len()) {
-            return Err(Error::malformed("the layer ends in the middle of a file"));
-        }
-        scan.add(entry);
+    if let Err(fault) = scan.all_of_plain(&extent) {
+        // That the bytes are not the ones described says more than what is wrong with them.
+        Verified::new(extent.reader(), descriptor)?.drain().doing("read it")?;
+        return Err(fault);
     }
     Ok(ScannedLayer { entries: scan.entries, others: scan.others, contents: extent.clone(), unverified: Some(extent) })
 }
@@ -85,17 +83,13 @@ fn scan_stream(
     let mut reader = LayerReader::new(Sequential(decoded));
     let mut spool = Spool::new(spool_dir)?;
     let mut scan = Scan::new(matters);
-    while let Some(mut entry) = reader.next_entry()? {
-        if matches!(entry.kind, Kind::File) && matters(&entry.path) {
-            entry.offset = spool.position();
-            reader.copy_contents(&mut spool)?;
-        }
-        scan.add(entry);
-    }
+    let scanned = scan.all_of_stream(&mut reader, &mut spool);
     let mut decoded = reader.into_inner().0;
     // Some writers pad beyond the end marker: it belongs to the digest.
-    io::copy(&mut decoded, &mut io::sink()).doing("read the layer")?;
+    let padding = scanned.and_then(|()| io::copy(&mut decoded, &mut io::sink()).doing("read the layer"));
+    // That the bytes are not the ones described says more than what is wrong with them.
     decoded.inner.into_inner().drain().doing("read the layer")?;
+    padding?;
     if sha256_digest(decoded.hasher.finish()) != *diff_id && diff_id.algorithm().as_ref() == "sha256" {
         return Err(lying_diff_id(diff_id));
     }
@@ -117,6 +111,28 @@ struct Scan<'a> {
 impl<'a> Scan<'a> {
     fn new(matters: &'a dyn Fn(&[u8]) -> bool) -> Self {
         Scan { matters, entries: Vec::new(), others: Vec::new() }
+    }
+
+    fn all_of_plain(&mut self, extent: &Extent) -> Result<()> {
+        let mut reader = LayerReader::over(extent);
+        while let Some(entry) = reader.next_entry()? {
+            if entry.offset.checked_add(entry.size).is_none_or(|end| end > extent.len()) {
+                return Err(Error::malformed("the layer ends in the middle of a file"));
+            }
+            self.add(entry);
+        }
+        Ok(())
+    }
+
+    fn all_of_stream<R: Skip>(&mut self, reader: &mut LayerReader<R>, spool: &mut Spool) -> Result<()> {
+        while let Some(mut entry) = reader.next_entry()? {
+            if entry.kind == Kind::File && (self.matters)(&entry.path) {
+                entry.offset = spool.position();
+                reader.copy_contents(spool)?;
+            }
+            self.add(entry);
+        }
+        Ok(())
     }
 
     fn add(&mut self, entry: Entry) {

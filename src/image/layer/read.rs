@@ -101,7 +101,14 @@ impl<R: Skip> LayerReader<R> {
         let size = if matches!(kind, Kind::File | Kind::Sparse) { draft.size } else { 0 };
         self.contents = size;
         self.padding = size.next_multiple_of(BLOCK as u64) - size;
-        Ok(Entry { path: normalise(&draft.path)?, kind, meta: draft.meta, size, offset: self.position })
+        Ok(Entry {
+            path: normalise(&draft.path)?,
+            kind,
+            meta: draft.meta,
+            size,
+            offset: self.position,
+            identity: self.position,
+        })
     }
 
     /// The next header; `None` at the end: a block of zeros, or nothing more.

@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# All checks of this project. As root on Debian it installs what the tests hold the program against (Docker, Podman,
+# skopeo, umoci, the reference implementation) and runs everything; otherwise it runs what needs no missing peer and
+# names what it left out. With CI=true anything left out is a failure.
+#   scripts/test.sh [arguments of cargo test]
+# Variables: PHT_VECTORS (a directory with more vectors), PHT_REFERENCE_HOME (default ~/.cache/pht-reference).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { printf '\n== %s\n' "$*"; }
+
+need_rust() {
+  [ -f "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"
+  local wanted
+  wanted="$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)"
+  if ! command -v cargo >/dev/null || ! command -v cc >/dev/null; then
+    cat >&2 <<TEXT
+This needs Rust $wanted or newer with a C linker. On Debian:
+  apt-get install -y curl ca-certificates gcc libc6-dev
+  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile default
+TEXT
+    exit 2
+  fi
+  local found
+  found="$(cargo --version | cut -d' ' -f2)"
+  if [ "$(printf '%s\n%s\n' "$wanted" "$found" | sort -V | head -n 1)" != "$wanted" ]; then
+    echo "This needs Rust $wanted or newer; here is $found. Try: rustup update stable" >&2
+    exit 2
+  fi
+  local part
+  for part in fmt clippy; do
+    cargo "$part" --version >/dev/null 2>&1 || { echo "cargo $part is missing: rustup component add rustfmt clippy" >&2; exit 2; }
+  done
+}
+
+# command:package, for what the tests call.
+PEERS="dockerd:docker.io skopeo:skopeo umoci:umoci podman:podman buildah:buildah runc:runc conmon:conmon
+  setfattr:attr zstd:zstd openssl:openssl curl:curl python3:python3 busybox:busybox-static flock:util-linux"
+
+install_peers() {
+  local missing=() pair
+  for pair in $PEERS; do
+    command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
+  done
+  command -v docker >/dev/null || missing+=(docker-cli)
+  python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+  [ -f /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
+  [ ${#missing[@]} -eq 0 ] && return
+  say "installing ${missing[*]}"
+  apt-get update -qq
+  # docker-cli is a package of its own only on newer systems; elsewhere docker.io has the client.
+  apt-cache show docker-cli >/dev/null 2>&1 || missing=("${missing[@]/docker-cli/docker.io}")
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+need_rust
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+  install_peers
+  say "reference implementation and its Docker daemon"
+  environment="$(scripts/setup-reference.sh)"
+  eval "$environment"
+else
+  say "not root on Debian: tests whose peers are missing are left out"
+fi
+
+say "format, lints, documentation"
+cargo fmt --check
+cargo clippy --locked --all-targets -- -D warnings
+RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --quiet
+
+PHT_LEFT_OUT="$(mktemp)"
+export PHT_LEFT_OUT
+trap 'rm -f "$PHT_LEFT_OUT"' EXIT
+say "tests"
+status=0
+cargo test --locked --no-fail-fast "$@" || status=$?
+
+say "left out"
+if [ -s "$PHT_LEFT_OUT" ]; then
+  sort -u "$PHT_LEFT_OUT"
+  [ "${CI:-}" != true ] || status=1
+else
+  echo "nothing"
+fi
+exit "$status"

@@ -1,0 +1,100 @@
+//! Other programs that the tests hold ours against.
+
+use std::ffi::OsStr;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// What a test may need besides the program itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peer {
+    Python,
+    Openssl,
+    Skopeo,
+    Umoci,
+    Busybox,
+    /// A Docker daemon at `DOCKER_HOST`.
+    Docker,
+    /// The reference implementation, set up by `scripts/setup-reference.sh`.
+    Reference,
+    /// Podman with runc, as root.
+    Podman,
+    Root,
+}
+
+impl Peer {
+    fn is_here(self) -> bool {
+        match self {
+            Peer::Python => answers("python3", &["-c", "import tarfile"]),
+            Peer::Openssl => answers("openssl", &["version"]),
+            Peer::Skopeo => answers("skopeo", &["--version"]),
+            Peer::Umoci => answers("umoci", &["--version"]),
+            Peer::Busybox => ["/bin/busybox", "/usr/bin/busybox"].iter().any(|p| Path::new(p).exists()),
+            Peer::Docker => Peer::Skopeo.is_here() && variable("DOCKER_HOST") && answers("docker", &["info"]),
+            Peer::Reference => Peer::Docker.is_here() && variable("PHT_REFERENCE_HOME") && variable("PHT_PYTHON"),
+            Peer::Podman => Peer::Root.is_here() && Peer::Skopeo.is_here() && answers("podman", &["--version"]),
+            Peer::Root => rustix::process::geteuid().is_root(),
+        }
+    }
+}
+
+fn variable(name: &str) -> bool {
+    std::env::var_os(name).is_some_and(|value| !value.is_empty())
+}
+
+fn answers(program: &str, arguments: &[&str]) -> bool {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+/// Whether all these peers are here. If not, the test is left out and named in the file `PHT_LEFT_OUT`; with `CI=true`
+/// it fails instead.
+#[track_caller]
+pub fn available(test: &str, peers: &[Peer]) -> bool {
+    let Some(missing) = peers.iter().find(|peer| !peer.is_here()) else { return true };
+    let line = format!("left out: {test}: needs {missing:?}");
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "{line}");
+    eprintln!("{line}");
+    if let Some(file) = std::env::var_os("PHT_LEFT_OUT") {
+        let mut file = OpenOptions::new().append(true).create(true).open(file).expect("PHT_LEFT_OUT can be opened");
+        writeln!(file, "{line}").expect("PHT_LEFT_OUT can be written");
+    }
+    false
+}
+
+/// What a peer prints, or all that is known about why it failed.
+pub fn run<S: AsRef<OsStr>>(program: impl AsRef<OsStr>, arguments: &[S]) -> Result<Vec<u8>, String> {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null());
+    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    Err(format!("{command:?}\n  {}\n  {}", output.status, stderr.trim()))
+}
+
+/// A file under `tests/`.
+pub fn test_file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)
+}
+
+/// One stage of the reference; see `tests/reference/reference.py`.
+pub fn reference(arguments: &[&str]) -> Result<Vec<u8>, String> {
+    let script = test_file("reference/reference.py");
+    let python = std::env::var_os("PHT_PYTHON").expect("PHT_PYTHON is set where the reference is");
+    run(python, &[&[script.to_str().expect("a path in UTF-8")], arguments].concat())
+}
+
+/// Copies an image; knows the Docker daemon at `DOCKER_HOST`.
+pub fn skopeo_copy(source: &str, destination: &str) -> Result<(), String> {
+    let host = std::env::var("DOCKER_HOST").unwrap_or_default();
+    let mut arguments = vec!["--insecure-policy", "copy", "-q"];
+    if !host.is_empty() {
+        arguments.extend(["--src-daemon-host", &host, "--dest-daemon-host", &host]);
+    }
+    arguments.extend([source, destination]);
+    run("skopeo", &arguments).map(drop)
+}

@@ -1,0 +1,75 @@
+//! Running `pht-oci`.
+
+use std::ffi::OsStr;
+use std::process::Command;
+
+/// Everything in the environment that steers the program.
+const VARIABLES: [&str; 9] = [
+    "STATION_ID",
+    "PRIVATE_KEY_PATH",
+    "PRIVATE_KEY_PASSWORD",
+    "PHT_TRUST_DIR",
+    "REGISTRY_AUTH_FILE",
+    "SOURCE_DATE_EPOCH",
+    "NO_COLOR",
+    "RUST_LOG",
+    "RUST_BACKTRACE",
+];
+
+/// How a run of the program ended.
+pub struct Outcome {
+    pub status: Option<i32>,
+    pub stdout: Vec<u8>,
+    pub stderr: String,
+    line: String,
+}
+
+impl Outcome {
+    /// The run, or what it printed where it did not end with `status`.
+    pub fn expect(self, status: i32) -> Result<Self, String> {
+        if self.status == Some(status) && !self.stderr.contains("panicked at") {
+            return Ok(self);
+        }
+        let stdout = String::from_utf8_lossy(&self.stdout);
+        Err(format!(
+            "{}\n  ended with {:?}, not {status}\n  {stdout}\n  {}",
+            self.line,
+            self.status,
+            self.stderr.trim()
+        ))
+    }
+
+    /// The run must have gone well.
+    #[track_caller]
+    pub fn ok(self) -> Self {
+        self.expect(0).unwrap_or_else(|told| panic!("{told}"))
+    }
+
+    /// The run must have been refused with this exit status, and have said why.
+    #[track_caller]
+    pub fn refused(self, status: i32) -> Self {
+        let outcome = self.expect(status).unwrap_or_else(|told| panic!("{told}"));
+        assert!(!outcome.stderr.trim().is_empty(), "{}: refused without a word", outcome.line);
+        outcome
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.stdout).unwrap_or_else(|error| panic!("{}: not JSON: {error}", self.line))
+    }
+}
+
+/// Runs the program with nothing but these arguments and variables to steer it.
+pub fn pht_oci<S: AsRef<OsStr>>(arguments: &[S], variables: &[(&str, &str)]) -> Outcome {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pht-oci"));
+    for name in VARIABLES {
+        command.env_remove(name);
+    }
+    command.args(arguments).envs(variables.iter().copied());
+    let output = command.output().expect("the program starts");
+    Outcome {
+        status: output.status.code(),
+        stdout: output.stdout,
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        line: format!("{command:?}"),
+    }
+}

@@ -1,0 +1,69 @@
+//! Trains that the reference carried, kept as files: `testdata/vectors`, and more of them where `PHT_VECTORS` points.
+//!
+//! One directory for each wire version, with a `layout` and `keys`; the layout has the tags `0-built` and, for each
+//! station s, `s-pre`, `s-ran` and `s-post`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use super::layout::Layout;
+use super::peers::run;
+use super::train::Wire;
+use super::tree;
+
+/// One wire version's vectors, copied to where a test may write.
+pub struct Vectors {
+    pub wire: Wire,
+    pub layout: Layout,
+    /// How many stations the train has been to.
+    pub stations: usize,
+    keys: PathBuf,
+    /// Keeps the copy.
+    pub dir: TempDir,
+}
+
+impl Vectors {
+    /// A fresh copy of the vectors below `from`.
+    pub fn copy(from: &Path, wire: Wire) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        tree::copy(&from.join(wire.reference()), dir.path());
+        let layout = Layout::new(dir.path().join("layout"));
+        let stations = layout.tags().iter().filter(|tag| tag.as_str().is_some_and(|t| t.ends_with("-post"))).count();
+        let keys = dir.path().join("keys");
+        Self { wire, layout, stations, keys, dir }
+    }
+
+    /// Our own vectors.
+    pub fn ours(wire: Wire) -> Self {
+        Self::copy(&own(), wire)
+    }
+
+    /// The private key of a station, `user` or `builder`, as a PEM file.
+    pub fn key(&self, name: &str) -> String {
+        let pem = self.keys.join(format!("{name}.pem"));
+        let der = self.keys.join(format!("{name}.der"));
+        if !pem.exists() {
+            let path = |p: &Path| p.to_str().expect("a path in UTF-8").to_owned();
+            let convert = ["rsa", "-inform", "DER", "-in", &path(&der), "-out", &path(&pem)];
+            run("openssl", &convert).unwrap_or_else(|told| panic!("{told}"));
+        }
+        pem.into_os_string().into_string().expect("a path in UTF-8")
+    }
+}
+
+/// Where the project's own vectors lie.
+pub fn own() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/vectors")
+}
+
+/// The vectors that `PHT_VECTORS` points to; a note where there are none.
+pub fn further(test: &str) -> Option<PathBuf> {
+    let dir = std::env::var_os("PHT_VECTORS").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+    match &dir {
+        Some(dir) => assert!(fs::exists(dir).is_ok_and(|there| there), "PHT_VECTORS: no {}", dir.display()),
+        None => eprintln!("note: {test}: PHT_VECTORS is not set; testdata/vectors stand in"),
+    }
+    dir
+}
