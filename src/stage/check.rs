@@ -6,9 +6,12 @@ use super::paths;
 use super::payload::{Change, observe};
 use std::path::Path;
 
+use oci_spec::image::Digest;
+
 use crate::error::{Error, Kind, Result};
-use crate::image::{NodeKind, Tree, shown};
-use crate::train::{Check, FileMeta};
+use crate::image::layer::{self, scan};
+use crate::image::{Image, NodeKind, Tree, shown};
+use crate::train::{Check, FileMeta, Layers};
 
 /// Checks what can be checked without any file: the creator's and the builder's signatures, and the route's.
 pub(super) fn check_config(train: &Train) -> Result<Vec<Check>> {
@@ -17,6 +20,36 @@ pub(super) fn check_config(train: &Train) -> Result<Vec<Check>> {
     checks.extend(wire.verify_build(&train.config)?);
     checks.extend(wire.verify_route(&train.config)?);
     Ok(checks)
+}
+
+/// Checks the layers of an image that no pre-run has opened yet, where the wire version binds them: base, payload, and
+/// that nothing above the payload adds to it or hides any of it.
+pub(super) fn check_layers(train: &Train, spool_dir: &Path) -> Result<Vec<Check>> {
+    let (config, image, layers) = (&train.config, &train.image, layers_of(&train.image));
+    let checks = config.wire().verify_layers(config, &layers)?;
+    let Some(base) = config.wire().base_layers(config, &layers)? else { return Ok(checks) };
+    for (layer, descriptor) in image.layers().iter().enumerate().skip(base + 1) {
+        let scanned = scan(image.source(), descriptor, &image.diff_ids()[layer], spool_dir, &|_| true)?;
+        for entry in &scanned.entries {
+            let is_above = matches!(&*entry.path, b"" | paths::OPT) && entry.kind == layer::Kind::Directory;
+            let is_control = matches!(&*entry.path, paths::CONFIG | paths::USER_KEY) && entry.kind == layer::Kind::File;
+            if !is_above && !is_control {
+                let what = "above the signed payload layer, where only the train config and the creator's key may be";
+                return Err(Error::verification(what).at(shown(&entry.path)));
+            }
+        }
+    }
+    Ok(checks)
+}
+
+/// The layers of an image as wire versions see them.
+pub(super) fn layers_of(image: &Image) -> Layers {
+    let text = |digest: Digest| digest.to_string();
+    let count = image.layers().len();
+    Layers {
+        diff_ids: image.diff_ids().iter().cloned().map(text).collect(),
+        chain_ids: (1..=count).filter_map(|layers| image.chain_id(layers)).map(text).collect(),
+    }
 }
 
 /// Checks the immutable files against what the creator signed; `change` is how to read them.
@@ -94,7 +127,8 @@ pub(super) fn files_below(tree: &Tree, root: &[u8], change: Change<'_>) -> Resul
         if matches!(node.kind, NodeKind::File { .. } | NodeKind::Link(_)) {
             let path = node.path[root.len() + 1..].to_vec();
             let size = change.plaintext_len(tree, node)?;
-            files.push((at, FileMeta { path, mode: node.meta.permissions(), size }));
+            let is_link = matches!(node.kind, NodeKind::Link(_));
+            files.push((at, FileMeta { path, mode: node.meta.permissions(), size, is_link }));
         }
     }
     Ok(files)
