@@ -406,7 +406,7 @@ def open_train(args):
             with open(place, "wb") as out:
                 out.write(data)
             os.chmod(place, mode)
-    told |= {"stage_key": stage_key.hex(), "key_commitment": commitment_of(stage_key, config), "files": values}
+    told |= {"config": config, "stage_key": stage_key.hex(), "key_commitment": commitment_of(stage_key, config), "files": values}
     print(json.dumps(told, indent=1))
 
 

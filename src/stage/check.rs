@@ -28,6 +28,15 @@ pub(super) fn check_layers(train: &Train, spool_dir: &Path) -> Result<Vec<Check>
     let (config, image, layers) = (&train.config, &train.image, layers_of(&train.image));
     let checks = config.wire().verify_layers(config, &layers)?;
     let Some(base) = config.wire().base_layers(config, &layers)? else { return Ok(checks) };
+    for (descriptor, diff_id) in image.layers().iter().zip(image.diff_ids()).take(base) {
+        // Base layers are not read. Of a plain one the blob's digest is the diff ID; who unpacks a compressed one has to
+        // hold it against the diff ID, and engines do.
+        let is_plain = descriptor.media_type().to_string().ends_with(".tar");
+        if is_plain && descriptor.digest().algorithm() == diff_id.algorithm() && descriptor.digest() != diff_id {
+            let what = format!("it is not the base layer {diff_id} that the creator signed");
+            return Err(Error::verification(what).at(format_args!("layer {}", descriptor.digest())));
+        }
+    }
     for (layer, descriptor) in image.layers().iter().enumerate().skip(base + 1) {
         let scanned = scan(image.source(), descriptor, &image.diff_ids()[layer], spool_dir, &|_| true)?;
         for entry in &scanned.entries {

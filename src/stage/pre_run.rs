@@ -85,9 +85,10 @@ struct PreRun<'a> {
 
 impl PreRun<'_> {
     fn attempt(&mut self, train: &mut Train, target: &mut Target) -> Result<Report> {
+        // First of all: who swapped a key on the route must not make it look like a mistake of the station.
+        let mut checks = check_config(train)?;
         let stop = train.stop_of(&self.request.station)?.clone();
         train.config.standing()?.check_turn(&stop, Stage::PreRun)?;
-        let mut checks = check_config(train)?;
         checks.extend(check_layers(train, &self.spool)?);
 
         let (wire, cipher) = (train.config.wire(), train.config.wire().cipher());

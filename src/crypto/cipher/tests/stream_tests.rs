@@ -16,8 +16,11 @@ fn open_as(path: &[u8], data: &[u8]) -> io::Result<Vec<u8>> {
     CIPHER.decryptor(&key(CIPHER), path, data)?.read_to_end(&mut plain).map(|_| plain)
 }
 
+/// Plaintext, counter, and whether it is the last.
+type Chunk<'a> = (&'a [u8], u64, bool);
+
 /// The ciphertext of these chunks as the specification has it, by other means: whatever chunks these are.
-fn by_hand(chunks: &[(&[u8], u64, bool)]) -> Vec<u8> {
+fn by_hand(chunks: &[Chunk<'_>]) -> Vec<u8> {
     let salt = [7; SALT];
     let file_key = hkdf_sha256(key(CIPHER).as_bytes(), &salt, &[b"pht-oci/3 file", b"\0", PATH]).unwrap();
     let cipher = Aes256Gcm::new((&*file_key).into());
@@ -120,7 +123,7 @@ fn refuses_chunks_in_another_order() {
 #[test]
 fn refuses_what_has_the_right_tags_in_the_wrong_form() {
     let (full, short): (&[u8], &[u8]) = (&plaintext(N), b"short");
-    let forms: [(&str, &[(&[u8], u64, bool)]); 7] = [
+    let forms: [(&str, &[Chunk<'_>]); 7] = [
         ("an empty last chunk after others", &[(full, 0, false), (b"", 1, true)]),
         ("no last chunk", &[(full, 0, false)]),
         ("an empty chunk that is not the last", &[(b"", 0, false), (short, 1, true)]),

@@ -75,7 +75,7 @@ impl Wire for Authenticated {
     }
 
     fn check_standing(&self, _config: &TrainConfig, _standing: &Standing<'_>) -> Result<()> {
-        Ok(()) // what depends on it is form: who must have a wrapped key
+        Ok(()) // no field but the signatures says where the train stands
     }
 
     fn examine_creator(&self, config: &TrainConfig) -> Vec<Check> {
