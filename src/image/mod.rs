@@ -1,5 +1,6 @@
 //! OCI images: manifest and config, layers, the merged view, and a new image from an old one. Knows no train.
 
+mod changeset;
 mod disk;
 mod document;
 mod edit;
@@ -10,10 +11,11 @@ mod reference;
 mod tree;
 mod view;
 
+pub use changeset::OPAQUE;
 pub use disk::{DirectorySink, Fidelity, read_directory};
 pub use document::{Family, Image, chain_id};
 pub use edit::{AddedLayer, Edit, LayerSink};
-pub use overlay::{OPAQUE, Overlay, Wanted};
+pub use overlay::{Overlay, Wanted};
 pub use platform::Platform;
 pub use reference::{Reference, Transport};
 pub use tree::{Content, Node, NodeKind, Tree, shown, walk_order};

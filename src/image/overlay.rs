@@ -6,15 +6,12 @@
 
 use std::collections::{HashMap, HashSet, hash_map};
 
+use super::changeset::{Changeset, Link, LinkedFile, Mark, mark_of};
 use super::layer::{Entry, Kind, Meta};
-use super::tree::{Content, Node, NodeKind, Tree, is_below, shown};
+use super::tree::{Content, Node, NodeKind, Tree, ancestors, is_below, shown};
 use crate::error::{Error, Result};
 use crate::store::Extent;
 
-/// How the name of a whiteout begins.
-const WHITEOUT: &[u8] = b".wh.";
-/// The whiteout that hides everything its directory has in lower layers.
-pub const OPAQUE: &[u8] = b".wh..wh..opq";
 /// The most entries that one view may have: bounds memory on hostile images.
 const MAX_ENTRIES: usize = 1 << 20;
 
@@ -48,32 +45,10 @@ impl Wanted {
     }
 
     fn with(&self, also: impl IntoIterator<Item = Box<[u8]>>) -> Self {
-        Wanted { roots: self.roots.clone(), also: also.into_iter().collect() }
+        let mut wanted = self.clone();
+        wanted.also.extend(also);
+        wanted
     }
-}
-
-/// What a name that begins with `.wh.` stands for.
-enum Mark<'a> {
-    /// The directory's contents in lower layers are hidden.
-    Opaque(&'a [u8]),
-    /// This path of lower layers is hidden.
-    Whiteout(Box<[u8]>),
-    /// Something of AUFS that has no meaning in an image.
-    Foreign,
-}
-
-fn mark_of(path: &[u8]) -> Option<Mark<'_>> {
-    let (dir, name) = match path.iter().rposition(|&byte| byte == b'/') {
-        Some(slash) => (&path[..slash], &path[slash + 1..]),
-        None => (&[][..], path),
-    };
-    let hidden = name.strip_prefix(WHITEOUT)?;
-    Some(match hidden {
-        _ if name == OPAQUE => Mark::Opaque(dir),
-        _ if hidden.starts_with(WHITEOUT) => Mark::Foreign,
-        _ if dir.is_empty() => Mark::Whiteout(hidden.into()),
-        _ => Mark::Whiteout([dir, b"/", hidden].concat().into()),
-    })
 }
 
 /// An entry that can be seen, and the layer it comes from.
@@ -82,11 +57,13 @@ struct Placed {
     meta: Meta,
     size: u64,
     layer: usize,
-    /// Layer and offset of the contents.
+    file: FileId,
     content: (usize, u64),
-    /// What makes two names of one layer one file.
-    identity: u64,
 }
+
+/// Layer and position of the entry that a file comes from: what makes two names one file. Where the contents lie does
+/// not tell: empty files lie at the place of the next one.
+type FileId = (usize, u64);
 
 /// A hard link whose file is not in its own layer's wanted entries.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,39 +99,36 @@ impl Overlay {
     }
 
     /// Puts the next lower layer under what is there: its entries that [matter](Wanted::matters), in their order.
-    /// Returns the visible hard links whose file is not among these entries.
+    /// Contents of files are at their offset in what is numbered `contents`. Returns the visible hard links that name
+    /// something of a lower layer.
     ///
     /// # Errors
     /// [`Kind::Malformed`](crate::error::Kind::Malformed) for a layer that no file system could hold: entries below a
     /// file or a symbolic link, bare whiteouts, too many entries.
-    pub fn put_under(&mut self, layer: usize, entries: Vec<Entry>) -> Result<Vec<Dangling>> {
+    pub fn put_under(&mut self, layer: usize, contents: usize, entries: Vec<Entry>) -> Result<Vec<Dangling>> {
         if self.visible.len() + entries.len() > MAX_ENTRIES {
             return Err(Error::malformed(format!("more than {MAX_ENTRIES} entries under the train's paths")));
         }
-        let Changeset { files, whiteouts, opaque } = Changeset::collapse(entries)?;
-        let links = Links::of(&files);
+        let Changeset { files, whiteouts, mut opaque } = Changeset::collapse(entries)?;
         let mut dangling = Vec::new();
-        for (_, entry) in files {
+        for (entry, link) in files {
             // Targets of hard links were read along; they are not part of the view.
-            if !self.wanted.has(&entry.path) || self.is_hidden(&entry.path, layer)? {
+            if !self.wanted.has(&entry.path) {
                 continue;
             }
-            let mut placed = Placed {
-                size: entry.size,
-                content: (layer, entry.offset),
-                identity: entry.identity,
-                kind: entry.kind,
-                meta: entry.meta,
-                layer,
-            };
-            if let Kind::HardLink(target) = &placed.kind {
-                match links.resolve(target) {
-                    Some(file) => placed.become_name_of(file, layer),
-                    None => {
-                        let (path, target) = (entry.path.clone(), target.clone());
-                        dangling.push(Dangling { path, target, layer });
-                    }
+            if self.is_hidden(&entry.path, layer)? {
+                // A directory may hide it; what lower layers have in a directory of this name went when this came.
+                if entry.kind != Kind::Directory {
+                    opaque.push(entry.path);
                 }
+                continue;
+            }
+            let (file, content) = ((layer, entry.position), (contents, entry.offset));
+            let mut placed = Placed { size: entry.size, kind: entry.kind, meta: entry.meta, layer, file, content };
+            match link {
+                Some(Link::Own(file)) => placed.become_name_of(file, layer, contents),
+                Some(Link::Lower(target)) => dangling.push(Dangling { path: entry.path.clone(), target, layer }),
+                Some(Link::Nothing) | None => {}
             }
             self.imply_parents(&entry.path);
             self.visible.insert(entry.path, placed);
@@ -164,14 +138,13 @@ impl Overlay {
         Ok(dangling)
     }
 
-    /// Makes a dangling link a name of `file`, which was found in `layer`.
-    pub fn resolve(&mut self, link: &Dangling, file: &Entry, layer: usize) {
-        if let Some(placed) = self.visible.get_mut(&link.path) {
-            placed.kind = file.kind.clone();
-            placed.meta = file.meta.clone();
-            placed.size = file.size;
-            placed.content = (layer, file.offset);
-            placed.identity = file.identity;
+    /// Makes a dangling link a name of the file that `lower`, a view of the layers below it, has at its target. Without
+    /// one the link stays dangling, and [`Overlay::into_tree`] refuses it.
+    pub fn resolve(&mut self, link: &Dangling, mut lower: Overlay) {
+        let found = lower.visible.remove(&link.target).filter(|found| found.kind != Kind::Directory);
+        if let (Some(placed), Some(found)) = (self.visible.get_mut(&link.path), found) {
+            // It lies in its own layer and in no other, whatever it names.
+            *placed = Placed { layer: placed.layer, ..found };
         }
     }
 
@@ -194,7 +167,9 @@ impl Overlay {
     fn is_root_settled(&self, root: &[u8]) -> bool {
         let not_a_directory = self.visible.get(root).is_some_and(|placed| placed.kind != Kind::Directory);
         let covered = |dir: &[u8]| self.opaque.contains(dir) || self.hidden.contains(dir);
-        not_a_directory || covered(root) || ancestors(root).any(covered)
+        // An opaque directory without an entry in its layer has its mode and owner from a lower one.
+        let is_remade = self.opaque.contains(root) && self.visible.contains_key(root);
+        not_a_directory || is_remade || self.hidden.contains(root) || ancestors(root).any(covered)
     }
 
     /// Whether upper layers hide `path`, which `layer` has.
@@ -238,14 +213,14 @@ impl Overlay {
         let mut placed: Vec<(Box<[u8]>, Placed)> = self.visible.into_iter().collect();
         placed.sort_by(|a, b| super::tree::walk_order(&a.0, &b.0));
         // Names of one file under different roots are apart: one root may be encrypted and the other not.
-        let mut first_names: HashMap<(usize, u64, Option<usize>), usize> = HashMap::new();
+        let mut first_names: HashMap<(FileId, Option<usize>), usize> = HashMap::new();
         let mut nodes = Vec::with_capacity(placed.len());
         for (path, placed) in placed {
             let kind = match placed.kind {
                 Kind::File => {
                     let (layer, offset) = placed.content;
                     let root = self.wanted.roots.iter().position(|root| is_below(&path, root));
-                    match first_names.entry((layer, placed.identity, root)) {
+                    match first_names.entry((placed.file, root)) {
                         hash_map::Entry::Occupied(first) => NodeKind::Link(*first.get()),
                         hash_map::Entry::Vacant(vacant) => {
                             vacant.insert(nodes.len());
@@ -271,12 +246,12 @@ impl Overlay {
 
 impl Placed {
     /// Hard links share everything but the name.
-    fn become_name_of(&mut self, file: &LinkTarget, layer: usize) {
-        self.kind = file.kind.clone();
-        self.meta = file.meta.clone();
+    fn become_name_of(&mut self, file: LinkedFile, layer: usize, contents: usize) {
+        self.kind = file.kind;
+        self.meta = file.meta;
         self.size = file.size;
-        self.content = (layer, file.offset);
-        self.identity = file.identity;
+        self.file = (layer, file.position);
+        self.content = (contents, file.offset);
     }
 }
 
@@ -290,96 +265,9 @@ fn sparse(path: &[u8]) -> Error {
         .at(shown(path))
 }
 
-/// The directories above `path`, nearest first, the root left out.
-fn ancestors(path: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = path;
-    std::iter::from_fn(move || {
-        let slash = rest.iter().rposition(|&byte| byte == b'/')?;
-        rest = &rest[..slash];
-        Some(rest)
-    })
-}
-
-/// One layer, put in order: the last entry of each path, directories first, and what it hides below.
-struct Changeset {
-    /// With the position in the archive.
-    files: Vec<(usize, Entry)>,
-    whiteouts: Vec<Box<[u8]>>,
-    opaque: Vec<Box<[u8]>>,
-}
-
-impl Changeset {
-    fn collapse(entries: Vec<Entry>) -> Result<Self> {
-        let (mut whiteouts, mut opaque) = (Vec::new(), Vec::new());
-        let mut files = Vec::with_capacity(entries.len());
-        for (position, entry) in entries.into_iter().enumerate() {
-            match mark_of(&entry.path) {
-                Some(Mark::Whiteout(hidden)) if hidden.is_empty() || hidden.ends_with(b"/") => {
-                    return Err(Error::malformed("a whiteout without a name").at(shown(&entry.path)));
-                }
-                Some(Mark::Whiteout(hidden)) => whiteouts.push(hidden),
-                Some(Mark::Opaque(dir)) => opaque.push(dir.into()),
-                Some(Mark::Foreign) => {}
-                None if entry.path.is_empty() => {} // the root itself
-                None => files.push((position, entry)),
-            }
-        }
-        // Extracting goes through the archive from the beginning, so of two entries at one path the last stays.
-        files.sort_by(|a, b| a.1.path.cmp(&b.1.path).then(b.0.cmp(&a.0)));
-        files.dedup_by(|later, first| later.1.path == first.1.path);
-        Ok(Changeset { files, whiteouts, opaque })
-    }
-}
-
-/// The files that hard links of one layer name.
-struct Links(HashMap<Box<[u8]>, LinkTarget>);
-
-struct LinkTarget {
-    kind: Kind,
-    meta: Meta,
-    size: u64,
-    offset: u64,
-    identity: u64,
-}
-
-impl Links {
-    fn of(files: &[(usize, Entry)]) -> Self {
-        let targets: HashSet<&[u8]> = files.iter().filter_map(|(_, entry)| target_of(entry)).collect();
-        let named = files.iter().filter(|(_, entry)| targets.contains(&*entry.path));
-        let target = |entry: &Entry| LinkTarget {
-            kind: entry.kind.clone(),
-            meta: entry.meta.clone(),
-            size: entry.size,
-            offset: entry.offset,
-            identity: entry.identity,
-        };
-        Links(named.map(|(_, entry)| (entry.path.clone(), target(entry))).collect())
-    }
-
-    /// Follows links to links; a circle is as good as nothing.
-    fn resolve(&self, target: &[u8]) -> Option<&LinkTarget> {
-        let mut found = self.0.get(target)?;
-        for _ in 0..self.0.len() {
-            match &found.kind {
-                Kind::HardLink(further) => found = self.0.get(further)?,
-                Kind::Directory => return None,
-                _ => return Some(found),
-            }
-        }
-        None
-    }
-}
-
-fn target_of(entry: &Entry) -> Option<&[u8]> {
-    match &entry.kind {
-        Kind::HardLink(target) => Some(target),
-        _ => None,
-    }
-}
-
 /// The targets of hard links among `entries` that the view is not about: their layer must be read once more for them.
 pub fn targets_outside(wanted: &Wanted, entries: &[Entry]) -> Option<Wanted> {
-    let mut outside = entries.iter().filter_map(target_of).filter(|target| !wanted.has(target)).peekable();
+    let mut outside = entries.iter().filter_map(Entry::link_target).filter(|target| !wanted.has(target)).peekable();
     outside.peek()?;
     Some(wanted.with(outside.map(Box::from)))
 }

@@ -79,10 +79,7 @@ fn oci(text: &str) -> Result<Reference> {
 fn bare(text: &str) -> Result<Reference> {
     let path = Path::new(text);
     if path.exists() {
-        if path.is_dir() || !path.is_file() {
-            return Ok(Reference { transport: Transport::Oci(path.into()), tag: None });
-        }
-        return Err(Error::malformed("a file, not an OCI image layout").at(text));
+        return Ok(Reference { transport: Transport::Oci(path.into()), tag: None });
     }
     match text.rsplit_once(':') {
         Some((dir, tag)) if Layout::is_layout(Path::new(dir)) => {

@@ -173,6 +173,16 @@ pub fn is_below(path: &[u8], dir: &[u8]) -> bool {
     dir.is_empty() && !path.is_empty() || path.len() > dir.len() && path.starts_with(dir) && path[dir.len()] == b'/'
 }
 
+/// The directories above `path`, nearest first, the root left out.
+pub(super) fn ancestors(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = path;
+    std::iter::from_fn(move || {
+        let slash = rest.iter().rposition(|&byte| byte == b'/')?;
+        rest = &rest[..slash];
+        Some(rest)
+    })
+}
+
 /// Docker's walk order: depth first, the names of each directory in byte order, a directory before its contents.
 pub fn walk_order(a: &[u8], b: &[u8]) -> Ordering {
     let rank = |byte: &u8| if *byte == b'/' { 0 } else { u16::from(*byte) + 1 };

@@ -5,11 +5,14 @@ use std::thread::JoinHandle;
 use oci_spec::image::Descriptor;
 
 use super::document::Image;
-use super::layer::{Entry, ScannedLayer, scan};
+use super::layer::{ScannedLayer, scan};
 use super::overlay::{Dangling, Overlay, Wanted, targets_outside};
 use super::tree::{Tree, shown};
 use crate::error::{Context, Error, IoContext, Result};
 use crate::store::{Extent, Verified};
+
+/// How long a chain of hard links outside the wanted paths is followed; archivers make none longer than one.
+const MAX_LINK_CHAIN: usize = 16;
 
 /// The merged view of some paths of an image, read from the top layer down as far as needed.
 pub struct View {
@@ -42,11 +45,13 @@ impl View {
         let (mut lowest, mut others) = (layers, Vec::new());
         for layer in (0..layers).rev() {
             let scanned = reading.scan(layer, overlay.wanted())?;
+            reading.contents[layer] = Some(scanned.contents.clone());
             others.push((layer, scanned.others));
             let place = || format!("layer {}", image.layers()[layer].digest());
-            let dangling = overlay.put_under(layer, scanned.entries).at(place())?;
+            let dangling = overlay.put_under(layer, layer, scanned.entries).at(place())?;
             for link in dangling {
-                reading.find_below(&mut overlay, &link).at(place())?;
+                let lower = reading.view_below(&link).at(place())?;
+                overlay.resolve(&link, lower);
             }
             lowest = layer;
             let partial = Partial { overlay: &overlay, contents: &reading.contents, layer };
@@ -114,13 +119,19 @@ struct Reading<'a> {
 impl Reading<'_> {
     fn scan(&mut self, layer: usize, wanted: &Wanted) -> Result<ScannedLayer> {
         let mut scanned = self.scan_once(layer, wanted)?;
-        if let Some(more) = targets_outside(wanted, &scanned.entries) {
+        let mut wanted = wanted.clone();
+        let mut chain = 0;
+        while let Some(more) = targets_outside(&wanted, &scanned.entries) {
+            chain += 1;
+            if chain > MAX_LINK_CHAIN {
+                return Err(Error::malformed(format!("hard links to hard links, more than {MAX_LINK_CHAIN} in a row")));
+            }
             scanned = self.scan_once(layer, &more)?;
+            wanted = more;
         }
         if let Some(extent) = scanned.unverified.take() {
             self.unverified.push((self.image.layers()[layer].clone(), extent));
         }
-        self.contents[layer] = Some(scanned.contents.clone());
         Ok(scanned)
     }
 
@@ -130,30 +141,30 @@ impl Reading<'_> {
         scan(self.image.source(), descriptor, diff_id, self.spool_dir, &|path| wanted.matters(path))
     }
 
-    /// Finds the file of a hard link that names something of a lower layer.
-    fn find_below(&mut self, overlay: &mut Overlay, link: &Dangling) -> Result<()> {
+    /// What the layers below that of a hard link have at its target.
+    fn view_below(&mut self, link: &Dangling) -> Result<Overlay> {
+        let mut overlay = Overlay::new(Wanted::new([&*link.target]));
         for layer in (0..link.layer).rev() {
-            let only = Wanted::new([&*link.target]);
-            let scanned = self.scan_once(layer, &only)?;
-            let found = scanned.entries.iter().rfind(|entry: &&Entry| entry.path == link.target);
-            if let Some(file) = found {
-                // A layer that is read again later is spooled anew; keep what this link refers to apart.
-                self.contents.push(Some(scanned.contents.clone()));
-                if let Some(extent) = scanned.unverified {
-                    self.unverified.push((self.image.layers()[layer].clone(), extent));
-                }
-                overlay.resolve(link, file, self.contents.len() - 1);
-                return Ok(());
+            let scanned = self.scan(layer, overlay.wanted())?;
+            // The same layer is spooled anew when it is read for the view; keep what this link refers to apart.
+            self.contents.push(Some(scanned.contents.clone()));
+            let contents = self.contents.len() - 1;
+            for further in overlay.put_under(layer, contents, scanned.entries)? {
+                let lower = self.view_below(&further)?;
+                overlay.resolve(&further, lower);
             }
-            if scanned.entries.iter().any(|entry| only.matters(&entry.path) && !only.has(&entry.path)) {
-                break; // hidden by a whiteout
+            if overlay.shows(&link.target) || overlay.is_settled() {
+                break;
             }
         }
-        Ok(())
+        Ok(overlay)
     }
 
     fn start_verification(&mut self) -> Option<JoinHandle<Result<()>>> {
-        let unverified = std::mem::take(&mut self.unverified);
+        let mut unverified = std::mem::take(&mut self.unverified);
+        // A layer may have been looked into more than once.
+        unverified.sort_by(|a, b| a.0.digest().as_ref().cmp(b.0.digest().as_ref()));
+        unverified.dedup_by(|a, b| a.0 == b.0);
         if unverified.is_empty() {
             return None;
         }

@@ -35,12 +35,15 @@ impl Train {
     /// Reads the train in `image`.
     pub(super) fn load(image: Image, spool_dir: &Path, depth: Depth) -> Result<Self> {
         let view = read_view(&image, spool_dir, depth)?;
-        Self::in_view(image, view)
+        Self::in_view(image, view, depth)
     }
 
-    /// The train that a view of `image` shows.
-    pub(super) fn in_view(image: Image, view: View) -> Result<Self> {
+    /// The train that a view of `image` shows, which was read to `depth`.
+    pub(super) fn in_view(image: Image, view: View, depth: Depth) -> Result<Self> {
         let name = name_of(&image);
+        if depth != Depth::Config {
+            check_places(&view.tree).at(&name)?;
+        }
         let parsed = read_config(&view.tree).and_then(|document| {
             TrainConfig::parse(&document).at(shown(paths::CONFIG)).map(|config| (document, config))
         });
@@ -89,11 +92,7 @@ pub(super) fn read_view(image: &Image, spool_dir: &Path, depth: Depth) -> Result
         Depth::Listed(floor) if partial.layer <= floor => has_all_listed(partial, &mut listed),
         _ => Ok(false),
     });
-    let view = view.at(name_of(image))?;
-    if depth != Depth::Config {
-        check_places(&view.tree).at(name_of(image))?;
-    }
-    Ok(view)
+    view.at(name_of(image))
 }
 
 fn check_places(tree: &Tree) -> Result<()> {

@@ -91,8 +91,9 @@ fn not_opened() -> Error {
 
 /// Reads the train. A config that is none any more, though pre-run has verified one, was rewritten by the run.
 fn load(image: Image, spool: &Path, base: Option<usize>, labels: &Labels) -> Result<Train> {
-    let view = read_view(&image, spool, Depth::Listed(base.unwrap_or(usize::MAX)))?;
-    Train::in_view(image, view).map_err(|error| {
+    let depth = Depth::Listed(base.unwrap_or(usize::MAX));
+    let view = read_view(&image, spool, depth)?;
+    Train::in_view(image, view, depth).map_err(|error| {
         let rewritten = error.kind() == Kind::Malformed && labels.any_verified_config().is_some();
         if rewritten { Error::verification("the run has damaged the train").because(error) } else { error }
     })

@@ -26,6 +26,7 @@ import fcntl
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import tarfile
@@ -341,5 +342,6 @@ def main():
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # and clear away all the same
     with workplace():
         main()

@@ -4,6 +4,7 @@
 //! station s, `s-pre`, `s-ran` and `s-post`.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -30,6 +31,10 @@ impl Vectors {
         let dir = tempfile::tempdir().expect("a temporary directory");
         tree::copy(&from.join(wire.reference()), dir.path());
         let layout = Layout::new(dir.path().join("layout"));
+        for key in fs::read_dir(dir.path().join("keys")).expect("vectors have keys") {
+            let key = key.expect("a key file").path();
+            fs::set_permissions(key, fs::Permissions::from_mode(0o600)).expect("a mode");
+        }
         let stations = layout.tags().iter().filter(|tag| tag.as_str().is_some_and(|t| t.ends_with("-post"))).count();
         let keys = dir.path().join("keys");
         Self { wire, layout, stations, keys, dir }

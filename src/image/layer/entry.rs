@@ -98,11 +98,20 @@ pub struct Entry {
     pub meta: Meta,
     /// Bytes of contents; 0 but for files.
     pub size: u64,
-    /// Where the contents begin in the uncompressed layer, or in its spool.
+    /// Where the contents can be read: in the uncompressed layer, or in what they were spooled to.
     pub offset: u64,
-    /// What tells this file from all others of its layer, whatever their names. An offset would not do: in a spool an
-    /// empty file has that of the next one.
-    pub identity: u64,
+    /// Where its header ends in the uncompressed layer: no other entry has the same.
+    pub position: u64,
+}
+
+impl Entry {
+    /// What it names, if it is a hard link.
+    pub fn link_target(&self) -> Option<&[u8]> {
+        match &self.kind {
+            Kind::HardLink(target) => Some(target),
+            _ => None,
+        }
+    }
 }
 
 /// The normalised form of a path in an archive; `/`, `./` and nothing before it are the same place.

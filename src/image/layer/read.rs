@@ -101,14 +101,8 @@ impl<R: Skip> LayerReader<R> {
         let size = if matches!(kind, Kind::File | Kind::Sparse) { draft.size } else { 0 };
         self.contents = size;
         self.padding = size.next_multiple_of(BLOCK as u64) - size;
-        Ok(Entry {
-            path: normalise(&draft.path)?,
-            kind,
-            meta: draft.meta,
-            size,
-            offset: self.position,
-            identity: self.position,
-        })
+        let (path, position) = (normalise(&draft.path)?, self.position);
+        Ok(Entry { path, kind, meta: draft.meta, size, offset: position, position })
     }
 
     /// The next header; `None` at the end: a block of zeros, or nothing more.

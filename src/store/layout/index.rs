@@ -56,11 +56,11 @@ impl Index {
     fn set(&mut self, tag: &str, descriptor: &Descriptor, replaces: Option<&Digest>) -> Result<()> {
         let mut entry = serde_json::to_value(descriptor)
             .map_err(|error| Error::malformed("cannot write the descriptor of the image").because(error))?;
+        let is_replaced =
+            |old: &Value| replaces.is_some_and(|digest| tag_of(old).is_none() && old["digest"] == digest.as_ref());
         let entries = self.entries_mut();
-        let old = entries.iter().position(|old| {
-            tag_of(old) == Some(tag)
-                || replaces.is_some_and(|digest| tag_of(old).is_none() && old["digest"] == digest.as_ref())
-        });
+        let old =
+            entries.iter().position(|old| tag_of(old) == Some(tag)).or_else(|| entries.iter().position(is_replaced));
         let mut annotations = old
             .and_then(|old| entries[old].get("annotations").cloned())
             .or_else(|| entry.get("annotations").cloned())
@@ -72,6 +72,8 @@ impl Index {
             Some(old) => entries[old] = entry,
             None => entries.push(entry),
         }
+        // It goes even where another image had the tag.
+        entries.retain(|entry| !is_replaced(entry));
         Ok(())
     }
 

@@ -100,10 +100,29 @@ pub(super) fn recover(layout: &Layout, keep: impl FnOnce() -> Result<HashSet<Str
             remove_if_there(&layout.blob_path(&digest))?;
         }
     }
+    if !layout.dir.join("oci-layout").exists() && !left.is_empty() {
+        // It was to become a layout. What is not empty stays.
+        let blobs = layout.dir.join("blobs");
+        let _ = fs::remove_dir(blobs.join("sha256"));
+        let _ = fs::remove_dir(blobs.join("sha512"));
+        let _ = fs::remove_dir(blobs);
+    }
     for dir in left {
         fs::remove_dir_all(&dir).doing("remove what an interrupted run has left").at(dir.display())?;
     }
     Ok(())
+}
+
+/// Whether the directory holds nothing, or nothing but what an interrupted process that was to make a layout of it has
+/// left: it is as good as empty.
+pub(super) fn holds_only_ours(dir: &Path) -> Result<bool> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(dir).doing("list the directory").at(dir.display())? {
+        names.push(entry.doing("list the directory").at(dir.display())?.file_name());
+    }
+    let is_ours = |name: &&std::ffi::OsString| name.to_string_lossy().starts_with(PREFIX);
+    let was_interrupted = names.iter().any(|name| is_ours(&name));
+    Ok(names.iter().all(|name| is_ours(&name) || was_interrupted && name == "blobs"))
 }
 
 /// Removes a file that may be gone already.

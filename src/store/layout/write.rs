@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use oci_spec::image::{Descriptor, Digest};
@@ -10,7 +10,7 @@ use rustix::fs::{FlockOperation, flock};
 use super::super::{BlobSink, Count, Destination, Listed, Source, Swept, TagChange, Transfer, Verified};
 use super::index::Index;
 use super::reach::{present, reachable};
-use super::staging::{Staging, recover, remove_if_there};
+use super::staging::{Staging, holds_only_ours, recover, remove_if_there};
 use super::{Layout, read_small};
 use crate::error::{Context, Error, IoContext, Result};
 
@@ -48,16 +48,17 @@ impl LayoutWriter {
     /// is writing and `waiting` says not to wait.
     pub fn open(dir: &Path, waiting: Waiting) -> Result<Self> {
         let layout = Layout { dir: dir.to_owned(), read: Count::default() };
-        let made = make_dir(dir).at(layout.name())?;
-        let writer = LayoutWriter {
-            _lock: lock(&layout, waiting).at(layout.name())?,
-            layout,
-            staging: None,
-            written: Count::default(),
-            made,
+        let (made, lock) = loop {
+            let made = make_dir(dir).at(layout.name())?;
+            let lock = lock(&layout, waiting).at(layout.name())?;
+            // A writer that we waited for and that published nothing has removed the directory that it had made.
+            if is_at(&lock, dir) {
+                break (made, lock);
+            }
         };
+        let writer = LayoutWriter { _lock: lock, layout, staging: None, written: Count::default(), made };
         let layout = &writer.layout;
-        if !made && !Layout::is_layout(dir) && !is_empty(dir)? {
+        if !made && !Layout::is_layout(dir) && !holds_only_ours(dir)? {
             let what = "the directory is neither empty nor an OCI image layout";
             return Err(Error::malformed(what).at(layout.name()));
         }
@@ -95,7 +96,13 @@ impl LayoutWriter {
             if let Some(parent) = to.parent() {
                 fs::create_dir_all(parent).doing("create it").at(parent.display())?;
             }
-            fs::set_permissions(&from, fs::Permissions::from_mode(0o644)).doing("set its mode").at(from.display())?;
+            let found = fs::metadata(&from).doing("look at it").at(from.display())?;
+            // A blob that another layout shares with us is not ours to change.
+            if found.nlink() == 1 {
+                fs::set_permissions(&from, fs::Permissions::from_mode(0o644))
+                    .doing("set its mode")
+                    .at(from.display())?;
+            }
             fs::rename(&from, &to).doing("rename it into place").at(to.display())?;
         }
         Ok(())
@@ -123,6 +130,11 @@ impl LayoutWriter {
     fn publish_all(&mut self, changes: &[TagChange], sweep: bool) -> Result<Swept> {
         let mut index = self.index()?;
         index.apply(changes)?;
+        if sweep {
+            // Where it cannot be told what the other images need, nothing may be removed, now or after a crash: find
+            // that out before anything moves.
+            reachable(&self.layout, &index)?;
+        }
         self.settle()?;
         let garbage = if sweep { self.unreached(&index)? } else { Vec::new() };
         self.staging()?.journal(garbage.iter().map(|(digest, _)| digest))?;
@@ -167,7 +179,7 @@ impl Destination for LayoutWriter {
         if let Some(path) = source.local_path(descriptor) {
             // A second name for the same bytes costs nothing; across file systems it fails, and they are copied.
             let to = self.staging().at(&name)?.path_of(descriptor.digest());
-            if to.exists() || fs::hard_link(&path, &to).is_ok() {
+            if to.exists() || is_whole(&path, descriptor) && fs::hard_link(&path, &to).is_ok() {
                 return Ok(Transfer::Reused);
             }
         }
@@ -194,6 +206,9 @@ impl Drop for LayoutWriter {
             }
         }
         if self.made {
+            if !self.layout.dir.join("index.json").exists() {
+                let _ = fs::remove_file(self.layout.dir.join("oci-layout"));
+            }
             // Empty if nothing was published; else this fails, and rightly.
             let _ = fs::remove_dir(&self.layout.dir);
         }
@@ -209,8 +224,16 @@ fn make_dir(dir: &Path) -> Result<bool> {
     }
 }
 
-fn is_empty(dir: &Path) -> Result<bool> {
-    Ok(fs::read_dir(dir).doing("list the directory").at(dir.display())?.next().is_none())
+/// Whether the open directory is the one at this path.
+fn is_at(file: &File, dir: &Path) -> bool {
+    let identity = |found: fs::Metadata| (found.dev(), found.ino());
+    let (open, there) = (file.metadata().map(identity), fs::metadata(dir).map(identity));
+    matches!((open, there), (Ok(open), Ok(there)) if open == there)
+}
+
+/// Whether the file is one, and of the size that the descriptor says: a cut blob must not travel on unread.
+fn is_whole(path: &Path, descriptor: &Descriptor) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() == descriptor.size())
 }
 
 fn lock(layout: &Layout, waiting: Waiting) -> Result<File> {
