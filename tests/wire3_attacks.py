@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """Attacks on trains of wire version 3.
 
-  wire3_attacks.py LAYOUT FROM TO ATTACK --keys DIR [--sign NAME] [--other TAG]
+  wire3_attacks.py LAYOUT FROM TO ATTACK --keys DIR [--sign NAME] [--other TAG] [--gzip]
 
 Writes the image FROM as TO after ATTACK. With --sign the payload is signed again by its own signer (`station_2`, say),
 as a station that is itself the attacker can do; the train's last record is then right, and only what lies deeper can
-notice. OTHER is another state or another train in the same layout.
+notice. OTHER is another state or another train in the same layout. With --gzip the layers are compressed in the end, as
+a registry's tools do.
 """
 import argparse
 import copy
+import gzip
 import hashlib
 import io
 import json
@@ -292,6 +294,19 @@ def write(train, layout, tag):
         peer.publish(layout, tag, (top, under), top.tar(under), tar)
 
 
+def compress(layout, tag):
+    index = peer.read_index(layout)
+    entry = next(d for d in index["manifests"] if peer.tag_of(d) == tag)
+    manifest = json.loads(peer.read_blob(layout, entry))
+    for layer in manifest["layers"]:
+        if layer["mediaType"].endswith(".tar"):
+            layer |= peer.write_blob(layout, gzip.compress(peer.read_blob(layout, layer), 1))
+            layer["mediaType"] += "+gzip"
+    entry |= peer.write_blob(layout, json.dumps(manifest).encode())
+    with open(os.path.join(layout, "index.json"), "w", encoding="utf-8") as out:
+        json.dump(index, out)
+
+
 def main():
     parser = argparse.ArgumentParser()
     for name in ("layout", "source", "to", "attack"):
@@ -299,6 +314,7 @@ def main():
     parser.add_argument("--keys", required=True)
     parser.add_argument("--sign")
     parser.add_argument("--other")
+    parser.add_argument("--gzip", action="store_true")
     args = parser.parse_args()
     train = Train(args.layout, args.source, args.keys)
     if args.other:
@@ -307,6 +323,8 @@ def main():
     if args.sign:
         train.sign_again(args.sign)
     write(train, args.layout, args.to)
+    if args.gzip:
+        compress(args.layout, args.to)
 
 
 if __name__ == "__main__":

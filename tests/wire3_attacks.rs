@@ -21,6 +21,8 @@ struct Attack {
     sign: Option<&'static str>,
     /// What else the attacker has: another state or train.
     other: Option<&'static str>,
+    /// Whether the layers are compressed in the end.
+    gzip: bool,
     /// The state to start from.
     from: &'static str,
     status: i32,
@@ -38,7 +40,8 @@ enum By {
 }
 
 const fn attack(name: &'static str) -> Attack {
-    Attack { name, sign: None, other: None, from: STATE, status: VERIFICATION, station: "station_3", by: By::Both }
+    let (sign, other, gzip, station) = (None, None, false, "station_3");
+    Attack { name, sign, other, gzip, from: STATE, status: VERIFICATION, station, by: By::Both }
 }
 
 /// The same, and the second station is the attacker.
@@ -46,11 +49,16 @@ const fn signed(name: &'static str) -> Attack {
     Attack { sign: Some("station_2"), ..attack(name) }
 }
 
+/// The same, and the layers are compressed.
+const fn gzipped(name: &'static str) -> Attack {
+    Attack { gzip: true, ..attack(name) }
+}
+
 const fn malformed(name: &'static str) -> Attack {
     Attack { status: MALFORMED, ..attack(name) }
 }
 
-const ATTACKS: [Attack; 48] = [
+const ATTACKS: [Attack; 53] = [
     // The route.
     attack("stranger_added"),
     attack("stranger_swapped"),
@@ -71,6 +79,11 @@ const ATTACKS: [Attack; 48] = [
     attack("control_adds_a_file"),
     attack("control_adds_a_program"),
     attack("layer_on_top"),
+    gzipped("result_truncated"),
+    gzipped("control_hides_a_result"),
+    gzipped("control_adds_a_file"),
+    gzipped("control_adds_a_program"),
+    Attack { gzip: true, ..signed("mode_changed") },
     // Signatures.
     Attack { other: Some("other-2"), ..attack("signature_of_another_train") },
     Attack { other: Some("other-2"), ..attack("build_of_another_train") },
@@ -132,6 +145,7 @@ impl Field {
         let mut line = vec![script, self.ground.layout.path(), attack.from, "attacked", attack.name, "--keys", &keys];
         line.extend(attack.sign.iter().flat_map(|name| ["--sign", name]));
         line.extend(attack.other.iter().flat_map(|tag| ["--other", tag]));
+        line.extend(attack.gzip.then_some("--gzip"));
         run(&self.python, &line).map(drop)
     }
 
@@ -167,7 +181,7 @@ fn every_attack_is_refused() {
     let Some(python) = cryptography("wire3") else { return };
     let field = Field::new(python);
     // What the tools do to an image that they leave alone is no attack.
-    for honest in [attack("nothing"), signed("nothing")] {
+    for honest in [attack("nothing"), signed("nothing"), gzipped("nothing")] {
         field.mount(&honest).unwrap_or_else(|told| panic!("{told}"));
         let (source, to) = (field.ground.layout.at("attacked"), field.ground.layout.at("honest"));
         pht_oci(&["pre-run", &source, &to, "--private-key", &field.ground.key("station_3")], &[]).ok();

@@ -1,13 +1,14 @@
 //! The checks that stages share.
 
-use super::feeder::{Feeder, Taker};
-use super::load::Train;
-use super::paths;
-use super::payload::{Change, observe};
+use std::cell::RefCell;
 use std::path::Path;
 
 use oci_spec::image::Digest;
 
+use super::feeder::{Feeder, Taker};
+use super::load::Train;
+use super::paths;
+use super::payload::{Change, observe};
 use crate::error::{Error, Kind, Result};
 use crate::image::layer::{self, scan};
 use crate::image::{Image, NodeKind, Tree, shown};
@@ -38,17 +39,26 @@ pub(super) fn check_layers(train: &Train, spool_dir: &Path) -> Result<Vec<Check>
         }
     }
     for (layer, descriptor) in image.layers().iter().enumerate().skip(base + 1) {
-        let scanned = scan(image.source(), descriptor, &image.diff_ids()[layer], spool_dir, &|_| true)?;
+        // One that may not be there is enough to refuse the image, however many there are.
+        let first: RefCell<Option<Box<[u8]>>> = RefCell::default();
+        let matters =
+            |path: &[u8]| is_of_control(path) || *path == **first.borrow_mut().get_or_insert_with(|| path.into());
+        let scanned = scan(image.source(), descriptor, &image.diff_ids()[layer], spool_dir, &matters)?;
         for entry in &scanned.entries {
-            let is_above = matches!(&*entry.path, b"" | paths::OPT) && entry.kind == layer::Kind::Directory;
-            let is_control = matches!(&*entry.path, paths::CONFIG | paths::USER_KEY) && entry.kind == layer::Kind::File;
-            if !is_above && !is_control {
+            let directory = matches!(&*entry.path, b"" | paths::OPT);
+            let kind = if directory { layer::Kind::Directory } else { layer::Kind::File };
+            if !is_of_control(&entry.path) || entry.kind != kind {
                 let what = "above the signed payload layer, where only the train config and the creator's key may be";
                 return Err(Error::verification(what).at(shown(&entry.path)));
             }
         }
     }
     Ok(checks)
+}
+
+/// Whether a path is one of the control layer, or above one.
+fn is_of_control(path: &[u8]) -> bool {
+    matches!(path, b"" | paths::OPT | paths::CONFIG | paths::USER_KEY)
 }
 
 /// The layers of an image as wire versions see them.
