@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use support::peers::cryptography;
+use support::peers::{cryptography, run};
 use support::pht_oci;
 use support::tree::{differences, snapshot};
 use support::wire3::{Ground, STATIONS};
@@ -120,4 +120,30 @@ fn the_published_files_are_the_signed_ones_with_their_modes() {
     }
     // Nothing has run: there is nothing to close.
     pht_oci(&["post-run", &ground.layout.at("0"), "--private-key", &key], &[]).refused(3);
+}
+
+/// What is signed is the uncompressed payload.
+#[test]
+fn recompression_is_no_change() {
+    if !support::available("wire3::recompression", &[support::Peer::Python, support::Peer::Skopeo]) {
+        return;
+    }
+    let ground = Ground::new();
+    ground.build("0", "ours");
+    for stop in 0..STATIONS {
+        let (from, squeezed) = (stop.to_string(), format!("{stop}-squeezed"));
+        // Skopeo compresses into a directory only.
+        let (dir, other) = (format!("dir:{}", ground.path("dir")), support::Layout::new(ground.path(&squeezed)));
+        let format = if stop == 1 { "zstd" } else { "gzip" };
+        let copy = |line: &[&str]| {
+            run("skopeo", &[&["--insecure-policy", "copy", "-q"], line].concat())
+                .unwrap_or_else(|told| panic!("{told}"))
+        };
+        copy(&["--dest-compress", "--dest-compress-format", format, &ground.layout.at(&from), &dir]);
+        copy(&[&dir, &other.at(&squeezed)]);
+        assert_ne!(ground.layout.layers(&from), other.layers(&squeezed));
+        other.only(&squeezed, &ground.layout.dir);
+        ground.stop(&squeezed, &(stop + 1).to_string(), stop);
+    }
+    check_results(&ground, "3");
 }

@@ -376,3 +376,98 @@ fn a_build_needs_its_keys_and_files() {
     feed(&mut *sink, &FILES);
     assert_eq!(sink.finish(key(Owner::Creator)).unwrap_err().kind(), Kind::Usage);
 }
+
+/// Everything that a station does with a config, but for the contents of files.
+fn accept(document: &[u8]) -> Result<()> {
+    let config = TrainConfig::parse(document)?;
+    let wire = config.wire();
+    wire.verify_creator(&config)?;
+    wire.verify_build(&config)?;
+    wire.verify_route(&config)?;
+    let stop = &config.route().stops()[1];
+    config.standing()?.check_turn(stop, crate::train::Stage::PreRun)?;
+    wire.verify_layers(&config, &Layers { diff_ids: vec![payload(b"result 0"), payload(b"")], chain_ids: Vec::new() })?;
+    unwrap_stage_key(&config, stop, key(Owner::Station(1)))?;
+    wire.immutable_check(&config, &metas(&FILES))?;
+    Ok(())
+}
+
+/// The path of every value below `value`, as in `/route/0/index`.
+fn places(value: &Value, path: &str, found: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => {
+            members
+                .iter()
+                .for_each(|(key, member)| places(member, &format!("{path}/{}", key.replace('/', "~1")), found));
+        }
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(at, item)| places(item, &format!("{path}/{at}"), found));
+        }
+        _ => {}
+    }
+    found.push(path.to_owned());
+}
+
+/// Other values for a field: of its type, and of others.
+fn mutants(value: &Value) -> Vec<Value> {
+    let mut mutants =
+        vec![Value::Null, json!(true), json!(-1), json!(1.5), json!(""), json!("x"), json!([]), json!({})];
+    match value {
+        Value::String(text) if !text.is_empty() => {
+            for at in [0, text.len() / 2, text.len() - 1].map(|at| text.floor_char_boundary(at)) {
+                let flipped = |c: char| if c == '0' { '1' } else { '0' };
+                let changed = text.char_indices().map(|(here, c)| if here == at { flipped(c) } else { c });
+                mutants.push(changed.collect::<String>().into());
+            }
+            mutants.extend(
+                [format!("{text}0"), format!(" {text}"), text.to_uppercase(), text[1..].to_owned()].map(Value::from),
+            );
+        }
+        Value::Number(number) => {
+            mutants
+                .extend(number.as_u64().into_iter().flat_map(|number| [json!(number + 1), json!(number.to_string())]));
+        }
+        Value::Array(items) => {
+            mutants.push([&items[..], &items[..items.len().min(1)]].concat().into());
+            mutants.push(items.iter().skip(1).cloned().collect::<Value>());
+        }
+        _ => {}
+    }
+    mutants.retain(|mutant| mutant != value);
+    mutants
+}
+
+/// What nobody has signed (wire 3, Config), and what a station does not act on.
+fn is_unsigned(place: &str) -> bool {
+    let free = ["/source", "/@context", "/file_list", "/creator/paillier_public_key", "/creator/encrypted_key"];
+    free.iter().any(|free| place.starts_with(free))
+}
+
+#[test]
+fn no_signed_value_can_be_changed() {
+    let config = travelled(&V3, 1);
+    let document = Value::Object(config.raw().clone());
+    accept(document.to_string().as_bytes()).unwrap();
+    let mut all = Vec::new();
+    places(&document, "", &mut all);
+    let mut accepted = Vec::new();
+    for place in all.iter().filter(|place| !place.is_empty() && !is_unsigned(place)) {
+        let value = document.pointer(place).unwrap();
+        for mutant in mutants(value) {
+            // A field that is absent is one that is `null`.
+            if value.is_null() && mutant.is_null() {
+                continue;
+            }
+            let mut changed = document.clone();
+            *changed.pointer_mut(place).unwrap() = mutant.clone();
+            match accept(changed.to_string().as_bytes()) {
+                Ok(()) => accepted.push(format!("{place}: {mutant}")),
+                Err(error) => assert!(
+                    matches!(error.kind(), Kind::Verification | Kind::Malformed | Kind::Key),
+                    "{place}: {mutant}: {error}"
+                ),
+            }
+        }
+    }
+    assert_eq!(accepted, [""; 0]);
+}
