@@ -11,6 +11,10 @@ pub use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
 
+mod canonical;
+
+pub use canonical::canonical;
+
 /// A JSON object, its keys in the order of the document.
 pub type Object = Map<String, Value>;
 

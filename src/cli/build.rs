@@ -40,11 +40,11 @@ pub(super) struct Build {
     /// The creator's private key
     #[arg(long, value_name = "PEM")]
     creator_key: PathBuf,
-    /// The builder's private key; wire 2.0 needs it
+    /// The builder's private key; wires 2.0 and 3 need it
     #[arg(long, value_name = "PEM")]
     builder_key: Option<PathBuf>,
-    /// The wire version: 1.1.1, 1.1.2 or 2.0
-    #[arg(long, value_name = "VERSION", default_value = "2.0")]
+    /// The wire version: 1.1.1, 1.1.2, 2.0 or 3; only 3 binds route, files and results to one another
+    #[arg(long, value_name = "VERSION", default_value = "3")]
     wire: String,
     /// The train's id [default: a random UUID]
     #[arg(long, value_name = "ID")]

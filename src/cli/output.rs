@@ -171,7 +171,7 @@ fn inspection_json(train: &Inspection) -> Value {
 }
 
 fn inspection_text(train: &Inspection) -> String {
-    let base = train.base_layers.map(|base| format!(", {base} of them the train as built")).unwrap_or_default();
+    let base = train.base_layers.map(|base| format!(", {base} of them its base")).unwrap_or_default();
     let mut text = format!(
         "{}\n  digest   {}\n  train    {} (wire {})\n  creator  {}\n  master   {}\n  files    {}\n  layers   {}{base}, {} \
          bytes\n  route\n",

@@ -3,6 +3,7 @@
 pub mod cipher;
 pub mod digest;
 pub mod hex;
+pub mod kdf;
 pub mod keys;
 pub mod random;
 

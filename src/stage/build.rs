@@ -1,20 +1,22 @@
 use std::path::Path;
 
+use oci_spec::image::Digest;
+
 use super::check::{feed, files_below};
 use super::feeder::Nobody;
 use super::labels::{Made, labels};
 use super::locate::{BASE, LATEST, open_destination, open_image};
-use super::payload::{Change, PayloadWriter, transform};
+use super::payload::{Change, PayloadWriter, transform, write_control};
 use super::publish::rfc3339;
 use super::report::{Bytes, Layers, Report};
 use super::{World, paths};
 use crate::crypto::{PrivateKey, random};
 use crate::error::{Context, Error, IoContext, Result};
 use crate::image::layer::{Kind, Meta};
-use crate::image::{Content, Edit, Image, LayerSink, Node, NodeKind, Reference, Tree, read_directory};
-use crate::store::TagChange;
+use crate::image::{AddedLayer, Content, Edit, Image, LayerSink, Node, NodeKind, Reference, Tree, read_directory};
+use crate::store::{Destination, TagChange};
 use crate::train::files::QUERY;
-use crate::train::{BuildSeal, Draft, DraftStop, FileMeta, PartyId, Produced, Source, TrainConfig, Wire};
+use crate::train::{BuildSeal, Draft, DraftStop, FileMeta, PartyId, Produced, SignedDraft, Source, Wire};
 
 /// A stop of the route of a new train.
 pub type BuildStop = DraftStop;
@@ -59,23 +61,18 @@ pub fn build(request: &BuildRequest<'_>, world: &World) -> Result<Report> {
     };
     let files = read_files(request, world.now)?;
     let mut destination = open_destination(request.destination, world)?;
-    let (config, key) = seal(request, &files)?;
-    let change = match &key {
-        Some(key) => Change::Encrypt(request.wire.cipher(), key),
-        None => Change::Keep,
-    };
-    let sink = LayerSink::new(&mut *destination, base.family())?;
-    let mut layer = PayloadWriter::new(sink, &files, world.now)?;
-    transform(&files, paths::TRAIN, change, &mut Nobody, layer.sink())?;
-    write_config(&mut layer, &config.to_bytes()?, world.now)?;
-    let layer = layer.finish()?;
+    let base_chain = base.chain_id(base.layers().len()).map(|chain| chain.to_string());
+    let signed = sign(request, &files, base_chain)?;
     let keep = base.layers().len();
-    let as_built = [base.diff_ids(), std::slice::from_ref(&layer.diff_id)].concat();
+    let (layers, own) = write_layers(request, &files, signed, (&base, &mut *destination), world.now)?;
+    // The train as built is the base of all later stages, or the master image is.
+    let added = layers.iter().take(own).map(|(layer, _)| layer.diff_id.clone());
+    let stage_base: Vec<Digest> = base.diff_ids().iter().cloned().chain(added).collect();
     let edit = Edit {
         keep,
-        added: vec![(layer, "pht-oci build: train".to_owned())],
+        added: layers,
         command: (!request.command.is_empty()).then(|| request.command.to_vec()),
-        labels: labels(Made::Built, &as_built, None, None),
+        labels: labels(Made::Built, &stage_base, None, None),
         created: rfc3339(world.now)?,
     };
     let image = edit.write(&base, &mut *destination)?;
@@ -142,24 +139,50 @@ fn read_files(request: &BuildRequest<'_>, now: i64) -> Result<Tree> {
     Ok(Tree::new(nodes, Vec::new()))
 }
 
-/// Has creator and builder sign; the config as built, and the key of the build, where files travel encrypted.
-fn seal(request: &BuildRequest<'_>, tree: &Tree) -> Result<(TrainConfig, Option<crate::crypto::StageKey>)> {
-    let wire = request.wire;
+/// Has the creator sign the train.
+fn sign(request: &BuildRequest<'_>, tree: &Tree, base_chain: Option<String>) -> Result<SignedDraft> {
     let files = files_below(tree, paths::TRAIN, Change::Keep)?;
     if files.is_empty() {
         return Err(Error::usage("there are no files in it").at(request.files.display()));
     }
     let metas: Vec<FileMeta> = files.iter().map(|(_, meta)| meta.clone()).collect();
-    let draft = wire.draft(draft(request)?, &metas)?;
+    let draft = request.wire.draft(draft(request, base_chain)?, &metas)?;
     let order = draft.order().to_vec();
-    let signed = feed(draft, tree, &files, &order, Change::Keep)?.finish(request.creator_key)?;
-    let key = if wire.encrypts_train() { Some(wire.cipher().generate_key()?) } else { None };
-    let produced = Produced::default();
-    let seal = BuildSeal { builder: request.builder_key, stage_key: key.as_ref(), produced: &produced };
-    Ok((wire.seal_build(signed, &seal)?, key))
+    feed(draft, tree, &files, &order, Change::Keep)?.finish(request.creator_key)
 }
 
-fn draft(request: &BuildRequest<'_>) -> Result<Draft> {
+/// Has the builder sign, and writes the train's layers; each with what made it, and how many of them count as the base
+/// of later stages.
+fn write_layers(
+    request: &BuildRequest<'_>,
+    files: &Tree,
+    signed: SignedDraft,
+    (base, destination): (&Image, &mut dyn Destination),
+    now: i64,
+) -> Result<(Vec<(AddedLayer, String)>, usize)> {
+    let wire = request.wire;
+    let key = if wire.encrypts_train() { Some(wire.cipher().generate_key()?) } else { None };
+    let change = key.as_ref().map_or(Change::Keep, |key| Change::Encrypt(wire.cipher(), key));
+    let mut payload = PayloadWriter::new(LayerSink::new(destination, base.family())?, files, now)?;
+    transform(files, paths::TRAIN, change, &mut Nobody, payload.sink())?;
+    let seal = |produced: &Produced| {
+        wire.seal_build(signed, &BuildSeal { builder: request.builder_key, stage_key: key.as_ref(), produced })
+    };
+    if !wire.has_payload_as_built() {
+        let config = seal(&Produced::default())?;
+        write_config(&mut payload, &config.to_bytes()?, now)?;
+        return Ok((vec![(payload.finish()?, "pht-oci build: train".to_owned())], 1));
+    }
+    let payload = payload.finish()?;
+    let config = seal(&Produced { result_hash: None, payload: Some(payload.diff_id.to_string()) })?;
+    let (document, meta) = (config.to_bytes()?, Meta::new(0o644, now));
+    let creator_key = config.creator().encrypted_key.as_deref();
+    let control = write_control(LayerSink::new(destination, base.family())?, (&document, &meta), creator_key, now)?;
+    let made = |what: &str| format!("pht-oci build: {what}");
+    Ok((vec![(payload, made("payload")), (control, made("control"))], 0))
+}
+
+fn draft(request: &BuildRequest<'_>, base_chain: Option<String>) -> Result<Draft> {
     let (address, tag) = match request.base {
         Some(base) => (base.without_tag(), base.tag().map(str::to_owned)),
         None => ("scratch".to_owned(), None),
@@ -175,7 +198,7 @@ fn draft(request: &BuildRequest<'_>) -> Result<Draft> {
         creator_key: request.creator_key.public_key(),
         route: request.route.clone(),
         session_id: random::bytes()?,
-        base_chain: None,
+        base_chain,
     })
 }
 

@@ -1,14 +1,18 @@
 //! The checks that stages share.
 
+use std::cell::RefCell;
+use std::path::Path;
+
+use oci_spec::image::Digest;
+
 use super::feeder::{Feeder, Taker};
 use super::load::Train;
 use super::paths;
 use super::payload::{Change, Passage, observe};
-use std::path::Path;
-
 use crate::error::{Error, Kind, Result};
-use crate::image::{NodeKind, Tree, shown};
-use crate::train::{Check, FileMeta};
+use crate::image::layer::{self, scan};
+use crate::image::{Image, NodeKind, Tree, shown};
+use crate::train::{Check, FileMeta, Layers};
 
 /// Checks what can be checked without any file: the creator's and the builder's signatures, and the route's.
 pub(super) fn check_config(train: &Train) -> Result<Vec<Check>> {
@@ -17,6 +21,54 @@ pub(super) fn check_config(train: &Train) -> Result<Vec<Check>> {
     checks.extend(wire.verify_build(&train.config)?);
     checks.extend(wire.verify_route(&train.config)?);
     Ok(checks)
+}
+
+/// Checks the layers of an image that no pre-run has opened yet, where the wire version binds them: base, payload, and
+/// that nothing above the payload adds to it or hides any of it.
+pub(super) fn check_layers(train: &Train, spool_dir: &Path) -> Result<Vec<Check>> {
+    let (config, image, layers) = (&train.config, &train.image, layers_of(&train.image));
+    let checks = config.wire().verify_layers(config, &layers)?;
+    let Some(base) = config.wire().base_layers(config, &layers)? else { return Ok(checks) };
+    for (descriptor, diff_id) in image.layers().iter().zip(image.diff_ids()).take(base) {
+        // Base layers are not read. Of a plain one the blob's digest is the diff ID; who unpacks a compressed one has to
+        // hold it against the diff ID, and engines do.
+        let is_plain = descriptor.media_type().to_string().ends_with(".tar");
+        if is_plain && descriptor.digest().algorithm() == diff_id.algorithm() && descriptor.digest() != diff_id {
+            let what = format!("it is not the base layer {diff_id} that the creator signed");
+            return Err(Error::verification(what).at(format_args!("layer {}", descriptor.digest())));
+        }
+    }
+    for (layer, descriptor) in image.layers().iter().enumerate().skip(base + 1) {
+        // One that may not be there is enough to refuse the image, however many there are.
+        let first: RefCell<Option<Box<[u8]>>> = RefCell::default();
+        let matters =
+            |path: &[u8]| is_of_control(path) || *path == **first.borrow_mut().get_or_insert_with(|| path.into());
+        let scanned = scan(image.source(), descriptor, &image.diff_ids()[layer], spool_dir, &matters)?;
+        for entry in &scanned.entries {
+            let directory = matches!(&*entry.path, b"" | paths::OPT);
+            let kind = if directory { layer::Kind::Directory } else { layer::Kind::File };
+            if !is_of_control(&entry.path) || entry.kind != kind {
+                let what = "above the signed payload layer, where only the train config and the creator's key may be";
+                return Err(Error::verification(what).at(shown(&entry.path)));
+            }
+        }
+    }
+    Ok(checks)
+}
+
+/// Whether a path is one of the control layer, or above one.
+fn is_of_control(path: &[u8]) -> bool {
+    matches!(path, b"" | paths::OPT | paths::CONFIG | paths::USER_KEY)
+}
+
+/// The layers of an image as wire versions see them.
+pub(super) fn layers_of(image: &Image) -> Layers {
+    let text = |digest: Digest| digest.to_string();
+    let count = image.layers().len();
+    Layers {
+        diff_ids: image.diff_ids().iter().cloned().map(text).collect(),
+        chain_ids: (1..=count).filter_map(|layers| image.chain_id(layers)).map(text).collect(),
+    }
 }
 
 /// Checks the immutable files against what the creator signed; `change` is how to read them.
@@ -94,7 +146,8 @@ pub(super) fn files_below(tree: &Tree, root: &[u8], change: Change<'_>) -> Resul
         if matches!(node.kind, NodeKind::File { .. } | NodeKind::Link(_)) {
             let path = node.path[root.len() + 1..].to_vec();
             let size = change.plaintext_len(tree, node)?;
-            files.push((at, FileMeta { path, mode: node.meta.permissions(), size }));
+            let is_link = matches!(node.kind, NodeKind::Link(_));
+            files.push((at, FileMeta { path, mode: node.meta.permissions(), size, is_link }));
         }
     }
     Ok(files)

@@ -38,15 +38,13 @@ impl Taker for Box<dyn DraftFeed> {
     }
 }
 
-impl Taker for Option<ResultHasher> {
+impl Taker for ResultHasher {
     fn begin(&mut self, _file: usize) -> Result<()> {
         Ok(())
     }
 
     fn update(&mut self, content: &[u8]) {
-        if let Some(hasher) = self {
-            hasher.update(content);
-        }
+        ResultHasher::update(self, content);
     }
 }
 

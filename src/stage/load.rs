@@ -131,7 +131,7 @@ fn has_all_listed(partial: &Partial<'_>, listed: &mut Option<Vec<String>>) -> Re
         let Some(document) = partial.read_file(paths::CONFIG, MAX_CONFIG)? else { return Ok(false) };
         // What is wrong with a config is said when all is read.
         let Ok(config) = TrainConfig::parse(&document) else { return Ok(false) };
-        *listed = Some(config.file_list().to_vec());
+        *listed = config.wire().listed(&config).ok();
     }
     let at = |path: &[u8]| partial.shows(&[paths::TRAIN, b"/", path].concat());
     for entry in listed.as_deref().unwrap_or_default() {

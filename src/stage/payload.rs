@@ -51,10 +51,15 @@ impl<'k> Change<'k> {
     fn reader(self, tree: &Tree, node: &Node) -> Result<Box<dyn Read + 'k>> {
         let contents = tree.open(node)?;
         match self {
-            Change::Decrypt(cipher, key) => Ok(Box::new(cipher.decryptor(key, contents)?)),
+            Change::Decrypt(cipher, key) => Ok(Box::new(cipher.decryptor(key, below_opt(node), contents)?)),
             Change::Keep | Change::Encrypt(..) => Ok(contents),
         }
     }
+}
+
+/// The path of a file of the train as ciphers bind it: relative to `/opt`.
+fn below_opt(node: &Node) -> &[u8] {
+    node.path.strip_prefix(paths::OPT).and_then(|path| path.strip_prefix(b"/")).unwrap_or(&node.path)
 }
 
 /// Shows the plaintext of one file to `observer`.
@@ -94,7 +99,7 @@ pub(super) fn transform(
         let mut reader = change.reader(tree, node)?;
         match change {
             Change::Encrypt(cipher, key) => {
-                let mut encryptor = cipher.encryptor(key, sink as &mut dyn Write)?;
+                let mut encryptor = cipher.encryptor(key, below_opt(node), sink as &mut dyn Write)?;
                 passage.pass(&mut *reader, &mut encryptor, observer).at(node.shown())?;
                 encryptor.finish().doing("encrypt it").at(node.shown())?;
             }

@@ -1,9 +1,11 @@
 use std::path::{Path, PathBuf};
 
-use super::check::{check_config, check_immutable, check_results, check_results_kinds, result_files, with_all_layers};
+use super::check::{
+    check_config, check_immutable, check_results, check_results_kinds, layers_of, result_files, with_all_layers,
+};
 use super::feeder::{Feeder, Nobody};
 use super::labels::{Labels, Made};
-use super::lineage::{Found, adopt_base, base_by_content, known_base};
+use super::lineage::{Lineage, adopt_base};
 use super::load::{Depth, Train, read_view};
 use super::locate::{Target, open_image, spool_dir};
 use super::payload::{Change, PayloadWriter, transform};
@@ -53,27 +55,38 @@ pub fn post_run(request: &PostRunRequest<'_>, world: &World) -> Result<Report> {
     let spool = spool_dir(&target.reference).to_owned();
     let labels = Labels::read(&image);
     check_was_opened(&image, &labels)?;
-    let base = known_base(&image, request.source, request.base, world)?;
-    let mut train = load(image, &spool, base.map(|(layers, _)| layers), &labels)?;
+    let lineage = Lineage::look(&image, request.source, request.base, world)?;
+    let mut train = load(image, &spool, lineage.floor(), &labels)?;
     let results = match request.results {
         Some(dir) => Some(read_directory(dir, paths::RESULTS)?),
         None => None,
     };
     let name = train.name();
-    let post_run = PostRun { request, world, spool: &spool, labels, base, results };
+    let post_run = PostRun { request, world, spool: &spool, labels, lineage, results };
     with_all_layers(&mut train, &spool, |train| post_run.attempt(train, &mut target)).at(name)
 }
 
 /// An image that no run has touched since this program closed it is encrypted; to close it again would encrypt twice.
 fn check_was_opened(image: &Image, labels: &Labels) -> Result<()> {
     let above = labels.base_layers.map(|base| image.layers().len() - base);
-    if matches!((labels.made, above), (Some(Made::Built), Some(0)) | (Some(Made::PostRun), Some(2))) {
-        let hint = "run pre-run and the train first";
-        return Err(
-            Error::verification("this image is as post-run or build left it: there is nothing new in it").hint(hint)
-        );
+    match (labels.made, above) {
+        (Some(Made::Built), Some(0)) | (Some(Made::PostRun), Some(2)) => Err(not_opened()),
+        _ => Ok(()),
     }
-    Ok(())
+}
+
+/// Where the payload is signed, no labels are needed to see that an image was never opened.
+fn check_is_not_signed(train: &Train) -> Result<()> {
+    let (config, wire) = (&train.config, train.config.wire());
+    match wire.verify_layers(config, &layers_of(&train.image)) {
+        Ok(checks) if !checks.is_empty() => Err(not_opened()),
+        _ => Ok(()),
+    }
+}
+
+fn not_opened() -> Error {
+    let what = "this image is as post-run or build left it: there is nothing new in it";
+    Error::verification(what).hint("run pre-run and the train first")
 }
 
 /// Reads the train. A config that is none any more, though pre-run has verified one, was rewritten by the run.
@@ -109,7 +122,7 @@ struct PostRun<'a> {
     world: &'a World,
     spool: &'a PathBuf,
     labels: Labels,
-    base: Option<(usize, Found)>,
+    lineage: Lineage,
     /// The results, where they are not in the image.
     results: Option<Tree>,
 }
@@ -121,6 +134,7 @@ impl PostRun<'_> {
         warnings.extend(self.check_config_is_verified(train, &stop)?);
         train.config.standing()?.check_turn(&stop, Stage::PostRun)?;
         let mut checks = check_config(train)?;
+        check_is_not_signed(train)?;
         checks.extend(check_immutable(train, Change::Keep)?);
         check_results_kinds(train.tree())?;
         if self.results.is_none() && self.labels.verified_config(&stop).is_none() {
@@ -128,14 +142,7 @@ impl PostRun<'_> {
         }
 
         let wire = train.config.wire();
-        let (base, found) = match self.base {
-            Some(known) => known,
-            None => {
-                let by_content =
-                    base_by_content(&train.image, train.tree(), Change::Keep, wire.encrypts_train(), self.spool)?;
-                (by_content, Found::Content)
-            }
-        };
+        let (base, found) = self.lineage.settle(train, Change::Keep, self.spool)?;
         adopt_base(&mut train.image, self.request.source, base, self.world)?;
         let key = wire.cipher().generate_key()?;
         let (payload, produced) = self.write_payload(train, target, &key)?;
@@ -188,10 +195,18 @@ impl PostRun<'_> {
         let encrypt = Change::Encrypt(wire.cipher(), key);
         let sink = LayerSink::new(&mut *target.destination, train.image.family())?;
         let mut payload = PayloadWriter::new(sink, train.tree(), self.world.now)?;
-        let mut feeder = Feeder::new(wire.result_hasher(&train.config));
         let results = self.results.as_ref().unwrap_or(train.tree());
-        transform(results, paths::RESULTS, encrypt, &mut feeder, payload.sink())?;
-        let result_hash = feeder.finish()?.map(|hasher| hasher.finish());
+        let result_hash = match wire.result_hasher(&train.config) {
+            Some(hasher) => {
+                let mut feeder = Feeder::new(hasher);
+                transform(results, paths::RESULTS, encrypt, &mut feeder, payload.sink())?;
+                Some(feeder.finish()?.finish())
+            }
+            None => {
+                transform(results, paths::RESULTS, encrypt, &mut Nobody, payload.sink())?;
+                None
+            }
+        };
         let of_train = if wire.encrypts_train() { encrypt } else { Change::Keep };
         transform(train.tree(), paths::TRAIN, of_train, &mut Nobody, payload.sink())?;
         let payload = payload.finish()?;

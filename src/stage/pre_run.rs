@@ -1,9 +1,9 @@
 use std::path::{Path, PathBuf};
 
-use super::check::{check_config, check_immutable, check_results_kinds, result_files, with_all_layers};
+use super::check::{check_config, check_immutable, check_layers, check_results_kinds, result_files, with_all_layers};
 use super::feeder::{Feeder, Nobody, Observer};
 use super::labels::{Labels, Made};
-use super::lineage::{base_by_content, known_base};
+use super::lineage::Lineage;
 use super::load::{Depth, Train};
 use super::locate::{ENCRYPTED, Target, open_beside, open_image, spool_dir};
 use super::payload::{Change, PayloadWriter, transform};
@@ -50,10 +50,10 @@ pub fn pre_run(request: &PreRunRequest<'_>, world: &World) -> Result<Report> {
     let image = start(request, world)?;
     target.settle(request.source, request.destination, &image);
     let spool = spool_dir(&target.reference).to_owned();
-    let base = known_base(&image, request.source, request.base, world)?.map(|(layers, _)| layers);
+    let lineage = Lineage::look(&image, request.source, request.base, world)?;
     let mut train = Train::load(image, &spool, Depth::Listed(usize::MAX))?;
     let name = train.name();
-    let mut pre_run = PreRun { request, world, spool, base, results };
+    let mut pre_run = PreRun { request, world, spool, lineage, results };
     with_all_layers(&mut train, &pre_run.spool.clone(), |train| pre_run.attempt(train, &mut target)).at(name)
 }
 
@@ -79,15 +79,17 @@ struct PreRun<'a> {
     request: &'a PreRunRequest<'a>,
     world: &'a World,
     spool: PathBuf,
-    base: Option<usize>,
+    lineage: Lineage,
     results: Option<ResultsDirectory>,
 }
 
 impl PreRun<'_> {
     fn attempt(&mut self, train: &mut Train, target: &mut Target) -> Result<Report> {
+        // First of all: who swapped a key on the route must not make it look like a mistake of the station.
+        let mut checks = check_config(train)?;
         let stop = train.stop_of(&self.request.station)?.clone();
         train.config.standing()?.check_turn(&stop, Stage::PreRun)?;
-        let mut checks = check_config(train)?;
+        checks.extend(check_layers(train, &self.spool)?);
 
         let (wire, cipher) = (train.config.wire(), train.config.wire().cipher());
         let key = match train.config.is_encrypted()? {
@@ -103,10 +105,7 @@ impl PreRun<'_> {
         if !has_results && !self.request.keep_initial_results {
             check_no_results(train)?;
         }
-        let base = match self.base {
-            Some(base) => base,
-            None => base_by_content(&train.image, train.tree(), of_train, wire.encrypts_train(), &self.spool)?,
-        };
+        let (base, _) = self.lineage.settle(train, of_train, &self.spool)?;
         let payload = self.write_payload(train, target, of_train, of_results, &mut checks)?;
         self.publish(train, target, &stop, base, payload, checks)
     }

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use super::check::{check_config, with_all_layers};
+use super::check::{check_config, check_immutable, check_layers, with_all_layers};
 use super::load::{Depth, Train};
 use super::locate::open_image;
 use super::payload::Change;
@@ -44,7 +44,7 @@ pub fn results(request: &ResultsRequest<'_>, world: &World) -> Result<Report> {
     let (checks, left_out) = with_all_layers(&mut train, &world.temporary, |train| {
         let to = filling.path().join("results");
         let _ = std::fs::remove_dir_all(&to); // of a first attempt
-        decrypt(train, request.key, &to)
+        decrypt(train, request.key, &to, &world.temporary)
     })
     .at(name)?;
     train.view.verify()?;
@@ -64,15 +64,19 @@ pub fn results(request: &ResultsRequest<'_>, world: &World) -> Result<Report> {
     })
 }
 
-fn decrypt(train: &mut Train, key: &PrivateKey, to: &Path) -> Result<(Vec<Check>, Vec<String>)> {
+fn decrypt(train: &Train, key: &PrivateKey, to: &Path, spool_dir: &Path) -> Result<(Vec<Check>, Vec<String>)> {
     if train.config.standing()?.last_signed().is_none() {
         let what = "there are no results yet: no station has signed";
         return Err(Error::verification(what).hint("wait until the train has been at its first station"));
     }
     let mut checks = check_config(train)?;
-    let stage_key = unwrap_creator_key(&train.config, key)?;
+    checks.extend(check_layers(train, spool_dir)?);
+    let (wire, stage_key) = (train.config.wire(), unwrap_creator_key(&train.config, key)?);
+    let change = Change::Decrypt(wire.cipher(), &stage_key);
+    if wire.creator_checks_files() {
+        checks.extend(check_immutable(train, change)?);
+    }
     let mut sink = DirectorySink::new(to, paths::RESULTS, Fidelity::Personal)?;
-    let change = Change::Decrypt(train.config.wire().cipher(), &stage_key);
     checks.extend(copy_results(train, change, &mut sink)?);
     Ok((checks, sink.finish()?))
 }

@@ -6,12 +6,18 @@ use crate::error::{Error, Result};
 pub mod id {
     /// The immutable files hash to what the creator signed.
     pub const IMMUTABLE_HASH: &str = "immutable-hash";
+    /// The immutable files have the path, mode, size and content that the creator signed, and there are no others.
+    pub const IMMUTABLE_FILES: &str = "immutable-files";
     /// What the immutable hash does not bind: names, modes and boundaries of the files.
     pub const FILE_NAMES: &str = "file-names";
-    /// The creator's signature of the immutable hash.
+    /// The config's hash is that of what the creator states about the train.
+    pub const STATEMENT: &str = "statement";
+    /// The creator's signature of the immutable hash or of the statement.
     pub const CREATOR_SIGNATURE: &str = "creator-signature";
     /// The session id has the length that the protocol gives it.
     pub const SESSION_ID: &str = "session-id";
+    /// The builder's digest is the one that train, payload and key give.
+    pub const BUILD_DIGEST: &str = "build-digest";
     /// The builder's signature.
     pub const BUILD_SIGNATURE: &str = "build-signature";
     /// Who vouches for the builder's key.
@@ -20,12 +26,22 @@ pub mod id {
     pub const ROUTE_ORDER: &str = "route-order";
     /// Stations and keys on the route are those that the creator meant.
     pub const ROUTE_BINDING: &str = "route-binding";
+    /// The stage's key is wrapped for those who need it and for nobody else.
+    pub const KEY_RECIPIENTS: &str = "key-recipients";
+    /// A station's digest is the one that train, stop, earlier digests, payload and key give.
+    pub const STOP_DIGEST: &str = "stop-digest";
     /// A station's signature of its digest.
     pub const STOP_SIGNATURE: &str = "stop-signature";
     /// The digest of the last station that has signed is the one that session, route and results give.
     pub const LAST_DIGEST: &str = "last-digest";
     /// The digest of a station before the last.
     pub const OLDER_DIGEST: &str = "older-digest";
+    /// The base layers are those that the creator signed.
+    pub const BASE_CHAIN: &str = "base-chain";
+    /// The payload layer is the one that the last signature vouches for.
+    pub const PAYLOAD: &str = "payload";
+    /// The results decrypt, every chunk of them authenticated.
+    pub const RESULTS: &str = "results";
     /// The results hash to the config's result hash.
     pub const RESULT_HASH: &str = "result-hash";
     /// The last station's signature of the result hash.

@@ -118,7 +118,13 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn get(&self, key: &str) -> Option<&'a Value> {
+    /// The names of all fields.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &'a String> {
+        self.object.keys()
+    }
+
+    /// A field as it stands.
+    pub(crate) fn get(&self, key: &str) -> Option<&'a Value> {
         self.object.get(key).filter(|value| !value.is_null())
     }
 

@@ -19,6 +19,8 @@ pub struct FileMeta {
     pub mode: u32,
     /// Size of the plaintext in bytes.
     pub size: u64,
+    /// Whether it is a further name of a file that has another one, a hard link.
+    pub is_link: bool,
 }
 
 /// Where a wire version puts the query.
@@ -114,7 +116,8 @@ pub fn hash_order(file_list: &[String], paths: &[&[u8]], rule: QueryRule) -> Res
     Ok(HashOrder { files: listed, query })
 }
 
-fn refuse(missing: &[Vec<u8>], unlisted: &[Vec<u8>]) -> Result<()> {
+/// Refuses files that are missing and files that are there and should not be, all of them by name.
+pub(crate) fn refuse(missing: &[Vec<u8>], unlisted: &[Vec<u8>]) -> Result<()> {
     let mut faults = Vec::new();
     if !missing.is_empty() {
         faults.push(format!("missing under pht_train: {}", show_all(missing)));
@@ -134,7 +137,7 @@ fn show_all(names: &[Vec<u8>]) -> String {
 }
 
 /// A file name for a message: no control characters, whatever a train may be called.
-fn show(name: &[u8]) -> String {
+pub(crate) fn show(name: &[u8]) -> String {
     String::from_utf8_lossy(name).chars().flat_map(char::escape_debug).collect()
 }
 

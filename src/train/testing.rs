@@ -2,6 +2,8 @@
 
 use std::sync::OnceLock;
 
+use crate::crypto::digest::Sha256;
+use crate::crypto::hex;
 use crate::crypto::keys::PrivateKey;
 use crate::json::{Object, Value, json};
 use crate::train::draft::key_hex;
@@ -55,6 +57,7 @@ pub(crate) fn metas(files: &[(&str, &[u8])]) -> Vec<FileMeta> {
         path: path.as_bytes().to_vec(),
         mode: 0o644,
         size: content.len() as u64,
+        is_link: false,
     };
     files.iter().map(meta).collect()
 }
@@ -92,13 +95,18 @@ pub(crate) fn draft() -> Draft {
     }
 }
 
+/// The diff ID of a payload layer with this content.
+pub(crate) fn payload(content: &[u8]) -> String {
+    format!("sha256:{}", hex::encode(&Sha256::of(content)))
+}
+
 /// A train as built.
 pub(crate) fn built(wire: &'static dyn Wire) -> TrainConfig {
     let mut sink = wire.draft(draft(), &metas(&FILES)).unwrap();
     feed(&mut *sink, &FILES);
     let signed = sink.finish(key(Owner::Creator)).unwrap();
     let stage_key = wire.cipher().generate_key().unwrap();
-    let produced = Produced::default();
+    let produced = Produced { result_hash: None, payload: Some(payload(b"built")) };
     let seal = BuildSeal { builder: Some(key(Owner::Builder)), stage_key: Some(&stage_key), produced: &produced };
     wire.seal_build(signed, &seal).unwrap()
 }
@@ -106,9 +114,12 @@ pub(crate) fn built(wire: &'static dyn Wire) -> TrainConfig {
 /// The train after the next station ran it, with one result file of this content.
 pub(crate) fn ran(config: &mut TrainConfig, result: &[u8]) {
     let index = config.standing().unwrap().next().unwrap().index;
-    let mut hasher = config.wire().result_hasher(config).unwrap();
-    hasher.update(result);
-    let produced = Produced { result_hash: Some(hasher.finish()), payload: None };
+    let hasher = config.wire().result_hasher(config);
+    let result_hash = hasher.map(|mut hasher| {
+        hasher.update(result);
+        hasher.finish()
+    });
+    let produced = Produced { result_hash, payload: Some(payload(result)) };
     let stage_key = config.wire().cipher().generate_key().unwrap();
     let seal = StopSeal { index, key: key(Owner::Station(index)), stage_key: &stage_key, produced: &produced };
     config.wire().seal_stop(config, &seal).unwrap();

@@ -73,7 +73,7 @@ fn attributes_survive() {
     if !available("engines::attributes_survive", &[Peer::Python, Peer::Root]) {
         return;
     }
-    for wire in Wire::ALL {
+    for wire in Wire::OURS {
         let train = journey(wire);
         let results = |tag: &str| train.layout.view(tag, "opt/pht_results");
         for stop in 1..=3 {
@@ -99,7 +99,7 @@ fn skopeo_reads_every_state() {
     if !available("engines::skopeo_reads_every_state", &[Peer::Python, Peer::Skopeo, Peer::Root]) {
         return;
     }
-    for wire in Wire::ALL {
+    for wire in Wire::OURS {
         let train = journey(wire);
         for tag in states() {
             let image = train.layout.at(&tag);
@@ -130,7 +130,7 @@ fn umoci_unpacks_every_state() {
     if !available("engines::umoci_unpacks_every_state", &[Peer::Python, Peer::Umoci, Peer::Root]) {
         return;
     }
-    for wire in Wire::ALL {
+    for wire in Wire::OURS {
         let train = journey(wire);
         for tag in states() {
             let bundle = train.dir.path().join(format!("bundle-{tag}"));

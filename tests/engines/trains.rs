@@ -74,7 +74,7 @@ fn journey(test: &str, kind: Kind, wire: Wire) {
     let spec = Spec { entrypoint: ENTRYPOINT.to_owned(), ..Spec::default() };
     let train = Train::build(Who::Ours, wire, &spec).unwrap_or_else(|told| panic!("{told}"));
     let mut engine = Engine::new(kind);
-    let layers = train.layout.layers("0").len();
+    let layers = train.layout.layers("0").len() - wire.layers_above_base();
     for stop in 0..3 {
         let (from, to) = (stop.to_string(), (stop + 1).to_string());
         let (pre, ran) = (format!("{to}-pre"), format!("{to}-ran"));
@@ -107,6 +107,11 @@ fn podman_wire_2_0() {
 }
 
 #[test]
+fn podman_wire_3() {
+    journey("engines::podman_wire_3", Kind::Podman, Wire::V3);
+}
+
+#[test]
 fn docker_wire_1_1_1() {
     journey("engines::docker_wire_1_1_1", Kind::Docker, Wire::V1_1_1);
 }
@@ -119,4 +124,9 @@ fn docker_wire_1_1_2() {
 #[test]
 fn docker_wire_2_0() {
     journey("engines::docker_wire_2_0", Kind::Docker, Wire::V2_0);
+}
+
+#[test]
+fn docker_wire_3() {
+    journey("engines::docker_wire_3", Kind::Docker, Wire::V3);
 }

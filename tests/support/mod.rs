@@ -7,6 +7,7 @@ pub mod program;
 pub mod train;
 pub mod tree;
 pub mod vectors;
+pub mod wire3;
 
 pub use layout::{Edit, Layout};
 pub use peers::{Peer, available, run};

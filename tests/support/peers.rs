@@ -54,14 +54,32 @@ fn answers(program: &str, arguments: &[&str]) -> bool {
 #[track_caller]
 pub fn available(test: &str, peers: &[Peer]) -> bool {
     let Some(missing) = peers.iter().find(|peer| !peer.is_here()) else { return true };
-    let line = format!("left out: {test}: needs {missing:?}");
+    leave_out(test, &format!("{missing:?}"));
+    false
+}
+
+/// A Python that has the package `cryptography`, with which the second implementation of wire 3 runs; without one the
+/// test is left out as by [`available`].
+#[track_caller]
+pub fn cryptography(test: &str) -> Option<String> {
+    let python = std::env::var("PHT_PYTHON").ok().filter(|python| !python.is_empty());
+    let python = python.unwrap_or_else(|| "python3".to_owned());
+    if answers(&python, &["-c", "import cryptography.hazmat.primitives.kdf.hkdf"]) {
+        return Some(python);
+    }
+    leave_out(test, "python cryptography");
+    None
+}
+
+#[track_caller]
+fn leave_out(test: &str, needs: &str) {
+    let line = format!("left out: {test}: needs {needs}");
     assert!(std::env::var("CI").as_deref() != Ok("true"), "{line}");
     eprintln!("{line}");
     if let Some(file) = std::env::var_os("PHT_LEFT_OUT") {
         let mut file = OpenOptions::new().append(true).create(true).open(file).expect("PHT_LEFT_OUT can be opened");
         writeln!(file, "{line}").expect("PHT_LEFT_OUT can be written");
     }
-    false
 }
 
 /// What a peer prints, or all that is known about why it failed.

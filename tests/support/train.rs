@@ -17,14 +17,30 @@ pub enum Wire {
     V1_1_1,
     V1_1_2,
     V2_0,
+    V3,
 }
 
 impl Wire {
+    /// Those that the reference speaks too.
     pub const ALL: [Wire; 3] = [Wire::V1_1_1, Wire::V1_1_2, Wire::V2_0];
+
+    /// Those that the program speaks.
+    pub const OURS: [Wire; 4] = [Wire::V1_1_1, Wire::V1_1_2, Wire::V2_0, Wire::V3];
+
+    /// Layers that the train as built has above those that stay.
+    pub fn layers_above_base(self) -> usize {
+        if self == Wire::V3 { 2 } else { 0 }
+    }
+
+    /// Whether the immutable files travel encrypted.
+    pub fn encrypts_train(self) -> bool {
+        matches!(self, Wire::V2_0 | Wire::V3)
+    }
 
     /// The reference's version that speaks it.
     pub fn reference(self) -> &'static str {
         match self {
+            Wire::V3 => panic!("the reference speaks no wire 3"),
             Wire::V1_1_1 => "1.1.1",
             Wire::V1_1_2 => "1.1.2",
             Wire::V2_0 => "2.0.5",
@@ -37,6 +53,7 @@ impl Wire {
             Wire::V1_1_1 => "1.1.1",
             Wire::V1_1_2 => "1.1.2",
             Wire::V2_0 => "2.0",
+            Wire::V3 => "3",
         }
     }
 }

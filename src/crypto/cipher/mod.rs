@@ -6,6 +6,7 @@
 mod buffer;
 mod cbc;
 mod fernet;
+mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -26,7 +27,7 @@ const CANNOT_DECRYPT: &str = "cannot be decrypted with this train's key (wrong k
 pub struct StageKey(Zeroizing<Vec<u8>>);
 
 impl StageKey {
-    /// The bytes to wrap: 32 raw ones for AES-CBC, 44 characters of base64url for Fernet.
+    /// The bytes to wrap: 44 characters of base64url for Fernet, 32 raw ones for the others.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -40,6 +41,9 @@ pub enum Cipher {
     /// AES-256-CBC with PKCS#7 padding (RFC 5652, section 6.3) after 16 bytes of IV. Not authenticated: a change is
     /// noticed by the hash of the plaintext only.
     AesCbc,
+    /// AES-256-GCM in chunks, under a key of the file's own that its path goes into. Authenticated, also against files
+    /// that are cut off or moved.
+    Stream,
 }
 
 impl Cipher {
@@ -48,6 +52,7 @@ impl Cipher {
         match self {
             Cipher::Fernet => "fernet",
             Cipher::AesCbc => "aes-256-cbc",
+            Cipher::Stream => "aes-256-gcm-stream",
         }
     }
 
@@ -60,7 +65,7 @@ impl Cipher {
         random::fill(&mut bytes)?;
         Ok(StageKey(match self {
             Cipher::Fernet => fernet::key_text(&bytes)?,
-            Cipher::AesCbc => bytes,
+            Cipher::AesCbc | Cipher::Stream => bytes,
         }))
     }
 
@@ -71,7 +76,7 @@ impl Cipher {
     pub fn key_from_bytes(self, bytes: Zeroizing<Vec<u8>>) -> Result<StageKey> {
         match self {
             Cipher::Fernet => drop(fernet::Keys::of(&bytes)?),
-            Cipher::AesCbc => drop(cbc::key(&bytes)?),
+            Cipher::AesCbc | Cipher::Stream => drop(cbc::key(&bytes)?),
         }
         Ok(StageKey(bytes))
     }
@@ -81,6 +86,7 @@ impl Cipher {
         match self {
             Cipher::Fernet => fernet::ciphertext_len(plain),
             Cipher::AesCbc => cbc::ciphertext_len(plain),
+            Cipher::Stream => stream::ciphertext_len(plain),
         }
     }
 
@@ -89,6 +95,7 @@ impl Cipher {
         match self {
             Cipher::Fernet => fernet::TAIL,
             Cipher::AesCbc => cbc::TAIL,
+            Cipher::Stream => 0,
         }
     }
 
@@ -103,37 +110,47 @@ impl Cipher {
         match self {
             Cipher::Fernet => fernet::plaintext_len(&fernet::Keys::of(&key.0)?, cipher_len, tail),
             Cipher::AesCbc => cbc::plaintext_len(cbc::key(&key.0)?, cipher_len, tail),
+            Cipher::Stream => cbc::key(&key.0).and_then(|_| stream::plaintext_len(cipher_len)),
         }
     }
 
-    /// Encrypts into `inner` what is written to the result, under a fresh random IV. A Fernet token also carries the
-    /// time, in seconds, that the system's clock shows at this call.
+    /// Encrypts into `inner` what is written to the result, under a fresh random IV or salt. A Fernet token also carries
+    /// the time, in seconds, that the system's clock shows at this call. `path` is the file's under `/opt`, as in
+    /// `pht_results/out.csv`, for ciphers that bind it.
     ///
     /// # Errors
     /// [`Kind::Io`] if the system gives no random bytes, [`Kind::Key`] if the key is for another cipher.
-    pub fn encryptor<W: Write>(self, key: &StageKey, inner: W) -> Result<Encryptor<W>> {
+    pub fn encryptor<W: Write>(self, key: &StageKey, path: &[u8], inner: W) -> Result<Encryptor<W>> {
         // A clock before 1970 is no reason to fail: nobody reads the time.
         let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        self.encryptor_at(key, random::bytes()?, time, inner)
+        self.encryptor_at(key, path, (random::bytes()?, time), inner)
     }
 
     /// [`encryptor`](Self::encryptor) with everything given; only tests may choose.
-    fn encryptor_at<W: Write>(self, key: &StageKey, iv: [u8; 16], time: u64, inner: W) -> Result<Encryptor<W>> {
+    fn encryptor_at<W: Write>(
+        self,
+        key: &StageKey,
+        path: &[u8],
+        (iv, time): ([u8; 16], u64),
+        inner: W,
+    ) -> Result<Encryptor<W>> {
         let sealer = match self {
             Cipher::Fernet => Sealer::Fernet(Box::new(fernet::Sealer::new(&fernet::Keys::of(&key.0)?, iv, time)?)),
             Cipher::AesCbc => Sealer::Cbc(Box::new(cbc::Sealer::new(cbc::key(&key.0)?, iv))),
+            Cipher::Stream => Sealer::Stream(Box::new(stream::Sealer::new(cbc::key(&key.0)?, iv, path)?)),
         };
         Ok(Encryptor { sealer, inner, broken: false })
     }
 
-    /// Decrypts what is read from `inner`.
+    /// Decrypts what is read from `inner`; `path` as for [`encryptor`](Self::encryptor).
     ///
     /// # Errors
     /// [`Kind::Key`] if the key is for another cipher. Nothing is read yet.
-    pub fn decryptor<R: Read>(self, key: &StageKey, inner: R) -> Result<Decryptor<R>> {
+    pub fn decryptor<R: Read>(self, key: &StageKey, path: &[u8], inner: R) -> Result<Decryptor<R>> {
         let opener = match self {
             Cipher::Fernet => Opener::Fernet(Box::new(fernet::Opener::new(&fernet::Keys::of(&key.0)?)?)),
             Cipher::AesCbc => Opener::Cbc(Box::new(cbc::Opener::new(cbc::key(&key.0)?))),
+            Cipher::Stream => Opener::Stream(Box::new(stream::Opener::new(cbc::key(&key.0)?, path))),
         };
         Ok(Decryptor { opener, inner, ready: 0..0, state: State::Open })
     }
@@ -142,6 +159,7 @@ impl Cipher {
 enum Sealer {
     Cbc(Box<cbc::Sealer>),
     Fernet(Box<fernet::Sealer>),
+    Stream(Box<stream::Sealer>),
 }
 
 /// Encrypts what is written to it; made by [`Cipher::encryptor`].
@@ -165,6 +183,7 @@ impl<W: Write> Encryptor<W> {
         match self.sealer {
             Sealer::Cbc(sealer) => sealer.finish(&mut self.inner)?,
             Sealer::Fernet(sealer) => sealer.finish(&mut self.inner)?,
+            Sealer::Stream(sealer) => sealer.finish(&mut self.inner)?,
         }
         Ok(self.inner)
     }
@@ -180,6 +199,7 @@ impl<W: Write> Write for Encryptor<W> {
         let (taken, written) = match &mut self.sealer {
             Sealer::Cbc(sealer) => sealer.take(data, &mut self.inner),
             Sealer::Fernet(sealer) => sealer.take(data, &mut self.inner),
+            Sealer::Stream(sealer) => sealer.take(data, &mut self.inner),
         };
         self.broken = written.is_err();
         written.map(|()| taken)
@@ -195,6 +215,7 @@ impl<W: Write> Write for Encryptor<W> {
 enum Opener {
     Cbc(Box<cbc::Opener>),
     Fernet(Box<fernet::Opener>),
+    Stream(Box<stream::Opener>),
 }
 
 impl Opener {
@@ -202,6 +223,7 @@ impl Opener {
         match self {
             Opener::Cbc(opener) => opener.plain(),
             Opener::Fernet(opener) => opener.plain(),
+            Opener::Stream(opener) => opener.plain(),
         }
     }
 }
@@ -263,6 +285,7 @@ impl<R: Read> BufRead for Decryptor<R> {
             let piece = match &mut self.opener {
                 Opener::Cbc(opener) => opener.advance(&mut self.inner),
                 Opener::Fernet(opener) => opener.advance(&mut self.inner),
+                Opener::Stream(opener) => opener.advance(&mut self.inner),
             };
             match piece {
                 Ok(piece) => {

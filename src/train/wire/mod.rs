@@ -1,7 +1,7 @@
 //! Wire versions: what each demands of a train, behind one trait, so that no stage asks which version it has.
 //!
-//! The earlier versions (1.1.1, 1.1.2, 2.0) are one implementation, [`classic`], driven by a table of what differs. A
-//! new version is one more implementation and one more line in [`WIRES`].
+//! The earlier versions (1.1.1, 1.1.2, 2.0) are one implementation, [`classic`], driven by a table of what differs;
+//! version 3 is another, [`authenticated`]. A new version is one more implementation and one more line in [`WIRES`].
 
 use std::fmt;
 
@@ -13,11 +13,13 @@ use crate::train::check::{self, Check};
 use crate::train::fields::Fields;
 use crate::train::{Draft, FileMeta, ResultHasher, Standing, TrainConfig};
 
+pub mod authenticated;
 pub mod classic;
 pub(crate) mod feed;
+mod patch;
 
 /// Every wire version that this program speaks.
-pub static WIRES: [&dyn Wire; 3] = [&classic::V1_1_1, &classic::V1_1_2, &classic::V2_0];
+pub static WIRES: [&dyn Wire; 4] = [&classic::V1_1_1, &classic::V1_1_2, &classic::V2_0, &authenticated::V3];
 
 /// The wire version that a config is written in: by its field `wire`, or by its shape if it has none, as the earlier
 /// versions do.
@@ -83,6 +85,33 @@ pub trait Wire: Sync + fmt::Debug {
     /// Whether the immutable files travel encrypted, as the results do.
     fn encrypts_train(&self) -> bool;
 
+    /// Whether the train as built has its files in a payload layer, with a control layer above it, as every later state
+    /// has; else they are part of the base, which is the train as built.
+    fn has_payload_as_built(&self) -> bool {
+        false // the reference puts them into the image that later stages build on
+    }
+
+    /// Whether the creator, before reading the results, checks the immutable files as a station does.
+    fn creator_checks_files(&self) -> bool {
+        false // the reference does not
+    }
+
+    /// The immutable files that the config names, as `file_list` writes them.
+    ///
+    /// # Errors
+    /// None, once the config was parsed.
+    fn listed(&self, config: &TrainConfig) -> Result<Vec<String>> {
+        Ok(config.file_list().to_vec())
+    }
+
+    /// How many of an image's lowest layers are its base, where the config says so.
+    ///
+    /// # Errors
+    /// [`Kind::Verification`](crate::error::Kind::Verification) if the config says it and the image has no such base.
+    fn base_layers(&self, _config: &TrainConfig, _layers: &Layers) -> Result<Option<usize>> {
+        Ok(None) // the earlier versions do not sign the base
+    }
+
     /// Checks the form of the fields that only this version has; the last step of [`TrainConfig::parse`].
     ///
     /// # Errors
@@ -106,7 +135,7 @@ pub trait Wire: Sync + fmt::Debug {
     /// Checks the order of the route, and each signature and digest on it.
     fn examine_route(&self, config: &TrainConfig) -> Vec<Check>;
 
-    /// Checks the image's layers, where the version binds them.
+    /// Checks the layers of an image that no pre-run has opened, where the version binds them.
     fn examine_layers(&self, _config: &TrainConfig, _layers: &Layers) -> Vec<Check> {
         Vec::new()
     }
@@ -218,6 +247,8 @@ pub trait DraftFeed: ContentFeed {
 /// A new train that its creator has signed and its builder not yet.
 #[derive(Debug)]
 pub struct SignedDraft {
+    /// What it was drafted from.
+    pub(crate) draft: Draft,
     /// The config so far.
     pub(crate) config: Object,
     /// The hash that the creator signed.
@@ -229,10 +260,10 @@ pub struct SignedDraft {
 /// What the image says about its layers.
 #[derive(Debug, Clone, Default)]
 pub struct Layers {
-    /// The OCI chain ID of the base layers, as in `sha256:...`; `None` if there is none.
-    pub base_chain: Option<String>,
-    /// The diff ID of the payload layer, if there is one.
-    pub payload: Option<String>,
+    /// The diff IDs of the layers, from the bottom up, as in `sha256:...`.
+    pub diff_ids: Vec<String>,
+    /// The OCI chain IDs of the lowest layer, of the lowest two, and so on.
+    pub chain_ids: Vec<String>,
 }
 
 /// What a stage has produced, for a seal to vouch for. Each wire version takes what it signs.

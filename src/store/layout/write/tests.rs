@@ -41,8 +41,9 @@ fn set(tag: &str, descriptor: &Descriptor) -> TagChange {
     TagChange::Set { tag: tag.into(), descriptor: Box::new(descriptor.clone()), replaces: None }
 }
 
+/// Waits for the lock: a process that another test is just starting holds copies of our files for a moment.
 fn open(dir: &Path) -> LayoutWriter {
-    LayoutWriter::open(dir, Waiting::Fail).unwrap()
+    LayoutWriter::open(dir, Waiting::Wait).unwrap()
 }
 
 fn publish(dir: &Path, tag: &str, layers: &[&str]) -> Descriptor {

@@ -5,12 +5,13 @@ use super::content::ImmutableFeed;
 use super::examine::{build_message, stop_digest};
 use crate::crypto::cipher::StageKey;
 use crate::crypto::hex;
-use crate::crypto::keys::{PrivateKey, PublicKey};
-use crate::error::{Error, Kind, Result};
-use crate::json::{Object, Value, json};
+use crate::crypto::keys::PrivateKey;
+use crate::error::{Error, Result};
+use crate::json::{Value, json};
 use crate::train::draft::key_hex;
 use crate::train::files::{QUERY, QueryRule, hash_order};
 use crate::train::hash::walk_cmp;
+use crate::train::wire::patch::{creator_of, internal, object, put, route_of, sorted_route_of, wrap};
 use crate::train::wire::{BuildSeal, ContentFeed, DraftFeed, SignedDraft, StopSeal};
 use crate::train::{Draft, FileMeta, Stage, Stop, TrainConfig, check_key_of};
 
@@ -34,8 +35,7 @@ pub(super) fn stop(config: &mut TrainConfig, seal: &StopSeal<'_>) -> Result<()> 
         put(raw, "result_hash", hex::encode(&result_hash));
         put(raw, "result_signature", hex::encode(&result_signature));
         put(creator_of(raw)?, "encrypted_key", wrapped_for_creator);
-        let route = route_of(raw)?;
-        route.sort_by_key(|entry| entry.get("index").and_then(Value::as_u64));
+        let route = sorted_route_of(raw)?;
         for (entry, key) in route.iter_mut().zip(wrapped) {
             put(object(entry)?, "encrypted_key", key);
         }
@@ -88,13 +88,13 @@ impl DraftFeed for ClassicDraft {
         let mut config = self.draft.to_object(&self.file_list);
         put(&mut config, self.wire.fields.hash, hex::encode(&hash));
         put(&mut config, self.wire.fields.signature, hex::encode(&signature));
-        Ok(SignedDraft { config, hash, signature })
+        Ok(SignedDraft { draft: self.draft, config, hash, signature })
     }
 }
 
 /// Signs for the builder, where the version has one, and wraps the key for the first station, where there is one yet.
 pub(super) fn build(wire: &Classic, signed: SignedDraft, seal: &BuildSeal<'_>) -> Result<TrainConfig> {
-    let SignedDraft { mut config, hash, signature } = signed;
+    let SignedDraft { mut config, hash, signature, .. } = signed;
     if wire.has_build {
         let missing = || Error::usage(format!("a train of wire version {} needs a builder's key", wire.name));
         let builder = seal.builder.ok_or_else(missing)?;
@@ -135,29 +135,4 @@ fn list_files(files: &[FileMeta], rule: QueryRule) -> Result<Vec<String>> {
 
 fn wrap_for_stops(stops: &[Stop], stage_key: &StageKey) -> Result<Vec<String>> {
     stops.iter().map(|stop| wrap(&stop.public_key, stage_key)).collect()
-}
-
-fn wrap(key: &PublicKey, stage_key: &StageKey) -> Result<String> {
-    Ok(hex::encode(&key.wrap(stage_key.as_bytes())?))
-}
-
-fn put(object: &mut Object, key: &str, value: impl Into<Value>) {
-    object.insert(key.to_owned(), value.into());
-}
-
-fn creator_of(raw: &mut Object) -> Result<&mut Object> {
-    object(raw.get_mut("creator").ok_or_else(|| internal("the creator is gone"))?)
-}
-
-fn route_of(raw: &mut Object) -> Result<&mut Vec<Value>> {
-    raw.get_mut("route").and_then(Value::as_array_mut).ok_or_else(|| internal("the route is gone"))
-}
-
-fn object(value: &mut Value) -> Result<&mut Object> {
-    value.as_object_mut().ok_or_else(|| internal("an object of the config is gone"))
-}
-
-/// Cannot happen with a config that was parsed; an error all the same, since nothing here may panic.
-fn internal(what: &str) -> Error {
-    Error::new(Kind::Io, format!("internal error: {what}"))
 }

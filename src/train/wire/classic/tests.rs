@@ -308,7 +308,7 @@ fn refuses_to_draft_what_the_reference_could_not_read() {
     for files in [&none[..], &metas(&FILES[3..])] {
         assert_eq!(V2_0.draft(draft(), files).err().unwrap().kind(), Kind::Usage);
     }
-    let nameless = FileMeta { path: b"\xff".to_vec(), mode: 0o644, size: 0 };
+    let nameless = FileMeta { path: b"\xff".to_vec(), mode: 0o644, size: 0, is_link: false };
     assert_eq!(V2_0.draft(draft(), &[nameless]).err().unwrap().kind(), Kind::Usage);
 }
 

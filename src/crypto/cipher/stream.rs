@@ -1,0 +1,184 @@
+//! Files of wire version 3 (its specification, section Files): `salt(16) ‖ STREAM`, after Hoang, Reyhanitabar, Rogaway
+//! and Vizár, *Online Authenticated-Encryption and its Nonce-Reuse Misuse-Resistance*.
+//!
+//! AES-256-GCM over chunks of 64 KiB of plaintext, each with its 16-byte tag. The nonce is an 11-byte big-endian
+//! counter and one byte that is 1 for the last chunk only, so that chunks cannot be cut off, dropped, doubled or
+//! reordered. The file's key comes from the stage's key, the salt and the file's path: each key encrypts one file, so a
+//! counter is a safe nonce, and a file cannot be moved to another name.
+
+use std::io::{self, Read, Write};
+
+use aes_gcm::aead::inout::InOutBuf;
+use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit, Nonce, Tag};
+use zeroize::Zeroizing;
+
+use super::buffer::Buffer;
+use super::{Piece, cannot_decrypt, fill};
+use crate::crypto::kdf::hkdf_sha256;
+use crate::error::{Error, Kind, Result};
+
+/// Bytes of plaintext in every chunk but the last.
+pub(super) const CHUNK: usize = 64 << 10;
+
+/// Bytes of a chunk's tag.
+const TAG: usize = 16;
+
+/// Bytes of the salt.
+const SALT: usize = 16;
+
+/// Bytes of a whole chunk as it is stored.
+const SEALED: usize = CHUNK + TAG;
+
+/// What the key of a file is derived for, before the file's path.
+const INFO: &[u8] = b"pht-oci/3 file\0";
+
+pub(super) fn ciphertext_len(plain: u64) -> u64 {
+    let chunks = plain.div_ceil(CHUNK as u64).max(1);
+    plain.saturating_add(chunks * TAG as u64).saturating_add(SALT as u64)
+}
+
+/// The length tells all: nothing is padded.
+pub(super) fn plaintext_len(cipher_len: u64) -> Result<u64> {
+    let body = cipher_len.checked_sub((SALT + TAG) as u64).ok_or_else(not_whole)? + TAG as u64;
+    let chunks = body.div_ceil(SEALED as u64);
+    // Of one chunk the last may be empty; behind others it may not.
+    let (last, least) = (body - (chunks - 1) * SEALED as u64, if chunks == 1 { TAG } else { TAG + 1 });
+    if last < least as u64 { Err(not_whole()) } else { Ok(body - chunks * TAG as u64) }
+}
+
+/// The failure of a ciphertext whose length alone is wrong.
+fn not_whole() -> Error {
+    Error::verification("is not a whole encrypted file (cut off, or not encrypted at all)")
+}
+
+/// The cipher of one file, and where in it the stream stands.
+struct Chunks {
+    cipher: Aes256Gcm,
+    counter: u64,
+}
+
+impl Chunks {
+    fn new(key: &[u8; 32], salt: &[u8; SALT], path: &[u8]) -> Result<Self> {
+        let key = hkdf_sha256(key, salt, &[INFO, path])?;
+        Ok(Chunks { cipher: Aes256Gcm::new((&*key).into()), counter: 0 })
+    }
+
+    /// The nonce of the next chunk.
+    fn nonce(&mut self, last: bool) -> Result<[u8; 12]> {
+        // 11 bytes could count further, but no file has 2^64 chunks.
+        let mut nonce = [0; 12];
+        nonce[3..11].copy_from_slice(&self.counter.to_be_bytes());
+        nonce[11] = last.into();
+        self.counter = self.counter.checked_add(1).ok_or_else(|| Error::new(Kind::Io, "the file is too long"))?;
+        Ok(nonce)
+    }
+
+    /// Encrypts a chunk in place; its tag.
+    fn seal(&mut self, chunk: &mut [u8], last: bool) -> Result<[u8; TAG]> {
+        let nonce = Nonce::from(self.nonce(last)?);
+        let sealed = self.cipher.encrypt_inout_detached(&nonce, b"", InOutBuf::from(chunk));
+        sealed.map(Into::into).map_err(|_| Error::new(Kind::Io, "cannot encrypt a chunk"))
+    }
+
+    /// Decrypts a chunk in place; not a byte of it unless its tag is right.
+    fn open(&mut self, chunk: &mut [u8], tag: [u8; TAG], last: bool) -> Result<()> {
+        let nonce = Nonce::from(self.nonce(last)?);
+        let opened = self.cipher.decrypt_inout_detached(&nonce, b"", InOutBuf::from(chunk), &Tag::from(tag));
+        opened.map_err(|_| cannot_decrypt())
+    }
+}
+
+/// Plaintext on its way to ciphertext.
+pub(super) struct Sealer {
+    chunks: Chunks,
+    /// The salt, until it is written; then plaintext; room for the tag.
+    buffer: Buffer,
+    /// Where the plaintext starts: before it stands the salt, the first time.
+    start: usize,
+    end: usize,
+}
+
+impl Sealer {
+    pub(super) fn new(key: &[u8; 32], salt: [u8; SALT], path: &[u8]) -> Result<Self> {
+        let mut buffer = Buffer::new(SALT + SEALED);
+        buffer[..SALT].copy_from_slice(&salt);
+        Ok(Sealer { chunks: Chunks::new(key, &salt, path)?, buffer, start: SALT, end: SALT })
+    }
+
+    /// Takes as much of `data` as fits and writes a chunk when there is more than one; says how much it took.
+    pub(super) fn take(&mut self, data: &[u8], inner: &mut impl Write) -> (usize, io::Result<()>) {
+        // A full chunk waits until it is known not to be the last.
+        if self.end == self.start + CHUNK
+            && !data.is_empty()
+            && let Err(error) = self.seal(false, inner)
+        {
+            return (0, Err(error));
+        }
+        let taken = data.len().min(self.start + CHUNK - self.end);
+        self.buffer[self.end..self.end + taken].copy_from_slice(&data[..taken]);
+        self.end += taken;
+        self.buffer.used_to(self.end);
+        (taken, Ok(()))
+    }
+
+    pub(super) fn finish(mut self, inner: &mut impl Write) -> io::Result<()> {
+        self.seal(true, inner)
+    }
+
+    fn seal(&mut self, last: bool, inner: &mut impl Write) -> io::Result<()> {
+        let tag = self.chunks.seal(&mut self.buffer[self.start..self.end], last)?;
+        self.buffer[self.end..self.end + TAG].copy_from_slice(&tag);
+        let end = self.end + TAG;
+        (self.start, self.end) = (0, 0);
+        inner.write_all(&self.buffer[..end])
+    }
+}
+
+/// Ciphertext on its way to plaintext.
+pub(super) struct Opener {
+    key: Zeroizing<[u8; 32]>,
+    path: Box<[u8]>,
+    /// None until the salt was read.
+    chunks: Option<Chunks>,
+    /// A chunk, and one byte more that tells whether it is the last.
+    buffer: Buffer,
+    /// Whether that byte is there.
+    ahead: bool,
+}
+
+impl Opener {
+    pub(super) fn new(key: &[u8; 32], path: &[u8]) -> Self {
+        Opener { key: (*key).into(), path: path.into(), chunks: None, buffer: Buffer::new(SEALED + 1), ahead: false }
+    }
+
+    pub(super) fn plain(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    pub(super) fn advance(&mut self, inner: &mut impl Read) -> io::Result<Piece> {
+        let first = self.chunks.is_none();
+        let chunks = match &mut self.chunks {
+            Some(chunks) => chunks,
+            none => {
+                let mut salt = [0; SALT];
+                if fill(inner, &mut salt)? < SALT {
+                    return Err(not_whole().into());
+                }
+                none.insert(Chunks::new(&self.key, &salt, &self.path)?)
+            }
+        };
+        let kept = usize::from(self.ahead);
+        self.buffer.copy_within(SEALED..SEALED + kept, 0);
+        let end = kept + fill(inner, &mut self.buffer[kept..])?;
+        self.ahead = end > SEALED;
+        let last = !self.ahead;
+        let (chunk, tag) = self.buffer[..end.min(SEALED)].split_last_chunk_mut::<TAG>().ok_or_else(not_whole)?;
+        if chunk.is_empty() && !first {
+            return Err(not_whole().into()); // the chunk before it was the last
+        }
+        let length = chunk.len();
+        chunks.open(chunk, *tag, last)?;
+        self.buffer.used_to(length);
+        Ok(Piece { range: 0..length, last })
+    }
+}

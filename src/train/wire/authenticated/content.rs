@@ -1,0 +1,173 @@
+//! The immutable files, each by its own digest, and the results, which their cipher authenticates.
+
+use std::collections::HashMap;
+
+use super::form::{Form, ListedFile};
+use crate::crypto::digest::Sha512;
+use crate::error::{Error, Result};
+use crate::train::check::{self, Check, id};
+use crate::train::files::{refuse, show};
+use crate::train::hash::walk_cmp;
+use crate::train::wire::feed::Turns;
+use crate::train::wire::{ContentCheck, ContentFeed};
+use crate::train::{FileMeta, TrainConfig};
+
+/// Digests files one after the other.
+pub(super) struct Digests {
+    turns: Turns,
+    current: Option<(Sha512, u64)>,
+    done: Vec<([u8; 64], u64)>,
+}
+
+impl Digests {
+    pub(super) fn new(order: Vec<usize>) -> Self {
+        Digests { turns: Turns::new(order), current: None, done: Vec::new() }
+    }
+
+    pub(super) fn order(&self) -> &[usize] {
+        self.turns.order()
+    }
+
+    pub(super) fn begin(&mut self, file: usize) -> Result<()> {
+        self.turns.begin(file)?;
+        self.end_file();
+        self.current = Some((Sha512::new(), 0));
+        Ok(())
+    }
+
+    pub(super) fn update(&mut self, content: &[u8]) {
+        if let Some((sha512, size)) = &mut self.current {
+            sha512.update(content);
+            *size += content.len() as u64;
+        }
+    }
+
+    /// Digest and size of each file, in the order of the turns.
+    pub(super) fn finish(mut self) -> Result<Vec<([u8; 64], u64)>> {
+        self.turns.finish()?;
+        self.end_file();
+        Ok(self.done)
+    }
+
+    fn end_file(&mut self) {
+        self.done.extend(self.current.take().map(|(sha512, size)| (sha512.finish(), size)));
+    }
+}
+
+/// Checks the immutable files against the list that the creator signed: path, mode, size and content, and no others.
+pub(super) struct FilesCheck {
+    digests: Digests,
+    listed: Vec<ListedFile>,
+}
+
+impl FilesCheck {
+    pub(super) fn new(config: &TrainConfig, files: &[FileMeta]) -> Result<Self> {
+        let listed = Form::read(config)?.files;
+        let mut there = HashMap::with_capacity(files.len());
+        for (index, file) in files.iter().enumerate() {
+            if there.insert(file.path.as_slice(), index).is_some() {
+                return Err(Error::malformed(format!("the file `{}` is there twice", show(&file.path))));
+            }
+        }
+        let (mut order, mut missing) = (Vec::with_capacity(listed.len()), Vec::new());
+        for file in &listed {
+            match there.remove(file.path.as_bytes()) {
+                Some(index) => order.push(index),
+                None => missing.push(file.path.clone().into_bytes()),
+            }
+        }
+        let mut unlisted: Vec<Vec<u8>> = there.into_keys().map(<[u8]>::to_vec).collect();
+        unlisted.sort_by(|a, b| walk_cmp(a, b));
+        refuse(&missing, &unlisted)?;
+        for (listed, &index) in listed.iter().zip(&order) {
+            check_meta(listed, &files[index])?;
+        }
+        Ok(FilesCheck { digests: Digests::new(order), listed })
+    }
+}
+
+fn check_meta(listed: &ListedFile, found: &FileMeta) -> Result<()> {
+    let fault = if found.is_link {
+        "is a hard link; the immutable files are files of their own".to_owned()
+    } else if found.mode != listed.mode {
+        format!("has mode {:04o}, but the creator signed {:04o}", found.mode, listed.mode)
+    } else if found.size != listed.size {
+        format!("has {} bytes, but the creator signed {}", found.size, listed.size)
+    } else {
+        return Ok(());
+    };
+    Err(Error::verification(fault).at(place(listed)))
+}
+
+fn place(file: &ListedFile) -> String {
+    format!("/opt/pht_train/{}", show(file.path.as_bytes()))
+}
+
+impl ContentFeed for FilesCheck {
+    fn order(&self) -> &[usize] {
+        self.digests.order()
+    }
+
+    fn begin(&mut self, file: usize) -> Result<()> {
+        self.digests.begin(file)
+    }
+
+    fn update(&mut self, content: &[u8]) {
+        self.digests.update(content);
+    }
+}
+
+impl ContentCheck for FilesCheck {
+    fn finish(self: Box<Self>) -> Result<Vec<Check>> {
+        let found = self.digests.finish()?;
+        for (listed, (sha512, size)) in self.listed.iter().zip(found) {
+            if (sha512, size) != (listed.sha512, listed.size) {
+                let what = "its content is not the one that the creator signed";
+                return Err(Error::verification(what).at(place(listed)));
+            }
+        }
+        Ok(vec![Check::sound(id::IMMUTABLE_FILES, "immutable files")])
+    }
+}
+
+/// Sees that every result is read to its end: reading authenticates.
+pub(super) struct ResultsCheck {
+    turns: Turns,
+    signed: bool,
+    files: usize,
+}
+
+impl ResultsCheck {
+    pub(super) fn new(config: &TrainConfig, files: &[FileMeta]) -> Result<Self> {
+        let signed = config.standing()?.last_signed().is_some();
+        let mut order: Vec<usize> = if signed { (0..files.len()).collect() } else { Vec::new() };
+        order.sort_by(|&a, &b| walk_cmp(&files[a].path, &files[b].path));
+        Ok(ResultsCheck { turns: Turns::new(order), signed, files: files.len() })
+    }
+}
+
+impl ContentFeed for ResultsCheck {
+    fn order(&self) -> &[usize] {
+        self.turns.order()
+    }
+
+    fn begin(&mut self, file: usize) -> Result<()> {
+        self.turns.begin(file)
+    }
+
+    fn update(&mut self, _content: &[u8]) {}
+}
+
+impl ContentCheck for ResultsCheck {
+    fn finish(self: Box<Self>) -> Result<Vec<Check>> {
+        self.turns.finish()?;
+        check::settle(match (self.signed, self.files) {
+            (true, _) => vec![Check::sound(id::RESULTS, "results")],
+            (false, 0) => Vec::new(),
+            (false, files) => {
+                let reason = format!("no station has signed yet, so only the builder vouches for the {files} there");
+                vec![Check::weak(id::RESULTS, "results", reason)]
+            }
+        })
+    }
+}
