@@ -128,6 +128,13 @@ impl Error {
         self
     }
 
+    /// The same error in another class: what is malformed, or no key, may be a fault of the request as a whole.
+    #[must_use]
+    pub fn as_kind(mut self, kind: Kind) -> Self {
+        self.0.kind = kind;
+        self
+    }
+
     /// The class of the error.
     pub fn kind(&self) -> Kind {
         self.0.kind

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::output::Output;
 use super::secrets::read_passphrase;
-use crate::crypto::PrivateKey;
+use crate::crypto::{Passphrase, PrivateKey};
 use crate::error::{Context, Error, IoContext, Result};
 use crate::json::json;
 
@@ -37,6 +37,10 @@ fn parse_bits(text: &str) -> Result<usize, String> {
 impl Keygen {
     pub(super) fn run(&self, output: &mut Output) -> Result<()> {
         let passphrase = self.passphrase_file.as_deref().map(read_passphrase).transpose()?;
+        if let (Some(file), true) = (&self.passphrase_file, passphrase.as_ref().is_some_and(Passphrase::is_empty)) {
+            let hint = "leave --passphrase-file out if the key shall not be encrypted";
+            return Err(Error::usage("the passphrase is empty").hint(hint).at(file.display()));
+        }
         let (private, public) = (self.with_ending(".pem"), self.with_ending(".pub.pem"));
         for path in [&private, &public] {
             if path.exists() {

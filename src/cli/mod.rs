@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::image::Platform;
 use crate::stage::World;
 use crate::store::layout::Waiting;
@@ -94,9 +94,15 @@ impl Command {
 
 /// Runs the program with these arguments; its exit status.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let parsed = Cli::command().try_get_matches_from(arguments).and_then(|found| Cli::from_arg_matches(&found));
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let parsed = Cli::command().try_get_matches_from(&arguments).and_then(|found| Cli::from_arg_matches(&found));
     let cli = match parsed {
         Ok(cli) => cli,
+        Err(error) if error.use_stderr() && asks_for_json(&arguments) => {
+            let error = usage_error(&error);
+            Output::new(Format::Json, false).error(&error);
+            return ExitCode::from(error.kind().exit_status());
+        }
         Err(error) => {
             // Help and version are no errors; a closed standard output is none that could be reported.
             let _ = error.print();
@@ -112,6 +118,21 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             ExitCode::from(error.kind().exit_status())
         }
     }
+}
+
+/// Whether a line that could not be parsed asks for JSON.
+fn asks_for_json(arguments: &[OsString]) -> bool {
+    let own = arguments.iter().take_while(|argument| *argument != "--" && *argument != "--cmd").collect::<Vec<_>>();
+    own.contains(&&OsString::from("--format=json"))
+        || own.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json")
+}
+
+/// What is wrong with a line, in one line; the rest of the parser's text is advice.
+fn usage_error(error: &clap::Error) -> Error {
+    let text = error.render().to_string();
+    let (what, advice) = text.split_once("\n\n").unwrap_or((&text, ""));
+    let what = what.trim_start_matches("error: ").split_whitespace().collect::<Vec<_>>().join(" ");
+    Error::usage(what).hint(advice.trim())
 }
 
 fn world(global: &Global) -> Result<World> {

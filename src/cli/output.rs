@@ -37,6 +37,7 @@ impl Output {
     pub(super) fn inspection(&mut self, inspection: &Inspection) -> Result<()> {
         match self.format {
             Format::Json => self.print(&format!("{}\n", inspection_json(inspection))),
+            Format::Text if self.quiet => Ok(()),
             Format::Text => self.print(&inspection_text(inspection)),
         }
     }

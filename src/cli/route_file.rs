@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::secrets::load_public_key;
 use crate::crypto::{PublicKey, hex};
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::json::{self, Object, Value};
 use crate::stage::BuildStop;
 use crate::train::PartyId;
@@ -20,8 +20,9 @@ pub(super) fn read_route(path: &Path) -> Result<Vec<BuildStop>> {
     parse(&bytes, path.parent().unwrap_or(Path::new(""))).map_err(as_usage).at(path.display())
 }
 
+/// Whatever is wrong with the route, or with a public key on it, whoever wrote the route has to mend it.
 fn as_usage(error: Error) -> Error {
-    if error.kind() == crate::error::Kind::Malformed { Error::usage(error.to_string()) } else { error }
+    error.as_kind(Kind::Usage)
 }
 
 fn parse(bytes: &[u8], dir: &Path) -> Result<Vec<BuildStop>> {

@@ -123,6 +123,11 @@ impl Passphrase {
         Passphrase(Zeroizing::new(bytes))
     }
 
+    /// Whether it protects nothing.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(super) fn as_bytes(&self) -> &[u8] {
         &self.0
     }

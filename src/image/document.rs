@@ -110,7 +110,7 @@ impl Image {
             return Err(Error::malformed(what).at(place));
         }
         if let (Some(asked), Some(found)) = (platform, Platform::read(&config))
-            && !asked.accepts(&found)
+            && asked.contradicts(&found)
         {
             return Err(Error::usage(format!("the image is for {found}, not for {asked}")));
         }

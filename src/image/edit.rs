@@ -153,17 +153,21 @@ impl Edit {
     }
 
     /// Keeps the history of the layers that stay, and of what made no layer between them, and adds ours. The history is
-    /// optional; one that does not fit the layers is completed, so that what follows lines up.
+    /// optional; one that does not fit the layers is completed, so that what follows lines up, and so is an entry
+    /// without a time, over which umoci 0.4 stumbles.
     fn patch_history(&self, config: &mut Object) {
         let old = config.get("history").and_then(Value::as_array).cloned().unwrap_or_default();
         let mut history = Vec::new();
         let mut layers = 0;
-        for entry in old {
+        for mut entry in old {
             let empty = entry.get("empty_layer").and_then(Value::as_bool).unwrap_or(false);
             if layers == self.keep && !empty {
                 break;
             }
             layers += usize::from(!empty);
+            if let Some(entry) = entry.as_object_mut().filter(|entry| entry.get("created").is_none_or(Value::is_null)) {
+                entry.insert("created".into(), self.created.clone().into());
+            }
             history.push(entry);
         }
         let unknown = || json!({ "created": self.created, "comment": "not recorded" });
@@ -175,7 +179,12 @@ impl Edit {
 
     fn manifest(&self, image: &Image, config: &Descriptor) -> Result<Object> {
         let mut manifest = image.manifest().clone();
-        manifest.insert("config".into(), to_value(config)?);
+        // The descriptor keeps what else it says; only `data`, the old config embedded, is no longer true.
+        let descriptor = object_at(&mut manifest, "config");
+        descriptor.shift_remove("data");
+        if let Value::Object(new) = to_value(config)? {
+            descriptor.extend(new);
+        }
         let old = manifest.get("layers").and_then(Value::as_array).cloned().unwrap_or_default();
         let mut layers: Vec<Value> = old.into_iter().take(self.keep).collect();
         for (layer, _) in &self.added {

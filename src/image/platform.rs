@@ -43,8 +43,23 @@ impl Platform {
 
     /// Whether an image of platform `other` is what was asked for; a variant counts only if one was asked for.
     pub(super) fn accepts(&self, other: &Platform) -> bool {
-        let variant = self.variant.is_none() || self.variant == other.variant;
-        self.os == other.os && self.architecture == other.architecture && variant
+        let variant = self.significant_variant().is_none_or(|asked| other.significant_variant() == Some(asked));
+        self.is_of(other) && variant
+    }
+
+    /// Whether an image whose config says `config` cannot be what was asked for. Configs often leave the variant to the
+    /// index.
+    pub(super) fn contradicts(&self, config: &Platform) -> bool {
+        !self.accepts(config) && !(self.is_of(config) && config.variant.is_none())
+    }
+
+    fn is_of(&self, other: &Platform) -> bool {
+        self.os == other.os && self.architecture == other.architecture
+    }
+
+    /// `arm64` is short for `arm64/v8`.
+    fn significant_variant(&self) -> Option<&str> {
+        self.variant.as_deref().filter(|variant| (self.architecture.as_str(), *variant) != ("arm64", "v8"))
     }
 
     /// Whether this is how build tools mark what is not an image, such as attestations.

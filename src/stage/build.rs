@@ -11,7 +11,7 @@ use super::publish::rfc3339;
 use super::report::{Bytes, Layers, Report};
 use super::{World, paths};
 use crate::crypto::{PrivateKey, random};
-use crate::error::{Context, Error, IoContext, Result};
+use crate::error::{Error, IoContext, Result};
 use crate::image::layer::{Kind, Meta};
 use crate::image::{AddedLayer, Content, Edit, Image, LayerSink, Node, NodeKind, Reference, Tree, read_directory};
 use crate::store::{Destination, TagChange};
@@ -108,6 +108,9 @@ fn tags(tag: &str, descriptor: &oci_spec::image::Descriptor) -> Vec<TagChange> {
 
 /// The immutable files as a tree of an image: root's, and no newer than now.
 fn read_files(request: &BuildRequest<'_>, now: i64) -> Result<Tree> {
+    if !request.files.is_dir() {
+        return Err(Error::usage("there is no such directory").at(request.files.display()));
+    }
     let found = read_directory(request.files, paths::TRAIN)?;
     let mut nodes = Vec::with_capacity(found.nodes().len());
     for node in found.nodes() {
@@ -132,8 +135,10 @@ fn read_files(request: &BuildRequest<'_>, now: i64) -> Result<Tree> {
             let what = format!("{QUERY} is among the files and given as the query");
             return Err(Error::usage(what).at(query.display()));
         }
-        let size = std::fs::metadata(query).doing("look at it").at(query.display())?.len();
-        let kind = NodeKind::File { size, content: Content::Disk(query.to_owned()) };
+        let Some(found) = std::fs::metadata(query).ok().filter(std::fs::Metadata::is_file) else {
+            return Err(Error::usage("there is no such file").at(query.display()));
+        };
+        let kind = NodeKind::File { size: found.len(), content: Content::Disk(query.to_owned()) };
         nodes.push(Node { path, kind, meta: Meta::new(0o644, now) });
     }
     Ok(Tree::new(nodes, Vec::new()))

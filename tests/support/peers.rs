@@ -13,6 +13,8 @@ pub enum Peer {
     Openssl,
     Skopeo,
     Umoci,
+    Buildah,
+    Zstd,
     Busybox,
     /// A Docker daemon at `DOCKER_HOST`.
     Docker,
@@ -30,6 +32,8 @@ impl Peer {
             Peer::Openssl => answers("openssl", &["version"]),
             Peer::Skopeo => answers("skopeo", &["--version"]),
             Peer::Umoci => answers("umoci", &["--version"]),
+            Peer::Buildah => answers("buildah", &["--version"]),
+            Peer::Zstd => answers("zstd", &["--version"]),
             Peer::Busybox => ["/bin/busybox", "/usr/bin/busybox"].iter().any(|p| Path::new(p).exists()),
             Peer::Docker => Peer::Skopeo.is_here() && variable("DOCKER_HOST") && answers("docker", &["info"]),
             Peer::Reference => Peer::Docker.is_here() && variable("PHT_REFERENCE_HOME") && variable("PHT_PYTHON"),
