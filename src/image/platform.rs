@@ -50,7 +50,7 @@ impl Platform {
     /// Whether an image whose config says `config` cannot be what was asked for. Configs often leave the variant to the
     /// index.
     pub(super) fn contradicts(&self, config: &Platform) -> bool {
-        !self.accepts(config) && !(self.is_of(config) && config.variant.is_none())
+        !(self.accepts(config) || self.is_of(config) && config.variant.is_none())
     }
 
     fn is_of(&self, other: &Platform) -> bool {
