@@ -22,6 +22,7 @@ pub(super) fn stop(config: &mut TrainConfig, seal: &StopSeal<'_>) -> Result<()> 
     let stop = config.route().stop(seal.index)?;
     standing.check_turn(stop, Stage::PostRun)?;
     check_key_of(config, stop, seal.key)?;
+    check_is_no_document(config.session_id())?;
     let result_hash = seal.produced.result_hash.ok_or_else(|| internal("the results were not hashed"))?;
     let digest = stop_digest(config.session_id(), standing.signed(), &result_hash);
     let result_signature = seal.key.sign_pss_prehashed(&result_hash)?;
@@ -43,6 +44,20 @@ pub(super) fn stop(config: &mut TrainConfig, seal: &StopSeal<'_>) -> Result<()> 
         put(object(entry)?, "signature", signature);
         Ok(())
     })
+}
+
+/// Refuses a session id that could be the end of a JSON document.
+///
+/// A station signs SHA-512 of results and session id, both of which a train can choose. If they were the document whose
+/// digest a stop signs in wire version 3, the signature would be good there, for whoever uses one key in both. Such a
+/// document ends in printable text and `}`; a random session id never does.
+fn check_is_no_document(session_id: &[u8]) -> Result<()> {
+    let is_text = session_id.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ');
+    if is_text && session_id.ends_with(b"}") {
+        let what = "the session id is text that could end a document of another wire version, not random";
+        return Err(Error::verification(what).hint("do not sign for this train; ask its creator").at("session_id"));
+    }
+    Ok(())
 }
 
 /// A new train: hashes the immutable files, then the creator signs.
@@ -135,4 +150,20 @@ fn list_files(files: &[FileMeta], rule: QueryRule) -> Result<Vec<String>> {
 
 fn wrap_for_stops(stops: &[Stop], stage_key: &StageKey) -> Result<Vec<String>> {
     stops.iter().map(|stop| wrap(&stop.public_key, stage_key)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signs_nothing_that_another_wire_version_would_take() {
+        let end_of_document = format!("{}\"}}", "a".repeat(62));
+        for session_id in [end_of_document.as_bytes(), b"}"] {
+            assert_eq!(check_is_no_document(session_id).unwrap_err().kind(), Kind::Verification);
+        }
+        for session_id in [&[0x80; 64][..], b"session", b"\x00}"] {
+            check_is_no_document(session_id).unwrap();
+        }
+    }
 }
