@@ -210,6 +210,17 @@ mod tests {
     }
 
     #[test]
+    fn compares_names_and_not_whole_paths() {
+        let walked =
+            [".hidden", "A", "a/b/c", "a/b-c", "blob.bin", "sub", "sub/x", "sub-a/y", "sub.txt", "\u{fc} name"];
+        for (i, a) in walked.iter().enumerate() {
+            for (j, b) in walked.iter().enumerate() {
+                assert_eq!(walk_order(a.as_bytes(), b.as_bytes()), i.cmp(&j), "{a} {b}");
+            }
+        }
+    }
+
+    #[test]
     fn walks_as_docker_does() {
         let tree = tree(&["r/sub.txt", "r", "r/sub-a/y", "r/sub/x", "r/sub", "r/sub-a", "r-", "q"]);
         assert_eq!(paths(tree.nodes()), ["q", "r", "r/sub", "r/sub/x", "r/sub-a", "r/sub-a/y", "r/sub.txt", "r-"]);

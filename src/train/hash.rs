@@ -1,7 +1,5 @@
 //! The two content hashes of the earlier wire versions, fed in pieces, and the order in which files are walked.
 
-use std::cmp::Ordering;
-
 use crate::crypto::digest::Sha512;
 use crate::train::PartyId;
 
@@ -50,7 +48,7 @@ impl QueryHasher {
 }
 
 /// The result hash of the train security protocol: SHA-512 of the contents of the result files in walk order
-/// ([`walk_cmp`]), then the session id.
+/// ([`walk_order`](crate::image::walk_order)), then the session id.
 pub struct ResultHasher {
     sha512: Sha512,
     session_id: Vec<u8>,
@@ -74,41 +72,10 @@ impl ResultHasher {
     }
 }
 
-/// Compares two relative paths by walk order: depth first, the names of each directory in byte order, a directory's
-/// content where the directory stands.
-pub fn walk_cmp(a: &[u8], b: &[u8]) -> Ordering {
-    let slash = |byte: &u8| *byte == b'/';
-    a.split(slash).cmp(b.split(slash))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::crypto::hex;
-
-    #[test]
-    fn walks_as_docker_does() {
-        let walked: [&[u8]; 10] = [
-            b".hidden",
-            b"A",
-            b"a/b/c",
-            b"a/b-c",
-            b"blob.bin",
-            b"sub",
-            b"sub/x",
-            b"sub-a/y",
-            b"sub.txt",
-            b"\xc3\xbc name",
-        ];
-        for (i, a) in walked.iter().enumerate() {
-            for (j, b) in walked.iter().enumerate() {
-                assert_eq!(walk_cmp(a, b), i.cmp(&j), "{} {}", a.escape_ascii(), b.escape_ascii());
-            }
-        }
-        let mut names: Vec<&[u8]> = vec![b"sub-a/y", b"sub.txt", b"sub/x"];
-        names.sort_by(|a, b| walk_cmp(a, b));
-        assert_eq!(names, [&b"sub/x"[..], b"sub-a/y", b"sub.txt"]);
-    }
 
     /// Expected values are the reference's own, for a session id of the bytes 0 to 63.
     #[test]

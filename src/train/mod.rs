@@ -25,7 +25,7 @@ pub use check::{Check, Verdict};
 pub use config::{Build, Creator, Source, Statement, TrainConfig};
 pub use draft::{Draft, DraftStop};
 pub use files::FileMeta;
-pub use hash::{ImmutableHasher, ResultHasher, walk_cmp};
+pub use hash::{ImmutableHasher, ResultHasher};
 pub use keys::{check_key_of, unwrap_creator_key, unwrap_stage_key};
 pub use party::PartyId;
 pub use route::{Route, Stage, Standing, Stop, StopSignature};

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use super::form::{Form, ListedFile};
 use crate::crypto::digest::Sha512;
 use crate::error::{Error, Result};
+use crate::image::walk_order;
 use crate::train::check::{self, Check, id};
 use crate::train::files::{refuse, show};
-use crate::train::hash::walk_cmp;
 use crate::train::wire::feed::Turns;
 use crate::train::wire::{ContentCheck, ContentFeed};
 use crate::train::{FileMeta, TrainConfig};
@@ -77,7 +77,7 @@ impl FilesCheck {
             }
         }
         let mut unlisted: Vec<Vec<u8>> = there.into_keys().map(<[u8]>::to_vec).collect();
-        unlisted.sort_by(|a, b| walk_cmp(a, b));
+        unlisted.sort_by(|a, b| walk_order(a, b));
         refuse(&missing, &unlisted)?;
         for (listed, &index) in listed.iter().zip(&order) {
             check_meta(listed, &files[index])?;
@@ -141,7 +141,7 @@ impl ResultsCheck {
     pub(super) fn new(config: &TrainConfig, files: &[FileMeta]) -> Result<Self> {
         let signed = config.standing()?.last_signed().is_some();
         let mut order: Vec<usize> = if signed { (0..files.len()).collect() } else { Vec::new() };
-        order.sort_by(|&a, &b| walk_cmp(&files[a].path, &files[b].path));
+        order.sort_by(|&a, &b| walk_order(&files[a].path, &files[b].path));
         Ok(ResultsCheck { turns: Turns::new(order), signed, files: files.len() })
     }
 }

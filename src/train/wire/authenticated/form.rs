@@ -2,10 +2,11 @@
 
 use crate::crypto::hex;
 use crate::error::{Error, Result};
+use crate::image::walk_order;
 use crate::json::Value;
+use crate::train::TrainConfig;
 use crate::train::fields::Fields;
 use crate::train::wire::authenticated::statement;
-use crate::train::{TrainConfig, walk_cmp};
 
 /// Bytes of a session id.
 const SESSION_ID: usize = 64;
@@ -152,7 +153,7 @@ fn check_files(files: &[ListedFile]) -> Result<()> {
     for (position, pair) in files.windows(2).enumerate() {
         let [before, after] = pair else { continue };
         let place = format!("files[{}].path", position + 1);
-        if walk_cmp(before.path.as_bytes(), after.path.as_bytes()).is_ge() {
+        if walk_order(before.path.as_bytes(), after.path.as_bytes()).is_ge() {
             return Err(Error::malformed("is not in walk order after the one before it").at(place));
         }
         if after.path.strip_prefix(&before.path).is_some_and(|rest| rest.starts_with('/')) {

@@ -7,9 +7,9 @@ use crate::crypto::cipher::StageKey;
 use crate::crypto::hex;
 use crate::crypto::keys::PrivateKey;
 use crate::error::{Error, Result};
+use crate::image::walk_order;
 use crate::json::{Value, json};
 use crate::train::draft::key_hex;
-use crate::train::hash::walk_cmp;
 use crate::train::wire::patch::{creator_of, internal, object, put, sorted_route_of, wrap};
 use crate::train::wire::{BuildSeal, ContentFeed, DraftFeed, Produced, SignedDraft, StopSeal, Wire};
 use crate::train::{Draft, FileMeta, Stage, TrainConfig, check_key_of};
@@ -92,7 +92,7 @@ impl AuthenticatedDraft {
             return Err(Error::usage(format!("the base's chain ID is {chain}; this wire version has SHA-256 only")));
         }
         let mut order: Vec<usize> = (0..files.len()).collect();
-        order.sort_by(|&a, &b| walk_cmp(&files[a].path, &files[b].path));
+        order.sort_by(|&a, &b| walk_order(&files[a].path, &files[b].path));
         let named = |&index: &usize| match str::from_utf8(&files[index].path) {
             Ok(path) => Ok((path.to_owned(), files[index].mode)),
             Err(_) => Err(Error::usage(format!("the file name `{}` is not UTF-8", files[index].path.escape_ascii()))),

@@ -2,9 +2,10 @@
 
 use crate::crypto::hex;
 use crate::error::Result;
+use crate::image::walk_order;
 use crate::train::check::{self, Check, id};
 use crate::train::files::{HashOrder, QueryRule, hash_order};
-use crate::train::hash::{ImmutableHasher, QueryHasher, ResultHasher, walk_cmp};
+use crate::train::hash::{ImmutableHasher, QueryHasher, ResultHasher};
 use crate::train::wire::feed::Turns;
 use crate::train::wire::{ContentCheck, ContentFeed};
 use crate::train::{FileMeta, PartyId, TrainConfig};
@@ -128,7 +129,7 @@ impl ResultCheck {
     pub(super) fn new(config: &TrainConfig, files: &[FileMeta]) -> Result<Self> {
         let signed = config.standing()?.last_signed().is_some();
         let mut order: Vec<usize> = if signed { (0..files.len()).collect() } else { Vec::new() };
-        order.sort_by(|&a, &b| walk_cmp(&files[a].path, &files[b].path));
+        order.sort_by(|&a, &b| walk_order(&files[a].path, &files[b].path));
         Ok(ResultCheck {
             turns: Turns::new(order),
             hasher: ResultHasher::new(config.session_id()),

@@ -7,10 +7,10 @@ use crate::crypto::cipher::StageKey;
 use crate::crypto::hex;
 use crate::crypto::keys::PrivateKey;
 use crate::error::{Error, Result};
+use crate::image::walk_order;
 use crate::json::{Value, json};
 use crate::train::draft::key_hex;
 use crate::train::files::{QUERY, QueryRule, hash_order};
-use crate::train::hash::walk_cmp;
 use crate::train::wire::patch::{creator_of, internal, object, put, route_of, sorted_route_of, wrap};
 use crate::train::wire::{BuildSeal, ContentFeed, DraftFeed, SignedDraft, StopSeal};
 use crate::train::{Draft, FileMeta, Stage, Stop, TrainConfig, check_key_of};
@@ -135,7 +135,7 @@ pub(super) fn build(wire: &Classic, signed: SignedDraft, seal: &BuildSeal<'_>) -
 /// The `file_list` of a new train: in walk order, the query last where it is listed.
 fn list_files(files: &[FileMeta], rule: QueryRule) -> Result<Vec<String>> {
     let mut paths: Vec<&[u8]> = files.iter().map(|file| file.path.as_slice()).collect();
-    paths.sort_by(|a, b| walk_cmp(a, b));
+    paths.sort_by(|a, b| walk_order(a, b));
     let query = paths.iter().position(|path| *path == QUERY.as_bytes()).map(|position| paths.remove(position));
     if paths.is_empty() {
         return Err(Error::usage(format!("a train needs at least one file besides {QUERY}")));
@@ -155,6 +155,7 @@ fn wrap_for_stops(stops: &[Stop], stage_key: &StageKey) -> Result<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Kind;
 
     #[test]
     fn signs_nothing_that_another_wire_version_would_take() {
