@@ -92,32 +92,39 @@ impl Yard {
     }
 }
 
+/// The layers of a train as built that are not its base's.
+fn own_layers(wire: Wire) -> usize {
+    wire.layers_above_base().max(1)
+}
+
 #[test]
 fn from_scratch() {
     if !available("building::from_scratch", &[Peer::Python]) {
         return;
     }
-    for wire in Wire::ALL {
+    for wire in Wire::OURS {
         let yard = Yard::new();
         let train = yard.destination();
         let (to, query) = (train.at("latest"), yard.path("query.json"));
         let options = ["--wire", wire.option(), "--query", &query, "--id", "my-id", "--proposal", "7"];
         yard.build(&to, "scratch", &options, &[]).ok();
         let image = train.image("latest");
-        assert_eq!(image["manifest"]["layers"].as_array().map(Vec::len), Some(1));
+        assert_eq!(image["manifest"]["layers"].as_array().map(Vec::len), Some(own_layers(wire)));
         assert_eq!(image["config"]["config"]["Labels"]["de.personalhealthtrain.stage"], "built");
         assert_eq!(train.layers("base"), train.layers("latest"), "a travelling train has its base beside it");
         let view = train.view("latest", "");
         let files: Vec<&str> = view.iter().filter(|(_, n)| n["type"] == "file").map(|(p, _)| p.as_str()).collect();
         let of_train = ["lib/helper.py", "main.py", "query.json"].map(|name| format!("opt/pht_train/{name}"));
-        assert_eq!(files, [&of_train[..], &["opt/train_config.json".to_owned()]].concat());
+        // Wire 3 has the creator's key from the start.
+        let control = ["opt/train_config.json".to_owned(), "opt/user_sym_key.key".to_owned()];
+        assert_eq!(files, [&of_train, &control[..if wire == Wire::V3 { 2 } else { 1 }]].concat());
         assert_eq!(view["opt/pht_train/empty directory"]["type"], "directory");
         let config = train.train_config("latest");
         assert_eq!((&config["@id"], &config["creator"]["id"]), (&json!("my-id"), &json!("alice")));
         let listed = if wire == Wire::V2_0 { 2 } else { 3 }; // 2.0 does not list the query
         assert_eq!(config["file_list"], json!(&["lib/helper.py", "main.py", "query.json"][..listed]));
         let clear = train.cat("latest", "opt/pht_train/main.py") == b"print('run')\n";
-        assert_eq!(clear, wire != Wire::V2_0, "2.0 encrypts the train's files, the others do not");
+        assert_eq!(clear, !wire.encrypts_train(), "wire {wire:?}");
         let (key, pre) = (yard.vectors.key("station_1"), train.at("pre"));
         pht_oci(&["pre-run", &to, &pre, "--private-key", &key], &[]).ok();
         assert_eq!(train.cat("pre", "opt/pht_train/main.py"), b"print('run')\n");
@@ -131,20 +138,22 @@ fn from_a_base() {
     if !available("building::from_a_base", &[Peer::Python]) {
         return;
     }
-    let yard = Yard::new();
-    let (base, train) = (Layout::new(yard.path("master")), yard.destination());
-    base.make_base("v1", false);
-    yard.build(&train.at("mine"), &base.at("v1"), &[], &[]).ok();
-    assert_eq!(train.tags(), ["mine"]);
-    assert_eq!(train.layers("mine")[..1], base.layers("v1"));
-    assert_eq!(train.layers("mine").len(), 2);
-    let image = train.image("mine");
-    assert_eq!(image["config"]["config"]["Labels"]["org.example.base"], "kept");
-    assert_eq!(image["config"]["config"]["Env"], json!(["PATH=/bin"]));
-    assert_eq!(image["config"]["config"].get("Cmd"), None, "without --cmd the base's command stays");
-    assert_eq!(train.cat("mine", "etc/os-release"), b"ID=pht-test-base\n");
-    assert_eq!(image["config"]["history"].as_array().map(Vec::len), Some(2));
-    assert_eq!(train.train_config("mine")["source"]["tag"], "v1");
+    for wire in [Wire::V2_0, Wire::V3] {
+        let yard = Yard::new();
+        let (base, train) = (Layout::new(yard.path("master")), yard.destination());
+        base.make_base("v1", false);
+        yard.build(&train.at("mine"), &base.at("v1"), &["--wire", wire.option()], &[]).ok();
+        assert_eq!(train.tags(), ["mine"]);
+        assert_eq!(train.layers("mine")[..1], base.layers("v1"));
+        assert_eq!(train.layers("mine").len(), 1 + own_layers(wire));
+        let image = train.image("mine");
+        assert_eq!(image["config"]["config"]["Labels"]["org.example.base"], "kept");
+        assert_eq!(image["config"]["config"]["Env"], json!(["PATH=/bin"]));
+        assert_eq!(image["config"]["config"].get("Cmd"), None, "without --cmd the base's command stays");
+        assert_eq!(train.cat("mine", "etc/os-release"), b"ID=pht-test-base\n");
+        assert_eq!(image["config"]["history"].as_array().map(Vec::len), Some(1 + own_layers(wire)));
+        assert_eq!(train.train_config("mine")["source"]["tag"], "v1");
+    }
 }
 
 #[test]
@@ -296,15 +305,16 @@ fn bad_files_and_options() {
     assert!(said.contains("lib/link"), "the link is not named: {said}");
 }
 
-/// A tar header as it stands, of each entry: name, mode, owner, group, size and time.
+/// The tar headers of a train that was built from scratch, as they stand: name, mode, owner, group, size and time.
 fn headers(layout: &Layout, tag: &str) -> Vec<String> {
     let image = layout.image(tag);
     let layers = image["manifest"]["layers"].as_array().expect("layers");
-    let digest = layers.last().expect("a layer")["digest"].as_str().expect("a digest");
     let list = "import sys, tarfile\n\
-        for m in tarfile.open(sys.argv[1]): print(repr((m.name, m.type, m.mode, m.uid, m.gid, m.uname, m.gname, m.size, m.mtime, m.pax_headers)))";
-    let path = layout.blob(digest);
-    let told = run("python3", &["-c", list, path.to_str().expect("a path in UTF-8")]).expect("a tar");
+        for path in sys.argv[1:]:\n\
+        \x20for m in tarfile.open(path): print(repr((m.name, m.type, m.mode, m.uid, m.gid, m.uname, m.gname, m.size, m.mtime, m.pax_headers)))";
+    let blobs = layers.iter().map(|layer| layout.blob(layer["digest"].as_str().expect("a digest")));
+    let line = ["-c".into(), list.into()].into_iter().chain(blobs).collect::<Vec<_>>();
+    let told = run("python3", &line).expect("a tar");
     String::from_utf8(told).expect("UTF-8").lines().map(str::to_owned).collect()
 }
 
@@ -314,7 +324,7 @@ fn reproducible() {
     if !available("building::reproducible", &[Peer::Python]) {
         return;
     }
-    for wire in Wire::ALL {
+    for wire in Wire::OURS {
         let yard = Yard::new();
         let mut built = Vec::new();
         for name in ["one", "two"] {
@@ -354,7 +364,7 @@ fn reproducible() {
         }
         assert_eq!(a, b, "wire {wire:?}");
         let clear: Vec<_> = [one, two].map(|train| train.cat("latest", "opt/pht_train/main.py")).to_vec();
-        assert_eq!(clear[0] == clear[1], wire != Wire::V2_0, "wire {wire:?}");
+        assert_eq!(clear[0] == clear[1], !wire.encrypts_train(), "wire {wire:?}");
     }
     let yard = Yard::new();
     for wrong in ["yesterday", "1e9", " 1"] {

@@ -52,7 +52,7 @@ impl Ground {
         self.put("files/main", b"TRAIN-PLAINTEXT-MARKER");
         let route = self.put("route.json", br#"[{"station": "a", "public_key_file": "keys/station_1.pub.pem"}]"#);
         let build = ["build", &built, "--base", "scratch", "--files", &files, "--route", &route, "--creator", "c"];
-        let build = [&build[..], &["--creator-key", &user, "--builder-key", &builder]].concat();
+        let build = [&build[..], &["--wire", "2.0", "--creator-key", &user, "--builder-key", &builder]].concat();
         let passphrase = self.put("passphrase", PASSPHRASE.as_bytes());
         let keygen = ["keygen", &name, "--bits", "2048", "--passphrase-file", &passphrase];
         let mut outcomes = Vec::new();
