@@ -7,12 +7,12 @@
 //!
 //! ```no_run
 //! use pht_oci::crypto::PrivateKey;
-//! use pht_oci::stage::{PreRunRequest, Station, World, pre_run};
+//! use pht_oci::stage::{StageRequest, Station, World, pre_run};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let key = PrivateKey::from_pem(&std::fs::read("station_1.pem")?, None)?;
 //! let train = "oci:./train:latest".parse()?;
-//! let report = pre_run(&PreRunRequest::new(&train, Station::of(&key)), &World::at(1_700_000_000))?;
+//! let report = pre_run(&StageRequest::new(&train, Station::of(&key)), &World::at(1_700_000_000))?;
 //! println!("{}", report.digest_after.unwrap_or_default());
 //! # Ok(())
 //! # }

@@ -9,6 +9,7 @@ mod pre_run;
 mod results;
 mod route_file;
 mod secrets;
+mod station;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

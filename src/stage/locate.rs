@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use oci_spec::image::Digest;
@@ -26,6 +26,7 @@ pub fn open_source(reference: &Reference) -> Result<Arc<dyn Source>> {
             Err(Error::usage("there is no such file or directory").at(dir.display()))
         }
         Transport::Oci(dir) => Ok(Arc::new(Layout::open(dir)?)),
+        _ => Err(unsupported(reference)),
     }
 }
 
@@ -36,13 +37,24 @@ pub fn open_source(reference: &Reference) -> Result<Arc<dyn Source>> {
 pub fn open_destination(reference: &Reference, world: &World) -> Result<Box<dyn Destination>> {
     match reference.transport() {
         Transport::Oci(dir) => Ok(Box::new(LayoutWriter::open(dir, world.waiting)?)),
+        _ => Err(unsupported(reference)),
     }
 }
 
-/// Where temporary files for a destination go: into its own file system.
-pub(super) fn spool_dir(reference: &Reference) -> &Path {
+fn unsupported(reference: &Reference) -> Error {
+    let hint = "copy the image into a layout first: skopeo copy SOURCE oci:DIR:TAG";
+    Error::usage(format!("the transport of `{reference}` is not supported")).hint(hint)
+}
+
+/// Where temporary files for a destination go: into its own file system, if it is in one.
+pub(super) fn spool_dir(reference: &Reference, world: &World) -> PathBuf {
     match reference.transport() {
-        Transport::Oci(dir) => dir,
+        Transport::Oci(dir) | Transport::Dir(dir) => dir.clone(),
+        Transport::OciArchive(file) | Transport::DockerArchive(file) => {
+            let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+            parent.unwrap_or(Path::new(".")).to_owned()
+        }
+        Transport::Registry(_) => world.temporary.clone(),
     }
 }
 
@@ -123,6 +135,11 @@ impl Target {
 }
 
 fn same_place(a: &Reference, b: &Reference) -> bool {
-    let (Transport::Oci(a), Transport::Oci(b)) = (a.transport(), b.transport());
-    a == b || matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
+    let path = |reference: &Reference| match reference.transport() {
+        Transport::Oci(path) | Transport::OciArchive(path) | Transport::DockerArchive(path) | Transport::Dir(path) => {
+            path.canonicalize().ok()
+        }
+        Transport::Registry(_) => None,
+    };
+    a.transport() == b.transport() || path(a).is_some() && path(a) == path(b)
 }

@@ -15,6 +15,7 @@ mod post_run;
 mod pre_run;
 mod publish;
 mod report;
+mod request;
 mod results;
 
 use std::path::PathBuf;
@@ -26,9 +27,10 @@ use crate::store::layout::Waiting;
 pub use build::{BuildRequest, BuildStop, build};
 pub use inspect::{Inspection, StopStanding, inspect};
 pub use locate::{open_destination, open_source};
-pub use post_run::{PostRunRequest, post_run};
-pub use pre_run::{PreRunRequest, pre_run};
+pub use post_run::post_run;
+pub use pre_run::pre_run;
 pub use report::{Bytes, Layers, Report};
+pub use request::StageRequest;
 pub use results::{ResultsRequest, results};
 
 /// Where the train's parts lie in an image.

@@ -11,35 +11,14 @@ use super::locate::{Target, open_image, spool_dir};
 use super::payload::{Change, PayloadWriter, transform};
 use super::publish::Outcome;
 use super::report::Report;
-use super::{Station, World, paths};
+use super::{StageRequest, Station, World, paths};
 use crate::crypto::StageKey;
 use crate::error::{Context, Error, Kind, Result};
-use crate::image::{AddedLayer, Image, LayerSink, Reference, Tree, read_directory, shown};
+use crate::image::{AddedLayer, Image, LayerSink, Tree, read_directory, shown};
 use crate::train::{Produced, Stage, Stop, StopSeal, unwrap_stage_key};
 
 /// How many changes outside the results a report names.
 const NAMED: usize = 10;
-
-/// What post-run is asked to do.
-pub struct PostRunRequest<'a> {
-    /// The image after the run.
-    pub source: &'a Reference,
-    /// Where to publish the train; in place if absent.
-    pub destination: Option<&'a Reference>,
-    /// The train as built, if it cannot be told otherwise.
-    pub base: Option<&'a Reference>,
-    /// Who acts.
-    pub station: Station<'a>,
-    /// A directory that holds the results, instead of the image.
-    pub results: Option<&'a Path>,
-}
-
-impl<'a> PostRunRequest<'a> {
-    /// In place, and nothing unusual.
-    pub fn new(source: &'a Reference, station: Station<'a>) -> Self {
-        PostRunRequest { source, destination: None, base: None, station, results: None }
-    }
-}
 
 /// Closes a train after its run: hashes, signs and encrypts the results (train security protocol, post-run). What the
 /// run changed elsewhere is dropped, and no plaintext stays.
@@ -48,11 +27,11 @@ impl<'a> PostRunRequest<'a> {
 /// [`Kind::Verification`](crate::error::Kind::Verification) if the run changed the train or its config, or it is not
 /// the station's turn; [`Kind::Key`](crate::error::Kind::Key) if the key is not the station's;
 /// [`Kind::Malformed`](crate::error::Kind::Malformed) if this is no train. Then nothing has changed.
-pub fn post_run(request: &PostRunRequest<'_>, world: &World) -> Result<Report> {
+pub fn post_run(request: &StageRequest<'_>, world: &World) -> Result<Report> {
     let mut target = Target::open(request.source, request.destination, world)?;
     let image = open_image(request.source, world)?;
     target.settle(request.source, request.destination, &image);
-    let spool = spool_dir(&target.reference).to_owned();
+    let spool = spool_dir(&target.reference, world);
     let labels = Labels::read(&image);
     check_was_opened(&image, &labels)?;
     let lineage = Lineage::look(&image, request.source, request.base, world)?;
@@ -118,7 +97,7 @@ fn check_not_encrypted(train: &Train, stop: &Stop, station: &Station<'_>) -> Res
 }
 
 struct PostRun<'a> {
-    request: &'a PostRunRequest<'a>,
+    request: &'a StageRequest<'a>,
     world: &'a World,
     spool: &'a PathBuf,
     labels: Labels,

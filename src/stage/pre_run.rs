@@ -9,33 +9,10 @@ use super::locate::{ENCRYPTED, Target, open_beside, open_image, spool_dir};
 use super::payload::{Change, PayloadWriter, transform};
 use super::publish::Outcome;
 use super::report::Report;
-use super::{Station, World, paths};
+use super::{StageRequest, World, paths};
 use crate::error::{Context, Error, IoContext, Result};
-use crate::image::{AddedLayer, DirectorySink, EntrySink, Fidelity, Image, LayerSink, Reference, shown};
+use crate::image::{AddedLayer, DirectorySink, EntrySink, Fidelity, Image, LayerSink, shown};
 use crate::train::{Check, Stage, Stop, unwrap_stage_key};
-
-/// What pre-run is asked to do.
-pub struct PreRunRequest<'a> {
-    /// The train.
-    pub source: &'a Reference,
-    /// Where to publish it; in place if absent.
-    pub destination: Option<&'a Reference>,
-    /// The train as built, if it cannot be told otherwise.
-    pub base: Option<&'a Reference>,
-    /// Who acts.
-    pub station: Station<'a>,
-    /// A directory for the plaintext results, instead of the image. It must not exist, or be empty.
-    pub results: Option<&'a Path>,
-    /// Whether results that are there before the first station are carried along, though nobody vouches for them.
-    pub keep_initial_results: bool,
-}
-
-impl<'a> PreRunRequest<'a> {
-    /// In place, and nothing unusual.
-    pub fn new(source: &'a Reference, station: Station<'a>) -> Self {
-        PreRunRequest { source, destination: None, base: None, station, results: None, keep_initial_results: false }
-    }
-}
 
 /// Verifies a train and opens it for its run: the image that is published holds the immutable files and the previous
 /// results in plaintext (train security protocol, pre-run).
@@ -44,12 +21,12 @@ impl<'a> PreRunRequest<'a> {
 /// [`Kind::Verification`](crate::error::Kind::Verification) if anything does not hold or it is not the station's turn,
 /// [`Kind::Key`](crate::error::Kind::Key) if the key is not the station's,
 /// [`Kind::Malformed`](crate::error::Kind::Malformed) if this is no train. Then nothing has changed.
-pub fn pre_run(request: &PreRunRequest<'_>, world: &World) -> Result<Report> {
+pub fn pre_run(request: &StageRequest<'_>, world: &World) -> Result<Report> {
     let results = request.results.map(ResultsDirectory::prepare).transpose()?;
     let mut target = Target::open(request.source, request.destination, world)?;
     let image = start(request, world)?;
     target.settle(request.source, request.destination, &image);
-    let spool = spool_dir(&target.reference).to_owned();
+    let spool = spool_dir(&target.reference, world);
     let lineage = Lineage::look(&image, request.source, request.base, world)?;
     let mut train = Train::load(image, &spool, Depth::Listed(usize::MAX))?;
     let name = train.name();
@@ -59,7 +36,7 @@ pub fn pre_run(request: &PreRunRequest<'_>, world: &World) -> Result<Report> {
 
 /// The image to start from: if the travelling tag is this station's own pre-run already, the encrypted one beside it,
 /// so that a run that failed can be started again.
-fn start(request: &PreRunRequest<'_>, world: &World) -> Result<Image> {
+fn start(request: &StageRequest<'_>, world: &World) -> Result<Image> {
     let image = open_image(request.source, world)?;
     if Labels::read(&image).made != Some(Made::PreRun) {
         return Ok(image);
@@ -76,7 +53,7 @@ fn start(request: &PreRunRequest<'_>, world: &World) -> Result<Image> {
 }
 
 struct PreRun<'a> {
-    request: &'a PreRunRequest<'a>,
+    request: &'a StageRequest<'a>,
     world: &'a World,
     spool: PathBuf,
     lineage: Lineage,

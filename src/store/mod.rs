@@ -7,6 +7,7 @@
 mod extent;
 pub mod layout;
 mod pump;
+pub mod registry;
 mod spool;
 mod verify;
 

@@ -1,0 +1,50 @@
+//! What both stages take.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::secrets::KeyOptions;
+use crate::crypto::PrivateKey;
+use crate::error::Result;
+use crate::image::Reference;
+use crate::stage::{StageRequest, Station};
+
+/// The train, who acts, and where the results are.
+#[derive(Debug, Args)]
+pub(super) struct StageOptions {
+    /// The train
+    #[arg(value_name = "SRC")]
+    source: Reference,
+    /// Where to publish it [default: in place]
+    #[arg(value_name = "DEST")]
+    destination: Option<Reference>,
+    /// The station's id [default: the stop whose key it is]
+    #[arg(long, value_name = "ID", env = "STATION_ID")]
+    station: Option<String>,
+    #[command(flatten)]
+    key: KeyOptions,
+    /// Keep the plaintext results in this directory instead of the image: pre-run makes it, post-run reads it
+    #[arg(long, value_name = "DIR")]
+    results: Option<PathBuf>,
+    /// The train as built, if it cannot be told from labels or a tag `base`
+    #[arg(long, value_name = "REF")]
+    base: Option<Reference>,
+}
+
+impl StageOptions {
+    /// The private key of the station.
+    pub(super) fn load_key(&self) -> Result<PrivateKey> {
+        self.key.load()
+    }
+
+    /// What is asked for, with the key that was loaded.
+    pub(super) fn request<'a>(&'a self, key: &'a PrivateKey) -> StageRequest<'a> {
+        StageRequest {
+            destination: self.destination.as_ref(),
+            base: self.base.as_ref(),
+            results: self.results.as_deref(),
+            ..StageRequest::new(&self.source, Station { id: self.station.as_deref(), key })
+        }
+    }
+}

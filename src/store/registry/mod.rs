@@ -1,0 +1,5 @@
+//! OCI distribution registries.
+
+mod repository;
+
+pub use repository::Repository;
