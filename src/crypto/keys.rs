@@ -13,6 +13,7 @@ use rsa::traits::PublicKeyParts;
 use zeroize::Zeroizing;
 
 use super::digest::Sha256;
+use super::passphrase::{Passphrase, wrong_passphrase};
 use super::pem::Block;
 use super::random::SystemRandom;
 use super::{hex, legacy_pem, pbes2, pem};
@@ -114,25 +115,6 @@ impl fmt::Debug for PublicKey {
     }
 }
 
-/// What protects a private key file; erased from memory on drop.
-pub struct Passphrase(Zeroizing<Vec<u8>>);
-
-impl Passphrase {
-    /// The passphrase of exactly these bytes: whoever reads it from a file takes the line's end off first.
-    pub fn new(bytes: Vec<u8>) -> Self {
-        Passphrase(Zeroizing::new(bytes))
-    }
-
-    /// Whether it protects nothing.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
-
 /// An RSA private key of two primes (RFC 8017, section 3.2), of [`MIN_BITS`] to [`MAX_BITS`]; erased from memory on drop.
 pub struct PrivateKey {
     pub(super) key: rsa::PrivateKey,
@@ -230,11 +212,6 @@ impl PrivateKey {
             }
         }
     }
-}
-
-/// The error of a passphrase that does not open the key.
-pub(super) fn wrong_passphrase() -> Error {
-    Error::key("the passphrase is wrong, or the private key file is damaged")
 }
 
 fn locked() -> Error {

@@ -10,7 +10,7 @@ use md5::{Digest, Md5};
 use zeroize::Zeroizing;
 
 use super::hex;
-use super::keys::{Passphrase, wrong_passphrase};
+use super::passphrase::{Passphrase, wrong_passphrase};
 use super::pem::Block;
 use crate::error::{Error, Result};
 

@@ -10,10 +10,12 @@ pub mod random;
 mod legacy_pem;
 #[cfg(test)]
 mod openssl;
+mod passphrase;
 mod pbes2;
 mod pem;
 mod scheme;
 
 pub use cipher::{Cipher, Decryptor, Encryptor, StageKey};
 pub use digest::{Sha256, Sha512};
-pub use keys::{Passphrase, PrivateKey, PublicKey};
+pub use keys::{PrivateKey, PublicKey};
+pub use passphrase::Passphrase;

@@ -9,7 +9,7 @@ use ::pkcs8::pkcs5::pbes2::{
 use ::pkcs8::{AlgorithmIdentifierRef, PrivateKeyInfoRef, SecretDocument, pkcs5};
 use zeroize::Zeroizing;
 
-use super::keys::{Passphrase, wrong_passphrase};
+use super::passphrase::{Passphrase, wrong_passphrase};
 use super::random;
 use crate::error::{Error, Kind, Result};
 
