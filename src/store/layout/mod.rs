@@ -3,7 +3,7 @@
 //! Reading needs nothing but the directory. Writing works in a staging directory inside the layout, so that the
 //! layout's own files change only when everything is there; [`LayoutWriter`] says how.
 
-mod flush;
+mod file;
 mod index;
 mod reach;
 mod staging;

@@ -8,7 +8,7 @@ use oci_spec::image::Digest;
 
 use super::super::{BlobSink, Count, Written, is_supported};
 use super::Layout;
-use super::flush::Flusher;
+use super::file::NewFile;
 use crate::crypto::digest::Sha256;
 use crate::error::{Context, IoContext, Result};
 
@@ -38,14 +38,7 @@ impl Staging {
         let path = self.dir.join(format!("blob-{}", self.blobs));
         let file = File::options().write(true).create_new(true).mode(0o600).open(&path);
         let file = file.doing("create a file").at(path.display())?;
-        Ok(StagedBlob {
-            file,
-            path,
-            hasher: Sha256::new(),
-            size: 0,
-            count: self.written.clone(),
-            flusher: Flusher::default(),
-        })
+        Ok(StagedBlob { file: NewFile::new(file), path, hasher: Sha256::new(), size: 0, count: self.written.clone() })
     }
 
     /// Where a finished blob waits.
@@ -143,22 +136,20 @@ pub(super) fn remove_if_there(path: &Path) -> Result<()> {
 
 /// A blob in the staging directory, digested while it is written.
 pub(super) struct StagedBlob {
-    file: File,
+    file: NewFile,
     path: PathBuf,
     hasher: Sha256,
     size: u64,
     count: Count,
-    flusher: Flusher,
 }
 
 impl Write for StagedBlob {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let written = self.file.write(bytes)?;
-        self.hasher.update(&bytes[..written]);
-        self.size += written as u64;
-        self.count.add(written);
-        self.flusher.wrote(written as u64, &self.file)?;
-        Ok(written)
+        self.file.write(bytes)?;
+        self.hasher.update(bytes);
+        self.size += bytes.len() as u64;
+        self.count.add(bytes.len());
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
@@ -167,9 +158,9 @@ impl Write for StagedBlob {
 }
 
 impl BlobSink for StagedBlob {
-    fn finish(mut self: Box<Self>) -> Result<Written> {
+    fn finish(self: Box<Self>) -> Result<Written> {
         let digest = super::super::verify::sha256_digest(self.hasher.finish());
-        self.flusher.finish(&self.file).doing("write it").at(self.path.display())?;
+        self.file.finish().doing("write it").at(self.path.display())?;
         let finished = self.path.with_file_name(digest.as_ref().replace(':', "-"));
         fs::rename(&self.path, &finished).doing("rename it").at(self.path.display())?;
         Ok(Written { digest, size: self.size })
