@@ -151,8 +151,8 @@ fn sign(request: &BuildRequest<'_>, tree: &Tree, base_chain: Option<String>) -> 
         return Err(Error::usage("there are no files in it").at(request.files.display()));
     }
     let metas: Vec<FileMeta> = files.iter().map(|(_, meta)| meta.clone()).collect();
-    let draft = request.wire.draft(draft(request, base_chain)?, &metas)?;
-    let order = draft.order().to_vec();
+    let mut draft = request.wire.draft(draft(request, base_chain)?, &metas)?;
+    let order = draft.feed().order().to_vec();
     feed(draft, tree, &files, &order, Change::Keep)?.finish(request.creator_key)
 }
 

@@ -77,8 +77,8 @@ pub(super) fn check_immutable(train: &Train, change: Change<'_>) -> Result<Vec<C
     check_only_files(tree)?;
     let files = files_below(tree, paths::TRAIN, change)?;
     let metas: Vec<FileMeta> = files.iter().map(|(_, meta)| meta.clone()).collect();
-    let check = train.config.wire().immutable_check(&train.config, &metas)?;
-    let order = check.order().to_vec();
+    let mut check = train.config.wire().immutable_check(&train.config, &metas)?;
+    let order = check.feed().order().to_vec();
     feed(check, tree, &files, &order, change)?.finish()
 }
 
@@ -91,10 +91,10 @@ pub(super) fn result_files(tree: &Tree, change: Change<'_>) -> Result<Vec<FileMe
 /// Checks the results against what the last station signed, and writes nothing.
 pub(super) fn check_results(train: &Train, change: Change<'_>) -> Result<Vec<Check>> {
     let tree = train.tree();
-    let check = train.config.wire().result_check(&train.config, &result_files(tree, change)?)?;
+    let mut check = train.config.wire().result_check(&train.config, &result_files(tree, change)?)?;
     let files: Vec<usize> =
         tree.below(paths::RESULTS).filter(|&at| matches!(tree.nodes()[at].kind, NodeKind::File { .. })).collect();
-    let order = check.order().to_vec();
+    let order = check.feed().order().to_vec();
     let (mut feeder, mut passage) = (Feeder::new(check), Passage::new());
     for file in order {
         observe(tree, &tree.nodes()[files[file]], change, file, &mut feeder, &mut passage)?;

@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 
 use crate::error::{Error, Kind, Result};
 use crate::store::BUFFER;
-use crate::train::{ContentCheck, ContentFeed, DraftFeed, ResultHasher};
+use crate::train::{ContentCheck, DraftFeed, ResultHasher};
 
 /// How many batches may wait.
 const WAITING: usize = 6;
@@ -20,21 +20,21 @@ pub(super) trait Taker: Send + 'static {
 
 impl Taker for Box<dyn ContentCheck> {
     fn begin(&mut self, file: usize) -> Result<()> {
-        ContentFeed::begin(&mut **self, file)
+        self.feed().begin(file)
     }
 
     fn update(&mut self, content: &[u8]) {
-        ContentFeed::update(&mut **self, content);
+        self.feed().update(content);
     }
 }
 
 impl Taker for Box<dyn DraftFeed> {
     fn begin(&mut self, file: usize) -> Result<()> {
-        ContentFeed::begin(&mut **self, file)
+        self.feed().begin(file)
     }
 
     fn update(&mut self, content: &[u8]) {
-        ContentFeed::update(&mut **self, content);
+        self.feed().update(content);
     }
 }
 

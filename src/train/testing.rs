@@ -103,7 +103,7 @@ pub(crate) fn payload(content: &[u8]) -> String {
 /// A train as built.
 pub(crate) fn built(wire: &'static dyn Wire) -> TrainConfig {
     let mut sink = wire.draft(draft(), &metas(&FILES)).unwrap();
-    feed(&mut *sink, &FILES);
+    feed(sink.feed(), &FILES);
     let signed = sink.finish(key(Owner::Creator)).unwrap();
     let stage_key = wire.cipher().generate_key().unwrap();
     let produced = Produced { result_hash: None, payload: Some(payload(b"built")) };

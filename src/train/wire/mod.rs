@@ -225,7 +225,10 @@ pub trait ContentFeed: Send {
 }
 
 /// Checks the plaintext of files against the config.
-pub trait ContentCheck: ContentFeed {
+pub trait ContentCheck: Send {
+    /// What takes the contents.
+    fn feed(&mut self) -> &mut dyn ContentFeed;
+
     /// All files have been fed: the checks, none of them broken.
     ///
     /// # Errors
@@ -235,7 +238,10 @@ pub trait ContentCheck: ContentFeed {
 }
 
 /// Takes the immutable files of a new train.
-pub trait DraftFeed: ContentFeed {
+pub trait DraftFeed: Send {
+    /// What takes the contents.
+    fn feed(&mut self) -> &mut dyn ContentFeed;
+
     /// All files have been fed: the creator signs.
     ///
     /// # Errors

@@ -24,24 +24,6 @@ impl Digests {
         Digests { turns: Turns::new(order), current: None, done: Vec::new() }
     }
 
-    pub(super) fn order(&self) -> &[usize] {
-        self.turns.order()
-    }
-
-    pub(super) fn begin(&mut self, file: usize) -> Result<()> {
-        self.turns.begin(file)?;
-        self.end_file();
-        self.current = Some((Sha512::new(), 0));
-        Ok(())
-    }
-
-    pub(super) fn update(&mut self, content: &[u8]) {
-        if let Some((sha512, size)) = &mut self.current {
-            sha512.update(content);
-            *size += content.len() as u64;
-        }
-    }
-
     /// Digest and size of each file, in the order of the turns.
     pub(super) fn finish(mut self) -> Result<Vec<([u8; 64], u64)>> {
         self.turns.finish()?;
@@ -51,6 +33,26 @@ impl Digests {
 
     fn end_file(&mut self) {
         self.done.extend(self.current.take().map(|(sha512, size)| (sha512.finish(), size)));
+    }
+}
+
+impl ContentFeed for Digests {
+    fn order(&self) -> &[usize] {
+        self.turns.order()
+    }
+
+    fn begin(&mut self, file: usize) -> Result<()> {
+        self.turns.begin(file)?;
+        self.end_file();
+        self.current = Some((Sha512::new(), 0));
+        Ok(())
+    }
+
+    fn update(&mut self, content: &[u8]) {
+        if let Some((sha512, size)) = &mut self.current {
+            sha512.update(content);
+            *size += content.len() as u64;
+        }
     }
 }
 
@@ -103,21 +105,11 @@ fn place(file: &ListedFile) -> String {
     format!("/opt/pht_train/{}", show(file.path.as_bytes()))
 }
 
-impl ContentFeed for FilesCheck {
-    fn order(&self) -> &[usize] {
-        self.digests.order()
-    }
-
-    fn begin(&mut self, file: usize) -> Result<()> {
-        self.digests.begin(file)
-    }
-
-    fn update(&mut self, content: &[u8]) {
-        self.digests.update(content);
-    }
-}
-
 impl ContentCheck for FilesCheck {
+    fn feed(&mut self) -> &mut dyn ContentFeed {
+        &mut self.digests
+    }
+
     fn finish(self: Box<Self>) -> Result<Vec<Check>> {
         let found = self.digests.finish()?;
         for (listed, (sha512, size)) in self.listed.iter().zip(found) {
@@ -159,6 +151,10 @@ impl ContentFeed for ResultsCheck {
 }
 
 impl ContentCheck for ResultsCheck {
+    fn feed(&mut self) -> &mut dyn ContentFeed {
+        self
+    }
+
     fn finish(self: Box<Self>) -> Result<Vec<Check>> {
         self.turns.finish()?;
         check::settle(match (self.signed, self.files) {

@@ -102,21 +102,11 @@ impl AuthenticatedDraft {
     }
 }
 
-impl ContentFeed for AuthenticatedDraft {
-    fn order(&self) -> &[usize] {
-        self.digests.order()
-    }
-
-    fn begin(&mut self, file: usize) -> Result<()> {
-        self.digests.begin(file)
-    }
-
-    fn update(&mut self, content: &[u8]) {
-        self.digests.update(content);
-    }
-}
-
 impl DraftFeed for AuthenticatedDraft {
+    fn feed(&mut self) -> &mut dyn ContentFeed {
+        &mut self.digests
+    }
+
     fn finish(self: Box<Self>, creator: &PrivateKey) -> Result<SignedDraft> {
         if creator.public_key() != self.draft.creator_key {
             return Err(Error::key("this private key is not the creator's"));

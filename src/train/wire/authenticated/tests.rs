@@ -22,7 +22,7 @@ fn broken(checks: &[Check]) -> Vec<&'static str> {
 
 fn check_files(config: &TrainConfig, metas: &[FileMeta], files: &[(&str, &[u8])]) -> Result<Vec<Check>> {
     let mut check = V3.immutable_check(config, metas)?;
-    feed(&mut *check, files);
+    feed(check.feed(), files);
     check.finish()
 }
 
@@ -171,7 +171,7 @@ fn a_signature_from_another_train_or_stop_does_not_pass() {
         let mut draft = draft();
         draft.session_id = [1; 64];
         let mut sink = V3.draft(draft, &metas(&FILES)).unwrap();
-        feed(&mut *sink, &FILES);
+        feed(sink.feed(), &FILES);
         let signed = sink.finish(key(Owner::Creator)).unwrap();
         let stage_key = V3.cipher().generate_key().unwrap();
         let produced = Produced { result_hash: None, payload: Some(payload(b"built")) };
@@ -358,7 +358,7 @@ fn a_seal_keeps_what_it_does_not_know() {
 fn a_build_needs_its_keys_and_files() {
     let signed = |creator| {
         let mut sink = V3.draft(draft(), &metas(&FILES)).unwrap();
-        feed(&mut *sink, &FILES);
+        feed(sink.feed(), &FILES);
         sink.finish(key(creator))
     };
     assert_eq!(signed(Owner::Stranger).unwrap_err().kind(), Kind::Key);
@@ -373,7 +373,7 @@ fn a_build_needs_its_keys_and_files() {
     let mut large = draft();
     large.proposal_id = PartyId::from_json(&crate::json::parse(b"9007199254740993").unwrap()).unwrap();
     let mut sink = V3.draft(large, &metas(&FILES)).unwrap();
-    feed(&mut *sink, &FILES);
+    feed(sink.feed(), &FILES);
     assert_eq!(sink.finish(key(Owner::Creator)).unwrap_err().kind(), Kind::Usage);
 }
 

@@ -85,21 +85,11 @@ impl ImmutableCheck {
     }
 }
 
-impl ContentFeed for ImmutableCheck {
-    fn order(&self) -> &[usize] {
-        self.feed.order()
-    }
-
-    fn begin(&mut self, file: usize) -> Result<()> {
-        self.feed.begin(file)
-    }
-
-    fn update(&mut self, content: &[u8]) {
-        self.feed.update(content);
-    }
-}
-
 impl ContentCheck for ImmutableCheck {
+    fn feed(&mut self) -> &mut dyn ContentFeed {
+        &mut self.feed
+    }
+
     fn finish(self: Box<Self>) -> Result<Vec<Check>> {
         let found = self.feed.finish()?;
         let reason = || {
@@ -154,6 +144,10 @@ impl ContentFeed for ResultCheck {
 }
 
 impl ContentCheck for ResultCheck {
+    fn feed(&mut self) -> &mut dyn ContentFeed {
+        self
+    }
+
     fn finish(self: Box<Self>) -> Result<Vec<Check>> {
         self.turns.finish()?;
         let Some(expected) = self.expected else {

@@ -76,8 +76,8 @@ fn the_trains_of_the_reference_are_sound() {
         assert_eq!(wire.verify_build(&config).unwrap().len(), if known.wire.has_build { 2 } else { 0 });
         assert_eq!(wire.verify_route(&config).unwrap().len(), 5);
         let mut check = wire.immutable_check(&config, &metas(&FILES)).unwrap();
-        assert_eq!(check.order(), [1, 2, 3, 0, 4]);
-        feed(&mut *check, &FILES);
+        assert_eq!(check.feed().order(), [1, 2, 3, 0, 4]);
+        feed(check.feed(), &FILES);
         check.finish().unwrap();
     }
 }

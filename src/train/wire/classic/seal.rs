@@ -79,21 +79,11 @@ impl ClassicDraft {
     }
 }
 
-impl ContentFeed for ClassicDraft {
-    fn order(&self) -> &[usize] {
-        self.feed.order()
-    }
-
-    fn begin(&mut self, file: usize) -> Result<()> {
-        self.feed.begin(file)
-    }
-
-    fn update(&mut self, content: &[u8]) {
-        self.feed.update(content);
-    }
-}
-
 impl DraftFeed for ClassicDraft {
+    fn feed(&mut self) -> &mut dyn ContentFeed {
+        &mut self.feed
+    }
+
     fn finish(self: Box<Self>, creator: &PrivateKey) -> Result<SignedDraft> {
         if creator.public_key() != self.draft.creator_key {
             return Err(Error::key("this private key is not the creator's"));

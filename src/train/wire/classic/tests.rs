@@ -24,13 +24,13 @@ fn broken(checks: &[Check]) -> Vec<&'static str> {
 
 fn check_files(config: &TrainConfig, files: &[(&str, &[u8])]) -> Result<Vec<Check>> {
     let mut check = config.wire().immutable_check(config, &metas(files))?;
-    feed(&mut *check, files);
+    feed(check.feed(), files);
     check.finish()
 }
 
 fn check_results(config: &TrainConfig, files: &[(&str, &[u8])]) -> Result<Vec<Check>> {
     let mut check = config.wire().result_check(config, &metas(files))?;
-    feed(&mut *check, files);
+    feed(check.feed(), files);
     check.finish()
 }
 
@@ -154,7 +154,7 @@ fn a_signature_from_another_train_does_not_pass() {
         let mut draft = draft();
         draft.session_id = [1; 64];
         let mut sink = V1_1_2.draft(draft, &metas(&FILES)).unwrap();
-        feed(&mut *sink, &FILES);
+        feed(sink.feed(), &FILES);
         let signed = sink.finish(key(Owner::Creator)).unwrap();
         let produced = Produced::default();
         let mut config =
@@ -209,7 +209,7 @@ fn changed_immutable_files_are_found() {
 fn the_query_can_be_left_out_where_it_was_at_the_build() {
     for wire in ALL {
         let mut sink = wire.draft(draft(), &metas(&FILES[..3])).unwrap();
-        feed(&mut *sink, &FILES[..3]);
+        feed(sink.feed(), &FILES[..3]);
         let signed = sink.finish(key(Owner::Creator)).unwrap();
         let (stage_key, produced) = (wire.cipher.generate_key().unwrap(), Produced::default());
         let seal = BuildSeal { builder: Some(key(Owner::Builder)), stage_key: Some(&stage_key), produced: &produced };
@@ -236,8 +236,8 @@ fn results_are_hashed_in_walk_order() {
 fn a_caller_that_feeds_out_of_order_is_told() {
     let config = built(&V2_0);
     let mut check = V2_0.immutable_check(&config, &metas(&FILES)).unwrap();
-    assert_eq!(check.begin(1).unwrap_err().kind(), Kind::Io);
-    check.begin(0).unwrap();
+    assert_eq!(check.feed().begin(1).unwrap_err().kind(), Kind::Io);
+    check.feed().begin(0).unwrap();
     assert_eq!(check.finish().unwrap_err().kind(), Kind::Io);
 }
 
@@ -316,7 +316,7 @@ fn refuses_to_draft_what_the_reference_could_not_read() {
 fn a_build_needs_its_keys() {
     let signed = |creator| {
         let mut sink = V2_0.draft(draft(), &metas(&FILES)).unwrap();
-        feed(&mut *sink, &FILES);
+        feed(sink.feed(), &FILES);
         sink.finish(key(creator))
     };
     assert_eq!(signed(Owner::Stranger).unwrap_err().kind(), Kind::Key);
