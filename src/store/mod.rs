@@ -5,8 +5,10 @@
 //! checks size and digest, above the transports, so that none can forget.
 
 mod extent;
+mod index;
 pub mod layout;
 mod pump;
+mod reach;
 pub mod registry;
 mod spool;
 mod verify;

@@ -4,7 +4,6 @@
 //! layout's own files change only when everything is there; [`LayoutWriter`] says how.
 
 mod file;
-mod index;
 mod reach;
 mod staging;
 mod write;
@@ -15,11 +14,11 @@ use std::sync::Arc;
 
 use oci_spec::image::{Descriptor, Digest};
 
+use super::index::Index;
 use super::{Blob, Count, Extent, Listed, MAX_DOCUMENT, Source};
 use crate::error::{Context, Error, IoContext, Result};
 use crate::json;
 
-use index::Index;
 pub use write::{LayoutWriter, Waiting};
 
 /// A layout to read from.

@@ -1,58 +1,21 @@
 use std::collections::HashSet;
 use std::fs;
 
-use oci_spec::image::{Descriptor, Digest};
+use oci_spec::image::Digest;
 
-use super::super::{Source, read_document};
+use super::super::index::Index;
+use super::super::reach;
 use super::Layout;
-use super::index::Index;
 use crate::error::{Context, Error, IoContext, Result};
-use crate::json::{self, Value};
 
-/// The digests of all blobs that the images of `index` need, found by following descriptors.
+/// The digests of all blobs that the images of `index` need.
 ///
 /// # Errors
 /// A manifest that cannot be read: then it is not known what it needs, and nothing may be removed.
 pub(super) fn reachable(layout: &Layout, index: &Index) -> Result<HashSet<String>> {
-    let mut reached = HashSet::new();
-    let mut open: Vec<Value> = index.entries().to_vec();
-    while let Some(value) = open.pop() {
-        let descriptor: Descriptor = serde_json::from_value(value)
-            .map_err(|error| Error::malformed("not a descriptor").because(error))
-            .at(layout.name())?;
-        if reached.insert(descriptor.digest().to_string()) && has_children(&descriptor) {
-            open.extend(children(layout, &descriptor)?);
-        }
-    }
-    Ok(reached)
-}
-
-fn has_children(descriptor: &Descriptor) -> bool {
-    let media_type = descriptor.media_type().to_string();
-    [
-        "image.manifest.v1+json",
-        "image.index.v1+json",
-        "distribution.manifest.v2+json",
-        "distribution.manifest.list.v2+json",
-    ]
-    .iter()
-    .any(|end| media_type.ends_with(end))
-}
-
-fn children(layout: &Layout, descriptor: &Descriptor) -> Result<Vec<Value>> {
-    if !layout.blob_path(descriptor.digest()).exists() {
-        // A sparse index (one platform of several was copied) is legal; what is absent needs nothing.
-        return Ok(Vec::new());
-    }
-    let place = || format!("{} {}", layout.name(), descriptor.digest());
-    let document = json::parse_object(&read_document(layout, descriptor)?).at(place())?;
-    let mut found: Vec<Value> = ["config", "subject"].iter().filter_map(|key| document.get(*key).cloned()).collect();
-    for list in ["layers", "manifests", "blobs"] {
-        found.extend(document.get(list).and_then(Value::as_array).into_iter().flatten().cloned());
-    }
-    // `subject` may point to an image that is not here.
-    found.retain(|value| value.is_object());
-    Ok(found)
+    let has = |descriptor: &oci_spec::image::Descriptor| layout.blob_path(descriptor.digest()).exists();
+    let reached = reach::reachable(layout, index, &has)?;
+    Ok(reached.into_iter().map(|descriptor| descriptor.digest().to_string()).collect())
 }
 
 /// All blobs that lie in the layout, with their sizes.

@@ -7,8 +7,8 @@ use std::path::Path;
 use oci_spec::image::{Descriptor, Digest};
 use rustix::fs::{FlockOperation, flock};
 
+use super::super::index::Index;
 use super::super::{BlobSink, Count, Destination, Listed, Source, Swept, TagChange, Transfer, Verified};
-use super::index::Index;
 use super::reach::{present, reachable};
 use super::staging::{Staging, holds_only_ours, recover, remove_if_there};
 use super::{Layout, read_small};

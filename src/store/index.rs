@@ -1,6 +1,6 @@
 use oci_spec::image::{Descriptor, Digest};
 
-use super::super::{Listed, REF_NAME, TagChange};
+use super::{Listed, REF_NAME, TagChange};
 use crate::error::{Context, Error, Result};
 use crate::json::{self, Object, Value, json};
 
