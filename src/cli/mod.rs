@@ -19,7 +19,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use crate::error::{Error, Result};
 use crate::image::Platform;
 use crate::stage::World;
-use crate::store::layout::Waiting;
+use crate::store::Waiting;
 use output::Output;
 
 /// Exit statuses, shown at the end of the help.

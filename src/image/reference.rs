@@ -5,6 +5,8 @@ use std::str::FromStr;
 use oci_spec::image::Digest;
 
 use crate::error::{Error, Result};
+use crate::store::archive::Form;
+use crate::store::dir::Dir;
 use crate::store::layout::Layout;
 use crate::store::registry::Repository;
 
@@ -130,14 +132,28 @@ fn in_registry(text: &str) -> Result<Reference> {
 fn bare(text: &str) -> Result<Reference> {
     let path = Path::new(text);
     if path.exists() {
-        return Ok(Reference::new(Transport::Oci(path.into()), None));
+        return Ok(Reference::new(kind_of(path), None));
     }
-    match text.rsplit_once(':') {
-        Some((dir, tag)) if Layout::is_layout(Path::new(dir)) => {
-            Ok(Reference::new(Transport::Oci(dir.into()), Some(check_tag(tag)?)))
-        }
+    let cut = text.match_indices(':').map(|(at, _)| text.split_at(at)).find(|(path, _)| Path::new(path).exists());
+    match cut {
+        Some((path, tag)) => Ok(Reference::new(kind_of(Path::new(path)), Some(check_tag(&tag[1..])?))),
         _ if text.is_empty() => Err(Error::usage("an empty image reference")),
         _ => in_path(text, "oci:DIR[:TAG]", Transport::Oci),
+    }
+}
+
+/// What lies at a path.
+fn kind_of(path: &Path) -> Transport {
+    if !path.is_dir() {
+        return match Form::of(path) {
+            Form::Oci => Transport::OciArchive(path.into()),
+            Form::Docker => Transport::DockerArchive(path.into()),
+        };
+    }
+    if !Layout::is_layout(path) && Dir::is_dir(path) {
+        Transport::Dir(path.into())
+    } else {
+        Transport::Oci(path.into())
     }
 }
 

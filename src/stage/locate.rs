@@ -6,8 +6,10 @@ use oci_spec::image::Digest;
 use super::World;
 use crate::error::{Context, Error, Result};
 use crate::image::{Image, Reference, Transport};
+use crate::store::archive::{Archive, ArchiveWriter, Form};
+use crate::store::dir::{Dir, DirWriter};
 use crate::store::layout::{Layout, LayoutWriter};
-use crate::store::{Destination, Listed, Source};
+use crate::store::{Destination, Listed, Source, tagged};
 
 /// How pre-run in place names the encrypted image that it started from.
 pub(super) const ENCRYPTED: &str = "-encrypted";
@@ -20,12 +22,18 @@ pub(super) const LATEST: &str = "latest";
 ///
 /// # Errors
 /// As the transport's.
-pub fn open_source(reference: &Reference) -> Result<Arc<dyn Source>> {
+pub fn open_source(reference: &Reference, world: &World) -> Result<Arc<dyn Source>> {
+    let archive = |file: &Path, form| -> Result<Arc<dyn Source>> {
+        Ok(Arc::new(Archive::open(file, Some(form), &world.temporary)?))
+    };
     match reference.transport() {
         Transport::Oci(dir) if !dir.exists() => {
             Err(Error::usage("there is no such file or directory").at(dir.display()))
         }
         Transport::Oci(dir) => Ok(Arc::new(Layout::open(dir)?)),
+        Transport::OciArchive(file) => archive(file, Form::Oci),
+        Transport::DockerArchive(file) => archive(file, Form::Docker),
+        Transport::Dir(dir) => Ok(Arc::new(Dir::open(dir)?)),
         _ => Err(unsupported(reference)),
     }
 }
@@ -35,8 +43,14 @@ pub fn open_source(reference: &Reference) -> Result<Arc<dyn Source>> {
 /// # Errors
 /// As the transport's.
 pub fn open_destination(reference: &Reference, world: &World) -> Result<Box<dyn Destination>> {
+    let archive = |file: &Path, form| -> Result<Box<dyn Destination>> {
+        Ok(Box::new(ArchiveWriter::open(file, form, world.waiting, &world.temporary)?))
+    };
     match reference.transport() {
         Transport::Oci(dir) => Ok(Box::new(LayoutWriter::open(dir, world.waiting)?)),
+        Transport::OciArchive(file) => archive(file, Form::Oci),
+        Transport::DockerArchive(file) => archive(file, Form::Docker),
+        Transport::Dir(dir) => Ok(Box::new(DirWriter::open(dir, world.waiting)?)),
         _ => Err(unsupported(reference)),
     }
 }
@@ -60,7 +74,7 @@ pub(super) fn spool_dir(reference: &Reference, world: &World) -> PathBuf {
 
 /// Opens the image that a reference names.
 pub(super) fn open_image(reference: &Reference, world: &World) -> Result<Image> {
-    let source = open_source(reference)?;
+    let source = open_source(reference, world)?;
     let listed = choose(&source.list()?, reference.tag()).at(source.name())?;
     Image::open(source, listed, world.platform.as_ref())
 }
@@ -71,7 +85,7 @@ fn choose(there: &[Listed], tag: Option<&str>) -> Result<Listed> {
     if there.is_empty() {
         return Err(Error::malformed("there is no image in it"));
     }
-    let tagged = |wanted: &str| there.iter().find(|listed| listed.tag.as_deref() == Some(wanted)).cloned();
+    let tagged = |wanted: &str| tagged(there, wanted).cloned();
     if let Some(tag) = tag {
         return tagged(tag).ok_or_else(|| {
             Error::usage(format!("no image has the tag `{tag}`")).hint(format!("there are: {}", tags()))
@@ -107,23 +121,33 @@ impl Target {
     pub(super) fn open(source: &Reference, destination: Option<&Reference>, world: &World) -> Result<Target> {
         let reference = destination.unwrap_or(source).clone();
         if destination.is_none() || same_place(source, &reference) {
-            open_source(source)?; // before anything is made at a place that is not there
+            open_source(source, world)?; // before anything is made at a place that is not there
         }
         let destination = open_destination(&reference, world)?;
         Ok(Target { destination, reference, tag: String::new(), in_place: false, replaces: None })
     }
 
+    /// Pre-run in place keeps the encrypted image beside the opened one.
+    pub(super) fn check_keeps_encrypted(&self) -> Result<()> {
+        if !self.in_place || self.destination.holds_several() {
+            return Ok(());
+        }
+        let hint = "give a DEST: pre-run in place keeps the encrypted image too, and there is room for one only";
+        Err(Error::usage("pre-run cannot be done in place here").hint(hint).at(self.destination.name()))
+    }
+
     /// Settles the tag now that the source image is known.
-    pub(super) fn settle(&mut self, source: &Reference, given: Option<&Reference>, image: &Image) {
+    pub(super) fn settle(&mut self, source: &Reference, given: Option<&Reference>, image: &Image) -> Result<()> {
         let own = image.listed().tag.clone();
         let same = same_place(source, &self.reference);
         self.tag = match given.and_then(Reference::tag) {
-            Some(tag) => tag.to_owned(),
-            None => own.clone().unwrap_or_else(|| LATEST.to_owned()),
+            Some(tag) => self.destination.full_tag(tag)?,
+            None => self.destination.full_tag(own.as_deref().unwrap_or(LATEST))?,
         };
         let untagged = own.is_none() && given.and_then(Reference::tag).is_none();
         self.in_place = same && (own.as_deref() == Some(&self.tag) || untagged);
         self.replaces = (same && untagged).then(|| image.listed().descriptor.digest().clone());
+        Ok(())
     }
 }
 

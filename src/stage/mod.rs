@@ -22,7 +22,7 @@ use std::path::PathBuf;
 
 use crate::crypto::PrivateKey;
 use crate::image::Platform;
-use crate::store::layout::Waiting;
+use crate::store::Waiting;
 
 pub use build::{BuildRequest, BuildStop, build};
 pub use inspect::{Inspection, StopStanding, inspect};

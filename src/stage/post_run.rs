@@ -30,7 +30,7 @@ const NAMED: usize = 10;
 pub fn post_run(request: &StageRequest<'_>, world: &World) -> Result<Report> {
     let mut target = Target::open(request.source, request.destination, world)?;
     let image = open_image(request.source, world)?;
-    target.settle(request.source, request.destination, &image);
+    target.settle(request.source, request.destination, &image)?;
     let spool = spool_dir(&target.reference, world);
     let labels = Labels::read(&image);
     check_was_opened(&image, &labels)?;

@@ -25,7 +25,8 @@ pub fn pre_run(request: &StageRequest<'_>, world: &World) -> Result<Report> {
     let results = request.results.map(ResultsDirectory::prepare).transpose()?;
     let mut target = Target::open(request.source, request.destination, world)?;
     let image = start(request, world)?;
-    target.settle(request.source, request.destination, &image);
+    target.settle(request.source, request.destination, &image)?;
+    target.check_keeps_encrypted()?;
     let spool = spool_dir(&target.reference, world);
     let lineage = Lineage::look(&image, request.base, world)?;
     let mut train = Train::load(image, &spool, Depth::Listed(usize::MAX))?;

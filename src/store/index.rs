@@ -49,13 +49,22 @@ impl Index {
         Ok(())
     }
 
+    /// One more image, as a store lists it.
+    pub(super) fn push(&mut self, listed: &Listed) -> Result<()> {
+        let mut entry = to_entry(&listed.descriptor)?;
+        if let Some(tag) = &listed.tag {
+            entry["annotations"][REF_NAME] = tag.as_str().into();
+        }
+        self.entries_mut().push(entry);
+        Ok(())
+    }
+
     pub(super) fn to_vec(&self) -> Vec<u8> {
         json::to_vec(&Value::Object(self.document.clone()))
     }
 
     fn set(&mut self, tag: &str, descriptor: &Descriptor, replaces: Option<&Digest>) -> Result<()> {
-        let mut entry = serde_json::to_value(descriptor)
-            .map_err(|error| Error::malformed("cannot write the descriptor of the image").because(error))?;
+        let mut entry = to_entry(descriptor)?;
         let is_replaced =
             |old: &Value| replaces.is_some_and(|digest| tag_of(old).is_none() && old["digest"] == digest.as_ref());
         let entries = self.entries_mut();
@@ -91,6 +100,11 @@ impl Index {
             _ => unreachable!("made an array above"),
         }
     }
+}
+
+fn to_entry(descriptor: &Descriptor) -> Result<Value> {
+    serde_json::to_value(descriptor)
+        .map_err(|error| Error::malformed("cannot write the descriptor of the image").because(error))
 }
 
 fn tag_of(entry: &Value) -> Option<&str> {

@@ -4,9 +4,12 @@
 //! sees only the two traits. Whatever a transport hands out is untrusted: readers go through [`Verified`], which
 //! checks size and digest, above the transports, so that none can forget.
 
+pub mod archive;
+pub mod dir;
 mod extent;
 mod index;
 pub mod layout;
+mod lock;
 mod pump;
 mod reach;
 pub mod registry;
@@ -21,6 +24,7 @@ use oci_spec::image::{Descriptor, Digest};
 use crate::error::{Context, Error, IoContext, Result};
 
 pub use extent::{Count, Extent, ExtentReader};
+pub use lock::Waiting;
 pub use pump::{BUFFER, Pump};
 pub use spool::Spool;
 pub use verify::{Digester, Verified, digest_of, is_supported, sha256_digest};
@@ -38,6 +42,15 @@ pub struct Listed {
     pub tag: Option<String>,
     /// Its manifest or index.
     pub descriptor: Descriptor,
+}
+
+/// The image with a tag. Where names of repositories stand before tags, as in Docker archives, the tag alone will do if
+/// only one image has it.
+pub fn tagged<'a>(listed: &'a [Listed], tag: &str) -> Option<&'a Listed> {
+    let ends = |own: &str| own.rsplit_once(':').is_some_and(|(_, own)| own == tag);
+    let exact = listed.iter().find(|listed| listed.tag.as_deref() == Some(tag));
+    let mut ending = listed.iter().filter(|listed| listed.tag.as_deref().is_some_and(ends));
+    exact.or_else(|| ending.next().filter(|_| ending.next().is_none()))
 }
 
 /// A blob as a source hands it out, not verified yet.
@@ -77,7 +90,7 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// As [`list`](Source::list).
     fn find(&self, tag: &str) -> Result<Option<Listed>> {
-        Ok(self.list()?.into_iter().find(|listed| listed.tag.as_deref() == Some(tag)))
+        Ok(tagged(&self.list()?, tag).cloned())
     }
 
     /// Opens a blob: a manifest, a config or a layer.
@@ -154,6 +167,19 @@ pub enum TagChange {
     },
 }
 
+impl TagChange {
+    /// The same change to a tag that is written in another way.
+    pub(crate) fn with_tag(&self, full: impl FnOnce(&String) -> Result<String>) -> Result<Self> {
+        Ok(match self {
+            TagChange::Set { tag, descriptor, replaces } => {
+                let (descriptor, replaces) = (descriptor.clone(), replaces.clone());
+                TagChange::Set { tag: full(tag)?, descriptor, replaces }
+            }
+            TagChange::Drop { tag } => TagChange::Drop { tag: full(tag)? },
+        })
+    }
+}
+
 /// What a [`Destination::publish`] removed.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Swept {
@@ -176,6 +202,19 @@ pub trait Destination {
     /// # Errors
     /// Input/output, or a destination of another form.
     fn list(&self) -> Result<Vec<Listed>>;
+
+    /// Whether it can hold several images, by tags.
+    fn holds_several(&self) -> bool {
+        true
+    }
+
+    /// The tag as it will stand there: Docker archives put a repository in front.
+    ///
+    /// # Errors
+    /// As [`list`](Destination::list).
+    fn full_tag(&self, tag: &str) -> Result<String> {
+        Ok(tag.to_owned())
+    }
 
     /// Begins a new blob. It may hold plaintext: it is readable by this user alone until it is published.
     ///

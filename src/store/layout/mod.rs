@@ -19,7 +19,8 @@ use super::{Blob, Count, Extent, Listed, MAX_DOCUMENT, Source};
 use crate::error::{Context, Error, IoContext, Result};
 use crate::json;
 
-pub use write::{LayoutWriter, Waiting};
+pub(super) use staging::{Staging, remove_left_staging, share_mode};
+pub use write::LayoutWriter;
 
 /// A layout to read from.
 #[derive(Debug, Clone)]

@@ -4,7 +4,7 @@ use std::fs;
 use oci_spec::image::Digest;
 
 use super::super::index::Index;
-use super::super::reach;
+use super::super::{Source, reach};
 use super::Layout;
 use crate::error::{Context, Error, IoContext, Result};
 

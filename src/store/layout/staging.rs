@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use oci_spec::image::Digest;
@@ -19,21 +19,21 @@ const JOURNAL: &str = "journal";
 
 /// A directory inside the layout, mode 0700, where new blobs wait until they are published.
 #[derive(Debug)]
-pub(super) struct Staging {
+pub(in super::super) struct Staging {
     dir: PathBuf,
     blobs: u32,
     written: Count,
 }
 
 impl Staging {
-    pub(super) fn new(layout: &Path, written: Count) -> Result<Self> {
+    pub(in super::super) fn new(layout: &Path, written: Count) -> Result<Self> {
         let dir = layout.join(format!("{PREFIX}{}", std::process::id()));
         fs::DirBuilder::new().mode(0o700).create(&dir).doing("create a directory").at(dir.display())?;
         Ok(Staging { dir, blobs: 0, written })
     }
 
     /// A new blob, readable by this user alone.
-    pub(super) fn create(&mut self) -> Result<StagedBlob> {
+    pub(in super::super) fn create(&mut self) -> Result<StagedBlob> {
         self.blobs += 1;
         let path = self.dir.join(format!("blob-{}", self.blobs));
         let file = File::options().write(true).create_new(true).mode(0o600).open(&path);
@@ -42,7 +42,7 @@ impl Staging {
     }
 
     /// Where a finished blob waits.
-    pub(super) fn path_of(&self, digest: &Digest) -> PathBuf {
+    pub(in super::super) fn path_of(&self, digest: &Digest) -> PathBuf {
         self.dir.join(digest.as_ref().replace(':', "-"))
     }
 
@@ -59,7 +59,7 @@ impl Staging {
     }
 
     /// Writes a small file into the staging directory, to be renamed.
-    pub(super) fn write(&self, name: &str, bytes: &[u8]) -> Result<PathBuf> {
+    pub(in super::super) fn write(&self, name: &str, bytes: &[u8]) -> Result<PathBuf> {
         let path = self.dir.join(name);
         let written = File::create(&path).and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
         written.doing("write it").at(path.display())?;
@@ -67,7 +67,7 @@ impl Staging {
     }
 
     /// The blobs that were finished and wait here.
-    pub(super) fn finished(&self) -> Result<Vec<Digest>> {
+    pub(in super::super) fn finished(&self) -> Result<Vec<Digest>> {
         let mut found = Vec::new();
         for entry in fs::read_dir(&self.dir).doing("list the directory").at(self.dir.display())? {
             let name = entry.doing("list the directory").at(self.dir.display())?.file_name();
@@ -77,7 +77,7 @@ impl Staging {
         Ok(found)
     }
 
-    pub(super) fn dir(&self) -> &Path {
+    pub(in super::super) fn dir(&self) -> &Path {
         &self.dir
     }
 }
@@ -85,14 +85,7 @@ impl Staging {
 /// Removes what an interrupted process has left in the layout: staging directories, and blobs from their journals that
 /// no image reaches. Call it only with the lock of the layout.
 pub(super) fn recover(layout: &Layout, keep: impl FnOnce() -> Result<HashSet<String>>) -> Result<()> {
-    let mut left = Vec::new();
-    let entries = fs::read_dir(&layout.dir).doing("list the directory").at(layout.dir.display())?;
-    for entry in entries {
-        let entry = entry.doing("list the directory").at(layout.dir.display())?;
-        if entry.file_name().to_string_lossy().starts_with(PREFIX) {
-            left.push(entry.path());
-        }
-    }
+    let left = left_staging(&layout.dir)?;
     let journals: Vec<String> = left.iter().filter_map(|dir| fs::read_to_string(dir.join(JOURNAL)).ok()).collect();
     if !journals.is_empty() {
         let reached = keep()?;
@@ -108,10 +101,38 @@ pub(super) fn recover(layout: &Layout, keep: impl FnOnce() -> Result<HashSet<Str
         let _ = fs::remove_dir(blobs.join("sha512"));
         let _ = fs::remove_dir(blobs);
     }
-    for dir in left {
-        fs::remove_dir_all(&dir).doing("remove what an interrupted run has left").at(dir.display())?;
+    left.iter().try_for_each(|dir| remove_left(dir))
+}
+
+/// Removes the staging directories that an interrupted process has left in `dir`; whether there were any.
+pub(in super::super) fn remove_left_staging(dir: &Path) -> Result<bool> {
+    let left = left_staging(dir)?;
+    left.iter().try_for_each(|dir| remove_left(dir))?;
+    Ok(!left.is_empty())
+}
+
+fn left_staging(dir: &Path) -> Result<Vec<PathBuf>> {
+    let mut left = Vec::new();
+    for entry in fs::read_dir(dir).doing("list the directory").at(dir.display())? {
+        let entry = entry.doing("list the directory").at(dir.display())?;
+        if entry.file_name().to_string_lossy().starts_with(PREFIX) {
+            left.push(entry.path());
+        }
     }
-    Ok(())
+    Ok(left)
+}
+
+fn remove_left(dir: &Path) -> Result<()> {
+    fs::remove_dir_all(dir).doing("remove what an interrupted run has left").at(dir.display())
+}
+
+/// Lets others read a blob that is published. One that another place shares with us is not ours to change.
+pub(in super::super) fn share_mode(blob: &Path) -> Result<()> {
+    let found = fs::metadata(blob).doing("look at it").at(blob.display())?;
+    if found.nlink() > 1 {
+        return Ok(());
+    }
+    fs::set_permissions(blob, fs::Permissions::from_mode(0o644)).doing("set its mode").at(blob.display())
 }
 
 /// Whether the directory holds nothing, or nothing but what an interrupted process that was to make a layout of it has
@@ -135,7 +156,7 @@ pub(super) fn remove_if_there(path: &Path) -> Result<()> {
 }
 
 /// A blob in the staging directory, digested while it is written.
-pub(super) struct StagedBlob {
+pub(in super::super) struct StagedBlob {
     file: NewFile,
     path: PathBuf,
     hasher: Sha256,

@@ -1,28 +1,17 @@
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use oci_spec::image::{Descriptor, Digest};
-use rustix::fs::{FlockOperation, flock};
 
 use super::super::index::Index;
-use super::super::{BlobSink, Count, Destination, Listed, Source, Swept, TagChange, Transfer, Verified};
+use super::super::lock::{is_at, lock};
+use super::super::{BlobSink, Count, Destination, Listed, Source, Swept, TagChange, Transfer, Verified, Waiting};
 use super::reach::{present, reachable};
-use super::staging::{Staging, holds_only_ours, recover, remove_if_there};
+use super::staging::{Staging, holds_only_ours, recover, remove_if_there, share_mode};
 use super::{Layout, read_small};
 use crate::error::{Context, Error, IoContext, Result};
-
-/// What to do when another process is writing to the same layout.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Waiting {
-    /// Wait until it has finished.
-    #[default]
-    Wait,
-    /// Fail at once.
-    Fail,
-}
 
 /// A layout to write to.
 ///
@@ -48,15 +37,16 @@ impl LayoutWriter {
     /// is writing and `waiting` says not to wait.
     pub fn open(dir: &Path, waiting: Waiting) -> Result<Self> {
         let layout = Layout { dir: dir.to_owned(), read: Count::default() };
-        let (made, lock) = loop {
+        let (made, file) = loop {
             let made = make_dir(dir).at(layout.name())?;
-            let lock = lock(&layout, waiting).at(layout.name())?;
+            let file = File::open(dir).doing("open the directory").at(layout.name())?;
+            lock(&file, waiting, &layout.name()).at(layout.name())?;
             // A writer that we waited for and that published nothing has removed the directory that it had made.
-            if is_at(&lock, dir) {
-                break (made, lock);
+            if is_at(&file, dir) {
+                break (made, file);
             }
         };
-        let writer = LayoutWriter { _lock: lock, layout, staging: None, written: Count::default(), made };
+        let writer = LayoutWriter { _lock: file, layout, staging: None, written: Count::default(), made };
         let layout = &writer.layout;
         if !made && !Layout::is_layout(dir) && !holds_only_ours(dir)? {
             let what = "the directory is neither empty nor an OCI image layout";
@@ -96,13 +86,7 @@ impl LayoutWriter {
             if let Some(parent) = to.parent() {
                 fs::create_dir_all(parent).doing("create it").at(parent.display())?;
             }
-            let found = fs::metadata(&from).doing("look at it").at(from.display())?;
-            // A blob that another layout shares with us is not ours to change.
-            if found.nlink() == 1 {
-                fs::set_permissions(&from, fs::Permissions::from_mode(0o644))
-                    .doing("set its mode")
-                    .at(from.display())?;
-            }
+            share_mode(&from)?;
             fs::rename(&from, &to).doing("rename it into place").at(to.display())?;
         }
         Ok(())
@@ -224,33 +208,9 @@ fn make_dir(dir: &Path) -> Result<bool> {
     }
 }
 
-/// Whether the open directory is the one at this path.
-fn is_at(file: &File, dir: &Path) -> bool {
-    let identity = |found: fs::Metadata| (found.dev(), found.ino());
-    let (open, there) = (file.metadata().map(identity), fs::metadata(dir).map(identity));
-    matches!((open, there), (Ok(open), Ok(there)) if open == there)
-}
-
 /// Whether the file is one, and of the size that the descriptor says: a cut blob must not travel on unread.
 fn is_whole(path: &Path, descriptor: &Descriptor) -> bool {
     fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() == descriptor.size())
-}
-
-fn lock(layout: &Layout, waiting: Waiting) -> Result<File> {
-    let file = File::open(&layout.dir).doing("open the directory")?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => return Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => {}
-        Err(error) => return Err(Error::io("cannot lock the directory", error.into())),
-    }
-    if waiting == Waiting::Fail {
-        let what = "another process is writing to this layout";
-        return Err(Error::new(crate::error::Kind::Io, what).hint("try again when it has finished"));
-    }
-    tracing::warn!("{} is being written by another process; waiting for it", layout.name());
-    flock(&file, FlockOperation::LockExclusive)
-        .map_err(|error| Error::io("cannot lock the directory", error.into()))?;
-    Ok(file)
 }
 
 #[cfg(test)]

@@ -1,0 +1,144 @@
+//! Docker's form: `manifest.json` names configs, layers and tags. There is no manifest of the image; one of Docker's
+//! schema 2 is put together, always the same for the same archive.
+
+use std::io::{self, Write};
+
+use oci_spec::image::{Descriptor, MediaType};
+
+use super::super::{Extent, Listed, MAX_DOCUMENT, digest_of, sha256_digest, tagged};
+use super::Archive;
+use crate::crypto::digest::Sha256;
+use crate::error::{Context, Error, IoContext, Result};
+use crate::json::{self, Object, Value, json};
+
+const MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+const CONFIG: &str = "application/vnd.docker.container.image.v1+json";
+const LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
+/// The most images that an archive may hold.
+const MAX_IMAGES: usize = 256;
+
+/// Reads what images there are into `archive`.
+pub(super) fn read(archive: &mut Archive) -> Result<()> {
+    let absent = || Error::malformed("not a Docker archive: there is no `manifest.json` in it");
+    let document = archive.members.document("manifest.json", MAX_DOCUMENT)?.ok_or_else(absent)?;
+    let images = json::parse(&document).at("manifest.json")?;
+    let images = images.as_array().filter(|images| images.len() <= MAX_IMAGES);
+    let images = images.ok_or_else(|| Error::malformed("not a list of images").at("manifest.json"))?;
+    for (position, image) in images.iter().enumerate() {
+        read_image(archive, image).at(format_args!("manifest.json[{position}]"))?;
+    }
+    Ok(())
+}
+
+fn read_image(archive: &mut Archive, image: &Value) -> Result<()> {
+    let name = image.get("Config").and_then(Value::as_str).ok_or_else(|| Error::malformed("no `Config`"))?;
+    let config = archive.members.document(name, MAX_DOCUMENT)?;
+    let config = config.ok_or_else(|| Error::malformed("the image config is absent").at(name))?;
+    let diff_ids = diff_ids(&json::parse_object(&config).at(name)?).at(name)?;
+    let layers = image.get("Layers").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    if layers.len() != diff_ids.len() {
+        let what = format!("{} layers for {} diff IDs in the image config", layers.len(), diff_ids.len());
+        return Err(Error::malformed(what));
+    }
+    let mut descriptors = Vec::new();
+    for (layer, diff_id) in layers.iter().zip(&diff_ids) {
+        let name = layer.as_str().ok_or_else(|| Error::malformed("a layer that is no name"))?;
+        descriptors.push(layer_descriptor(archive, name, diff_id).at(name)?);
+    }
+    let digest = digest_of(&config);
+    let manifest = json::to_vec(&json!({
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": { "mediaType": CONFIG, "size": config.len(), "digest": digest.as_ref() },
+        "layers": descriptors,
+    }));
+    archive.names.insert(digest.to_string(), name.to_owned());
+    let descriptor = Descriptor::new(MediaType::from(MANIFEST), manifest.len() as u64, digest_of(&manifest));
+    archive.documents.insert(descriptor.digest().to_string(), manifest);
+    let tags = image.get("RepoTags").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let mut tags: Vec<Option<String>> = tags.iter().map(|tag| tag.as_str().map(str::to_owned)).collect();
+    if tags.is_empty() {
+        tags.push(None);
+    }
+    for tag in tags {
+        archive.index.push(&Listed { tag, descriptor: descriptor.clone() })?;
+    }
+    Ok(())
+}
+
+fn diff_ids(config: &Object) -> Result<Vec<String>> {
+    let wrong = || Error::malformed("no list `rootfs.diff_ids` of digests");
+    let ids = config.get("rootfs").and_then(|rootfs| rootfs.get("diff_ids")).and_then(Value::as_array);
+    ids.ok_or_else(wrong)?.iter().map(|id| id.as_str().map(str::to_owned).ok_or_else(wrong)).collect()
+}
+
+fn layer_descriptor(archive: &mut Archive, name: &str, diff_id: &str) -> Result<Value> {
+    let extent = archive.members.get(name).ok_or_else(|| {
+        Error::malformed("the layer is absent").hint("the archive is incomplete; fetch it again, whole")
+    })?;
+    let mut start = [0; 4];
+    let read = extent.read_at(&mut start, 0).doing("read it")?;
+    // Of a plain layer the diff ID is the digest, which readers verify; only a compressed one has to be read for it.
+    let (digest, end) = match &start[..read] {
+        [0x1f, 0x8b, ..] => (digest(&extent)?, ".gzip"),
+        [0x28, 0xb5, 0x2f, 0xfd] => (digest(&extent)?, ".zstd"),
+        _ => (diff_id.to_owned(), ""),
+    };
+    archive.names.insert(digest.clone(), name.to_owned());
+    Ok(json!({ "mediaType": format!("{LAYER}{end}"), "size": extent.len(), "digest": digest }))
+}
+
+fn digest(extent: &Extent) -> Result<String> {
+    struct Digesting(Sha256);
+    impl Write for Digesting {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.update(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut digesting = Digesting(Sha256::new());
+    io::copy(&mut extent.reader(), &mut digesting).doing("read it")?;
+    Ok(sha256_digest(digesting.0.finish()).to_string())
+}
+
+/// `manifest.json` for these images: tag, config and layers by the names that they have in the archive.
+pub(super) fn manifest_json(images: &[(Option<String>, Vec<u8>)], name: &dyn Fn(&str) -> String) -> Result<Vec<u8>> {
+    let mut entries: Vec<Value> = Vec::new();
+    for (tag, manifest) in images {
+        let manifest = json::parse_object(manifest)?;
+        let digest_at = |value: &Value| value.get("digest").and_then(Value::as_str).map(name);
+        let config = manifest.get("config").and_then(digest_at);
+        let config = config.ok_or_else(|| Error::usage("a Docker archive holds images of one platform each"))?;
+        let layers = manifest.get("layers").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        let layers: Vec<String> = layers.iter().filter_map(digest_at).collect();
+        let tag = tag.clone().into_iter();
+        match entries.iter_mut().find(|entry| entry["Config"] == config.as_str() && entry["Layers"] == json!(layers)) {
+            Some(Value::Object(entry)) => {
+                if let Some(Value::Array(tags)) = entry.get_mut("RepoTags") {
+                    tags.extend(tag.map(Value::from));
+                }
+            }
+            _ => {
+                let tags: Vec<String> = tag.collect();
+                entries.push(json!({ "Config": config, "RepoTags": tags, "Layers": layers }));
+            }
+        }
+    }
+    Ok(json::to_vec(&Value::Array(entries)))
+}
+
+/// The name of an image as Docker has it: repository and tag. A tag alone is that of the image there which has it, or one
+/// beside the images there; where there are none, it gets a repository that engines take for a local one.
+pub(super) fn full_tag(there: &[Listed], tag: &str) -> String {
+    if tag.contains(':') {
+        return tag.to_owned();
+    }
+    if let Some(Listed { tag: Some(own), .. }) = tagged(there, tag) {
+        return own.clone();
+    }
+    let repository = there.iter().find_map(|listed| listed.tag.as_deref()?.rsplit_once(':'));
+    format!("{}:{tag}", repository.map_or("localhost/train", |(repository, _)| repository))
+}

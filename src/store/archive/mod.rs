@@ -1,0 +1,201 @@
+//! Archives of images in one tar file: an OCI image layout (`oci-archive:`), or what `docker save` writes
+//! (`docker-archive:`). They are read where they are; only what cannot be read at any position is spooled.
+
+mod docker;
+mod members;
+mod write;
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use oci_spec::image::{Descriptor, Digest};
+
+use super::index::Index;
+use super::{Blob, Count, Extent, Listed, MAX_DOCUMENT, Source, Spool};
+use crate::error::{Context, Error, IoContext, Result};
+use crate::json;
+
+use members::Members;
+pub use write::ArchiveWriter;
+
+/// The largest zstd window that is accepted, as a power of two: memory stays bounded.
+const MAX_ZSTD_WINDOW_LOG: u32 = 25;
+
+/// How an archive says which images it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// By `index.json` (OCI image layout).
+    Oci,
+    /// By `manifest.json` (Docker's image tarball). Docker 25 and newer write both.
+    Docker,
+}
+
+impl Form {
+    /// The form of the archive at a path. Whatever is none is said when it is opened.
+    pub fn of(path: &Path) -> Self {
+        let is_file = path.is_file(); // a pipe can be read only once
+        let archive = if is_file { Archive::open_here(path, None, &std::env::temp_dir()).ok() } else { None };
+        archive.map_or(Form::Oci, |archive| archive.form)
+    }
+
+    fn prefix(self) -> &'static str {
+        match self {
+            Form::Oci => "oci-archive",
+            Form::Docker => "docker-archive",
+        }
+    }
+}
+
+/// An archive to read from.
+pub struct Archive {
+    path: PathBuf,
+    form: Form,
+    members: Members,
+    read: Count,
+    index: Index,
+    /// In Docker's form manifests are put together here, by digest, ...
+    documents: HashMap<String, Vec<u8>>,
+    /// ... and blobs have names of any kind, by digest.
+    names: HashMap<String, String>,
+}
+
+impl Archive {
+    /// Opens an archive in this form, or in the one that its content tells. Compressed ones, and what cannot be read at
+    /// any position (a pipe), are spooled into `spool_dir`.
+    ///
+    /// # Errors
+    /// [`Kind::Malformed`](crate::error::Kind::Malformed) if it is no archive of images, or none of this form.
+    pub fn open(path: &Path, form: Option<Form>, spool_dir: &Path) -> Result<Self> {
+        let place = format!("{}:{}", form.unwrap_or(Form::Oci).prefix(), path.display());
+        Self::open_here(path, form, spool_dir).at(place)
+    }
+
+    fn open_here(path: &Path, form: Option<Form>, spool_dir: &Path) -> Result<Self> {
+        let read = Count::default();
+        let members = Members::read(to_extent(path, spool_dir, &read)?)?;
+        let has_index = members.get("oci-layout").is_some() && members.get("index.json").is_some();
+        let form = match form {
+            Some(form) => form,
+            None if has_index || members.get("manifest.json").is_none() => Form::Oci,
+            None => Form::Docker,
+        };
+        let mut archive = Archive {
+            path: path.to_owned(),
+            form,
+            members,
+            read,
+            index: Index::empty(),
+            documents: HashMap::new(),
+            names: HashMap::new(),
+        };
+        match form {
+            Form::Oci => archive.index = archive.read_index()?,
+            Form::Docker => docker::read(&mut archive)?,
+        }
+        Ok(archive)
+    }
+
+    /// How the archive says which images it holds.
+    pub fn form(&self) -> Form {
+        self.form
+    }
+
+    fn read_index(&self) -> Result<Index> {
+        let absent = |name: &str| Error::malformed(format!("not an OCI archive: there is no `{name}` in it"));
+        let marker = self.members.document("oci-layout", MAX_DOCUMENT)?.ok_or_else(|| absent("oci-layout"))?;
+        let marker = json::parse_object(&marker).at("oci-layout")?;
+        match marker.get("imageLayoutVersion").and_then(json::Value::as_str) {
+            Some("1.0.0") => {}
+            _ => return Err(Error::malformed("not of the layout version 1.0.0").at("oci-layout")),
+        }
+        let index = self.members.document("index.json", MAX_DOCUMENT)?.ok_or_else(|| absent("index.json"))?;
+        Index::parse(&index).at("index.json")
+    }
+
+    fn blob(&self, digest: &Digest) -> Option<Extent> {
+        match self.names.get(digest.as_ref()) {
+            Some(name) => self.members.get(name),
+            None => self.members.get(&blob_name(digest)),
+        }
+    }
+
+    fn has(&self, descriptor: &Descriptor) -> bool {
+        self.documents.contains_key(descriptor.digest().as_ref()) || self.blob(descriptor.digest()).is_some()
+    }
+}
+
+/// Where a blob lies in an OCI image layout.
+fn blob_name(digest: &Digest) -> String {
+    format!("blobs/{}/{}", digest.algorithm(), digest.digest())
+}
+
+/// The file as it can be read at any position.
+fn to_extent(path: &Path, spool_dir: &Path, read: &Count) -> Result<Extent> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Error::usage("there is no such file")),
+        Err(error) => return Err(Error::io("cannot open it", error)),
+    };
+    let metadata = file.metadata().doing("look at it")?;
+    if metadata.is_dir() {
+        return Err(Error::malformed("a directory, not an archive"));
+    }
+    let is_seekable = metadata.is_file();
+    let file = Arc::new(file);
+    let mut reader: BufReader<Box<dyn Read>> = match is_seekable {
+        true => {
+            let whole = Extent::new(file.clone(), 0, metadata.len(), read.clone());
+            BufReader::new(Box::new(whole.reader()))
+        }
+        false => BufReader::new(Box::new(&*file)),
+    };
+    let start = reader.fill_buf().doing("read it")?;
+    let mut plain: Box<dyn Read + '_> = match start {
+        [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(reader)),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
+            let mut decoder = zstd::stream::read::Decoder::with_buffer(reader).doing("start decompression")?;
+            decoder.window_log_max(MAX_ZSTD_WINDOW_LOG).doing("start decompression")?;
+            Box::new(decoder)
+        }
+        _ if is_seekable => return Ok(Extent::new(file.clone(), 0, metadata.len(), read.clone())),
+        _ => Box::new(reader),
+    };
+    let mut spool = Spool::new(spool_dir)?;
+    io::copy(&mut plain, &mut spool).doing("spool the archive")?;
+    Ok(spool.into_extent())
+}
+
+impl Source for Archive {
+    fn name(&self) -> String {
+        format!("{}:{}", self.form.prefix(), self.path.display())
+    }
+
+    fn bytes_read(&self) -> u64 {
+        self.read.get()
+    }
+
+    fn list(&self) -> Result<Vec<Listed>> {
+        self.index.list().at(self.name())
+    }
+
+    fn open(&self, descriptor: &Descriptor) -> Result<Blob> {
+        let digest = descriptor.digest();
+        let place = || format!("{} {digest}", self.name());
+        if let Some(document) = self.documents.get(digest.as_ref()) {
+            return Ok(Blob::Stream(Box::new(io::Cursor::new(document.clone()))));
+        }
+        let Some(extent) = self.blob(digest) else {
+            let hint = "the archive is incomplete; fetch it again, whole";
+            return Err(Error::malformed("the blob is absent").hint(hint).at(place()));
+        };
+        if extent.len() != descriptor.size() {
+            let (found, size) = (extent.len(), descriptor.size());
+            let what = format!("the blob has {found} bytes where its descriptor says {size}");
+            return Err(Error::malformed(what).hint("the copy is damaged; fetch the image again").at(place()));
+        }
+        Ok(Blob::Extent(extent))
+    }
+}

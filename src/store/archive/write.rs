@@ -1,0 +1,330 @@
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use oci_spec::image::Descriptor;
+
+use super::super::index::Index;
+use super::super::lock::{is_at, lock};
+use super::super::reach::reachable;
+use super::super::{
+    BUFFER, Blob, BlobSink, Count, Destination, Extent, Listed, Source, Swept, TagChange, Transfer, Verified, Waiting,
+    Written, read_document, sha256_digest,
+};
+use super::{Archive, Form, blob_name, docker};
+use crate::crypto::digest::Sha256;
+use crate::error::{Context, Error, IoContext, Result};
+
+const BLOCK: u64 = 512;
+
+/// An archive to write to.
+///
+/// All of it goes into a temporary file beside it (mode 0600, for it may hold plaintext), which takes its name when
+/// everything is there; until then the old archive stays as it is. Images that the archive had before are carried over.
+/// The temporary file has one name for each archive and is locked: so there is one writer at a time, and what an
+/// interrupted one has left is overwritten by the next.
+pub struct ArchiveWriter {
+    path: PathBuf,
+    form: Form,
+    temporary: PathBuf,
+    file: Arc<File>,
+    content: Arc<Mutex<Content>>,
+    old: Option<Archive>,
+    written: Count,
+    published: bool,
+}
+
+/// What the new archive holds so far.
+#[derive(Debug, Default)]
+struct Content {
+    /// Where the next member begins, in bytes.
+    end: u64,
+    /// The blobs by digest: where their contents begin, and their length.
+    blobs: HashMap<String, (u64, u64)>,
+    /// Which of the blobs that were begun may write.
+    current: u64,
+}
+
+impl ArchiveWriter {
+    /// Opens an archive for writing; it may be there already or not.
+    ///
+    /// # Errors
+    /// [`Kind::Malformed`](crate::error::Kind::Malformed) if the file is something else, input/output, or another process
+    /// is writing and `waiting` says not to wait.
+    pub fn open(path: &Path, form: Form, waiting: Waiting, spool_dir: &Path) -> Result<Self> {
+        let place = format!("{}:{}", form.prefix(), path.display());
+        Self::open_here(path, form, waiting, spool_dir).at(place)
+    }
+
+    fn open_here(path: &Path, form: Form, waiting: Waiting, spool_dir: &Path) -> Result<Self> {
+        let name = path.file_name().ok_or_else(|| Error::usage("not a file to write"))?;
+        let mut hidden = OsString::from(".pht-oci-");
+        hidden.push(name);
+        let temporary = path.with_file_name(hidden);
+        let file = loop {
+            let mut options = File::options();
+            let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&temporary);
+            let file = file.doing("create a temporary file").at(temporary.display())?;
+            lock(&file, waiting, &path.display().to_string())?;
+            if is_at(&file, &temporary) {
+                break file;
+            }
+        };
+        file.set_len(0).doing("empty the temporary file").at(temporary.display())?;
+        let mut writer = ArchiveWriter {
+            path: path.to_owned(),
+            form,
+            temporary,
+            file: Arc::new(file),
+            content: Arc::default(),
+            old: None,
+            written: Count::default(),
+            published: false,
+        };
+        match fs::metadata(path) {
+            Ok(found) if found.len() > 0 => writer.old = Some(Archive::open_here(path, Some(form), spool_dir)?),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::io("cannot look at it", error)),
+            _ => {}
+        }
+        Ok(writer)
+    }
+
+    fn index(&self) -> Index {
+        self.old.as_ref().map_or_else(Index::empty, |old| old.index.clone())
+    }
+
+    fn content(&self) -> MutexGuard<'_, Content> {
+        self.content.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn has(&self, descriptor: &Descriptor) -> bool {
+        self.content().blobs.contains_key(descriptor.digest().as_ref())
+    }
+
+    fn begin(&self) -> ArchivedBlob {
+        let mut content = self.content();
+        content.current += 1;
+        ArchivedBlob {
+            id: content.current,
+            start: content.end,
+            len: 0,
+            file: self.file.clone(),
+            content: self.content.clone(),
+            hasher: Sha256::new(),
+            count: self.written.clone(),
+        }
+    }
+
+    fn copy(&self, source: &dyn Source, descriptor: &Descriptor) -> Result<u64> {
+        let place = format!("{} {}", source.name(), descriptor.digest());
+        let mut reader = Verified::new(source.open(descriptor)?.into_reader(), descriptor)?;
+        let mut sink = BufWriter::with_capacity(BUFFER, self.begin());
+        io::copy(&mut reader, &mut sink).doing(format_args!("copy it to {}", self.name())).at(place)?;
+        let sink = sink.into_inner().map_err(io::IntoInnerError::into_error).doing("write the archive")?;
+        Ok(sink.finish_as(descriptor.digest().as_ref())?.size)
+    }
+
+    /// Copies what the images of `index` need and only the old archive has.
+    fn carry_over(&self, index: &Index) -> Result<()> {
+        let Some(old) = &self.old else { return Ok(()) };
+        let both = Both { writer: self, old: Some(old) };
+        for descriptor in reachable(&both, index, &|descriptor| self.has(descriptor) || old.has(descriptor))? {
+            if !self.has(&descriptor) && old.has(&descriptor) {
+                self.copy(old, &descriptor)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what says which images there are.
+    fn conclude(&self, index: &Index) -> Result<()> {
+        self.add("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
+        self.add("index.json", &index.to_vec())?;
+        if self.form == Form::Docker {
+            let both = Both { writer: self, old: None };
+            let images = index.list()?.into_iter().map(|listed| {
+                let manifest = read_document(&both, &listed.descriptor)?;
+                Ok((listed.tag, manifest))
+            });
+            let images = images.collect::<Result<Vec<_>>>()?;
+            let name = |digest: &str| digest.parse().map_or_else(|_| digest.to_owned(), |digest| blob_name(&digest));
+            self.add("manifest.json", &docker::manifest_json(&images, &name)?)?;
+        }
+        let end = self.content().end;
+        // Two blocks of zeros end a tar file.
+        self.file.set_len(end + 2 * BLOCK).doing("write the archive")
+    }
+
+    fn add(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let mut content = self.content();
+        let at = content.end;
+        self.file.write_all_at(bytes, at + BLOCK).doing("write the archive")?;
+        content.end = write_header(&self.file, name, at, bytes.len() as u64).doing("write the archive")?;
+        Ok(())
+    }
+
+    fn publish_all(&mut self, changes: &[TagChange]) -> Result<()> {
+        let mut index = self.index();
+        let full = |tag: &String| self.full_tag(tag);
+        let changes = changes.iter().map(|change| change.with_tag(full)).collect::<Result<Vec<_>>>()?;
+        index.apply(&changes)?;
+        self.carry_over(&index)?;
+        self.conclude(&index)?;
+        let mode = fs::metadata(&self.path).map_or(0o644, |old| old.permissions().mode() & 0o7777);
+        self.file.set_permissions(fs::Permissions::from_mode(mode)).doing("set its mode")?;
+        self.file.sync_all().doing("write the archive")?;
+        fs::rename(&self.temporary, &self.path).doing("rename the new archive into place")?;
+        self.published = true;
+        let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(parent).and_then(|dir| dir.sync_all()).doing("write the directory")
+    }
+}
+
+impl Destination for ArchiveWriter {
+    fn name(&self) -> String {
+        format!("{}:{}", self.form.prefix(), self.path.display())
+    }
+
+    fn bytes_written(&self) -> u64 {
+        self.written.get()
+    }
+
+    fn list(&self) -> Result<Vec<Listed>> {
+        self.index().list().at(self.name())
+    }
+
+    fn full_tag(&self, tag: &str) -> Result<String> {
+        Ok(if self.form == Form::Docker { docker::full_tag(&self.list()?, tag) } else { tag.to_owned() })
+    }
+
+    fn create(&mut self) -> Result<Box<dyn BlobSink>> {
+        Ok(Box::new(self.begin()))
+    }
+
+    fn take(&mut self, source: &dyn Source, descriptor: &Descriptor) -> Result<Transfer> {
+        if self.has(descriptor) { Ok(Transfer::Reused) } else { self.copy(source, descriptor).map(Transfer::Copied) }
+    }
+
+    /// An archive is written anew, so that nothing is in it that no image needs: `sweep` makes no difference.
+    fn publish(&mut self, changes: &[TagChange], _sweep: bool) -> Result<Swept> {
+        let name = self.name();
+        self.publish_all(changes).at(name)?;
+        Ok(Swept::default())
+    }
+}
+
+impl Drop for ArchiveWriter {
+    fn drop(&mut self) {
+        if !self.published {
+            let _ = fs::remove_file(&self.temporary);
+        }
+    }
+}
+
+/// What has been written already, and the old archive behind it.
+struct Both<'a> {
+    writer: &'a ArchiveWriter,
+    old: Option<&'a Archive>,
+}
+
+impl Source for Both<'_> {
+    fn name(&self) -> String {
+        self.writer.name()
+    }
+
+    fn bytes_read(&self) -> u64 {
+        0
+    }
+
+    fn list(&self) -> Result<Vec<Listed>> {
+        self.writer.list()
+    }
+
+    fn open(&self, descriptor: &Descriptor) -> Result<Blob> {
+        let found = self.writer.content().blobs.get(descriptor.digest().as_ref()).copied();
+        match (found, self.old) {
+            (Some((at, len)), _) => Ok(Blob::Extent(Extent::new(self.writer.file.clone(), at, len, Count::default()))),
+            (None, Some(old)) => old.open(descriptor),
+            (None, None) => Err(Error::malformed("the blob is absent").at(descriptor.digest())),
+        }
+    }
+}
+
+/// A member that is being written. Its header is written last, when its name and size are known. A blob that is begun
+/// takes the place of one that was not finished.
+struct ArchivedBlob {
+    id: u64,
+    start: u64,
+    len: u64,
+    file: Arc<File>,
+    content: Arc<Mutex<Content>>,
+    hasher: Sha256,
+    count: Count,
+}
+
+impl ArchivedBlob {
+    fn finish_as(self, digest: &str) -> Result<Written> {
+        let mut content = self.content.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = Written { digest: sha256_digest(self.hasher.finish()), size: self.len };
+        if content.current != self.id {
+            return Err(Error::io("cannot write the archive", superseded()));
+        }
+        // The same bytes once more: the next member overwrites them.
+        if !content.blobs.contains_key(digest) {
+            let name = digest.parse().map_or_else(|_| digest.to_owned(), |digest| blob_name(&digest));
+            content.end = write_header(&self.file, &name, self.start, self.len).doing("write the archive")?;
+            content.blobs.insert(digest.to_owned(), (self.start + BLOCK, self.len));
+        }
+        Ok(written)
+    }
+}
+
+impl Write for ArchivedBlob {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let content = self.content.lock().unwrap_or_else(PoisonError::into_inner);
+        if content.current != self.id {
+            return Err(superseded());
+        }
+        self.file.write_all_at(bytes, self.start + BLOCK + self.len)?;
+        drop(content);
+        self.hasher.update(bytes);
+        self.len += bytes.len() as u64;
+        self.count.add(bytes.len());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl BlobSink for ArchivedBlob {
+    fn finish(self: Box<Self>) -> Result<Written> {
+        let digest = sha256_digest(self.hasher.clone().finish());
+        self.finish_as(digest.as_ref())
+    }
+}
+
+fn superseded() -> io::Error {
+    io::Error::other("internal error: another blob was begun before this one was finished")
+}
+
+/// Writes the header of a member whose contents are there, and pads them; where the next member begins.
+fn write_header(file: &File, name: &str, at: u64, len: u64) -> io::Result<u64> {
+    let mut header = tar::Header::new_gnu();
+    header.set_path(name)?;
+    header.set_size(len);
+    header.set_mode(0o644);
+    header.set_mtime(0);
+    header.set_cksum();
+    file.write_all_at(header.as_bytes(), at)?;
+    let end = at + BLOCK + len;
+    let padded = end.next_multiple_of(BLOCK);
+    let padding = [0; BLOCK as usize];
+    file.write_all_at(&padding[..usize::try_from(padded - end).unwrap_or_default()], end)?;
+    Ok(padded)
+}
