@@ -68,6 +68,21 @@ fn memory_does_not_grow_with_compressed_layers() {
     }
 }
 
+/// With a payload large enough that to read it twice would show.
+#[test]
+fn a_payload_is_read_once() {
+    if available("limits::a_payload_is_read_once", &[Peer::Python]) {
+        for wire in Wire::OURS {
+            for (stage, took) in both_stages(wire, None, "plain", (1, "64M")) {
+                let fernet = wire == Wire::V1_1_1 && stage == "pre-run";
+                let payload = if fernet { (64 << 20) / 3 * 4 } else { 64 << 20 };
+                let read = took.read;
+                assert!(read <= payload + READ_BESIDE, "{stage} of wire {wire:?} read {read} bytes of {payload}");
+            }
+        }
+    }
+}
+
 #[test]
 fn base_layers_are_not_read() {
     if available("limits::base_layers_are_not_read", &[Peer::Python]) {

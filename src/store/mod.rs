@@ -10,6 +10,7 @@ mod pump;
 pub mod registry;
 mod spool;
 mod verify;
+mod witness;
 
 use std::io::{Read, Write};
 use std::path::PathBuf;
