@@ -7,6 +7,7 @@ pub mod kdf;
 pub mod keys;
 pub mod random;
 
+mod gcm;
 mod legacy_pem;
 #[cfg(test)]
 mod openssl;

@@ -1,6 +1,5 @@
 use std::io;
 use std::path::Path;
-use std::thread::JoinHandle;
 
 use oci_spec::image::Descriptor;
 
@@ -9,7 +8,7 @@ use super::layer::{ScannedLayer, scan};
 use super::overlay::{Dangling, Overlay, Wanted, targets_outside};
 use super::tree::{Tree, shown};
 use crate::error::{Context, Error, IoContext, Result};
-use crate::store::{Extent, Verified};
+use crate::store::Extent;
 
 /// How long a chain of hard links outside the wanted paths is followed; archivers make none longer than one.
 const MAX_LINK_CHAIN: usize = 16;
@@ -24,7 +23,9 @@ pub struct View {
     pub complete: bool,
     /// For each layer that was read, what it holds besides the wanted paths (a sample of it, if much).
     pub others: Vec<(usize, Vec<Box<[u8]>>)>,
-    verification: Option<JoinHandle<Result<()>>>,
+    /// Layers that were looked into and remain to be verified, and whose they are.
+    unverified: Vec<(Descriptor, Extent)>,
+    source: String,
 }
 
 impl View {
@@ -59,22 +60,21 @@ impl View {
                 break;
             }
         }
-        let verification = reading.start_verification();
         let complete = lowest == 0 || overlay.is_settled();
-        Ok(View { tree: overlay.into_tree(reading.contents)?, lowest, complete, others, verification })
+        let (unverified, source) = (reading.unverified, image.source().name());
+        Ok(View { tree: overlay.into_tree(reading.contents)?, lowest, complete, others, unverified, source })
     }
 
-    /// Waits until every layer that was looked into is verified against its digest. Nothing that comes from the view
-    /// may be published before.
+    /// Verifies every layer that was looked into against its digest: call it when the contents have been read, for what
+    /// was read in the order of the layer is not read again. Nothing that comes from the view may be published before.
     ///
     /// # Errors
     /// A blob that is not what its descriptor says.
     pub fn verify(&mut self) -> Result<()> {
-        match self.verification.take().map(JoinHandle::join) {
-            Some(Ok(result)) => result,
-            Some(Err(panic)) => std::panic::resume_unwind(panic),
-            None => Ok(()),
+        for (descriptor, extent) in std::mem::take(&mut self.unverified) {
+            extent.verify(&descriptor).at(format_args!("{}: layer {}", self.source, descriptor.digest()))?;
         }
+        Ok(())
     }
 }
 
@@ -130,7 +130,12 @@ impl Reading<'_> {
             wanted = more;
         }
         if let Some(extent) = scanned.unverified.take() {
-            self.unverified.push((self.image.layers()[layer].clone(), extent));
+            let descriptor = &self.image.layers()[layer];
+            // A layer may be looked into more than once; one digest of it is enough.
+            match self.unverified.iter().any(|(known, _)| known.digest() == descriptor.digest()) {
+                true => scanned.contents = extent.unwitnessed(),
+                false => self.unverified.push((descriptor.clone(), extent)),
+            }
         }
         Ok(scanned)
     }
@@ -158,25 +163,5 @@ impl Reading<'_> {
             }
         }
         Ok(overlay)
-    }
-
-    fn start_verification(&mut self) -> Option<JoinHandle<Result<()>>> {
-        let mut unverified = std::mem::take(&mut self.unverified);
-        // A layer may have been looked into more than once.
-        unverified.sort_by(|a, b| a.0.digest().as_ref().cmp(b.0.digest().as_ref()));
-        unverified.dedup_by(|a, b| a.0 == b.0);
-        if unverified.is_empty() {
-            return None;
-        }
-        let source = self.image.source().name();
-        Some(std::thread::spawn(move || {
-            for (descriptor, extent) in unverified {
-                let place = format!("{source}: layer {}", descriptor.digest());
-                Verified::new(extent.reader(), &descriptor)
-                    .and_then(|mut reader| reader.drain().doing("read it"))
-                    .at(place)?;
-            }
-            Ok(())
-        }))
     }
 }

@@ -1,6 +1,6 @@
 //! Hashing on another core: contents go to a thread in batches, with marks where files begin.
 
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use crate::error::{Error, Kind, Result};
@@ -67,25 +67,35 @@ impl Batch {
         taker.update(&self.bytes[from..]);
         Ok(())
     }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.begins.clear();
+    }
 }
 
 /// Feeds `T` on a thread of its own.
 pub(super) struct Feeder<T> {
     batch: Batch,
     sender: Option<SyncSender<Batch>>,
+    empty: Receiver<Batch>,
     thread: Option<JoinHandle<Result<T>>>,
 }
 
 impl<T: Taker> Feeder<T> {
     pub(super) fn new(mut taker: T) -> Self {
         let (sender, batches) = sync_channel::<Batch>(WAITING);
+        let (give_back, empty) = sync_channel(WAITING + 2);
         let thread = std::thread::spawn(move || {
-            for batch in batches {
+            for mut batch in batches {
                 batch.give(&mut taker)?;
+                batch.clear();
+                // Nobody takes it back once everything was sent; then it is dropped.
+                let _ = give_back.try_send(batch);
             }
             Ok(taker)
         });
-        Feeder { batch: Batch::default(), sender: Some(sender), thread: Some(thread) }
+        Feeder { batch: Batch::default(), sender: Some(sender), empty, thread: Some(thread) }
     }
 
     /// Waits until everything is taken.
@@ -95,7 +105,8 @@ impl<T: Taker> Feeder<T> {
     }
 
     fn send(&mut self) -> Result<()> {
-        let batch = std::mem::take(&mut self.batch);
+        let next = self.empty.try_recv().unwrap_or_default();
+        let batch = std::mem::replace(&mut self.batch, next);
         let sent = self.sender.as_ref().is_some_and(|sender| sender.send(batch).is_ok());
         if sent { Ok(()) } else { self.join().and(Err(ended())) }
     }

@@ -4,6 +4,12 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use oci_spec::image::Descriptor;
+
+use super::verify::{Digester, check_whole};
+use super::witness::Witness;
+use crate::error::{IoContext, Result};
+
 /// A range of a local file that can be read at any position, by several readers at once.
 #[derive(Debug, Clone)]
 pub struct Extent {
@@ -11,6 +17,8 @@ pub struct Extent {
     start: u64,
     len: u64,
     count: Count,
+    /// What digests the blob that this is a part of, while it is read.
+    witness: Option<Arc<Witness>>,
 }
 
 /// Counts bytes for reports; clones count together.
@@ -32,7 +40,35 @@ impl Count {
 impl Extent {
     /// The range of `len` bytes from `start`; what is read of it is counted.
     pub fn new(file: Arc<File>, start: u64, len: u64, count: Count) -> Self {
-        Extent { file, start, len, count }
+        Extent { file, start, len, count, witness: None }
+    }
+
+    /// The same, digested while it and its parts are read, so that [`verify`](Self::verify) reads no more than what
+    /// nobody has read by then.
+    ///
+    /// # Errors
+    /// [`Kind::Malformed`](crate::error::Kind::Malformed) if the descriptor's digest is of an unknown algorithm.
+    pub fn witnessed(self, descriptor: &Descriptor) -> Result<Extent> {
+        let witness = Witness::new(Digester::of(descriptor.digest())?, self.start);
+        Ok(Extent { witness: Some(Arc::new(witness)), ..self })
+    }
+
+    /// The same, not digested while it is read.
+    #[must_use]
+    pub fn unwitnessed(self) -> Extent {
+        Extent { witness: None, ..self }
+    }
+
+    /// Checks that the extent, which is [`witnessed`](Self::witnessed), is what the descriptor says. It can be done once.
+    ///
+    /// # Errors
+    /// As [`Verified`](super::Verified).
+    pub fn verify(&self, descriptor: &Descriptor) -> Result<()> {
+        let Some(witness) = &self.witness else { return Ok(()) };
+        match witness.finish(&self.file, self.start + self.len, &self.count).doing("read it")? {
+            Some(digester) => check_whole(self.len, &digester, descriptor),
+            None => Ok(()),
+        }
     }
 
     /// Its length in bytes.
@@ -66,6 +102,9 @@ impl Extent {
             0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file ended early; was it changed meanwhile?")),
             read => {
                 self.count.add(read);
+                if let Some(witness) = &self.witness {
+                    witness.saw(&self.file, self.start + position, &buffer[..read], &self.count)?;
+                }
                 Ok(read)
             }
         }

@@ -15,6 +15,7 @@ mod reach;
 pub mod registry;
 mod spool;
 mod verify;
+mod witness;
 
 use std::io::{Read, Write};
 use std::path::PathBuf;

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 /// The size of the buffers that travel between threads: large enough that a hand-over costs nothing, small enough to
 /// stay in the cache of the core that takes it.
-pub const BUFFER: usize = 128 << 10;
+pub const BUFFER: usize = 256 << 10;
 /// How many full buffers may wait. With those being filled and emptied, a pump holds about 1 MiB.
 const WAITING: usize = 6;
 

@@ -1,3 +1,4 @@
+use std::cmp::Ordering;
 use std::io::{self, Read};
 
 use oci_spec::image::{Descriptor, Digest, DigestAlgorithm};
@@ -123,16 +124,36 @@ impl<R: Read> Verified<R> {
     }
 
     fn verdict(&self) -> io::Result<usize> {
-        let size = self.size;
-        Err(match self.state {
-            State::Reading | State::Good => return Ok(0),
-            State::Short => Error::malformed(format!("{} bytes where its descriptor says {size}", size - self.left)),
+        self.state.verdict(self.size - self.left, self.size).map(|()| 0).map_err(Into::into)
+    }
+}
+
+impl State {
+    /// What is to be said of `found` bytes where the descriptor says `size`.
+    fn verdict(self, found: u64, size: u64) -> Result<()> {
+        let fault = match self {
+            State::Reading | State::Good => return Ok(()),
+            State::Short => Error::malformed(format!("{found} bytes where its descriptor says {size}")),
             State::Long => Error::malformed(format!("more bytes than the {size} that its descriptor says")),
             State::Wrong => Error::verification("its bytes do not have this digest"),
-        }
-        .hint("the copy is damaged or was changed; fetch the image again")
-        .into())
+        };
+        Err(fault.hint("the copy is damaged or was changed; fetch the image again"))
     }
+}
+
+/// Checks a blob of `found` bytes that have been digested.
+///
+/// # Errors
+/// As [`Verified`].
+pub(super) fn check_whole(found: u64, digester: &Digester, descriptor: &Descriptor) -> Result<()> {
+    let size = descriptor.size();
+    let state = match found.cmp(&size) {
+        Ordering::Less => State::Short,
+        Ordering::Greater => State::Long,
+        Ordering::Equal if digester.matches(descriptor.digest()) => State::Good,
+        Ordering::Equal => State::Wrong,
+    };
+    state.verdict(found, size)
 }
 
 impl<R: Read> Read for Verified<R> {

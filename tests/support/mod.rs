@@ -11,5 +11,5 @@ pub mod wire3;
 
 pub use layout::{Edit, Layout};
 pub use peers::{Peer, available, run};
-pub use program::{Outcome, pht_oci};
+pub use program::{Outcome, measured, pht_oci};
 pub use train::{Spec, Train, Who, Wire};

@@ -3,6 +3,8 @@
 use std::ffi::OsStr;
 use std::process::Command;
 
+use super::peers::test_file;
+
 /// Everything in the environment that steers the program.
 const VARIABLES: [&str; 9] = [
     "STATION_ID",
@@ -61,10 +63,41 @@ impl Outcome {
 /// Runs the program with nothing but these arguments and variables to steer it.
 pub fn pht_oci<S: AsRef<OsStr>>(arguments: &[S], variables: &[(&str, &str)]) -> Outcome {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pht-oci"));
-    for name in VARIABLES {
-        command.env_remove(name);
-    }
     command.args(arguments).envs(variables.iter().copied());
+    outcome(command)
+}
+
+/// What a run of the program took.
+#[derive(Debug, Clone, Copy)]
+pub struct Took {
+    /// The largest resident size, in bytes.
+    pub peak: u64,
+    /// Bytes that it asked read calls for, from the page cache or not.
+    pub read: u64,
+    /// Bytes that it handed to write calls.
+    pub written: u64,
+}
+
+/// Runs the program, which must succeed, and measures it from outside (`tests/support/measure.py`).
+pub fn measured<S: AsRef<OsStr>>(arguments: &[S]) -> Took {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let out = dir.path().join("took.json");
+    let mut command = Command::new("python3");
+    command.arg("-I").arg(test_file("support/measure.py")).arg(&out).arg(env!("CARGO_BIN_EXE_pht-oci"));
+    command.args(arguments);
+    outcome(command).ok();
+    let took = std::fs::read(&out).expect("what the run took");
+    let took: serde_json::Value = serde_json::from_slice(&took).expect("JSON");
+    let figure = |name: &str| took[name].as_u64().expect("a number");
+    Took { peak: figure("peak") * 1024, read: figure("read"), written: figure("written") }
+}
+
+fn outcome(mut command: Command) -> Outcome {
+    for name in VARIABLES {
+        if !command.get_envs().any(|(set, _)| set == name) {
+            command.env_remove(name);
+        }
+    }
     let output = command.output().expect("the program starts");
     Outcome {
         status: output.status.code(),

@@ -80,6 +80,8 @@ pub struct Spec {
     /// What `file_list` puts before each name; only the reference builds such trains.
     pub prefix: &'static str,
     pub entrypoint: String,
+    /// A layout with the base image as tag `base`; else one is made.
+    pub base: Option<Layout>,
 }
 
 impl Default for Spec {
@@ -94,6 +96,7 @@ impl Default for Spec {
             query: true,
             prefix: "",
             entrypoint: "#!/bin/sh\n# TRAIN-PLAINTEXT-MARKER\necho run\n".to_owned(),
+            base: None,
         }
     }
 }
@@ -121,8 +124,11 @@ const QUERY: &str = "{\n  \"query\": {\n    \"resource\": \"Patient\"\n  }\n}";
 impl Train {
     pub fn build(who: Who, wire: Wire, spec: &Spec) -> Result<Self, String> {
         let dir = tempfile::tempdir().map_err(|error| error.to_string())?;
-        let base = Layout::new(dir.path().join("base"));
-        base.make_base("base", Path::new("/bin/busybox").exists() || Path::new("/usr/bin/busybox").exists());
+        let base = spec.base.clone().unwrap_or_else(|| {
+            let base = Layout::new(dir.path().join("base"));
+            base.make_base("base", Path::new("/bin/busybox").exists() || Path::new("/usr/bin/busybox").exists());
+            base
+        });
         let layout = Layout::new(dir.path().join("layout"));
         let train = Self { wire, layout, base, dir, spec: spec.clone() };
         match who {
@@ -247,10 +253,14 @@ impl Train {
 
     /// `pre-run` or `post-run` by the program.
     pub fn ours(&self, stage: &str, from: &str, to: &str, stop: usize) -> Result<(), String> {
-        let station = self.station_id(stop);
-        let (source, destination) = (self.layout.at(from), self.layout.at(to));
-        let line = [stage, &source, &destination, "--station", &station, "--private-key", &self.key(&station)];
-        pht_oci(&line, &self.password()).expect(0).map(drop)
+        pht_oci(&self.line(stage, from, to, stop), &self.password()).expect(0).map(drop)
+    }
+
+    /// The arguments for `pre-run` or `post-run`.
+    pub fn line(&self, stage: &str, from: &str, to: &str, stop: usize) -> Vec<String> {
+        let (station, source, destination) = (self.station_id(stop), self.layout.at(from), self.layout.at(to));
+        let key = self.key(&station);
+        [stage, &source, &destination, "--station", &station, "--private-key", &key].map(str::to_owned).to_vec()
     }
 
     fn password(&self) -> Vec<(&'static str, &'static str)> {

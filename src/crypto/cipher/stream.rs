@@ -8,20 +8,16 @@
 
 use std::io::{self, Read, Write};
 
-use aes_gcm::aead::inout::InOutBuf;
-use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit, Nonce, Tag};
 use zeroize::Zeroizing;
 
 use super::buffer::Buffer;
 use super::{Piece, cannot_decrypt, fill};
+use crate::crypto::gcm::{Gcm, TAG};
 use crate::crypto::kdf::hkdf_sha256;
 use crate::error::{Error, Kind, Result};
 
 /// Bytes of plaintext in every chunk but the last.
 pub(super) const CHUNK: usize = 64 << 10;
-
-/// Bytes of a chunk's tag.
-const TAG: usize = 16;
 
 /// Bytes of the salt.
 const SALT: usize = 16;
@@ -53,14 +49,14 @@ fn not_whole() -> Error {
 
 /// The cipher of one file, and where in it the stream stands.
 struct Chunks {
-    cipher: Aes256Gcm,
+    cipher: Gcm,
     counter: u64,
 }
 
 impl Chunks {
     fn new(key: &[u8; 32], salt: &[u8; SALT], path: &[u8]) -> Result<Self> {
         let key = hkdf_sha256(key, salt, &[INFO, path])?;
-        Ok(Chunks { cipher: Aes256Gcm::new((&*key).into()), counter: 0 })
+        Ok(Chunks { cipher: Gcm::new(&key)?, counter: 0 })
     }
 
     /// The nonce of the next chunk.
@@ -73,18 +69,16 @@ impl Chunks {
         Ok(nonce)
     }
 
-    /// Encrypts a chunk in place; its tag.
-    fn seal(&mut self, chunk: &mut [u8], last: bool) -> Result<[u8; TAG]> {
-        let nonce = Nonce::from(self.nonce(last)?);
-        let sealed = self.cipher.encrypt_inout_detached(&nonce, b"", InOutBuf::from(chunk));
-        sealed.map(Into::into).map_err(|_| Error::new(Kind::Io, "cannot encrypt a chunk"))
+    /// Encrypts a chunk in place; behind it there is room for its tag.
+    fn seal(&mut self, chunk: &mut [u8], last: bool) -> Result<()> {
+        let nonce = self.nonce(last)?;
+        self.cipher.seal(nonce, chunk)
     }
 
-    /// Decrypts a chunk in place; not a byte of it unless its tag is right.
-    fn open(&mut self, chunk: &mut [u8], tag: [u8; TAG], last: bool) -> Result<()> {
-        let nonce = Nonce::from(self.nonce(last)?);
-        let opened = self.cipher.decrypt_inout_detached(&nonce, b"", InOutBuf::from(chunk), &Tag::from(tag));
-        opened.map_err(|_| cannot_decrypt())
+    /// Decrypts a chunk, its tag behind it, in place; it counts only if its tag is right.
+    fn open(&mut self, chunk: &mut [u8], last: bool) -> Result<()> {
+        let nonce = self.nonce(last)?;
+        self.cipher.open(nonce, chunk).ok_or_else(cannot_decrypt)
     }
 }
 
@@ -126,9 +120,8 @@ impl Sealer {
     }
 
     fn seal(&mut self, last: bool, inner: &mut impl Write) -> io::Result<()> {
-        let tag = self.chunks.seal(&mut self.buffer[self.start..self.end], last)?;
-        self.buffer[self.end..self.end + TAG].copy_from_slice(&tag);
         let end = self.end + TAG;
+        self.chunks.seal(&mut self.buffer[self.start..end], last)?;
         (self.start, self.end) = (0, 0);
         inner.write_all(&self.buffer[..end])
     }
@@ -172,13 +165,13 @@ impl Opener {
         let end = kept + fill(inner, &mut self.buffer[kept..])?;
         self.ahead = end > SEALED;
         let last = !self.ahead;
-        let (chunk, tag) = self.buffer[..end.min(SEALED)].split_last_chunk_mut::<TAG>().ok_or_else(not_whole)?;
-        if chunk.is_empty() && !first {
+        let sealed = end.min(SEALED);
+        let length = sealed.checked_sub(TAG).ok_or_else(not_whole)?;
+        if length == 0 && !first {
             return Err(not_whole().into()); // the chunk before it was the last
         }
-        let length = chunk.len();
-        chunks.open(chunk, *tag, last)?;
         self.buffer.used_to(length);
+        chunks.open(&mut self.buffer[..sealed], last)?;
         Ok(Piece { range: 0..length, last })
     }
 }

@@ -15,7 +15,8 @@ pub struct ScannedLayer {
     pub others: Vec<Box<[u8]>>,
     /// Where the contents of the files can be read at any position.
     pub contents: Extent,
-    /// A plain layer is not read whole by looking at its entries: this remains to be verified.
+    /// A plain layer is not read whole by looking at its entries: this remains to be verified, when all was read of it
+    /// that is needed.
     pub unverified: Option<Extent>,
 }
 
@@ -63,11 +64,12 @@ fn scan_plain(
     diff_id: &Digest,
     matters: &dyn Fn(&[u8]) -> bool,
 ) -> Result<ScannedLayer> {
+    let extent = extent.witnessed(descriptor)?;
     let mut scan = Scan::new(matters);
     let scanned = if descriptor.digest() == diff_id { scan.all_of_plain(&extent) } else { Err(lying_diff_id(diff_id)) };
     if let Err(fault) = scanned {
         // That the bytes are not the ones described says more than what is wrong with them.
-        Verified::new(extent.reader(), descriptor)?.drain().doing("read it")?;
+        extent.verify(descriptor)?;
         return Err(fault);
     }
     Ok(ScannedLayer { entries: scan.entries, others: scan.others, contents: extent.clone(), unverified: Some(extent) })

@@ -1,0 +1,99 @@
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::verify::Digester;
+use super::{BUFFER, Count, Pump};
+
+/// How much may lie between two reads for it to be read for the digest's sake: headers, not contents.
+const MAX_GAP: u64 = 16 << 10;
+
+/// Digests a file in the order of its bytes, on a thread of its own, while others read it in about the same order: to
+/// verify it then takes no pass of its own.
+///
+/// What is read far ahead is left for when its turn comes, and what was read before is not digested again, so the digest
+/// is right whatever the order.
+pub(super) struct Witness(Mutex<Progress>);
+
+struct Progress {
+    /// Where the first byte is that was not digested yet.
+    next: u64,
+    /// None once it was finished.
+    pump: Option<Pump<Digesting>>,
+}
+
+impl Progress {
+    fn digest(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let Some(pump) = &mut self.pump else { return Ok(()) };
+        pump.write_all(bytes)?;
+        self.next += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Reads and digests what comes before `end`.
+    fn catch_up(&mut self, file: &File, end: u64, count: &Count) -> io::Result<()> {
+        let mut buffer = vec![0; end.saturating_sub(self.next).min(BUFFER as u64) as usize]; // at most BUFFER
+        while self.next < end && self.pump.is_some() {
+            let wanted = (end - self.next).min(BUFFER as u64) as usize; // at most BUFFER
+            file.read_exact_at(&mut buffer[..wanted], self.next)?;
+            count.add(wanted);
+            self.digest(&buffer[..wanted])?;
+        }
+        Ok(())
+    }
+}
+
+struct Digesting(Digester);
+
+impl Write for Digesting {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Witness {
+    /// For the bytes of a file from `start`.
+    pub(super) fn new(digester: Digester, start: u64) -> Self {
+        Witness(Mutex::new(Progress { next: start, pump: Some(Pump::new(Digesting(digester))) }))
+    }
+
+    /// `bytes` were read from `file` at `position`.
+    pub(super) fn saw(&self, file: &File, position: u64, bytes: &[u8], count: &Count) -> io::Result<()> {
+        let mut progress = self.progress();
+        if position > progress.next && position - progress.next <= MAX_GAP {
+            progress.catch_up(file, position, count)?;
+        }
+        let known = progress.next.checked_sub(position).and_then(|known| usize::try_from(known).ok());
+        match known.and_then(|known| bytes.get(known..)) {
+            Some(new) => progress.digest(new),
+            None => Ok(()),
+        }
+    }
+
+    /// Reads what nobody has read in its turn, up to `end`; the digest of all, the first time.
+    pub(super) fn finish(&self, file: &File, end: u64, count: &Count) -> io::Result<Option<Digester>> {
+        let mut progress = self.progress();
+        progress.catch_up(file, end, count)?;
+        let pump = progress.pump.take();
+        drop(progress);
+        Ok(pump.map(Pump::finish).transpose()?.map(|digesting| digesting.0))
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        // A reader that panicked has not changed what was digested.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Witness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Witness(up to byte {})", self.progress().next)
+    }
+}

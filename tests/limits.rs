@@ -1,0 +1,103 @@
+//! What a stage may cost: memory does not grow with the data, and nothing is read that a stage does not need.
+
+mod support;
+
+use std::path::Path;
+
+use support::peers::test_file;
+use support::program::Took;
+use support::{Layout, Peer, Spec, Train, Who, Wire, available, measured, run};
+
+/// The most memory that a stage may take, in bytes.
+const MEMORY: u64 = 64 << 20;
+/// What a stage may read beside its payload, in bytes: the program itself and its libraries, manifests, configs, headers.
+const READ_BESIDE: u64 = 8 << 20;
+
+/// One more layer on an image: `files` files of `each` bytes (`1G`) below `at`.
+fn add_bulk(layout: &Layout, (from, to): (&str, &str), at: &str, compress: &str, (files, each): (u32, &str)) {
+    let (script, files) = (test_file("support/bulk.py"), files.to_string());
+    let script = script.to_str().expect("a path in UTF-8");
+    let line = [script, "layer", layout.path(), from, to, at, compress, &files, each];
+    run("python3", &line).unwrap_or_else(|told| panic!("{told}"));
+}
+
+fn base_of(dir: &Path, compress: &str, each: &str) -> Layout {
+    let base = Layout::new(dir.join("base"));
+    add_bulk(&base, ("-", "base"), "usr/share/bulk", compress, (1, each));
+    base
+}
+
+/// What post-run at the first station and pre-run at the second take where the first has written these results.
+fn both_stages(wire: Wire, base: Option<Layout>, compress: &str, bulk: (u32, &str)) -> [(&'static str, Took); 2] {
+    let spec = Spec { base, ..Spec::default() };
+    let train = Train::build(Who::Ours, wire, &spec).unwrap_or_else(|told| panic!("{told}"));
+    train.ours("pre-run", "0", "0-pre", 0).unwrap_or_else(|told| panic!("{told}"));
+    add_bulk(&train.layout, ("0-pre", "0-ran"), "opt/pht_results", compress, bulk);
+    let post = measured(&train.line("post-run", "0-ran", "1", 0));
+    let pre = measured(&train.line("pre-run", "1", "1-pre", 1));
+    [("post-run", post), ("pre-run", pre)]
+}
+
+fn memory_is_bounded(wire: Wire, base: Option<Layout>, compress: &str, bulk: (u32, &str)) {
+    for (stage, took) in both_stages(wire, base, compress, bulk) {
+        let peak = took.peak;
+        assert!(peak <= MEMORY, "{stage} of wire {wire:?} with {bulk:?}, {compress}, took {peak} bytes of memory");
+    }
+}
+
+#[test]
+fn memory_does_not_grow_with_a_file() {
+    if available("limits::memory_does_not_grow_with_a_file", &[Peer::Python]) {
+        Wire::OURS.into_iter().for_each(|wire| memory_is_bounded(wire, None, "plain", (1, "1G")));
+    }
+}
+
+#[test]
+fn memory_does_not_grow_with_the_number_of_files() {
+    if available("limits::memory_does_not_grow_with_the_number_of_files", &[Peer::Python]) {
+        Wire::OURS.into_iter().for_each(|wire| memory_is_bounded(wire, None, "plain", (100_000, "1K")));
+    }
+}
+
+#[test]
+fn memory_does_not_grow_with_compressed_layers() {
+    if available("limits::memory_does_not_grow_with_compressed_layers", &[Peer::Python]) {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let base = base_of(dir.path(), "gzip", "1G");
+        memory_is_bounded(Wire::V2_0, Some(base), "gzip", (1, "1G"));
+    }
+}
+
+/// With a payload large enough that to read it twice would show.
+#[test]
+fn a_payload_is_read_once() {
+    if available("limits::a_payload_is_read_once", &[Peer::Python]) {
+        for wire in Wire::OURS {
+            for (stage, took) in both_stages(wire, None, "plain", (1, "64M")) {
+                let fernet = wire == Wire::V1_1_1 && stage == "pre-run";
+                let payload = if fernet { (64 << 20) / 3 * 4 } else { 64 << 20 };
+                let read = took.read;
+                assert!(read <= payload + READ_BESIDE, "{stage} of wire {wire:?} read {read} bytes of {payload}");
+            }
+        }
+    }
+}
+
+#[test]
+fn base_layers_are_not_read() {
+    if available("limits::base_layers_are_not_read", &[Peer::Python]) {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let (small, large) = (dir.path().join("small"), dir.path().join("large"));
+        let (small, large) = (base_of(&small, "plain", "1M"), base_of(&large, "plain", "1G"));
+        for wire in Wire::OURS {
+            let on_small = both_stages(wire, Some(small.clone()), "plain", (1, "1M"));
+            let on_large = both_stages(wire, Some(large.clone()), "plain", (1, "1M"));
+            for ((stage, small), (_, large)) in on_small.into_iter().zip(on_large) {
+                let (small, large) = (small.read, large.read);
+                assert!(large <= (1 << 20) + READ_BESIDE, "{stage} of wire {wire:?} read {large} bytes");
+                let more = large.abs_diff(small);
+                assert!(more <= 64 << 10, "{stage} of wire {wire:?}: {small} bytes on 1 MiB, {large} on 1 GiB");
+            }
+        }
+    }
+}
