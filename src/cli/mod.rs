@@ -1,6 +1,7 @@
 //! The command line: one file per command, reports, shared options. Nothing below imports it.
 
 mod build;
+mod demands;
 mod inspect;
 mod keygen;
 mod output;
@@ -10,6 +11,7 @@ mod results;
 mod route_file;
 mod secrets;
 mod station;
+mod verify;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -75,6 +77,7 @@ enum Command {
     Keygen(keygen::Keygen),
     Build(build::Build),
     Inspect(inspect::Inspect),
+    Verify(verify::Verify),
     PreRun(pre_run::PreRun),
     PostRun(post_run::PostRun),
     Results(results::Results),
@@ -86,6 +89,7 @@ impl Command {
             Command::Keygen(command) => command.run(output),
             Command::Build(command) => command.run(world, output),
             Command::Inspect(command) => command.run(world, output),
+            Command::Verify(command) => command.run(world, output),
             Command::PreRun(command) => command.run(world, output),
             Command::PostRun(command) => command.run(world, output),
             Command::Results(command) => command.run(world, output),

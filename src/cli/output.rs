@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use super::Format;
 use crate::error::{Error, IoContext, Result};
 use crate::json::{Value, json};
-use crate::stage::{Inspection, Report};
+use crate::stage::{Inspection, Report, Verification};
 use crate::train::{Check, Verdict};
 
 /// Whether messages may be coloured.
@@ -39,6 +39,15 @@ impl Output {
             Format::Json => self.print(&format!("{}\n", inspection_json(inspection))),
             Format::Text if self.quiet => Ok(()),
             Format::Text => self.print(&inspection_text(inspection)),
+        }
+    }
+
+    /// What can be said of a train without any private key.
+    pub(super) fn verification(&mut self, found: &Verification) -> Result<()> {
+        match self.format {
+            Format::Json => self.print(&format!("{}\n", verification_json(found))),
+            Format::Text if self.quiet => Ok(()),
+            Format::Text => self.print(&verification_text(found)),
         }
     }
 
@@ -123,16 +132,7 @@ fn report_text(report: &Report) -> String {
         text += &format!(" at station {station}");
     }
     text += &format!(" (wire {})\n", report.wire);
-    for check in &report.checks {
-        let mark = match check.verdict {
-            Verdict::Sound => "ok    ",
-            Verdict::Weak(_) => "weak  ",
-            Verdict::Broken(_) => "BROKEN",
-        };
-        text += &format!("  {mark} {}: {}", check.id, check.subject);
-        text += &check.verdict.reason().map(|reason| format!(" ({reason})")).unwrap_or_default();
-        text.push('\n');
-    }
+    report.checks.iter().for_each(|check| text += &check_text(check));
     report.warnings.iter().for_each(|warning| text += &format!("  warning: {warning}\n"));
     report.notes.iter().for_each(|note| text += &format!("  {note}\n"));
     text += &format!("  {}", report.destination);
@@ -143,6 +143,63 @@ fn report_text(report: &Report) -> String {
     }
     text.push('\n');
     text
+}
+
+fn check_text(check: &Check) -> String {
+    let mark = match check.verdict {
+        Verdict::Sound => "ok    ",
+        Verdict::Weak(_) => "weak  ",
+        Verdict::Broken(_) => "BROKEN",
+    };
+    let reason = check.verdict.reason().map(|reason| format!(" ({reason})")).unwrap_or_default();
+    format!("  {mark} {}: {}{reason}\n", check.id, check.subject)
+}
+
+fn verification_json(found: &Verification) -> Value {
+    let verdict = |verdict: &Option<Verdict>| verdict.as_ref().map(Verdict::name);
+    let stops = found.stops.iter().map(|stop| {
+        json!({
+            "index": stop.index,
+            "station": stop.station,
+            "key": stop.key,
+            "signature": verdict(&stop.signature),
+            "digest": verdict(&stop.digest),
+        })
+    });
+    json!({
+        "source": found.source,
+        "digest": found.digest,
+        "wire": found.wire,
+        "id": found.id,
+        "verdict": found.verdict(),
+        "checks": found.checks.iter().map(check_json).collect::<Vec<_>>(),
+        "stops": stops.collect::<Vec<_>>(),
+        "read": found.read,
+        "warnings": found.warnings,
+    })
+}
+
+fn verification_text(found: &Verification) -> String {
+    let mut text = format!("verify of {} (wire {})\n  {}\n", found.source, found.wire, found.digest);
+    found.checks.iter().for_each(|check| text += &check_text(check));
+    text += "  route\n";
+    let width = found.stops.iter().map(|stop| stop.station.chars().count()).max().unwrap_or(0);
+    for stop in &found.stops {
+        let signature = match stop.signature {
+            None => "has not signed",
+            Some(Verdict::Broken(_)) => "signature BROKEN",
+            Some(_) => "signature holds",
+        };
+        let digest = match stop.digest {
+            None => "",
+            Some(Verdict::Sound) => ", digest recomputed",
+            Some(Verdict::Weak(_)) => ", digest cannot be recomputed",
+            Some(Verdict::Broken(_)) => ", digest BROKEN",
+        };
+        text += &format!("    {}  {:width$}  {signature}{digest}\n", stop.index, stop.station);
+    }
+    found.warnings.iter().for_each(|warning| text += &format!("  warning: {warning}\n"));
+    text + &format!("  the train is {}\n", found.verdict())
 }
 
 fn inspection_json(train: &Inspection) -> Value {

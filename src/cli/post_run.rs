@@ -23,6 +23,7 @@ pub(super) struct PostRun {
 impl PostRun {
     pub(super) fn run(&self, world: &World, output: &mut Output) -> Result<()> {
         let key = self.stage.load_key()?;
-        output.report(&post_run(&self.stage.request(&key), world)?)
+        let trust = self.stage.load_trust()?;
+        output.report(&post_run(&self.stage.request(&key, trust.as_ref()), world)?)
     }
 }

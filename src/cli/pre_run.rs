@@ -23,7 +23,9 @@ pub(super) struct PreRun {
 impl PreRun {
     pub(super) fn run(&self, world: &World, output: &mut Output) -> Result<()> {
         let key = self.stage.load_key()?;
-        let request = StageRequest { keep_initial_results: self.keep_initial_results, ..self.stage.request(&key) };
+        let trust = self.stage.load_trust()?;
+        let request = self.stage.request(&key, trust.as_ref());
+        let request = StageRequest { keep_initial_results: self.keep_initial_results, ..request };
         output.report(&pre_run(&request, world)?)
     }
 }

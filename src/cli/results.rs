@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::demands::DemandOptions;
 use super::output::Output;
 use super::secrets::KeyOptions;
 use crate::error::Result;
@@ -17,6 +18,8 @@ pub(super) struct Results {
     source: Reference,
     #[command(flatten)]
     key: KeyOptions,
+    #[command(flatten)]
+    demands: DemandOptions,
     /// The new directory for the results
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -25,6 +28,8 @@ pub(super) struct Results {
 impl Results {
     pub(super) fn run(&self, world: &World, output: &mut Output) -> Result<()> {
         let key = self.key.load()?;
-        output.report(&results(&ResultsRequest { source: &self.source, key: &key, out: &self.out }, world)?)
+        let trust = self.demands.load()?;
+        let demands = self.demands.demands(trust.as_ref());
+        output.report(&results(&ResultsRequest { source: &self.source, key: &key, out: &self.out, demands }, world)?)
     }
 }

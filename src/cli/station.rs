@@ -4,11 +4,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::demands::DemandOptions;
 use super::secrets::KeyOptions;
 use crate::crypto::PrivateKey;
 use crate::error::Result;
 use crate::image::Reference;
 use crate::stage::{StageRequest, Station};
+use crate::train::Trust;
 
 /// The train, who acts, and where the results are.
 #[derive(Debug, Args)]
@@ -24,6 +26,8 @@ pub(super) struct StageOptions {
     station: Option<String>,
     #[command(flatten)]
     key: KeyOptions,
+    #[command(flatten)]
+    demands: DemandOptions,
     /// Keep the plaintext results in this directory instead of the image: pre-run makes it, post-run reads it
     #[arg(long, value_name = "DIR")]
     results: Option<PathBuf>,
@@ -38,9 +42,15 @@ impl StageOptions {
         self.key.load()
     }
 
-    /// What is asked for, with the key that was loaded.
-    pub(super) fn request<'a>(&'a self, key: &'a PrivateKey) -> StageRequest<'a> {
+    /// The keys that are pinned.
+    pub(super) fn load_trust(&self) -> Result<Option<Trust>> {
+        self.demands.load()
+    }
+
+    /// What is asked for, with the keys that were loaded.
+    pub(super) fn request<'a>(&'a self, key: &'a PrivateKey, trust: Option<&'a Trust>) -> StageRequest<'a> {
         StageRequest {
+            demands: self.demands.demands(trust),
             destination: self.destination.as_ref(),
             base: self.base.as_ref(),
             results: self.results.as_deref(),

@@ -1,34 +1,50 @@
 //! The checks that stages share.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
+use std::io::Read;
 use std::path::Path;
 
 use oci_spec::image::Digest;
 
 use super::feeder::{Feeder, Taker};
 use super::load::Train;
-use super::paths;
 use super::payload::{Change, Passage, observe};
-use crate::error::{Error, Kind, Result};
+use super::{Demands, paths};
+use crate::error::{Context, Error, IoContext, Kind, Result};
 use crate::image::layer::{self, scan};
 use crate::image::{Image, NodeKind, Tree, shown};
-use crate::train::{Check, FileMeta, Layers};
+use crate::train::check::id;
+use crate::train::{Check, FileMeta, Layers, TrainConfig, Trust, trust};
 
-/// Checks what can be checked without any file: the creator's and the builder's signatures, and the route's.
-pub(super) fn check_config(train: &Train) -> Result<Vec<Check>> {
-    let wire = train.config.wire();
-    let mut checks = wire.verify_creator(&train.config)?;
-    checks.extend(wire.verify_build(&train.config)?);
-    checks.extend(wire.verify_route(&train.config)?);
-    Ok(checks)
+/// Everything that can be checked without any file: the creator's and the builder's signatures, the route's, and whose
+/// keys they are.
+pub(super) fn examine_config(config: &TrainConfig, trust: Option<&Trust>) -> Vec<Check> {
+    let wire = config.wire();
+    let mut checks = wire.examine_creator(config);
+    checks.extend(trust::examine_paillier(config));
+    checks.extend(wire.examine_build(config));
+    checks.extend(wire.examine_route(config));
+    trust::examine(trust, config, checks)
+}
+
+/// [`examine_config`], held against what is demanded.
+pub(super) fn check_config(train: &Train, demands: Demands<'_>) -> Result<Vec<Check>> {
+    demands.settle(examine_config(&train.config, demands.trust))
 }
 
 /// Checks the layers of an image that no pre-run has opened yet, where the wire version binds them: base, payload, and
 /// that nothing above the payload adds to it or hides any of it.
 pub(super) fn check_layers(train: &Train, spool_dir: &Path) -> Result<Vec<Check>> {
-    let (config, image, layers) = (&train.config, &train.image, layers_of(&train.image));
-    let checks = config.wire().verify_layers(config, &layers)?;
-    let Some(base) = config.wire().base_layers(config, &layers)? else { return Ok(checks) };
+    let mut checks = train.config.wire().verify_layers(&train.config, &layers_of(&train.image))?;
+    checks.extend(check_above_payload(train, spool_dir)?);
+    Ok(checks)
+}
+
+/// [`check_layers`] without what the wire version sees by itself.
+pub(super) fn check_above_payload(train: &Train, spool_dir: &Path) -> Result<Option<Check>> {
+    let (config, image) = (&train.config, &train.image);
+    let Some(base) = config.wire().base_layers(config, &layers_of(image))? else { return Ok(None) };
     for (descriptor, diff_id) in image.layers().iter().zip(image.diff_ids()).take(base) {
         // Base layers are not read. Of a plain one the blob's digest is the diff ID; who unpacks a compressed one has to
         // hold it against the diff ID, and engines do.
@@ -53,7 +69,37 @@ pub(super) fn check_layers(train: &Train, spool_dir: &Path) -> Result<Vec<Check>
             }
         }
     }
-    Ok(checks)
+    Ok(Some(Check::sound(id::CONTROL, "control layer")))
+}
+
+/// Looks for files of a closed train that begin with one initialisation vector, where the cipher has such.
+pub(super) fn examine_ivs(train: &Train) -> Result<Option<Check>> {
+    let (wire, tree) = (train.config.wire(), train.tree());
+    let Some(length) = wire.cipher().leading_iv() else { return Ok(None) };
+    let signed = train.config.standing().is_ok_and(|standing| standing.last_signed().is_some());
+    let roots = [(paths::RESULTS, signed), (paths::TRAIN, wire.encrypts_train())];
+    let (mut files, mut different) = (0, HashSet::new());
+    for at in roots.into_iter().filter(|(_, encrypted)| *encrypted).flat_map(|(root, _)| tree.below(root)) {
+        let node = &tree.nodes()[at];
+        if let (NodeKind::File { .. }, Some(extent)) = (&node.kind, tree.extent(node)) {
+            let mut iv = Vec::with_capacity(length);
+            extent.part(0, length as u64).reader().read_to_end(&mut iv).doing("read it").at(node.shown())?;
+            files += 1;
+            different.insert(iv);
+        }
+    }
+    let reason = || {
+        format!(
+            "{files} files have {} initialisation vectors between them: files under one show to anybody how far they \
+             begin alike",
+            different.len()
+        )
+    };
+    Ok(match (files, different.len()) {
+        (0, _) => None,
+        (files, different) if files == different => Some(Check::sound(id::FILE_IVS, "encrypted files")),
+        _ => Some(Check::weak(id::FILE_IVS, "encrypted files", reason())),
+    })
 }
 
 /// Whether a path is one of the control layer, or above one.
@@ -154,7 +200,7 @@ pub(super) fn files_below(tree: &Tree, root: &[u8], change: Change<'_>) -> Resul
 }
 
 /// Below `pht_train` nothing else than files and directories is under the creator's signature.
-fn check_only_files(tree: &Tree) -> Result<()> {
+pub(super) fn check_only_files(tree: &Tree) -> Result<()> {
     for at in tree.below(paths::TRAIN) {
         let node = &tree.nodes()[at];
         let what = match node.kind {

@@ -11,12 +11,14 @@ mod lineage;
 mod load;
 mod locate;
 mod payload;
+mod pins;
 mod post_run;
 mod pre_run;
 mod publish;
 mod report;
 mod request;
 mod results;
+mod verify;
 
 use std::path::PathBuf;
 
@@ -27,11 +29,13 @@ use crate::store::Waiting;
 pub use build::{BuildRequest, BuildStop, build};
 pub use inspect::{Inspection, StopStanding, inspect};
 pub use locate::{open_destination, open_source};
+pub use pins::read_trust;
 pub use post_run::post_run;
 pub use pre_run::pre_run;
 pub use report::{Bytes, Layers, Report};
-pub use request::StageRequest;
+pub use request::{Demands, StageRequest};
 pub use results::{ResultsRequest, results};
+pub use verify::{StopVerdict, Verification, verify};
 
 /// Where the train's parts lie in an image.
 pub mod paths {

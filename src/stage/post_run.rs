@@ -109,12 +109,13 @@ struct PostRun<'a> {
 impl PostRun<'_> {
     fn attempt(&self, train: &mut Train, target: &mut Target) -> Result<Report> {
         let stop = train.stop_of(&self.request.station)?.clone();
-        let mut warnings = Vec::new();
+        let mut warnings = self.request.demands.warnings();
         warnings.extend(self.check_config_is_verified(train, &stop)?);
         train.config.standing()?.check_turn(&stop, Stage::PostRun)?;
-        let mut checks = check_config(train)?;
+        let mut checks = check_config(train, self.request.demands)?;
         check_is_not_signed(train)?;
         checks.extend(check_immutable(train, Change::Keep)?);
+        let checks = self.request.demands.settle(checks)?;
         check_results_kinds(train.tree())?;
         if self.results.is_none() && self.labels.verified_config(&stop).is_none() {
             check_not_encrypted(train, &stop, &self.request.station)?;

@@ -1,6 +1,8 @@
 use std::path::{Path, PathBuf};
 
-use super::check::{check_config, check_immutable, check_layers, check_results_kinds, result_files, with_all_layers};
+use super::check::{
+    check_config, check_immutable, check_layers, check_results_kinds, examine_ivs, result_files, with_all_layers,
+};
 use super::feeder::{Feeder, Nobody, Observer};
 use super::labels::{Labels, Made};
 use super::lineage::Lineage;
@@ -64,10 +66,11 @@ struct PreRun<'a> {
 impl PreRun<'_> {
     fn attempt(&mut self, train: &mut Train, target: &mut Target) -> Result<Report> {
         // First of all: who swapped a key on the route must not make it look like a mistake of the station.
-        let mut checks = check_config(train)?;
+        let mut checks = check_config(train, self.request.demands)?;
         let stop = train.stop_of(&self.request.station)?.clone();
         train.config.standing()?.check_turn(&stop, Stage::PreRun)?;
         checks.extend(check_layers(train, &self.spool)?);
+        checks.extend(examine_ivs(train)?);
 
         let (wire, cipher) = (train.config.wire(), train.config.wire().cipher());
         let key = match train.config.is_encrypted()? {
@@ -85,6 +88,7 @@ impl PreRun<'_> {
         }
         let (base, _) = self.lineage.settle(train, of_train, &self.spool)?;
         let payload = self.write_payload(train, target, of_train, of_results, &mut checks)?;
+        let checks = self.request.demands.settle(checks)?;
         self.publish(train, target, &stop, base, payload, checks)
     }
 
@@ -139,6 +143,7 @@ impl PreRun<'_> {
         }
         let (mut report, _) = published?;
         report.checks = checks;
+        report.warnings = self.request.demands.warnings();
         if target.in_place {
             report.notes.push(format!("the encrypted image stays as `{}{ENCRYPTED}` until post-run", target.tag));
         }

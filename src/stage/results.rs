@@ -1,12 +1,12 @@
 use std::path::Path;
 
-use super::check::{check_config, check_immutable, check_layers, with_all_layers};
+use super::check::{check_config, check_immutable, check_layers, examine_ivs, with_all_layers};
 use super::load::{Depth, Train};
 use super::locate::open_image;
 use super::payload::Change;
 use super::pre_run::copy_results;
 use super::report::{Bytes, Report};
-use super::{World, paths};
+use super::{Demands, World, paths};
 use crate::crypto::PrivateKey;
 use crate::error::{Context, Error, IoContext, Result};
 use crate::image::{DirectorySink, Fidelity, Reference};
@@ -20,6 +20,8 @@ pub struct ResultsRequest<'a> {
     pub key: &'a PrivateKey,
     /// The directory for the results. It must not exist, or be empty.
     pub out: &'a Path,
+    /// What the train has to meet.
+    pub demands: Demands<'a>,
 }
 
 /// Decrypts the results of a train for its creator, into a directory that appears when everything is verified.
@@ -44,7 +46,7 @@ pub fn results(request: &ResultsRequest<'_>, world: &World) -> Result<Report> {
     let (checks, left_out) = with_all_layers(&mut train, &world.temporary, |train| {
         let to = filling.path().join("results");
         let _ = std::fs::remove_dir_all(&to); // of a first attempt
-        decrypt(train, request.key, &to, &world.temporary)
+        decrypt(train, request, &to, &world.temporary)
     })
     .at(name)?;
     train.view.verify()?;
@@ -59,24 +61,30 @@ pub fn results(request: &ResultsRequest<'_>, world: &World) -> Result<Report> {
         digest_before: Some(train.image.descriptor().digest().to_string()),
         bytes: Bytes { read: train.image.source().bytes_read(), ..Bytes::default() },
         checks,
-        warnings: left_out.into_iter().map(|what| format!("left out: {what}")).collect(),
+        warnings: [request.demands.warnings(), left_out.iter().map(|what| format!("left out: {what}")).collect()].concat(),
         ..Report::default()
     })
 }
 
-fn decrypt(train: &Train, key: &PrivateKey, to: &Path, spool_dir: &Path) -> Result<(Vec<Check>, Vec<String>)> {
+fn decrypt(
+    train: &Train,
+    request: &ResultsRequest<'_>,
+    to: &Path,
+    spool_dir: &Path,
+) -> Result<(Vec<Check>, Vec<String>)> {
     if train.config.standing()?.last_signed().is_none() {
         let what = "there are no results yet: no station has signed";
         return Err(Error::verification(what).hint("wait until the train has been at its first station"));
     }
-    let mut checks = check_config(train)?;
+    let mut checks = check_config(train, request.demands)?;
     checks.extend(check_layers(train, spool_dir)?);
-    let (wire, stage_key) = (train.config.wire(), unwrap_creator_key(&train.config, key)?);
+    checks.extend(examine_ivs(train)?);
+    let (wire, stage_key) = (train.config.wire(), unwrap_creator_key(&train.config, request.key)?);
     let change = Change::Decrypt(wire.cipher(), &stage_key);
     if wire.creator_checks_files() {
         checks.extend(check_immutable(train, change)?);
     }
     let mut sink = DirectorySink::new(to, paths::RESULTS, Fidelity::Personal)?;
     checks.extend(copy_results(train, change, &mut sink)?);
-    Ok((checks, sink.finish()?))
+    Ok((request.demands.settle(checks)?, sink.finish()?))
 }

@@ -22,6 +22,14 @@ pub mod id {
     pub const BUILD_SIGNATURE: &str = "build-signature";
     /// Who vouches for the builder's key.
     pub const BUILDER_KEY: &str = "builder-key";
+    /// The creator's key is the pinned one.
+    pub const CREATOR_KEY: &str = "creator-key";
+    /// A station's key is the pinned one.
+    pub const STATION_KEY: &str = "station-key";
+    /// Whether keys were pinned at all.
+    pub const TRUST: &str = "trust";
+    /// The key that results are encrypted with homomorphically is large enough.
+    pub const PAILLIER_KEY: &str = "paillier-key";
     /// Stations have signed in the order of the route.
     pub const ROUTE_ORDER: &str = "route-order";
     /// Stations and keys on the route are those that the creator meant.
@@ -40,6 +48,12 @@ pub mod id {
     pub const BASE_CHAIN: &str = "base-chain";
     /// The payload layer is the one that the last signature vouches for.
     pub const PAYLOAD: &str = "payload";
+    /// Above the signed payload layer there is the control layer, and nothing else in it.
+    pub const CONTROL: &str = "control";
+    /// The layers that were read have the digests that the image gives.
+    pub const LAYERS: &str = "layers";
+    /// No two encrypted files begin with the same initialisation vector.
+    pub const FILE_IVS: &str = "file-ivs";
     /// The results decrypt, every chunk of them authenticated.
     pub const RESULTS: &str = "results";
     /// The results hash to the config's result hash.
@@ -124,6 +138,31 @@ pub fn settle(checks: Vec<Check>) -> Result<Vec<Check>> {
     Ok(checks)
 }
 
+/// The checks, if all of them are sound: [`settle`], and what is weak is refused as well.
+///
+/// # Errors
+/// As [`settle`]; a broken check comes before every weak one.
+pub fn settle_strictly(checks: Vec<Check>) -> Result<Vec<Check>> {
+    let checks = settle(checks)?;
+    let weak = checks.iter().find_map(|check| match &check.verdict {
+        Verdict::Weak(reason) => Some((reason, &check.subject)),
+        _ => None,
+    });
+    match weak {
+        None => Ok(checks),
+        Some((reason, subject)) => {
+            let hint = "without --strict this is a warning only";
+            Err(Error::verification(format!("weak: {reason}")).hint(hint).at(subject))
+        }
+    }
+}
+
+/// The verdict on all of them: the worst.
+pub fn overall(checks: &[Check]) -> &'static str {
+    let any = |name| checks.iter().any(|check| check.verdict.name() == name);
+    ["broken", "weak"].into_iter().find(|name| any(*name)).unwrap_or("sound")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,5 +176,18 @@ mod tests {
         let error = settle(broken).unwrap_err();
         assert_eq!(error.kind(), Kind::Verification);
         assert_eq!(error.to_string(), "station `b`: does not verify");
+    }
+
+    #[test]
+    fn strictly_a_weak_check_is_an_error_and_a_broken_one_comes_first() {
+        let sound = vec![Check::sound(id::ROUTE_ORDER, "route")];
+        assert_eq!(settle_strictly(sound.clone()).unwrap(), sound);
+        assert_eq!(overall(&sound), "sound");
+        let weak = [sound, vec![Check::weak(id::BUILDER_KEY, "build", "unknown")]].concat();
+        assert_eq!(settle_strictly(weak.clone()).unwrap_err().to_string(), "build: weak: unknown");
+        assert_eq!(overall(&weak), "weak");
+        let broken = [weak, vec![Check::broken(id::STOP_SIGNATURE, "station `b`", "is not")]].concat();
+        assert_eq!(settle_strictly(broken.clone()).unwrap_err().to_string(), "station `b`: is not");
+        assert_eq!(overall(&broken), "broken");
     }
 }

@@ -16,6 +16,7 @@ pub mod keys;
 pub mod party;
 pub mod route;
 mod style;
+pub mod trust;
 pub mod wire;
 
 #[cfg(test)]
@@ -29,4 +30,5 @@ pub use hash::{ImmutableHasher, ResultHasher};
 pub use keys::{check_key_of, unwrap_creator_key, unwrap_stage_key};
 pub use party::PartyId;
 pub use route::{Route, Stage, Standing, Stop, StopSignature};
+pub use trust::{Role, Trust};
 pub use wire::{BuildSeal, ContentCheck, ContentFeed, DraftFeed, Layers, Produced, SignedDraft, StopSeal, Wire};

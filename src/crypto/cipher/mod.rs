@@ -114,6 +114,27 @@ impl Cipher {
         }
     }
 
+    /// Bytes of plaintext in a ciphertext of `cipher_len` bytes, as far as anyone can tell without the key.
+    ///
+    /// # Errors
+    /// [`Kind::Verification`] if no plaintext has a ciphertext of that length.
+    pub fn plaintext_len_in_sight(self, cipher_len: u64) -> Result<Option<u64>> {
+        match self {
+            Cipher::Fernet | Cipher::AesCbc => Ok(None), // padding hides it
+            Cipher::Stream => stream::plaintext_len(cipher_len).map(Some),
+        }
+    }
+
+    /// Bytes of initialisation vector that a ciphertext begins with, where two files under one of them show whether
+    /// their plaintexts begin alike.
+    pub fn leading_iv(self) -> Option<usize> {
+        match self {
+            Cipher::Fernet => None, // every token has a fresh one, under its tag
+            Cipher::AesCbc => Some(cbc::BLOCK),
+            Cipher::Stream => None, // the key differs with the path
+        }
+    }
+
     /// Encrypts into `inner` what is written to the result, under a fresh random IV or salt. A Fernet token also carries
     /// the time, in seconds, that the system's clock shows at this call. `path` is the file's under `/opt`, as in
     /// `pht_results/out.csv`, for ciphers that bind it.

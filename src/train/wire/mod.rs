@@ -140,6 +140,10 @@ pub trait Wire: Sync + fmt::Debug {
         Vec::new()
     }
 
+    /// Says what can be said of the files of a train that is closed, without its key: `files` are all regular files
+    /// under `pht_train`, of the size of their plaintext where the cipher shows it.
+    fn examine_closed(&self, config: &TrainConfig, files: &[FileMeta]) -> Vec<Check>;
+
     /// Checks a stage's key that has just been unwrapped, where the version commits to it.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! What config and layers prove without any key.
 
+use super::content::FilesCheck;
 use super::form::{Form, Record};
 use super::statement::{BUILDER, Signer, digest, key_commitment, statement_hash};
 use crate::crypto::cipher::StageKey;
@@ -8,7 +9,7 @@ use crate::crypto::keys::PublicKey;
 use crate::error::{Error, Result};
 use crate::train::check::{Check, id};
 use crate::train::wire::Layers;
-use crate::train::{Standing, TrainConfig};
+use crate::train::{FileMeta, Standing, TrainConfig};
 
 /// How reports call the layers of the master image.
 pub(super) const BASE: &str = "base layers";
@@ -126,6 +127,15 @@ pub(super) fn layers(config: &TrainConfig, layers: &Layers) -> Vec<Check> {
         Some(reason) => Check::broken(id::PAYLOAD, "payload layer", reason),
     };
     vec![Check::sound(id::BASE_CHAIN, BASE), payload]
+}
+
+/// What a closed train shows of its files: names, modes and sizes. The contents are under the payload's signature.
+pub(super) fn closed(config: &TrainConfig, files: &[FileMeta]) -> Vec<Check> {
+    const SUBJECT: &str = "names, modes and sizes of the immutable files";
+    vec![match FilesCheck::new(config, files) {
+        Ok(_) => Check::sound(id::IMMUTABLE_FILES, SUBJECT),
+        Err(error) => Check::broken(id::IMMUTABLE_FILES, SUBJECT, error.to_string()),
+    }]
 }
 
 /// How many of the lowest layers have this chain ID.

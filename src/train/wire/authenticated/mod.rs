@@ -94,6 +94,10 @@ impl Wire for Authenticated {
         examine::layers(config, layers)
     }
 
+    fn examine_closed(&self, config: &TrainConfig, files: &[FileMeta]) -> Vec<Check> {
+        examine::closed(config, files)
+    }
+
     fn check_stage_key(&self, config: &TrainConfig, stage_key: &StageKey) -> Result<()> {
         examine::stage_key(config, stage_key)
     }

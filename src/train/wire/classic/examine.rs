@@ -4,7 +4,11 @@ use super::content::short;
 use super::{Classic, Scheme};
 use crate::crypto::digest::Sha512;
 use crate::train::check::{Check, id};
-use crate::train::{Standing, Stop, StopSignature, TrainConfig};
+use crate::train::files::hash_order;
+use crate::train::{FileMeta, Standing, Stop, StopSignature, TrainConfig};
+
+/// How reports call the files under `pht_train`.
+const IMMUTABLE: &str = "immutable files";
 
 /// The length that the protocol gives the session id, in bytes.
 const SESSION_ID_LENGTH: usize = 64;
@@ -35,6 +39,24 @@ pub(super) fn build(wire: &Classic, config: &TrainConfig) -> Vec<Check> {
         Check::of(holds, id::BUILD_SIGNATURE, "build", "build.signature does not verify with build.rsa_public_key"),
         Check::weak(id::BUILDER_KEY, "build", "the builder's key comes from the train itself; nobody vouches for it"),
     ]
+}
+
+/// What a closed train shows of its files. Where they travel encrypted, their contents are for a station to hash.
+pub(super) fn closed(wire: &Classic, config: &TrainConfig, files: &[FileMeta]) -> Vec<Check> {
+    let mut checks = Vec::new();
+    if wire.encrypts_train {
+        let paths: Vec<&[u8]> = files.iter().map(|file| file.path.as_slice()).collect();
+        let reason = "they are encrypted, so that only a station or the creator can hash them: not checked";
+        checks.push(match hash_order(config.file_list(), &paths, wire.query) {
+            Ok(_) => Check::weak(id::IMMUTABLE_HASH, IMMUTABLE, reason),
+            Err(error) => Check::broken(id::IMMUTABLE_HASH, IMMUTABLE, error.to_string()),
+        });
+    }
+    if config.result_hash().is_some() {
+        let reason = "they are encrypted, so that only a station or the creator can hash them: not checked";
+        checks.push(Check::weak(id::RESULT_HASH, "results", reason));
+    }
+    checks
 }
 
 /// The order of the route, and every signature on it.

@@ -150,6 +150,10 @@ impl Wire for Classic {
         examine::route(config)
     }
 
+    fn examine_closed(&self, config: &TrainConfig, files: &[FileMeta]) -> Vec<Check> {
+        examine::closed(self, config, files)
+    }
+
     fn immutable_check(&self, config: &TrainConfig, files: &[FileMeta]) -> Result<Box<dyn ContentCheck>> {
         Ok(Box::new(content::ImmutableCheck::new(config, files, self.query)?))
     }

@@ -1,0 +1,170 @@
+use super::check::{
+    check_above_payload, check_immutable, check_only_files, check_results_kinds, examine_config, examine_ivs,
+    files_below, layers_of,
+};
+use super::labels::{Labels, Made};
+use super::load::{Depth, Train};
+use super::locate::open_image;
+use super::payload::Change;
+use super::{Demands, World, paths};
+use crate::error::{Context, Error, Kind, Result};
+use crate::image::Reference;
+use crate::train::check::{id, overall};
+use crate::train::{Check, FileMeta, Verdict};
+
+/// What can be said of a train without any private key.
+#[derive(Debug, Clone)]
+pub struct Verification {
+    /// The image.
+    pub source: String,
+    /// Its manifest's digest.
+    pub digest: String,
+    /// The wire version.
+    pub wire: &'static str,
+    /// The train's id.
+    pub id: String,
+    /// Every check with its verdict, broken ones too.
+    pub checks: Vec<Check>,
+    /// The stops in route order.
+    pub stops: Vec<StopVerdict>,
+    /// Bytes read from layers, manifests and configs.
+    pub read: u64,
+    /// What the person should know besides.
+    pub warnings: Vec<String>,
+}
+
+/// What can be said of one stop.
+#[derive(Debug, Clone)]
+pub struct StopVerdict {
+    /// The position on the route, from 0.
+    pub index: usize,
+    /// Who it is.
+    pub station: String,
+    /// The fingerprint of its public key.
+    pub key: String,
+    /// Whether its signature holds; `None` if it has not signed, or before anything could be said of it.
+    pub signature: Option<Verdict>,
+    /// Whether what it signed could be recomputed: weak if this wire version does not allow it.
+    pub digest: Option<Verdict>,
+}
+
+impl Verification {
+    /// The verdict on the train: the worst of its checks, `sound`, `weak` or `broken`.
+    pub fn verdict(&self) -> &'static str {
+        overall(&self.checks)
+    }
+
+    /// Whether the train meets `demands`.
+    ///
+    /// # Errors
+    /// [`Kind::Verification`] if a check is broken or, strictly, weak.
+    pub fn settle(&self, demands: Demands<'_>) -> Result<()> {
+        demands.settle(self.checks.clone()).map(drop).at(&self.source)
+    }
+}
+
+/// Checks everything about a train that needs no private key. Of wire 3 it reads manifest, config, control and payload
+/// layer; of the earlier ones, where these do not hold what the config lists, the layers below as well.
+///
+/// # Errors
+/// [`Kind::Malformed`] if this is no train. What is broken is no error but a verdict.
+pub fn verify(source: &Reference, demands: Demands<'_>, world: &World) -> Result<Verification> {
+    let image = open_image(source, world)?;
+    let mut train = Train::load(image, &world.temporary, Depth::Listed(usize::MAX))?;
+    let name = train.name();
+    let mut checks = examine(&train, demands, world).at(&name)?;
+    let in_doubt = |check: &Check| check.id == id::IMMUTABLE_HASH && matches!(check.verdict, Verdict::Broken(_));
+    // The train may be put together of more layers than those that were read, as long as the wire does not say which.
+    if checks.iter().any(in_doubt) && !train.view.complete && train.reload(&world.temporary).is_ok() {
+        checks = examine(&train, demands, world).at(&name)?;
+    }
+    checks.push(match train.view.verify() {
+        Ok(()) => Check::sound(id::LAYERS, "layers that were read"),
+        Err(error) => broken(error, id::LAYERS, "layers that were read")?,
+    });
+    Ok(Verification {
+        digest: train.image.descriptor().digest().to_string(),
+        wire: train.config.wire().name(),
+        id: train.config.id().to_owned(),
+        stops: stops(&train, &checks),
+        read: train.image.source().bytes_read(),
+        warnings: warnings(&train, demands),
+        source: name,
+        checks,
+    })
+}
+
+fn examine(train: &Train, demands: Demands<'_>, world: &World) -> Result<Vec<Check>> {
+    let (config, wire) = (&train.config, train.config.wire());
+    let mut checks = examine_config(config, demands.trust);
+    let bound = wire.examine_layers(config, &layers_of(&train.image));
+    let is_bound = bound.iter().all(|check| check.verdict == Verdict::Sound);
+    checks.extend(bound);
+    if is_bound {
+        match check_above_payload(train, &world.temporary) {
+            Ok(check) => checks.extend(check),
+            Err(error) => checks.push(broken(error, id::CONTROL, "layers beside the payload")?),
+        }
+    }
+    check_results_kinds(train.tree())?;
+    if let Err(error) = check_only_files(train.tree()) {
+        checks.push(broken(error, id::IMMUTABLE_FILES, "immutable files")?);
+    } else if !wire.encrypts_train() {
+        match check_immutable(train, Change::Keep) {
+            Ok(found) => checks.extend(found),
+            Err(error) => checks.push(broken(error, id::IMMUTABLE_HASH, "immutable files")?),
+        }
+    }
+    match files_in_sight(train) {
+        Ok(files) => checks.extend(wire.examine_closed(config, &files)),
+        Err(error) => checks.push(broken(error, id::IMMUTABLE_FILES, "immutable files")?),
+    }
+    if Labels::read(&train.image).made != Some(Made::PreRun) {
+        checks.extend(examine_ivs(train)?);
+    }
+    Ok(checks)
+}
+
+/// The immutable files of a closed train.
+fn files_in_sight(train: &Train) -> Result<Vec<FileMeta>> {
+    let (tree, cipher) = (train.tree(), train.config.wire().cipher());
+    let files = files_below(tree, paths::TRAIN, Change::Keep)?.into_iter();
+    files
+        .map(|(at, meta)| {
+            let size = cipher.plaintext_len_in_sight(meta.size).at(tree.nodes()[at].shown())?;
+            Ok(FileMeta { size: size.unwrap_or(meta.size), ..meta })
+        })
+        .collect()
+}
+
+/// What does not hold as a check; every other error stays one.
+fn broken(error: Error, id: &'static str, subject: &str) -> Result<Check> {
+    match error.kind() {
+        Kind::Verification => Ok(Check::broken(id, subject, error.to_string())),
+        _ => Err(error),
+    }
+}
+
+fn stops(train: &Train, checks: &[Check]) -> Vec<StopVerdict> {
+    let of = |subject: &str, ids: &[&str]| {
+        let found = checks.iter().find(|check| check.subject == subject && ids.contains(&check.id));
+        found.map(|check| check.verdict.clone())
+    };
+    let stop = |stop: &crate::train::Stop| StopVerdict {
+        index: stop.index,
+        station: stop.station.to_string(),
+        key: stop.public_key.fingerprint(),
+        signature: of(&stop.subject(), &[id::STOP_SIGNATURE]),
+        digest: of(&stop.subject(), &[id::STOP_DIGEST, id::LAST_DIGEST, id::OLDER_DIGEST]),
+    };
+    train.config.route().stops().iter().map(stop).collect()
+}
+
+fn warnings(train: &Train, demands: Demands<'_>) -> Vec<String> {
+    let mut warnings = demands.warnings();
+    if Labels::read(&train.image).made == Some(Made::PreRun) {
+        let text = "this image has been through pre-run: its files are in plaintext, and only the encrypted image travels";
+        warnings.push(text.to_owned());
+    }
+    warnings
+}

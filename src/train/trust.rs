@@ -1,0 +1,248 @@
+//! Whose keys they are: the keys that a person has pinned, held against those that a train brings along; and what a
+//! creator's further key is worth.
+
+use rsa::BoxedUint;
+
+use crate::crypto::hex;
+use crate::crypto::keys::{MAX_BITS, PublicKey};
+use crate::error::{Error, Result};
+use crate::json::{self, Value};
+use crate::train::check::{Check, id};
+use crate::train::{PartyId, TrainConfig};
+
+/// The fewest bits of a Paillier modulus that keep its results secret: it has to resist factoring as RSA's does.
+const PAILLIER_MIN_BITS: u32 = 2048;
+
+/// What a party of a train does, and so which of the pinned keys are its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Made the train.
+    Creator,
+    /// Signed its build.
+    Builder,
+    /// Stands on its route.
+    Station,
+}
+
+impl Role {
+    /// All of them.
+    pub const ALL: [Role; 3] = [Role::Creator, Role::Builder, Role::Station];
+
+    /// The directory with the pinned keys of this role.
+    pub fn directory(self) -> &'static str {
+        match self {
+            Role::Creator => "creators",
+            Role::Builder => "builders",
+            Role::Station => "stations",
+        }
+    }
+}
+
+/// The keys that a person has pinned: each under the id of its party, a builder's under any name.
+#[derive(Debug, Clone, Default)]
+pub struct Trust {
+    pins: Vec<(Role, PartyId, PublicKey)>,
+}
+
+impl Trust {
+    /// Pins the key of a party.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`](crate::error::Kind::Usage) if another key is pinned for that creator or station already: `7` and
+    /// `007` are one.
+    pub fn pin(&mut self, role: Role, name: &str, key: PublicKey) -> Result<()> {
+        let party = PartyId::from(name);
+        if let Some(other) = self.pinned(role, &party).filter(|other| role != Role::Builder && **other != key) {
+            let what = format!("another key is pinned for `{party}` already: {}", other.fingerprint());
+            return Err(Error::usage(what).hint("remove one of the two"));
+        }
+        self.pins.push((role, party, key));
+        Ok(())
+    }
+
+    fn pinned(&self, role: Role, party: &PartyId) -> Option<&PublicKey> {
+        self.pins.iter().find(|(of, who, _)| *of == role && who == party).map(|(_, _, key)| key)
+    }
+
+    fn party(&self, id: &'static str, role: Role, party: &PartyId, (subject, key): (String, &PublicKey)) -> Check {
+        let found = key.fingerprint();
+        match self.pinned(role, party) {
+            Some(pinned) if pinned == key => Check::sound(id, subject),
+            Some(pinned) => {
+                let reason = format!(
+                    "its key in the train is {found}, but {} is pinned: the train brings another key, or the pin is old",
+                    pinned.fingerprint()
+                );
+                Check::broken(id, subject, reason)
+            }
+            None if party.canonical().contains(['/', '\0']) => {
+                let reason = format!("no key can be pinned for an id that is no file name; its key is {found}");
+                Check::broken(id, subject, reason)
+            }
+            None => {
+                let file = format!("{}/{party}.pem", role.directory());
+                let reason = format!("no key is pinned for it; if its key is {found}, put it into {file}");
+                Check::broken(id, subject, reason)
+            }
+        }
+    }
+
+    fn builder(&self, key: &PublicKey) -> Check {
+        let mut pinned = self.pins.iter().filter(|(role, _, _)| *role == Role::Builder);
+        let found = key.fingerprint();
+        let reason = format!("its key is {found}, which is not among the pinned ones in {}", Role::Builder.directory());
+        Check::of(pinned.any(|(_, _, pinned)| pinned == key), id::BUILDER_KEY, "build", reason)
+    }
+}
+
+/// Adds to what a wire version found of a config who vouches for its keys.
+pub fn examine(trust: Option<&Trust>, config: &TrainConfig, mut checks: Vec<Check>) -> Vec<Check> {
+    let Some(trust) = trust else {
+        let reason = "they come from the train itself, and no pinned keys were given to hold them against";
+        checks.push(Check::weak(id::TRUST, "public keys", reason));
+        return checks;
+    };
+    // A wire version says that nobody vouches for the builder only where it has one.
+    for check in checks.iter_mut().filter(|check| check.id == id::BUILDER_KEY) {
+        if let Some(build) = config.build() {
+            *check = trust.builder(&build.public_key);
+        }
+    }
+    let creator = config.creator();
+    let subject = (format!("creator `{}`", creator.id), &creator.public_key);
+    checks.push(trust.party(id::CREATOR_KEY, Role::Creator, &creator.id, subject));
+    for stop in config.route().stops() {
+        let subject = (stop.subject(), &stop.public_key);
+        checks.push(trust.party(id::STATION_KEY, Role::Station, &stop.station, subject));
+    }
+    checks
+}
+
+/// Looks at the creator's Paillier key, if the train has one: under it the stations encrypt what they count.
+pub fn examine_paillier(config: &TrainConfig) -> Option<Check> {
+    let creator = config.raw().get("creator").and_then(Value::as_object)?;
+    let key = creator.get("paillier_public_key").filter(|key| !key.is_null())?;
+    let subject = format!("creator `{}`", config.creator().id);
+    Some(match paillier_bits(key) {
+        Some(bits) if bits >= PAILLIER_MIN_BITS => Check::sound(id::PAILLIER_KEY, subject),
+        Some(bits) => {
+            let reason =
+                format!("its Paillier modulus has {bits} bits, less than {PAILLIER_MIN_BITS}: it may be factored");
+            Check::weak(id::PAILLIER_KEY, subject, reason)
+        }
+        None => {
+            let reason = "paillier_public_key is not of the form {\"n\": \"...\", \"g\": \"...\"}, so that its size is unknown";
+            Check::weak(id::PAILLIER_KEY, subject, reason)
+        }
+    })
+}
+
+/// Bits of the modulus of a Paillier key: an object, its JSON text, or the hex of that.
+fn paillier_bits(key: &Value) -> Option<u32> {
+    let object = match key {
+        Value::Object(object) => object.clone(),
+        Value::String(text) if text.trim_start().starts_with('{') => json::parse_object(text.as_bytes()).ok()?,
+        Value::String(text) => json::parse_object(&hex::decode(text).ok()?).ok()?,
+        _ => return None,
+    };
+    let digits = match object.get("n")? {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => return None,
+    };
+    // A decimal digit is more than three bits.
+    if digits.len() > MAX_BITS / 3 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    BoxedUint::from_str_radix_vartime(&digits, 10).ok().map(|modulus| modulus.bit_width_vartime())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+    use crate::json::json;
+    use crate::train::Verdict;
+    use crate::train::testing::{Owner, STATIONS, at, key, tampered, travelled};
+    use crate::train::wire::classic::{V1_1_2, V2_0};
+
+    fn pinned() -> Trust {
+        let mut trust = Trust::default();
+        trust.pin(Role::Creator, "user-1", key(Owner::Creator).public_key()).unwrap();
+        trust.pin(Role::Builder, "any name", key(Owner::Builder).public_key()).unwrap();
+        for (index, name) in ["station_0", "001", "station_2"].into_iter().enumerate() {
+            trust.pin(Role::Station, name, key(Owner::Station(index)).public_key()).unwrap();
+        }
+        trust
+    }
+
+    fn broken(trust: &Trust, config: &TrainConfig) -> Vec<(&'static str, String)> {
+        let checks = examine(Some(trust), config, config.wire().examine_build(config));
+        checks.into_iter().filter(|c| matches!(c.verdict, Verdict::Broken(_))).map(|c| (c.id, c.subject)).collect()
+    }
+
+    #[test]
+    fn pinned_keys_are_sound_and_all_others_broken() {
+        let config = travelled(&V2_0, 1);
+        let checks = examine(Some(&pinned()), &config, config.wire().examine_build(&config));
+        assert_eq!(checks.len(), 2 + 1 + STATIONS);
+        assert!(checks.iter().all(|check| check.verdict == Verdict::Sound), "{checks:?}");
+
+        let mut trust = pinned();
+        trust.pins.retain(|(role, _, _)| *role != Role::Builder);
+        assert_eq!(broken(&trust, &config), [(id::BUILDER_KEY, "build".to_owned())]);
+        assert_eq!(broken(&trust, &travelled(&V1_1_2, 1)), [], "no builder, no pin");
+        trust.pins.retain(|(role, _, _)| *role != Role::Creator);
+        trust.pins.retain(|(_, party, _)| !party.is_named("1"));
+        trust.pin(Role::Station, "1", key(Owner::Stranger).public_key()).unwrap();
+        let found = [(id::CREATOR_KEY, "creator `user-1`".to_owned()), (id::STATION_KEY, "station `1`".to_owned())];
+        assert_eq!(broken(&trust, &travelled(&V1_1_2, 1)), found);
+    }
+
+    #[test]
+    fn one_party_has_one_pin_and_builders_have_many() {
+        let mut trust = pinned();
+        let stranger = key(Owner::Stranger).public_key();
+        assert_eq!(trust.pin(Role::Station, "1", stranger.clone()).unwrap_err().kind(), Kind::Usage);
+        trust.pin(Role::Station, "1", key(Owner::Station(1)).public_key()).unwrap();
+        trust.pin(Role::Builder, "any name", stranger).unwrap();
+        assert_eq!(broken(&trust, &travelled(&V2_0, 0)), []);
+    }
+
+    #[test]
+    fn without_pins_the_keys_are_weak() {
+        let config = travelled(&V2_0, 1);
+        let checks = examine(None, &config, config.wire().examine_build(&config));
+        let weak = checks.iter().filter(|check| matches!(check.verdict, Verdict::Weak(_)));
+        assert_eq!(weak.map(|check| check.id).collect::<Vec<_>>(), [id::BUILDER_KEY, id::TRUST]);
+    }
+
+    #[test]
+    fn measures_a_paillier_modulus_in_every_form() {
+        let number = |bits: u32| {
+            // 10^k has floor(k log2 10) + 1 bits; close enough on either side of the limit.
+            format!("1{}", "0".repeat((f64::from(bits) / std::f64::consts::LOG2_10) as usize + 1))
+        };
+        let (small, large) = (number(1000), number(2048));
+        let text = |n: &str| format!(r#"{{"n": "{n}", "g": "2"}}"#);
+        let verdict = |value: Value| {
+            let config = tampered(&travelled(&V1_1_2, 0), |raw| *at(raw, "/creator/paillier_public_key") = value);
+            examine_paillier(&config).map(|check| check.verdict.name())
+        };
+        let number = json::parse(format!(r#"{{"n": {large}, "g": 2}}"#).as_bytes()).unwrap();
+        for (value, expected) in [
+            (Value::Null, None),
+            (json!(text(&large)), Some("sound")),
+            (json!(hex::encode(text(&large).as_bytes())), Some("sound")),
+            (number, Some("sound")),
+            (json!(text(&small)), Some("weak")),
+            (json!(hex::encode(text(&small).as_bytes())), Some("weak")),
+            (json!("not a key"), Some("weak")),
+            (json!(7), Some("weak")),
+            (json!(text("-5")), Some("weak")),
+            (json!(text(&"9".repeat(1 << 20))), Some("weak")),
+        ] {
+            assert_eq!(verdict(value.clone()), expected, "{value}");
+        }
+    }
+}
