@@ -1,7 +1,9 @@
 //! The command line: one file per command, reports, shared options. Nothing below imports it.
 
 mod build;
+mod copy;
 mod demands;
+mod gc;
 mod inspect;
 mod keygen;
 mod output;
@@ -27,7 +29,11 @@ use output::Output;
 /// Exit statuses, shown at the end of the help.
 const AFTER_HELP: &str = "\
 Images (SRC, DEST, REF):
-  oci:DIR[:TAG]   an OCI image layout; a bare path is one too
+  oci:DIR[:TAG]               an OCI image layout
+  oci-archive:FILE[:TAG]      an OCI image layout in a tar file
+  docker-archive:FILE[:NAME]  what `docker save` writes
+  dir:DIR                     one image, as `skopeo copy` writes it
+  PATH                        whichever of these it is
   Without TAG: the only image there, else `latest`.
 
 Exit status:
@@ -76,6 +82,8 @@ enum Format {
 enum Command {
     Keygen(keygen::Keygen),
     Build(build::Build),
+    Copy(copy::Copy),
+    Gc(gc::Gc),
     Inspect(inspect::Inspect),
     Verify(verify::Verify),
     PreRun(pre_run::PreRun),
@@ -88,6 +96,8 @@ impl Command {
         match self {
             Command::Keygen(command) => command.run(output),
             Command::Build(command) => command.run(world, output),
+            Command::Copy(command) => command.run(world, output),
+            Command::Gc(command) => command.run(world, output),
             Command::Inspect(command) => command.run(world, output),
             Command::Verify(command) => command.run(world, output),
             Command::PreRun(command) => command.run(world, output),

@@ -131,7 +131,8 @@ fn report_text(report: &Report) -> String {
     if let Some(station) = &report.station {
         text += &format!(" at station {station}");
     }
-    text += &format!(" (wire {})\n", report.wire);
+    // A copy does not look whether it is a train.
+    text += &if report.wire.is_empty() { "\n".to_owned() } else { format!(" (wire {})\n", report.wire) };
     report.checks.iter().for_each(|check| text += &check_text(check));
     report.warnings.iter().for_each(|warning| text += &format!("  warning: {warning}\n"));
     report.notes.iter().for_each(|note| text += &format!("  {note}\n"));

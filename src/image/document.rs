@@ -202,6 +202,34 @@ impl Image {
     }
 }
 
+/// What a manifest or an index names.
+#[derive(Debug, Default)]
+pub struct Contents {
+    /// Manifests and indexes, of an index.
+    pub manifests: Vec<Descriptor>,
+    /// Config and layers, of a manifest.
+    pub blobs: Vec<Descriptor>,
+    /// How many of the blobs are layers.
+    pub layers: usize,
+}
+
+/// Reads what a manifest or an index names.
+///
+/// # Errors
+/// As [`read_document`]; [`Kind::Malformed`](crate::error::Kind::Malformed) if it is neither, or both.
+pub fn contents_of(source: &dyn Source, descriptor: &Descriptor) -> Result<Contents> {
+    let document = json::parse_object(&read_document(source, descriptor)?).at(descriptor.digest())?;
+    let list = |key| document.get(key).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    if is_index(&document).at(descriptor.digest())? {
+        let manifests = list("manifests").iter().map(to_descriptor).collect::<Result<_>>()?;
+        return Ok(Contents { manifests, ..Contents::default() });
+    }
+    let mut blobs = vec![descriptor_at(&document, "config").at(descriptor.digest())?];
+    // What is only copied may be of any kind: indexes hold attestations too.
+    blobs.extend(list("layers").iter().map(to_descriptor).collect::<Result<Vec<_>>>()?);
+    Ok(Contents { layers: blobs.len() - 1, blobs, ..Contents::default() })
+}
+
 /// Where the empty image comes from.
 struct Nowhere;
 
@@ -235,17 +263,21 @@ fn resolve(source: &dyn Source, listed: &Descriptor, platform: Option<&Platform>
     for _ in 0..MAX_INDEX_DEPTH {
         let document = json::parse_object(&read_document(source, &descriptor)?)
             .at(format_args!("manifest {}", descriptor.digest()))?;
-        if !document.contains_key("manifests") {
+        if !is_index(&document).at(descriptor.digest())? {
             return Ok((descriptor, document));
-        }
-        // One document must not be an index to one reader and an image to another (CVE-2021-41190).
-        if document.contains_key("layers") || document.contains_key("config") {
-            let what = "the document is an index and a manifest at once";
-            return Err(Error::malformed(what).at(descriptor.digest()));
         }
         descriptor = choose(&document, platform).at(format_args!("index {}", descriptor.digest()))?;
     }
     Err(Error::malformed(format!("indexes nested more than {MAX_INDEX_DEPTH} deep")))
+}
+
+fn is_index(document: &Object) -> Result<bool> {
+    let is_index = document.contains_key("manifests");
+    // One document must not be an index to one reader and an image to another (CVE-2021-41190).
+    if is_index && (document.contains_key("layers") || document.contains_key("config")) {
+        return Err(Error::malformed("the document is an index and a manifest at once"));
+    }
+    Ok(is_index)
 }
 
 fn choose(index: &Object, asked: Option<&Platform>) -> Result<Descriptor> {

@@ -14,7 +14,7 @@ mod view;
 
 pub use changeset::OPAQUE;
 pub use disk::{DirectorySink, Fidelity, read_directory};
-pub use document::{Family, Image, chain_id};
+pub use document::{Contents, Family, Image, chain_id, contents_of};
 pub use edit::{AddedLayer, Edit, LayerSink};
 pub use overlay::{Overlay, Wanted};
 pub use platform::Platform;

@@ -151,7 +151,7 @@ impl Target {
     }
 }
 
-fn same_place(a: &Reference, b: &Reference) -> bool {
+pub(super) fn same_place(a: &Reference, b: &Reference) -> bool {
     let path = |reference: &Reference| match reference.transport() {
         Transport::Oci(path) | Transport::OciArchive(path) | Transport::DockerArchive(path) | Transport::Dir(path) => {
             path.canonicalize().ok()

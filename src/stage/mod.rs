@@ -4,7 +4,9 @@
 
 mod build;
 mod check;
+mod copy;
 mod feeder;
+mod gc;
 mod inspect;
 mod labels;
 mod lineage;
@@ -27,6 +29,8 @@ use crate::image::Platform;
 use crate::store::Waiting;
 
 pub use build::{BuildRequest, BuildStop, build};
+pub use copy::{CopyRequest, copy};
+pub use gc::gc;
 pub use inspect::{Inspection, StopStanding, inspect};
 pub use locate::{open_destination, open_source};
 pub use pins::read_trust;

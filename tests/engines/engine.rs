@@ -1,6 +1,6 @@
 //! Podman and Docker: load an image from a layout, run it without a network, commit what it left.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::support::peers::{run, skopeo_copy};
@@ -75,6 +75,21 @@ impl Engine {
         let name = self.name("loaded");
         skopeo_copy(&layout.at(tag), &self.image(&name)).unwrap_or_else(|told| panic!("{tag}: {told}"));
         name
+    }
+
+    /// Loads an archive; the image has this name in it.
+    #[track_caller]
+    pub fn load_archive(&mut self, file: &Path, name: &str) {
+        self.names.push(name.to_owned());
+        let file = file.to_str().expect("a path in UTF-8");
+        self.call(&["load", "-q", "-i", file]).unwrap_or_else(|told| panic!("{file}: {told}"));
+    }
+
+    /// Saves an image as an archive, in a form that the engine knows.
+    #[track_caller]
+    pub fn save(&self, name: &str, form: &[&str], file: &Path) {
+        let line = [&["save"], form, &["-o", file.to_str().expect("a path in UTF-8"), name]].concat();
+        self.call(&line).unwrap_or_else(|told| panic!("{told}"));
     }
 
     /// Runs an image, with its own command or another; the container stays.

@@ -1,5 +1,5 @@
-//! Docker's form: `manifest.json` names configs, layers and tags. There is no manifest of the image; one of Docker's
-//! schema 2 is put together, always the same for the same archive.
+//! Docker's form: `manifest.json` names configs, layers and tags. There is no manifest of the image; an OCI one is
+//! put together, always the same for the same archive.
 
 use std::io::{self, Write};
 
@@ -11,9 +11,9 @@ use crate::crypto::digest::Sha256;
 use crate::error::{Context, Error, IoContext, Result};
 use crate::json::{self, Object, Value, json};
 
-const MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
-const CONFIG: &str = "application/vnd.docker.container.image.v1+json";
-const LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 /// The most images that an archive may hold.
 const MAX_IMAGES: usize = 256;
 
@@ -80,8 +80,8 @@ fn layer_descriptor(archive: &mut Archive, name: &str, diff_id: &str) -> Result<
     let read = extent.read_at(&mut start, 0).doing("read it")?;
     // Of a plain layer the diff ID is the digest, which readers verify; only a compressed one has to be read for it.
     let (digest, end) = match &start[..read] {
-        [0x1f, 0x8b, ..] => (digest(&extent)?, ".gzip"),
-        [0x28, 0xb5, 0x2f, 0xfd] => (digest(&extent)?, ".zstd"),
+        [0x1f, 0x8b, ..] => (digest(&extent)?, "+gzip"),
+        [0x28, 0xb5, 0x2f, 0xfd] => (digest(&extent)?, "+zstd"),
         _ => (diff_id.to_owned(), ""),
     };
     archive.names.insert(digest.clone(), name.to_owned());

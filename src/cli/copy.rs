@@ -1,0 +1,30 @@
+use clap::Args;
+
+use super::output::Output;
+use crate::error::Result;
+use crate::image::Reference;
+use crate::stage::{CopyRequest, World, copy};
+
+/// Copy an image between any two places, as it is; every blob is verified on the way.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  pht-oci copy oci:./train:latest oci-archive:train.tar:latest
+  pht-oci copy --all oci:./train:latest oci:./backup:latest")]
+pub(super) struct Copy {
+    /// The image
+    #[arg(value_name = "SRC")]
+    source: Reference,
+    /// Where to publish it
+    #[arg(value_name = "DEST")]
+    destination: Reference,
+    /// Copy the images for all platforms, where there are several
+    #[arg(long, conflicts_with = "platform")]
+    all: bool,
+}
+
+impl Copy {
+    pub(super) fn run(&self, world: &World, output: &mut Output) -> Result<()> {
+        let request = CopyRequest { source: &self.source, destination: &self.destination, all: self.all };
+        output.report(&copy(&request, world)?)
+    }
+}

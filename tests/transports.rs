@@ -1,0 +1,198 @@
+//! Every place that images can be in, as source and as destination of every stage; skopeo writes and reads them all.
+
+mod support;
+
+use std::path::{Path, PathBuf};
+
+use support::peers::skopeo_copy;
+use support::tree::{MARKER, snapshot, write_results};
+use support::{Edit, Peer, Spec, Train, Who, Wire, available, pht_oci};
+
+/// The transports that need nothing but files, and whether one place holds several images.
+const TRANSPORTS: [(&str, bool); 4] = [("oci", true), ("oci-archive", true), ("docker-archive", true), ("dir", false)];
+
+/// A place of a transport in a directory; `name` is a tag where there are tags.
+fn place(dir: &Path, transport: &str, name: &str) -> String {
+    let path = dir.join(format!("{transport}-{name}"));
+    match transport {
+        "dir" => format!("dir:{}", path.display()),
+        "docker-archive" => format!("docker-archive:{}:localhost/train:{name}", path.display()),
+        _ => format!("{transport}:{}:{name}", path.display()),
+    }
+}
+
+fn path_of(place: &str) -> PathBuf {
+    PathBuf::from(place.split(':').nth(1).expect("TRANSPORT:PATH"))
+}
+
+fn stage(train: &Train, line: &[&str], stop: usize) {
+    let key = train.key(&train.station_id(stop));
+    pht_oci(&[line, &["--private-key", &key]].concat(), &[]).ok();
+}
+
+/// The train over two stations, every stage from a place of one transport to a place of another.
+fn journey(wire: Wire, from: &str, to: &str) {
+    let train = Train::build(Who::Ours, wire, &Spec::default()).unwrap();
+    let dir = train.dir.path();
+    let results = |stop: usize| dir.join(format!("results{stop}"));
+    let mut current = train.layout.at("0");
+    for stop in 0..2 {
+        let arrived = place(dir, from, &format!("in{stop}"));
+        skopeo_copy(&current, &arrived).unwrap();
+        let opened = place(dir, to, &format!("opened{stop}"));
+        stage(&train, &["pre-run", &arrived, &opened], stop);
+        // The run, done by other programs on a layout.
+        let (pre, ran) = (format!("{stop}-pre"), format!("{stop}-ran"));
+        skopeo_copy(&opened, &train.layout.at(&pre)).unwrap();
+        write_results(&results(stop), stop);
+        train.layout.append(&pre, &ran, &[Edit::Diff("opt/pht_results", &results(stop))]);
+        let back = place(dir, from, &format!("ran{stop}"));
+        skopeo_copy(&train.layout.at(&ran), &back).unwrap();
+        let closed = place(dir, to, &format!("closed{stop}"));
+        stage(&train, &["post-run", &back, &closed], stop);
+        assert!(!holds_plaintext(&path_of(&closed)), "{wire:?} {from} -> {to}: {closed} holds plaintext");
+        current = closed;
+    }
+    let out = dir.join("out");
+    let line = ["results", &current, "--private-key", &train.key("user"), "--out", out.to_str().unwrap()];
+    pht_oci(&line, &[]).ok();
+    assert_eq!(support::tree::differences(&snapshot(&out), &snapshot(&results(1)), false), Vec::<String>::new());
+}
+
+fn holds_plaintext(path: &Path) -> bool {
+    if path.is_dir() {
+        return std::fs::read_dir(path).unwrap().any(|entry| holds_plaintext(&entry.unwrap().path()));
+    }
+    let bytes = std::fs::read(path).unwrap();
+    bytes.windows(MARKER.len()).any(|window| window == MARKER.as_bytes())
+}
+
+/// One test for each source, so that they run beside one another.
+fn from(transport: &str, test: &str) {
+    if !available(test, &[Peer::Skopeo, Peer::Python]) {
+        return;
+    }
+    for (to, _) in TRANSPORTS {
+        for wire in [Wire::V1_1_1, Wire::V2_0, Wire::V3] {
+            journey(wire, transport, to);
+        }
+    }
+}
+
+#[test]
+fn from_layouts() {
+    from("oci", "from_layouts");
+}
+
+#[test]
+fn from_oci_archives() {
+    from("oci-archive", "from_oci_archives");
+}
+
+#[test]
+fn from_docker_archives() {
+    from("docker-archive", "from_docker_archives");
+}
+
+#[test]
+fn from_directories() {
+    from("dir", "from_directories");
+}
+
+#[test]
+fn stages_in_place_replace_the_image_and_nothing_else() {
+    let train = Train::build(Who::Ours, Wire::V3, &Spec::default()).unwrap();
+    for (transport, several) in TRANSPORTS {
+        let here = place(train.dir.path(), transport, "latest");
+        pht_oci(&["copy", &train.layout.at("0"), &here], &[]).ok();
+        if !several {
+            let key = train.key(&train.station_id(0));
+            let before = snapshot(&path_of(&here));
+            pht_oci(&["pre-run", &here, "--private-key", &key], &[]).refused(2);
+            assert!(snapshot(&path_of(&here)) == before);
+            continue;
+        }
+        let other = here.replace(":latest", ":other");
+        pht_oci(&["copy", &train.layout.at("0"), &other], &[]).ok();
+        let digest = |place: &str| pht_oci(&["inspect", place, "--format", "json"], &[]).ok().json()["digest"].clone();
+        let untouched = digest(&other);
+        for line in [["pre-run", &here], ["post-run", &here]] {
+            stage(&train, &line, 0);
+        }
+        assert_eq!(digest(&other), untouched, "{transport}");
+        pht_oci(&["inspect", &format!("{here}-encrypted")], &[]).refused(2);
+        let parent = train.dir.path().read_dir().unwrap();
+        let left = parent.filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with(".pht"));
+        assert_eq!(left.count(), 0, "{transport}");
+    }
+}
+
+#[test]
+fn copies_keep_the_manifest() {
+    let train = Train::build(Who::Ours, Wire::V3, &Spec::default()).unwrap();
+    let dir = train.dir.path();
+    let digest = |place: &str| pht_oci(&["inspect", place, "--format", "json"], &[]).ok().json()["digest"].clone();
+    let original = digest(&train.layout.at("0"));
+    let mut current = train.layout.at("0");
+    for transport in ["oci-archive", "dir", "oci"] {
+        let next = place(dir, transport, "copied");
+        pht_oci(&["copy", &current, &next], &[]).ok();
+        assert_eq!(digest(&next), original, "{transport}");
+        current = next;
+    }
+    // An image is not copied onto itself.
+    pht_oci(&["copy", &current, &current], &[]).refused(2);
+    // A pipe is read once; what is compressed is spooled.
+    let archive = path_of(&place(dir, "oci-archive", "copied"));
+    support::run("gzip", &["-kf", archive.to_str().unwrap()]).unwrap();
+    assert_eq!(digest(&format!("oci-archive:{}.gz", archive.display())), original);
+}
+
+/// What is wrong with an archive, the exit status, and how it is made of a sound one.
+const BROKEN: [(&str, i32, &str); 7] = [
+    ("cut", 5, "head -c 700000 in.tar > bad.tar"),
+    ("not a tar file", 5, "head -c 5000 /dev/urandom > bad.tar"),
+    ("empty", 5, ": > bad.tar"),
+    (
+        "a blob is missing",
+        5,
+        "mkdir x; tar xf in.tar -C x; rm $(ls -S x/blobs/sha256/* | tail -1); tar cf bad.tar -C x .",
+    ),
+    (
+        "wrong bytes",
+        3,
+        "mkdir x; tar xf in.tar -C x; for f in x/blobs/sha256/*; do printf X | dd of=$f bs=1 seek=20 \
+      conv=notrunc status=none; done; tar cf bad.tar -C x .",
+    ),
+    ("a member twice", 5, "mkdir x; tar xf in.tar -C x; tar cf bad.tar -C x . ; tar rf bad.tar -C x ./index.json"),
+    (
+        "names that lead out",
+        5,
+        "mkdir x; tar xf in.tar -C x; tar cf bad.tar --transform 's,^,../,' -P -C x index.json \
+      oci-layout blobs",
+    ),
+];
+
+#[test]
+fn broken_archives_are_refused_and_nothing_changes() {
+    let train = Train::build(Who::Ours, Wire::V3, &Spec::default()).unwrap();
+    let sound = train.dir.path().join("in.tar");
+    pht_oci(&["copy", &train.layout.at("0"), &format!("oci-archive:{}:latest", sound.display())], &[]).ok();
+    let key = train.key(&train.station_id(0));
+    for (what, status, make) in BROKEN {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::copy(&sound, dir.path().join("in.tar")).unwrap();
+        let made = std::process::Command::new("bash").args(["-ec", make]).current_dir(dir.path()).status().unwrap();
+        assert!(made.success(), "{what}");
+        let bad = dir.path().join("bad.tar");
+        let before = snapshot(dir.path());
+        let source = format!("oci-archive:{}", bad.display());
+        pht_oci(&["pre-run", &source, "--private-key", &key], &[])
+            .expect(status)
+            .unwrap_or_else(|told| panic!("{what}: {told}"));
+        assert!(snapshot(dir.path()) == before, "{what}");
+        let destination = format!("oci:{}:latest", dir.path().join("out").display());
+        pht_oci(&["pre-run", &source, &destination, "--private-key", &key], &[]).refused(status);
+        assert!(!dir.path().join("out").exists(), "{what}");
+    }
+}
