@@ -117,6 +117,15 @@ impl Image {
         Ok(Image { source, listed, descriptor, family, manifest, config, layers, diff_ids })
     }
 
+    /// The image with another tag beside it, if there is one.
+    ///
+    /// # Errors
+    /// As [`Image::open`] and [`Source::find`].
+    pub fn beside(&self, tag: &str, platform: Option<&Platform>) -> Result<Option<Image>> {
+        let found = self.source.find(tag)?;
+        found.map(|listed| Image::open(self.source.clone(), listed, platform)).transpose()
+    }
+
     /// Where it was read from.
     pub fn source(&self) -> &dyn Source {
         &*self.source

@@ -123,9 +123,10 @@ impl Edit {
                 Transfer::Copied(bytes) => copied += bytes,
             }
         }
-        let config = put(destination, image.family().config(), &self.config(image))?;
-        let manifest = put(destination, image.family().manifest(), &self.manifest(image, &config)?)?;
-        let mut descriptor = manifest;
+        let config = put_config(destination, image.family().config(), self.config(image))?;
+        let (manifest, media_type) = (self.manifest(image, &config)?, image.family().manifest());
+        let written = destination.put_manifest(media_type, &json::to_vec(&Value::Object(manifest)))?;
+        let mut descriptor = Descriptor::new(MediaType::from(media_type), written.size, written.digest);
         descriptor.set_annotations(image.listed().descriptor.annotations().clone());
         Ok(NewImage { descriptor, reused, copied })
     }
@@ -199,10 +200,10 @@ fn to_value(descriptor: &Descriptor) -> Result<Value> {
     serde_json::to_value(descriptor).map_err(|error| Error::malformed("cannot write a descriptor").because(error))
 }
 
-/// Writes a document to the destination.
-fn put(destination: &mut dyn Destination, media_type: &str, document: &Object) -> Result<Descriptor> {
+/// Writes an image config to the destination.
+fn put_config(destination: &mut dyn Destination, media_type: &str, config: Object) -> Result<Descriptor> {
     let mut sink = destination.create()?;
-    sink.write_all(&json::to_vec(&Value::Object(document.clone()))).doing("write a manifest or config")?;
+    sink.write_all(&json::to_vec(&Value::Object(config))).doing("write the image config")?;
     let written = sink.finish()?;
     Ok(Descriptor::new(MediaType::from(media_type), written.size, written.digest))
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::labels::Labels;
-use super::locate::{BASE, ENCRYPTED, open_beside, open_image};
+use super::locate::{BASE, ENCRYPTED, open_image};
 use super::paths;
 use super::{
     World,
@@ -54,12 +54,12 @@ pub(super) struct Lineage {
 
 impl Lineage {
     /// Looks at what was given, at labels and at the image `base` beside; at no layer.
-    pub(super) fn look(image: &Image, reference: &Reference, given: Option<&Reference>, world: &World) -> Result<Self> {
+    pub(super) fn look(image: &Image, given: Option<&Reference>, world: &World) -> Result<Self> {
         let given = given.map(|given| Ok::<_, Error>((given.to_string(), open_image(given, world)?))).transpose()?;
         let likely = match Labels::read(image).base_layers {
             Some(layers) => Some((layers, Found::Labels)),
             None => {
-                let beside = open_beside(reference, BASE, world)?.filter(|base| image.is_based_on(base));
+                let beside = image.beside(BASE, world.platform.as_ref())?.filter(|base| image.is_based_on(base));
                 beside.map(|base| (base.layers().len(), Found::Beside))
             }
         };
@@ -109,10 +109,10 @@ impl Lineage {
 }
 
 /// Takes the base layers as the train as built or the image before pre-run has them, if one of these is beside the image.
-pub(super) fn adopt_base(image: &mut Image, reference: &Reference, base: usize, world: &World) -> Result<()> {
+pub(super) fn adopt_base(image: &mut Image, base: usize, world: &World) -> Result<()> {
     let before = format!("{}{ENCRYPTED}", image.listed().tag.as_deref().unwrap_or_default());
     for tag in [before.as_str(), BASE] {
-        if let Some(original) = open_beside(reference, tag, world)? {
+        if let Some(original) = image.beside(tag, world.platform.as_ref())? {
             image.adopt_layers(&original, base);
         }
     }

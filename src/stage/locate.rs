@@ -65,13 +65,6 @@ pub(super) fn open_image(reference: &Reference, world: &World) -> Result<Image> 
     Image::open(source, listed, world.platform.as_ref())
 }
 
-/// The image with another tag beside one, if there is one.
-pub(super) fn open_beside(image: &Reference, tag: &str, world: &World) -> Result<Option<Image>> {
-    let source = open_source(image)?;
-    let found = source.list()?.into_iter().find(|listed| listed.tag.as_deref() == Some(tag));
-    found.map(|listed| Image::open(source, listed, world.platform.as_ref())).transpose()
-}
-
 /// The image with the tag; without a tag the only image there, or `latest`.
 fn choose(there: &[Listed], tag: Option<&str>) -> Result<Listed> {
     let tags = || there.iter().map(|listed| listed.tag.as_deref().unwrap_or("(no tag)")).collect::<Vec<_>>().join(", ");

@@ -34,7 +34,7 @@ pub fn post_run(request: &StageRequest<'_>, world: &World) -> Result<Report> {
     let spool = spool_dir(&target.reference, world);
     let labels = Labels::read(&image);
     check_was_opened(&image, &labels)?;
-    let lineage = Lineage::look(&image, request.source, request.base, world)?;
+    let lineage = Lineage::look(&image, request.base, world)?;
     let mut train = load(image, &spool, lineage.floor(), &labels)?;
     let results = match request.results {
         Some(dir) => Some(read_directory(dir, paths::RESULTS)?),
@@ -122,7 +122,7 @@ impl PostRun<'_> {
 
         let wire = train.config.wire();
         let (base, found) = self.lineage.settle(train, Change::Keep, self.spool)?;
-        adopt_base(&mut train.image, self.request.source, base, self.world)?;
+        adopt_base(&mut train.image, base, self.world)?;
         let key = wire.cipher().generate_key()?;
         let (payload, produced) = self.write_payload(train, target, &key)?;
         let mut config = train.config.clone();

@@ -5,7 +5,7 @@ use super::feeder::{Feeder, Nobody, Observer};
 use super::labels::{Labels, Made};
 use super::lineage::Lineage;
 use super::load::{Depth, Train};
-use super::locate::{ENCRYPTED, Target, open_beside, open_image, spool_dir};
+use super::locate::{ENCRYPTED, Target, open_image, spool_dir};
 use super::payload::{Change, PayloadWriter, transform};
 use super::publish::Outcome;
 use super::report::Report;
@@ -27,7 +27,7 @@ pub fn pre_run(request: &StageRequest<'_>, world: &World) -> Result<Report> {
     let image = start(request, world)?;
     target.settle(request.source, request.destination, &image);
     let spool = spool_dir(&target.reference, world);
-    let lineage = Lineage::look(&image, request.source, request.base, world)?;
+    let lineage = Lineage::look(&image, request.base, world)?;
     let mut train = Train::load(image, &spool, Depth::Listed(usize::MAX))?;
     let name = train.name();
     let mut pre_run = PreRun { request, world, spool, lineage, results };
@@ -42,7 +42,7 @@ fn start(request: &StageRequest<'_>, world: &World) -> Result<Image> {
         return Ok(image);
     }
     let aside = format!("{}{ENCRYPTED}", image.listed().tag.as_deref().unwrap_or_default());
-    match open_beside(request.source, &aside, world)? {
+    match image.beside(&aside, world.platform.as_ref())? {
         Some(mut before) => {
             tracing::info!("the image has been through pre-run; starting again from `{aside}`");
             before.stand_in_for(image.listed());

@@ -70,6 +70,14 @@ pub trait Source: Send + Sync {
     /// [`Kind::Malformed`](crate::error::Kind::Malformed) if there is nothing of this transport's form.
     fn list(&self) -> Result<Vec<Listed>>;
 
+    /// The image with this tag, if there is one. Where there is no list of images, it is looked up by its tag alone.
+    ///
+    /// # Errors
+    /// As [`list`](Source::list).
+    fn find(&self, tag: &str) -> Result<Option<Listed>> {
+        Ok(self.list()?.into_iter().find(|listed| listed.tag.as_deref() == Some(tag)))
+    }
+
     /// Opens a blob: a manifest, a config or a layer.
     ///
     /// # Errors
@@ -172,6 +180,16 @@ pub trait Destination {
     /// # Errors
     /// Input/output.
     fn create(&mut self) -> Result<Box<dyn BlobSink>>;
+
+    /// Writes a manifest. Most stores keep manifests among the other blobs.
+    ///
+    /// # Errors
+    /// As [`create`](Destination::create).
+    fn put_manifest(&mut self, _media_type: &str, bytes: &[u8]) -> Result<Written> {
+        let mut sink = self.create()?;
+        sink.write_all(bytes).doing("write a manifest")?;
+        sink.finish()
+    }
 
     /// Makes a blob of `source` part of what will be published.
     ///
