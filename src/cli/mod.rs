@@ -1,5 +1,6 @@
 //! The command line: one file per command, reports, shared options. Nothing below imports it.
 
+mod access;
 mod build;
 mod inspect;
 mod keygen;
@@ -20,12 +21,14 @@ use crate::error::{Error, Result};
 use crate::image::Platform;
 use crate::stage::World;
 use crate::store::layout::Waiting;
+use crate::store::registry::Side;
 use output::Output;
 
 /// Exit statuses, shown at the end of the help.
 const AFTER_HELP: &str = "\
 Images (SRC, DEST, REF):
-  oci:DIR[:TAG]   an OCI image layout; a bare path is one too
+  oci:DIR[:TAG]                       an OCI image layout; a bare path is one too
+  docker://HOST/REPO[:TAG|@DIGEST]    a repository in a registry
   Without TAG: the only image there, else `latest`.
 
 Exit status:
@@ -62,6 +65,8 @@ struct Global {
     /// Say nothing but errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
+    #[command(flatten)]
+    access: access::AccessOptions,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -142,6 +147,8 @@ fn world(global: &Global) -> Result<World> {
         platform: global.platform.clone(),
         waiting: if global.no_wait { Waiting::Fail } else { Waiting::Wait },
         temporary: global.tmpdir.clone().unwrap_or_else(std::env::temp_dir),
+        source: global.access.access(Side::Source)?,
+        destination: global.access.access(Side::Destination)?,
     })
 }
 

@@ -7,6 +7,7 @@ use super::World;
 use crate::error::{Context, Error, Result};
 use crate::image::{Image, Reference, Transport};
 use crate::store::layout::{Layout, LayoutWriter};
+use crate::store::registry::{Registry, RegistryWriter};
 use crate::store::{Destination, Listed, Source};
 
 /// How pre-run in place names the encrypted image that it started from.
@@ -20,12 +21,16 @@ pub(super) const LATEST: &str = "latest";
 ///
 /// # Errors
 /// As the transport's.
-pub fn open_source(reference: &Reference) -> Result<Arc<dyn Source>> {
+pub fn open_source(reference: &Reference, world: &World) -> Result<Arc<dyn Source>> {
     match reference.transport() {
         Transport::Oci(dir) if !dir.exists() => {
             Err(Error::usage("there is no such file or directory").at(dir.display()))
         }
         Transport::Oci(dir) => Ok(Arc::new(Layout::open(dir)?)),
+        Transport::Registry(repository) => {
+            let (tag, digest) = (reference.tag(), reference.digest());
+            Ok(Arc::new(Registry::open(repository, tag, digest, &world.source)?))
+        }
         _ => Err(unsupported(reference)),
     }
 }
@@ -37,6 +42,11 @@ pub fn open_source(reference: &Reference) -> Result<Arc<dyn Source>> {
 pub fn open_destination(reference: &Reference, world: &World) -> Result<Box<dyn Destination>> {
     match reference.transport() {
         Transport::Oci(dir) => Ok(Box::new(LayoutWriter::open(dir, world.waiting)?)),
+        Transport::Registry(_) if reference.digest().is_some() => {
+            let hint = "name a tag: docker://HOST/REPO:TAG";
+            Err(Error::usage("an image cannot be published under a digest").hint(hint).at(reference))
+        }
+        Transport::Registry(repository) => Ok(Box::new(RegistryWriter::open(repository, &world.destination)?)),
         _ => Err(unsupported(reference)),
     }
 }
@@ -60,7 +70,7 @@ pub(super) fn spool_dir(reference: &Reference, world: &World) -> PathBuf {
 
 /// Opens the image that a reference names.
 pub(super) fn open_image(reference: &Reference, world: &World) -> Result<Image> {
-    let source = open_source(reference)?;
+    let source = open_source(reference, world)?;
     let listed = choose(&source.list()?, reference.tag()).at(source.name())?;
     Image::open(source, listed, world.platform.as_ref())
 }
@@ -107,7 +117,7 @@ impl Target {
     pub(super) fn open(source: &Reference, destination: Option<&Reference>, world: &World) -> Result<Target> {
         let reference = destination.unwrap_or(source).clone();
         if destination.is_none() || same_place(source, &reference) {
-            open_source(source)?; // before anything is made at a place that is not there
+            open_source(source, world)?; // before anything is made at a place that is not there
         }
         let destination = open_destination(&reference, world)?;
         Ok(Target { destination, reference, tag: String::new(), in_place: false, replaces: None })
@@ -125,6 +135,26 @@ impl Target {
         self.in_place = same && (own.as_deref() == Some(&self.tag) || untagged);
         self.replaces = (same && untagged).then(|| image.listed().descriptor.digest().clone());
     }
+}
+
+/// Refuses to open a train in place in a registry: its plaintext would take the place of the train for all to fetch.
+pub(super) fn check_not_in_registry(source: &Reference, destination: Option<&Reference>) -> Result<()> {
+    let Transport::Registry(_) = source.transport() else { return Ok(()) };
+    let tag = |reference: &Reference| reference.tag().unwrap_or(LATEST).to_owned();
+    let same = destination.is_none_or(|destination| {
+        let keeps_tag = destination.tag().is_none() || tag(destination) == tag(source);
+        same_place(source, destination) && keeps_tag
+    });
+    if !same {
+        return Ok(());
+    }
+    let hint = "give a DEST of your own, as in: pht-oci pre-run docker://HOST/REPO oci:./work:latest";
+    Err(Error::usage("pre-run would publish plaintext in the registry").hint(hint).at(source))
+}
+
+/// Whether what is published there can be fetched by others.
+pub(super) fn is_registry(reference: &Reference) -> bool {
+    matches!(reference.transport(), Transport::Registry(_))
 }
 
 fn same_place(a: &Reference, b: &Reference) -> bool {
