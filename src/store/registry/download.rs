@@ -11,6 +11,9 @@ use super::client::{Call, Client};
 use super::patience::Patience;
 use crate::error::{Error, Kind, Result};
 
+/// How often one blob may be cut, even if each time some of it came.
+const MAX_CUTS: u32 = 100;
+
 /// Reads a blob; after a cut it goes on where it was.
 pub(super) struct Download {
     client: Arc<Client>,
@@ -19,6 +22,7 @@ pub(super) struct Download {
     position: u64,
     body: Option<Response>,
     patience: Patience,
+    cuts: u32,
     count: Count,
     /// Once broken, it stays so.
     broken: bool,
@@ -34,6 +38,7 @@ impl Download {
             position: 0,
             body: None,
             patience: Patience::default(),
+            cuts: 0,
             count: count.clone(),
             broken: false,
         };
@@ -102,6 +107,10 @@ impl Download {
                 }
             };
             let error = self.fault(cut);
+            self.cuts += 1;
+            if self.cuts > MAX_CUTS {
+                return Err(error);
+            }
             self.patience.wait(error, None)?;
             self.body = Some(self.ask()?);
         }
