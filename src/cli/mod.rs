@@ -1,5 +1,6 @@
 //! The command line: one file per command, reports, shared options. Nothing below imports it.
 
+mod access;
 mod build;
 mod copy;
 mod demands;
@@ -24,6 +25,7 @@ use crate::error::{Error, Result};
 use crate::image::Platform;
 use crate::stage::World;
 use crate::store::Waiting;
+use crate::store::registry::Side;
 use output::Output;
 
 /// Exit statuses, shown at the end of the help.
@@ -33,6 +35,8 @@ Images (SRC, DEST, REF):
   oci-archive:FILE[:TAG]      an OCI image layout in a tar file
   docker-archive:FILE[:NAME]  what `docker save` writes
   dir:DIR                     one image, as `skopeo copy` writes it
+  docker://HOST/REPO[:TAG|@DIGEST]
+                              a repository in a registry
   PATH                        whichever of these it is
   Without TAG: the only image there, else `latest`.
 
@@ -70,6 +74,8 @@ struct Global {
     /// Say nothing but errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
+    #[command(flatten)]
+    access: access::AccessOptions,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -156,6 +162,8 @@ fn world(global: &Global) -> Result<World> {
         platform: global.platform.clone(),
         waiting: if global.no_wait { Waiting::Fail } else { Waiting::Wait },
         temporary: global.tmpdir.clone().unwrap_or_else(std::env::temp_dir),
+        source: global.access.access(Side::Source)?,
+        destination: global.access.access(Side::Destination)?,
     })
 }
 

@@ -9,6 +9,7 @@ use crate::image::{Image, Reference, Transport};
 use crate::store::archive::{Archive, ArchiveWriter, Form};
 use crate::store::dir::{Dir, DirWriter};
 use crate::store::layout::{Layout, LayoutWriter};
+use crate::store::registry::{Registry, RegistryWriter};
 use crate::store::{Destination, Listed, Source, tagged};
 
 /// How pre-run in place names the encrypted image that it started from.
@@ -34,7 +35,10 @@ pub fn open_source(reference: &Reference, world: &World) -> Result<Arc<dyn Sourc
         Transport::OciArchive(file) => archive(file, Form::Oci),
         Transport::DockerArchive(file) => archive(file, Form::Docker),
         Transport::Dir(dir) => Ok(Arc::new(Dir::open(dir)?)),
-        _ => Err(unsupported(reference)),
+        Transport::Registry(repository) => {
+            let (tag, digest) = (reference.tag(), reference.digest());
+            Ok(Arc::new(Registry::open(repository, tag, digest, &world.source)?))
+        }
     }
 }
 
@@ -51,13 +55,12 @@ pub fn open_destination(reference: &Reference, world: &World) -> Result<Box<dyn 
         Transport::OciArchive(file) => archive(file, Form::Oci),
         Transport::DockerArchive(file) => archive(file, Form::Docker),
         Transport::Dir(dir) => Ok(Box::new(DirWriter::open(dir, world.waiting)?)),
-        _ => Err(unsupported(reference)),
+        Transport::Registry(_) if reference.digest().is_some() => {
+            let hint = "name a tag: docker://HOST/REPO:TAG";
+            Err(Error::usage("an image cannot be published under a digest").hint(hint).at(reference))
+        }
+        Transport::Registry(repository) => Ok(Box::new(RegistryWriter::open(repository, &world.destination)?)),
     }
-}
-
-fn unsupported(reference: &Reference) -> Error {
-    let hint = "copy the image into a layout first: skopeo copy SOURCE oci:DIR:TAG";
-    Error::usage(format!("the transport of `{reference}` is not supported")).hint(hint)
 }
 
 /// Where temporary files for a destination go: into its own file system, if it is in one.
@@ -149,6 +152,26 @@ impl Target {
         self.replaces = (same && untagged).then(|| image.listed().descriptor.digest().clone());
         Ok(())
     }
+}
+
+/// Refuses to open a train in place in a registry: its plaintext would take the place of the train for all to fetch.
+pub(super) fn check_not_in_registry(source: &Reference, destination: Option<&Reference>) -> Result<()> {
+    let Transport::Registry(_) = source.transport() else { return Ok(()) };
+    let tag = |reference: &Reference| reference.tag().unwrap_or(LATEST).to_owned();
+    let same = destination.is_none_or(|destination| {
+        let keeps_tag = destination.tag().is_none() || tag(destination) == tag(source);
+        same_place(source, destination) && keeps_tag
+    });
+    if !same {
+        return Ok(());
+    }
+    let hint = "give a DEST of your own, as in: pht-oci pre-run docker://HOST/REPO oci:./work:latest";
+    Err(Error::usage("pre-run would publish plaintext in the registry").hint(hint).at(source))
+}
+
+/// Whether what is published there can be fetched by others.
+pub(super) fn is_registry(reference: &Reference) -> bool {
+    matches!(reference.transport(), Transport::Registry(_))
 }
 
 pub(super) fn same_place(a: &Reference, b: &Reference) -> bool {

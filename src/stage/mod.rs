@@ -27,6 +27,7 @@ use std::path::PathBuf;
 use crate::crypto::PrivateKey;
 use crate::image::Platform;
 use crate::store::Waiting;
+use crate::store::registry::{Access, Side};
 
 pub use build::{BuildRequest, BuildStop, build};
 pub use copy::{CopyRequest, copy};
@@ -66,12 +67,23 @@ pub struct World {
     pub waiting: Waiting,
     /// Where temporary files go that are not the destination's: those of commands that write no image.
     pub temporary: PathBuf,
+    /// How registries are reached that images are read from.
+    pub source: Access,
+    /// How registries are reached that images are written to.
+    pub destination: Access,
 }
 
 impl World {
     /// At this time (seconds since 1970), with the defaults for everything else.
     pub fn at(now: i64) -> Self {
-        World { now, platform: None, waiting: Waiting::default(), temporary: std::env::temp_dir() }
+        World {
+            now,
+            platform: None,
+            waiting: Waiting::default(),
+            temporary: std::env::temp_dir(),
+            source: Access::anonymous(Side::Source),
+            destination: Access::anonymous(Side::Destination),
+        }
     }
 }
 

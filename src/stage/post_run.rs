@@ -7,7 +7,7 @@ use super::feeder::{Feeder, Nobody};
 use super::labels::{Labels, Made};
 use super::lineage::{Lineage, adopt_base};
 use super::load::{Depth, Train, read_view};
-use super::locate::{Target, open_image, spool_dir};
+use super::locate::{Target, is_registry, open_image, spool_dir};
 use super::payload::{Change, PayloadWriter, transform};
 use super::publish::Outcome;
 use super::report::Report;
@@ -147,6 +147,11 @@ impl PostRun<'_> {
         report.notes.extend(dropped_changes(train, base));
         if swept.blobs > 0 {
             report.notes.push(format!("removed {} blobs ({} bytes) that no image needs", swept.blobs, swept.bytes));
+        }
+        if target.in_place && is_registry(&target.reference) {
+            let what = "the registry keeps the opened image, which holds plaintext, under its digest until it collects \
+                        garbage";
+            report.warnings.push(what.to_owned());
         }
         if !target.in_place {
             report.warnings.push(format!("{} still holds the results in plaintext", report.source));

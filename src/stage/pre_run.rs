@@ -7,7 +7,7 @@ use super::feeder::{Feeder, Nobody, Observer};
 use super::labels::{Labels, Made};
 use super::lineage::Lineage;
 use super::load::{Depth, Train};
-use super::locate::{ENCRYPTED, Target, open_image, spool_dir};
+use super::locate::{ENCRYPTED, Target, check_not_in_registry, is_registry, open_image, spool_dir};
 use super::payload::{Change, PayloadWriter, transform};
 use super::publish::Outcome;
 use super::report::Report;
@@ -24,6 +24,7 @@ use crate::train::{Check, Stage, Stop, unwrap_stage_key};
 /// [`Kind::Key`](crate::error::Kind::Key) if the key is not the station's,
 /// [`Kind::Malformed`](crate::error::Kind::Malformed) if this is no train. Then nothing has changed.
 pub fn pre_run(request: &StageRequest<'_>, world: &World) -> Result<Report> {
+    check_not_in_registry(request.source, request.destination)?;
     let results = request.results.map(ResultsDirectory::prepare).transpose()?;
     let mut target = Target::open(request.source, request.destination, world)?;
     let image = start(request, world)?;
@@ -144,6 +145,10 @@ impl PreRun<'_> {
         let (mut report, _) = published?;
         report.checks = checks;
         report.warnings = self.request.demands.warnings();
+        if is_registry(&target.reference) {
+            let what = "the opened train lies in plaintext in a registry: whoever may read there can read it";
+            report.warnings.push(what.to_owned());
+        }
         if target.in_place {
             report.notes.push(format!("the encrypted image stays as `{}{ENCRYPTED}` until post-run", target.tag));
         }

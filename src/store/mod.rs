@@ -104,6 +104,11 @@ pub trait Source: Send + Sync {
     fn local_path(&self, _descriptor: &Descriptor) -> Option<PathBuf> {
         None
     }
+
+    /// The repository that it is, if it is in a registry: one in the same registry may share its blobs.
+    fn repository(&self) -> Option<&registry::Repository> {
+        None
+    }
 }
 
 /// Reads a manifest, an index or an image config whole, verified.

@@ -22,6 +22,9 @@ pub enum Peer {
     Reference,
     /// Podman with runc, as root.
     Podman,
+    /// The registry of the distribution project, and `htpasswd`.
+    Registry,
+    Strace,
     Root,
 }
 
@@ -38,6 +41,10 @@ impl Peer {
             Peer::Docker => Peer::Skopeo.is_here() && variable("DOCKER_HOST") && answers("docker", &["info"]),
             Peer::Reference => Peer::Docker.is_here() && variable("PHT_REFERENCE_HOME") && variable("PHT_PYTHON"),
             Peer::Podman => Peer::Root.is_here() && Peer::Skopeo.is_here() && answers("podman", &["--version"]),
+            Peer::Registry => {
+                answers("docker-registry", &["--version"]) && answers("htpasswd", &["-nbB", "user", "password"])
+            }
+            Peer::Strace => answers("strace", &["-V"]),
             Peer::Root => rustix::process::geteuid().is_root(),
         }
     }

@@ -1,0 +1,84 @@
+//! How registries are reached: options and environment, as skopeo and podman have them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Args};
+
+use crate::error::{Context, Error, Result};
+use crate::store::registry::{Access, AuthFile, Credentials, Login, Side};
+
+/// Options for registries; SRC and DEST have their own.
+#[derive(Args)]
+#[command(next_help_heading = "Registries")]
+pub(super) struct AccessOptions {
+    /// The file with logins; then no other is looked at
+    #[arg(long, global = true, value_name = "FILE", env = "REGISTRY_AUTH_FILE")]
+    authfile: Option<PathBuf>,
+    /// The login for SRC (and for REF)
+    #[arg(long, global = true, value_name = "USER:PASSWORD")]
+    src_creds: Option<String>,
+    /// The login for DEST
+    #[arg(long, global = true, value_name = "USER:PASSWORD")]
+    dest_creds: Option<String>,
+    /// Whether the certificate of SRC's registry is verified; if not, plain HTTP is taken, too
+    #[arg(long, global = true, value_name = "BOOL", action = ArgAction::Set, default_value_t = true)]
+    src_tls_verify: bool,
+    /// Whether the certificate of DEST's registry is verified; if not, plain HTTP is taken, too
+    #[arg(long, global = true, value_name = "BOOL", action = ArgAction::Set, default_value_t = true)]
+    dest_tls_verify: bool,
+    /// A directory with certificates for SRC's registry: *.crt of authorities, *.cert and *.key of ours
+    #[arg(long, global = true, value_name = "DIR")]
+    src_cert_dir: Option<PathBuf>,
+    /// A directory with certificates for DEST's registry
+    #[arg(long, global = true, value_name = "DIR")]
+    dest_cert_dir: Option<PathBuf>,
+    /// Open no socket, whatever SRC and DEST are
+    #[arg(long, global = true)]
+    offline: bool,
+    /// How long a registry may be silent
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    registry_timeout: u64,
+}
+
+impl std::fmt::Debug for AccessOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Logins are nobody's to see.
+        f.debug_struct("AccessOptions").finish_non_exhaustive()
+    }
+}
+
+impl AccessOptions {
+    /// How registries are reached on this side.
+    pub(super) fn access(&self, side: Side) -> Result<Access> {
+        let (creds, option, verifies_tls, cert_dir) = match side {
+            Side::Source => (&self.src_creds, "--src-creds", self.src_tls_verify, &self.src_cert_dir),
+            Side::Destination => (&self.dest_creds, "--dest-creds", self.dest_tls_verify, &self.dest_cert_dir),
+        };
+        let credentials = match creds {
+            Some(creds) => Credentials::Given(Login::parse(creds).at(option)?),
+            None => Credentials::Files(self.files()),
+        };
+        if let Some(dir) = cert_dir.as_ref().filter(|dir| !dir.is_dir()) {
+            return Err(Error::usage("there is no such directory").at(dir.display()));
+        }
+        let timeout = Duration::from_secs(self.registry_timeout);
+        let access = Access::anonymous(side);
+        Ok(Access { credentials, verifies_tls, cert_dir: cert_dir.clone(), timeout, offline: self.offline, ..access })
+    }
+
+    /// The files with logins in the order of containers-auth.json(5), or the one that was named.
+    fn files(&self) -> Vec<AuthFile> {
+        if let Some(path) = &self.authfile {
+            return vec![AuthFile { path: path.clone(), required: true }];
+        }
+        let directory = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let home = directory("HOME");
+        let config = directory("XDG_CONFIG_HOME").or_else(|| home.as_ref().map(|home| home.join(".config")));
+        let docker = directory("DOCKER_CONFIG").or_else(|| home.as_ref().map(|home| home.join(".docker")));
+        let containers = [directory("XDG_RUNTIME_DIR"), config].into_iter().flatten();
+        let paths =
+            containers.map(|dir| dir.join("containers/auth.json")).chain(docker.map(|dir| dir.join("config.json")));
+        paths.map(|path| AuthFile { path, required: false }).collect()
+    }
+}

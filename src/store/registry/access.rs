@@ -1,0 +1,62 @@
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{Credentials, Repository};
+use crate::error::{Error, Result};
+
+/// How registries are reached on one side of a command.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// The side, for advice in messages.
+    pub side: Side,
+    /// Who we are.
+    pub credentials: Credentials,
+    /// Whether certificates are verified. If not, plain HTTP is tried where there is no TLS.
+    pub verifies_tls: bool,
+    /// A directory with `*.crt` (authorities that are trusted besides the system's) and `*.cert` with `*.key` (ours).
+    pub cert_dir: Option<PathBuf>,
+    /// How long a registry may be silent.
+    pub timeout: Duration,
+    /// No socket may be opened.
+    pub offline: bool,
+}
+
+/// A side of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Images are read from it.
+    Source,
+    /// Images are written to it.
+    Destination,
+}
+
+impl Access {
+    /// Anonymous, over verified TLS.
+    pub fn anonymous(side: Side) -> Self {
+        Access {
+            side,
+            credentials: Credentials::Anonymous,
+            verifies_tls: true,
+            cert_dir: None,
+            timeout: Duration::from_secs(60),
+            offline: false,
+        }
+    }
+
+    /// The command line's option of this side, as in `--src-creds`.
+    pub(super) fn option(&self, name: &str) -> String {
+        let side = match self.side {
+            Side::Source => "src",
+            Side::Destination => "dest",
+        };
+        format!("--{side}-{name}")
+    }
+
+    pub(super) fn check_online(&self, repository: &Repository) -> Result<()> {
+        if !self.offline {
+            return Ok(());
+        }
+        let hint = "leave --offline out, or copy the image into a layout first";
+        Err(Error::usage("a registry cannot be reached offline").hint(hint).at(format_args!("docker://{repository}")))
+    }
+}

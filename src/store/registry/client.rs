@@ -1,0 +1,296 @@
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use oci_distribution::errors::OciEnvelope;
+use reqwest::blocking::{Client as Http, Response};
+use reqwest::header::{AUTHORIZATION, HeaderName, RETRY_AFTER};
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Identity, Method, StatusCode, Url};
+
+use super::auth::Session;
+use super::patience::Patience;
+use super::{Access, Repository, Side};
+use crate::error::{Context, Error, IoContext, Kind, Result};
+
+/// How we introduce ourselves.
+const USER_AGENT: &str = concat!("pht-oci/", env!("CARGO_PKG_VERSION"));
+/// How much of a refusal's text is read, in bytes.
+const MAX_REFUSAL: u64 = 16 << 10;
+
+/// Talks to one repository.
+#[derive(Debug)]
+pub(super) struct Client {
+    repository: Repository,
+    access: Access,
+    http: OnceLock<Http>,
+    root: OnceLock<Url>,
+    session: Session,
+}
+
+/// One request; it can be made several times.
+#[derive(Debug, Clone)]
+pub(super) struct Call {
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) headers: Vec<(HeaderName, String)>,
+    pub(super) body: Option<Vec<u8>>,
+}
+
+/// How an attempt ended.
+pub(super) enum Answer {
+    /// The registry has answered.
+    Response(Response),
+    /// It may go better soon; after this time if the registry says so.
+    Passing(Error, Option<Duration>),
+}
+
+impl Call {
+    pub(super) fn new(method: Method, url: Url) -> Self {
+        Call { method, url, headers: Vec::new(), body: None }
+    }
+
+    pub(super) fn header(mut self, name: HeaderName, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    pub(super) fn body(mut self, bytes: Vec<u8>) -> Self {
+        self.body = Some(bytes);
+        self
+    }
+}
+
+impl Client {
+    pub(super) fn new(repository: &Repository, access: &Access) -> Result<Self> {
+        access.check_online(repository)?;
+        let actions = if access.side == Side::Source { "pull" } else { "pull,push" };
+        Ok(Client {
+            session: Session::new(format!("repository:{}:{actions}", repository.path())),
+            repository: repository.clone(),
+            access: access.clone(),
+            http: OnceLock::new(),
+            root: OnceLock::new(),
+        })
+    }
+
+    pub(super) fn repository(&self) -> &Repository {
+        &self.repository
+    }
+
+    /// Tokens have to be good for reading this repository, too.
+    pub(super) fn also_reads(&self, other: &Repository) {
+        self.session.widen(format!("repository:{}:pull", other.path()));
+    }
+
+    /// The URL of something in the repository, as in `blobs/sha256:...`.
+    pub(super) fn url(&self, below: &str) -> Result<Url> {
+        let path = format!("/v2/{}/{below}", self.repository.path());
+        self.root()?.join(&path).map_err(|_| Error::new(Kind::Registry, "not a URL").at(path))
+    }
+
+    /// Makes a request until the registry gives an answer that will stay.
+    pub(super) fn send(&self, call: &Call) -> Result<Response> {
+        let mut patience = Patience::default();
+        loop {
+            match self.attempt(call)? {
+                Answer::Response(response) => return Ok(response),
+                Answer::Passing(error, asked) => patience.wait(error, asked)?,
+            }
+        }
+    }
+
+    /// Makes a request once; twice if the registry asks who we are.
+    pub(super) fn attempt(&self, call: &Call) -> Result<Answer> {
+        let mut response = match self.once(call)? {
+            Ok(response) => response,
+            Err(error) => return Ok(Answer::Passing(self.unreachable(error), None)),
+        };
+        if response.status() == StatusCode::UNAUTHORIZED && self.is_own(response.url()) {
+            self.session.renew(self.http()?, &response, &self.repository, &self.access).at(&self.repository)?;
+            response = match self.once(call)? {
+                Ok(response) => response,
+                Err(error) => return Ok(Answer::Passing(self.unreachable(error), None)),
+            };
+        }
+        let status = response.status();
+        if status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT) {
+            let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+            let what = format!("{} {}", call.method, shown(&call.url));
+            return Ok(Answer::Passing(self.refusal(&what, response), asked.map(Duration::from_secs)));
+        }
+        Ok(Answer::Response(response))
+    }
+
+    fn once(&self, call: &Call) -> Result<std::result::Result<Response, reqwest::Error>> {
+        tracing::debug!("{} {}", call.method, shown(&call.url));
+        let mut request = self.http()?.request(call.method.clone(), call.url.clone());
+        for (name, value) in &call.headers {
+            request = request.header(name, value);
+        }
+        // A registry may send us elsewhere; who we are is its business alone.
+        if let Some(value) = self.session.header().filter(|_| self.is_own(&call.url)) {
+            request = request.header(AUTHORIZATION, value);
+        }
+        if let Some(body) = &call.body {
+            request = request.body(body.clone());
+        }
+        Ok(request.send())
+    }
+
+    fn is_own(&self, url: &Url) -> bool {
+        self.root.get().is_some_and(|root| root.origin() == url.origin())
+    }
+
+    /// Scheme and host. Without verification plain HTTP is used where there is no TLS.
+    fn root(&self) -> Result<&Url> {
+        if let Some(root) = self.root.get() {
+            return Ok(root);
+        }
+        let host = match self.repository.host() {
+            "docker.io" => "registry-1.docker.io",
+            host => host,
+        };
+        let parse = |scheme: &str| {
+            let wrong = || Error::usage("not the name of a host").at(host);
+            format!("{scheme}://{host}/").parse::<Url>().map_err(|_| wrong())
+        };
+        let mut root = parse("https")?;
+        if !self.access.verifies_tls {
+            let ping = root.join("v2/").map_err(|_| Error::usage("not the name of a host").at(host))?;
+            if self.http()?.get(ping).send().is_err_and(|error| error.is_connect() || error.is_request()) {
+                tracing::info!("{host} speaks no TLS: using plain HTTP");
+                root = parse("http")?;
+            }
+        }
+        Ok(self.root.get_or_init(|| root))
+    }
+
+    fn http(&self) -> Result<&Http> {
+        if let Some(http) = self.http.get() {
+            return Ok(http);
+        }
+        let http = self.build().at(&self.repository)?;
+        Ok(self.http.get_or_init(|| http))
+    }
+
+    fn build(&self) -> Result<Http> {
+        let mut builder = Http::builder()
+            .user_agent(USER_AGENT)
+            .connect_timeout(self.access.timeout)
+            .timeout(self.access.timeout)
+            .redirect(redirects())
+            .danger_accept_invalid_certs(!self.access.verifies_tls);
+        if let Some(dir) = &self.access.cert_dir {
+            for certificate in authorities(dir).at(dir.display())? {
+                builder = builder.add_root_certificate(certificate);
+            }
+            if let Some(identity) = own_certificate(dir).at(dir.display())? {
+                builder = builder.identity(identity);
+            }
+        }
+        builder.build().map_err(|error| fault("cannot prepare TLS", error))
+    }
+
+    /// What the registry says against a request, as an error.
+    pub(super) fn refusal(&self, what: &str, response: Response) -> Error {
+        let status = response.status();
+        let mut text = Vec::new();
+        // What cannot be read is not said.
+        let _ = response.take(MAX_REFUSAL).read_to_end(&mut text);
+        let told = serde_json::from_slice::<OciEnvelope>(&text).ok();
+        let told = told.and_then(|told| told.errors.into_iter().next()).map(|error| error.message).unwrap_or_default();
+        let told = if told.is_empty() { String::new() } else { format!(": {}", told.escape_debug()) };
+        let hint = match status.as_u16() {
+            401 | 403 => format!(
+                "check the login ({} or --authfile) and its rights on the repository; -v says where a login came from",
+                self.access.option("creds")
+            ),
+            404 => {
+                "check the repository's name and the tag; if both are right, the image is incomplete there".to_owned()
+            }
+            429 | 500.. => "the registry is busy or broken; try again later".to_owned(),
+            _ => "the registry does not take this; ask who runs it".to_owned(),
+        };
+        Error::new(Kind::Registry, format!("{what}: the registry answers {status}{told}"))
+            .hint(hint)
+            .at(&self.repository)
+    }
+
+    pub(super) fn unreachable(&self, error: reqwest::Error) -> Error {
+        let hint = format!(
+            "check the host's name, its port and the network; for another certificate authority give {}, for plain HTTP \
+             {}=false",
+            self.access.option("cert-dir"),
+            self.access.option("tls-verify")
+        );
+        fault("the registry cannot be reached", error).hint(hint).at(&self.repository)
+    }
+}
+
+/// An error of the transport, without the URL: its query may hold a secret.
+pub(super) fn fault(what: &str, error: reqwest::Error) -> Error {
+    let error = error.without_url();
+    let mut told = if error.is_timeout() { "no answer in time".to_owned() } else { error.to_string() };
+    let mut cause = std::error::Error::source(&error);
+    while let Some(inner) = cause {
+        told = inner.to_string();
+        cause = inner.source();
+    }
+    Error::new(Kind::Registry, format!("{what}: {told}"))
+}
+
+/// A URL without its query, which may hold a secret.
+fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.to_string()
+}
+
+/// Follows to other hosts (where login headers are left out), but never from TLS to plain HTTP.
+fn redirects() -> Policy {
+    Policy::custom(|attempt| {
+        let falls =
+            attempt.previous().last().is_some_and(|from| from.scheme() == "https") && attempt.url().scheme() != "https";
+        if falls {
+            attempt.error("sent from TLS to plain HTTP")
+        } else if attempt.previous().len() > 5 {
+            attempt.error("sent on too often")
+        } else {
+            attempt.follow()
+        }
+    })
+}
+
+fn files_ending(dir: &Path, end: &str) -> Result<Vec<std::path::PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).doing("list the directory of certificates")? {
+        let path = entry.doing("list the directory of certificates")?.path();
+        if path.extension().is_some_and(|found| found == end) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn authorities(dir: &Path) -> Result<Vec<Certificate>> {
+    let mut all = Vec::new();
+    for path in files_ending(dir, "crt")? {
+        let pem = fs::read(&path).doing("read it").at(path.display())?;
+        let wrong = |_| Error::usage("not a certificate in PEM").at(path.display());
+        all.extend(Certificate::from_pem_bundle(&pem).map_err(wrong)?);
+    }
+    Ok(all)
+}
+
+fn own_certificate(dir: &Path) -> Result<Option<Identity>> {
+    let Some(path) = files_ending(dir, "cert")?.into_iter().next() else { return Ok(None) };
+    let mut pem = zeroize::Zeroizing::new(fs::read(&path).doing("read it").at(path.display())?);
+    let key = path.with_extension("key");
+    pem.extend(zeroize::Zeroizing::new(fs::read(&key).doing("read it").at(key.display())?).iter());
+    let wrong = |_| Error::usage("not a certificate and its key in PEM").at(path.display());
+    Identity::from_pem(&pem).map(Some).map_err(wrong)
+}

@@ -1,0 +1,141 @@
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use oci_spec::image::Digest;
+use reqwest::blocking::Response;
+use reqwest::header::{CONTENT_RANGE, RANGE};
+use reqwest::{Method, StatusCode};
+
+use super::super::Count;
+use super::client::{Call, Client};
+use super::patience::Patience;
+use crate::error::{Error, Kind, Result};
+
+/// How often one blob may be cut, even if each time some of it came.
+const MAX_CUTS: u32 = 100;
+
+/// Reads a blob; after a cut it goes on where it was.
+pub(super) struct Download {
+    client: Arc<Client>,
+    digest: Digest,
+    size: u64,
+    position: u64,
+    body: Option<Response>,
+    patience: Patience,
+    cuts: u32,
+    count: Count,
+    /// Once broken, it stays so.
+    broken: bool,
+}
+
+impl Download {
+    /// Asks for a blob of `size` bytes.
+    pub(super) fn start(client: &Arc<Client>, digest: &Digest, size: u64, count: &Count) -> Result<Self> {
+        let mut download = Download {
+            client: client.clone(),
+            digest: digest.clone(),
+            size,
+            position: 0,
+            body: None,
+            patience: Patience::default(),
+            cuts: 0,
+            count: count.clone(),
+            broken: false,
+        };
+        download.body = Some(download.ask()?);
+        Ok(download)
+    }
+
+    fn fault(&self, what: impl Into<String>) -> Error {
+        let hint = "try again; if it stays so, the registry or a proxy before it is damaged";
+        Error::new(Kind::Registry, what).hint(hint).at(&self.digest).at(self.client.repository())
+    }
+
+    /// Asks for all from the position on.
+    fn ask(&self) -> Result<Response> {
+        let url = self.client.url(&format!("blobs/{}", self.digest))?;
+        let mut call = Call::new(Method::GET, url);
+        if self.position > 0 {
+            call = call.header(RANGE, format!("bytes={}-", self.position));
+        }
+        let mut response = self.client.send(&call)?;
+        match response.status() {
+            StatusCode::PARTIAL_CONTENT => {
+                let range = response.headers().get(CONTENT_RANGE).and_then(|value| value.to_str().ok());
+                let start = format!("bytes {}-", self.position);
+                if range.is_some_and(|range| !range.starts_with(&start)) {
+                    return Err(self.fault("the registry sends another part than the one asked for"));
+                }
+            }
+            StatusCode::OK => {
+                if response.content_length().is_some_and(|length| length != self.size) {
+                    let found = response.content_length().unwrap_or_default();
+                    let what = format!("the registry has {found} bytes where the descriptor says {}", self.size);
+                    return Err(self.fault(what));
+                }
+                // It knows no ranges: what was read already comes again.
+                let skipped = io::copy(&mut response.by_ref().take(self.position), &mut io::sink());
+                skipped.map_err(|_| self.fault("the transfer was cut again"))?;
+            }
+            _ => return Err(self.client.refusal(&format!("blob {}", self.digest), response)),
+        }
+        Ok(response)
+    }
+
+    fn read_on(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        loop {
+            let Some(body) = &mut self.body else { return Ok(0) };
+            let cut = match body.read(buffer) {
+                Ok(0) if self.position >= self.size => return Ok(0),
+                Ok(0) => format!("the transfer ended after {} of {} bytes", self.position, self.size),
+                Ok(read) => {
+                    self.position += read as u64;
+                    if self.position > self.size {
+                        return Err(self.fault(format!("more bytes than the {} of the descriptor", self.size)));
+                    }
+                    self.count.add(read);
+                    self.patience.restore();
+                    return Ok(read);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(_) if self.position >= self.size => return Ok(0),
+                Err(error) => {
+                    let (position, size) = (self.position, self.size);
+                    let silent = is_timeout(&error);
+                    let how = if silent { "stalled" } else { "was cut" };
+                    format!("the transfer {how} after {position} of {size} bytes")
+                }
+            };
+            let error = self.fault(cut);
+            self.cuts += 1;
+            if self.cuts > MAX_CUTS {
+                return Err(error);
+            }
+            self.patience.wait(error, None)?;
+            self.body = Some(self.ask()?);
+        }
+    }
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::TimedOut
+        || error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<reqwest::Error>())
+            .is_some_and(reqwest::Error::is_timeout)
+}
+
+impl Read for Download {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.broken {
+            return Err(self.fault("the transfer has failed").into());
+        }
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        self.read_on(buffer).map_err(|error| {
+            self.broken = true;
+            error.into()
+        })
+    }
+}

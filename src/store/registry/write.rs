@@ -1,0 +1,132 @@
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+
+use oci_spec::image::{Descriptor, Digest};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use reqwest::{Method, StatusCode, Url};
+
+use super::client::{Call, Client};
+use super::source::is_manifest;
+use super::upload::{Upload, exists, location};
+use super::{Access, Repository};
+use crate::error::{Context, Error, IoContext, Kind, Result};
+use crate::store::{
+    BlobSink, Count, Destination, Listed, Source, Swept, TagChange, Transfer, Verified, Written, digest_of,
+    read_document,
+};
+
+/// Writes to a repository: blobs as they come, manifests and tags when all is there.
+pub struct RegistryWriter {
+    client: Arc<Client>,
+    manifests: HashMap<Digest, (String, Vec<u8>)>,
+    written: Count,
+}
+
+impl RegistryWriter {
+    /// Opens a repository for writing. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] if sockets are forbidden.
+    pub fn open(repository: &Repository, access: &Access) -> Result<Self> {
+        let client = Arc::new(Client::new(repository, access)?);
+        Ok(RegistryWriter { client, manifests: HashMap::new(), written: Count::default() })
+    }
+
+    /// Has the registry share a blob of another repository of its own; else an upload may have begun.
+    fn mount(&self, from: &Repository, digest: &Digest) -> Result<Mounted> {
+        self.client.also_reads(from);
+        let mut url = self.client.url("blobs/uploads/")?;
+        url.query_pairs_mut().append_pair("mount", digest.as_ref()).append_pair("from", from.path());
+        let response = self.client.send(&Call::new(Method::POST, url).header(CONTENT_LENGTH, "0"))?;
+        Ok(match response.status() {
+            StatusCode::CREATED => Mounted::Shared,
+            StatusCode::ACCEPTED => Mounted::Begun(location(&self.client, &response)?),
+            _ => Mounted::Refused,
+        })
+    }
+
+    fn push_manifest(&self, name: &str, digest: &Digest) -> Result<()> {
+        let Some((media_type, bytes)) = self.manifests.get(digest) else {
+            let what = format!("manifest {digest} was not written to this repository");
+            return Err(Error::new(Kind::Io, what).at(self.name()));
+        };
+        let url = self.client.url(&format!("manifests/{name}"))?;
+        let call = Call::new(Method::PUT, url).header(CONTENT_TYPE, media_type).body(bytes.clone());
+        let response = self.client.send(&call)?;
+        if !response.status().is_success() {
+            return Err(self.client.refusal(&format!("cannot publish {digest} as `{name}`"), response));
+        }
+        self.written.add(bytes.len());
+        Ok(())
+    }
+}
+
+enum Mounted {
+    Shared,
+    Begun(Url),
+    Refused,
+}
+
+impl Destination for RegistryWriter {
+    fn name(&self) -> String {
+        format!("docker://{}", self.client.repository())
+    }
+
+    fn bytes_written(&self) -> u64 {
+        self.written.get()
+    }
+
+    /// Nothing: registries are asked by name.
+    fn list(&self) -> Result<Vec<Listed>> {
+        Ok(Vec::new())
+    }
+
+    fn create(&mut self) -> Result<Box<dyn BlobSink>> {
+        Ok(Box::new(Upload::new(&self.client, &self.written)))
+    }
+
+    /// Keeps it until everything that it names is there.
+    fn put_manifest(&mut self, media_type: &str, bytes: &[u8]) -> Result<Written> {
+        let digest = digest_of(bytes);
+        self.manifests.insert(digest.clone(), (media_type.to_owned(), bytes.to_vec()));
+        Ok(Written { digest, size: bytes.len() as u64 })
+    }
+
+    fn take(&mut self, source: &dyn Source, descriptor: &Descriptor) -> Result<Transfer> {
+        let digest = descriptor.digest();
+        if is_manifest(descriptor) {
+            let bytes = read_document(source, descriptor)?;
+            let size = bytes.len() as u64;
+            self.manifests.insert(digest.clone(), (descriptor.media_type().to_string(), bytes));
+            return Ok(Transfer::Copied(size));
+        }
+        if exists(&self.client, digest)? {
+            return Ok(Transfer::Reused);
+        }
+        let own = self.client.repository();
+        let near = source.repository().filter(|from| from.host() == own.host() && *from != own);
+        let session = match near.map(|from| self.mount(from, digest)).transpose()? {
+            Some(Mounted::Shared) => return Ok(Transfer::Reused),
+            Some(Mounted::Begun(session)) => Some(session),
+            Some(Mounted::Refused) | None => None,
+        };
+        let mut reader = Verified::new(source.open(descriptor)?.into_reader(), descriptor)?;
+        let mut upload = Box::new(Upload::of(digest, session, &self.client, &self.written));
+        let place = format!("{} {digest}", source.name());
+        io::copy(&mut reader, &mut upload).doing(format_args!("copy it to {}", self.name())).at(place)?;
+        Ok(Transfer::Copied(upload.finish()?.size))
+    }
+
+    /// Pushes the manifests; the first name, which is the travelling one, goes last. A registry removes blobs itself, and
+    /// names not at all.
+    fn publish(&mut self, changes: &[TagChange], _sweep: bool) -> Result<Swept> {
+        for change in changes.iter().rev() {
+            match change {
+                TagChange::Set { tag, descriptor, .. } => self.push_manifest(tag, descriptor.digest())?,
+                TagChange::Drop { tag } => tracing::debug!("registries keep tags: `{tag}` stays if it is there"),
+            }
+        }
+        Ok(Swept::default())
+    }
+}

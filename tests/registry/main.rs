@@ -1,0 +1,12 @@
+//! Registries: the real `docker-registry` on the loopback, in the open and behind logins, TLS and a proxy that makes
+//! faults and counts bytes.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod access;
+mod faults;
+mod journey;
+mod proxy;
+mod server;
+mod traffic;
