@@ -84,7 +84,7 @@ fn a_train_travels_behind_a_login_and_a_private_authority() {
     assert!(refused.stderr.contains("--src-cert-dir"), "{}", refused.stderr);
     let wrong = ["inspect", &place, "--src-creds", "robot:wrong-secret", "--src-cert-dir", authority, "-vv"];
     let refused = pht_oci(&wrong, &[]).refused(6);
-    assert!(refused.stderr.contains("`robot`") && !refused.stderr.contains("wrong-secret"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("--src-creds") && !refused.stderr.contains("wrong-secret"), "{}", refused.stderr);
 }
 
 #[test]

@@ -24,8 +24,8 @@ pub(super) struct Download {
     patience: Patience,
     cuts: u32,
     count: Count,
-    /// Once broken, it stays so.
-    broken: bool,
+    /// What broke it; it stays so.
+    broken: Option<String>,
 }
 
 impl Download {
@@ -40,7 +40,7 @@ impl Download {
             patience: Patience::default(),
             cuts: 0,
             count: count.clone(),
-            broken: false,
+            broken: None,
         };
         download.body = Some(download.ask()?);
         Ok(download)
@@ -127,14 +127,14 @@ fn is_timeout(error: &io::Error) -> bool {
 
 impl Read for Download {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.broken {
-            return Err(self.fault("the transfer has failed").into());
+        if let Some(what) = &self.broken {
+            return Err(self.fault(what).into());
         }
         if buffer.is_empty() {
             return Ok(0);
         }
         self.read_on(buffer).map_err(|error| {
-            self.broken = true;
+            self.broken = Some(error.what().to_owned());
             error.into()
         })
     }
