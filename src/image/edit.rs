@@ -22,8 +22,15 @@ pub struct AddedLayer {
 
 /// Writes one layer to a destination: on another core, compressed as the image's family asks for, digested once.
 pub struct LayerSink {
-    pump: Pump<Coder>,
+    way: Way,
     family: Family,
+}
+
+enum Way {
+    /// To a thread of ours.
+    Pump(Pump<Coder>),
+    /// To a blob that has threads of its own.
+    Plain(Box<dyn BlobSink>),
 }
 
 impl LayerSink {
@@ -33,11 +40,13 @@ impl LayerSink {
     /// As [`Destination::create`].
     pub fn new(destination: &mut dyn Destination, family: Family) -> Result<Self> {
         let sink = destination.create()?;
-        let coder = match family {
-            Family::Oci => Coder { diff: None, encoder: Encoder::Plain(sink) },
-            Family::Docker => Coder { diff: Some(Sha256::new()), encoder: Encoder::gzip(sink) },
+        let pump = |diff, encoder| Way::Pump(Pump::new(Coder { diff, encoder }));
+        let way = match family {
+            Family::Oci if sink.is_apart() => Way::Plain(sink),
+            Family::Oci => pump(None, Encoder::Plain(sink)),
+            Family::Docker => pump(Some(Sha256::new()), Encoder::gzip(sink)),
         };
-        Ok(LayerSink { pump: Pump::new(coder), family })
+        Ok(LayerSink { way, family })
     }
 
     /// Ends the layer.
@@ -45,8 +54,14 @@ impl LayerSink {
     /// # Errors
     /// Input/output.
     pub fn finish(self) -> Result<AddedLayer> {
-        let Coder { diff, encoder } = self.pump.finish().doing("write the layer")?;
-        let written = encoder.finish().doing("write the layer")?.finish()?;
+        let (diff, sink) = match self.way {
+            Way::Plain(sink) => (None, sink),
+            Way::Pump(pump) => {
+                let Coder { diff, encoder } = pump.finish().doing("write the layer")?;
+                (diff, encoder.finish().doing("write the layer")?)
+            }
+        };
+        let written = sink.finish()?;
         // The diff ID of a plain layer is the digest of its blob.
         let diff_id = diff.map_or_else(|| written.digest.clone(), |diff| sha256_digest(diff.finish()));
         let descriptor = Descriptor::new(MediaType::from(self.family.layer()), written.size, written.digest);
@@ -56,7 +71,10 @@ impl LayerSink {
 
 impl Write for LayerSink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.pump.write(bytes)
+        match &mut self.way {
+            Way::Pump(pump) => pump.write(bytes),
+            Way::Plain(sink) => sink.write(bytes),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -1,11 +1,11 @@
 //! The way of a file through a stage: read, decrypt or encrypt, seen by a hash on another core, written.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, Read, Write};
 use std::ops::Range;
 
 use super::feeder::Observer;
 use super::paths;
-use crate::crypto::{Cipher, StageKey};
+use crate::crypto::{Cipher, Decryptor, StageKey};
 use crate::error::{Context, Error, IoContext, Result};
 use crate::image::layer::{Kind, Meta, TarWriter};
 use crate::image::{AddedLayer, EntrySink, LayerSink, Node, NodeKind, OPAQUE, Tree};
@@ -48,11 +48,41 @@ impl<'k> Change<'k> {
     }
 
     /// The plaintext of a file.
-    fn reader(self, tree: &Tree, node: &Node) -> Result<Box<dyn Read + 'k>> {
+    fn open(self, tree: &Tree, node: &Node) -> Result<Plaintext> {
         let contents = tree.open(node)?;
         match self {
-            Change::Decrypt(cipher, key) => Ok(Box::new(cipher.decryptor(key, below_opt(node), contents)?)),
-            Change::Keep | Change::Encrypt(..) => Ok(contents),
+            Change::Decrypt(cipher, key) => {
+                Ok(Plaintext::Decrypted(cipher.decryptor(key, below_opt(node), contents)?))
+            }
+            Change::Keep | Change::Encrypt(..) => Ok(Plaintext::AsItIs(contents)),
+        }
+    }
+}
+
+/// Where the plaintext of a file is read from.
+enum Plaintext {
+    /// The file itself.
+    AsItIs(Box<dyn Read + Send>),
+    /// Its ciphertext; the plaintext stands in the decryptor's own buffer.
+    Decrypted(Decryptor<Box<dyn Read + Send>>),
+}
+
+impl Plaintext {
+    /// The next piece, empty at the end: in `buffer`, or where it stands already.
+    fn next<'a>(&'a mut self, buffer: &'a mut [u8]) -> io::Result<&'a [u8]> {
+        match self {
+            Plaintext::AsItIs(reader) => {
+                let read = reader.read(buffer)?;
+                Ok(&buffer[..read])
+            }
+            Plaintext::Decrypted(reader) => reader.fill_buf(),
+        }
+    }
+
+    /// The piece, of this length, is done with.
+    fn consume(&mut self, length: usize) {
+        if let Plaintext::Decrypted(reader) = self {
+            reader.consume(length);
         }
     }
 }
@@ -72,7 +102,7 @@ pub(super) fn observe(
     passage: &mut Passage,
 ) -> Result<()> {
     observer.begin(file)?;
-    passage.pass(&mut *change.reader(tree, node)?, &mut io::sink(), observer).at(node.shown())
+    passage.pass(change.open(tree, node)?, &mut io::sink(), observer).at(node.shown())
 }
 
 /// Hands every entry below `root` to `sink`, files changed, their plaintext shown to `observer`; files are counted from
@@ -96,15 +126,15 @@ pub(super) fn transform(
         sink.entry(&node.path, &kind, &node.meta, size).at(node.shown())?;
         observer.begin(files)?;
         files += 1;
-        let mut reader = change.reader(tree, node)?;
+        let contents = change.open(tree, node)?;
         match change {
             Change::Encrypt(cipher, key) => {
                 let mut encryptor = cipher.encryptor(key, below_opt(node), sink as &mut dyn Write)?;
-                passage.pass(&mut *reader, &mut encryptor, observer).at(node.shown())?;
+                passage.pass(contents, &mut encryptor, observer).at(node.shown())?;
                 encryptor.finish().doing("encrypt it").at(node.shown())?;
             }
             Change::Keep | Change::Decrypt(..) => {
-                passage.pass(&mut *reader, sink as &mut dyn Write, observer).at(node.shown())?;
+                passage.pass(contents, sink as &mut dyn Write, observer).at(node.shown())?;
             }
         }
     }
@@ -130,16 +160,18 @@ impl Passage {
         Passage(zeroize::Zeroizing::new(vec![0; BUFFER]))
     }
 
-    fn pass(&mut self, reader: &mut dyn Read, out: &mut dyn Write, observer: &mut dyn Observer) -> Result<()> {
+    fn pass(&mut self, mut contents: Plaintext, out: &mut dyn Write, observer: &mut dyn Observer) -> Result<()> {
         loop {
-            let read = match reader.read(&mut self.0) {
-                Ok(0) => return Ok(()),
-                Ok(read) => read,
+            let piece = match contents.next(&mut self.0) {
+                Ok([]) => return Ok(()),
+                Ok(piece) => piece,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(Error::io("cannot read it", error)),
             };
-            observer.see(&self.0[..read])?;
-            out.write_all(&self.0[..read]).doing("write it")?;
+            observer.see(piece)?;
+            out.write_all(piece).doing("write it")?;
+            let length = piece.len();
+            contents.consume(length);
         }
     }
 }

@@ -129,6 +129,11 @@ pub fn read_document(source: &dyn Source, descriptor: &Descriptor) -> Result<Vec
 
 /// A blob that is being written; nothing of it is visible before [`Destination::publish`].
 pub trait BlobSink: Write + Send {
+    /// Whether digesting and writing happen on threads of its own, so that who writes to it need not have one for that.
+    fn is_apart(&self) -> bool {
+        false
+    }
+
     /// Ends the blob and says what was written.
     ///
     /// # Errors

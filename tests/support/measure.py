@@ -7,7 +7,7 @@ OUT gets one JSON object: `status`, `wall`, `user` and `system` in seconds, `pea
 command, in KiB), `read` and `written` (the bytes that it asked read and write calls for: rchar and wchar of
 proc(5), page cache included). Linux only. The status of the command is passed on.
 
-The peak cannot be below this script's own, about 9 MiB: a process inherits it from the one that started it.
+The peak cannot be below this script's own, about 13 MiB: a process inherits it from the one that started it.
 """
 
 import json

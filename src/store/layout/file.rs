@@ -7,20 +7,21 @@ use std::thread::JoinHandle;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use zeroize::Zeroizing;
 
+use crate::crypto::digest::Sha256;
+
 /// How much is written at once, in bytes. Past the page cache, less is slow.
 const BLOCK: usize = 1 << 20;
 /// What memory, lengths and positions are a multiple of past the page cache: no device has larger sectors.
 const ALIGNMENT: usize = 4096;
-/// How many full blocks may wait. With those being filled and written, a large file holds 4 MiB.
+/// How many full blocks may wait for each thread. With those in work, a large file holds 7 MiB.
 const WAITING: usize = 2;
 
-/// A new file that is written from beginning to end, the blocks of a large one on a thread of its own and past the page
-/// cache where the file system can do that.
+/// A new file that is written from beginning to end and digested. The blocks of a large one are digested on one thread
+/// and written on another, past the page cache where the file system can do that; no block is copied on the way.
 ///
 /// What a stage writes it never reads again, and all of it must be on the disk before anything is published. Through the
 /// page cache every byte would be copied once more, for nothing, and push out of memory what others need; for a large
 /// result that copy takes longer than the cipher.
-#[derive(Debug)]
 pub(super) struct NewFile {
     file: File,
     current: Block,
@@ -29,11 +30,11 @@ pub(super) struct NewFile {
     writer: Option<Writer>,
 }
 
-#[derive(Debug)]
 struct Writer {
     full: SyncSender<(Block, u64)>,
     empty: Receiver<Block>,
-    thread: JoinHandle<io::Result<()>>,
+    digesting: JoinHandle<Sha256>,
+    writing: JoinHandle<io::Result<()>>,
 }
 
 impl NewFile {
@@ -54,13 +55,15 @@ impl NewFile {
         Ok(())
     }
 
-    /// Writes what is left; all is on the disk when this returns.
-    pub(super) fn finish(mut self) -> io::Result<()> {
-        self.join()?;
+    /// Writes what is left; all is on the disk when this returns. The SHA-256 of all.
+    pub(super) fn finish(mut self) -> io::Result<[u8; 32]> {
+        let mut digest = self.join()?;
+        digest.update(self.current.bytes());
         // The end is no whole number of sectors.
         set_direct(&self.file, false)?;
         self.file.write_all_at(self.current.bytes(), self.position)?;
-        self.file.sync_data()
+        self.file.sync_data()?;
+        Ok(digest.finish())
     }
 
     fn hand_over(&mut self) -> io::Result<()> {
@@ -78,40 +81,54 @@ impl NewFile {
         self.join().and(Err(io::Error::other("the writing thread has ended")))
     }
 
-    fn join(&mut self) -> io::Result<()> {
-        let Some(Writer { full, thread, .. }) = self.writer.take() else { return Ok(()) };
+    /// Waits for the threads; the digest of the blocks.
+    fn join(&mut self) -> io::Result<Sha256> {
+        let Some(Writer { full, digesting, writing, .. }) = self.writer.take() else { return Ok(Sha256::new()) };
         drop(full);
-        match thread.join() {
-            Ok(written) => written,
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
+        let digest = digesting.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        writing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        Ok(digest)
     }
 }
 
 impl Writer {
     fn start(file: File) -> Self {
-        let (full, blocks) = sync_channel::<(Block, u64)>(WAITING);
-        let (give_back, empty) = sync_channel(WAITING + 2);
-        let thread = std::thread::spawn(move || {
-            let mut direct = set_direct(&file, true).is_ok();
-            for (mut block, position) in blocks {
-                match file.write_all_at(block.bytes(), position) {
-                    // Some file systems take the flag and then refuse to write so.
-                    Err(error) if direct && error.kind() == io::ErrorKind::InvalidInput => {
-                        direct = false;
-                        set_direct(&file, false)?;
-                        file.write_all_at(block.bytes(), position)?;
-                    }
-                    written => written?,
+        let (full, to_digest) = sync_channel::<(Block, u64)>(WAITING);
+        let (digested, to_write) = sync_channel::<(Block, u64)>(WAITING);
+        let (give_back, empty) = sync_channel(2 * WAITING + 3);
+        let digesting = std::thread::spawn(move || {
+            let mut digest = Sha256::new();
+            for (block, position) in to_digest {
+                digest.update(block.bytes());
+                // Where writing has failed, the other thread tells why.
+                if digested.send((block, position)).is_err() {
+                    break;
                 }
-                block.clear();
-                // Nobody takes it back once the producer has ended; then it is dropped.
-                let _ = give_back.try_send(block);
             }
-            Ok(())
+            digest
         });
-        Writer { full, empty, thread }
+        let writing = std::thread::spawn(move || write_blocks(&file, to_write, &give_back));
+        Writer { full, empty, digesting, writing }
     }
+}
+
+fn write_blocks(file: &File, blocks: Receiver<(Block, u64)>, give_back: &SyncSender<Block>) -> io::Result<()> {
+    let mut direct = set_direct(file, true).is_ok();
+    for (mut block, position) in blocks {
+        match file.write_all_at(block.bytes(), position) {
+            // Some file systems take the flag and then refuse to write so.
+            Err(error) if direct && error.kind() == io::ErrorKind::InvalidInput => {
+                direct = false;
+                set_direct(file, false)?;
+                file.write_all_at(block.bytes(), position)?;
+            }
+            written => written?,
+        }
+        block.clear();
+        // Nobody takes it back once the producer has ended; then it is dropped.
+        let _ = give_back.try_send(block);
+    }
+    Ok(())
 }
 
 fn set_direct(file: &File, direct: bool) -> io::Result<()> {
@@ -155,12 +172,6 @@ impl Block {
     }
 }
 
-impl std::fmt::Debug for Block {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Block({} bytes)", self.len)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,7 +185,7 @@ mod tests {
                 let named = tempfile::NamedTempFile::new_in(&dir).unwrap();
                 let mut file = NewFile::new(named.reopen().unwrap());
                 bytes.chunks(70_001).for_each(|chunk| file.write(chunk).unwrap());
-                file.finish().unwrap();
+                assert_eq!(file.finish().unwrap(), Sha256::of(&bytes));
                 assert!(std::fs::read(named.path()).unwrap() == bytes, "{len} bytes in {}", dir.display());
             }
         }

@@ -6,10 +6,9 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::image::Digest;
 
-use super::super::{BlobSink, Count, Written, is_supported};
+use super::super::{BlobSink, Count, Written, is_supported, sha256_digest};
 use super::Layout;
 use super::file::NewFile;
-use crate::crypto::digest::Sha256;
 use crate::error::{Context, IoContext, Result};
 
 /// How our staging directories begin; a layout's readers ignore other files beside its own.
@@ -38,7 +37,7 @@ impl Staging {
         let path = self.dir.join(format!("blob-{}", self.blobs));
         let file = File::options().write(true).create_new(true).mode(0o600).open(&path);
         let file = file.doing("create a file").at(path.display())?;
-        Ok(StagedBlob { file: NewFile::new(file), path, hasher: Sha256::new(), size: 0, count: self.written.clone() })
+        Ok(StagedBlob { file: NewFile::new(file), path, size: 0, count: self.written.clone() })
     }
 
     /// Where a finished blob waits.
@@ -159,7 +158,6 @@ pub(super) fn remove_if_there(path: &Path) -> Result<()> {
 pub(in super::super) struct StagedBlob {
     file: NewFile,
     path: PathBuf,
-    hasher: Sha256,
     size: u64,
     count: Count,
 }
@@ -167,7 +165,6 @@ pub(in super::super) struct StagedBlob {
 impl Write for StagedBlob {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.file.write(bytes)?;
-        self.hasher.update(bytes);
         self.size += bytes.len() as u64;
         self.count.add(bytes.len());
         Ok(bytes.len())
@@ -179,9 +176,12 @@ impl Write for StagedBlob {
 }
 
 impl BlobSink for StagedBlob {
+    fn is_apart(&self) -> bool {
+        true
+    }
+
     fn finish(self: Box<Self>) -> Result<Written> {
-        let digest = super::super::verify::sha256_digest(self.hasher.finish());
-        self.file.finish().doing("write it").at(self.path.display())?;
+        let digest = sha256_digest(self.file.finish().doing("write it").at(self.path.display())?);
         let finished = self.path.with_file_name(digest.as_ref().replace(':', "-"));
         fs::rename(&self.path, &finished).doing("rename it").at(self.path.display())?;
         Ok(Written { digest, size: self.size })
