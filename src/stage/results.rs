@@ -61,7 +61,8 @@ pub fn results(request: &ResultsRequest<'_>, world: &World) -> Result<Report> {
         digest_before: Some(train.image.descriptor().digest().to_string()),
         bytes: Bytes { read: train.image.source().bytes_read(), ..Bytes::default() },
         checks,
-        warnings: [request.demands.warnings(), left_out.iter().map(|what| format!("left out: {what}")).collect()].concat(),
+        warnings: [request.demands.warnings(), left_out.iter().map(|what| format!("left out: {what}")).collect()]
+            .concat(),
         ..Report::default()
     })
 }

@@ -163,7 +163,8 @@ fn stops(train: &Train, checks: &[Check]) -> Vec<StopVerdict> {
 fn warnings(train: &Train, demands: Demands<'_>) -> Vec<String> {
     let mut warnings = demands.warnings();
     if Labels::read(&train.image).made == Some(Made::PreRun) {
-        let text = "this image has been through pre-run: its files are in plaintext, and only the encrypted image travels";
+        let text =
+            "this image has been through pre-run: its files are in plaintext, and only the encrypted image travels";
         warnings.push(text.to_owned());
     }
     warnings

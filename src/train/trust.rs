@@ -131,7 +131,8 @@ pub fn examine_paillier(config: &TrainConfig) -> Option<Check> {
             Check::weak(id::PAILLIER_KEY, subject, reason)
         }
         None => {
-            let reason = "paillier_public_key is not of the form {\"n\": \"...\", \"g\": \"...\"}, so that its size is unknown";
+            let reason =
+                "paillier_public_key is not of the form {\"n\": \"...\", \"g\": \"...\"}, so that its size is unknown";
             Check::weak(id::PAILLIER_KEY, subject, reason)
         }
     })
