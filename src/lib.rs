@@ -25,8 +25,8 @@
 //! | module | what it knows |
 //! | --- | --- |
 //! | [`cli`] | the command line: one file per command; reports, keys and the clock |
-//! | [`stage`] | the verbs: build, pre-run, post-run, results, inspect. The only place where the three below meet |
-//! | [`train`] | the domain: config, route, wire versions, hashes, signatures. No tar and no registry |
+//! | [`stage`] | the verbs, from build to verify. The only place where the three below meet |
+//! | [`train`] | the domain: config, route, wire versions, hashes, signatures, trust. No tar and no registry |
 //! | [`image`] | OCI images: manifest and config, layers, the merged view, a new image from an old one. No train |
 //! | [`store`] | where images live: two traits, and one implementation per transport |
 //! | [`crypto`] | RSA keys and schemes, digests, streaming ciphers. No image |

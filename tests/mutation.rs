@@ -1,0 +1,267 @@
+//! Whole trains with one thing changed: every field of the config flipped, cut and removed, random bytes of every blob
+//! flipped and cut off. Pre-run refuses each, or what was changed is under no signature in that wire version and listed
+//! here with its rule. `scripts/mutate.sh` does more of it.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use support::tree::{copy, sha256};
+use support::vectors::Vectors;
+use support::{Layout, Peer, Wire, available, pht_oci};
+
+/// Which fields of the config no signature covers, and why a change of them does no harm at a station.
+const UNSIGNED: [(&str, &str); 8] = [
+    ("@context", "names the vocabulary; nothing here reads it"),
+    ("id", "a copy of the id for the central service"),
+    ("source", "where the master image comes from; its layers are in the image"),
+    ("file_list", "for older readers; the signed list is `files`"),
+    ("creator.paillier_public_key", "used by the train's own code"),
+    ("creator.encrypted_key", "a wrong one is noticed by the creator, who cannot open it"),
+    ("proposal_id", "metadata"),
+    ("@id", "metadata"),
+];
+
+/// What the earlier versions leave unsigned besides (reports call it `route-binding`).
+const UNBOUND: [(&str, &str); 6] = [
+    ("station", "who is on the route is under no signature"),
+    ("eco_system", "metadata"),
+    ("encrypted_key", "another's: a wrong one is noticed by its owner, who cannot open it"),
+    ("rsa_public_key", "the key of a station that has not signed yet"),
+    ("type", "metadata"),
+    ("index", "the order of those that have not signed yet"),
+];
+
+struct Ground {
+    dir: tempfile::TempDir,
+    wire: Wire,
+    layout: Layout,
+    key: PathBuf,
+    /// The image: manifest, image config.
+    manifest: Value,
+    config: Value,
+    /// The position on the route of the station that acts.
+    stop: usize,
+}
+
+impl Ground {
+    fn new(wire: Wire) -> Self {
+        let (dir, layout, tag, key) = match wire {
+            Wire::V3 => {
+                let dir = tempfile::tempdir().expect("a temporary directory");
+                copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/wire-3"), dir.path());
+                let layout = Layout::new(dir.path().join("layout"));
+                let key = dir.path().join("keys/station_3.pem");
+                (dir, layout, "2", key)
+            }
+            _ => {
+                let vectors = Vectors::ours(wire);
+                let key = PathBuf::from(vectors.key("station_2"));
+                (vectors.dir, vectors.layout, "1-post", key)
+            }
+        };
+        let image = layout.image(tag);
+        let layout = layout.only(tag, dir.path().join("ground"));
+        let (manifest, config) = (image["manifest"].clone(), image["config"].clone());
+        Ground { dir, wire, layout, key, manifest, config, stop: if wire == Wire::V3 { 2 } else { 1 } }
+    }
+
+    fn train_config(&self) -> Value {
+        let tags = self.layout.tags();
+        self.layout.train_config(tags[0].as_str().expect("a tag"))
+    }
+
+    fn blob(&self, data: &[u8]) -> Value {
+        let digest = format!("sha256:{}", sha256(data));
+        fs::write(self.layout.blob(&digest), data).expect("a new blob");
+        json!({ "digest": digest, "size": data.len() })
+    }
+
+    /// The train with another config, digests and all: in wire 3 in a new control layer, else in one more layer.
+    fn put(&self, train_config: &Value) {
+        let (mut manifest, mut config) = (self.manifest.clone(), self.config.clone());
+        let layers = manifest["layers"].as_array_mut().expect("layers");
+        let diff_ids = config["rootfs"]["diff_ids"].as_array_mut().expect("diff IDs");
+        if self.wire == Wire::V3 {
+            (layers.pop(), diff_ids.pop());
+        }
+        let mut tar = tar::Builder::new(Vec::new());
+        let data = train_config.to_string();
+        let mut header = tar::Header::new_ustar();
+        header.set_size(data.len() as u64);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, "opt/train_config.json", data.as_bytes()).expect("an entry");
+        let tar = tar.into_inner().expect("an archive");
+        let mut layer = self.blob(&tar);
+        diff_ids.push(layer["digest"].clone());
+        layer["mediaType"] = json!("application/vnd.oci.image.layer.v1.tar");
+        layers.push(layer);
+        let described = self.blob(config.to_string().as_bytes());
+        manifest["config"]["digest"] = described["digest"].clone();
+        manifest["config"]["size"] = described["size"].clone();
+        let mut entry = self.blob(manifest.to_string().as_bytes());
+        entry["mediaType"] = manifest["mediaType"].clone();
+        let index = json!({ "schemaVersion": 2, "manifests": [entry] });
+        fs::write(self.layout.dir.join("index.json"), index.to_string()).expect("an index");
+    }
+
+    /// The exit status of pre-run into another layout, which appears only where it is 0.
+    fn pre_run(&self) -> i32 {
+        let to = self.dir.path().join("to");
+        let utf8 = |path: &Path| path.to_str().expect("a path in UTF-8").to_owned();
+        let line =
+            ["pre-run".to_owned(), utf8(&self.layout.dir), utf8(&to), "--private-key".to_owned(), utf8(&self.key)];
+        let outcome = pht_oci(&line, &[]);
+        let status = outcome.status.expect("an exit status");
+        assert!(!outcome.stderr.contains("panicked"), "{}", outcome.stderr);
+        let published = fs::read_to_string(to.join("index.json")).is_ok_and(|index| index.contains("sha256:"));
+        assert_eq!(published, status == 0, "ended with {status}: {}", outcome.stderr);
+        let _ = fs::remove_dir_all(to);
+        status
+    }
+
+    /// Whether a blob is a layer of the master image under a train of wire 3. A stage does not read such layers: it hands
+    /// them on under their digests, against which whoever unpacks them holds them.
+    fn is_base_layer(&self, blob: &Path) -> bool {
+        let layers = self.manifest["layers"].as_array().expect("layers");
+        let base = if self.wire == Wire::V3 { layers.len() - 2 } else { 0 };
+        let digests = layers[..base].iter().map(|layer| layer["digest"].as_str().expect("a digest"));
+        digests.map(|digest| self.layout.blob(digest)).any(|layer| layer == blob)
+    }
+
+    /// Whether a change of this field is one that the wire version cannot notice.
+    fn is_unsigned(&self, path: &str) -> bool {
+        let is_at =
+            |field: &str| path == field || path.strip_prefix(field).is_some_and(|rest| rest.starts_with(['.', '[']));
+        let own = format!("route[{}].", self.stop);
+        let metadata = |field: &str| !matches!(field, "@id" | "proposal_id") || self.wire != Wire::V3;
+        let listed = |field: &str| field != "file_list" || self.wire == Wire::V3;
+        if UNSIGNED.iter().any(|(field, _)| is_at(field) && metadata(field) && listed(field)) {
+            return true;
+        }
+        let last = path.rsplit('.').next().unwrap_or_default();
+        self.wire != Wire::V3
+            && path.starts_with("route[")
+            && UNBOUND.iter().any(|(field, _)| *field == last)
+            && !(path.starts_with(&own) && last == "encrypted_key")
+    }
+}
+
+/// Every change of one field of `value`, with the field's path and the kind of the change.
+fn mutants(value: &Value, path: &str) -> Vec<(String, &'static str, Value)> {
+    let join = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+    let mut all: Vec<(String, &'static str, Value)> = Vec::new();
+    match value {
+        Value::Object(object) => {
+            for (key, inner) in object {
+                if !inner.is_null() {
+                    // `null` is as good as absent: without it the config is the same.
+                    let mut less = object.clone();
+                    less.remove(key);
+                    all.push((join(key), "removed", less.into()));
+                }
+                for (at, how, changed) in mutants(inner, &join(key)) {
+                    let mut whole = object.clone();
+                    whole.insert(key.clone(), changed);
+                    all.push((at, how, whole.into()));
+                }
+            }
+        }
+        Value::Array(items) => {
+            for (position, inner) in items.iter().enumerate() {
+                let place = format!("{path}[{position}]");
+                let mut less = items.clone();
+                less.remove(position);
+                all.push((place.clone(), "removed", less.into()));
+                for (at, how, changed) in mutants(inner, &place) {
+                    let mut whole = items.clone();
+                    whole[position] = changed;
+                    all.push((at, how, whole.into()));
+                }
+            }
+        }
+        Value::String(text) if !text.is_empty() => {
+            let characters: Vec<char> = text.chars().collect();
+            let mut flipped = characters.clone();
+            let middle = characters.len() / 2;
+            flipped[middle] = if characters[middle] == '0' { '1' } else { '0' };
+            all.push((path.to_owned(), "flipped", flipped.into_iter().collect::<String>().into()));
+            all.push((path.to_owned(), "cut", characters[..characters.len() - 1].iter().collect::<String>().into()));
+        }
+        Value::Number(number) => all.push((path.to_owned(), "flipped", json!(number.as_i64().unwrap_or(0) + 1))),
+        _ => all.push((path.to_owned(), "flipped", json!("0"))),
+    }
+    all
+}
+
+#[test]
+fn every_field_of_the_config() {
+    if !available("mutation::every_field_of_the_config", &[Peer::Python, Peer::Openssl]) {
+        return;
+    }
+    let mut holes = Vec::new();
+    for wire in Wire::OURS {
+        let ground = Ground::new(wire);
+        let train_config = ground.train_config();
+        ground.put(&train_config);
+        assert_eq!(ground.pre_run(), 0, "{wire:?}: the same config in another layer goes through");
+        let (mut counts, mut accepted) = (BTreeMap::new(), Vec::new());
+        for (path, how, mutant) in mutants(&train_config, "") {
+            ground.put(&mutant);
+            let status = ground.pre_run();
+            *counts.entry(status).or_insert(0) += 1;
+            match status {
+                0 if ground.is_unsigned(&path) => accepted.push(format!("{path} {how}")),
+                0 => holes.push(format!("{wire:?}: {path} {how} is accepted")),
+                3..=5 => {}
+                other => holes.push(format!("{wire:?}: {path} {how} ends with {other}")),
+            }
+        }
+        println!("wire {}: fields, by exit status: {counts:?}\n  accepted: {}", wire.option(), accepted.join(", "));
+    }
+    assert!(holes.is_empty(), "{}", holes.join("\n"));
+}
+
+#[test]
+fn random_bytes_of_every_blob() {
+    if !available("mutation::random_bytes_of_every_blob", &[Peer::Python, Peer::Openssl]) {
+        return;
+    }
+    let each: usize = std::env::var("PHT_MUTANTS").map_or(8, |text| text.parse().expect("PHT_MUTANTS is a number"));
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % below as u64).expect("a small number")
+    };
+    for wire in Wire::OURS {
+        let ground = Ground::new(wire);
+        assert_eq!(ground.pre_run(), 0, "{wire:?}: untouched it goes through");
+        let mut counts = BTreeMap::new();
+        let blobs = fs::read_dir(ground.layout.dir.join("blobs/sha256")).expect("blobs");
+        for blob in blobs.map(|entry| entry.expect("a blob").path()) {
+            let whole = fs::read(&blob).expect("a blob");
+            for round in 0..each {
+                let mut bytes = whole.clone();
+                let place = random(bytes.len());
+                match round % 4 {
+                    0 => bytes.truncate(place),
+                    _ => bytes[place] ^= 1 << random(8),
+                }
+                fs::write(&blob, bytes).expect("a blob that can be written");
+                let status = ground.pre_run();
+                let harmless = status == 0 && ground.is_base_layer(&blob);
+                let place = format!("{wire:?}: byte {place} of {}", blob.display());
+                assert!(harmless || (3..=5).contains(&status), "{place} ends with {status}");
+                *counts.entry(status).or_insert(0) += 1;
+            }
+            fs::write(&blob, whole).expect("a blob that can be written");
+        }
+        println!("wire {}: bytes of blobs, by exit status: {counts:?}", wire.option());
+        println!("  accepted: {} (a base layer is not read; who unpacks it verifies it)", counts.get(&0).unwrap_or(&0));
+    }
+}
