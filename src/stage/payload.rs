@@ -9,7 +9,7 @@ use crate::crypto::{Cipher, StageKey};
 use crate::error::{Context, Error, IoContext, Result};
 use crate::image::layer::{Kind, Meta, TarWriter};
 use crate::image::{AddedLayer, EntrySink, LayerSink, Node, NodeKind, OPAQUE, Tree};
-use crate::store::BUFFER;
+use crate::store::{BUFFER, interrupt};
 
 /// What happens to the contents of files.
 #[derive(Clone, Copy)]
@@ -138,6 +138,7 @@ impl Passage {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(Error::io("cannot read it", error)),
             };
+            interrupt::check()?;
             observer.see(&self.0[..read])?;
             out.write_all(&self.0[..read]).doing("write it")?;
         }

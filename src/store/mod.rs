@@ -5,6 +5,7 @@
 //! checks size and digest, above the transports, so that none can forget.
 
 mod extent;
+pub mod interrupt;
 pub mod layout;
 mod pump;
 pub mod registry;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::image::Digest;
 
-use super::super::{BlobSink, Count, Written, is_supported};
+use super::super::{BlobSink, Count, Written, interrupt, is_supported};
 use super::Layout;
 use super::file::NewFile;
 use crate::crypto::digest::Sha256;
@@ -145,6 +145,7 @@ pub(super) struct StagedBlob {
 
 impl Write for StagedBlob {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        interrupt::check()?;
         self.file.write(bytes)?;
         self.hasher.update(bytes);
         self.size += bytes.len() as u64;

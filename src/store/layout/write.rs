@@ -3,16 +3,20 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::time::Duration;
 
 use oci_spec::image::{Descriptor, Digest};
 use rustix::fs::{FlockOperation, flock};
 
-use super::super::{BlobSink, Count, Destination, Listed, Source, Swept, TagChange, Transfer, Verified};
+use super::super::{BlobSink, Count, Destination, Listed, Source, Swept, TagChange, Transfer, Verified, interrupt};
 use super::index::Index;
 use super::reach::{present, reachable};
 use super::staging::{Staging, holds_only_ours, recover, remove_if_there};
 use super::{Layout, read_small};
 use crate::error::{Context, Error, IoContext, Result};
+
+/// How often a writer that waits looks whether the other has finished.
+const LOOKS: Duration = Duration::from_millis(50);
 
 /// What to do when another process is writing to the same layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -248,9 +252,16 @@ fn lock(layout: &Layout, waiting: Waiting) -> Result<File> {
         return Err(Error::new(crate::error::Kind::Io, what).hint("try again when it has finished"));
     }
     tracing::warn!("{} is being written by another process; waiting for it", layout.name());
-    flock(&file, FlockOperation::LockExclusive)
-        .map_err(|error| Error::io("cannot lock the directory", error.into()))?;
-    Ok(file)
+    loop {
+        // Not a call that blocks: a signal would not end it.
+        interrupt::check()?;
+        std::thread::sleep(LOOKS);
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(file),
+            Err(rustix::io::Errno::WOULDBLOCK) => {}
+            Err(error) => return Err(Error::io("cannot lock the directory", error.into())),
+        }
+    }
 }
 
 #[cfg(test)]
