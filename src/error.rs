@@ -24,6 +24,8 @@ pub enum Kind {
     Malformed,
     /// Registry, network or credentials. Exit status 6.
     Registry,
+    /// Somebody asked the program to end. Exit status 128 and the number of the signal: 130 for an interrupt.
+    Interrupted,
 }
 
 impl Kind {
@@ -36,6 +38,7 @@ impl Kind {
             Kind::Key => 4,
             Kind::Malformed => 5,
             Kind::Registry => 6,
+            Kind::Interrupted => 130,
         }
     }
 
@@ -48,6 +51,7 @@ impl Kind {
             Kind::Key => "key",
             Kind::Malformed => "malformed",
             Kind::Registry => "registry",
+            Kind::Interrupted => "interrupted",
         }
     }
 }

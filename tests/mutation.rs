@@ -86,7 +86,8 @@ impl Ground {
         let layers = manifest["layers"].as_array_mut().expect("layers");
         let diff_ids = config["rootfs"]["diff_ids"].as_array_mut().expect("diff IDs");
         if self.wire == Wire::V3 {
-            (layers.pop(), diff_ids.pop());
+            layers.pop();
+            diff_ids.pop();
         }
         let mut tar = tar::Builder::new(Vec::new());
         let data = train_config.to_string();

@@ -13,6 +13,7 @@ mod pre_run;
 mod results;
 mod route_file;
 mod secrets;
+mod signals;
 mod station;
 mod verify;
 
@@ -132,11 +133,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     start_log(&cli.global);
     let mut output = Output::new(cli.global.format, cli.global.quiet);
-    match world(&cli.global).and_then(|world| cli.command.run(&world, &mut output)) {
+    match signals::catch().and_then(|()| world(&cli.global)).and_then(|world| cli.command.run(&world, &mut output)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             output.error(&error);
-            ExitCode::from(error.kind().exit_status())
+            ExitCode::from(signals::exit_status(&error))
         }
     }
 }

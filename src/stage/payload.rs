@@ -9,7 +9,7 @@ use crate::crypto::{Cipher, Decryptor, StageKey};
 use crate::error::{Context, Error, IoContext, Result};
 use crate::image::layer::{Kind, Meta, TarWriter};
 use crate::image::{AddedLayer, EntrySink, LayerSink, Node, NodeKind, OPAQUE, Tree};
-use crate::store::BUFFER;
+use crate::store::{BUFFER, interrupt};
 
 /// What happens to the contents of files.
 #[derive(Clone, Copy)]
@@ -168,6 +168,7 @@ impl Passage {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(Error::io("cannot read it", error)),
             };
+            interrupt::check()?;
             observer.see(piece)?;
             out.write_all(piece).doing("write it")?;
             let length = piece.len();

@@ -137,12 +137,10 @@ impl PreRun<'_> {
             config: &config,
             rewritten: false,
         };
+        // The results come last: a process that is killed between the two can do all of it again, while results without
+        // an image would be in its way.
+        let (mut report, _) = outcome.publish(train, target, self.world)?;
         let revealed = self.results.as_ref().map(ResultsDirectory::reveal).transpose()?;
-        let published = outcome.publish(train, target, self.world);
-        if let (Err(_), Some(directory)) = (&published, &self.results) {
-            directory.withdraw();
-        }
-        let (mut report, _) = published?;
         report.checks = checks;
         report.warnings = self.request.demands.warnings();
         if is_registry(&target.reference) {
@@ -211,13 +209,11 @@ impl ResultsDirectory {
     }
 
     fn reveal(&self) -> Result<&Path> {
-        std::fs::rename(&self.filling, &self.dir).doing("move the results into place").at(self.dir.display())?;
+        let moved = std::fs::rename(&self.filling, &self.dir).doing("move the results into place");
+        moved
+            .map_err(|error| error.hint("the image is published without them; run pre-run again"))
+            .at(self.dir.display())?;
         Ok(&self.dir)
-    }
-
-    fn withdraw(&self) {
-        // The results were not there before; what cannot be removed now is said by the error that led here.
-        let _ = std::fs::remove_dir_all(&self.dir);
     }
 
     fn clear(&self) {

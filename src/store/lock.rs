@@ -1,10 +1,15 @@
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 
+use super::interrupt;
 use crate::error::{Error, Kind, Result};
+
+/// How often a writer that waits looks whether the other has finished.
+const LOOKS: Duration = Duration::from_millis(50);
 
 /// What to do when another process is writing to the same place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -32,7 +37,16 @@ pub(super) fn lock(file: &File, waiting: Waiting, name: &str) -> Result<()> {
         return Err(Error::new(Kind::Io, what).hint("try again when it has finished"));
     }
     tracing::warn!("{name} is being written by another process; waiting for it");
-    flock(file, FlockOperation::LockExclusive).map_err(failed)
+    loop {
+        // Not a call that blocks: a signal would not end it.
+        interrupt::check()?;
+        std::thread::sleep(LOOKS);
+        match flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(()),
+            Err(rustix::io::Errno::WOULDBLOCK) => {}
+            Err(error) => return Err(failed(error)),
+        }
+    }
 }
 
 /// Whether the open file is the one at this path: whoever had the lock before may have removed or replaced it.

@@ -8,6 +8,7 @@ pub mod archive;
 pub mod dir;
 mod extent;
 mod index;
+pub mod interrupt;
 pub mod layout;
 mod lock;
 mod pump;

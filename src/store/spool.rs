@@ -37,6 +37,7 @@ impl Spool {
 
 impl Write for Spool {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        super::interrupt::check()?;
         let written = self.file.write(bytes)?;
         self.len += written as u64;
         Ok(written)

@@ -103,7 +103,9 @@ impl<R: Read> Verified<R> {
     /// As reading does.
     pub fn drain(&mut self) -> io::Result<()> {
         let mut buffer = vec![0; 128 << 10];
-        while self.read(&mut buffer)? > 0 {}
+        while self.read(&mut buffer)? > 0 {
+            super::interrupt::check()?;
+        }
         Ok(())
     }
 

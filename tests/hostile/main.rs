@@ -137,7 +137,7 @@ fn check(vectors: &Vectors, case: &str, statuses: &[i32]) -> Result<(), String> 
         let before = snapshot(dir);
         let (status, said) = bounded(line, dir).map_err(|told| format!("{}: {told}", line[0]))?;
         // The creator asks for results and does not hash the immutable files in this wire; the two others do.
-        if !statuses.contains(&status) && !(line[0] == "results" && matches!(status, 0 | 3 | 5)) {
+        if !(statuses.contains(&status) || line[0] == "results" && matches!(status, 0 | 3 | 5)) {
             told.push(format!("{} ended with {status}: {}", line[0], said.trim()));
         }
         if status == 0 {

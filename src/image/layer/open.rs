@@ -5,7 +5,7 @@ use oci_spec::image::{Descriptor, Digest};
 
 use super::{Compression, Decoder, Entry, Kind, LayerReader, Sequential, Skip};
 use crate::error::{Context, Error, IoContext, Result};
-use crate::store::{Blob, Digester, Extent, Source, Spool, Verified};
+use crate::store::{Blob, Digester, Extent, Source, Spool, Verified, interrupt};
 
 /// A layer whose entries have been read.
 pub struct ScannedLayer {
@@ -157,6 +157,7 @@ struct Digesting<R> {
 
 impl<R: Read> Read for Digesting<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        interrupt::check()?;
         let read = self.inner.read(buffer)?;
         self.hasher.update(&buffer[..read]);
         Ok(read)

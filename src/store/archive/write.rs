@@ -13,7 +13,7 @@ use super::super::lock::{is_at, lock};
 use super::super::reach::reachable;
 use super::super::{
     BUFFER, Blob, BlobSink, Count, Destination, Extent, Listed, Source, Swept, TagChange, Transfer, Verified, Waiting,
-    Written, read_document, sha256_digest,
+    Written, interrupt, read_document, sha256_digest,
 };
 use super::{Archive, Form, blob_name, docker};
 use crate::crypto::digest::Sha256;
@@ -285,6 +285,7 @@ impl ArchivedBlob {
 
 impl Write for ArchivedBlob {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        interrupt::check()?;
         let content = self.content.lock().unwrap_or_else(PoisonError::into_inner);
         if content.current != self.id {
             return Err(superseded());

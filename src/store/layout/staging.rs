@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::image::Digest;
 
-use super::super::{BlobSink, Count, Written, is_supported, sha256_digest};
+use super::super::{BlobSink, Count, Written, interrupt, is_supported, sha256_digest};
 use super::Layout;
 use super::file::NewFile;
 use crate::error::{Context, IoContext, Result};
@@ -164,6 +164,7 @@ pub(in super::super) struct StagedBlob {
 
 impl Write for StagedBlob {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        interrupt::check()?;
         self.file.write(bytes)?;
         self.size += bytes.len() as u64;
         self.count.add(bytes.len());

@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Runs all fuzz targets in tests/fuzz, one after the other, and prints how many inputs each has tried. Inputs that reach
+# something new are kept in target/fuzz/corpus for the next run; one that fails is left in target/fuzz/artifacts.
+#   scripts/fuzz.sh [SECONDS]   in total, shared evenly [default: 3600]
+# Variables: PHT_FUZZ_TARGETS (the names of some targets [default: all]).
+# Needs the nightly toolchain and cargo-fuzz: rustup toolchain install nightly; cargo install --locked cargo-fuzz
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+seconds="${1:-3600}"
+case "$seconds" in
+  '' | *[!0-9]*) echo "fuzz.sh: SECONDS is a number, not \`$seconds\`" >&2; exit 2 ;;
+esac
+if ! cargo +nightly fuzz --version >/dev/null 2>&1; then
+  echo "fuzz.sh: needs: rustup toolchain install nightly; cargo install --locked cargo-fuzz" >&2
+  exit 2
+fi
+read -r -a targets <<<"${PHT_FUZZ_TARGETS:-$(sed -n 's/^name = "\([a-z]*\)"$/\1/p' tests/fuzz/Cargo.toml | tr '\n' ' ')}"
+each=$((seconds / ${#targets[@]}))
+[ "$each" -gt 0 ] || each=1
+export CARGO_TARGET_DIR="$PWD/target/fuzz"
+mkdir -p "$CARGO_TARGET_DIR/log"
+cargo +nightly fuzz build --fuzz-dir tests/fuzz
+
+status=0
+for target in "${targets[@]}"; do
+  corpus="$CARGO_TARGET_DIR/corpus/$target" artifacts="$CARGO_TARGET_DIR/artifacts/$target/"
+  log="$CARGO_TARGET_DIR/log/$target"
+  mkdir -p "$corpus" "$artifacts"
+  result=ok
+  # A key derivation may take long, and memory is bounded by the readers; 60 s and 1 GiB are beyond both.
+  cargo +nightly fuzz run --fuzz-dir tests/fuzz "$target" "$corpus" "tests/fuzz/corpus/$target" -- \
+    -max_total_time="$each" -timeout=60 -rss_limit_mb=1024 -print_final_stats=1 -artifact_prefix="$artifacts" \
+    >"$log" 2>&1 || result=FAILED
+  runs="$(sed -n 's/^stat::number_of_executed_units: *//p' "$log" | tail -n 1)"
+  printf '%-10s %12s executions in %5s s  %s\n' "$target" "${runs:-0}" "$each" "$result"
+  if [ "$result" != ok ]; then
+    status=1
+    tail -n 40 "$log" >&2
+  fi
+done
+exit "$status"
