@@ -4,6 +4,7 @@ mod access;
 mod build;
 mod copy;
 mod demands;
+mod extract;
 mod gc;
 mod inspect;
 mod keygen;
@@ -90,6 +91,7 @@ enum Command {
     Keygen(keygen::Keygen),
     Build(build::Build),
     Copy(copy::Copy),
+    Extract(extract::Extract),
     Gc(gc::Gc),
     Inspect(inspect::Inspect),
     Verify(verify::Verify),
@@ -104,6 +106,7 @@ impl Command {
             Command::Keygen(command) => command.run(output),
             Command::Build(command) => command.run(world, output),
             Command::Copy(command) => command.run(world, output),
+            Command::Extract(command) => command.run(world, output),
             Command::Gc(command) => command.run(world, output),
             Command::Inspect(command) => command.run(world, output),
             Command::Verify(command) => command.run(world, output),

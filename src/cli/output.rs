@@ -60,6 +60,13 @@ impl Output {
         }
     }
 
+    /// Something the person should know though nothing is wrong, on standard error: standard output has the result.
+    pub(super) fn warn(&self, what: &str) {
+        if !self.quiet {
+            tracing::warn!("{what}");
+        }
+    }
+
     /// An error, on standard error.
     pub(super) fn error(&self, error: &Error) {
         let text = match self.format {

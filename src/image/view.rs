@@ -92,6 +92,11 @@ impl Partial<'_> {
         self.overlay.shows(path)
     }
 
+    /// Whether a regular file can be seen at `path`.
+    pub fn shows_file(&self, path: &[u8]) -> bool {
+        self.overlay.file(path).is_some()
+    }
+
     /// Reads a small regular file; `None` if none can be seen there.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 mod build;
 mod check;
 mod copy;
+mod extract;
 mod feeder;
 mod gc;
 mod inspect;
@@ -12,6 +13,7 @@ mod labels;
 mod lineage;
 mod load;
 mod locate;
+mod out_dir;
 mod payload;
 mod pins;
 mod post_run;
@@ -31,6 +33,7 @@ use crate::store::registry::{Access, Side};
 
 pub use build::{BuildRequest, BuildStop, build};
 pub use copy::{CopyRequest, copy};
+pub use extract::{ExtractRequest, ExtractTo, extract};
 pub use gc::gc;
 pub use inspect::{Inspection, StopStanding, inspect};
 pub use locate::{open_destination, open_source};

@@ -3,12 +3,13 @@ use std::path::Path;
 use super::check::{check_config, check_immutable, check_layers, examine_ivs, with_all_layers};
 use super::load::{Depth, Train};
 use super::locate::open_image;
+use super::out_dir::OutDir;
 use super::payload::Change;
 use super::pre_run::copy_results;
 use super::report::{Bytes, Report};
 use super::{Demands, World, paths};
 use crate::crypto::PrivateKey;
-use crate::error::{Context, Error, IoContext, Result};
+use crate::error::{Context, Error, Result};
 use crate::image::{DirectorySink, Fidelity, Reference};
 use crate::train::{Check, unwrap_creator_key};
 
@@ -30,29 +31,16 @@ pub struct ResultsRequest<'a> {
 /// [`Kind::Verification`](crate::error::Kind::Verification) if anything does not hold or there are no results yet,
 /// [`Kind::Key`](crate::error::Kind::Key) if the key is not the creator's.
 pub fn results(request: &ResultsRequest<'_>, world: &World) -> Result<Report> {
-    let occupied = request.out.read_dir().is_ok_and(|mut entries| entries.next().is_some());
-    if occupied || request.out.symlink_metadata().is_ok_and(|found| !found.is_dir()) {
-        let hint = "give a new or an empty directory";
-        return Err(Error::usage("it is there already and not empty").hint(hint).at(request.out.display()));
-    }
+    let out = OutDir::new(request.out)?;
     let image = open_image(request.source, world)?;
     let mut train = Train::load(image, &world.temporary, Depth::Listed(usize::MAX))?;
     let name = train.name();
-    let filling = tempfile::Builder::new()
-        .prefix(".pht-oci-")
-        .tempdir_in(request.out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))
-        .doing("create a directory for the results")
-        .at(request.out.display())?;
     let (checks, left_out) = with_all_layers(&mut train, &world.temporary, |train| {
-        let to = filling.path().join("results");
-        let _ = std::fs::remove_dir_all(&to); // of a first attempt
-        decrypt(train, request, &to, &world.temporary)
+        decrypt(train, request, &out.filling(), &world.temporary)
     })
     .at(name)?;
     train.view.verify()?;
-    std::fs::rename(filling.path().join("results"), request.out)
-        .doing("move the results into place")
-        .at(request.out.display())?;
+    out.reveal()?;
     Ok(Report {
         stage: "results",
         wire: train.config.wire().name(),

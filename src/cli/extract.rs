@@ -1,0 +1,43 @@
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::output::Output;
+use crate::error::Result;
+use crate::image::Reference;
+use crate::stage::{ExtractRequest, ExtractTo, World, extract};
+
+/// Take one file or directory out of an image, as all its layers together show it.
+///
+/// A file goes to standard output or to --out; a directory to --out, or with `--out -` to standard output as a tar archive.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  pht-oci extract ./train /opt/train_config.json
+  pht-oci extract ./train /opt/pht_train --out ./code
+  pht-oci extract ./train /opt/pht_train --out - | tar t")]
+pub(super) struct Extract {
+    /// The image
+    #[arg(value_name = "SRC")]
+    source: Reference,
+    /// The path in the image
+    #[arg(value_name = "PATH")]
+    path: String,
+    /// A new file or directory, or `-` for standard output
+    #[arg(long, value_name = "F")]
+    out: Option<PathBuf>,
+}
+
+impl Extract {
+    pub(super) fn run(&self, world: &World, output: &mut Output) -> Result<()> {
+        let mut stdout = std::io::stdout().lock();
+        let to = match self.out.as_deref() {
+            Some(out) if out.as_os_str() != "-" => ExtractTo::Path(out),
+            _ => ExtractTo::Stream(&mut stdout),
+        };
+        let request = ExtractRequest { source: &self.source, path: &self.path, to };
+        for what in extract(request, world)? {
+            output.warn(&format!("left out: {what}"));
+        }
+        Ok(())
+    }
+}
