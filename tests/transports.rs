@@ -148,6 +148,56 @@ fn copies_keep_the_manifest() {
     assert_eq!(digest(&format!("oci-archive:{}.gz", archive.display())), original);
 }
 
+#[test]
+fn a_temporary_file_that_is_not_ours_is_not_used() {
+    let train = Train::build(Who::Ours, Wire::V3, &Spec::default()).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let (victim, planted) = (dir.path().join("victim"), dir.path().join(".pht-oci-out.tar"));
+    std::fs::write(&victim, "mine").unwrap();
+    let out = format!("oci-archive:{}:latest", dir.path().join("out.tar").display());
+    std::os::unix::fs::symlink(&victim, &planted).unwrap();
+    pht_oci(&["copy", &train.layout.at("0"), &out], &[]).refused(1);
+    std::fs::remove_file(&planted).unwrap();
+    std::fs::hard_link(&victim, &planted).unwrap();
+    pht_oci(&["copy", &train.layout.at("0"), &out], &[]).refused(1);
+    assert_eq!(std::fs::read_to_string(&victim).unwrap(), "mine");
+    assert!(!dir.path().join("out.tar").exists());
+    // What a run that was killed has left is one of ours, whatever its mode.
+    std::fs::remove_file(&planted).unwrap();
+    std::fs::write(&planted, "left").unwrap();
+    pht_oci(&["copy", &train.layout.at("0"), &out], &[]).ok();
+    assert!(!planted.exists());
+    // A link to an archive stays one; a pipe is no file to replace.
+    let link = dir.path().join("link.tar");
+    std::os::unix::fs::symlink("out.tar", &link).unwrap();
+    pht_oci(&["copy", &train.layout.at("0"), &format!("oci-archive:{}:second", link.display())], &[]).ok();
+    assert!(link.symlink_metadata().unwrap().is_symlink());
+    pht_oci(&["inspect", &format!("{}:second", out.trim_end_matches(":latest"))], &[]).ok();
+    let pipe = dir.path().join("pipe");
+    support::run("mkfifo", &[pipe.to_str().unwrap()]).unwrap();
+    pht_oci(&["copy", &train.layout.at("0"), &format!("oci-archive:{}:latest", pipe.display())], &[]).refused(2);
+}
+
+#[test]
+fn a_damaged_layer_is_not_copied_and_garbage_is_collected() {
+    let train = Train::build(Who::Ours, Wire::V3, &Spec::default()).unwrap();
+    let collected = pht_oci(&["gc", train.layout.path(), "--format", "json"], &[]).ok().json();
+    assert_eq!(collected["removed"]["blobs"], 0);
+    let stray = train.layout.blob(&format!("sha256:{}", "0".repeat(64)));
+    std::fs::write(&stray, "stray").unwrap();
+    pht_oci(&["gc", train.layout.path()], &[]).ok();
+    assert!(!stray.exists());
+    let blob = train.layout.blob(&train.layout.layers("0")[0]);
+    let mut bytes = std::fs::read(&blob).unwrap();
+    bytes[100] ^= 1;
+    std::fs::write(&blob, bytes).unwrap();
+    for (transport, _) in TRANSPORTS {
+        let to = place(train.dir.path(), transport, "damaged");
+        pht_oci(&["copy", &train.layout.at("0"), &to], &[]).refused(3);
+        assert!(!path_of(&to).exists(), "{transport}");
+    }
+}
+
 /// What is wrong with an archive, the exit status, and how it is made of a sound one.
 const BROKEN: [(&str, i32, &str); 7] = [
     ("cut", 5, "head -c 700000 in.tar > bad.tar"),

@@ -3,9 +3,9 @@ use oci_spec::image::Descriptor;
 use super::World;
 use super::locate::{Target, open_image, same_place};
 use super::report::{Bytes, Layers, Report};
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, IoContext, Result};
 use crate::image::{Image, Reference};
-use crate::store::{Destination, Source, TagChange, Transfer, read_document};
+use crate::store::{Destination, Source, TagChange, Transfer, Verified, read_document};
 
 /// How deep indexes may be nested.
 const MAX_DEPTH: usize = 4;
@@ -61,6 +61,12 @@ pub fn copy(request: &CopyRequest<'_>, world: &World) -> Result<Report> {
     })
 }
 
+fn verify(from: &dyn Source, blob: &Descriptor) -> Result<()> {
+    let place = format!("{} {}", from.name(), blob.digest());
+    let mut reader = Verified::new(from.open(blob)?.into_reader(), blob).at(&place)?;
+    reader.drain().doing("read it").at(place)
+}
+
 /// The manifest itself, with the annotations that the tag has.
 fn tagged(image: &Image) -> Descriptor {
     let mut descriptor = image.descriptor().clone();
@@ -93,8 +99,11 @@ impl Copied {
             self.manifest(to, from, child, depth - 1)?;
         }
         for blob in &contents.blobs {
-            if let Transfer::Copied(bytes) = to.take(from, blob)? {
-                self.bytes += bytes;
+            match to.take(from, blob)? {
+                Transfer::Copied(bytes) => self.bytes += bytes,
+                // What was shared by a second name has not been read on the way.
+                Transfer::Reused if from.local_path(blob).is_some() => verify(from, blob)?,
+                Transfer::Reused => {}
             }
         }
         self.blobs += contents.layers;

@@ -102,7 +102,7 @@ fn choose(there: &[Listed], tag: Option<&str>) -> Result<Listed> {
     match there.iter().filter(has_original).collect::<Vec<_>>()[..] {
         [only] => Ok(only.clone()),
         _ => tagged(LATEST).ok_or_else(|| {
-            let hint = format!("name one as oci:DIR:TAG; there are: {}", tags());
+            let hint = format!("name one by its tag; there are: {}", tags());
             Error::usage("several images and no tag given").hint(hint)
         }),
     }

@@ -246,7 +246,11 @@ impl Destination for DirWriter {
         let mut sink = self.create()?;
         let place = format!("{} {}", source.name(), descriptor.digest());
         io::copy(&mut reader, &mut sink).doing(format_args!("copy it to {}", self.name())).at(place)?;
-        Ok(Transfer::Copied(sink.finish()?.size))
+        let written = sink.finish()?;
+        if written.digest.algorithm() != descriptor.digest().algorithm() {
+            self.staging()?.rename(&written.digest, descriptor.digest())?;
+        }
+        Ok(Transfer::Copied(written.size))
     }
 
     fn publish(&mut self, changes: &[TagChange], _sweep: bool) -> Result<Swept> {

@@ -46,6 +46,12 @@ fn read_image(archive: &mut Archive, image: &Value) -> Result<()> {
         descriptors.push(layer_descriptor(archive, name, diff_id).at(name)?);
     }
     let digest = digest_of(&config);
+    let stem = name.rsplit('/').next().unwrap_or_default().trim_end_matches(".json");
+    if stem.len() == 64 && stem.bytes().all(|byte| byte.is_ascii_hexdigit()) && stem != digest.digest() {
+        let what = "its bytes do not have the digest that is its name";
+        let hint = "the archive is damaged or was changed; fetch it again";
+        return Err(Error::verification(what).hint(hint).at(name));
+    }
     let manifest = json::to_vec(&json!({
         "schemaVersion": 2,
         "mediaType": MANIFEST,
@@ -133,8 +139,12 @@ pub(super) fn manifest_json(images: &[(Option<String>, Vec<u8>)], name: &dyn Fn(
 /// The name of an image as Docker has it: repository and tag. A tag alone is that of the image there which has it, or one
 /// beside the images there; where there are none, it gets a repository that engines take for a local one.
 pub(super) fn full_tag(there: &[Listed], tag: &str) -> String {
-    if tag.contains(':') {
+    let (host, last) = tag.rsplit_once('/').map_or((None, tag), |(host, last)| (Some(host), last));
+    if last.contains(':') {
         return tag.to_owned();
+    }
+    if host.is_some() {
+        return format!("{tag}:latest");
     }
     if let Some(Listed { tag: Some(own), .. }) = tagged(there, tag) {
         return own.clone();

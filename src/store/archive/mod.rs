@@ -76,11 +76,11 @@ impl Archive {
     fn open_here(path: &Path, form: Option<Form>, spool_dir: &Path) -> Result<Self> {
         let read = Count::default();
         let members = Members::read(to_extent(path, spool_dir, &read)?)?;
-        let has_index = members.get("oci-layout").is_some() && members.get("index.json").is_some();
         let form = match form {
             Some(form) => form,
-            None if has_index || members.get("manifest.json").is_none() => Form::Oci,
-            None => Form::Docker,
+            // Where both are, as Docker 25 writes them, a stage in place must keep what `docker load` reads.
+            None if members.get("manifest.json").is_some() => Form::Docker,
+            None => Form::Oci,
         };
         let mut archive = Archive {
             path: path.to_owned(),

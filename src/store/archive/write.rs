@@ -2,11 +2,12 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use oci_spec::image::Descriptor;
+use rustix::fs::OFlags;
 
 use super::super::index::Index;
 use super::super::lock::{is_at, lock};
@@ -17,7 +18,7 @@ use super::super::{
 };
 use super::{Archive, Form, blob_name, docker};
 use crate::crypto::digest::Sha256;
-use crate::error::{Context, Error, IoContext, Result};
+use crate::error::{Context, Error, IoContext, Kind, Result};
 
 const BLOCK: u64 = 512;
 
@@ -61,20 +62,27 @@ impl ArchiveWriter {
     }
 
     fn open_here(path: &Path, form: Form, waiting: Waiting, spool_dir: &Path) -> Result<Self> {
+        // A link stays one, and what it leads to is replaced.
+        let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+            return Err(Error::usage("it is there already and no regular file").hint("give a file to write"));
+        }
         let name = path.file_name().ok_or_else(|| Error::usage("not a file to write"))?;
         let mut hidden = OsString::from(".pht-oci-");
         hidden.push(name);
         let temporary = path.with_file_name(hidden);
         let file = loop {
             let mut options = File::options();
-            let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&temporary);
+            options.read(true).write(true).create(true).truncate(false).mode(0o600);
+            // What lies at this name may be no leftover of ours: no link is followed.
+            let file = options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).open(&temporary);
             let file = file.doing("create a temporary file").at(temporary.display())?;
             lock(&file, waiting, &path.display().to_string())?;
             if is_at(&file, &temporary) {
                 break file;
             }
         };
-        file.set_len(0).doing("empty the temporary file").at(temporary.display())?;
+        take_over(&file).at(temporary.display())?;
         let mut writer = ArchiveWriter {
             path: path.to_owned(),
             form,
@@ -155,8 +163,8 @@ impl ArchiveWriter {
             self.add("manifest.json", &docker::manifest_json(&images, &name)?)?;
         }
         let end = self.content().end;
-        // Two blocks of zeros end a tar file.
-        self.file.set_len(end + 2 * BLOCK).doing("write the archive")
+        // Two blocks of zeros end a tar file. What a blob that was not kept has left behind must not take their place.
+        self.file.set_len(end).and_then(|()| self.file.set_len(end + 2 * BLOCK)).doing("write the archive")
     }
 
     fn add(&self, name: &str, bytes: &[u8]) -> Result<()> {
@@ -312,6 +320,17 @@ impl BlobSink for ArchivedBlob {
 
 fn superseded() -> io::Error {
     io::Error::other("internal error: another blob was begun before this one was finished")
+}
+
+/// Empties a temporary file that may be a leftover, of ours only.
+fn take_over(file: &File) -> Result<()> {
+    let found = file.metadata().doing("look at the temporary file")?;
+    if !found.is_file() || found.nlink() != 1 || found.uid() != rustix::process::geteuid().as_raw() {
+        let what = "something that is not ours lies where the temporary file goes";
+        return Err(Error::new(Kind::Io, what).hint("remove it, or write to another directory"));
+    }
+    file.set_permissions(fs::Permissions::from_mode(0o600)).doing("set its mode")?;
+    file.set_len(0).doing("empty it")
 }
 
 /// Writes the header of a member whose contents are there, and pads them; where the next member begins.

@@ -76,6 +76,12 @@ impl Staging {
         Ok(found)
     }
 
+    /// Gives a finished blob its name by another algorithm.
+    pub(in super::super) fn rename(&self, from: &Digest, to: &Digest) -> Result<()> {
+        let path = self.path_of(from);
+        fs::rename(&path, self.path_of(to)).doing("rename it").at(path.display())
+    }
+
     pub(in super::super) fn dir(&self) -> &Path {
         &self.dir
     }

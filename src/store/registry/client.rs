@@ -160,7 +160,12 @@ impl Client {
         let mut root = parse("https")?;
         if !self.access.verifies_tls {
             let ping = root.join("v2/").map_err(|_| Error::usage("not the name of a host").at(host))?;
-            if self.http()?.get(ping).send().is_err_and(|error| error.is_connect() || error.is_request()) {
+            if self
+                .http()?
+                .get(ping)
+                .send()
+                .is_err_and(|error| !error.is_timeout() && (error.is_connect() || error.is_request()))
+            {
                 tracing::info!("{host} speaks no TLS: using plain HTTP");
                 root = parse("http")?;
             }
