@@ -39,7 +39,11 @@ fn extracts_what_the_layers_together_show() {
         pht_oci(&["extract", &image, file, "--out", &out], &[]).refused(1);
     }
     let wanted = snapshot(&dir.join("results"));
+    // What a run that was killed has left goes away.
+    fs::create_dir(path(".pht-oci-tree")).unwrap();
+    fs::write(path(".pht-oci-tree/left"), "left").unwrap();
     pht_oci(&["extract", &image, "opt/pht_results", "--out", &path("tree")], &[]).ok();
+    assert!(!dir.join(".pht-oci-tree").exists());
     assert_eq!(differences(&snapshot(&dir.join("tree")), &wanted, false), Vec::<String>::new());
     let tar = pht_oci(&["extract", &image, "/opt/pht_results/", "--out", "-"], &[]).ok().stdout;
     fs::write(path("tree.tar"), tar).unwrap();

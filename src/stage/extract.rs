@@ -94,7 +94,7 @@ fn new_file(tree: &Tree, node: &Node, out: &Path) -> Result<Vec<String>> {
 
 fn directory(tree: &Tree, node: &Node, out: &Path) -> Result<Vec<String>> {
     let out = OutDir::new(out)?;
-    let mut sink = DirectorySink::new(&out.filling(), &node.path, Fidelity::Personal)?;
+    let mut sink = DirectorySink::new(out.filling(), &node.path, Fidelity::Personal)?;
     transform(tree, &node.path, Change::Keep, &mut Nobody, &mut sink)?;
     let left_out = sink.finish()?;
     out.reveal()?;

@@ -1,42 +1,51 @@
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-
-use tempfile::TempDir;
 
 use crate::error::{Context, Error, IoContext, Result};
 
-/// A directory that is to appear when all in it is verified. Until then it fills under another name beside, which goes
-/// away if nothing comes of it.
+/// A directory that is to appear when all in it is verified. Until then it fills under another name beside: always the
+/// same one, so that what a run that was killed has left in plaintext goes away with the next.
 pub(super) struct OutDir<'a> {
     out: &'a Path,
-    beside: TempDir,
+    filling: PathBuf,
 }
 
 impl<'a> OutDir<'a> {
     /// # Errors
-    /// [`Kind::Usage`](crate::error::Kind::Usage) if it is there already and not empty; input/output.
+    /// [`Kind::Usage`](crate::error::Kind::Usage) if it is there already and not empty, or is no name of a directory.
     pub(super) fn new(out: &'a Path) -> Result<Self> {
         let occupied = out.read_dir().is_ok_and(|mut entries| entries.next().is_some());
         if occupied || out.symlink_metadata().is_ok_and(|found| !found.is_dir()) {
             let hint = "give a new or an empty directory";
             return Err(Error::usage("it is there already and not empty").hint(hint).at(out.display()));
         }
-        let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let beside = tempfile::Builder::new().prefix(".pht-oci-").tempdir_in(parent);
-        let beside = beside.doing("create a directory beside it").at(out.display())?;
-        Ok(OutDir { out, beside })
+        let name = out.file_name().ok_or_else(|| Error::usage("not a directory to create").at(out.display()))?;
+        let mut hidden = OsString::from(".pht-oci-");
+        hidden.push(name);
+        let out_dir = OutDir { out, filling: out.with_file_name(hidden) };
+        out_dir.clear();
+        Ok(out_dir)
     }
 
     /// Where to fill it: a directory that is not there yet, or not any more if this is another attempt.
-    pub(super) fn filling(&self) -> PathBuf {
-        let to = self.beside.path().join("out");
-        let _ = std::fs::remove_dir_all(&to);
-        to
+    pub(super) fn filling(&self) -> &Path {
+        self.clear();
+        &self.filling
     }
 
     /// Lets it appear.
     pub(super) fn reveal(self) -> Result<()> {
-        std::fs::rename(self.beside.path().join("out"), self.out)
-            .doing("move what was written into place")
-            .at(self.out.display())
+        std::fs::rename(&self.filling, self.out).doing("move what was written into place").at(self.out.display())
+    }
+
+    fn clear(&self) {
+        // If it cannot be removed, it cannot be made either, and that is said.
+        let _ = std::fs::remove_dir_all(&self.filling);
+    }
+}
+
+impl Drop for OutDir<'_> {
+    fn drop(&mut self) {
+        self.clear();
     }
 }

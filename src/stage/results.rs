@@ -35,10 +35,9 @@ pub fn results(request: &ResultsRequest<'_>, world: &World) -> Result<Report> {
     let image = open_image(request.source, world)?;
     let mut train = Train::load(image, &world.temporary, Depth::Listed(usize::MAX))?;
     let name = train.name();
-    let (checks, left_out) = with_all_layers(&mut train, &world.temporary, |train| {
-        decrypt(train, request, &out.filling(), &world.temporary)
-    })
-    .at(name)?;
+    let (checks, left_out) =
+        with_all_layers(&mut train, &world.temporary, |train| decrypt(train, request, out.filling(), &world.temporary))
+            .at(name)?;
     train.view.verify()?;
     out.reveal()?;
     Ok(Report {
