@@ -16,6 +16,7 @@ mod route_file;
 mod secrets;
 mod signals;
 mod station;
+mod tool_image;
 mod verify;
 
 use std::ffi::OsString;
@@ -98,6 +99,7 @@ enum Command {
     PreRun(pre_run::PreRun),
     PostRun(post_run::PostRun),
     Results(results::Results),
+    ToolImage(tool_image::ToolImage),
 }
 
 impl Command {
@@ -113,6 +115,7 @@ impl Command {
             Command::PreRun(command) => command.run(world, output),
             Command::PostRun(command) => command.run(world, output),
             Command::Results(command) => command.run(world, output),
+            Command::ToolImage(command) => command.run(world, output),
         }
     }
 }

@@ -42,7 +42,7 @@ impl Outcome<'_> {
                 (control, format!("pht-oci {}: control", self.name())),
             ],
             labels: labels(self.made, &train.image.diff_ids()[..self.base_layers], Some(self.stop), digest),
-            command: None,
+            settings: Vec::new(),
             created: rfc3339(now)?,
         };
         let image = edit.write(&train.image, &mut *target.destination)?;
