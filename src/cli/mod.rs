@@ -16,6 +16,7 @@ mod route_file;
 mod secrets;
 mod signals;
 mod station;
+mod validate;
 mod verify;
 
 use std::ffi::OsString;
@@ -95,6 +96,7 @@ enum Command {
     Gc(gc::Gc),
     Inspect(inspect::Inspect),
     Verify(verify::Verify),
+    Validate(validate::Validate),
     PreRun(pre_run::PreRun),
     PostRun(post_run::PostRun),
     Results(results::Results),
@@ -110,6 +112,7 @@ impl Command {
             Command::Gc(command) => command.run(world, output),
             Command::Inspect(command) => command.run(world, output),
             Command::Verify(command) => command.run(world, output),
+            Command::Validate(command) => command.run(world, output),
             Command::PreRun(command) => command.run(world, output),
             Command::PostRun(command) => command.run(world, output),
             Command::Results(command) => command.run(world, output),

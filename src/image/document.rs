@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use oci_spec::image::{Descriptor, Digest, MediaType};
 
+use super::layer::check_contents;
 use super::platform::Platform;
 use crate::crypto::digest::Sha256;
 use crate::error::{Context, Error, Result};
@@ -186,6 +187,11 @@ impl Image {
         &self.diff_ids
     }
 
+    /// The platform that its config names.
+    pub fn platform(&self) -> Option<Platform> {
+        Platform::read(&self.config)
+    }
+
     /// A label of the image config.
     pub fn label(&self, name: &str) -> Option<&str> {
         self.config.get("config")?.get("Labels")?.get(name)?.as_str()
@@ -194,6 +200,15 @@ impl Image {
     /// The chain ID of the lowest `layers` layers (OCI image specification, config, layer chain ID); `None` for none.
     pub fn chain_id(&self, layers: usize) -> Option<Digest> {
         self::chain_id(self.diff_ids.get(..layers)?)
+    }
+
+    /// Reads layer number `layer` to its end, and checks that it has the diff ID that the config gives.
+    ///
+    /// # Errors
+    /// [`Kind::Malformed`](crate::error::Kind::Malformed) or [`Kind::Verification`](crate::error::Kind::Verification) if
+    /// it is not what config and manifest say; input/output.
+    pub fn check_layer(&self, layer: usize) -> Result<()> {
+        check_contents(&*self.source, &self.layers[layer], &self.diff_ids[layer]).at(self.source.name())
     }
 
     /// Whether all layers of `base` are the lowest layers of this image, by their contents.

@@ -22,6 +22,7 @@ mod publish;
 mod report;
 mod request;
 mod results;
+mod validate;
 mod verify;
 
 use std::path::PathBuf;
@@ -43,6 +44,7 @@ pub use pre_run::pre_run;
 pub use report::{Bytes, Layers, Report};
 pub use request::{Demands, StageRequest};
 pub use results::{ResultsRequest, results};
+pub use validate::{Master, Means, ValidateRequest, Validation, validate};
 pub use verify::{StopVerdict, Verification, verify};
 
 /// Where the train's parts lie in an image.
