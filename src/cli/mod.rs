@@ -11,6 +11,7 @@ mod keygen;
 mod output;
 mod post_run;
 mod pre_run;
+mod rebase;
 mod results;
 mod route_file;
 mod secrets;
@@ -99,6 +100,7 @@ enum Command {
     Validate(validate::Validate),
     PreRun(pre_run::PreRun),
     PostRun(post_run::PostRun),
+    Rebase(rebase::Rebase),
     Results(results::Results),
 }
 
@@ -115,6 +117,7 @@ impl Command {
             Command::Validate(command) => command.run(world, output),
             Command::PreRun(command) => command.run(world, output),
             Command::PostRun(command) => command.run(world, output),
+            Command::Rebase(command) => command.run(world, output),
             Command::Results(command) => command.run(world, output),
         }
     }

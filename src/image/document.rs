@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use oci_spec::image::{Descriptor, Digest, MediaType};
 
+use super::edit::object_at;
 use super::layer::check_contents;
 use super::platform::Platform;
 use crate::crypto::digest::Sha256;
@@ -155,6 +156,37 @@ impl Image {
         };
         own[..count].clone_from_slice(&theirs[..count]);
         self.layers[..count].clone_from_slice(&original.layers[..count]);
+    }
+
+    /// Takes from `image` what makes it that image, whatever it is based on: the command; labels and annotations that
+    /// are not here; labels that it has otherwise than `old`, the image that it was based on, if that is known.
+    pub fn take_identity(&mut self, image: &Image, old: Option<&Image>) {
+        let inner = object_at(&mut self.config, "config");
+        match image.config.get("config").and_then(|inner| inner.get("Cmd")) {
+            Some(command) => inner.insert("Cmd".to_owned(), command.clone()),
+            None => inner.shift_remove("Cmd"),
+        };
+        let labels = object_at(inner, "Labels");
+        for (name, value) in image.labels() {
+            match old.map(|old| old.label(name) == value.as_str()) {
+                Some(true) => {} // came from there
+                Some(false) => drop(labels.insert(name.clone(), value.clone())),
+                None => drop(labels.entry(name.clone()).or_insert_with(|| value.clone())),
+            }
+        }
+        if let Some(Value::Object(annotations)) = image.manifest.get("annotations") {
+            let own = object_at(&mut self.manifest, "annotations");
+            let of_base = |name: &str| name.starts_with("org.opencontainers.image.base.");
+            for (name, value) in annotations.iter().filter(|(name, _)| !of_base(name)) {
+                own.entry(name.clone()).or_insert_with(|| value.clone());
+            }
+        }
+        self.listed.descriptor.set_annotations(image.listed.descriptor.annotations().clone());
+    }
+
+    fn labels(&self) -> impl Iterator<Item = (&String, &Value)> {
+        let labels = self.config.get("config").and_then(|inner| inner.get("Labels")).and_then(Value::as_object);
+        labels.into_iter().flatten()
     }
 
     /// Its manifest's descriptor.

@@ -190,7 +190,8 @@ fn touches_only_its_own(image: &Image, master: &Image) -> Result<bool> {
     Ok(only_its_own)
 }
 
-fn is_its_own(touch: &Touch) -> bool {
+/// Whether what an entry of a layer does is for a train's layers to do.
+pub(super) fn is_its_own(touch: &Touch) -> bool {
     match touch {
         Touch::Removed(path) => is_free(path),
         Touch::Emptied(dir) => is_free(dir),
