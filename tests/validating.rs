@@ -290,7 +290,7 @@ fn the_train_names_its_master_image_only_in_a_registry() {
     for (source, told) in [
         (
             json!({ "type": "docker_repository", "address": "r.example/master", "tag": "1" }),
-            "docker://r.example/master:1",
+            "docker://r.example/master: ",
         ),
         (json!({ "type": "docker_repository", "address": "docker://r.example/master" }), "docker://r.example/master: "),
         (json!({ "type": "git_repository", "address": "r.example/code" }), "--master REF"),

@@ -66,7 +66,8 @@ impl SeenKind {
 }
 
 /// Reads all layers of `image`, each verified against its digests: what they together show, in walk order. Directories
-/// that have no entry of their own are as engines make them: root's, with mode 0755.
+/// that have no entry of their own are as engines make them: root's, with mode 0755. Contents are never held, nor
+/// spooled; names are, so memory grows with their number, by less than a kilobyte each.
 ///
 /// # Errors
 /// A layer that is not what descriptor and image config say; what no file system could hold.
