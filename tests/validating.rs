@@ -252,6 +252,12 @@ fn fails_closed() {
         (r#"[{"path": ".wh..wh..opq"}]"#, "opaque whiteout of the root"),
         (r#"[{"path": "tmp/.wh."}]"#, "whiteout without a name"),
         (r#"[{"path": "tmp/x", "type": "hardlink", "link": "nowhere"}]"#, "hard link"),
+        (r#"[{"path": "opt/pht_results/x", "type": "hardlink", "link": "opt/pht_results/y"}]"#, "hard link"),
+        // Some readers would write through the link.
+        (
+            r#"[{"path": "opt/pht_train/x", "type": "symlink", "link": "/etc"}, {"path": "opt/pht_train/x/passwd"}]"#,
+            "something lies below it",
+        ),
     ] {
         tamper(layout, "layer", &["0", "hostile", entry]);
         let refused = validate(&layout.at("hostile"), &master).refused(5);

@@ -22,7 +22,7 @@ pub use edit::{AddedLayer, Edit, LayerSink};
 pub use overlay::{Overlay, Wanted};
 pub use platform::Platform;
 pub use reference::{Reference, Transport};
-pub use survey::{Seen, SeenKind, Touch, survey, touches};
+pub use survey::{Seen, SeenKind, Touch, survey, survey_above, touches};
 pub use tree::{Content, Node, NodeKind, Tree, is_below, shown, walk_order};
 pub use view::{Partial, View};
 

@@ -72,11 +72,20 @@ impl SeenKind {
 /// # Errors
 /// A layer that is not what descriptor and image config say; what no file system could hold.
 pub fn survey(image: &Image) -> Result<Vec<Seen>> {
+    survey_above(image, 0, &mut |_| {})
+}
+
+/// [`survey`] of the layers from number `floor` on, as if there were none below; `touch` is told what they do to those.
+///
+/// # Errors
+/// As [`survey`], and hard links to files of the layers below.
+pub fn survey_above(image: &Image, floor: usize, touch: &mut dyn FnMut(Touch<'_>)) -> Result<Vec<Seen>> {
     let mut digests = Vec::new();
     let mut overlay = Overlay::new(Wanted::new([&b""[..]]));
     let mut links = LinksDown::default();
-    for layer in (0..image.layers().len()).rev() {
+    for layer in (floor..image.layers().len()).rev() {
         let entries = read_layer(image, layer, &mut digests)?;
+        entries.iter().for_each(|entry| tell(entry, touch));
         let place = || format!("layer {}", image.layers()[layer].digest());
         links.look(layer, &entries).at(place())?;
         links.follow(None, overlay.put_under(layer, 0, entries).at(place())?).at(place())?;
@@ -86,29 +95,33 @@ pub fn survey(image: &Image) -> Result<Vec<Seen>> {
 }
 
 /// What an entry of a layer does to the layers below it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Touch {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Touch<'a> {
     /// Something is at this path.
-    Entry(Box<[u8]>, Kind),
+    Entry(&'a [u8], &'a Kind),
     /// The path is removed, with all below it.
-    Removed(Box<[u8]>),
+    Removed(&'a [u8]),
     /// All that the directory held is removed.
-    Emptied(Box<[u8]>),
+    Emptied(&'a [u8]),
 }
 
-/// What layer number `layer` of `image` does to those below it. The layer is read to its end and verified.
+/// Tells `touch` what layer number `layer` of `image` does to those below it. The layer is read to its end and verified.
 ///
 /// # Errors
 /// As [`survey`].
-pub fn touches(image: &Image, layer: usize) -> Result<Vec<Touch>> {
+pub fn touches(image: &Image, layer: usize, touch: &mut dyn FnMut(Touch<'_>)) -> Result<()> {
     let entries = read_layer(image, layer, &mut Vec::new())?;
-    let touch = |entry: Entry| match mark_of(&entry.path) {
-        Some(Mark::Whiteout(hidden)) => Some(Touch::Removed(hidden)),
-        Some(Mark::Opaque(dir)) => Some(Touch::Emptied(dir.into())),
-        Some(Mark::Foreign) => None,
-        None => Some(Touch::Entry(entry.path, entry.kind)),
-    };
-    Ok(entries.into_iter().filter_map(touch).collect())
+    entries.iter().for_each(|entry| tell(entry, touch));
+    Ok(())
+}
+
+fn tell(entry: &Entry, touch: &mut dyn FnMut(Touch<'_>)) {
+    match mark_of(&entry.path) {
+        Some(Mark::Whiteout(hidden)) => touch(Touch::Removed(&hidden)),
+        Some(Mark::Opaque(dir)) => touch(Touch::Emptied(dir)),
+        Some(Mark::Foreign) => {}
+        None => touch(Touch::Entry(&entry.path, &entry.kind)),
+    }
 }
 
 fn read_layer(image: &Image, layer: usize, digests: &mut Vec<[u8; 32]>) -> Result<Vec<Entry>> {

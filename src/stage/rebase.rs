@@ -113,7 +113,12 @@ impl OldBase {
             return Ok(OldBase { layers, found: Found::Labels });
         }
         let mut layers = image.layers().len();
-        while layers > 0 && touches(image, layers - 1)?.iter().all(is_its_own) {
+        while layers > 0 {
+            let mut only_its_own = true;
+            touches(image, layers - 1, &mut |touch| only_its_own &= is_its_own(touch))?;
+            if !only_its_own {
+                break;
+            }
             layers -= 1;
         }
         Ok(OldBase { layers, found: Found::Content })

@@ -5,7 +5,7 @@ use crate::error::{Context, Error, Result};
 use crate::image::layer::Kind;
 use crate::image::{
     Area, Aspect, Change, Difference, Image, Reference, Seen, SeenKind, Touch, compare_configs, compare_files,
-    is_below, shown, survey, touches,
+    is_below, shown, survey, survey_above,
 };
 use crate::train::{Source, TrainConfig};
 
@@ -184,23 +184,19 @@ fn touches_only_its_own(image: &Image, master: &Image) -> Result<bool> {
         }
     }
     let mut only_its_own = true;
-    for layer in master.layers().len()..image.layers().len() {
-        only_its_own &= touches(image, layer)?.iter().all(is_its_own);
-    }
-    Ok(only_its_own)
+    let above = survey_above(image, master.layers().len(), &mut |touch| only_its_own &= is_its_own(touch));
+    // What is wrong with these layers is found again, and said, where all layers are read.
+    Ok(only_its_own && above.is_ok_and(|above| above.iter().all(|seen| misplaced(seen, &above).is_none())))
 }
 
 /// Whether what an entry of a layer does is for a train's layers to do.
-pub(super) fn is_its_own(touch: &Touch) -> bool {
+pub(super) fn is_its_own(touch: Touch<'_>) -> bool {
     match touch {
-        Touch::Removed(path) => is_free(path),
-        Touch::Emptied(dir) => is_free(dir),
+        Touch::Removed(path) | Touch::Emptied(path) => is_free(path),
         Touch::Entry(path, Kind::HardLink(target)) => is_free(path) && is_free(target),
-        Touch::Entry(path, kind) => match &**path {
-            b"" | paths::OPT | paths::TRAIN | paths::RESULTS => *kind == Kind::Directory,
-            paths::CONFIG | paths::USER_KEY => *kind == Kind::File,
-            _ => is_free(path),
-        },
+        Touch::Entry(b"" | paths::OPT | paths::TRAIN | paths::RESULTS, kind) => *kind == Kind::Directory,
+        Touch::Entry(paths::CONFIG | paths::USER_KEY, kind) => *kind == Kind::File,
+        Touch::Entry(path, _) => is_free(path),
     }
 }
 

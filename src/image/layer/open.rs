@@ -121,6 +121,9 @@ pub fn check_contents(source: &dyn Source, descriptor: &Descriptor, diff_id: &Di
     read.at(format_args!("layer {}", descriptor.digest()))
 }
 
+/// The most entries of one layer that are kept: bounds memory on hostile images.
+const MAX_DIGESTED: usize = 1 << 20;
+
 /// Reads a layer to its end, with a digest in the place of each file's contents: the `offset` of an entry is the
 /// position of its SHA-256 in `digests`. Nothing is spooled, and the names of owners and groups are left out.
 ///
@@ -135,6 +138,9 @@ pub fn digest_files(
     let mut entries = Vec::new();
     let visit = |reader: &mut LayerReader<Stream>| {
         while let Some(mut entry) = reader.next_entry()? {
+            if entries.len() == MAX_DIGESTED {
+                return Err(Error::malformed(format!("more than {MAX_DIGESTED} entries in one layer")));
+            }
             if entry.kind == Kind::File {
                 let mut hasher = Hashing(Sha256::new());
                 reader.copy_contents(&mut hasher)?;
