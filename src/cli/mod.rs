@@ -11,12 +11,14 @@ mod keygen;
 mod output;
 mod post_run;
 mod pre_run;
+mod rebase;
 mod results;
 mod route_file;
 mod secrets;
 mod signals;
 mod station;
 mod tool_image;
+mod validate;
 mod verify;
 
 use std::ffi::OsString;
@@ -96,8 +98,10 @@ enum Command {
     Gc(gc::Gc),
     Inspect(inspect::Inspect),
     Verify(verify::Verify),
+    Validate(validate::Validate),
     PreRun(pre_run::PreRun),
     PostRun(post_run::PostRun),
+    Rebase(rebase::Rebase),
     Results(results::Results),
     ToolImage(tool_image::ToolImage),
 }
@@ -112,8 +116,10 @@ impl Command {
             Command::Gc(command) => command.run(world, output),
             Command::Inspect(command) => command.run(world, output),
             Command::Verify(command) => command.run(world, output),
+            Command::Validate(command) => command.run(world, output),
             Command::PreRun(command) => command.run(world, output),
             Command::PostRun(command) => command.run(world, output),
+            Command::Rebase(command) => command.run(world, output),
             Command::Results(command) => command.run(world, output),
             Command::ToolImage(command) => command.run(world, output),
         }

@@ -225,7 +225,7 @@ fn put_config(destination: &mut dyn Destination, media_type: &str, config: Objec
 }
 
 /// The object at `key`; whatever else is there (`null`, most likely) makes way.
-fn object_at<'a>(parent: &'a mut Object, key: &str) -> &'a mut Object {
+pub(super) fn object_at<'a>(parent: &'a mut Object, key: &str) -> &'a mut Object {
     let value = parent.entry(key).or_insert_with(|| json!({}));
     if !value.is_object() {
         *value = json!({});
