@@ -17,11 +17,18 @@ pub(super) fn has_colour() -> bool {
 pub(super) struct Output {
     format: Format,
     quiet: bool,
+    /// Standard output is taken.
+    aside: bool,
 }
 
 impl Output {
     pub(super) fn new(format: Format, quiet: bool) -> Self {
-        Output { format, quiet }
+        Output { format, quiet, aside: false }
+    }
+
+    /// Reports go to standard error from now on: standard output has something else to carry.
+    pub(super) fn step_aside(&mut self) {
+        self.aside = true;
     }
 
     /// The report of a stage.
@@ -81,6 +88,9 @@ impl Output {
     }
 
     fn print(&self, text: &str) -> Result<()> {
+        if self.aside {
+            return io::stderr().write_all(text.as_bytes()).doing("write the report");
+        }
         match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
             // Nobody wants to read on: `pht-oci inspect x | head -1`.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

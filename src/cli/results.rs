@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -7,11 +7,16 @@ use super::output::Output;
 use super::secrets::KeyOptions;
 use crate::error::Result;
 use crate::image::Reference;
-use crate::stage::{ResultsRequest, World, results};
+use crate::stage::{ResultsRequest, ResultsTo, World, results};
 
 /// Decrypt the results for the creator of the train.
+///
+/// Nothing of them is to be seen before everything is verified. With `--out -` the report goes to standard error.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  pht-oci results ./train-layout --private-key creator.pem --out ./results")]
+#[command(after_help = "Examples:
+  pht-oci results ./train-layout --private-key creator.pem --out ./results
+  pht-oci results ./train-layout --private-key creator.pem --out results.tar
+  pht-oci results ./train-layout --private-key creator.pem --out - | tar xO pht_results/summary.csv")]
 pub(super) struct Results {
     /// The train
     #[arg(value_name = "SRC")]
@@ -20,8 +25,8 @@ pub(super) struct Results {
     key: KeyOptions,
     #[command(flatten)]
     demands: DemandOptions,
-    /// The new directory for the results
-    #[arg(long, value_name = "DIR")]
+    /// A new directory; or a new FILE.tar, or `-` for standard output: a tar archive with `pht_results/` in it
+    #[arg(long, value_name = "DIR|FILE.tar|-")]
     out: PathBuf,
 }
 
@@ -30,6 +35,22 @@ impl Results {
         let key = self.key.load()?;
         let trust = self.demands.load()?;
         let demands = self.demands.demands(trust.as_ref());
-        output.report(&results(&ResultsRequest { source: &self.source, key: &key, out: &self.out, demands }, world)?)
+        let mut stdout = std::io::stdout().lock();
+        let to = match &*self.out {
+            out if out == Path::new("-") => {
+                output.step_aside();
+                ResultsTo::Stream(&mut stdout)
+            }
+            out if is_archive(out) => ResultsTo::Archive(out),
+            out => ResultsTo::Directory(out),
+        };
+        let report = results(ResultsRequest { source: &self.source, key: &key, to, demands }, world)?;
+        drop(stdout);
+        output.report(&report)
     }
+}
+
+/// Whether the name asks for an archive; a directory that is there already is one whatever its name.
+fn is_archive(out: &Path) -> bool {
+    out.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("tar")) && !out.is_dir()
 }

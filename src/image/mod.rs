@@ -9,6 +9,7 @@ mod overlay;
 mod platform;
 mod reference;
 mod sorted;
+mod tarball;
 mod tree;
 mod view;
 
@@ -19,6 +20,7 @@ pub use edit::{AddedLayer, Edit, LayerSink};
 pub use overlay::{Overlay, Wanted};
 pub use platform::Platform;
 pub use reference::{Reference, Transport};
+pub use tarball::TarSink;
 pub use tree::{Content, Node, NodeKind, Tree, shown, walk_order};
 pub use view::{Partial, View};
 

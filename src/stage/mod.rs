@@ -14,6 +14,7 @@ mod lineage;
 mod load;
 mod locate;
 mod out_dir;
+mod out_file;
 mod payload;
 mod pins;
 mod post_run;
@@ -42,7 +43,7 @@ pub use post_run::post_run;
 pub use pre_run::pre_run;
 pub use report::{Bytes, Layers, Report};
 pub use request::{Demands, StageRequest};
-pub use results::{ResultsRequest, results};
+pub use results::{ResultsRequest, ResultsTo, results};
 pub use verify::{StopVerdict, Verification, verify};
 
 /// Where the train's parts lie in an image.

@@ -1,17 +1,23 @@
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use super::check::{check_config, check_immutable, check_layers, examine_ivs, with_all_layers};
 use super::load::{Depth, Train};
 use super::locate::open_image;
 use super::out_dir::OutDir;
+use super::out_file::OutFile;
 use super::payload::Change;
 use super::pre_run::copy_results;
 use super::report::{Bytes, Report};
 use super::{Demands, World, paths};
-use crate::crypto::PrivateKey;
-use crate::error::{Context, Error, Result};
-use crate::image::{DirectorySink, Fidelity, Reference};
-use crate::train::{Check, unwrap_creator_key};
+use crate::crypto::{PrivateKey, StageKey};
+use crate::error::{Context, Error, IoContext, Result};
+use crate::image::{DirectorySink, EntrySink, Fidelity, Reference, TarSink, Tree};
+use crate::train::{Check, TrainConfig, unwrap_creator_key};
+
+/// What the results lie in, within an archive: the name that they have in the train.
+const ARCHIVE_ROOT: &[u8] = b"pht_results";
 
 /// What the creator asks for.
 pub struct ResultsRequest<'a> {
@@ -19,32 +25,52 @@ pub struct ResultsRequest<'a> {
     pub source: &'a Reference,
     /// The creator's private key.
     pub key: &'a PrivateKey,
-    /// The directory for the results. It must not exist, or be empty.
-    pub out: &'a Path,
+    /// Where the results go.
+    pub to: ResultsTo<'a>,
     /// What the train has to meet.
     pub demands: Demands<'a>,
 }
 
-/// Decrypts the results of a train for its creator, into a directory that appears when everything is verified.
+/// Where the creator's results go.
+pub enum ResultsTo<'a> {
+    /// A directory, which must not exist, or be empty.
+    Directory(&'a Path),
+    /// A tar archive in a file, which must not exist.
+    Archive(&'a Path),
+    /// A tar archive in a stream. Nothing is written before everything is verified, so the results are decrypted twice.
+    Stream(&'a mut dyn Write),
+}
+
+/// Decrypts the results of a train for its creator. Directory or file appear when everything is verified.
 ///
 /// # Errors
 /// [`Kind::Verification`](crate::error::Kind::Verification) if anything does not hold or there are no results yet,
 /// [`Kind::Key`](crate::error::Kind::Key) if the key is not the creator's.
-pub fn results(request: &ResultsRequest<'_>, world: &World) -> Result<Report> {
-    let out = OutDir::new(request.out)?;
+pub fn results(request: ResultsRequest<'_>, world: &World) -> Result<Report> {
+    let destination = request.to.to_string();
+    let mut out = Out::new(request.to)?;
     let image = open_image(request.source, world)?;
     let mut train = Train::load(image, &world.temporary, Depth::Listed(usize::MAX))?;
-    let name = train.name();
-    let (checks, left_out) =
-        with_all_layers(&mut train, &world.temporary, |train| decrypt(train, request, out.filling(), &world.temporary))
-            .at(name)?;
+    let (name, spool) = (train.name(), &world.temporary);
+    let decrypted = with_all_layers(&mut train, spool, |train| {
+        let checks = check_train(train, request.demands, spool)?;
+        let results = Results::open(&train.config, train.tree(), request.key)?;
+        let immutable = match train.config.wire().creator_checks_files() {
+            true => check_immutable(train, results.change())?,
+            false => Vec::new(),
+        };
+        let (of_results, left_out) = out.fill(&results)?;
+        let checks = request.demands.settle([checks, immutable, of_results].concat())?;
+        Ok((results.key, checks, left_out))
+    });
+    let (key, checks, left_out) = decrypted.at(name)?;
     train.view.verify()?;
-    out.reveal()?;
+    out.reveal(&Results { config: &train.config, tree: train.tree(), key })?;
     Ok(Report {
         stage: "results",
         wire: train.config.wire().name(),
         source: train.name(),
-        destination: request.out.display().to_string(),
+        destination,
         digest_before: Some(train.image.descriptor().digest().to_string()),
         bytes: Bytes { read: train.image.source().bytes_read(), ..Bytes::default() },
         checks,
@@ -54,25 +80,108 @@ pub fn results(request: &ResultsRequest<'_>, world: &World) -> Result<Report> {
     })
 }
 
-fn decrypt(
-    train: &Train,
-    request: &ResultsRequest<'_>,
-    to: &Path,
-    spool_dir: &Path,
-) -> Result<(Vec<Check>, Vec<String>)> {
-    if train.config.standing()?.last_signed().is_none() {
+/// Everything that can be checked before a key is needed.
+fn check_train(train: &Train, demands: Demands<'_>, spool_dir: &Path) -> Result<Vec<Check>> {
+    check_has_results(&train.config)?;
+    let mut checks = check_config(train, demands)?;
+    checks.extend(check_layers(train, spool_dir)?);
+    checks.extend(examine_ivs(&train.config, train.tree())?);
+    Ok(checks)
+}
+
+fn check_has_results(config: &TrainConfig) -> Result<()> {
+    if config.standing()?.last_signed().is_none() {
         let what = "there are no results yet: no station has signed";
         return Err(Error::verification(what).hint("wait until the train has been at its first station"));
     }
-    let mut checks = check_config(train, request.demands)?;
-    checks.extend(check_layers(train, spool_dir)?);
-    checks.extend(examine_ivs(train)?);
-    let (wire, stage_key) = (train.config.wire(), unwrap_creator_key(&train.config, request.key)?);
-    let change = Change::Decrypt(wire.cipher(), &stage_key);
-    if wire.creator_checks_files() {
-        checks.extend(check_immutable(train, change)?);
+    Ok(())
+}
+
+/// The results of a train, and the key that opens them.
+struct Results<'a> {
+    config: &'a TrainConfig,
+    tree: &'a Tree,
+    key: StageKey,
+}
+
+impl<'a> Results<'a> {
+    fn open(config: &'a TrainConfig, tree: &'a Tree, key: &PrivateKey) -> Result<Self> {
+        Ok(Results { config, tree, key: unwrap_creator_key(config, key)? })
     }
-    let mut sink = DirectorySink::new(to, paths::RESULTS, Fidelity::Personal)?;
-    checks.extend(copy_results(train, change, &mut sink)?);
-    Ok((request.demands.settle(checks)?, sink.finish()?))
+
+    fn change(&self) -> Change<'_> {
+        Change::Decrypt(self.config.wire().cipher(), &self.key)
+    }
+
+    /// Decrypts them into `sink` and checks them against what the last station signed.
+    fn write(&self, sink: &mut dyn EntrySink) -> Result<Vec<Check>> {
+        copy_results(self.config, self.tree, self.change(), sink)
+    }
+
+    fn write_tar<W: Write>(&self, out: W) -> Result<(W, Vec<Check>, Vec<String>)> {
+        let mut sink = TarSink::new(out, paths::RESULTS, ARCHIVE_ROOT);
+        if let Some(node) = self.tree.get(paths::RESULTS) {
+            sink.entry(&node.path, &crate::image::layer::Kind::Directory, &node.meta, 0)?;
+        }
+        let checks = self.write(&mut sink)?;
+        let (out, left_out) = sink.finish()?;
+        Ok((out, checks, left_out))
+    }
+}
+
+impl std::fmt::Display for ResultsTo<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            ResultsTo::Directory(path) | ResultsTo::Archive(path) => path.display().fmt(f),
+            ResultsTo::Stream(_) => f.write_str("-"),
+        }
+    }
+}
+
+/// Where the results go, until they may appear.
+enum Out<'a> {
+    Directory(OutDir<'a>),
+    Archive(OutFile<'a>, Option<File>),
+    Stream(&'a mut dyn Write),
+}
+
+impl<'a> Out<'a> {
+    fn new(to: ResultsTo<'a>) -> Result<Self> {
+        Ok(match to {
+            ResultsTo::Directory(path) => Out::Directory(OutDir::new(path)?),
+            ResultsTo::Archive(path) => Out::Archive(OutFile::new(path)?, None),
+            ResultsTo::Stream(stream) => Out::Stream(stream),
+        })
+    }
+
+    /// Writes the results to where nobody sees them yet: the checks, and what was left out. It can be done again.
+    fn fill(&mut self, results: &Results<'_>) -> Result<(Vec<Check>, Vec<String>)> {
+        match self {
+            Out::Directory(dir) => {
+                let mut sink = DirectorySink::new(dir.filling(), paths::RESULTS, Fidelity::Personal)?;
+                let checks = results.write(&mut sink)?;
+                Ok((checks, sink.finish()?))
+            }
+            Out::Archive(file, filled) => {
+                let (out, checks, left_out) = results.write_tar(BufWriter::new(file.filling()?))?;
+                let out = out.into_inner().map_err(io::IntoInnerError::into_error);
+                *filled = Some(out.doing("write the archive")?);
+                Ok((checks, left_out))
+            }
+            Out::Stream(_) => {
+                let (_, checks, left_out) = results.write_tar(io::sink())?;
+                Ok((checks, left_out))
+            }
+        }
+    }
+
+    /// Lets them appear, after [`fill`](Self::fill) and every other check.
+    fn reveal(self, results: &Results<'_>) -> Result<()> {
+        match self {
+            Out::Directory(dir) => dir.reveal(),
+            Out::Archive(file, Some(filled)) => file.reveal(&filled),
+            Out::Archive(_, None) => Ok(()),
+            Out::Stream(stream) => results.write_tar(stream)?.0.flush().doing("write the archive"),
+        }
+    }
 }
