@@ -18,7 +18,7 @@ use crate::stage::{ResultsRequest, ResultsTo, World, results};
   pht-oci results ./train-layout --private-key creator.pem --out results.tar
   pht-oci results ./train-layout --private-key creator.pem --out - | tar xO pht_results/summary.csv")]
 pub(super) struct Results {
-    /// The train
+    /// The train, or the tar file that the central service hands out to its creator
     #[arg(value_name = "SRC")]
     source: Reference,
     #[command(flatten)]

@@ -20,7 +20,7 @@ pub use edit::{AddedLayer, Edit, LayerSink};
 pub use overlay::{Overlay, Wanted};
 pub use platform::Platform;
 pub use reference::{Reference, Transport};
-pub use tarball::TarSink;
+pub use tarball::{TarSink, Tarball};
 pub use tree::{Content, Node, NodeKind, Tree, shown, walk_order};
 pub use view::{Partial, View};
 

@@ -8,6 +8,7 @@ mod copy;
 mod extract;
 mod feeder;
 mod gc;
+mod handout;
 mod inspect;
 mod labels;
 mod lineage;

@@ -36,7 +36,7 @@ impl<'a> OutFile<'a> {
     }
 
     /// Lets it appear, and replaces nothing.
-    pub(super) fn reveal(self, file: &File) -> Result<()> {
+    pub(super) fn reveal(&self, file: &File) -> Result<()> {
         file.sync_all().doing("write it").at(self.out.display())?;
         let moved = match renameat_with(CWD, &self.filling, CWD, self.out, RenameFlags::NOREPLACE) {
             Err(Errno::EXIST) => return Err(there_already().at(self.out.display())),

@@ -2,7 +2,8 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use super::check::{check_config, check_immutable, check_layers, examine_ivs, with_all_layers};
+use super::check::{check_config, check_immutable, check_layers, examine_config, examine_ivs, with_all_layers};
+use super::handout::Handout;
 use super::load::{Depth, Train};
 use super::locate::open_image;
 use super::out_dir::OutDir;
@@ -13,7 +14,7 @@ use super::report::{Bytes, Report};
 use super::{Demands, World, paths};
 use crate::crypto::{PrivateKey, StageKey};
 use crate::error::{Context, Error, IoContext, Result};
-use crate::image::{DirectorySink, EntrySink, Fidelity, Reference, TarSink, Tree};
+use crate::image::{DirectorySink, EntrySink, Fidelity, Image, Reference, TarSink, Tree};
 use crate::train::{Check, TrainConfig, unwrap_creator_key};
 
 /// What the results lie in, within an archive: the name that they have in the train.
@@ -21,7 +22,7 @@ const ARCHIVE_ROOT: &[u8] = b"pht_results";
 
 /// What the creator asks for.
 pub struct ResultsRequest<'a> {
-    /// The train.
+    /// The train, or what the central service hands out of it.
     pub source: &'a Reference,
     /// The creator's private key.
     pub key: &'a PrivateKey,
@@ -43,50 +44,90 @@ pub enum ResultsTo<'a> {
 
 /// Decrypts the results of a train for its creator. Directory or file appear when everything is verified.
 ///
+/// The source may also be the archive that the central service hands out to creators, `train_config.json` and
+/// `pht_results` without an image around them; what only an image proves is a weak check then.
+///
 /// # Errors
 /// [`Kind::Verification`](crate::error::Kind::Verification) if anything does not hold or there are no results yet,
 /// [`Kind::Key`](crate::error::Kind::Key) if the key is not the creator's.
 pub fn results(request: ResultsRequest<'_>, world: &World) -> Result<Report> {
     let destination = request.to.to_string();
     let mut out = Out::new(request.to)?;
-    let image = open_image(request.source, world)?;
+    let (key, demands) = (request.key, request.demands);
+    let report = match open_image(request.source, world) {
+        Ok(image) => of_image(image, key, demands, &mut out, world)?,
+        Err(fault) => match Handout::find(request.source, world)? {
+            Some(handout) => of_handout(&handout, key, demands, &mut out)?,
+            None => return Err(fault),
+        },
+    };
+    Ok(Report { stage: "results", destination, ..report })
+}
+
+fn of_image(image: Image, key: &PrivateKey, demands: Demands<'_>, out: &mut Out<'_>, world: &World) -> Result<Report> {
     let mut train = Train::load(image, &world.temporary, Depth::Listed(usize::MAX))?;
     let (name, spool) = (train.name(), &world.temporary);
     let decrypted = with_all_layers(&mut train, spool, |train| {
-        let checks = check_train(train, request.demands, spool)?;
-        let results = Results::open(&train.config, train.tree(), request.key)?;
-        let immutable = match train.config.wire().creator_checks_files() {
-            true => check_immutable(train, results.change())?,
-            false => Vec::new(),
-        };
+        check_has_results(&train.config)?;
+        let mut checks = check_config(train, demands)?;
+        checks.extend(check_layers(train, spool)?);
+        checks.extend(examine_ivs(&train.config, train.tree())?);
+        let results = Results::open(&train.config, train.tree(), key)?;
+        if train.config.wire().creator_checks_files() {
+            checks.extend(check_immutable(train, results.change())?);
+        }
         let (of_results, left_out) = out.fill(&results)?;
-        let checks = request.demands.settle([checks, immutable, of_results].concat())?;
-        Ok((results.key, checks, left_out))
+        checks.extend(of_results);
+        Ok((results.key, demands.settle(checks)?, left_out))
     });
     let (key, checks, left_out) = decrypted.at(name)?;
     train.view.verify()?;
     out.reveal(&Results { config: &train.config, tree: train.tree(), key })?;
     Ok(Report {
-        stage: "results",
         wire: train.config.wire().name(),
         source: train.name(),
-        destination,
         digest_before: Some(train.image.descriptor().digest().to_string()),
         bytes: Bytes { read: train.image.source().bytes_read(), ..Bytes::default() },
         checks,
-        warnings: [request.demands.warnings(), left_out.iter().map(|what| format!("left out: {what}")).collect()]
-            .concat(),
+        warnings: [demands.warnings(), told(&left_out)].concat(),
         ..Report::default()
     })
 }
 
-/// Everything that can be checked before a key is needed.
-fn check_train(train: &Train, demands: Demands<'_>, spool_dir: &Path) -> Result<Vec<Check>> {
-    check_has_results(&train.config)?;
-    let mut checks = check_config(train, demands)?;
-    checks.extend(check_layers(train, spool_dir)?);
-    checks.extend(examine_ivs(&train.config, train.tree())?);
-    Ok(checks)
+fn of_handout(handout: &Handout, key: &PrivateKey, demands: Demands<'_>, out: &mut Out<'_>) -> Result<Report> {
+    let source = handout.path().display().to_string();
+    let (checks, left_out) = decrypt_handout(handout, key, demands, out).at(&source)?;
+    Ok(Report {
+        wire: handout.config.wire().name(),
+        source,
+        bytes: Bytes { read: handout.bytes_read(), ..Bytes::default() },
+        checks,
+        warnings: [demands.warnings(), handout.warnings(), told(&left_out)].concat(),
+        ..Report::default()
+    })
+}
+
+fn decrypt_handout(
+    handout: &Handout,
+    key: &PrivateKey,
+    demands: Demands<'_>,
+    out: &mut Out<'_>,
+) -> Result<(Vec<Check>, Vec<String>)> {
+    let (config, tree) = (&handout.config, &handout.tree);
+    check_has_results(config)?;
+    let mut checks = demands.settle(examine_config(config, demands.trust))?;
+    checks.extend(handout.unchecked());
+    checks.extend(examine_ivs(config, tree)?);
+    let results = Results::open(config, tree, key)?;
+    let (of_results, left_out) = out.fill(&results)?;
+    checks.extend(of_results);
+    let checks = demands.settle(checks)?;
+    out.reveal(&results)?;
+    Ok((checks, left_out))
+}
+
+fn told(left_out: &[String]) -> Vec<String> {
+    left_out.iter().map(|what| format!("left out: {what}")).collect()
 }
 
 fn check_has_results(config: &TrainConfig) -> Result<()> {
@@ -176,10 +217,10 @@ impl<'a> Out<'a> {
     }
 
     /// Lets them appear, after [`fill`](Self::fill) and every other check.
-    fn reveal(self, results: &Results<'_>) -> Result<()> {
+    fn reveal(&mut self, results: &Results<'_>) -> Result<()> {
         match self {
             Out::Directory(dir) => dir.reveal(),
-            Out::Archive(file, Some(filled)) => file.reveal(&filled),
+            Out::Archive(file, Some(filled)) => file.reveal(filled),
             Out::Archive(_, None) => Ok(()),
             Out::Stream(stream) => results.write_tar(stream)?.0.flush().doing("write the archive"),
         }

@@ -5,3 +5,4 @@ mod support;
 
 mod archive;
 mod ground;
+mod service;
