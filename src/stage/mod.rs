@@ -9,6 +9,7 @@ mod extract;
 mod feeder;
 mod gc;
 mod handout;
+mod homomorphic;
 mod inspect;
 mod labels;
 mod lineage;

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::check::{check_config, check_immutable, check_layers, examine_config, examine_ivs, with_all_layers};
 use super::handout::Handout;
+use super::homomorphic::HomomorphicSink;
 use super::load::{Depth, Train};
 use super::locate::open_image;
 use super::out_dir::OutDir;
@@ -12,10 +13,11 @@ use super::payload::Change;
 use super::pre_run::copy_results;
 use super::report::{Bytes, Report};
 use super::{Demands, World, paths};
+use crate::crypto::paillier::{PaillierKey, PaillierSecret};
 use crate::crypto::{PrivateKey, StageKey};
 use crate::error::{Context, Error, IoContext, Result};
 use crate::image::{DirectorySink, EntrySink, Fidelity, Image, Reference, TarSink, Tree};
-use crate::train::{Check, TrainConfig, unwrap_creator_key};
+use crate::train::{Check, TrainConfig, paillier, unwrap_creator_key};
 
 /// What the results lie in, within an archive: the name that they have in the train.
 const ARCHIVE_ROOT: &[u8] = b"pht_results";
@@ -28,6 +30,9 @@ pub struct ResultsRequest<'a> {
     pub key: &'a PrivateKey,
     /// Where the results go.
     pub to: ResultsTo<'a>,
+    /// The creator's Paillier private key, to decrypt what stations have computed under it: files with `.he.json` in their
+    /// name come out with plain numbers in place of the encrypted ones.
+    pub paillier: Option<&'a PaillierSecret>,
     /// What the train has to meet.
     pub demands: Demands<'a>,
 }
@@ -53,75 +58,78 @@ pub enum ResultsTo<'a> {
 pub fn results(request: ResultsRequest<'_>, world: &World) -> Result<Report> {
     let destination = request.to.to_string();
     let mut out = Out::new(request.to)?;
-    let (key, demands) = (request.key, request.demands);
+    let terms = Terms { key: request.key, paillier: request.paillier, demands: request.demands };
     let report = match open_image(request.source, world) {
-        Ok(image) => of_image(image, key, demands, &mut out, world)?,
+        Ok(image) => of_image(image, terms, &mut out, world)?,
         Err(fault) => match Handout::find(request.source, world)? {
-            Some(handout) => of_handout(&handout, key, demands, &mut out)?,
+            Some(handout) => of_handout(&handout, terms, &mut out)?,
             None => return Err(fault),
         },
     };
     Ok(Report { stage: "results", destination, ..report })
 }
 
-fn of_image(image: Image, key: &PrivateKey, demands: Demands<'_>, out: &mut Out<'_>, world: &World) -> Result<Report> {
+/// What a request asks for, wherever the results are and wherever they go.
+#[derive(Clone, Copy)]
+struct Terms<'a> {
+    key: &'a PrivateKey,
+    paillier: Option<&'a PaillierSecret>,
+    demands: Demands<'a>,
+}
+
+fn of_image(image: Image, terms: Terms<'_>, out: &mut Out<'_>, world: &World) -> Result<Report> {
     let mut train = Train::load(image, &world.temporary, Depth::Listed(usize::MAX))?;
     let (name, spool) = (train.name(), &world.temporary);
     let decrypted = with_all_layers(&mut train, spool, |train| {
         check_has_results(&train.config)?;
-        let mut checks = check_config(train, demands)?;
+        let mut checks = check_config(train, terms.demands)?;
         checks.extend(check_layers(train, spool)?);
         checks.extend(examine_ivs(&train.config, train.tree())?);
-        let results = Results::open(&train.config, train.tree(), key)?;
+        let results = Results::open(&train.config, train.tree(), terms)?;
         if train.config.wire().creator_checks_files() {
             checks.extend(check_immutable(train, results.change())?);
         }
         let (of_results, left_out) = out.fill(&results)?;
         checks.extend(of_results);
-        Ok((results.key, demands.settle(checks)?, left_out))
+        Ok((results.key, terms.demands.settle(checks)?, left_out))
     });
     let (key, checks, left_out) = decrypted.at(name)?;
     train.view.verify()?;
-    out.reveal(&Results { config: &train.config, tree: train.tree(), key })?;
+    out.reveal(&Results::with(&train.config, train.tree(), key, terms.paillier)?)?;
     Ok(Report {
         wire: train.config.wire().name(),
         source: train.name(),
         digest_before: Some(train.image.descriptor().digest().to_string()),
         bytes: Bytes { read: train.image.source().bytes_read(), ..Bytes::default() },
         checks,
-        warnings: [demands.warnings(), told(&left_out)].concat(),
+        warnings: [terms.demands.warnings(), told(&left_out)].concat(),
         ..Report::default()
     })
 }
 
-fn of_handout(handout: &Handout, key: &PrivateKey, demands: Demands<'_>, out: &mut Out<'_>) -> Result<Report> {
+fn of_handout(handout: &Handout, terms: Terms<'_>, out: &mut Out<'_>) -> Result<Report> {
     let source = handout.path().display().to_string();
-    let (checks, left_out) = decrypt_handout(handout, key, demands, out).at(&source)?;
+    let (checks, left_out) = decrypt_handout(handout, terms, out).at(&source)?;
     Ok(Report {
         wire: handout.config.wire().name(),
         source,
         bytes: Bytes { read: handout.bytes_read(), ..Bytes::default() },
         checks,
-        warnings: [demands.warnings(), handout.warnings(), told(&left_out)].concat(),
+        warnings: [terms.demands.warnings(), handout.warnings(), told(&left_out)].concat(),
         ..Report::default()
     })
 }
 
-fn decrypt_handout(
-    handout: &Handout,
-    key: &PrivateKey,
-    demands: Demands<'_>,
-    out: &mut Out<'_>,
-) -> Result<(Vec<Check>, Vec<String>)> {
+fn decrypt_handout(handout: &Handout, terms: Terms<'_>, out: &mut Out<'_>) -> Result<(Vec<Check>, Vec<String>)> {
     let (config, tree) = (&handout.config, &handout.tree);
     check_has_results(config)?;
-    let mut checks = demands.settle(examine_config(config, demands.trust))?;
+    let mut checks = terms.demands.settle(examine_config(config, terms.demands.trust))?;
     checks.extend(handout.unchecked());
     checks.extend(examine_ivs(config, tree)?);
-    let results = Results::open(config, tree, key)?;
+    let results = Results::open(config, tree, terms)?;
     let (of_results, left_out) = out.fill(&results)?;
     checks.extend(of_results);
-    let checks = demands.settle(checks)?;
+    let checks = terms.demands.settle(checks)?;
     out.reveal(&results)?;
     Ok((checks, left_out))
 }
@@ -138,16 +146,27 @@ fn check_has_results(config: &TrainConfig) -> Result<()> {
     Ok(())
 }
 
-/// The results of a train, and the key that opens them.
+/// The results of a train, and the keys that open them.
 struct Results<'a> {
     config: &'a TrainConfig,
     tree: &'a Tree,
     key: StageKey,
+    paillier: Option<PaillierKey<'a>>,
 }
 
 impl<'a> Results<'a> {
-    fn open(config: &'a TrainConfig, tree: &'a Tree, key: &PrivateKey) -> Result<Self> {
-        Ok(Results { config, tree, key: unwrap_creator_key(config, key)? })
+    fn open(config: &'a TrainConfig, tree: &'a Tree, terms: Terms<'a>) -> Result<Self> {
+        Self::with(config, tree, unwrap_creator_key(config, terms.key)?, terms.paillier)
+    }
+
+    fn with(
+        config: &'a TrainConfig,
+        tree: &'a Tree,
+        key: StageKey,
+        paillier: Option<&'a PaillierSecret>,
+    ) -> Result<Self> {
+        let paillier = paillier.map(|secret| PaillierKey::new(&paillier::public_key(config)?, secret)).transpose()?;
+        Ok(Results { config, tree, key, paillier })
     }
 
     fn change(&self) -> Change<'_> {
@@ -156,7 +175,10 @@ impl<'a> Results<'a> {
 
     /// Decrypts them into `sink` and checks them against what the last station signed.
     fn write(&self, sink: &mut dyn EntrySink) -> Result<Vec<Check>> {
-        copy_results(self.config, self.tree, self.change(), sink)
+        match &self.paillier {
+            None => copy_results(self.config, self.tree, self.change(), sink),
+            Some(key) => copy_results(self.config, self.tree, self.change(), &mut HomomorphicSink::new(sink, key)),
+        }
     }
 
     fn write_tar<W: Write>(&self, out: W) -> Result<(W, Vec<Check>, Vec<String>)> {

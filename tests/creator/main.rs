@@ -5,4 +5,5 @@ mod support;
 
 mod archive;
 mod ground;
+mod paillier;
 mod service;
