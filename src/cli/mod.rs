@@ -2,13 +2,17 @@
 
 mod access;
 mod build;
+mod completions;
 mod copy;
 mod demands;
 mod extract;
 mod gc;
 mod inspect;
 mod keygen;
+mod man;
 mod output;
+mod paint;
+mod people;
 mod post_run;
 mod pre_run;
 mod results;
@@ -98,6 +102,8 @@ enum Command {
     PreRun(pre_run::PreRun),
     PostRun(post_run::PostRun),
     Results(results::Results),
+    Completions(completions::Completions),
+    Man(man::Man),
 }
 
 impl Command {
@@ -113,6 +119,8 @@ impl Command {
             Command::PreRun(command) => command.run(world, output),
             Command::PostRun(command) => command.run(world, output),
             Command::Results(command) => command.run(world, output),
+            Command::Completions(command) => command.run(output),
+            Command::Man(command) => command.run(output),
         }
     }
 }
@@ -180,5 +188,5 @@ fn start_log(global: &Global) {
     };
     let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).without_time();
     // A second subscriber in one process (in tests of this library) is no fault.
-    let _ = builder.with_target(false).with_ansi(output::has_colour()).try_init();
+    let _ = builder.with_target(false).with_ansi(paint::may_colour(&std::io::stderr())).try_init();
 }

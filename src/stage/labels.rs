@@ -21,7 +21,7 @@ pub(super) enum Made {
 }
 
 impl Made {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Made::Built => "built",
             Made::PreRun => "pre-run",

@@ -25,6 +25,7 @@ pub enum Peer {
     /// The registry of the distribution project, and `htpasswd`.
     Registry,
     Strace,
+    Groff,
     Root,
 }
 
@@ -45,6 +46,7 @@ impl Peer {
                 answers("docker-registry", &["--version"]) && answers("htpasswd", &["-nbB", "user", "password"])
             }
             Peer::Strace => answers("strace", &["-V"]),
+            Peer::Groff => answers("groff", &["--version"]),
             Peer::Root => rustix::process::geteuid().is_root(),
         }
     }
