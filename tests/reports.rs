@@ -86,8 +86,21 @@ fn is_digest(value: &Value) -> bool {
 
 const STAGE: [&str; 11] =
     ["stage", "station", "wire", "source", "destination", "digest", "layers", "bytes", "checks", "warnings", "notes"];
-const INSPECTION: [&str; 12] =
-    ["source", "digest", "wire", "id", "creator", "master", "route", "next", "files", "layers", "base_layers", "size"];
+const INSPECTION: [&str; 13] = [
+    "source",
+    "digest",
+    "wire",
+    "id",
+    "creator",
+    "master",
+    "route",
+    "next",
+    "files",
+    "layers",
+    "base_layers",
+    "size",
+    "stage",
+];
 
 #[test]
 fn json_reports() {
@@ -279,6 +292,13 @@ fn closed_output() {
 #[test]
 fn help() {
     for command in ["keygen", "build", "inspect", "pre-run", "post-run", "results", "validate", "rebase"] {
+    let shown = pht_oci(&["--help"], &[]).ok();
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    let listed = shown.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let commands: Vec<&str> = listed.filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).collect();
+    let commands: Vec<&str> = commands.into_iter().filter(|command| !matches!(*command, "" | "help")).collect();
+    assert!(commands.len() > 10 && commands.contains(&"post-run"), "{shown}");
+    for command in commands {
         let shown = pht_oci(&[command, "--help"], &[]).ok();
         let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
         assert!(shown.contains("Example") && shown.contains(&format!("pht-oci {command} ")), "{command}: {shown}");

@@ -2,13 +2,17 @@
 
 mod access;
 mod build;
+mod completions;
 mod copy;
 mod demands;
 mod extract;
 mod gc;
 mod inspect;
 mod keygen;
+mod man;
 mod output;
+mod paint;
+mod people;
 mod post_run;
 mod pre_run;
 mod rebase;
@@ -104,6 +108,8 @@ enum Command {
     Rebase(rebase::Rebase),
     Results(results::Results),
     ToolImage(tool_image::ToolImage),
+    Completions(completions::Completions),
+    Man(man::Man),
 }
 
 impl Command {
@@ -122,6 +128,8 @@ impl Command {
             Command::Rebase(command) => command.run(world, output),
             Command::Results(command) => command.run(world, output),
             Command::ToolImage(command) => command.run(world, output),
+            Command::Completions(command) => command.run(output),
+            Command::Man(command) => command.run(output),
         }
     }
 }
@@ -189,5 +197,5 @@ fn start_log(global: &Global) {
     };
     let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).without_time();
     // A second subscriber in one process (in tests of this library) is no fault.
-    let _ = builder.with_target(false).with_ansi(output::has_colour()).try_init();
+    let _ = builder.with_target(false).with_ansi(paint::may_colour(&std::io::stderr())).try_init();
 }

@@ -1,27 +1,40 @@
 //! Reports and errors, as text for people and as JSON for programs.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
-use super::Format;
+use super::paint::{Paint, Tone, may_colour};
+use super::{Format, people};
 use crate::error::{Error, IoContext, Result};
 use crate::json::{Value, json};
 use crate::stage::{Inspection, Report, Verification};
 use crate::train::{Check, Verdict};
 
-/// Whether messages may be coloured.
-pub(super) fn has_colour() -> bool {
-    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|text| text.is_empty())
-}
-
 /// Where a command says what it did: on standard output, in the form that was asked for.
 pub(super) struct Output {
     format: Format,
     quiet: bool,
+    /// Standard output is taken.
+    aside: bool,
 }
 
 impl Output {
     pub(super) fn new(format: Format, quiet: bool) -> Self {
-        Output { format, quiet }
+        Output { format, quiet, aside: false }
+    }
+
+    /// Reports go to standard error from now on: standard output has something else to carry.
+    pub(super) fn step_aside(&mut self) {
+        self.aside = true;
+    }
+
+    /// What the command was asked for, in the form that it has, whatever form reports have.
+    pub(super) fn data(&self, bytes: &[u8]) -> Result<()> {
+        print_to(&mut io::stdout(), bytes)
+    }
+
+    /// How what goes to standard output, or aside, is coloured.
+    fn paint(&self) -> Paint {
+        Paint::new(if self.aside { may_colour(&io::stderr()) } else { may_colour(&io::stdout()) })
     }
 
     /// The report of a stage.
@@ -29,7 +42,7 @@ impl Output {
         match self.format {
             Format::Json => self.print(&format!("{}\n", report_json(report))),
             Format::Text if self.quiet => Ok(()),
-            Format::Text => self.print(&report_text(report)),
+            Format::Text => self.print(&report_text(self.paint(), report)),
         }
     }
 
@@ -38,7 +51,7 @@ impl Output {
         match self.format {
             Format::Json => self.print(&format!("{}\n", inspection_json(inspection))),
             Format::Text if self.quiet => Ok(()),
-            Format::Text => self.print(&inspection_text(inspection)),
+            Format::Text => self.print(&people::inspection(self.paint(), inspection)),
         }
     }
 
@@ -47,7 +60,7 @@ impl Output {
         match self.format {
             Format::Json => self.print(&format!("{}\n", verification_json(found))),
             Format::Text if self.quiet => Ok(()),
-            Format::Text => self.print(&verification_text(found)),
+            Format::Text => self.print(&people::verification(self.paint(), found)),
         }
     }
 
@@ -81,11 +94,15 @@ impl Output {
     }
 
     fn print(&self, text: &str) -> Result<()> {
-        match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
-            // Nobody wants to read on: `pht-oci inspect x | head -1`.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            written => written.doing("write the report"),
-        }
+        if self.aside { print_to(&mut io::stderr(), text.as_bytes()) } else { self.data(text.as_bytes()) }
+    }
+}
+
+fn print_to(stream: &mut dyn Write, bytes: &[u8]) -> Result<()> {
+    match stream.write_all(bytes).and_then(|()| stream.flush()) {
+        // Nobody wants to read on: `pht-oci inspect x | head -1`.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.doing("write the report"),
     }
 }
 
@@ -133,15 +150,20 @@ fn check_json(check: &Check) -> Value {
     })
 }
 
-fn report_text(report: &Report) -> String {
-    let mut text = format!("{} of {}", report.stage, report.source);
+fn report_text(paint: Paint, report: &Report) -> String {
+    let mut heading = format!("{} of {}", report.stage, report.source);
     if let Some(station) = &report.station {
-        text += &format!(" at station {station}");
+        heading += &format!(" at station {station}");
     }
     // A copy does not look whether it is a train.
-    text += &if report.wire.is_empty() { "\n".to_owned() } else { format!(" (wire {})\n", report.wire) };
-    report.checks.iter().for_each(|check| text += &check_text(check));
-    report.warnings.iter().for_each(|warning| text += &format!("  warning: {warning}\n"));
+    if !report.wire.is_empty() {
+        heading += &format!(" (wire {})", report.wire);
+    }
+    let mut text = paint.tone(Tone::Heading, &heading) + "\n";
+    report.checks.iter().for_each(|check| text += &people::check(paint, check));
+    for warning in &report.warnings {
+        text += &format!("  {}: {warning}\n", paint.tone(Tone::Doubtful, "warning"));
+    }
     report.notes.iter().for_each(|note| text += &format!("  {note}\n"));
     text += &format!("  {}", report.destination);
     if let Some(digest) = &report.digest_after {
@@ -151,16 +173,6 @@ fn report_text(report: &Report) -> String {
     }
     text.push('\n');
     text
-}
-
-fn check_text(check: &Check) -> String {
-    let mark = match check.verdict {
-        Verdict::Sound => "ok    ",
-        Verdict::Weak(_) => "weak  ",
-        Verdict::Broken(_) => "BROKEN",
-    };
-    let reason = check.verdict.reason().map(|reason| format!(" ({reason})")).unwrap_or_default();
-    format!("  {mark} {}: {}{reason}\n", check.id, check.subject)
 }
 
 fn verification_json(found: &Verification) -> Value {
@@ -187,29 +199,6 @@ fn verification_json(found: &Verification) -> Value {
     })
 }
 
-fn verification_text(found: &Verification) -> String {
-    let mut text = format!("verify of {} (wire {})\n  {}\n", found.source, found.wire, found.digest);
-    found.checks.iter().for_each(|check| text += &check_text(check));
-    text += "  route\n";
-    let width = found.stops.iter().map(|stop| stop.station.chars().count()).max().unwrap_or(0);
-    for stop in &found.stops {
-        let signature = match stop.signature {
-            None => "has not signed",
-            Some(Verdict::Broken(_)) => "signature BROKEN",
-            Some(_) => "signature holds",
-        };
-        let digest = match stop.digest {
-            None => "",
-            Some(Verdict::Sound) => ", digest recomputed",
-            Some(Verdict::Weak(_)) => ", digest cannot be recomputed",
-            Some(Verdict::Broken(_)) => ", digest BROKEN",
-        };
-        text += &format!("    {}  {:width$}  {signature}{digest}\n", stop.index, stop.station);
-    }
-    found.warnings.iter().for_each(|warning| text += &format!("  warning: {warning}\n"));
-    text + &format!("  the train is {}\n", found.verdict())
-}
-
 fn inspection_json(train: &Inspection) -> Value {
     let stops = train.route.iter().map(|stop| {
         json!({
@@ -233,35 +222,6 @@ fn inspection_json(train: &Inspection) -> Value {
         "layers": train.layers,
         "base_layers": train.base_layers,
         "size": train.size,
+        "stage": train.stage,
     })
-}
-
-fn inspection_text(train: &Inspection) -> String {
-    let base = train.base_layers.map(|base| format!(", {base} of them its base")).unwrap_or_default();
-    let mut text = format!(
-        "{}\n  digest   {}\n  train    {} (wire {})\n  creator  {}\n  master   {}\n  files    {}\n  layers   {}{base}, {} \
-         bytes\n  route\n",
-        train.source,
-        train.digest,
-        train.id,
-        train.wire,
-        train.creator,
-        train.master,
-        train.files,
-        train.layers,
-        train.size
-    );
-    let width = train.route.iter().map(|stop| stop.station.chars().count()).max().unwrap_or(0);
-    for stop in &train.route {
-        let state = match train.next {
-            _ if stop.signed => "has signed",
-            Some(next) if next == stop.index => "is next",
-            _ => "waits",
-        };
-        text += &format!("    {}  {:width$}  {:8}  {state}\n", stop.index, stop.station, stop.eco_system);
-    }
-    if train.next.is_none() {
-        text += "  every station has signed; the creator can read the results\n";
-    }
-    text
 }

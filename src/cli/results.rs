@@ -1,35 +1,63 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::demands::DemandOptions;
 use super::output::Output;
-use super::secrets::KeyOptions;
+use super::secrets::{KeyOptions, load_paillier_secret};
 use crate::error::Result;
 use crate::image::Reference;
-use crate::stage::{ResultsRequest, World, results};
+use crate::stage::{ResultsRequest, ResultsTo, World, results};
 
 /// Decrypt the results for the creator of the train.
+///
+/// Nothing of them is to be seen before everything is verified. With `--out -` the report goes to standard error.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  pht-oci results ./train-layout --private-key creator.pem --out ./results")]
+#[command(after_help = "Examples:
+  pht-oci results ./train-layout --private-key creator.pem --out ./results
+  pht-oci results ./train-layout --private-key creator.pem --out results.tar
+  pht-oci results download.tar --private-key creator.pem --paillier-key paillier.json --out ./results
+  pht-oci results ./train-layout --private-key creator.pem --out - | tar xO pht_results/summary.csv")]
 pub(super) struct Results {
-    /// The train
+    /// The train, or the tar file that the central service hands out to its creator
     #[arg(value_name = "SRC")]
     source: Reference,
     #[command(flatten)]
     key: KeyOptions,
     #[command(flatten)]
     demands: DemandOptions,
-    /// The new directory for the results
-    #[arg(long, value_name = "DIR")]
+    /// A new directory; or a new FILE.tar, or `-` for standard output: a tar archive with `pht_results/` in it
+    #[arg(long, value_name = "DIR|FILE.tar|-")]
     out: PathBuf,
+    /// The creator's Paillier private key, JSON with `lambda` and `mu`: of files with `.he.json` in their name every string
+    /// and every integer of 16 digits or more is replaced by its plaintext, a number; the public key is the train's
+    #[arg(long, value_name = "FILE")]
+    paillier_key: Option<PathBuf>,
 }
 
 impl Results {
     pub(super) fn run(&self, world: &World, output: &mut Output) -> Result<()> {
         let key = self.key.load()?;
+        let paillier = self.paillier_key.as_deref().map(load_paillier_secret).transpose()?;
         let trust = self.demands.load()?;
         let demands = self.demands.demands(trust.as_ref());
-        output.report(&results(&ResultsRequest { source: &self.source, key: &key, out: &self.out, demands }, world)?)
+        let mut stdout = std::io::stdout().lock();
+        let to = match &*self.out {
+            out if out == Path::new("-") => {
+                output.step_aside();
+                ResultsTo::Stream(&mut stdout)
+            }
+            out if is_archive(out) => ResultsTo::Archive(out),
+            out => ResultsTo::Directory(out),
+        };
+        let request = ResultsRequest { source: &self.source, key: &key, to, paillier: paillier.as_ref(), demands };
+        let report = results(request, world)?;
+        drop(stdout);
+        output.report(&report)
     }
+}
+
+/// Whether the name asks for an archive; a directory that is there already is one whatever its name.
+fn is_archive(out: &Path) -> bool {
+    out.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("tar")) && !out.is_dir()
 }

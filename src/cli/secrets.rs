@@ -5,9 +5,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use zeroize::Zeroizing;
 
+use crate::crypto::paillier::PaillierSecret;
 use crate::crypto::{Passphrase, PrivateKey, PublicKey};
 use crate::error::{Context, Error, IoContext, Result};
+use crate::train::paillier;
 
 /// The largest key file that is read, in bytes.
 const MAX_KEY_FILE: u64 = 256 << 10;
@@ -54,12 +57,21 @@ pub(super) fn read_passphrase(path: &Path) -> Result<Passphrase> {
 }
 
 pub(super) fn load_private_key(path: &Path, passphrase: Option<&Passphrase>) -> Result<PrivateKey> {
-    let text = zeroize::Zeroizing::new(read_key_file(path)?);
+    PrivateKey::from_pem(&read_secret_file(path)?, passphrase).at(path.display())
+}
+
+/// The secret numbers of a Paillier key.
+pub(super) fn load_paillier_secret(path: &Path) -> Result<PaillierSecret> {
+    paillier::read_secret(&read_secret_file(path)?).at(path.display())
+}
+
+fn read_secret_file(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
+    let text = Zeroizing::new(read_key_file(path)?);
     let mode = fs::metadata(path).map_or(0, |found| found.permissions().mode());
     if mode & 0o077 != 0 {
         tracing::warn!("others can read the private key {}; `chmod 600` it", path.display());
     }
-    PrivateKey::from_pem(&text, passphrase).at(path.display())
+    Ok(text)
 }
 
 pub(super) fn load_public_key(path: &Path) -> Result<PublicKey> {

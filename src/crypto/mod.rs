@@ -5,6 +5,7 @@ pub mod digest;
 pub mod hex;
 pub mod kdf;
 pub mod keys;
+pub mod paillier;
 pub mod random;
 
 mod gcm;

@@ -171,8 +171,7 @@ impl DirectorySink {
     fn mode_of(&self, meta: &Meta) -> u32 {
         match self.fidelity {
             Fidelity::Exact => meta.permissions(),
-            // The person can read and delete what is theirs; nothing runs with other rights.
-            Fidelity::Personal => meta.permissions() & 0o777 | 0o600,
+            Fidelity::Personal => personal_mode(meta),
         }
     }
 
@@ -251,8 +250,13 @@ impl Write for DirectorySink {
     }
 }
 
+/// The mode of what a person is handed: they can read and delete what is theirs; nothing runs with other rights.
+pub(super) fn personal_mode(meta: &Meta) -> u32 {
+    meta.permissions() & 0o777 | 0o600
+}
+
 /// Whether a link at `path` (relative to the directory) to `target` leaves the directory.
-fn leads_out(path: &[u8], target: &[u8]) -> bool {
+pub(super) fn leads_out(path: &[u8], target: &[u8]) -> bool {
     if target.starts_with(b"/") {
         return true;
     }

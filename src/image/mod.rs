@@ -11,6 +11,7 @@ mod platform;
 mod reference;
 mod sorted;
 mod survey;
+mod tarball;
 mod tree;
 mod view;
 
@@ -24,6 +25,8 @@ pub use platform::Platform;
 pub use reference::{Reference, Transport};
 pub use survey::{Seen, SeenKind, Touch, survey, survey_above, touches};
 pub use tree::{Content, Node, NodeKind, Tree, is_below, shown, walk_order};
+pub use tarball::{TarSink, Tarball};
+pub use tree::{Content, Node, NodeKind, Tree, shown, walk_order};
 pub use view::{Partial, View};
 
 /// Takes the entries of a tree, in walk order, and after each file's entry its contents.

@@ -73,10 +73,10 @@ pub(super) fn check_above_payload(train: &Train, spool_dir: &Path) -> Result<Opt
 }
 
 /// Looks for files of a closed train that begin with one initialisation vector, where the cipher has such.
-pub(super) fn examine_ivs(train: &Train) -> Result<Option<Check>> {
-    let (wire, tree) = (train.config.wire(), train.tree());
+pub(super) fn examine_ivs(config: &TrainConfig, tree: &Tree) -> Result<Option<Check>> {
+    let wire = config.wire();
     let Some(length) = wire.cipher().leading_iv() else { return Ok(None) };
-    let signed = train.config.standing().is_ok_and(|standing| standing.last_signed().is_some());
+    let signed = config.standing().is_ok_and(|standing| standing.last_signed().is_some());
     let roots = [(paths::RESULTS, signed), (paths::TRAIN, wire.encrypts_train())];
     let (mut files, mut different) = (0, HashSet::new());
     for at in roots.into_iter().filter(|(_, encrypted)| *encrypted).flat_map(|(root, _)| tree.below(root)) {

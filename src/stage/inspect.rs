@@ -1,5 +1,5 @@
 use super::World;
-use super::labels::Labels;
+use super::labels::{Labels, Made};
 use super::load::{Depth, Train};
 use super::locate::open_image;
 use crate::error::Result;
@@ -32,6 +32,9 @@ pub struct Inspection {
     pub files: usize,
     /// Bytes of all layers as they are stored.
     pub size: u64,
+    /// The stage that made the image, if the labels tell: `built`, `pre-run` or `post-run`. After `pre-run` the train is
+    /// open and waits for its run.
+    pub stage: Option<&'static str>,
 }
 
 /// One stop of a route.
@@ -67,6 +70,7 @@ pub fn inspect(source: &Reference, world: &World) -> Result<Inspection> {
     });
     let route: Vec<StopStanding> = route.collect();
     let from = config.source();
+    let labels = Labels::read(&train.image);
     Ok(Inspection {
         source: train.name(),
         digest: train.image.descriptor().digest().to_string(),
@@ -80,7 +84,8 @@ pub fn inspect(source: &Reference, world: &World) -> Result<Inspection> {
         next: route.iter().position(|stop| !stop.signed),
         route,
         layers: train.image.layers().len(),
-        base_layers: Labels::read(&train.image).base_layers,
+        base_layers: labels.base_layers,
+        stage: labels.made.map(Made::name),
         files: config.file_list().len(),
         size: train.image.layers().iter().map(oci_spec::image::Descriptor::size).sum(),
     })

@@ -28,6 +28,7 @@ impl Made {
     }
 
     fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Made::Built => "built",
             Made::PreRun => "pre-run",

@@ -119,7 +119,8 @@ fn not_a_train(path: &[u8]) -> Error {
     Error::malformed(format!("not a train: there is no {}", shown(path)))
 }
 
-fn read_config(tree: &Tree) -> Result<Vec<u8>> {
+/// The bytes of the train config.
+pub(super) fn read_config(tree: &Tree) -> Result<Vec<u8>> {
     let node = tree.get(paths::CONFIG).ok_or_else(|| not_a_train(paths::CONFIG))?;
     tree.read(node, MAX_CONFIG)
 }

@@ -8,12 +8,15 @@ mod copy;
 mod extract;
 mod feeder;
 mod gc;
+mod handout;
+mod homomorphic;
 mod inspect;
 mod labels;
 mod lineage;
 mod load;
 mod locate;
 mod out_dir;
+mod out_file;
 mod payload;
 mod pins;
 mod post_run;
@@ -49,6 +52,7 @@ pub use request::{Demands, StageRequest};
 pub use results::{ResultsRequest, results};
 pub use tool_image::{ToolImageRequest, tool_image};
 pub use validate::{Master, Means, ValidateRequest, Validation, validate};
+pub use results::{ResultsRequest, ResultsTo, results};
 pub use verify::{StopVerdict, Verification, verify};
 
 /// Where the train's parts lie in an image.

@@ -34,7 +34,7 @@ impl<'a> OutDir<'a> {
     }
 
     /// Lets it appear.
-    pub(super) fn reveal(self) -> Result<()> {
+    pub(super) fn reveal(&self) -> Result<()> {
         std::fs::rename(&self.filling, self.out).doing("move what was written into place").at(self.out.display())
     }
 

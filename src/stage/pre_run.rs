@@ -13,8 +13,8 @@ use super::publish::Outcome;
 use super::report::Report;
 use super::{StageRequest, World, paths};
 use crate::error::{Context, Error, IoContext, Result};
-use crate::image::{AddedLayer, DirectorySink, EntrySink, Fidelity, Image, LayerSink, shown};
-use crate::train::{Check, Stage, Stop, unwrap_stage_key};
+use crate::image::{AddedLayer, DirectorySink, EntrySink, Fidelity, Image, LayerSink, Tree, shown};
+use crate::train::{Check, Stage, Stop, TrainConfig, unwrap_stage_key};
 
 /// Verifies a train and opens it for its run: the image that is published holds the immutable files and the previous
 /// results in plaintext (train security protocol, pre-run).
@@ -71,7 +71,7 @@ impl PreRun<'_> {
         let stop = train.stop_of(&self.request.station)?.clone();
         train.config.standing()?.check_turn(&stop, Stage::PreRun)?;
         checks.extend(check_layers(train, &self.spool)?);
-        checks.extend(examine_ivs(train)?);
+        checks.extend(examine_ivs(&train.config, train.tree())?);
 
         let (wire, cipher) = (train.config.wire(), train.config.wire().cipher());
         let key = match train.config.is_encrypted()? {
@@ -105,10 +105,10 @@ impl PreRun<'_> {
         let sink = LayerSink::new(&mut *target.destination, train.image.family())?;
         let mut payload = PayloadWriter::new(sink, tree, self.world.now)?;
         match &mut self.results {
-            None => checks.extend(copy_results(train, of_results, payload.sink())?),
+            None => checks.extend(copy_results(&train.config, tree, of_results, payload.sink())?),
             Some(directory) => {
                 let mut sink = directory.begin(tree)?;
-                checks.extend(copy_results(train, of_results, &mut sink)?);
+                checks.extend(copy_results(&train.config, tree, of_results, &mut sink)?);
                 sink.finish()?;
             }
         }
@@ -156,9 +156,13 @@ impl PreRun<'_> {
 }
 
 /// Decrypts the previous results into `sink` and checks them against what the last station signed.
-pub(super) fn copy_results(train: &Train, change: Change<'_>, sink: &mut dyn EntrySink) -> Result<Vec<Check>> {
-    let tree = train.tree();
-    let mut check = train.config.wire().result_check(&train.config, &result_files(tree, change)?)?;
+pub(super) fn copy_results(
+    config: &TrainConfig,
+    tree: &Tree,
+    change: Change<'_>,
+    sink: &mut dyn EntrySink,
+) -> Result<Vec<Check>> {
+    let mut check = config.wire().result_check(config, &result_files(tree, change)?)?;
     if check.feed().order().is_empty() {
         transform(tree, paths::RESULTS, change, &mut Nobody, sink)?;
         return check.finish();
@@ -199,7 +203,7 @@ impl ResultsDirectory {
         Ok(ResultsDirectory { dir: dir.to_owned(), filling: dir.with_file_name(hidden) })
     }
 
-    fn begin(&mut self, tree: &crate::image::Tree) -> Result<DirectorySink> {
+    fn begin(&mut self, tree: &Tree) -> Result<DirectorySink> {
         self.clear(); // of an interrupted run, or of a first attempt
         let mut sink = DirectorySink::new(&self.filling, paths::RESULTS, Fidelity::Exact)?;
         if let Some(node) = tree.get(paths::RESULTS) {

@@ -1,78 +1,250 @@
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use super::check::{check_config, check_immutable, check_layers, examine_ivs, with_all_layers};
+use super::check::{check_config, check_immutable, check_layers, examine_config, examine_ivs, with_all_layers};
+use super::handout::Handout;
+use super::homomorphic::HomomorphicSink;
 use super::load::{Depth, Train};
 use super::locate::open_image;
 use super::out_dir::OutDir;
+use super::out_file::OutFile;
 use super::payload::Change;
 use super::pre_run::copy_results;
 use super::report::{Bytes, Report};
 use super::{Demands, World, paths};
-use crate::crypto::PrivateKey;
-use crate::error::{Context, Error, Result};
-use crate::image::{DirectorySink, Fidelity, Reference};
-use crate::train::{Check, unwrap_creator_key};
+use crate::crypto::paillier::{PaillierKey, PaillierSecret};
+use crate::crypto::{PrivateKey, StageKey};
+use crate::error::{Context, Error, IoContext, Result};
+use crate::image::{DirectorySink, EntrySink, Fidelity, Image, Reference, TarSink, Tree};
+use crate::train::{Check, TrainConfig, paillier, unwrap_creator_key};
+
+/// What the results lie in, within an archive: the name that they have in the train.
+const ARCHIVE_ROOT: &[u8] = b"pht_results";
 
 /// What the creator asks for.
 pub struct ResultsRequest<'a> {
-    /// The train.
+    /// The train, or what the central service hands out of it.
     pub source: &'a Reference,
     /// The creator's private key.
     pub key: &'a PrivateKey,
-    /// The directory for the results. It must not exist, or be empty.
-    pub out: &'a Path,
+    /// Where the results go.
+    pub to: ResultsTo<'a>,
+    /// The creator's Paillier private key, to decrypt what stations have computed under it: files with `.he.json` in their
+    /// name come out with plain numbers in place of the encrypted ones.
+    pub paillier: Option<&'a PaillierSecret>,
     /// What the train has to meet.
     pub demands: Demands<'a>,
 }
 
-/// Decrypts the results of a train for its creator, into a directory that appears when everything is verified.
+/// Where the creator's results go.
+pub enum ResultsTo<'a> {
+    /// A directory, which must not exist, or be empty.
+    Directory(&'a Path),
+    /// A tar archive in a file, which must not exist.
+    Archive(&'a Path),
+    /// A tar archive in a stream. Nothing is written before everything is verified, so the results are decrypted twice.
+    Stream(&'a mut dyn Write),
+}
+
+/// Decrypts the results of a train for its creator. Directory or file appear when everything is verified.
+///
+/// The source may also be the archive that the central service hands out to creators, `train_config.json` and
+/// `pht_results` without an image around them; what only an image proves is a weak check then.
 ///
 /// # Errors
 /// [`Kind::Verification`](crate::error::Kind::Verification) if anything does not hold or there are no results yet,
 /// [`Kind::Key`](crate::error::Kind::Key) if the key is not the creator's.
-pub fn results(request: &ResultsRequest<'_>, world: &World) -> Result<Report> {
-    let out = OutDir::new(request.out)?;
-    let image = open_image(request.source, world)?;
+pub fn results(request: ResultsRequest<'_>, world: &World) -> Result<Report> {
+    let destination = request.to.to_string();
+    let mut out = Out::new(request.to)?;
+    let terms = Terms { key: request.key, paillier: request.paillier, demands: request.demands };
+    let report = match open_image(request.source, world) {
+        Ok(image) => of_image(image, terms, &mut out, world)?,
+        Err(fault) => match Handout::find(request.source, world)? {
+            Some(handout) => of_handout(&handout, terms, &mut out)?,
+            None => return Err(fault),
+        },
+    };
+    Ok(Report { stage: "results", destination, ..report })
+}
+
+/// What a request asks for, wherever the results are and wherever they go.
+#[derive(Clone, Copy)]
+struct Terms<'a> {
+    key: &'a PrivateKey,
+    paillier: Option<&'a PaillierSecret>,
+    demands: Demands<'a>,
+}
+
+fn of_image(image: Image, terms: Terms<'_>, out: &mut Out<'_>, world: &World) -> Result<Report> {
     let mut train = Train::load(image, &world.temporary, Depth::Listed(usize::MAX))?;
-    let name = train.name();
-    let (checks, left_out) =
-        with_all_layers(&mut train, &world.temporary, |train| decrypt(train, request, out.filling(), &world.temporary))
-            .at(name)?;
+    let (name, spool) = (train.name(), &world.temporary);
+    let decrypted = with_all_layers(&mut train, spool, |train| {
+        check_has_results(&train.config)?;
+        let mut checks = check_config(train, terms.demands)?;
+        checks.extend(check_layers(train, spool)?);
+        checks.extend(examine_ivs(&train.config, train.tree())?);
+        let results = Results::open(&train.config, train.tree(), terms)?;
+        if train.config.wire().creator_checks_files() {
+            checks.extend(check_immutable(train, results.change())?);
+        }
+        let (of_results, left_out) = out.fill(&results)?;
+        checks.extend(of_results);
+        Ok((results.key, terms.demands.settle(checks)?, left_out))
+    });
+    let (key, checks, left_out) = decrypted.at(name)?;
     train.view.verify()?;
-    out.reveal()?;
+    out.reveal(&Results::with(&train.config, train.tree(), key, terms.paillier)?)?;
     Ok(Report {
-        stage: "results",
         wire: train.config.wire().name(),
         source: train.name(),
-        destination: request.out.display().to_string(),
         digest_before: Some(train.image.descriptor().digest().to_string()),
         bytes: Bytes { read: train.image.source().bytes_read(), ..Bytes::default() },
         checks,
-        warnings: [request.demands.warnings(), left_out.iter().map(|what| format!("left out: {what}")).collect()]
-            .concat(),
+        warnings: [terms.demands.warnings(), told(&left_out)].concat(),
         ..Report::default()
     })
 }
 
-fn decrypt(
-    train: &Train,
-    request: &ResultsRequest<'_>,
-    to: &Path,
-    spool_dir: &Path,
-) -> Result<(Vec<Check>, Vec<String>)> {
-    if train.config.standing()?.last_signed().is_none() {
+fn of_handout(handout: &Handout, terms: Terms<'_>, out: &mut Out<'_>) -> Result<Report> {
+    let source = handout.path().display().to_string();
+    let (checks, left_out) = decrypt_handout(handout, terms, out).at(&source)?;
+    Ok(Report {
+        wire: handout.config.wire().name(),
+        source,
+        bytes: Bytes { read: handout.bytes_read(), ..Bytes::default() },
+        checks,
+        warnings: [terms.demands.warnings(), handout.warnings(), told(&left_out)].concat(),
+        ..Report::default()
+    })
+}
+
+fn decrypt_handout(handout: &Handout, terms: Terms<'_>, out: &mut Out<'_>) -> Result<(Vec<Check>, Vec<String>)> {
+    let (config, tree) = (&handout.config, &handout.tree);
+    check_has_results(config)?;
+    let mut checks = terms.demands.settle(examine_config(config, terms.demands.trust))?;
+    checks.extend(handout.unchecked());
+    checks.extend(examine_ivs(config, tree)?);
+    let results = Results::open(config, tree, terms)?;
+    let (of_results, left_out) = out.fill(&results)?;
+    checks.extend(of_results);
+    let checks = terms.demands.settle(checks)?;
+    out.reveal(&results)?;
+    Ok((checks, left_out))
+}
+
+fn told(left_out: &[String]) -> Vec<String> {
+    left_out.iter().map(|what| format!("left out: {what}")).collect()
+}
+
+fn check_has_results(config: &TrainConfig) -> Result<()> {
+    if config.standing()?.last_signed().is_none() {
         let what = "there are no results yet: no station has signed";
         return Err(Error::verification(what).hint("wait until the train has been at its first station"));
     }
-    let mut checks = check_config(train, request.demands)?;
-    checks.extend(check_layers(train, spool_dir)?);
-    checks.extend(examine_ivs(train)?);
-    let (wire, stage_key) = (train.config.wire(), unwrap_creator_key(&train.config, request.key)?);
-    let change = Change::Decrypt(wire.cipher(), &stage_key);
-    if wire.creator_checks_files() {
-        checks.extend(check_immutable(train, change)?);
+    Ok(())
+}
+
+/// The results of a train, and the keys that open them.
+struct Results<'a> {
+    config: &'a TrainConfig,
+    tree: &'a Tree,
+    key: StageKey,
+    paillier: Option<PaillierKey<'a>>,
+}
+
+impl<'a> Results<'a> {
+    fn open(config: &'a TrainConfig, tree: &'a Tree, terms: Terms<'a>) -> Result<Self> {
+        Self::with(config, tree, unwrap_creator_key(config, terms.key)?, terms.paillier)
     }
-    let mut sink = DirectorySink::new(to, paths::RESULTS, Fidelity::Personal)?;
-    checks.extend(copy_results(train, change, &mut sink)?);
-    Ok((request.demands.settle(checks)?, sink.finish()?))
+
+    fn with(
+        config: &'a TrainConfig,
+        tree: &'a Tree,
+        key: StageKey,
+        paillier: Option<&'a PaillierSecret>,
+    ) -> Result<Self> {
+        let paillier = paillier.map(|secret| PaillierKey::new(&paillier::public_key(config)?, secret)).transpose()?;
+        Ok(Results { config, tree, key, paillier })
+    }
+
+    fn change(&self) -> Change<'_> {
+        Change::Decrypt(self.config.wire().cipher(), &self.key)
+    }
+
+    /// Decrypts them into `sink` and checks them against what the last station signed.
+    fn write(&self, sink: &mut dyn EntrySink) -> Result<Vec<Check>> {
+        match &self.paillier {
+            None => copy_results(self.config, self.tree, self.change(), sink),
+            Some(key) => copy_results(self.config, self.tree, self.change(), &mut HomomorphicSink::new(sink, key)),
+        }
+    }
+
+    fn write_tar<W: Write>(&self, out: W) -> Result<(W, Vec<Check>, Vec<String>)> {
+        let mut sink = TarSink::new(out, paths::RESULTS, ARCHIVE_ROOT);
+        if let Some(node) = self.tree.get(paths::RESULTS) {
+            sink.entry(&node.path, &crate::image::layer::Kind::Directory, &node.meta, 0)?;
+        }
+        let checks = self.write(&mut sink)?;
+        let (out, left_out) = sink.finish()?;
+        Ok((out, checks, left_out))
+    }
+}
+
+impl std::fmt::Display for ResultsTo<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            ResultsTo::Directory(path) | ResultsTo::Archive(path) => path.display().fmt(f),
+            ResultsTo::Stream(_) => f.write_str("-"),
+        }
+    }
+}
+
+/// Where the results go, until they may appear.
+enum Out<'a> {
+    Directory(OutDir<'a>),
+    Archive(OutFile<'a>, Option<File>),
+    Stream(&'a mut dyn Write),
+}
+
+impl<'a> Out<'a> {
+    fn new(to: ResultsTo<'a>) -> Result<Self> {
+        Ok(match to {
+            ResultsTo::Directory(path) => Out::Directory(OutDir::new(path)?),
+            ResultsTo::Archive(path) => Out::Archive(OutFile::new(path)?, None),
+            ResultsTo::Stream(stream) => Out::Stream(stream),
+        })
+    }
+
+    /// Writes the results to where nobody sees them yet: the checks, and what was left out. It can be done again.
+    fn fill(&mut self, results: &Results<'_>) -> Result<(Vec<Check>, Vec<String>)> {
+        match self {
+            Out::Directory(dir) => {
+                let mut sink = DirectorySink::new(dir.filling(), paths::RESULTS, Fidelity::Personal)?;
+                let checks = results.write(&mut sink)?;
+                Ok((checks, sink.finish()?))
+            }
+            Out::Archive(file, filled) => {
+                let (out, checks, left_out) = results.write_tar(BufWriter::new(file.filling()?))?;
+                let out = out.into_inner().map_err(io::IntoInnerError::into_error);
+                *filled = Some(out.doing("write the archive")?);
+                Ok((checks, left_out))
+            }
+            Out::Stream(_) => {
+                let (_, checks, left_out) = results.write_tar(io::sink())?;
+                Ok((checks, left_out))
+            }
+        }
+    }
+
+    /// Lets them appear, after [`fill`](Self::fill) and every other check.
+    fn reveal(&mut self, results: &Results<'_>) -> Result<()> {
+        match self {
+            Out::Directory(dir) => dir.reveal(),
+            Out::Archive(file, Some(filled)) => file.reveal(filled),
+            Out::Archive(_, None) => Ok(()),
+            Out::Stream(stream) => results.write_tar(stream)?.0.flush().doing("write the archive"),
+        }
+    }
 }

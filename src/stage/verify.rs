@@ -120,7 +120,7 @@ fn examine(train: &Train, demands: Demands<'_>, world: &World) -> Result<Vec<Che
         Err(error) => checks.push(broken(error, id::IMMUTABLE_FILES, "immutable files")?),
     }
     if Labels::read(&train.image).made != Some(Made::PreRun) {
-        checks.extend(examine_ivs(train)?);
+        checks.extend(examine_ivs(config, train.tree())?);
     }
     Ok(checks)
 }

@@ -13,6 +13,7 @@ mod fields;
 pub mod files;
 pub mod hash;
 pub mod keys;
+pub mod paillier;
 pub mod party;
 pub mod route;
 mod style;

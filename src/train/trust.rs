@@ -3,11 +3,11 @@
 
 use rsa::BoxedUint;
 
-use crate::crypto::hex;
 use crate::crypto::keys::{MAX_BITS, PublicKey};
 use crate::error::{Error, Result};
-use crate::json::{self, Value};
+use crate::json::Value;
 use crate::train::check::{Check, id};
+use crate::train::paillier::{digits_of, object_of};
 use crate::train::{PartyId, TrainConfig};
 
 /// The fewest bits of a Paillier modulus that keep its results secret: it has to resist factoring as RSA's does.
@@ -138,19 +138,9 @@ pub fn examine_paillier(config: &TrainConfig) -> Option<Check> {
     })
 }
 
-/// Bits of the modulus of a Paillier key: an object, its JSON text, or the hex of that.
+/// Bits of the modulus of a Paillier key.
 fn paillier_bits(key: &Value) -> Option<u32> {
-    let object = match key {
-        Value::Object(object) => object.clone(),
-        Value::String(text) if text.trim_start().starts_with('{') => json::parse_object(text.as_bytes()).ok()?,
-        Value::String(text) => json::parse_object(&hex::decode(text).ok()?).ok()?,
-        _ => return None,
-    };
-    let digits = match object.get("n")? {
-        Value::String(text) => text.clone(),
-        Value::Number(number) => number.to_string(),
-        _ => return None,
-    };
+    let digits = digits_of(object_of(key)?.get("n")?)?;
     // A decimal digit is more than three bits.
     if digits.len() > MAX_BITS / 3 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
         return None;
@@ -161,8 +151,9 @@ fn paillier_bits(key: &Value) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crypto::hex;
     use crate::error::Kind;
-    use crate::json::json;
+    use crate::json::{self, json};
     use crate::train::Verdict;
     use crate::train::testing::{Owner, STATIONS, at, key, tampered, travelled};
     use crate::train::wire::classic::{V1_1_2, V2_0};

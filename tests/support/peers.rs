@@ -29,6 +29,7 @@ pub enum Peer {
     Airflow,
     /// What `scripts/release.sh` made, in the directory `PHT_RELEASE`.
     Release,
+    Groff,
     Root,
 }
 
@@ -51,6 +52,7 @@ impl Peer {
             Peer::Strace => answers("strace", &["-V"]),
             Peer::Airflow => variable("PHT_AIRFLOW_HOME"),
             Peer::Release => variable("PHT_RELEASE"),
+            Peer::Groff => answers("groff", &["--version"]),
             Peer::Root => rustix::process::geteuid().is_root(),
         }
     }

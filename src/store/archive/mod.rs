@@ -132,8 +132,12 @@ fn blob_name(digest: &Digest) -> String {
     format!("blobs/{}/{}", digest.algorithm(), digest.digest())
 }
 
-/// The file as it can be read at any position.
-fn to_extent(path: &Path, spool_dir: &Path, read: &Count) -> Result<Extent> {
+/// A file as it can be read at any position, uncompressed: where it is, or spooled into `spool_dir`.
+///
+/// # Errors
+/// [`Kind::Usage`](crate::error::Kind::Usage) if there is no such file,
+/// [`Kind::Malformed`](crate::error::Kind::Malformed) for a directory; input/output.
+pub fn to_extent(path: &Path, spool_dir: &Path, read: &Count) -> Result<Extent> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Error::usage("there is no such file")),

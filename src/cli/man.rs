@@ -1,0 +1,27 @@
+use std::fs;
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory};
+
+use super::Cli;
+use super::output::Output;
+use crate::error::{Context, IoContext, Result};
+use crate::json::json;
+
+/// Write the manual: a page for the program, and one for each command.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  pht-oci man --out /usr/local/share/man/man1")]
+pub(super) struct Man {
+    /// The directory for the pages; it is made if it is not there
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+impl Man {
+    pub(super) fn run(&self, output: &mut Output) -> Result<()> {
+        fs::create_dir_all(&self.out).doing("create the directory").at(self.out.display())?;
+        clap_mangen::generate_to(Cli::command(), &self.out).doing("write the manual").at(self.out.display())?;
+        let out = self.out.display().to_string();
+        output.value(&format!("{out}\n"), &json!({ "destination": out }))
+    }
+}

@@ -1,0 +1,66 @@
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+
+use crate::error::{Context, Error, IoContext, Result};
+
+/// A file that is to appear when all in it is verified, as [`OutDir`](super::out_dir::OutDir) is a directory: until then
+/// it fills under another name beside, always the same one.
+pub(super) struct OutFile<'a> {
+    out: &'a Path,
+    filling: PathBuf,
+}
+
+impl<'a> OutFile<'a> {
+    /// # Errors
+    /// [`Kind::Usage`](crate::error::Kind::Usage) if something is there already, or it is no name of a file.
+    pub(super) fn new(out: &'a Path) -> Result<Self> {
+        if out.symlink_metadata().is_ok() {
+            return Err(there_already().at(out.display()));
+        }
+        let name = out.file_name().ok_or_else(|| Error::usage("not a file to create").at(out.display()))?;
+        let mut hidden = OsString::from(".pht-oci-");
+        hidden.push(name);
+        Ok(OutFile { out, filling: out.with_file_name(hidden) })
+    }
+
+    /// The file to fill, empty; nobody else can read it.
+    pub(super) fn filling(&self) -> Result<File> {
+        self.clear();
+        let made = File::options().write(true).create_new(true).mode(0o600).open(&self.filling);
+        made.doing("create a file").at(self.filling.display())
+    }
+
+    /// Lets it appear, and replaces nothing.
+    pub(super) fn reveal(&self, file: &File) -> Result<()> {
+        file.sync_all().doing("write it").at(self.out.display())?;
+        let moved = match renameat_with(CWD, &self.filling, CWD, self.out, RenameFlags::NOREPLACE) {
+            Err(Errno::EXIST) => return Err(there_already().at(self.out.display())),
+            // Not every file system can do it; then there is a moment between the look and the move.
+            Err(Errno::INVAL | Errno::NOSYS) if self.out.symlink_metadata().is_err() => {
+                fs::rename(&self.filling, self.out)
+            }
+            moved => moved.map_err(Into::into),
+        };
+        moved.doing("move what was written into place").at(self.out.display())
+    }
+
+    fn clear(&self) {
+        // If it cannot be removed, it cannot be made either, and that is said.
+        let _ = fs::remove_file(&self.filling);
+    }
+}
+
+impl Drop for OutFile<'_> {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+fn there_already() -> Error {
+    Error::usage("it is there already").hint("give the name of a new file")
+}

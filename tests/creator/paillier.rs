@@ -1,0 +1,110 @@
+//! Results under the creator's Paillier key, made by an implementation that shares no code with the program.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::ground::Ground;
+use crate::support::peers::test_file;
+use crate::support::{Edit, Outcome, Peer, Wire, available, run};
+
+fn peer(arguments: &[&str]) -> Value {
+    let script = test_file("creator/paillier.py");
+    let out = run("python3", &[&["-I", script.to_str().unwrap()], arguments].concat());
+    serde_json::from_slice(&out.unwrap_or_else(|told| panic!("{told}"))).unwrap()
+}
+
+/// A train with one result for the key, its public key in the config in this form, and the private key in a file.
+fn ground(wire: Wire, key: &Value, document: &str, form: impl Fn(String) -> Value) -> Ground {
+    let ground = Ground::new(wire, |dir| {
+        fs::create_dir(dir.join("sub")).unwrap();
+        fs::write(dir.join("sub/sums.he.json"), document).unwrap();
+        fs::write(dir.join("plain.json"), r#"{"a":"12"}"#).unwrap();
+    });
+    set_public_key(&ground, "post", form(key["public"].to_string()));
+    fs::write(ground.path("paillier.json"), key["private"].to_string()).unwrap();
+    ground
+}
+
+fn set_public_key(ground: &Ground, tag: &str, key: Value) {
+    let mut config = ground.train.layout.train_config(tag);
+    config["creator"]["paillier_public_key"] = key;
+    let config = serde_json::to_vec_pretty(&config).unwrap();
+    ground.train.layout.append(tag, tag, &[Edit::Put("opt/train_config.json", config)]);
+}
+
+fn decrypt(ground: &Ground, out: &str) -> Outcome {
+    let key = ground.path("paillier.json");
+    ground.results(&ground.image(), out, &["--paillier-key", key.to_str().unwrap()])
+}
+
+fn hex(text: &str) -> String {
+    text.bytes().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn numbers_under_the_creators_key_come_out_plain() {
+    if !available("numbers_under_the_creators_key_come_out_plain", &[Peer::Python]) {
+        return;
+    }
+    // The client's keys have 128 bits; those that keep a secret have 2048.
+    for (wire, bits) in [(Wire::V1_1_1, "128"), (Wire::V2_0, "2048")] {
+        let key = peer(&["key", bits]);
+        let sum = peer(&["encrypt", &key["public"].to_string(), "17", "25", "0"]);
+        let (a, b, zero, sum) = (&sum[0], &sum[1], &sum[2], &sum[3]);
+        let bare = sum.as_str().unwrap();
+        let document =
+            format!(r#"{{"groups":[{a},[{b},{{"none":{zero}}}]],"sum":{bare},"n":42,"mean":0.5,"ok":true}}"#);
+        let ground = ground(wire, &key, &document, |text| if bits == "128" { json!(text) } else { json!(hex(&text)) });
+        decrypt(&ground, "out").ok();
+        let read = |path: &str| fs::read_to_string(ground.path(path)).unwrap();
+        // In place of the encrypted numbers, and nothing beside.
+        assert_eq!(
+            read("out/sub/sums.he.json"),
+            r#"{"groups":[17,[25,{"none":0}]],"sum":42,"n":42,"mean":0.5,"ok":true}"#
+        );
+        assert_eq!(fs::read_dir(ground.path("out/sub")).unwrap().count(), 1);
+        assert_eq!(read("out/plain.json"), r#"{"a":"12"}"#);
+        // An archive of it has the size of what is in it now; without the key it stays as the station left it.
+        decrypt(&ground, "out.tar").ok();
+        let (tar, member) = (ground.path("out.tar"), "pht_results/sub/sums.he.json");
+        let unpacked = run("tar", &["xOf", tar.to_str().unwrap(), member]).unwrap();
+        assert_eq!(String::from_utf8(unpacked).unwrap(), read("out/sub/sums.he.json"));
+        ground.results(&ground.image(), "sealed", &[]).ok();
+        assert_eq!(read("sealed/sub/sums.he.json"), document);
+    }
+}
+
+#[test]
+fn a_wrong_key_and_a_number_that_is_none_are_told_apart() {
+    if !available("a_wrong_key_and_a_number_that_is_none", &[Peer::Python]) {
+        return;
+    }
+    let (key, other) = (peer(&["key", "128"]), peer(&["key", "128"]));
+    let refused = |ground: &Ground, status, told: &str| {
+        let names = ground.names();
+        for out in ["out", "out.tar", "-"] {
+            let refused = decrypt(ground, out).refused(status);
+            assert!(refused.stderr.contains(told) && refused.stdout.is_empty(), "{out}: {}", refused.stderr);
+            let secret = key["private"]["lambda"].as_str().unwrap();
+            assert!(!refused.stderr.contains(secret), "a secret is told: {}", refused.stderr);
+        }
+        assert_eq!(ground.names(), names);
+    };
+    let ground = ground(Wire::V1_1_2, &key, r#"{"groups":["12","north"]}"#, |text| json!(text));
+    refused(&ground, 5, "/opt/pht_results/sub/sums.he.json: /groups/1: not a natural number");
+    let private = |text: &str| fs::write(ground.path("paillier.json"), text).unwrap();
+    private(&other["private"].to_string());
+    refused(&ground, 4, "does not belong to this public key");
+    private("{}");
+    refused(&ground, 4, "not a Paillier private key");
+    private(&key["private"].to_string());
+    set_public_key(&ground, "post", json!("no key"));
+    refused(&ground, 5, "creator.paillier_public_key");
+    set_public_key(&ground, "post", Value::Null);
+    refused(&ground, 4, "the train has no Paillier public key");
+    fs::remove_file(ground.path("paillier.json")).unwrap();
+    refused(&ground, 4, "cannot open the key file");
+    assert!(!Path::new(&ground.path("out")).exists());
+}
