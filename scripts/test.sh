@@ -2,7 +2,7 @@
 # All checks of this project. As root on Debian it installs what the tests hold the program against (Docker, Podman,
 # skopeo, umoci, the reference implementation) and runs everything; otherwise it runs what needs no missing peer and
 # names what it left out. With CI=true anything left out is a failure.
-#   scripts/test.sh [arguments of cargo test]
+#   scripts/test.sh [arguments of cargo test, which then runs without the fuzz targets]
 # Variables: PHT_VECTORS (a directory with more vectors), PHT_REFERENCE_HOME (default ~/.cache/pht-reference).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -54,9 +54,48 @@ install_peers() {
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
+# Tools of Cargo's. What is only called a few times need not be fast: a build without optimisation takes half the time.
+install_tools() {
+  local tool
+  for tool in cargo-deny cargo-fuzz; do
+    command -v "$tool" >/dev/null && continue
+    say "installing $tool"
+    cargo install --locked --debug --quiet "$tool" || echo "$tool cannot be installed"
+  done
+}
+
+leave_out() { echo "left out: $1: needs $2" | tee -a "$PHT_LEFT_OUT"; }
+
+# Licences, bans and sources of all dependencies; advisories where their database can be had.
+check_dependencies() {
+  if ! command -v cargo-deny >/dev/null; then
+    leave_out "cargo deny check" cargo-deny
+    return
+  fi
+  cargo deny --log-level error check --allow duplicate licenses bans sources || return
+  if cargo deny --log-level off fetch db 2>/dev/null; then
+    cargo deny --log-level error check --disable-fetch advisories
+  else
+    echo "no advisories were looked at: their database cannot be fetched from here"
+  fi
+}
+
+# A few seconds of each fuzz target.
+fuzz() {
+  if command -v cargo-fuzz >/dev/null && cargo +nightly --version >/dev/null 2>&1; then
+    scripts/fuzz.sh 60
+  else
+    leave_out scripts/fuzz.sh "the nightly toolchain and cargo-fuzz"
+  fi
+}
+
 need_rust
+PHT_LEFT_OUT="$(mktemp)"
+export PHT_LEFT_OUT
+trap 'rm -f "$PHT_LEFT_OUT"' EXIT
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
   install_peers
+  install_tools
   say "reference implementation and its Docker daemon"
   environment="$(scripts/setup-reference.sh)"
   eval "$environment"
@@ -78,12 +117,17 @@ cargo fmt --check
 cargo clippy --locked --all-targets -- -D warnings
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --quiet
 
-PHT_LEFT_OUT="$(mktemp)"
-export PHT_LEFT_OUT
-trap 'rm -f "$PHT_LEFT_OUT"' EXIT
-say "tests"
 status=0
+say "dependencies"
+check_dependencies || status=1
+
+say "tests"
 cargo test --locked --no-fail-fast "$@" || status=$?
+
+if [ $# -eq 0 ]; then
+  say "fuzz targets, a few seconds each"
+  fuzz || status=1
+fi
 
 say "left out"
 if [ -s "$PHT_LEFT_OUT" ]; then

@@ -22,6 +22,14 @@ use crate::json;
 pub(super) use staging::{Staging, remove_left_staging, share_mode};
 pub use write::LayoutWriter;
 
+/// The images that an `index.json` with these bytes lists.
+///
+/// # Errors
+/// [`Kind::Malformed`](crate::error::Kind::Malformed) if it is no index, or two images have one tag.
+pub fn listed_in(index: &[u8]) -> Result<Vec<Listed>> {
+    Index::parse(index)?.list()
+}
+
 /// A layout to read from.
 #[derive(Debug, Clone)]
 pub struct Layout {

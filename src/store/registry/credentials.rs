@@ -80,8 +80,8 @@ impl Credentials {
             Credentials::Files(files) => files,
         };
         for file in files {
-            let Some(document) = file.read()? else { continue };
-            if let Some((login, origin)) = find_in(&document, repository).at(file.path.display())? {
+            let Some(bytes) = file.read()? else { continue };
+            if let Some((login, origin)) = login_in(&bytes, repository).at(file.path.display())? {
                 let path = file.path.display();
                 tracing::info!("logging in to {repository} as {} ({origin} in {path})", login.user);
                 return Ok(Some(login));
@@ -93,13 +93,9 @@ impl Credentials {
 }
 
 impl AuthFile {
-    fn read(&self) -> Result<Option<Object>> {
+    fn read(&self) -> Result<Option<Zeroizing<Vec<u8>>>> {
         match std::fs::read(&self.path) {
-            Ok(bytes) => {
-                let bytes = Zeroizing::new(bytes);
-                let parsed = json::parse_object(&bytes).map_err(|error| error.as_kind(Kind::Registry));
-                parsed.at(self.path.display()).map(Some)
-            }
+            Ok(bytes) => Ok(Some(Zeroizing::new(bytes))),
             Err(error) if error.kind() == ErrorKind::NotFound && !self.required => Ok(None),
             Err(error) => {
                 let error = Error::io("cannot read the credentials", error).as_kind(Kind::Registry);
@@ -107,6 +103,16 @@ impl AuthFile {
             }
         }
     }
+}
+
+/// The login that an [`AuthFile`] with these bytes has for a repository, and what in the file it comes from. Where the file
+/// names a credential helper, that program is asked.
+///
+/// # Errors
+/// [`Kind::Registry`] if it is no such file, or the login is none that can be used. The message repeats no secret.
+pub fn login_in(file: &[u8], repository: &Repository) -> Result<Option<(Login, String)>> {
+    let document = json::parse_object(file).map_err(|error| error.as_kind(Kind::Registry))?;
+    find_in(&document, repository)
 }
 
 /// The login in one file: the host's helper, then the longest entry that covers the repository, then the helper for all.

@@ -19,7 +19,7 @@ mod upload;
 mod write;
 
 pub use access::{Access, Side};
-pub use credentials::{AuthFile, Credentials, Login};
+pub use credentials::{AuthFile, Credentials, Login, login_in};
 pub use repository::Repository;
 pub use source::Registry;
 pub use write::RegistryWriter;

@@ -1,16 +1,16 @@
-//! Whoever ends the program early finds everything as it was.
-
-mod support;
+//! Signals that ask the program to end, and writers that wait for each other.
 
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, flock};
-use rustix::process::{Pid, Signal, kill_process};
-use support::tree::snapshot;
-use support::{Peer, Spec, Train, Who, Wire, available};
+use rustix::fs::{CWD, FileType, FlockOperation, Mode, flock, mknodat};
+use rustix::process::Signal;
+
+use crate::ground::{CASES, Ground, end, send, until_written, utf8};
+use crate::support::tree::{differences, snapshot};
+use crate::support::{Peer, Spec, Train, Who, Wire, available};
 
 /// Pre-run of the first stop in place, started and not waited for.
 fn start(train: &Train, more: &[&str]) -> Child {
@@ -19,11 +19,6 @@ fn start(train: &Train, more: &[&str]) -> Child {
     command.args(["pre-run", &train.layout.at("0"), "--station", &station, "--private-key", &train.key(&station)]);
     command.args(more).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     command.spawn().expect("the program starts")
-}
-
-fn end(child: Child) -> (Option<i32>, String) {
-    let output = child.wait_with_output().expect("the program ends");
-    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
 fn train() -> Train {
@@ -63,7 +58,7 @@ fn a_signal_ends_a_waiting_writer_and_nothing_has_changed() {
         let child = start(&train, &[]);
         until_signals_are_caught(&child);
         std::thread::sleep(Duration::from_millis(100));
-        kill_process(Pid::from_child(&child), signal).expect("it runs");
+        send(&child, signal);
         let (found, told) = end(child);
         assert_eq!(found, Some(status), "{told}");
         assert!(told.contains("interrupted") && told.contains("nothing was published"), "{told}");
@@ -92,4 +87,58 @@ fn the_second_writer_waits_and_says_so_or_fails_at_once() {
     assert_eq!(found, Some(0), "{told}");
     assert!(told.contains("waiting for it"), "{told}");
     assert_ne!(snapshot(&train.layout.dir), before);
+}
+
+#[test]
+fn a_signal_amid_the_payload_changes_nothing() {
+    if !available("crashes::a_signal_amid_the_payload_changes_nothing", &[Peer::Python, Peer::Skopeo]) {
+        return;
+    }
+    let ground = Ground::new(Wire::V3, 32 << 20);
+    for (number, case) in CASES.into_iter().enumerate() {
+        let (signal, status) = [(Signal::INT, 130), (Signal::TERM, 143)][number / 2 % 2];
+        let in_time = (0..20).any(|_| {
+            let trial = ground.trial(case, &ground.scratch());
+            let child = trial.start(&[]);
+            if until_written(&child, 4 << 20) {
+                send(&child, signal);
+            }
+            let (found, told) = end(child);
+            if found == Some(0) {
+                return false; // too late: it was publishing already
+            }
+            assert_eq!(found, Some(status), "{case:?}: {told}");
+            assert!(told.contains("interrupted") && told.contains("nothing was published"), "{case:?}: {told}");
+            let changes = differences(&trial.before, &snapshot(&trial.dir), true);
+            assert!(changes.is_empty(), "{case:?}: {changes:?}");
+            true
+        });
+        assert!(in_time, "{case:?}: the signal always came too late");
+    }
+}
+
+#[test]
+fn a_second_signal_ends_the_program_at_once() {
+    if !available("crashes::a_second_signal_ends_the_program_at_once", &[Peer::Python]) {
+        return;
+    }
+    let train = train();
+    let before = snapshot(&train.layout.dir);
+    // Nobody ever writes the passphrase: the program waits where no flag is looked at.
+    let passphrase = train.dir.path().join("never");
+    mknodat(CWD, &passphrase, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a new pipe");
+    for (signal, status) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
+        let mut child = start(&train, &["--passphrase-file", utf8(&passphrase)]);
+        until_signals_are_caught(&child);
+        std::thread::sleep(Duration::from_millis(100));
+        send(&child, signal);
+        std::thread::sleep(Duration::from_millis(200));
+        assert!(child.try_wait().expect("its state").is_none(), "the first signal has ended it");
+        let begin = Instant::now();
+        send(&child, signal);
+        let (found, told) = end(child);
+        assert_eq!(found, Some(status), "{told}");
+        assert!(begin.elapsed() < Duration::from_secs(5), "it took {:?}", begin.elapsed());
+        assert_eq!(snapshot(&train.layout.dir), before);
+    }
 }
