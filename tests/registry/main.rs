@@ -9,4 +9,5 @@ mod faults;
 mod journey;
 mod proxy;
 mod server;
+mod tokens;
 mod traffic;
