@@ -9,5 +9,6 @@ mod faults;
 mod journey;
 mod proxy;
 mod server;
+mod sessions;
 mod tokens;
 mod traffic;
