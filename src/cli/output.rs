@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use super::Format;
+use super::progress::Display;
 use crate::error::{Error, IoContext, Result};
 use crate::json::{Value, json};
 use crate::stage::{Inspection, Report, Verification};
@@ -17,11 +18,12 @@ pub(super) fn has_colour() -> bool {
 pub(super) struct Output {
     format: Format,
     quiet: bool,
+    display: Display,
 }
 
 impl Output {
-    pub(super) fn new(format: Format, quiet: bool) -> Self {
-        Output { format, quiet }
+    pub(super) fn new(format: Format, quiet: bool, display: Display) -> Self {
+        Output { format, quiet, display }
     }
 
     /// The report of a stage.
@@ -69,6 +71,7 @@ impl Output {
 
     /// An error, on standard error.
     pub(super) fn error(&self, error: &Error) {
+        self.display.end();
         let text = match self.format {
             Format::Json => format!("{}\n", error_json(error)),
             Format::Text => {
@@ -81,6 +84,7 @@ impl Output {
     }
 
     fn print(&self, text: &str) -> Result<()> {
+        self.display.end();
         match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
             // Nobody wants to read on: `pht-oci inspect x | head -1`.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
