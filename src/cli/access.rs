@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{ArgAction, Args};
 
 use crate::error::{Context, Error, Result};
@@ -13,7 +14,7 @@ use crate::store::registry::{Access, AuthFile, Credentials, Login, Side};
 #[command(next_help_heading = "Registries")]
 pub(super) struct AccessOptions {
     /// The file with logins; then no other is looked at
-    #[arg(long, global = true, value_name = "FILE", env = "REGISTRY_AUTH_FILE")]
+    #[arg(long, global = true, value_name = "FILE", env = "REGISTRY_AUTH_FILE", value_parser = path_or_nothing())]
     authfile: Option<PathBuf>,
     /// The login for SRC (and for REF)
     #[arg(long, global = true, value_name = "USER:PASSWORD")]
@@ -69,7 +70,7 @@ impl AccessOptions {
 
     /// The files with logins in the order of containers-auth.json(5), or the one that was named.
     fn files(&self) -> Vec<AuthFile> {
-        if let Some(path) = &self.authfile {
+        if let Some(path) = self.authfile.as_ref().filter(|path| !path.as_os_str().is_empty()) {
             return vec![AuthFile { path: path.clone(), required: true }];
         }
         let directory = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
@@ -81,4 +82,9 @@ impl AccessOptions {
             containers.map(|dir| dir.join("containers/auth.json")).chain(docker.map(|dir| dir.join("config.json")));
         paths.map(|path| AuthFile { path, required: false }).collect()
     }
+}
+
+/// An empty variable counts as one that is not set.
+fn path_or_nothing() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
 }

@@ -6,6 +6,7 @@ use super::output::Output;
 use crate::error::Result;
 use crate::image::Reference;
 use crate::stage::{ExtractRequest, ExtractTo, World, extract};
+use crate::store::Progress;
 
 /// Take one file or directory out of an image, as all its layers together show it.
 ///
@@ -30,12 +31,17 @@ pub(super) struct Extract {
 impl Extract {
     pub(super) fn run(&self, world: &World, output: &mut Output) -> Result<()> {
         let mut stdout = std::io::stdout().lock();
+        // What goes to standard output may go to the terminal, where bars would run into it.
+        let mut world = world.clone();
         let to = match self.out.as_deref() {
             Some(out) if out.as_os_str() != "-" => ExtractTo::Path(out),
-            _ => ExtractTo::Stream(&mut stdout),
+            _ => {
+                world.progress = Progress::default();
+                ExtractTo::Stream(&mut stdout)
+            }
         };
         let request = ExtractRequest { source: &self.source, path: &self.path, to };
-        for what in extract(request, world)? {
+        for what in extract(request, &world)? {
             output.warn(&format!("left out: {what}"));
         }
         Ok(())

@@ -16,6 +16,7 @@ mod people;
 mod post_run;
 mod pre_run;
 mod rebase;
+mod progress;
 mod results;
 mod route_file;
 mod secrets;
@@ -36,6 +37,7 @@ use crate::stage::World;
 use crate::store::Waiting;
 use crate::store::registry::Side;
 use output::Output;
+use progress::{Display, When};
 
 /// Exit statuses, shown at the end of the help.
 const AFTER_HELP: &str = "\
@@ -83,6 +85,9 @@ struct Global {
     /// Say nothing but errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
+    /// When the progress of long steps is shown, on standard error
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = When::Auto)]
+    progress: When,
     #[command(flatten)]
     access: access::AccessOptions,
 }
@@ -142,7 +147,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() && asks_for_json(&arguments) => {
             let error = usage_error(&error);
-            Output::new(Format::Json, false).error(&error);
+            Output::new(Format::Json, false, Display::default()).error(&error);
             return ExitCode::from(error.kind().exit_status());
         }
         Err(error) => {
@@ -151,9 +156,13 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    start_log(&cli.global);
-    let mut output = Output::new(cli.global.format, cli.global.quiet);
-    match signals::catch().and_then(|()| world(&cli.global)).and_then(|world| cli.command.run(&world, &mut output)) {
+    let display = Display::new(&cli.global);
+    start_log(&cli.global, &display);
+    let mut output = Output::new(cli.global.format, cli.global.quiet, display.clone());
+    let done = signals::catch().and_then(|()| world(&cli.global, &display));
+    let done = done.and_then(|world| cli.command.run(&world, &mut output));
+    display.end();
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             output.error(&error);
@@ -177,7 +186,7 @@ fn usage_error(error: &clap::Error) -> Error {
     Error::usage(what).hint(advice.trim())
 }
 
-fn world(global: &Global) -> Result<World> {
+fn world(global: &Global, display: &Display) -> Result<World> {
     Ok(World {
         now: secrets::now()?,
         platform: global.platform.clone(),
@@ -185,17 +194,19 @@ fn world(global: &Global) -> Result<World> {
         temporary: global.tmpdir.clone().unwrap_or_else(std::env::temp_dir),
         source: global.access.access(Side::Source)?,
         destination: global.access.access(Side::Destination)?,
+        progress: display.progress(),
     })
 }
 
-fn start_log(global: &Global) {
+fn start_log(global: &Global, display: &Display) {
     let level = match (global.quiet, global.verbose) {
         (true, _) => tracing::Level::ERROR,
         (false, 0) => tracing::Level::WARN,
         (false, 1) => tracing::Level::INFO,
         (false, _) => tracing::Level::DEBUG,
     };
-    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).without_time();
+    let display = display.clone();
+    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(move || display.stderr()).without_time();
     // A second subscriber in one process (in tests of this library) is no fault.
     let _ = builder.with_target(false).with_ansi(paint::may_colour(&std::io::stderr())).try_init();
 }

@@ -4,6 +4,8 @@ use std::io::{self, Write};
 
 use super::paint::{Paint, Tone, may_colour};
 use super::{Format, people};
+use super::Format;
+use super::progress::Display;
 use crate::error::{Error, IoContext, Result};
 use crate::json::{Value, json};
 use crate::stage::{Inspection, Report, Verification};
@@ -35,6 +37,12 @@ impl Output {
     /// How what goes to standard output, or aside, is coloured.
     fn paint(&self) -> Paint {
         Paint::new(if self.aside { may_colour(&io::stderr()) } else { may_colour(&io::stdout()) })
+    display: Display,
+}
+
+impl Output {
+    pub(super) fn new(format: Format, quiet: bool, display: Display) -> Self {
+        Output { format, quiet, display }
     }
 
     /// The report of a stage.
@@ -82,6 +90,7 @@ impl Output {
 
     /// An error, on standard error.
     pub(super) fn error(&self, error: &Error) {
+        self.display.end();
         let text = match self.format {
             Format::Json => format!("{}\n", error_json(error)),
             Format::Text => {
@@ -103,6 +112,12 @@ fn print_to(stream: &mut dyn Write, bytes: &[u8]) -> Result<()> {
         // Nobody wants to read on: `pht-oci inspect x | head -1`.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written.doing("write the report"),
+        self.display.end();
+        match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
+            // Nobody wants to read on: `pht-oci inspect x | head -1`.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            written => written.doing("write the report"),
+        }
     }
 }
 

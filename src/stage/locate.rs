@@ -9,6 +9,7 @@ use crate::image::{Image, Reference, Transport};
 use crate::store::archive::{Archive, ArchiveWriter, Form};
 use crate::store::dir::{Dir, DirWriter};
 use crate::store::layout::{Layout, LayoutWriter};
+use crate::store::progress::Watched;
 use crate::store::registry::{Registry, RegistryWriter};
 use crate::store::{Destination, Listed, Source, tagged};
 
@@ -24,22 +25,24 @@ pub(super) const LATEST: &str = "latest";
 /// # Errors
 /// As the transport's.
 pub fn open_source(reference: &Reference, world: &World) -> Result<Arc<dyn Source>> {
-    let archive = |file: &Path, form| -> Result<Arc<dyn Source>> {
-        Ok(Arc::new(Archive::open(file, Some(form), &world.temporary)?))
-    };
+    let archive = |file: &Path, form| Archive::open(file, Some(form), &world.temporary);
     match reference.transport() {
         Transport::Oci(dir) if !dir.exists() => {
             Err(Error::usage("there is no such file or directory").at(dir.display()))
         }
-        Transport::Oci(dir) => Ok(Arc::new(Layout::open(dir)?)),
-        Transport::OciArchive(file) => archive(file, Form::Oci),
-        Transport::DockerArchive(file) => archive(file, Form::Docker),
-        Transport::Dir(dir) => Ok(Arc::new(Dir::open(dir)?)),
+        Transport::Oci(dir) => Ok(watched(Layout::open(dir)?, world)),
+        Transport::OciArchive(file) => Ok(watched(archive(file, Form::Oci)?, world)),
+        Transport::DockerArchive(file) => Ok(watched(archive(file, Form::Docker)?, world)),
+        Transport::Dir(dir) => Ok(watched(Dir::open(dir)?, world)),
         Transport::Registry(repository) => {
             let (tag, digest) = (reference.tag(), reference.digest());
-            Ok(Arc::new(Registry::open(repository, tag, digest, &world.source)?))
+            Ok(watched(Registry::open(repository, tag, digest, &world.source)?, world))
         }
     }
+}
+
+fn watched<S: Source + 'static>(source: S, world: &World) -> Arc<dyn Source> {
+    Arc::new(Watched::new(source, &world.progress))
 }
 
 /// Opens what a reference names, for writing.

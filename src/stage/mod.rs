@@ -34,8 +34,8 @@ use std::path::PathBuf;
 
 use crate::crypto::PrivateKey;
 use crate::image::Platform;
-use crate::store::Waiting;
 use crate::store::registry::{Access, Side};
+use crate::store::{Progress, Waiting};
 
 pub use build::{BuildRequest, BuildStop, build};
 pub use copy::{CopyRequest, copy};
@@ -84,6 +84,8 @@ pub struct World {
     pub source: Access,
     /// How registries are reached that images are written to.
     pub destination: Access,
+    /// Who is told how long steps go on.
+    pub progress: Progress,
 }
 
 impl World {
@@ -96,6 +98,7 @@ impl World {
             temporary: std::env::temp_dir(),
             source: Access::anonymous(Side::Source),
             destination: Access::anonymous(Side::Destination),
+            progress: Progress::default(),
         }
     }
 }

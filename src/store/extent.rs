@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use oci_spec::image::Descriptor;
 
+use super::progress::Step;
 use super::verify::{Digester, check_whole};
 use super::witness::Witness;
 use crate::error::{IoContext, Result};
@@ -19,6 +20,8 @@ pub struct Extent {
     count: Count,
     /// What digests the blob that this is a part of, while it is read.
     witness: Option<Arc<Witness>>,
+    /// Tells how much of it was read.
+    step: Option<Arc<Step>>,
 }
 
 /// Counts bytes for reports; clones count together.
@@ -40,7 +43,7 @@ impl Count {
 impl Extent {
     /// The range of `len` bytes from `start`; what is read of it is counted.
     pub fn new(file: Arc<File>, start: u64, len: u64, count: Count) -> Self {
-        Extent { file, start, len, count, witness: None }
+        Extent { file, start, len, count, witness: None, step: None }
     }
 
     /// The same, digested while it and its parts are read, so that [`verify`](Self::verify) reads no more than what
@@ -51,6 +54,12 @@ impl Extent {
     pub fn witnessed(self, descriptor: &Descriptor) -> Result<Extent> {
         let witness = Witness::new(Digester::of(descriptor.digest())?, self.start);
         Ok(Extent { witness: Some(Arc::new(witness)), ..self })
+    }
+
+    /// The same; what is read of it from now on is a part of the step.
+    #[must_use]
+    pub(crate) fn watched(self, step: Option<Arc<Step>>) -> Extent {
+        Extent { step, ..self }
     }
 
     /// The same, not digested while it is read.
@@ -102,6 +111,9 @@ impl Extent {
             0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file ended early; was it changed meanwhile?")),
             read => {
                 self.count.add(read);
+                if let Some(step) = &self.step {
+                    step.add(read);
+                }
                 if let Some(witness) = &self.witness {
                     witness.saw(&self.file, self.start + position, &buffer[..read], &self.count)?;
                 }

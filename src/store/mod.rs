@@ -11,6 +11,7 @@ mod index;
 pub mod interrupt;
 pub mod layout;
 mod lock;
+pub mod progress;
 mod pump;
 mod reach;
 pub mod registry;
@@ -27,6 +28,7 @@ use crate::error::{Context, Error, IoContext, Result};
 
 pub use extent::{Count, Extent, ExtentReader};
 pub use lock::Waiting;
+pub use progress::Progress;
 pub use pump::{BUFFER, Pump};
 pub use spool::Spool;
 pub use verify::{Digester, Verified, digest_of, is_supported, sha256_digest};
@@ -109,6 +111,11 @@ pub trait Source: Send + Sync {
     /// The repository that it is, if it is in a registry: one in the same registry may share its blobs.
     fn repository(&self) -> Option<&registry::Repository> {
         None
+    }
+
+    /// Where long steps with its blobs are told.
+    fn progress(&self) -> Progress {
+        Progress::default()
     }
 }
 

@@ -76,9 +76,12 @@ fn downloads_survive_cuts_and_busy_registries() {
         travelled.pre_run(&format!("cut{tenth}"), rule).ok();
         assert_eq!(travelled.shows(&format!("cut{tenth}")), whole, "cut after {tenth} tenths");
     }
-    for (name, status, headers, times) in
-        [("busy", "500 Broken", "", 3), ("many", "429 Too Many Requests", "Retry-After: 1\r\n", 1)]
-    {
+    let at = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nRetry-After: Sun, 06 Nov 1994 08:49:38 GMT\r\n";
+    for (name, status, headers, times) in [
+        ("busy", "500 Broken", "", 3),
+        ("many", "429 Too Many Requests", "Retry-After: 1\r\n", 1),
+        ("date", "503 Unavailable", at, 1),
+    ] {
         let (payload, left) = (travelled.payload.clone(), AtomicUsize::new(times));
         let rule = move |request: &Request| {
             let again = |left: usize| left.checked_sub(1);

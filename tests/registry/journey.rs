@@ -1,10 +1,12 @@
 //! Three stations, from registry to registry.
 
 use std::fs;
+use std::path::Path;
 
 use crate::server::Server;
 use crate::support::tree::{differences, snapshot, write_results};
 use crate::support::{Outcome, Peer, Spec, Train, Who, Wire, available, pht_oci, run};
+use crate::tokens::Tokens;
 
 /// What goes before every command that talks to a registry without TLS.
 pub const PLAIN: [&str; 4] = ["--src-tls-verify", "false", "--dest-tls-verify", "false"];
@@ -18,52 +20,85 @@ pub fn stage(train: &Train, name: &str, from: &str, to: &[&str], stop: usize, op
     pht_oci(&line, &[])
 }
 
-fn travels(server: &Server, wire: Wire, options: &[&str], skopeo: &[&str]) {
-    let train = Train::build(Who::Ours, wire, &Spec::default()).unwrap();
-    let home = server.at("trains/one");
-    for tag in ["latest", "base"] {
-        let to = format!("{home}:{tag}");
-        let from = train.layout.at("0");
-        let copy = [&["copy", "-q", "--dest-tls-verify=false"][..], skopeo, &[&from, &to]].concat();
-        run("skopeo", &[&["--insecure-policy"][..], &copy].concat()).unwrap();
-    }
-    let digest = |tag: &str| {
-        let place = format!("{home}:{tag}");
-        let creds: Vec<String> = skopeo.iter().map(|option| option.replace("--dest-", "--")).collect();
-        let creds: Vec<&str> = creds.iter().map(String::as_str).collect();
-        let line = [&["inspect", "--tls-verify=false", "--format", "{{.Digest}}"][..], &creds, &[&place]].concat();
-        String::from_utf8(run("skopeo", &line).unwrap()).unwrap()
-    };
-    let base = digest("base");
-    let latest = format!("{home}:latest");
-    let results = [(); 3].map(|()| tempfile::tempdir().unwrap());
-    for (stop, results) in results.iter().enumerate() {
-        let (pre, ran) = (format!("pre{stop}"), format!("ran{stop}"));
-        stage(&train, "pre-run", &latest, &[&train.layout.at(&pre)], stop, options).ok();
-        write_results(results.path(), stop);
-        train.put(&pre, &ran, stop, results.path());
-        let before = digest("latest");
-        stage(&train, "post-run", &train.layout.at(&ran), &[&latest], stop, options).ok();
-        assert_ne!(digest("latest"), before);
-        assert_eq!(digest("base"), base, "a stage never pushes base");
-        if stop == 1 && skopeo.is_empty() {
-            recompress(&train, &latest);
-            assert_ne!(digest("latest"), before);
-        }
-    }
-    let out = train.layout.dir.join("out");
-    let (key, path) = (train.key("user"), out.to_str().unwrap());
-    pht_oci(&[&["results", &latest, "--private-key", &key, "--out", path][..], options].concat(), &[]).ok();
-    let told = differences(&snapshot(results[2].path()), &snapshot(&out), false);
-    assert!(told.is_empty(), "{told:#?}");
+/// A train's way over three stations, from registry to registry.
+struct Journey<'a> {
+    server: &'a Server,
+    wire: Wire,
+    /// How the program reaches the registry.
+    options: &'a [&'a str],
+    /// How skopeo does, as USER:PASSWORD.
+    login: Option<&'a str>,
+    /// The stop that runs the reference.
+    reference: Option<usize>,
+    /// Whether another tool compresses the layers anew on the way.
+    recompressed: bool,
 }
 
-/// Another tool compresses the layers of the travelling image anew.
-fn recompress(train: &Train, latest: &str) {
-    let dir = format!("dir:{}", train.layout.dir.join("recompressed").display());
-    let copy = |line: &[&str]| run("skopeo", &[&["--insecure-policy", "copy", "-q"], line].concat()).unwrap();
-    copy(&["--src-tls-verify=false", "--dest-compress", "--dest-compress-format", "zstd", latest, &dir]);
-    copy(&["--dest-tls-verify=false", &dir, latest]);
+impl Journey<'_> {
+    /// Runs skopeo; `side` is `src-`, `dest-` or nothing.
+    fn skopeo(&self, command: &str, side: &str, line: &[&str]) -> Vec<u8> {
+        let (verify, creds) = (format!("--{side}tls-verify=false"), format!("--{side}creds"));
+        let login: Vec<&str> = self.login.iter().flat_map(|login| [creds.as_str(), *login]).collect();
+        run("skopeo", &[&["--insecure-policy", command, &verify], &login[..], line].concat()).unwrap()
+    }
+
+    fn digest(&self, place: &str) -> String {
+        String::from_utf8(self.skopeo("inspect", "", &["--format", "{{.Digest}}", place])).unwrap()
+    }
+
+    fn travels(&self) {
+        let train = Train::build(Who::Ours, self.wire, &Spec::default()).unwrap();
+        let home = self.server.at("trains/one");
+        let (latest, base) = (format!("{home}:latest"), format!("{home}:base"));
+        for to in [&latest, &base] {
+            self.skopeo("copy", "dest-", &["-q", &train.layout.at("0"), to]);
+        }
+        let built = self.digest(&base);
+        let results = [(); 3].map(|()| tempfile::tempdir().unwrap());
+        for (stop, results) in results.iter().enumerate() {
+            let before = self.digest(&latest);
+            write_results(results.path(), stop);
+            if self.reference == Some(stop) {
+                self.stop_of_reference(&train, &latest, stop, results.path());
+            } else {
+                self.stop(&train, &latest, stop, results.path());
+            }
+            assert_ne!(self.digest(&latest), before);
+            assert_eq!(self.digest(&base), built, "a stage never pushes base");
+            if stop == 1 && self.recompressed {
+                self.recompress(&train, &latest);
+            }
+        }
+        let out = train.layout.dir.join("out");
+        let (key, path) = (train.key("user"), out.to_str().unwrap());
+        pht_oci(&[&["results", &latest, "--private-key", &key, "--out", path][..], self.options].concat(), &[]).ok();
+        let told = differences(&snapshot(results[2].path()), &snapshot(&out), false);
+        assert!(told.is_empty(), "{told:#?}");
+    }
+
+    fn stop(&self, train: &Train, latest: &str, stop: usize, results: &Path) {
+        let (pre, ran) = (format!("pre{stop}"), format!("ran{stop}"));
+        stage(train, "pre-run", latest, &[&train.layout.at(&pre)], stop, self.options).ok();
+        train.put(&pre, &ran, stop, results);
+        stage(train, "post-run", &train.layout.at(&ran), &[latest], stop, self.options).ok();
+    }
+
+    /// The reference knows no registries: the train comes to it by `copy` and goes back by skopeo.
+    fn stop_of_reference(&self, train: &Train, latest: &str, stop: usize, results: &Path) {
+        let copy = ["copy", latest, &train.layout.at("arrived")];
+        pht_oci(&[&copy[..], self.options].concat(), &[]).ok();
+        train.stop(Who::Reference, "arrived", "left", stop, results).unwrap();
+        self.skopeo("copy", "dest-", &["-q", &train.layout.at("left"), latest]);
+    }
+
+    /// Another tool compresses the layers of the travelling image anew.
+    fn recompress(&self, train: &Train, latest: &str) {
+        let dir = format!("dir:{}", train.layout.dir.join("recompressed").display());
+        let before = self.digest(latest);
+        self.skopeo("copy", "src-", &["-q", "--dest-compress", "--dest-compress-format", "zstd", latest, &dir]);
+        self.skopeo("copy", "dest-", &["-q", &dir, latest]);
+        assert_ne!(self.digest(latest), before);
+    }
 }
 
 #[test]
@@ -73,7 +108,9 @@ fn a_train_travels_from_registry_to_registry() {
     }
     let server = Server::open();
     for wire in [Wire::V1_1_1, Wire::V2_0, Wire::V3] {
-        travels(&server, wire, &PLAIN, &[]);
+        let journey =
+            Journey { server: &server, wire, options: &PLAIN, login: None, reference: None, recompressed: true };
+        journey.travels();
     }
 }
 
@@ -89,7 +126,8 @@ fn a_train_travels_behind_a_login_and_a_private_authority() {
     let login = "robot:robot-secret";
     let options =
         ["--src-creds", login, "--dest-creds", login, "--src-cert-dir", authority, "--dest-cert-dir", authority];
-    travels(&server, Wire::V1_1_2, &options, &["--dest-creds", login]);
+    let (server, wire, options) = (&server, Wire::V1_1_2, &options);
+    Journey { server, wire, options, login: Some(login), reference: None, recompressed: false }.travels();
     // Without the authority, or with a wrong password, nothing is said that should not be.
     let place = server.at("trains/one:latest");
     let refused = pht_oci(&["inspect", &place, "--src-creds", login], &[]).refused(6);
@@ -97,6 +135,43 @@ fn a_train_travels_behind_a_login_and_a_private_authority() {
     let wrong = ["inspect", &place, "--src-creds", "robot:wrong-secret", "--src-cert-dir", authority, "-vv"];
     let refused = pht_oci(&wrong, &[]).refused(6);
     assert!(refused.stderr.contains("--src-creds") && !refused.stderr.contains("wrong-secret"), "{}", refused.stderr);
+}
+
+/// A registry that takes tokens only, and the options of one who gets them.
+fn with_tokens() -> (Tokens, Server, Vec<&'static str>) {
+    let tokens = Tokens::start("robot", "robot-secret");
+    let server = Server::with_tokens(&tokens);
+    let creds = ["--src-creds", "robot:robot-secret", "--dest-creds", "robot:robot-secret"];
+    (tokens, server, [&PLAIN[..], &creds].concat())
+}
+
+#[test]
+fn a_train_travels_by_tokens() {
+    let name = "a_train_travels_by_tokens";
+    if !available(name, &[Peer::Registry, Peer::Skopeo, Peer::Python, Peer::Openssl]) {
+        return;
+    }
+    let (tokens, server, options) = with_tokens();
+    let (server, login) = (&server, Some("robot:robot-secret"));
+    Journey { server, wire: Wire::V3, options: &options, login, reference: None, recompressed: false }.travels();
+    assert!(tokens.proxy.count(|request| request.path.contains("scope=")) > 0, "the registry asks for tokens");
+    let line = ["inspect", &server.at("trains/one:latest"), "--src-creds", "robot:wrong-secret"];
+    let refused = pht_oci(&[&line[..], &PLAIN].concat(), &[]).refused(6);
+    assert!(refused.stderr.contains("token server") && !refused.stderr.contains("wrong"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_train_travels_by_tokens_and_the_reference_is_on_its_way() {
+    let name = "a_train_travels_by_tokens_and_the_reference_is_on_its_way";
+    if !available(name, &[Peer::Registry, Peer::Python, Peer::Openssl, Peer::Busybox, Peer::Reference]) {
+        return;
+    }
+    let (_tokens, server, options) = with_tokens();
+    let (server, login) = (&server, Some("robot:robot-secret"));
+    for stop in [0, 1] {
+        let (wire, reference) = (Wire::V2_0, Some(stop));
+        Journey { server, wire, options: &options, login, reference, recompressed: false }.travels();
+    }
 }
 
 #[test]

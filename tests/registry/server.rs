@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::support::run;
+use crate::tokens::Tokens;
 
 pub struct Server {
     child: Child,
@@ -34,6 +35,11 @@ impl Server {
             format!("auth:\n  htpasswd: {{realm: trains, path: {}/users}}\n", dir.display())
         };
         Self::start(tls, auth)
+    }
+
+    /// For those that the token server knows, without TLS.
+    pub fn with_tokens(tokens: &Tokens) -> Self {
+        Self::start(|_| String::new(), |_| tokens.config())
     }
 
     fn start(tls: impl Fn(&Path) -> String, auth: impl Fn(&Path) -> String) -> Self {

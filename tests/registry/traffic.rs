@@ -1,10 +1,11 @@
 //! What goes over the wire: the payload and little more, however large the base is.
 
 use crate::journey::{PLAIN, stage};
-use crate::proxy::{Act, Proxy};
+use crate::proxy::{Act, Proxy, Request};
 use crate::server::Server;
+use crate::support::peers::test_file;
 use crate::support::tree::noise;
-use crate::support::{Edit, Peer, Spec, Train, Who, Wire, available, pht_oci};
+use crate::support::{Edit, Layout, Peer, Spec, Train, Who, Wire, available, measured, pht_oci, run};
 
 const MIB: u64 = 1 << 20;
 
@@ -45,4 +46,67 @@ fn the_base_does_not_travel() {
     stage(&train, "post-run", &wire.at("station/t:latest"), &[&wire.at("central/t:latest")], 1, &PLAIN).ok();
     let (up, down) = wire.traffic();
     assert!(down < payload + MIB && up < payload + MIB, "post-run: {up} up, {down} down");
+}
+
+/// Bytes of a payload with which memory would show that something is held whole; `PHT_BULK=2G` makes it larger.
+fn bulk() -> String {
+    std::env::var("PHT_BULK").unwrap_or_else(|_| "256M".to_owned())
+}
+
+#[test]
+fn memory_does_not_grow_with_a_payload_over_http() {
+    if !available("memory_does_not_grow_with_a_payload_over_http", &[Peer::Registry, Peer::Python]) {
+        return;
+    }
+    let server = Server::open();
+    let train = Train::build(Who::Ours, Wire::V3, &Spec::default()).unwrap();
+    let layout = &train.layout;
+    train.ours("pre-run", "0", "pre", 0).unwrap();
+    let script = test_file("support/bulk.py");
+    let line =
+        [script.to_str().unwrap(), "layer", layout.path(), "pre", "ran", "opt/pht_results", "plain", "1", &bulk()];
+    run("python3", &line).unwrap();
+    let (latest, opened, copied) = (server.at("t:latest"), server.at("t:opened"), server.at("u:latest"));
+    let stage = |name: &str, from: &str, to: &str, stop: usize| {
+        let station = train.station_id(stop);
+        let (name, from, to, key) = (name.to_owned(), from.to_owned(), to.to_owned(), train.key(&station));
+        vec![name, from, to, "--station".to_owned(), station, "--private-key".to_owned(), key]
+    };
+    let copy = |from: &str, to: &str| ["copy", from, to].map(str::to_owned).to_vec();
+    let far = layout.at("far");
+    for line in [
+        stage("post-run", &layout.at("ran"), &latest, 0),
+        stage("pre-run", &latest, &opened, 1),
+        copy(&latest, &far),
+        copy(&far, &copied),
+    ] {
+        let line: Vec<&str> = line.iter().map(String::as_str).chain(PLAIN).collect();
+        let peak = measured(&line).peak;
+        assert!(peak <= 64 * MIB, "{line:?} with {} took {peak} bytes of memory", bulk());
+    }
+}
+
+#[test]
+fn what_is_there_is_not_pushed_again() {
+    if !available("what_is_there_is_not_pushed_again", &[Peer::Registry, Peer::Python]) {
+        return;
+    }
+    let server = Server::open();
+    let layout = Layout::new(server.dir.path().join("layout"));
+    layout.make_base("base", false);
+    layout.append("base", "it", &[Edit::Put("large.bin", noise(20 << 20))]);
+    let archive = format!("oci-archive:{}/it.tar:it", server.dir.path().display());
+    let copy = |from: &str, to: &str| pht_oci(&[&["copy", from, to][..], &PLAIN].concat(), &[]).ok();
+    copy(&layout.at("it"), &archive);
+    let first = Proxy::start(server.port, |_| Act::Pass);
+    copy(&layout.at("it"), &first.at("t:it"));
+    assert!(first.traffic().0 > 20 * MIB, "the proxy counts");
+    for from in [layout.at("it"), archive, server.at("t:it")] {
+        let wire = Proxy::start(server.port, |_| Act::Pass);
+        copy(&from, &wire.at("t:again"));
+        let (up, down) = wire.traffic();
+        assert!(up + down < 64 << 10, "{from}: {up} up, {down} down");
+        let moved = |request: &Request| request.path.contains("/blobs/") && request.method != "HEAD";
+        assert_eq!(wire.count(moved), 0, "{from}: a blob was moved");
+    }
 }

@@ -48,7 +48,10 @@ pub fn scan(
         {
             scan_plain(extent, descriptor, diff_id, matters)
         }
-        blob => scan_stream(blob, descriptor, diff_id, spool_dir, matters),
+        blob => scan_stream(blob, descriptor, diff_id, spool_dir, matters).map(|layer| {
+            let step = source.progress().begin("processing", descriptor, layer.contents.len());
+            ScannedLayer { contents: layer.contents.watched(step), ..layer }
+        }),
     }
     .at(place())
 }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use oci_spec::image::{Descriptor, MediaType};
 
-use super::super::{Extent, Listed, MAX_DOCUMENT, digest_of, sha256_digest, tagged};
+use super::super::{Extent, Listed, MAX_DOCUMENT, digest_of, interrupt, sha256_digest, tagged};
 use super::Archive;
 use crate::crypto::digest::Sha256;
 use crate::error::{Context, Error, IoContext, Result};
@@ -98,6 +98,7 @@ fn digest(extent: &Extent) -> Result<String> {
     struct Digesting(Sha256);
     impl Write for Digesting {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            interrupt::check()?;
             self.0.update(bytes);
             Ok(bytes.len())
         }

@@ -1,11 +1,16 @@
+use std::io::Read;
 use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use reqwest::Url;
-use reqwest::blocking::{Client as Http, Response};
+use reqwest::blocking::{Client as Http, RequestBuilder, Response};
 use reqwest::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
+use zeroize::Zeroizing;
 
+use super::client::fault;
+use super::patience::{Patience, asked_pause, is_passing};
 use super::{Access, Login, Repository};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::json::{self, Value};
 
 /// The largest answer of a token server, in bytes.
@@ -39,6 +44,11 @@ impl Session {
         }
     }
 
+    /// Tokens need not be good for this any more.
+    pub(super) fn narrow(&self, scope: &str) {
+        self.scopes.lock().unwrap_or_else(PoisonError::into_inner).retain(|own| own != scope);
+    }
+
     fn set(&self, value: Option<HeaderValue>) {
         *self.header.lock().unwrap_or_else(PoisonError::into_inner) = value;
     }
@@ -70,7 +80,7 @@ impl Session {
         let bearer = wanted.iter().find(|challenge| challenge.scheme == "bearer" && challenge.realm.is_some());
         if let Some(Challenge { realm: Some(realm), service, .. }) = bearer {
             let token = self.fetch_token(http, refusal.url(), (realm, service.as_deref()), login)?;
-            let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| bad_token())?;
+            let mut value = HeaderValue::try_from(format!("Bearer {}", *token)).map_err(|_| bad_token())?;
             value.set_sensitive(true);
             self.set(Some(value));
             return Ok(());
@@ -97,7 +107,7 @@ impl Session {
         registry: &Url,
         (realm, service): (&str, Option<&str>),
         login: Option<&Login>,
-    ) -> Result<String> {
+    ) -> Result<Zeroizing<String>> {
         let mut url: Url =
             realm.parse().map_err(|_| Error::new(Kind::Registry, "the token server has no valid URL"))?;
         if registry.scheme() == "https" && url.scheme() != "https" {
@@ -110,27 +120,52 @@ impl Session {
         for scope in self.scopes.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             url.query_pairs_mut().append_pair("scope", scope);
         }
-        let host = url.host_str().unwrap_or_default().to_owned();
-        let request = http.get(url);
-        let request = match login {
-            Some(login) => request.basic_auth(login.user(), Some(login.password())),
-            None => request,
-        };
-        let response =
-            request.send().map_err(|error| super::client::fault("cannot ask the token server", error).at(&host))?;
-        if !response.status().is_success() {
-            let who = login.map_or("anonymous access".to_owned(), |login| format!("`{}`", login.user().escape_debug()));
-            let what = format!("the token server refuses {who} ({})", response.status());
-            let hint = "check user name, password and the rights on the repository; -v says where a login came from";
-            return Err(Error::new(Kind::Registry, what).hint(hint).at(&host));
+        let mut patience = Patience::default();
+        loop {
+            let request = http.get(url.clone());
+            let request = match login {
+                Some(login) => request.basic_auth(login.user(), Some(login.password())),
+                None => request,
+            };
+            match read_token(request, login).at(url.host_str().unwrap_or_default())? {
+                Asked::Token(token) => return Ok(token),
+                Asked::Passing(error, pause) => patience.wait(error, pause)?,
+            }
         }
-        let mut bytes = zeroize::Zeroizing::new(Vec::new());
-        let mut body = std::io::Read::take(response, MAX_TOKEN);
-        std::io::Read::read_to_end(&mut body, &mut bytes).map_err(|_| bad_token().at(&host))?;
-        let answer = json::parse_object(&bytes).map_err(|_| bad_token().at(&host))?;
-        let token = ["token", "access_token"].iter().find_map(|key| answer.get(*key).and_then(Value::as_str));
-        token.map(str::to_owned).ok_or_else(|| bad_token().at(&host))
     }
+}
+
+/// How asking a token server once ended.
+enum Asked {
+    Token(Zeroizing<String>),
+    /// It may go better soon; after this time if it says so.
+    Passing(Error, Option<Duration>),
+}
+
+fn read_token(request: RequestBuilder, login: Option<&Login>) -> Result<Asked> {
+    let response = match request.send() {
+        Ok(response) => response,
+        Err(error) => return Ok(Asked::Passing(fault("cannot ask the token server", error), None)),
+    };
+    let status = response.status();
+    if is_passing(status) {
+        let error = Error::new(Kind::Registry, format!("the token server answers {status}"));
+        let error = error.hint("it is busy or broken; try again later");
+        return Ok(Asked::Passing(error, asked_pause(&response)));
+    }
+    if !status.is_success() {
+        let who = login.map_or("anonymous access".to_owned(), |login| format!("`{}`", login.user().escape_debug()));
+        let what = format!("the token server refuses {who} ({status})");
+        let hint = "check user name, password and the rights on the repository; -v says where a login came from";
+        return Err(Error::new(Kind::Registry, what).hint(hint));
+    }
+    let mut bytes = Zeroizing::new(Vec::new());
+    if response.take(MAX_TOKEN).read_to_end(&mut bytes).is_err() {
+        return Ok(Asked::Passing(Error::new(Kind::Registry, "the token server's answer was cut"), None));
+    }
+    let answer = json::parse_object(&bytes).map_err(|_| bad_token())?;
+    let token = ["token", "access_token"].iter().find_map(|key| answer.get(*key).and_then(Value::as_str));
+    Ok(Asked::Token(Zeroizing::new(token.ok_or_else(bad_token)?.to_owned())))
 }
 
 fn bad_token() -> Error {

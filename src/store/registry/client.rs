@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use oci_distribution::errors::OciEnvelope;
 use reqwest::blocking::{Client as Http, Response};
-use reqwest::header::{AUTHORIZATION, HeaderName, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, HeaderName};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Identity, Method, StatusCode, Url};
 
 use super::auth::Session;
-use super::patience::Patience;
+use super::patience::{Patience, asked_pause, is_passing};
 use super::{Access, Repository, Side};
 use crate::error::{Context, Error, IoContext, Kind, Result};
 
@@ -80,9 +80,10 @@ impl Client {
         &self.repository
     }
 
-    /// Tokens have to be good for reading this repository, too.
-    pub(super) fn also_reads(&self, other: &Repository) {
-        self.session.widen(format!("repository:{}:pull", other.path()));
+    /// Whether tokens have to be good for reading this repository, too.
+    pub(super) fn also_reads(&self, other: &Repository, also: bool) {
+        let scope = format!("repository:{}:pull", other.path());
+        if also { self.session.widen(scope) } else { self.session.narrow(&scope) }
     }
 
     /// The URL of something in the repository, as in `blobs/sha256:...`.
@@ -115,11 +116,10 @@ impl Client {
                 Err(error) => return Ok(Answer::Passing(self.unreachable(error), None)),
             };
         }
-        let status = response.status();
-        if status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT) {
-            let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+        if is_passing(response.status()) {
+            let asked = asked_pause(&response);
             let what = format!("{} {}", call.method, shown(&call.url));
-            return Ok(Answer::Passing(self.refusal(&what, response), asked.map(Duration::from_secs)));
+            return Ok(Answer::Passing(self.refusal(&what, response), asked));
         }
         Ok(Answer::Response(response))
     }

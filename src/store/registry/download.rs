@@ -6,7 +6,7 @@ use reqwest::blocking::Response;
 use reqwest::header::{CONTENT_RANGE, RANGE};
 use reqwest::{Method, StatusCode};
 
-use super::super::Count;
+use super::super::{Count, interrupt};
 use super::client::{Call, Client};
 use super::patience::Patience;
 use crate::error::{Error, Kind, Result};
@@ -84,6 +84,7 @@ impl Download {
 
     fn read_on(&mut self, buffer: &mut [u8]) -> Result<usize> {
         loop {
+            interrupt::check()?;
             let Some(body) = &mut self.body else { return Ok(0) };
             let cut = match body.read(buffer) {
                 Ok(0) if self.position >= self.size => return Ok(0),

@@ -6,7 +6,7 @@ use reqwest::blocking::Response;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE};
 use reqwest::{Method, StatusCode, Url};
 
-use super::super::{BlobSink, Count, Written, sha256_digest};
+use super::super::{BlobSink, Count, Written, interrupt, sha256_digest};
 use super::client::{Answer, Call, Client};
 use super::patience::Patience;
 use crate::crypto::digest::Sha256;
@@ -148,6 +148,7 @@ impl Upload {
 
 impl Write for Upload {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        interrupt::check()?;
         // A chunk is sent when more comes, so that a blob of one chunk is seen as such.
         if self.chunk.len() == CHUNK {
             self.send_chunk()?;

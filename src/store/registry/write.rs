@@ -33,9 +33,21 @@ impl RegistryWriter {
         Ok(RegistryWriter { client, manifests: HashMap::new(), written: Count::default() })
     }
 
-    /// Has the registry share a blob of another repository of its own; else an upload may have begun.
+    /// Has the registry share a blob of another repository of its own. Where it does not, for whatever reason (who writes
+    /// here need not be allowed to read there), the blob is copied.
     fn mount(&self, from: &Repository, digest: &Digest) -> Result<Mounted> {
-        self.client.also_reads(from);
+        self.client.also_reads(from, true);
+        match self.ask_to_mount(from, digest) {
+            Err(error) if error.kind() == Kind::Registry => {
+                tracing::info!("{error}; copying {digest} instead of sharing it with {from}");
+                self.client.also_reads(from, false);
+                Ok(Mounted::Refused)
+            }
+            mounted => mounted,
+        }
+    }
+
+    fn ask_to_mount(&self, from: &Repository, digest: &Digest) -> Result<Mounted> {
         let mut url = self.client.url("blobs/uploads/")?;
         url.query_pairs_mut().append_pair("mount", digest.as_ref()).append_pair("from", from.path());
         let response = self.client.send(&Call::new(Method::POST, url).header(CONTENT_LENGTH, "0"))?;

@@ -1,0 +1,191 @@
+//! How long steps go on, on standard error: bars on a terminal, plain lines elsewhere. Reports have standard output for
+//! themselves, and begin when the bars are gone.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use clap::ValueEnum;
+use indicatif::{BinaryBytes, MultiProgress, ProgressBar, ProgressStyle};
+
+use super::{Format, Global};
+use crate::store::Progress;
+use crate::store::progress::{Step, Watcher};
+
+/// How often it is looked at.
+const BEAT: Duration = Duration::from_millis(100);
+/// A step that takes no longer gets no bar.
+const BRIEF: Duration = Duration::from_millis(300);
+/// How long a step has to take to be worth a line, and the time between lines.
+const LONG: Duration = Duration::from_secs(10);
+const BAR: &str = "{msg} [{wide_bar}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta} left";
+
+/// When progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum When {
+    /// Bars on a terminal; elsewhere a line every ten seconds
+    Auto,
+    /// Elsewhere a line for every step, too
+    Always,
+    /// Not at all
+    Never,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Style {
+    Bars,
+    Lines {
+        /// Also for steps that do not take long.
+        all: bool,
+    },
+}
+
+/// What is shown on standard error while a command runs.
+#[derive(Clone, Default)]
+pub(super) struct Display(Option<Arc<Board>>);
+
+#[derive(Debug)]
+struct Board {
+    style: Style,
+    bars: MultiProgress,
+    steps: Mutex<Vec<Shown>>,
+    painter: Mutex<Option<(Sender<()>, JoinHandle<()>)>>,
+}
+
+#[derive(Debug)]
+struct Shown {
+    step: Arc<Step>,
+    begun: Instant,
+    /// When the last line was written.
+    told: Instant,
+    bar: Option<ProgressBar>,
+}
+
+impl Display {
+    /// As the options ask for it.
+    pub(super) fn new(global: &Global) -> Self {
+        let is_terminal = io::stderr().is_terminal();
+        let style = match global.progress {
+            _ if global.quiet => return Display(None),
+            When::Never => return Display(None),
+            // A program reads it, and expects a document.
+            When::Auto if global.format == Format::Json && !is_terminal => return Display(None),
+            When::Auto | When::Always if is_terminal => Style::Bars,
+            When::Auto => Style::Lines { all: false },
+            When::Always => Style::Lines { all: true },
+        };
+        let (steps, painter) = (Mutex::default(), Mutex::default());
+        Display(Some(Arc::new(Board { style, bars: MultiProgress::new(), steps, painter })))
+    }
+
+    /// Where the library tells its steps.
+    pub(super) fn progress(&self) -> Progress {
+        self.0.as_ref().map_or_else(Progress::default, |board| Progress::new(Arc::new(Teller(board.clone()))))
+    }
+
+    /// Standard error, for lines that must not run into the bars.
+    pub(super) fn stderr(&self) -> BesideBars {
+        BesideBars(self.clone())
+    }
+
+    /// Ends showing anything; what was shown on a terminal is gone.
+    pub(super) fn end(&self) {
+        let Some(board) = &self.0 else { return };
+        let painter = board.painter.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((stop, thread)) = painter {
+            drop(stop);
+            // If it has panicked, nothing is shown any more; that is no reason to fail.
+            let _ = thread.join();
+        }
+        board.paint(true);
+    }
+}
+
+/// Writes to standard error, beside the bars.
+pub(super) struct BesideBars(Display);
+
+impl Write for BesideBars {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &self.0.0 {
+            Some(board) if board.style == Style::Bars => board.bars.suspend(|| io::stderr().write(bytes)),
+            _ => io::stderr().write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+#[derive(Debug)]
+struct Teller(Arc<Board>);
+
+impl Watcher for Teller {
+    fn begins(&self, step: Arc<Step>) {
+        let now = Instant::now();
+        let shown = Shown { step, begun: now, told: now, bar: None };
+        self.0.steps.lock().unwrap_or_else(PoisonError::into_inner).push(shown);
+        let mut painter = self.0.painter.lock().unwrap_or_else(PoisonError::into_inner);
+        painter.get_or_insert_with(|| {
+            let (board, (stop, stopped)) = (self.0.clone(), channel());
+            let thread = std::thread::spawn(move || {
+                while stopped.recv_timeout(BEAT) == Err(RecvTimeoutError::Timeout) {
+                    board.paint(false);
+                }
+            });
+            (stop, thread)
+        });
+    }
+}
+
+impl Board {
+    /// Shows how far all is; the steps that have ended, or all `at_the_end`, for the last time.
+    fn paint(&self, at_the_end: bool) {
+        let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+        steps.retain_mut(|shown| {
+            let ends = at_the_end || Arc::strong_count(&shown.step) == 1;
+            match self.style {
+                Style::Bars => shown.paint_bar(&self.bars, ends),
+                Style::Lines { all } => shown.write_line(all, ends),
+            }
+            !ends
+        });
+    }
+}
+
+impl Shown {
+    fn paint_bar(&mut self, bars: &MultiProgress, ends: bool) {
+        // What is opened and not read is nothing to wait for.
+        let is_worth_it = !ends && self.step.done() > 0 && self.begun.elapsed() > BRIEF;
+        if self.bar.is_none() && is_worth_it {
+            let style = ProgressStyle::with_template(BAR).unwrap_or_else(|_| ProgressStyle::default_bar());
+            let bar = ProgressBar::new(self.step.total()).with_message(self.step.what().to_owned());
+            self.bar = Some(bars.add(bar.with_style(style.progress_chars("=> ")).with_elapsed(self.begun.elapsed())));
+        }
+        if let Some(bar) = &self.bar {
+            bar.set_position(self.step.done());
+            if ends {
+                bar.finish_and_clear();
+                bars.remove(bar);
+            }
+        }
+    }
+
+    fn write_line(&mut self, all: bool, ends: bool) {
+        let (done, total, took) = (self.step.done(), self.step.total(), self.begun.elapsed());
+        let is_due = if ends { all || took >= LONG } else { self.told.elapsed() >= LONG };
+        if !is_due || done == 0 {
+            return;
+        }
+        self.told = Instant::now();
+        let rate = done as f64 / took.as_secs_f64().max(0.001);
+        let left = ((total - done) as f64 / rate).ceil();
+        let rest = if ends { format!("in {:.1} s", took.as_secs_f64()) } else { format!("{left} s left") };
+        let (what, percent) = (self.step.what(), done.saturating_mul(100) / total.max(1));
+        let (done, total, rate) = (BinaryBytes(done), BinaryBytes(total), BinaryBytes(rate as u64));
+        // If standard error is closed there is nobody to tell.
+        let _ = writeln!(io::stderr(), "pht-oci: {what}: {done} of {total} ({percent} %), {rate}/s, {rest}");
+    }
+}
