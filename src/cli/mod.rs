@@ -13,6 +13,7 @@ mod post_run;
 mod pre_run;
 mod results;
 mod route_file;
+mod run;
 mod secrets;
 mod signals;
 mod station;
@@ -97,6 +98,7 @@ enum Command {
     Verify(verify::Verify),
     PreRun(pre_run::PreRun),
     PostRun(post_run::PostRun),
+    Run(run::Run),
     Results(results::Results),
 }
 
@@ -112,6 +114,7 @@ impl Command {
             Command::Verify(command) => command.run(world, output),
             Command::PreRun(command) => command.run(world, output),
             Command::PostRun(command) => command.run(world, output),
+            Command::Run(command) => command.run(world, output),
             Command::Results(command) => command.run(world, output),
         }
     }

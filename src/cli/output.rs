@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use super::Format;
 use crate::error::{Error, IoContext, Result};
 use crate::json::{Value, json};
-use crate::stage::{Inspection, Report, Verification};
+use crate::stage::{Inspection, Report, TrainFailed, Verification};
 use crate::train::{Check, Verdict};
 
 /// Whether messages may be coloured.
@@ -22,6 +22,11 @@ pub(super) struct Output {
 impl Output {
     pub(super) fn new(format: Format, quiet: bool) -> Self {
         Output { format, quiet }
+    }
+
+    /// Whether only errors are to be shown.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.quiet
     }
 
     /// The report of a stage.
@@ -90,18 +95,23 @@ impl Output {
 }
 
 fn error_json(error: &Error) -> Value {
-    json!({ "error": {
+    let mut document = json!({ "error": {
         "kind": error.kind().name(),
         "exit_status": error.kind().exit_status(),
         "message": error.to_string(),
         "what": error.what(),
         "where": error.places().collect::<Vec<_>>(),
         "hint": error.advice(),
-    }})
+    }});
+    if let Some(failed) = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<TrainFailed>()) {
+        document["error"]["train"] =
+            json!({ "exit_status": failed.exit_status, "log": failed.log.display().to_string() });
+    }
+    document
 }
 
 fn report_json(report: &Report) -> Value {
-    json!({
+    let mut document = json!({
         "stage": report.stage,
         "station": report.station,
         "wire": report.wire,
@@ -121,7 +131,12 @@ fn report_json(report: &Report) -> Value {
         "checks": report.checks.iter().map(check_json).collect::<Vec<_>>(),
         "warnings": report.warnings,
         "notes": report.notes,
-    })
+    });
+    if let Some(ran) = &report.ran {
+        let log = ran.log.display().to_string();
+        document["ran"] = json!({ "engine": ran.engine, "seconds": ran.seconds, "log": log });
+    }
+    document
 }
 
 fn check_json(check: &Check) -> Value {

@@ -57,7 +57,8 @@ impl Reference {
         self.digest.as_ref()
     }
 
-    fn new(transport: Transport, tag: Option<String>) -> Self {
+    /// The image with this tag, or the only one there.
+    pub fn new(transport: Transport, tag: Option<String>) -> Self {
         Reference { transport, tag, digest: None }
     }
 }

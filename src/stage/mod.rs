@@ -5,6 +5,7 @@
 mod build;
 mod check;
 mod copy;
+mod engine;
 mod extract;
 mod feeder;
 mod gc;
@@ -22,6 +23,7 @@ mod publish;
 mod report;
 mod request;
 mod results;
+mod run;
 mod verify;
 
 use std::path::PathBuf;
@@ -33,6 +35,7 @@ use crate::store::registry::{Access, Side};
 
 pub use build::{BuildRequest, BuildStop, build};
 pub use copy::{CopyRequest, copy};
+pub use engine::{ENGINES, Engine, Job, Order, Variable, Volume, engine_named};
 pub use extract::{ExtractRequest, ExtractTo, extract};
 pub use gc::gc;
 pub use inspect::{Inspection, StopStanding, inspect};
@@ -40,9 +43,10 @@ pub use locate::{open_destination, open_source};
 pub use pins::read_trust;
 pub use post_run::post_run;
 pub use pre_run::pre_run;
-pub use report::{Bytes, Layers, Report};
+pub use report::{Bytes, Layers, Ran, Report};
 pub use request::{Demands, StageRequest};
 pub use results::{ResultsRequest, results};
+pub use run::{RunRequest, TrainFailed, run};
 pub use verify::{StopVerdict, Verification, verify};
 
 /// Where the train's parts lie in an image.
