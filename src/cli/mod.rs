@@ -19,6 +19,7 @@ mod rebase;
 mod progress;
 mod results;
 mod route_file;
+mod run;
 mod secrets;
 mod signals;
 mod station;
@@ -111,6 +112,7 @@ enum Command {
     PreRun(pre_run::PreRun),
     PostRun(post_run::PostRun),
     Rebase(rebase::Rebase),
+    Run(run::Run),
     Results(results::Results),
     ToolImage(tool_image::ToolImage),
     Completions(completions::Completions),
@@ -131,6 +133,7 @@ impl Command {
             Command::PreRun(command) => command.run(world, output),
             Command::PostRun(command) => command.run(world, output),
             Command::Rebase(command) => command.run(world, output),
+            Command::Run(command) => command.run(world, output),
             Command::Results(command) => command.run(world, output),
             Command::ToolImage(command) => command.run(world, output),
             Command::Completions(command) => command.run(output),

@@ -8,7 +8,7 @@ use super::Format;
 use super::progress::Display;
 use crate::error::{Error, IoContext, Result};
 use crate::json::{Value, json};
-use crate::stage::{Inspection, Report, Verification};
+use crate::stage::{Inspection, Report, TrainFailed, Verification};
 use crate::train::{Check, Verdict};
 
 /// Where a command says what it did: on standard output, in the form that was asked for.
@@ -43,6 +43,11 @@ impl Output {
 impl Output {
     pub(super) fn new(format: Format, quiet: bool, display: Display) -> Self {
         Output { format, quiet, display }
+    }
+
+    /// Whether only errors are to be shown.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.quiet
     }
 
     /// The report of a stage.
@@ -122,18 +127,23 @@ fn print_to(stream: &mut dyn Write, bytes: &[u8]) -> Result<()> {
 }
 
 fn error_json(error: &Error) -> Value {
-    json!({ "error": {
+    let mut document = json!({ "error": {
         "kind": error.kind().name(),
         "exit_status": error.kind().exit_status(),
         "message": error.to_string(),
         "what": error.what(),
         "where": error.places().collect::<Vec<_>>(),
         "hint": error.advice(),
-    }})
+    }});
+    if let Some(failed) = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<TrainFailed>()) {
+        document["error"]["train"] =
+            json!({ "exit_status": failed.exit_status, "log": failed.log.display().to_string() });
+    }
+    document
 }
 
 fn report_json(report: &Report) -> Value {
-    json!({
+    let mut document = json!({
         "stage": report.stage,
         "station": report.station,
         "wire": report.wire,
@@ -153,7 +163,12 @@ fn report_json(report: &Report) -> Value {
         "checks": report.checks.iter().map(check_json).collect::<Vec<_>>(),
         "warnings": report.warnings,
         "notes": report.notes,
-    })
+    });
+    if let Some(ran) = &report.ran {
+        let log = ran.log.display().to_string();
+        document["ran"] = json!({ "engine": ran.engine, "seconds": ran.seconds, "log": log });
+    }
+    document
 }
 
 fn check_json(check: &Check) -> Value {

@@ -1,9 +1,9 @@
 use clap::Args;
 
 use super::output::Output;
-use super::station::StageOptions;
+use super::station::{ResultsOption, StageOptions};
 use crate::error::Result;
-use crate::stage::{World, post_run};
+use crate::stage::{StageRequest, World, post_run};
 
 /// After the train ran: hash, sign and encrypt the new results; drop every other change.
 ///
@@ -15,6 +15,8 @@ use crate::stage::{World, post_run};
 pub(super) struct PostRun {
     #[command(flatten)]
     stage: StageOptions,
+    #[command(flatten)]
+    results: ResultsOption,
     /// Accepted for those who know the reference's command: here the result is always based on the train as built
     #[arg(long, hide = true)]
     rebase: bool,
@@ -24,6 +26,7 @@ impl PostRun {
     pub(super) fn run(&self, world: &World, output: &mut Output) -> Result<()> {
         let key = self.stage.load_key()?;
         let trust = self.stage.load_trust()?;
-        output.report(&post_run(&self.stage.request(&key, trust.as_ref()), world)?)
+        let request = self.stage.request(&key, trust.as_ref());
+        output.report(&post_run(&StageRequest { results: self.results.results.as_deref(), ..request }, world)?)
     }
 }

@@ -1,7 +1,7 @@
 use clap::Args;
 
 use super::output::Output;
-use super::station::StageOptions;
+use super::station::{ResultsOption, StageOptions};
 use crate::error::Result;
 use crate::stage::{StageRequest, World, pre_run};
 
@@ -15,6 +15,8 @@ use crate::stage::{StageRequest, World, pre_run};
 pub(super) struct PreRun {
     #[command(flatten)]
     stage: StageOptions,
+    #[command(flatten)]
+    results: ResultsOption,
     /// At the first station: carry results along that came with the train as built
     #[arg(long)]
     keep_initial_results: bool,
@@ -25,7 +27,8 @@ impl PreRun {
         let key = self.stage.load_key()?;
         let trust = self.stage.load_trust()?;
         let request = self.stage.request(&key, trust.as_ref());
-        let request = StageRequest { keep_initial_results: self.keep_initial_results, ..request };
+        let results = self.results.results.as_deref();
+        let request = StageRequest { results, keep_initial_results: self.keep_initial_results, ..request };
         output.report(&pre_run(&request, world)?)
     }
 }

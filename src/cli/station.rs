@@ -1,4 +1,4 @@
-//! What both stages take.
+//! What the stages take.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use crate::image::Reference;
 use crate::stage::{StageRequest, Station};
 use crate::train::Trust;
 
-/// The train, who acts, and where the results are.
+/// The train, and who acts.
 #[derive(Debug, Args)]
 pub(super) struct StageOptions {
     /// The train
@@ -28,12 +28,17 @@ pub(super) struct StageOptions {
     key: KeyOptions,
     #[command(flatten)]
     demands: DemandOptions,
-    /// Keep the plaintext results in this directory instead of the image: pre-run makes it, post-run reads it
-    #[arg(long, value_name = "DIR")]
-    results: Option<PathBuf>,
     /// The train as built, if it cannot be told from labels or a tag `base`
     #[arg(long, value_name = "REF")]
     base: Option<Reference>,
+}
+
+/// Where the results are, for those who run the train themselves.
+#[derive(Debug, Args)]
+pub(super) struct ResultsOption {
+    /// Keep the plaintext results in this directory instead of the image: pre-run makes it, post-run reads it
+    #[arg(long, value_name = "DIR")]
+    pub(super) results: Option<PathBuf>,
 }
 
 impl StageOptions {
@@ -53,7 +58,6 @@ impl StageOptions {
             demands: self.demands.demands(trust),
             destination: self.destination.as_ref(),
             base: self.base.as_ref(),
-            results: self.results.as_deref(),
             ..StageRequest::new(&self.source, Station { id: self.station.as_deref(), key })
         }
     }

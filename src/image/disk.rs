@@ -114,6 +114,9 @@ fn xattrs_of(path: &Path) -> Vec<PaxRecord> {
 pub enum Fidelity {
     /// For a container to go on with: owners too, where the user may set them, and every link as it stands.
     Exact,
+    /// For an engine to run: as [`Exact`](Fidelity::Exact), but a whole file system. Its device nodes are left out, for
+    /// engines make their own, and directories that are nowhere listed are made.
+    System,
     /// For a person to look at: the files belong to the user, and no link leads out of the directory.
     Personal,
 }
@@ -172,11 +175,14 @@ impl DirectorySink {
         match self.fidelity {
             Fidelity::Exact => meta.permissions(),
             Fidelity::Personal => personal_mode(meta),
+            Fidelity::Exact | Fidelity::System => meta.permissions(),
+            // The person can read and delete what is theirs; nothing runs with other rights.
+            Fidelity::Personal => meta.permissions() & 0o777 | 0o600,
         }
     }
 
     fn apply(&self, path: &Path, meta: &Meta, has_mode: bool) -> Result<()> {
-        if self.fidelity == Fidelity::Exact {
+        if self.fidelity != Fidelity::Personal {
             let (uid, gid) = (u32::try_from(meta.uid), u32::try_from(meta.gid));
             if let (Ok(uid), Ok(gid), true) = (uid, gid, rustix::process::geteuid().is_root()) {
                 let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
@@ -232,6 +238,14 @@ impl EntrySink for DirectorySink {
             let target = String::from_utf8_lossy(target).escape_debug().to_string();
             self.left_out.push(format!("{} (a link to {target}, outside the results)", to.display()));
             return Ok(());
+        }
+        if self.fidelity == Fidelity::System {
+            if let Kind::Device { .. } = kind {
+                return Ok(());
+            }
+            // Whatever the tree has above it was made here before; what it has not is no link.
+            let parent = to.parent().unwrap_or(&self.dir);
+            fs::DirBuilder::new().recursive(true).mode(0o755).create(parent).doing("create it").at(parent.display())?;
         }
         self.make(&to, kind, meta).at(to.display())
     }

@@ -66,6 +66,8 @@ impl Reference {
     }
 
     fn new(transport: Transport, tag: Option<String>) -> Self {
+    /// The image with this tag, or the only one there.
+    pub fn new(transport: Transport, tag: Option<String>) -> Self {
         Reference { transport, tag, digest: None }
     }
 }

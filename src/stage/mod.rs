@@ -5,6 +5,7 @@
 mod build;
 mod check;
 mod copy;
+mod engine;
 mod extract;
 mod feeder;
 mod gc;
@@ -28,6 +29,7 @@ mod request;
 mod results;
 mod tool_image;
 mod validate;
+mod run;
 mod verify;
 
 use std::path::PathBuf;
@@ -39,6 +41,7 @@ use crate::store::{Progress, Waiting};
 
 pub use build::{BuildRequest, BuildStop, build};
 pub use copy::{CopyRequest, copy};
+pub use engine::{ENGINES, Engine, Job, Order, Variable, Volume, engine_named};
 pub use extract::{ExtractRequest, ExtractTo, extract};
 pub use gc::gc;
 pub use inspect::{Inspection, StopStanding, inspect};
@@ -53,6 +56,10 @@ pub use results::{ResultsRequest, results};
 pub use tool_image::{ToolImageRequest, tool_image};
 pub use validate::{Master, Means, ValidateRequest, Validation, validate};
 pub use results::{ResultsRequest, ResultsTo, results};
+pub use report::{Bytes, Layers, Ran, Report};
+pub use request::{Demands, StageRequest};
+pub use results::{ResultsRequest, results};
+pub use run::{RunRequest, TrainFailed, run};
 pub use verify::{StopVerdict, Verification, verify};
 
 /// Where the train's parts lie in an image.

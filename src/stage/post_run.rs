@@ -14,7 +14,7 @@ use super::report::Report;
 use super::{StageRequest, Station, World, paths};
 use crate::crypto::StageKey;
 use crate::error::{Context, Error, Kind, Result};
-use crate::image::{AddedLayer, Image, LayerSink, Tree, read_directory, shown};
+use crate::image::{AddedLayer, Image, LayerSink, Reference, Tree, read_directory, shown};
 use crate::train::{Produced, Stage, Stop, StopSeal, unwrap_stage_key};
 
 /// How many changes outside the results a report names.
@@ -31,6 +31,40 @@ pub fn post_run(request: &StageRequest<'_>, world: &World) -> Result<Report> {
     let mut target = Target::open(request.source, request.destination, world)?;
     let image = open_image(request.source, world)?;
     target.settle(request.source, request.destination, &image)?;
+    close(request, image, target, false, world)
+}
+
+/// [`post_run`] of an image that was opened elsewhere (at `opened`) and takes the place that the encrypted one, `before`,
+/// has or would get: where it was opened nothing stays, which is the caller's to see to.
+///
+/// # Errors
+/// As [`post_run`]; [`Kind::Io`] if the encrypted image is another one by now.
+pub(super) fn post_run_elsewhere(
+    request: &StageRequest<'_>,
+    opened: &Reference,
+    before: &Image,
+    world: &World,
+) -> Result<Report> {
+    let mut target = Target::open(request.source, request.destination, world)?;
+    target.settle(request.source, request.destination, before)?;
+    let digest = |image: &Image| image.listed().descriptor.digest().clone();
+    if target.in_place && digest(&open_image(request.source, world)?) != digest(before) {
+        let what = "another image has come to this place while the train ran";
+        return Err(Error::new(Kind::Io, what)
+            .hint("find out who has changed it, and run the train again")
+            .at(request.source));
+    }
+    close(request, open_image(opened, world)?, target, true, world)
+}
+
+/// Closes `image`, of which nothing stays if it was opened `elsewhere`.
+fn close(
+    request: &StageRequest<'_>,
+    image: Image,
+    mut target: Target,
+    elsewhere: bool,
+    world: &World,
+) -> Result<Report> {
     let spool = spool_dir(&target.reference, world);
     let labels = Labels::read(&image);
     check_was_opened(&image, &labels)?;
@@ -41,7 +75,7 @@ pub fn post_run(request: &StageRequest<'_>, world: &World) -> Result<Report> {
         None => None,
     };
     let name = train.name();
-    let post_run = PostRun { request, world, spool: &spool, labels, lineage, results };
+    let post_run = PostRun { request, world, spool: &spool, labels, lineage, results, elsewhere };
     with_all_layers(&mut train, &spool, |train| post_run.attempt(train, &mut target)).at(name)
 }
 
@@ -104,6 +138,8 @@ struct PostRun<'a> {
     lineage: Lineage,
     /// The results, where they are not in the image.
     results: Option<Tree>,
+    /// Whether the opened image is nobody's any more when this is done.
+    elsewhere: bool,
 }
 
 impl PostRun<'_> {
@@ -148,6 +184,9 @@ impl PostRun<'_> {
         report.notes.extend(dropped.map(|paths| format!("changes outside /opt/pht_results were dropped: {paths}")));
         if swept.blobs > 0 {
             report.notes.push(format!("removed {} blobs ({} bytes) that no image needs", swept.blobs, swept.bytes));
+        }
+        if self.elsewhere {
+            return Ok(report);
         }
         if target.in_place && is_registry(&target.reference) {
             let what = "the registry keeps the opened image, which holds plaintext, under its digest until it collects \

@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use crate::train::Check;
 
 /// What a stage has done: the rows of its report, the same for people and for programs.
@@ -27,6 +29,19 @@ pub struct Report {
     pub warnings: Vec<String>,
     /// What happened besides.
     pub notes: Vec<String>,
+    /// How the train ran, if it did.
+    pub ran: Option<Ran>,
+}
+
+/// How a train ran.
+#[derive(Debug, Clone)]
+pub struct Ran {
+    /// The engine that ran it.
+    pub engine: &'static str,
+    /// How long it took, in whole seconds.
+    pub seconds: u64,
+    /// The file with its output.
+    pub log: PathBuf,
 }
 
 /// What became of the layers of an image.

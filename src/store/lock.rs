@@ -25,7 +25,7 @@ pub enum Waiting {
 ///
 /// # Errors
 /// Another process has the lock and `waiting` says not to wait; input/output.
-pub(super) fn lock(file: &File, waiting: Waiting, name: &str) -> Result<()> {
+pub(crate) fn lock(file: &File, waiting: Waiting, name: &str) -> Result<()> {
     let failed = |error: rustix::io::Errno| Error::io("cannot lock it", error.into());
     match flock(file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => return Ok(()),
@@ -50,7 +50,7 @@ pub(super) fn lock(file: &File, waiting: Waiting, name: &str) -> Result<()> {
 }
 
 /// Whether the open file is the one at this path: whoever had the lock before may have removed or replaced it.
-pub(super) fn is_at(file: &File, path: &Path) -> bool {
+pub(crate) fn is_at(file: &File, path: &Path) -> bool {
     let identity = |found: fs::Metadata| (found.dev(), found.ino());
     let (open, there) = (file.metadata().map(identity), fs::metadata(path).map(identity));
     matches!((open, there), (Ok(open), Ok(there)) if open == there)

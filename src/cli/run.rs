@@ -1,0 +1,154 @@
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::output::Output;
+use super::station::StageOptions;
+use crate::error::{Error, Result};
+use crate::stage::{ENGINES, Engine, Order, RunRequest, StageRequest, Variable, Volume, World, engine_named, run};
+
+/// The variables that are for this program alone.
+const SECRETS: [&str; 2] = ["PRIVATE_KEY_PASSWORD", "PRIVATE_KEY_PATH"];
+
+/// A whole stop: pre-run, the train in a container with no network, post-run.
+///
+/// The opened train lives in a private directory beside DEST (or in --tmpdir, for a registry) and is gone when this ends,
+/// however it ends. A train that fails leaves the encrypted image as it was.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  pht-oci run ./train --engine podman --private-key station_1.pem
+  pht-oci run ./train --engine docker --private-key station_1.pem --volume /srv/fhir:/opt/train_data:ro --timeout 12h
+  pht-oci run ./train --engine runc --private-key station_1.pem --env FHIR_TOKEN --log train.log")]
+pub(super) struct Run {
+    #[command(flatten)]
+    stage: StageOptions,
+    /// Who runs it: podman, docker or runc
+    #[arg(long, value_name = "ENGINE", value_parser = engine)]
+    engine: &'static dyn Engine,
+    /// A file or directory of the station that the train sees; repeat for more
+    #[arg(long = "volume", value_name = "HOST:PATH[:ro]")]
+    volumes: Vec<Volume>,
+    /// A variable for the train, with this value or with the one that it has here; repeat for more
+    #[arg(long = "env", value_name = "KEY[=VALUE]", value_parser = variable)]
+    variables: Vec<Variable>,
+    /// Graphics cards: for Docker as its --gpus, for Podman the devices nvidia.com/gpu=VALUE
+    #[arg(long, value_name = "VALUE")]
+    gpus: Option<String>,
+    /// How long the train may run, as in 90s, 30m, 12h or 2d [default: as long as it likes]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    timeout: Option<Duration>,
+    /// The file for the train's output [default: DEST.run.log, for a registry in --tmpdir]
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+    /// At the first station: carry results along that came with the train as built
+    #[arg(long)]
+    keep_initial_results: bool,
+}
+
+impl Run {
+    pub(super) fn run(&self, world: &World, output: &mut Output) -> Result<()> {
+        let key = self.stage.load_key()?;
+        let trust = self.stage.load_trust()?;
+        let stage = self.stage.request(&key, trust.as_ref());
+        let order = Order { volumes: self.volumes.clone(), variables: self.variables.clone(), gpus: self.gpus.clone() };
+        let request = RunRequest {
+            stage: StageRequest { keep_initial_results: self.keep_initial_results, ..stage },
+            engine: self.engine,
+            order: &order,
+            limit: self.timeout,
+            log: self.log.as_deref(),
+        };
+        output.report(&run(&request, &mut Screen::new(output.is_quiet()), world)?)
+    }
+}
+
+/// Where the train's output can be seen while it runs: standard error, for standard output has the report.
+struct Screen {
+    quiet: bool,
+    terminal: bool,
+}
+
+impl Screen {
+    fn new(quiet: bool) -> Self {
+        Screen { quiet, terminal: io::stderr().is_terminal() }
+    }
+}
+
+impl Write for Screen {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.quiet {
+            return Ok(bytes.len());
+        }
+        if !self.terminal {
+            return io::stderr().write_all(bytes).map(|()| bytes.len());
+        }
+        // A train does not get to steer the station's terminal.
+        let harmless = |byte: &u8| if byte.is_ascii_control() && !b"\n\r\t".contains(byte) { b'?' } else { *byte };
+        let text: Vec<u8> = bytes.iter().map(harmless).collect();
+        io::stderr().write_all(&text).map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+fn engine(name: &str) -> Result<&'static dyn Engine> {
+    engine_named(name).map_err(|error| {
+        let names: Vec<&str> = ENGINES.iter().map(|engine| engine.name()).collect();
+        Error::usage(format!("{}; there are {}", error.what(), names.join(", ")))
+    })
+}
+
+fn variable(text: &str) -> Result<Variable> {
+    let (name, value) = text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value.to_owned())));
+    if name.is_empty() || name.contains('\0') {
+        return Err(Error::usage("a variable has a name: KEY=VALUE or KEY"));
+    }
+    if SECRETS.contains(&name) {
+        return Err(Error::usage("this is the station's secret, and no train's"));
+    }
+    let inherited = value.is_none();
+    let value = match value {
+        Some(value) => value,
+        None => std::env::var(name)
+            .map_err(|_| Error::usage(format!("`{}` has no value here; write KEY=VALUE", name.escape_debug())))?,
+    };
+    Ok(Variable { name: name.to_owned(), value, inherited })
+}
+
+/// A number of seconds, or of what its last letter says.
+fn duration(text: &str) -> Result<Duration> {
+    let wrong = || Error::usage("not a duration; write 90s, 30m, 12h or 2d");
+    let units = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)];
+    let found = units.into_iter().find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, seconds)));
+    let (number, seconds) = found.unwrap_or((text, 1));
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let total = number.checked_mul(seconds).filter(|total| *total > 0).ok_or_else(wrong)?;
+    Ok(Duration::from_secs(total))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_units() {
+        for (text, seconds) in [("90", 90), ("90s", 90), ("30m", 1800), ("12h", 43_200), ("2d", 172_800)] {
+            assert_eq!(duration(text).unwrap(), Duration::from_secs(seconds), "{text}");
+        }
+        for wrong in ["", "h", "-1s", "0", "1.5h", "2w", "99999999999999999999d", "9999999999999999d"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn secrets_of_the_station_are_no_variables_of_a_train() {
+        assert_eq!(variable("A=b=c").unwrap().value, "b=c");
+        for wrong in ["", "=x", "PRIVATE_KEY_PASSWORD", "PRIVATE_KEY_PATH=/x", "PHT_NOT_SET_ANYWHERE"] {
+            assert!(variable(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Engines that run an opened train: each in a file of its own, and in one table.
+//!
+//! Whatever the engine, the train has no network, its results are a directory outside of the image, and nothing of it
+//! stays with the engine.
+
+mod attend;
+mod bundle;
+mod client;
+mod docker;
+mod order;
+mod podman;
+mod runc;
+
+use std::fmt;
+use std::path::Path;
+use std::process::{Command, ExitStatus};
+
+use super::World;
+use crate::error::{Error, Result};
+use crate::image::{Image, Reference};
+
+pub(super) use attend::{Ending, attend};
+pub(super) use order::mountable;
+pub use order::{Order, Variable, Volume};
+
+/// Every engine. To add one: a file that implements [`Engine`], and a line here.
+pub const ENGINES: [&dyn Engine; 3] = [&podman::Podman, &docker::Docker, &runc::Runc];
+
+/// The engine with this name.
+///
+/// # Errors
+/// [`Kind::Usage`](crate::error::Kind::Usage) if there is none.
+pub fn engine_named(name: &str) -> Result<&'static dyn Engine> {
+    ENGINES.into_iter().find(|engine| engine.name() == name).ok_or_else(|| {
+        let names: Vec<&str> = ENGINES.iter().map(|engine| engine.name()).collect();
+        Error::usage(format!("there is no engine `{}`", name.escape_debug())).hint(format!("use {}", names.join(", ")))
+    })
+}
+
+/// A train that is ready to run.
+pub struct Job<'a> {
+    /// The name that container and image get; nobody else uses it.
+    pub name: &'a str,
+    /// The opened image, in a layout.
+    pub image: &'a Image,
+    /// How it is named there.
+    pub reference: &'a Reference,
+    /// The directory of that layout; its name and the image's tag are that of the job.
+    pub layout: &'a Path,
+    /// The directory that is to be `/opt/pht_results`.
+    pub results: &'a Path,
+    /// A directory for what the engine keeps outside of its own store; it is private, and goes when the run ends.
+    pub scratch: &'a Path,
+    /// What the station gives to the train.
+    pub order: &'a Order,
+}
+
+/// A program that runs containers.
+pub trait Engine: Sync {
+    /// Its name, as in `--engine`.
+    fn name(&self) -> &'static str;
+
+    /// Looks whether it is here and can do what is asked for, before anything is opened.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`](crate::error::Kind::Usage) if it cannot.
+    fn check(&self, order: &Order) -> Result<()>;
+
+    /// Makes the container, which does not run yet.
+    ///
+    /// # Errors
+    /// What the engine reports; input/output.
+    fn prepare(&self, job: &Job<'_>, world: &World) -> Result<()>;
+
+    /// The command that runs the container until its end, with the train's output as its own.
+    fn start(&self, name: &str, scratch: &Path) -> Command;
+
+    /// The exit status of the train, when that command has ended.
+    ///
+    /// # Errors
+    /// The engine could not run it at all.
+    fn exit_status(&self, name: &str, scratch: &Path, ended: ExitStatus) -> Result<i32>;
+
+    /// Ends the container if it runs, and removes all that the engine has of it; what is not there is no fault.
+    ///
+    /// # Errors
+    /// Something is still there.
+    fn remove(&self, name: &str, scratch: &Path) -> Result<()>;
+}
+
+impl fmt::Debug for dyn Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

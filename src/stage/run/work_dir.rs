@@ -1,0 +1,179 @@
+use std::cell::Cell;
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Mode, OFlags, openat};
+
+use crate::crypto::digest::Sha256;
+use crate::crypto::hex;
+use crate::error::{Context, Error, IoContext, Kind, Result};
+use crate::image::{Reference, Transport};
+use crate::stage::World;
+use crate::stage::engine::{engine_named, mountable};
+use crate::store::{Waiting, is_at, lock};
+
+/// How the directory is named, and with it container and image.
+const PREFIX: &str = "pht-oci-run-";
+/// How many bytes of a digest tell one train of this machine from another.
+const NAME_BYTES: usize = 8;
+/// The file with the name of the engine that may have something of this run.
+const ENGINE: &str = "engine";
+
+/// The directory in which a train runs, private and locked. It has always the same name for the same destination, so
+/// that what a run that was killed has left, here and with its engine, goes away with the next.
+pub(super) struct WorkDir {
+    path: PathBuf,
+    name: String,
+    /// Whether it has been removed: from then on the path may be another run's.
+    gone: Cell<bool>,
+    /// Held until the directory is gone.
+    _lock: File,
+}
+
+impl WorkDir {
+    /// # Errors
+    /// Another run has it; input/output.
+    pub(super) fn new(target: &Reference, world: &World) -> Result<Self> {
+        let place = Place::of(target, world)?;
+        let identity = format!("{}:{}", place.identity, target.tag().unwrap_or_default());
+        let name = format!("{PREFIX}{}", hex::encode(&Sha256::of(identity.as_bytes())[..NAME_BYTES]));
+        let path = mountable(place.parent.join(format!(".{name}")))?;
+        loop {
+            let is_new = match DirBuilder::new().mode(0o700).create(&path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
+                made => made.doing("create the directory").at(path.display()).map(|()| true)?,
+            };
+            let dir = open(&path)?;
+            lock(&dir, Waiting::Fail, &path.display().to_string()).map_err(|error| match error.kind() {
+                Kind::Io => Error::new(Kind::Io, "another run of this train is under way").at(path.display()),
+                _ => error,
+            })?;
+            if !is_at(&dir, &path) {
+                continue;
+            }
+            let work = WorkDir { path: path.clone(), name: name.clone(), gone: Cell::new(false), _lock: dir };
+            if is_new {
+                return Ok(work);
+            }
+            tracing::info!("removing what a run that was killed has left in {}", path.display());
+            work.remove()?;
+        }
+    }
+
+    /// A directory or file in it.
+    pub(super) fn join(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// The name that container and image get.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The directory for what the engine keeps.
+    pub(super) fn scratch(&self) -> PathBuf {
+        self.join("scratch")
+    }
+
+    /// Writes down who may have something of this run from now on.
+    pub(super) fn note_engine(&self, name: &str) -> Result<()> {
+        let scratch = self.scratch();
+        DirBuilder::new().mode(0o700).create(&scratch).doing("create the directory").at(scratch.display())?;
+        fs::write(self.join(ENGINE), name).doing("write a note").at(self.path.display())
+    }
+
+    /// Removes everything, with the engine too.
+    ///
+    /// # Errors
+    /// Something is still there.
+    pub(super) fn remove(&self) -> Result<()> {
+        if self.gone.get() {
+            return Ok(());
+        }
+        if let Some(engine) = fs::read_to_string(self.join(ENGINE)).ok().and_then(|name| engine_named(&name).ok()) {
+            engine.remove(&self.name, &self.scratch())?;
+        }
+        let removed = fs::remove_dir_all(&self.path).or_else(|_| {
+            // Directories that the train has closed to its owner.
+            unlock_directories(&self.path);
+            fs::remove_dir_all(&self.path)
+        });
+        match removed {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                let hint =
+                    "it holds plaintext: remove it as a user who may (with rootless Podman: podman unshare rm -r)";
+                Err(Error::io("cannot remove the directory", error).hint(hint).at(self.path.display()))
+            }
+            _ => {
+                self.gone.set(true);
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Drop for WorkDir {
+    fn drop(&mut self) {
+        if let Err(error) = self.remove() {
+            let hint = error.advice().map(|hint| format!(" ({hint})")).unwrap_or_default();
+            tracing::warn!("{error}{hint}");
+        }
+    }
+}
+
+/// Where the work directory of a destination lies.
+struct Place {
+    parent: PathBuf,
+    identity: String,
+}
+
+impl Place {
+    /// Beside what is in a file system, else where temporary files go.
+    fn of(target: &Reference, world: &World) -> Result<Self> {
+        let path = match target.transport() {
+            Transport::Oci(path)
+            | Transport::OciArchive(path)
+            | Transport::DockerArchive(path)
+            | Transport::Dir(path) => path,
+            Transport::Registry(_) => {
+                let parent = world.temporary.canonicalize().doing("look at it").at(world.temporary.display())?;
+                return Ok(Place { parent, identity: target.without_tag() });
+            }
+        };
+        let path = match path.canonicalize() {
+            Ok(path) => path,
+            Err(_) => {
+                let given = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+                let parent = given.canonicalize().doing("look at it").at(given.display())?;
+                parent.join(path.file_name().ok_or_else(|| Error::usage("no name to create").at(path.display()))?)
+            }
+        };
+        let parent = path.parent().ok_or_else(|| Error::usage("nothing can be beside it").at(path.display()))?;
+        Ok(Place { parent: parent.to_owned(), identity: path.display().to_string() })
+    }
+}
+
+/// Opens the directory, which must be this user's and nobody else's to look into.
+fn open(path: &Path) -> Result<File> {
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
+    let opened = openat(CWD, path, flags, Mode::empty()).map(File::from).map_err(io::Error::from);
+    let dir = opened.doing("open the directory").at(path.display())?;
+    let found = dir.metadata().doing("look at it").at(path.display())?;
+    if found.uid() != rustix::process::geteuid().as_raw() || found.mode() & 0o077 != 0 {
+        let hint = "remove it, or choose another place with --tmpdir or DEST";
+        return Err(Error::new(Kind::Io, "somebody else's directory is in the way").hint(hint).at(path.display()));
+    }
+    Ok(dir)
+}
+
+/// Gives the user every right to the directories below.
+fn unlock_directories(dir: &Path) {
+    let _ = fs::set_permissions(dir, fs::Permissions::from_mode(0o700));
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            unlock_directories(&entry.path());
+        }
+    }
+}
