@@ -3,9 +3,8 @@
 use std::io::{self, Write};
 
 use super::paint::{Paint, Tone, may_colour};
-use super::{Format, people};
-use super::Format;
 use super::progress::Display;
+use super::{Format, people};
 use crate::error::{Error, IoContext, Result};
 use crate::json::{Value, json};
 use crate::stage::{Inspection, Report, TrainFailed, Verification};
@@ -17,11 +16,12 @@ pub(super) struct Output {
     quiet: bool,
     /// Standard output is taken.
     aside: bool,
+    display: Display,
 }
 
 impl Output {
-    pub(super) fn new(format: Format, quiet: bool) -> Self {
-        Output { format, quiet, aside: false }
+    pub(super) fn new(format: Format, quiet: bool, display: Display) -> Self {
+        Output { format, quiet, aside: false, display }
     }
 
     /// Reports go to standard error from now on: standard output has something else to carry.
@@ -37,12 +37,6 @@ impl Output {
     /// How what goes to standard output, or aside, is coloured.
     fn paint(&self) -> Paint {
         Paint::new(if self.aside { may_colour(&io::stderr()) } else { may_colour(&io::stdout()) })
-    display: Display,
-}
-
-impl Output {
-    pub(super) fn new(format: Format, quiet: bool, display: Display) -> Self {
-        Output { format, quiet, display }
     }
 
     /// Whether only errors are to be shown.
@@ -108,6 +102,7 @@ impl Output {
     }
 
     fn print(&self, text: &str) -> Result<()> {
+        self.display.end();
         if self.aside { print_to(&mut io::stderr(), text.as_bytes()) } else { self.data(text.as_bytes()) }
     }
 }
@@ -117,12 +112,6 @@ fn print_to(stream: &mut dyn Write, bytes: &[u8]) -> Result<()> {
         // Nobody wants to read on: `pht-oci inspect x | head -1`.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written.doing("write the report"),
-        self.display.end();
-        match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
-            // Nobody wants to read on: `pht-oci inspect x | head -1`.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            written => written.doing("write the report"),
-        }
     }
 }
 

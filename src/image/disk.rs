@@ -173,11 +173,8 @@ impl DirectorySink {
 
     fn mode_of(&self, meta: &Meta) -> u32 {
         match self.fidelity {
-            Fidelity::Exact => meta.permissions(),
-            Fidelity::Personal => personal_mode(meta),
             Fidelity::Exact | Fidelity::System => meta.permissions(),
-            // The person can read and delete what is theirs; nothing runs with other rights.
-            Fidelity::Personal => meta.permissions() & 0o777 | 0o600,
+            Fidelity::Personal => personal_mode(meta),
         }
     }
 

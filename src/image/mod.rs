@@ -24,9 +24,8 @@ pub use overlay::{Overlay, Wanted};
 pub use platform::Platform;
 pub use reference::{Reference, Transport};
 pub use survey::{Seen, SeenKind, Touch, survey, survey_above, touches};
-pub use tree::{Content, Node, NodeKind, Tree, is_below, shown, walk_order};
 pub use tarball::{TarSink, Tarball};
-pub use tree::{Content, Node, NodeKind, Tree, shown, walk_order};
+pub use tree::{Content, Node, NodeKind, Tree, is_below, shown, walk_order};
 pub use view::{Partial, View};
 
 /// Takes the entries of a tree, in walk order, and after each file's entry its contents.

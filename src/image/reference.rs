@@ -65,7 +65,6 @@ impl Reference {
             .any(|prefix| text.starts_with(prefix))
     }
 
-    fn new(transport: Transport, tag: Option<String>) -> Self {
     /// The image with this tag, or the only one there.
     pub fn new(transport: Transport, tag: Option<String>) -> Self {
         Reference { transport, tag, digest: None }

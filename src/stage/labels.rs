@@ -27,7 +27,6 @@ impl Made {
         if self == Made::Built { "build" } else { self.name() }
     }
 
-    fn name(self) -> &'static str {
     pub(super) fn name(self) -> &'static str {
         match self {
             Made::Built => "built",

@@ -28,8 +28,8 @@ use crate::error::{Context, Error, IoContext, Result};
 
 pub use extent::{Count, Extent, ExtentReader};
 pub use lock::Waiting;
-pub use progress::Progress;
 pub(crate) use lock::{is_at, lock};
+pub use progress::Progress;
 pub use pump::{BUFFER, Pump};
 pub use spool::Spool;
 pub use verify::{Digester, Verified, digest_of, is_supported, sha256_digest};
