@@ -15,11 +15,14 @@ mod paint;
 mod people;
 mod post_run;
 mod pre_run;
+mod rebase;
 mod results;
 mod route_file;
 mod secrets;
 mod signals;
 mod station;
+mod tool_image;
+mod validate;
 mod verify;
 
 use std::ffi::OsString;
@@ -99,11 +102,14 @@ enum Command {
     Gc(gc::Gc),
     Inspect(inspect::Inspect),
     Verify(verify::Verify),
+    Validate(validate::Validate),
     PreRun(pre_run::PreRun),
     PostRun(post_run::PostRun),
+    Rebase(rebase::Rebase),
     Results(results::Results),
     Completions(completions::Completions),
     Man(man::Man),
+    ToolImage(tool_image::ToolImage),
 }
 
 impl Command {
@@ -116,11 +122,14 @@ impl Command {
             Command::Gc(command) => command.run(world, output),
             Command::Inspect(command) => command.run(world, output),
             Command::Verify(command) => command.run(world, output),
+            Command::Validate(command) => command.run(world, output),
             Command::PreRun(command) => command.run(world, output),
             Command::PostRun(command) => command.run(world, output),
+            Command::Rebase(command) => command.run(world, output),
             Command::Results(command) => command.run(world, output),
             Command::Completions(command) => command.run(output),
             Command::Man(command) => command.run(output),
+            Command::ToolImage(command) => command.run(world, output),
         }
     }
 }

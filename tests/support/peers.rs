@@ -26,6 +26,10 @@ pub enum Peer {
     Registry,
     Strace,
     Groff,
+    /// Apache Airflow and the schemas of Kubernetes, set up by `scripts/setup-airflow.sh`.
+    Airflow,
+    /// What `scripts/release.sh` made, in the directory `PHT_RELEASE`.
+    Release,
     Root,
 }
 
@@ -47,6 +51,8 @@ impl Peer {
             }
             Peer::Strace => answers("strace", &["-V"]),
             Peer::Groff => answers("groff", &["--version"]),
+            Peer::Airflow => variable("PHT_AIRFLOW_HOME"),
+            Peer::Release => variable("PHT_RELEASE"),
             Peer::Root => rustix::process::geteuid().is_root(),
         }
     }
