@@ -11,7 +11,7 @@ use std::fs;
 use serde_json::Value;
 use support::peers::test_file;
 use support::vectors::Vectors;
-use support::{Edit, Peer, Wire, available, pht_oci};
+use support::{Edit, Layout, Peer, Wire, available, pht_oci};
 
 /// Command and path of a field, with the types that it has.
 type Shape = BTreeMap<(String, String), BTreeSet<&'static str>>;
@@ -70,6 +70,18 @@ fn reports() -> Shape {
     see(&["copy", &tag("post"), &format!("oci:{}:copy", path("copied"))]);
     see(&["gc", vectors.layout.path()]);
     see(&["man", "--out", &path("man")]);
+    let masters = Layout::new(path("masters"));
+    masters.make_base("old", false);
+    masters.append("old", "new", &[Edit::Put("usr/lib/fixed", b"fixed\n".to_vec())]);
+    let (old, new, classic) = (masters.at("old"), masters.at("new"), path("classic"));
+    let build = ["build", &classic, "--base", &old, "--files", &files, "--route", &route, "--creator", "c"];
+    see(&[&build[..], &["--wire", "2.0", "--creator-key", &user, "--builder-key", &builder]].concat());
+    see(&["validate", &classic, "--master", &old]);
+    let refused = pht_oci(&["validate", &classic, "--master", &new, "--format", "json"], &[]).refused(3);
+    collect(&mut shape, "validate", "", &refused.json());
+    let rebased = format!("oci:{}:new", path("rebased"));
+    let report = pht_oci(&["rebase", &classic, &rebased, "--base", &new, "--format", "json"], &[]).ok().json();
+    collect(&mut shape, "rebase", "", &report);
     // What extract prints is data, whatever form reports have; errors have one form for all commands.
     let config = pht_oci(&["extract", &tag("post"), "/opt/train_config.json", "--format", "json"], &[]).ok().stdout;
     assert_eq!(config, vectors.layout.cat("post", "opt/train_config.json"));

@@ -117,6 +117,9 @@ enum Command {
     ToolImage(tool_image::ToolImage),
     Completions(completions::Completions),
     Man(man::Man),
+    Completions(completions::Completions),
+    Man(man::Man),
+    ToolImage(tool_image::ToolImage),
 }
 
 impl Command {
@@ -138,6 +141,9 @@ impl Command {
             Command::ToolImage(command) => command.run(world, output),
             Command::Completions(command) => command.run(output),
             Command::Man(command) => command.run(output),
+            Command::Completions(command) => command.run(output),
+            Command::Man(command) => command.run(output),
+            Command::ToolImage(command) => command.run(world, output),
         }
     }
 }

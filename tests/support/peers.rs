@@ -25,6 +25,7 @@ pub enum Peer {
     /// The registry of the distribution project, and `htpasswd`.
     Registry,
     Strace,
+    Groff,
     /// Apache Airflow and the schemas of Kubernetes, set up by `scripts/setup-airflow.sh`.
     Airflow,
     /// What `scripts/release.sh` made, in the directory `PHT_RELEASE`.
@@ -53,6 +54,9 @@ impl Peer {
             Peer::Airflow => variable("PHT_AIRFLOW_HOME"),
             Peer::Release => variable("PHT_RELEASE"),
             Peer::Groff => answers("groff", &["--version"]),
+            Peer::Groff => answers("groff", &["--version"]),
+            Peer::Airflow => variable("PHT_AIRFLOW_HOME"),
+            Peer::Release => variable("PHT_RELEASE"),
             Peer::Root => rustix::process::geteuid().is_root(),
         }
     }
