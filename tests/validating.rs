@@ -189,10 +189,18 @@ fn what_changes_nothing_is_no_difference() {
         (json!([{ "path": "opt/.wh.pht_results" }]), "layers"),
         (json!([{ "path": "tmp", "type": "directory" }, { "path": "etc", "type": "directory" }]), "files"),
         (json!([{ "path": "usr/bin/again", "data": "tool", "mode": "0755" }]), "files"),
+        (json!([{ "path": "usr/bin/again", "type": "hardlink", "link": "usr/bin/tool" }]), "files"),
     ] {
         tamper(&train.layout, "layer", &["0", "touched", &entries.to_string()]);
         passes(&train.layout.at("touched"), &master, means);
     }
+    // A hard link to a file of lower layers, and one to that.
+    tamper(
+        &train.layout,
+        "layer",
+        &["touched", "linked", r#"[{"path": "usr/bin/tool", "type": "hardlink", "link": "usr/bin/again"}]"#],
+    );
+    passes(&train.layout.at("linked"), &master, "files");
     // Put there and taken away again.
     tamper(&train.layout, "layer", &["0", "first", r#"[{"path": "tmp/x/y"}]"#]);
     tamper(&train.layout, "layer", &["first", "second", r#"[{"path": "tmp/.wh.x"}]"#]);
