@@ -11,6 +11,7 @@ mod keygen;
 mod output;
 mod post_run;
 mod pre_run;
+mod prompt;
 mod results;
 mod route_file;
 mod secrets;
@@ -119,6 +120,7 @@ impl Command {
 
 /// Runs the program with these arguments; its exit status.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    secrets::forbid_core_dumps();
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let parsed = Cli::command().try_get_matches_from(&arguments).and_then(|found| Cli::from_arg_matches(&found));
     let cli = match parsed {

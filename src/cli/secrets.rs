@@ -5,12 +5,20 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use rustix::process::{Resource, Rlimit, setrlimit};
 
+use super::prompt;
 use crate::crypto::{Passphrase, PrivateKey, PublicKey};
 use crate::error::{Context, Error, IoContext, Result};
 
 /// The largest key file that is read, in bytes.
 const MAX_KEY_FILE: u64 = 256 << 10;
+
+/// No core dump of this process is written: it would hold keys and plaintext.
+pub(super) fn forbid_core_dumps() {
+    // Less than now is always allowed.
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+}
 
 /// The private key of whoever acts.
 #[derive(Debug, Args)]
@@ -18,7 +26,7 @@ pub(super) struct KeyOptions {
     /// The private key, PEM in any form of RSA key
     #[arg(long, value_name = "PEM", env = "PRIVATE_KEY_PATH")]
     private_key: Option<PathBuf>,
-    /// A file whose first line is the private key's passphrase [default: the variable PRIVATE_KEY_PASSWORD]
+    /// A file whose first line is the private key's passphrase [default: the variable PRIVATE_KEY_PASSWORD, else what is typed]
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
 }
@@ -59,7 +67,11 @@ pub(super) fn load_private_key(path: &Path, passphrase: Option<&Passphrase>) -> 
     if mode & 0o077 != 0 {
         tracing::warn!("others can read the private key {}; `chmod 600` it", path.display());
     }
-    PrivateKey::from_pem(&text, passphrase).at(path.display())
+    let typed = match passphrase {
+        None if PrivateKey::is_encrypted(&text) => prompt::passphrase(path)?,
+        _ => None,
+    };
+    PrivateKey::from_pem(&text, passphrase.or(typed.as_ref())).at(path.display())
 }
 
 pub(super) fn load_public_key(path: &Path) -> Result<PublicKey> {
