@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Mutates whole trains of every wire version: each field of the config, and random bytes of each blob. Each mutant must be
-# refused by pre-run, or its field is listed in tests/mutation.rs as one that no signature covers. Prints how many mutants
-# ended with which exit status, and every one that was accepted.
+# Mutates whole trains of every wire version: each field of the config, and random bytes of each blob, a tenth as many with
+# every digest repaired. Each mutant must be refused by pre-run, or its field is listed in tests/mutation.rs as one that no
+# signature covers, or it opens to what was signed. Prints how many mutants ended with which exit status, and what was
+# accepted.
 #   scripts/mutate.sh [MUTANTS OF EACH BLOB, default 2000]
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -17,6 +17,7 @@ mod post_run;
 mod pre_run;
 mod progress;
 mod rebase;
+mod prompt;
 mod results;
 mod route_file;
 mod run;
@@ -150,6 +151,7 @@ impl Command {
 
 /// Runs the program with these arguments; its exit status.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    secrets::forbid_core_dumps();
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let parsed = Cli::command().try_get_matches_from(&arguments).and_then(|found| Cli::from_arg_matches(&found));
     let cli = match parsed {

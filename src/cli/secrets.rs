@@ -8,6 +8,9 @@ use clap::Args;
 use zeroize::Zeroizing;
 
 use crate::crypto::paillier::PaillierSecret;
+use rustix::process::{Resource, Rlimit, setrlimit};
+
+use super::prompt;
 use crate::crypto::{Passphrase, PrivateKey, PublicKey};
 use crate::error::{Context, Error, IoContext, Result};
 use crate::train::paillier;
@@ -15,13 +18,19 @@ use crate::train::paillier;
 /// The largest key file that is read, in bytes.
 const MAX_KEY_FILE: u64 = 256 << 10;
 
+/// No core dump of this process is written: it would hold keys and plaintext.
+pub(super) fn forbid_core_dumps() {
+    // Less than now is always allowed.
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+}
+
 /// The private key of whoever acts.
 #[derive(Debug, Args)]
 pub(super) struct KeyOptions {
     /// The private key, PEM in any form of RSA key
     #[arg(long, value_name = "PEM", env = "PRIVATE_KEY_PATH")]
     private_key: Option<PathBuf>,
-    /// A file whose first line is the private key's passphrase [default: the variable PRIVATE_KEY_PASSWORD]
+    /// A file whose first line is the private key's passphrase [default: the variable PRIVATE_KEY_PASSWORD, else what is typed]
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
 }
@@ -72,6 +81,11 @@ fn read_secret_file(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
         tracing::warn!("others can read the private key {}; `chmod 600` it", path.display());
     }
     Ok(text)
+    let typed = match passphrase {
+        None if PrivateKey::is_encrypted(&text) => prompt::passphrase(path)?,
+        _ => None,
+    };
+    PrivateKey::from_pem(&text, passphrase.or(typed.as_ref())).at(path.display())
 }
 
 pub(super) fn load_public_key(path: &Path) -> Result<PublicKey> {

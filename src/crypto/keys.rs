@@ -122,6 +122,11 @@ pub struct PrivateKey {
 }
 
 impl PrivateKey {
+    /// Whether [`PrivateKey::from_pem`] needs a passphrase for this file.
+    pub fn is_encrypted(file: &[u8]) -> bool {
+        pem::blocks(file).is_ok_and(|blocks| blocks.iter().find(is_private_key).is_some_and(is_encrypted))
+    }
+
     /// Reads a PEM of `RSA PRIVATE KEY` (PKCS#1; also under OpenSSL's legacy encryption), `PRIVATE KEY` (PKCS#8,
     /// RFC 5958) or `ENCRYPTED PRIVATE KEY` (PBES2, RFC 8018, with PBKDF2 or scrypt).
     ///
@@ -133,14 +138,12 @@ impl PrivateKey {
     /// in a format that is not accepted; the message says which of these.
     pub fn from_pem(file: &[u8], passphrase: Option<&Passphrase>) -> Result<Self> {
         let blocks = pem::blocks(file).map_err(|why| Error::key(format!("not a private key: {why}")))?;
-        let known =
-            |block: &&Block<'_>| matches!(block.label, "RSA PRIVATE KEY" | "PRIVATE KEY" | "ENCRYPTED PRIVATE KEY");
-        let Some(block) = blocks.iter().find(known) else {
+        let Some(block) = blocks.iter().find(is_private_key) else {
             // An EC key comes after its parameters.
             let other = blocks.iter().find(|block| block.label.ends_with("PRIVATE KEY")).or(blocks.first());
             return Err(not_a_private_key(other.map_or("", |block| block.label)));
         };
-        let encrypted = block.label == "ENCRYPTED PRIVATE KEY" || block.is_legacy_encrypted();
+        let encrypted = is_encrypted(block);
         let der = match (encrypted, passphrase) {
             (false, _) => block.decode().ok_or_else(not_base64)?,
             (true, None) => return Err(locked()),
@@ -212,6 +215,14 @@ impl PrivateKey {
             }
         }
     }
+}
+
+fn is_private_key(block: &&Block<'_>) -> bool {
+    matches!(block.label, "RSA PRIVATE KEY" | "PRIVATE KEY" | "ENCRYPTED PRIVATE KEY")
+}
+
+fn is_encrypted(block: &Block<'_>) -> bool {
+    block.label == "ENCRYPTED PRIVATE KEY" || block.is_legacy_encrypted()
 }
 
 fn locked() -> Error {

@@ -3,6 +3,8 @@
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
+use zeroize::Zeroizing;
+
 use crate::error::{Error, Kind, Result};
 use crate::store::BUFFER;
 use crate::train::{ContentCheck, DraftFeed, ResultHasher};
@@ -49,14 +51,18 @@ impl Taker for ResultHasher {
 }
 
 /// Contents of one or several files.
-#[derive(Default)]
 struct Batch {
-    bytes: Vec<u8>,
+    /// Plaintext: erased on drop. It never grows, so that nothing of it stays elsewhere.
+    bytes: Zeroizing<Vec<u8>>,
     /// Which files begin, and where in `bytes`.
     begins: Vec<(usize, usize)>,
 }
 
 impl Batch {
+    fn new() -> Self {
+        Batch { bytes: Zeroizing::new(Vec::with_capacity(BUFFER)), begins: Vec::new() }
+    }
+
     fn give(&self, taker: &mut impl Taker) -> Result<()> {
         let mut from = 0;
         for &(file, at) in &self.begins {
@@ -95,7 +101,7 @@ impl<T: Taker> Feeder<T> {
             }
             Ok(taker)
         });
-        Feeder { batch: Batch::default(), sender: Some(sender), empty, thread: Some(thread) }
+        Feeder { batch: Batch::new(), sender: Some(sender), empty, thread: Some(thread) }
     }
 
     /// Waits until everything is taken.
@@ -105,7 +111,7 @@ impl<T: Taker> Feeder<T> {
     }
 
     fn send(&mut self) -> Result<()> {
-        let next = self.empty.try_recv().unwrap_or_default();
+        let next = self.empty.try_recv().unwrap_or_else(|_| Batch::new());
         let batch = std::mem::replace(&mut self.batch, next);
         let sent = self.sender.as_ref().is_some_and(|sender| sender.send(batch).is_ok());
         if sent { Ok(()) } else { self.join().and(Err(ended())) }
@@ -140,8 +146,16 @@ impl<T: Taker> Observer for Feeder<T> {
     }
 
     fn see(&mut self, content: &[u8]) -> Result<()> {
-        self.batch.bytes.extend_from_slice(content);
-        if self.batch.bytes.len() >= BUFFER { self.send() } else { Ok(()) }
+        let mut rest = content;
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(rest.len().min(BUFFER - self.batch.bytes.len()));
+            self.batch.bytes.extend_from_slice(now);
+            rest = later;
+            if self.batch.bytes.len() == BUFFER {
+                self.send()?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -16,6 +16,9 @@ use crate::crypto::StageKey;
 use crate::error::{Context, Error, Kind, Result};
 use crate::image::{AddedLayer, Image, LayerSink, Reference, Tree, read_directory, shown};
 use crate::train::{Produced, Stage, Stop, StopSeal, unwrap_stage_key};
+use crate::image::{AddedLayer, Image, LayerSink, Tree, read_directory, shown};
+use crate::train::check::id;
+use crate::train::{Check, Produced, Stage, Stop, StopSeal, unwrap_stage_key};
 
 /// How many changes outside the results a report names.
 const NAMED: usize = 10;
@@ -145,12 +148,13 @@ struct PostRun<'a> {
 impl PostRun<'_> {
     fn attempt(&self, train: &mut Train, target: &mut Target) -> Result<Report> {
         let stop = train.stop_of(&self.request.station)?.clone();
-        let mut warnings = self.request.demands.warnings();
-        warnings.extend(self.check_config_is_verified(train, &stop)?);
+        let warnings = self.request.demands.warnings();
+        let after_run = self.check_config_is_verified(train, &stop)?;
         train.config.standing()?.check_turn(&stop, Stage::PostRun)?;
         let mut checks = check_config(train, self.request.demands)?;
         check_is_not_signed(train)?;
         checks.extend(check_immutable(train, Change::Keep)?);
+        checks.push(after_run);
         let checks = self.request.demands.settle(checks)?;
         check_results_kinds(train.tree())?;
         if self.results.is_none() && self.labels.verified_config(&stop).is_none() {
@@ -200,18 +204,18 @@ impl PostRun<'_> {
     }
 
     /// Compares the config with the one that this station's pre-run verified: a run must not choose who may read.
-    fn check_config_is_verified(&self, train: &Train, stop: &Stop) -> Result<Option<String>> {
+    fn check_config_is_verified(&self, train: &Train, stop: &Stop) -> Result<Check> {
         match self.labels.verified_config(stop) {
-            Some(digest) if digest == train.config_digest() => Ok(None),
+            Some(digest) if digest == train.config_digest() => Ok(Check::sound(id::CONFIG_AFTER_RUN, "train config")),
             Some(_) => {
                 let hint = "do not pass this image on; start again from the encrypted one";
                 let what = "not the config that pre-run verified: the run has rewritten it";
                 Err(Error::verification(what).hint(hint).at(shown(paths::CONFIG)))
             }
-            None => Ok(Some(
-                "the config could not be compared with the one before the run: pre-run was not done by this program"
-                    .to_owned(),
-            )),
+            None => {
+                let why = "it could not be compared with the one before the run: pre-run was not done by this program";
+                Ok(Check::weak(id::CONFIG_AFTER_RUN, "train config", why))
+            }
         }
     }
 

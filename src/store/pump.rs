@@ -4,24 +4,33 @@ use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
+use zeroize::Zeroizing;
+
 /// The size of the buffers that travel between threads: large enough that a hand-over costs nothing, small enough to
 /// stay in the cache of the core that takes it.
 pub const BUFFER: usize = 256 << 10;
 /// How many full buffers may wait. With those being filled and emptied, a pump holds about 1 MiB.
 const WAITING: usize = 6;
 
+/// Its bytes may be plaintext: erased on drop. It never grows, so that nothing of it stays elsewhere.
+type Buffer = Zeroizing<Vec<u8>>;
+
+fn buffer() -> Buffer {
+    Zeroizing::new(Vec::with_capacity(BUFFER))
+}
+
 /// Writes to `W` on a thread of its own. A fault there is reported by a later write, or by [`Pump::finish`].
 pub struct Pump<W> {
-    current: Vec<u8>,
-    full: Option<SyncSender<Vec<u8>>>,
-    empty: Receiver<Vec<u8>>,
+    current: Buffer,
+    full: Option<SyncSender<Buffer>>,
+    empty: Receiver<Buffer>,
     thread: Option<JoinHandle<io::Result<W>>>,
 }
 
 impl<W: Write + Send + 'static> Pump<W> {
     /// Starts the thread.
     pub fn new(mut inner: W) -> Self {
-        let (full, to_write) = sync_channel::<Vec<u8>>(WAITING);
+        let (full, to_write) = sync_channel::<Buffer>(WAITING);
         let (give_back, empty) = sync_channel(WAITING + 2);
         let thread = std::thread::spawn(move || {
             for mut buffer in to_write {
@@ -33,7 +42,7 @@ impl<W: Write + Send + 'static> Pump<W> {
             inner.flush()?;
             Ok(inner)
         });
-        Pump { current: Vec::with_capacity(BUFFER), full: Some(full), empty, thread: Some(thread) }
+        Pump { current: buffer(), full: Some(full), empty, thread: Some(thread) }
     }
 
     /// Waits until everything is written and gives the writer back.
@@ -48,7 +57,7 @@ impl<W: Write + Send + 'static> Pump<W> {
     }
 
     fn hand_over(&mut self) -> io::Result<()> {
-        let next = self.empty.try_recv().unwrap_or_else(|_| Vec::with_capacity(BUFFER));
+        let next = self.empty.try_recv().unwrap_or_else(|_| buffer());
         let buffer = std::mem::replace(&mut self.current, next);
         let sent = self.full.as_ref().is_some_and(|full| full.send(buffer).is_ok());
         if sent { Ok(()) } else { self.join().and(Err(io::Error::other("the writing thread has ended"))) }

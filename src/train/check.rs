@@ -30,6 +30,8 @@ pub mod id {
     pub const TRUST: &str = "trust";
     /// The key that results are encrypted with homomorphically is large enough.
     pub const PAILLIER_KEY: &str = "paillier-key";
+    /// The run has left the config as pre-run verified it.
+    pub const CONFIG_AFTER_RUN: &str = "config-after-run";
     /// Stations have signed in the order of the route.
     pub const ROUTE_ORDER: &str = "route-order";
     /// Stations and keys on the route are those that the creator meant.
