@@ -22,6 +22,7 @@ mod publish;
 mod report;
 mod request;
 mod results;
+mod room;
 mod verify;
 
 use std::path::PathBuf;

@@ -12,6 +12,7 @@ use rustix::fs::OFlags;
 use super::super::index::Index;
 use super::super::lock::{is_at, lock};
 use super::super::reach::reachable;
+use super::super::room::free_in;
 use super::super::{
     BUFFER, Blob, BlobSink, Count, Destination, Extent, Listed, Source, Swept, TagChange, Transfer, Verified, Waiting,
     Written, interrupt, read_document, sha256_digest,
@@ -207,6 +208,10 @@ impl Destination for ArchiveWriter {
 
     fn full_tag(&self, tag: &str) -> Result<String> {
         Ok(if self.form == Form::Docker { docker::full_tag(&self.list()?, tag) } else { tag.to_owned() })
+    }
+
+    fn free(&self) -> Result<Option<u64>> {
+        free_in(self.path.parent().unwrap_or(Path::new("."))).map(Some)
     }
 
     fn create(&mut self) -> Result<Box<dyn BlobSink>> {
