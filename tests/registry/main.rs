@@ -9,6 +9,7 @@ mod faults;
 mod journey;
 mod progress;
 mod proxy;
+mod reach;
 mod server;
 mod sessions;
 mod tokens;
