@@ -6,7 +6,7 @@ use std::path::Path;
 
 use support::peers::test_file;
 use support::program::Took;
-use support::{Layout, Peer, Spec, Train, Who, Wire, available, measured, run};
+use support::{Layout, Peer, Spec, Train, Who, Wire, available, measured, pht_oci, run};
 
 /// The most memory that a stage may take, in bytes.
 const MEMORY: u64 = 64 << 20;
@@ -42,6 +42,64 @@ fn memory_is_bounded(wire: Wire, base: Option<Layout>, compress: &str, bulk: (u3
     for (stage, took) in both_stages(wire, base, compress, bulk) {
         let peak = took.peak;
         assert!(peak <= MEMORY, "{stage} of wire {wire:?} with {bulk:?}, {compress}, took {peak} bytes of memory");
+    }
+}
+
+/// A file system of its own, of so many MiB; gone with it.
+struct Small(tempfile::TempDir);
+
+impl Small {
+    fn new(mib: u32) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().to_str().expect("a path in UTF-8");
+        run("mount", &["-t", "tmpfs", "-o", &format!("size={mib}m"), "tmpfs", path]).expect("root may mount");
+        Small(dir)
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = run("umount", &[self.path()]);
+    }
+}
+
+#[test]
+fn a_step_for_which_there_is_no_room_is_not_begun() {
+    if !available("limits::a_step_for_which_there_is_no_room_is_not_begun", &[Peer::Python, Peer::Root]) {
+        return;
+    }
+    let train = Train::build(Who::Ours, Wire::V3, &Spec::default()).unwrap_or_else(|told| panic!("{told}"));
+    train.ours("pre-run", "0", "0-pre", 0).unwrap_or_else(|told| panic!("{told}"));
+    add_bulk(&train.layout, ("0-pre", "0-ran"), "opt/pht_results", "plain", (1, "24M"));
+    train.ours("post-run", "0-ran", "1", 0).unwrap_or_else(|told| panic!("{told}"));
+    for (mib, fits) in [(16, false), (64, true)] {
+        for transport in ["oci", "oci-archive", "dir"] {
+            for (stage, from, stop) in [("copy", "1", 0), ("post-run", "0-ran", 0), ("pre-run", "1", 1)] {
+                let small = Small::new(mib);
+                let to = format!("{transport}:{}", small.path().join("to").display());
+                let mut line = train.line(stage, from, "to", stop);
+                line[2] = to.clone();
+                line.truncate(if stage == "copy" { 3 } else { line.len() });
+                let outcome = pht_oci(&line, &[]);
+                if fits {
+                    outcome.ok();
+                    continue;
+                }
+                let told = outcome.refused(1).stderr;
+                let needed = told.split("at least ").nth(1).and_then(|rest| rest.split(' ').next());
+                let needed: u64 = needed.and_then(|needed| needed.parse().ok()).unwrap_or_else(|| panic!("{told}"));
+                assert!((16 << 20..26 << 20).contains(&needed), "{stage}: {told}");
+                for part in [" are free", "hint: ", to.as_str()] {
+                    assert!(told.contains(part), "{stage}: no {part} in {told}");
+                }
+                let left = std::fs::read_dir(small.path()).expect("a directory").count();
+                assert_eq!(left, 0, "{stage} to {to} left something");
+            }
+        }
     }
 }
 

@@ -4,6 +4,8 @@ mod support;
 
 use std::path::{Path, PathBuf};
 
+use sha2::Digest;
+
 use support::peers::skopeo_copy;
 use support::tree::{MARKER, snapshot, write_results};
 use support::{Edit, Peer, Spec, Train, Who, Wire, available, pht_oci};
@@ -146,6 +148,50 @@ fn copies_keep_the_manifest() {
     let archive = path_of(&place(dir, "oci-archive", "copied"));
     support::run("gzip", &["-kf", archive.to_str().unwrap()]).unwrap();
     assert_eq!(digest(&format!("oci-archive:{}.gz", archive.display())), original);
+}
+
+/// The same image, but its first layer is named by SHA-512; the digest of that.
+fn with_sha512(train: &Train, to: &str) -> String {
+    let layout = &train.layout;
+    let mut manifest = layout.image("0")["manifest"].clone();
+    let layer = std::fs::read(layout.blob(&layout.layers("0")[0])).unwrap();
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let digest = format!("sha512:{}", hex(&sha2::Sha512::digest(&layer)));
+    manifest["layers"][0]["digest"] = digest.as_str().into();
+    let manifest = manifest.to_string();
+    let own = format!("sha256:{}", support::tree::sha256(manifest.as_bytes()));
+    std::fs::create_dir_all(layout.dir.join("blobs/sha512")).unwrap();
+    std::fs::write(layout.blob(&digest), layer).unwrap();
+    std::fs::write(layout.blob(&own), &manifest).unwrap();
+    let path = layout.dir.join("index.json");
+    let mut index: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    index["manifests"].as_array_mut().unwrap().push(serde_json::json!({
+        "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": own, "size": manifest.len(),
+        "annotations": { "org.opencontainers.image.ref.name": to },
+    }));
+    std::fs::write(path, index.to_string()).unwrap();
+    digest
+}
+
+#[test]
+fn blobs_named_by_sha512_go_through_archives() {
+    if !available("transports::blobs_named_by_sha512_go_through_archives", &[Peer::Python]) {
+        return;
+    }
+    let train = Train::build(Who::Ours, Wire::V3, &Spec::default()).unwrap();
+    let digest = with_sha512(&train, "long");
+    let file = train.dir.path().join("long.tar");
+    let (archive, back) = (format!("oci-archive:{}:long", file.display()), train.dir.path().join("back"));
+    pht_oci(&["copy", &train.layout.at("long"), &archive], &[]).ok();
+    // Other readers of tar files find it by its whole name ...
+    let listed = String::from_utf8(support::run("tar", &["tvf", file.to_str().unwrap()]).unwrap()).unwrap();
+    let name = format!("blobs/{}", digest.replace(':', "/"));
+    assert!(listed.lines().any(|line| line.ends_with(&name)), "{listed}");
+    // ... and it comes back as it was, also when something is put beside it.
+    pht_oci(&["copy", &train.layout.at("0"), &archive.replace(":long", ":beside")], &[]).ok();
+    pht_oci(&["copy", &archive, &format!("oci:{}:long", back.display())], &[]).ok();
+    let blob = |dir: &Path| std::fs::read(dir.join(&name)).unwrap();
+    assert!(blob(&back) == blob(&train.layout.dir));
 }
 
 #[test]

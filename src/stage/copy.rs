@@ -3,6 +3,7 @@ use oci_spec::image::Descriptor;
 use super::World;
 use super::locate::{Target, open_image, same_place};
 use super::report::{Bytes, Layers, Report};
+use super::room::check_copy;
 use crate::error::{Context, Error, IoContext, Result};
 use crate::image::{Image, Reference};
 use crate::store::{Destination, Source, TagChange, Transfer, Verified, read_document};
@@ -37,6 +38,7 @@ pub fn copy(request: &CopyRequest<'_>, world: &World) -> Result<Report> {
         let hint = "leave --all out, or copy to a place that holds several";
         return Err(Error::usage("one image only can be there").hint(hint).at(target.destination.name()));
     }
+    check_copy(&*target.destination, image.source(), &descriptor)?;
     let mut copied = Copied::default();
     copied.manifest(&mut *target.destination, image.source(), &descriptor, MAX_DEPTH)?;
     let set = TagChange::Set {

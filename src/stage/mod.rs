@@ -30,6 +30,7 @@ mod results;
 mod run;
 mod tool_image;
 mod validate;
+mod room;
 mod verify;
 
 use std::path::PathBuf;

@@ -11,6 +11,7 @@ use super::locate::{Target, is_registry, open_image, spool_dir};
 use super::payload::{Change, PayloadWriter, transform};
 use super::publish::Outcome;
 use super::report::Report;
+use super::room::{check_stage, size_below};
 use super::{StageRequest, Station, World, paths};
 use crate::crypto::StageKey;
 use crate::error::{Context, Error, Kind, Result};
@@ -164,6 +165,9 @@ impl PostRun<'_> {
         let wire = train.config.wire();
         let (base, found) = self.lineage.settle(train, Change::Keep, self.spool)?;
         adopt_base(&mut train.image, base, self.world)?;
+        let results = self.results.as_ref().unwrap_or(train.tree());
+        let payload = size_below(results, paths::RESULTS).saturating_add(size_below(train.tree(), paths::TRAIN));
+        check_stage(&*target.destination, &train.image, base, payload)?;
         let key = wire.cipher().generate_key()?;
         let (payload, produced) = self.write_payload(train, target, &key)?;
         let mut config = train.config.clone();

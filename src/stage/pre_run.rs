@@ -11,6 +11,7 @@ use super::locate::{ENCRYPTED, Target, check_not_in_registry, is_registry, open_
 use super::payload::{Change, PayloadWriter, transform};
 use super::publish::Outcome;
 use super::report::Report;
+use super::room::{check_stage, decrypted, size_below};
 use super::{StageRequest, World, paths};
 use crate::error::{Context, Error, IoContext, Result};
 use crate::image::{AddedLayer, DirectorySink, EntrySink, Fidelity, Image, LayerSink, Tree, shown};
@@ -88,6 +89,9 @@ impl PreRun<'_> {
             check_no_results(train)?;
         }
         let (base, _) = self.lineage.settle(train, of_train, &self.spool)?;
+        let results = if self.results.is_some() { 0 } else { size_below(train.tree(), paths::RESULTS) };
+        let payload = decrypted(size_below(train.tree(), paths::TRAIN).saturating_add(results));
+        check_stage(&*target.destination, &train.image, base, payload)?;
         let payload = self.write_payload(train, target, of_train, of_results, &mut checks)?;
         let checks = self.request.demands.settle(checks)?;
         self.publish(train, target, &stop, base, payload, checks)

@@ -13,6 +13,7 @@ use super::index::Index;
 use super::layout::{Staging, remove_left_staging};
 use super::lock::{is_at, lock};
 use super::reach::reachable;
+use super::room::free_in;
 use super::{
     Blob, BlobSink, Count, Destination, Extent, Listed, MAX_DOCUMENT, Source, Swept, TagChange, Transfer, Verified,
     Waiting, digest_of, is_supported, read_document,
@@ -165,6 +166,11 @@ impl DirWriter {
         self.staging.as_ref().map(|staging| staging.path_of(digest)).filter(|path| path.exists())
     }
 
+    fn has(&self, descriptor: &Descriptor) -> bool {
+        let there = self.dir.dir.join(descriptor.digest().digest());
+        fs::metadata(there).is_ok_and(|found| found.is_file() && found.len() == descriptor.size())
+    }
+
     fn publish_all(&mut self, descriptor: &Descriptor) -> Result<()> {
         let dir = self.dir.dir.clone();
         let staging = self.staging()?;
@@ -231,15 +237,21 @@ impl Destination for DirWriter {
         false
     }
 
+    fn free(&self) -> Result<Option<u64>> {
+        free_in(&self.dir.dir).map(Some)
+    }
+
+    fn costs(&self, _source: &dyn Source, descriptor: &Descriptor) -> u64 {
+        if self.has(descriptor) { 0 } else { descriptor.size() }
+    }
+
     fn create(&mut self) -> Result<Box<dyn BlobSink>> {
         let name = self.name();
         Ok(Box::new(self.staging().and_then(Staging::create).at(name)?))
     }
 
     fn take(&mut self, source: &dyn Source, descriptor: &Descriptor) -> Result<Transfer> {
-        let there = self.dir.dir.join(descriptor.digest().digest());
-        let is_there = fs::metadata(there).is_ok_and(|found| found.is_file() && found.len() == descriptor.size());
-        if is_there || self.staged(descriptor.digest()).is_some() {
+        if self.has(descriptor) || self.staged(descriptor.digest()).is_some() {
             return Ok(Transfer::Reused);
         }
         let mut reader = Verified::new(source.open(descriptor)?.into_reader(), descriptor)?;

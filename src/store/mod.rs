@@ -15,6 +15,7 @@ pub mod progress;
 mod pump;
 mod reach;
 pub mod registry;
+mod room;
 mod spool;
 mod verify;
 mod witness;
@@ -31,6 +32,7 @@ pub use lock::Waiting;
 pub(crate) use lock::{is_at, lock};
 pub use progress::Progress;
 pub use pump::{BUFFER, Pump};
+pub use room::check_room;
 pub use spool::Spool;
 pub use verify::{Digester, Verified, digest_of, is_supported, sha256_digest};
 
@@ -226,6 +228,19 @@ pub trait Destination {
     /// Whether it can hold several images, by tags.
     fn holds_several(&self) -> bool {
         true
+    }
+
+    /// How many bytes can still be written there, where that can be told.
+    ///
+    /// # Errors
+    /// Input/output.
+    fn free(&self) -> Result<Option<u64>> {
+        Ok(None)
+    }
+
+    /// How many bytes [`take`](Destination::take) would write for this blob, at least.
+    fn costs(&self, _source: &dyn Source, descriptor: &Descriptor) -> u64 {
+        descriptor.size()
     }
 
     /// The tag as it will stand there: Docker archives put a repository in front.

@@ -10,6 +10,7 @@ mod journey;
 mod masters;
 mod progress;
 mod proxy;
+mod reach;
 mod server;
 mod sessions;
 mod tokens;

@@ -37,6 +37,20 @@ impl Server {
         Self::start(tls, auth)
     }
 
+    /// For those who show a certificate of its authority: `ours` in `dir` has one.
+    pub fn for_certificates() -> Self {
+        let tls = |dir: &Path| {
+            make_certificates(dir);
+            let ours = dir.join("ours");
+            fs::create_dir(&ours).unwrap();
+            fs::copy(dir.join("ca/ca.crt"), ours.join("ca.crt")).unwrap();
+            make_certificate(dir, "client", &ours.join("client.cert"), &ours.join("client.key"));
+            let tls = "certificate: {0}/server.crt, key: {0}/server.key, clientcas: [{0}/ca/ca.crt]";
+            format!("  tls: {{{}}}\n", tls.replace("{0}", dir.to_str().unwrap()))
+        };
+        Self::start(tls, |_| String::new())
+    }
+
     /// For those that the token server knows, without TLS.
     pub fn with_tokens(tokens: &Tokens) -> Self {
         Self::start(|_| String::new(), |_| tokens.config())
@@ -88,9 +102,17 @@ fn make_certificates(dir: &Path) {
     let ca =
         ["-x509", "-days", "9", "-subj", "/CN=test authority", "-keyout", &path("ca.key"), "-out", &path("ca/ca.crt")];
     run("openssl", &[&request[..], &ca].concat()).unwrap();
-    let own = ["-subj", "/CN=127.0.0.1", "-keyout", &path("server.key"), "-out", &path("server.csr")];
-    run("openssl", &[&request[..], &own].concat()).unwrap();
-    let sign = ["x509", "-req", "-days", "9", "-CAcreateserial", "-in", &path("server.csr"), "-CA", &path("ca/ca.crt")];
-    let rest = ["-CAkey", &path("ca.key"), "-extfile", &path("ext"), "-out", &path("server.crt")];
+    make_certificate(dir, "127.0.0.1", &dir.join("server.crt"), &dir.join("server.key"));
+}
+
+/// A certificate of the authority.
+fn make_certificate(dir: &Path, name: &str, certificate: &Path, key: &Path) {
+    let path = |name: &str| dir.join(name).to_str().unwrap().to_owned();
+    let (subject, request) = (format!("/CN={name}"), path("request.csr"));
+    let (key, certificate) = (key.to_str().unwrap(), certificate.to_str().unwrap());
+    run("openssl", &["req", "-newkey", "rsa:2048", "-nodes", "-subj", &subject, "-keyout", key, "-out", &request])
+        .unwrap();
+    let sign = ["x509", "-req", "-days", "9", "-CAcreateserial", "-in", &request, "-CA", &path("ca/ca.crt")];
+    let rest = ["-CAkey", &path("ca.key"), "-extfile", &path("ext"), "-out", certificate];
     run("openssl", &[&sign[..], &rest].concat()).unwrap();
 }

@@ -6,12 +6,13 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use oci_spec::image::Descriptor;
+use oci_spec::image::{Descriptor, Digest};
 use rustix::fs::OFlags;
 
 use super::super::index::Index;
 use super::super::lock::{is_at, lock};
 use super::super::reach::reachable;
+use super::super::room::free_in;
 use super::super::{
     BUFFER, Blob, BlobSink, Count, Destination, Extent, Listed, Source, Swept, TagChange, Transfer, Verified, Waiting,
     Written, interrupt, read_document, sha256_digest,
@@ -21,6 +22,8 @@ use crate::crypto::digest::Sha256;
 use crate::error::{Context, Error, IoContext, Kind, Result};
 
 const BLOCK: u64 = 512;
+/// The longest name that a header holds; that of a `sha512` blob is longer.
+const MAX_NAME: usize = 100;
 
 /// An archive to write to.
 ///
@@ -113,12 +116,14 @@ impl ArchiveWriter {
         self.content().blobs.contains_key(descriptor.digest().as_ref())
     }
 
-    fn begin(&self) -> ArchivedBlob {
+    /// Begins a blob; one that is called by a digest which is known takes its name from it.
+    fn begin(&self, digest: Option<&Digest>) -> ArchivedBlob {
         let mut content = self.content();
         content.current += 1;
         ArchivedBlob {
             id: content.current,
             start: content.end,
+            lead: digest.map_or(BLOCK, |digest| lead(&blob_name(digest))),
             len: 0,
             file: self.file.clone(),
             content: self.content.clone(),
@@ -130,7 +135,7 @@ impl ArchiveWriter {
     fn copy(&self, source: &dyn Source, descriptor: &Descriptor) -> Result<u64> {
         let place = format!("{} {}", source.name(), descriptor.digest());
         let mut reader = Verified::new(source.open(descriptor)?.into_reader(), descriptor)?;
-        let mut sink = BufWriter::with_capacity(BUFFER, self.begin());
+        let mut sink = BufWriter::with_capacity(BUFFER, self.begin(Some(descriptor.digest())));
         io::copy(&mut reader, &mut sink).doing(format_args!("copy it to {}", self.name())).at(place)?;
         let sink = sink.into_inner().map_err(io::IntoInnerError::into_error).doing("write the archive")?;
         Ok(sink.finish_as(descriptor.digest().as_ref())?.size)
@@ -209,8 +214,12 @@ impl Destination for ArchiveWriter {
         Ok(if self.form == Form::Docker { docker::full_tag(&self.list()?, tag) } else { tag.to_owned() })
     }
 
+    fn free(&self) -> Result<Option<u64>> {
+        free_in(self.path.parent().unwrap_or(Path::new("."))).map(Some)
+    }
+
     fn create(&mut self) -> Result<Box<dyn BlobSink>> {
-        Ok(Box::new(self.begin()))
+        Ok(Box::new(self.begin(None)))
     }
 
     fn take(&mut self, source: &dyn Source, descriptor: &Descriptor) -> Result<Transfer> {
@@ -267,6 +276,8 @@ impl Source for Both<'_> {
 struct ArchivedBlob {
     id: u64,
     start: u64,
+    /// What stands there before its contents, in bytes.
+    lead: u64,
     len: u64,
     file: Arc<File>,
     content: Arc<Mutex<Content>>,
@@ -285,7 +296,7 @@ impl ArchivedBlob {
         if !content.blobs.contains_key(digest) {
             let name = digest.parse().map_or_else(|_| digest.to_owned(), |digest| blob_name(&digest));
             content.end = write_header(&self.file, &name, self.start, self.len).doing("write the archive")?;
-            content.blobs.insert(digest.to_owned(), (self.start + BLOCK, self.len));
+            content.blobs.insert(digest.to_owned(), (self.start + self.lead, self.len));
         }
         Ok(written)
     }
@@ -298,7 +309,7 @@ impl Write for ArchivedBlob {
         if content.current != self.id {
             return Err(superseded());
         }
-        self.file.write_all_at(bytes, self.start + BLOCK + self.len)?;
+        self.file.write_all_at(bytes, self.start + self.lead + self.len)?;
         drop(content);
         self.hasher.update(bytes);
         self.len += bytes.len() as u64;
@@ -333,18 +344,38 @@ fn take_over(file: &File) -> Result<()> {
     file.set_len(0).doing("empty it")
 }
 
+/// What stands before the contents of a member with this name, in bytes.
+fn lead(name: &str) -> u64 {
+    if name.len() > MAX_NAME { 3 * BLOCK } else { BLOCK }
+}
+
 /// Writes the header of a member whose contents are there, and pads them; where the next member begins.
 fn write_header(file: &File, name: &str, at: u64, len: u64) -> io::Result<u64> {
-    let mut header = tar::Header::new_gnu();
-    header.set_path(name)?;
-    header.set_size(len);
-    header.set_mode(0o644);
-    header.set_mtime(0);
-    header.set_cksum();
-    file.write_all_at(header.as_bytes(), at)?;
-    let end = at + BLOCK + len;
+    let own = at + lead(name) - BLOCK;
+    if name.len() > MAX_NAME {
+        // GNU's way: a member of its own holds the name, and a zero.
+        let header = header("././@LongLink", tar::EntryType::GNULongName, name.len() as u64 + 1)?;
+        file.write_all_at(header.as_bytes(), at)?;
+        let mut block = [0; BLOCK as usize];
+        block[..name.len()].copy_from_slice(name.as_bytes());
+        file.write_all_at(&block, at + BLOCK)?;
+    }
+    let short = name.get(..MAX_NAME).unwrap_or(name);
+    file.write_all_at(header(short, tar::EntryType::Regular, len)?.as_bytes(), own)?;
+    let end = own + BLOCK + len;
     let padded = end.next_multiple_of(BLOCK);
     let padding = [0; BLOCK as usize];
     file.write_all_at(&padding[..usize::try_from(padded - end).unwrap_or_default()], end)?;
     Ok(padded)
+}
+
+fn header(name: &str, kind: tar::EntryType, len: u64) -> io::Result<tar::Header> {
+    let mut header = tar::Header::new_gnu();
+    header.set_path(name)?;
+    header.set_entry_type(kind);
+    header.set_size(len);
+    header.set_mode(0o644);
+    header.set_mtime(0);
+    header.set_cksum();
+    Ok(header)
 }

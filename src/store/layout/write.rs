@@ -1,12 +1,14 @@
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use oci_spec::image::{Descriptor, Digest};
 
 use super::super::index::Index;
 use super::super::lock::{is_at, lock};
+use super::super::room::free_in;
 use super::super::{BlobSink, Count, Destination, Listed, Source, Swept, TagChange, Transfer, Verified, Waiting};
 use super::reach::{present, reachable};
 use super::staging::{Staging, holds_only_ours, recover, remove_if_there, share_mode};
@@ -148,6 +150,16 @@ impl Destination for LayoutWriter {
 
     fn list(&self) -> Result<Vec<Listed>> {
         self.index()?.list().at("index.json").at(self.name())
+    }
+
+    fn free(&self) -> Result<Option<u64>> {
+        free_in(&self.layout.dir).map(Some)
+    }
+
+    fn costs(&self, source: &dyn Source, descriptor: &Descriptor) -> u64 {
+        let device = |path: &Path| fs::metadata(path).map(|found| found.dev()).ok();
+        let shares = source.local_path(descriptor).is_some_and(|path| device(&path) == device(&self.layout.dir));
+        if shares || self.has(descriptor) { 0 } else { descriptor.size() }
     }
 
     fn create(&mut self) -> Result<Box<dyn BlobSink>> {
