@@ -3,6 +3,7 @@
 
 pub mod layout;
 pub mod peers;
+pub mod podman;
 pub mod program;
 pub mod train;
 pub mod tree;
