@@ -8,9 +8,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use support::Peer;
+use support::containers::configure;
 use support::layout::Layout;
 use support::peers::available;
-use support::podman;
 
 /// The blocks in the order in which a train needs them; README puts them where people look for them.
 const JOURNEY: [&str; 6] = ["station-key", "creator-build", "station-whole", "station-run", "audit", "creator-results"];
@@ -53,7 +53,7 @@ fn run(dir: &Path, name: &str, block: &str) -> String {
     let mut shell = Command::new("bash");
     shell.args(["-euo", "pipefail", "-c", block]).current_dir(dir).stdin(Stdio::null());
     shell.env("PATH", format!("{}:{path}", program.display()));
-    shell.envs(podman::configure(dir));
+    shell.envs(configure(dir));
     for variable in ["STATION_ID", "PRIVATE_KEY_PATH", "PRIVATE_KEY_PASSWORD", "PHT_TRUST_DIR"] {
         shell.env_remove(variable);
     }

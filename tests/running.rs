@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use support::tree::{MARKER, snapshot};
-use support::{Layout, Outcome, Peer, Spec, Train, Who, Wire, available, pht_oci, podman};
+use support::{Layout, Outcome, Peer, Spec, Train, Who, Wire, available, pht_oci};
 
 /// Stands in the train's own files.
 const TRAIN_MARKER: &str = "TRAIN-PLAINTEXT-MARKER";
@@ -48,7 +48,7 @@ impl Ground {
         [&place, &data, &engines].into_iter().for_each(|dir| fs::create_dir(dir).expect("a new directory"));
         fs::write(data.join("patients"), "a patient\n").expect("a new file");
         let layout = train.layout.only("0", place.join("train"));
-        let variables = podman::configure(&engines).to_vec();
+        let variables = support::containers::configure(&engines).to_vec();
         Ground { train, layout, engine, variables }
     }
 
@@ -72,9 +72,9 @@ impl Ground {
     }
 
     /// Started and not waited for but until the train says something.
-    fn start(&self) -> Child {
+    fn start(&self, wait: &str) -> Child {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pht-oci"));
-        command.args(self.line(0, &["--env", "WAIT=120"])).envs(self.variables.clone());
+        command.args(self.line(0, &["--env", &format!("WAIT={wait}")])).envs(self.variables.clone());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let _ = fs::remove_file(self.log());
         let child = command.spawn().expect("the program starts");
@@ -191,13 +191,13 @@ fn bad_ends(test: &str, engine: &'static str, peer: Peer) {
     assert!(begin.elapsed() < Duration::from_secs(60), "{engine}: ended by itself");
     check("a train that takes too long");
 
-    let child = ground.start();
+    let child = ground.start("120");
     kill_process(Pid::from_child(&child), Signal::TERM).expect("a signal");
     let status = child.wait_with_output().expect("the program ends").status;
     assert_eq!(status.code(), Some(143), "{engine}");
     check("a signal");
 
-    let mut child = ground.start();
+    let mut child = ground.start("120");
     child.kill().expect("a signal that cannot be caught");
     child.wait().expect("the program ends");
     assert!(snapshot(&ground.layout.dir) == before, "{engine}: a kill has changed the layout");
@@ -235,6 +235,22 @@ fn docker_leaves_nothing_of_a_bad_end() {
 #[test]
 fn runc_leaves_nothing_of_a_bad_end() {
     bad_ends("running::runc_leaves_nothing_of_a_bad_end", "runc", Peer::Runc);
+}
+
+/// What came to the train's place while it ran stays there.
+#[test]
+fn an_image_that_came_meanwhile_is_not_replaced() {
+    let test = "running::an_image_that_came_meanwhile_is_not_replaced";
+    if !available(test, &[Peer::Python, Peer::Busybox, Peer::Runc]) {
+        return;
+    }
+    let ground = Ground::new("runc", Wire::V3);
+    let child = ground.start("5");
+    ground.layout.append("0", "0", &[support::Edit::Put("opt/new", b"new".to_vec())]);
+    let before = snapshot(&ground.layout.dir);
+    assert_eq!(child.wait_with_output().expect("the program ends").status.code(), Some(1));
+    assert!(snapshot(&ground.layout.dir) == before, "the other image was replaced");
+    ground.check_nothing_left();
 }
 
 /// The whole stop as a user who is nobody.

@@ -11,12 +11,15 @@ mod keygen;
 mod output;
 mod post_run;
 mod pre_run;
+mod rebase;
 mod results;
 mod route_file;
 mod run;
 mod secrets;
 mod signals;
 mod station;
+mod tool_image;
+mod validate;
 mod verify;
 
 use std::ffi::OsString;
@@ -96,10 +99,13 @@ enum Command {
     Gc(gc::Gc),
     Inspect(inspect::Inspect),
     Verify(verify::Verify),
+    Validate(validate::Validate),
     PreRun(pre_run::PreRun),
     PostRun(post_run::PostRun),
     Run(run::Run),
+    Rebase(rebase::Rebase),
     Results(results::Results),
+    ToolImage(tool_image::ToolImage),
 }
 
 impl Command {
@@ -112,10 +118,13 @@ impl Command {
             Command::Gc(command) => command.run(world, output),
             Command::Inspect(command) => command.run(world, output),
             Command::Verify(command) => command.run(world, output),
+            Command::Validate(command) => command.run(world, output),
             Command::PreRun(command) => command.run(world, output),
             Command::PostRun(command) => command.run(world, output),
             Command::Run(command) => command.run(world, output),
+            Command::Rebase(command) => command.run(world, output),
             Command::Results(command) => command.run(world, output),
+            Command::ToolImage(command) => command.run(world, output),
         }
     }
 }
