@@ -54,6 +54,8 @@
 //!   has a new one, in [`crypto::cipher`];
 //! - **a transport**: one folder in [`store`] that implements [`store::Source`] and [`store::Destination`], its prefix in
 //!   [`image::Reference`], and a line in [`stage::open_source`] and [`stage::open_destination`];
+//! - **an engine** that runs trains: one file in `stage/engine` that implements [`stage::Engine`] and its line in
+//!   [`stage::ENGINES`];
 //! - **a command**: one file in [`stage`], one in [`cli`], and a line in the list of commands.
 
 #![forbid(unsafe_code)]

@@ -13,7 +13,7 @@ use support::layout::Layout;
 use support::peers::available;
 
 /// The blocks in the order in which a train needs them; README puts them where people look for them.
-const JOURNEY: [&str; 5] = ["station-key", "creator-build", "station-run", "audit", "creator-results"];
+const JOURNEY: [&str; 6] = ["station-key", "creator-build", "station-whole", "station-run", "audit", "creator-results"];
 
 /// What README presupposes, beside a master image: an algorithm that adds one line at every station.
 const ALGORITHM: &str = "#!/bin/sh\necho visited >> /opt/pht_results/visits\n";

@@ -21,7 +21,7 @@ fn locked_train() -> Train {
 
 /// Pre-run of the first stop in place on a terminal where this is typed.
 fn at_a_terminal(train: &Train, typed: &str) -> Value {
-    let script = test_file("support/terminal.py");
+    let script = test_file("support/prompted.py");
     let line = train.line("pre-run", "0", "0", 0);
     let mut arguments = vec!["-I", script.to_str().expect("a path in UTF-8"), typed, env!("CARGO_BIN_EXE_pht-oci")];
     arguments.extend(line.iter().map(String::as_str));

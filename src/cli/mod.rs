@@ -16,8 +16,8 @@ mod people;
 mod post_run;
 mod pre_run;
 mod progress;
-mod rebase;
 mod prompt;
+mod rebase;
 mod results;
 mod route_file;
 mod run;
@@ -118,9 +118,6 @@ enum Command {
     ToolImage(tool_image::ToolImage),
     Completions(completions::Completions),
     Man(man::Man),
-    Completions(completions::Completions),
-    Man(man::Man),
-    ToolImage(tool_image::ToolImage),
 }
 
 impl Command {
@@ -142,9 +139,6 @@ impl Command {
             Command::ToolImage(command) => command.run(world, output),
             Command::Completions(command) => command.run(output),
             Command::Man(command) => command.run(output),
-            Command::Completions(command) => command.run(output),
-            Command::Man(command) => command.run(output),
-            Command::ToolImage(command) => command.run(world, output),
         }
     }
 }

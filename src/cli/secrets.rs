@@ -5,12 +5,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use rustix::process::{Resource, Rlimit, setrlimit};
 use zeroize::Zeroizing;
 
-use crate::crypto::paillier::PaillierSecret;
-use rustix::process::{Resource, Rlimit, setrlimit};
-
 use super::prompt;
+use crate::crypto::paillier::PaillierSecret;
 use crate::crypto::{Passphrase, PrivateKey, PublicKey};
 use crate::error::{Context, Error, IoContext, Result};
 use crate::train::paillier;
@@ -66,7 +65,12 @@ pub(super) fn read_passphrase(path: &Path) -> Result<Passphrase> {
 }
 
 pub(super) fn load_private_key(path: &Path, passphrase: Option<&Passphrase>) -> Result<PrivateKey> {
-    PrivateKey::from_pem(&read_secret_file(path)?, passphrase).at(path.display())
+    let text = read_secret_file(path)?;
+    let typed = match passphrase {
+        None if PrivateKey::is_encrypted(&text) => prompt::passphrase(path)?,
+        _ => None,
+    };
+    PrivateKey::from_pem(&text, passphrase.or(typed.as_ref())).at(path.display())
 }
 
 /// The secret numbers of a Paillier key.
@@ -81,11 +85,6 @@ fn read_secret_file(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
         tracing::warn!("others can read the private key {}; `chmod 600` it", path.display());
     }
     Ok(text)
-    let typed = match passphrase {
-        None if PrivateKey::is_encrypted(&text) => prompt::passphrase(path)?,
-        _ => None,
-    };
-    PrivateKey::from_pem(&text, passphrase.or(typed.as_ref())).at(path.display())
 }
 
 pub(super) fn load_public_key(path: &Path) -> Result<PublicKey> {

@@ -27,10 +27,10 @@ mod rebase;
 mod report;
 mod request;
 mod results;
+mod room;
 mod run;
 mod tool_image;
 mod validate;
-mod room;
 mod verify;
 
 use std::path::PathBuf;

@@ -16,8 +16,6 @@ use super::{StageRequest, Station, World, paths};
 use crate::crypto::StageKey;
 use crate::error::{Context, Error, Kind, Result};
 use crate::image::{AddedLayer, Image, LayerSink, Reference, Tree, read_directory, shown};
-use crate::train::{Produced, Stage, Stop, StopSeal, unwrap_stage_key};
-use crate::image::{AddedLayer, Image, LayerSink, Tree, read_directory, shown};
 use crate::train::check::id;
 use crate::train::{Check, Produced, Stage, Stop, StopSeal, unwrap_stage_key};
 

@@ -22,6 +22,9 @@ pub enum Peer {
     Reference,
     /// Podman with runc, as root.
     Podman,
+    Runc,
+    /// A kernel that lets users who are not root have namespaces.
+    Namespaces,
     /// The registry of the distribution project, and `htpasswd`.
     Registry,
     Strace,
@@ -30,7 +33,6 @@ pub enum Peer {
     Airflow,
     /// What `scripts/release.sh` made, in the directory `PHT_RELEASE`.
     Release,
-    Groff,
     Root,
 }
 
@@ -47,6 +49,12 @@ impl Peer {
             Peer::Docker => Peer::Skopeo.is_here() && variable("DOCKER_HOST") && answers("docker", &["info"]),
             Peer::Reference => Peer::Docker.is_here() && variable("PHT_REFERENCE_HOME") && variable("PHT_PYTHON"),
             Peer::Podman => Peer::Root.is_here() && Peer::Skopeo.is_here() && answers("podman", &["--version"]),
+            Peer::Runc => Peer::Root.is_here() && answers("runc", &["--version"]),
+            Peer::Namespaces => {
+                let nobody = ["--reuid", "54321", "--regid", "54321", "--clear-groups", "--no-new-privs"];
+                let unshare = ["unshare", "--user", "--map-root-user", "--net", "true"];
+                answers("setpriv", &[&nobody[..], &unshare].concat())
+            }
             Peer::Registry => {
                 answers("docker-registry", &["--version"]) && answers("htpasswd", &["-nbB", "user", "password"])
             }
@@ -54,9 +62,6 @@ impl Peer {
             Peer::Airflow => variable("PHT_AIRFLOW_HOME"),
             Peer::Release => variable("PHT_RELEASE"),
             Peer::Groff => answers("groff", &["--version"]),
-            Peer::Groff => answers("groff", &["--version"]),
-            Peer::Airflow => variable("PHT_AIRFLOW_HOME"),
-            Peer::Release => variable("PHT_RELEASE"),
             Peer::Root => rustix::process::geteuid().is_root(),
         }
     }
