@@ -104,8 +104,8 @@ else
 fi
 
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-  say "release, twice"
-  scripts/release.sh --check
+  say "release"
+  scripts/release.sh
   export PHT_RELEASE="$PWD/target/dist"
   say "Airflow"
   environment="$(scripts/setup-airflow.sh)"
