@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use support::peers::test_file;
 use support::tree::{copy, differences, snapshot};
 use support::{Edit, Layout, Outcome, Peer, available, pht_oci, run};
 
@@ -105,6 +106,32 @@ fn post_run_holds_keys_against_the_pins_too() {
     assert_eq!(differences(&before, &snapshot(ground.dir.path()), true), Vec::<String>::new());
     ground.pin("stations/2.pem", "station_2");
     pht_oci(&line, &[]).ok();
+}
+
+/// Labels say which config pre-run verified; an engine may lose them.
+#[test]
+fn a_config_that_cannot_be_compared_after_the_run_is_weak() {
+    if !available("trusting::a_config_that_cannot_be_compared_after_the_run_is_weak", &[Peer::Python]) {
+        return;
+    }
+    let ground = Ground::new();
+    let (key, trust) = (ground.key("station_3"), ground.path("trust"));
+    pht_oci(&["pre-run", &ground.layout.at("2"), &ground.layout.at("opened"), "--private-key", &key], &[]).ok();
+    let script = test_file("support/layout.py");
+    let script = script.to_str().expect("a path in UTF-8");
+    let bare = [script, "config", ground.layout.path(), "opened", "bare", "--merge", r#"{"Labels": {}}"#];
+    run("python3", &bare).unwrap_or_else(|told| panic!("{told}"));
+    let (from, to) = (ground.layout.at("bare"), ground.layout.at("3-new"));
+    let line = ["post-run", &from, &to, "--private-key", &key, "--trust", &trust, "--format", "json"];
+    let before = snapshot(ground.dir.path());
+    let said = pht_oci(&[&line[..], &["--strict"]].concat(), &[]).refused(3).stderr;
+    assert!(said.contains("could not be compared"), "{said}");
+    assert_eq!(differences(&before, &snapshot(ground.dir.path()), true), Vec::<String>::new());
+    let report = pht_oci(&line, &[]).ok().json();
+    let checks = report["checks"].as_array().expect("a list");
+    let weak: Vec<&Value> =
+        checks.iter().filter(|check| check["verdict"] == "weak").map(|check| &check["id"]).collect();
+    assert_eq!(weak, ["config-after-run"]);
 }
 
 #[test]
