@@ -159,3 +159,41 @@ fn base_layers_are_not_read() {
         }
     }
 }
+
+/// The sum of all that a validation reads beside its payload: the program, manifests, configs, headers.
+const READ_TO_VALIDATE: u64 = 1 << 20;
+
+#[test]
+fn a_master_image_is_not_read_where_digests_agree() {
+    if available("limits::a_master_image_is_not_read", &[Peer::Python]) {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let base = base_of(dir.path(), "plain", "1G");
+        for wire in Wire::OURS {
+            let spec = Spec { base: Some(base.clone()), ..Spec::default() };
+            let train = Train::build(Who::Ours, wire, &spec).unwrap_or_else(|told| panic!("{told}"));
+            let read = measured(&["validate", &train.layout.at("0"), "--master", &base.at("base")]).read;
+            assert!(read < READ_TO_VALIDATE, "wire {wire:?}: {read} bytes");
+        }
+    }
+}
+
+/// The same files in layers of another order: no layer in common, and every file of both images is read.
+#[test]
+fn memory_does_not_grow_with_files_that_are_compared() {
+    if available("limits::memory_does_not_grow_with_files_that_are_compared", &[Peer::Python]) {
+        // As many files as the image of a language with its libraries has: names are held in memory, contents never.
+        for bulk in [(1, "1G"), (40_000, "1K")] {
+            let dir = tempfile::tempdir().expect("a temporary directory");
+            let (master, base) = (Layout::new(dir.path().join("master")), Layout::new(dir.path().join("base")));
+            add_bulk(&master, ("-", "base"), "usr/share/bulk", "gzip", bulk);
+            add_bulk(&master, ("base", "base"), "tmp", "plain", (1, "1K"));
+            add_bulk(&base, ("-", "base"), "tmp", "plain", (1, "1K"));
+            add_bulk(&base, ("base", "base"), "usr/share/bulk", "gzip", bulk);
+            let spec = Spec { base: Some(base), ..Spec::default() };
+            let train = Train::build(Who::Ours, Wire::V2_0, &spec).unwrap_or_else(|told| panic!("{told}"));
+            let took = measured(&["validate", &train.layout.at("0"), "--master", &master.at("base")]);
+            assert!(took.read > READ_TO_VALIDATE, "{bulk:?}: nothing was compared");
+            assert!(took.peak <= MEMORY, "{bulk:?}: {} bytes of memory", took.peak);
+        }
+    }
+}

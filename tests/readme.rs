@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use support::Peer;
+use support::containers::configure;
 use support::layout::Layout;
 use support::peers::available;
 
@@ -16,11 +17,6 @@ const JOURNEY: [&str; 5] = ["station-key", "creator-build", "station-run", "audi
 
 /// What README presupposes, beside a master image: an algorithm that adds one line at every station.
 const ALGORITHM: &str = "#!/bin/sh\necho visited >> /opt/pht_results/visits\n";
-
-/// Podman and skopeo of a test keep to its directory, and to what works where tests run.
-const CONTAINERS_CONF: &str = "[engine]\nruntime = \"runc\"\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"none\"\n\
-                               [containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\n";
-const POLICY: &str = r#"{"default": [{"type": "insecureAcceptAnything"}]}"#;
 
 fn readme() -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("README.md can be read")
@@ -57,8 +53,7 @@ fn run(dir: &Path, name: &str, block: &str) -> String {
     let mut shell = Command::new("bash");
     shell.args(["-euo", "pipefail", "-c", block]).current_dir(dir).stdin(Stdio::null());
     shell.env("PATH", format!("{}:{path}", program.display()));
-    shell.env("CONTAINERS_CONF", dir.join("containers.conf"));
-    shell.env("CONTAINERS_STORAGE_CONF", dir.join("storage.conf"));
+    shell.envs(configure(dir));
     for variable in ["STATION_ID", "PRIVATE_KEY_PATH", "PRIVATE_KEY_PASSWORD", "PHT_TRUST_DIR"] {
         shell.env_remove(variable);
     }
@@ -73,12 +68,6 @@ fn prepare(dir: &Path) {
     let write = |name: &str, text: &str| std::fs::write(dir.join(name), text).expect("a file can be written");
     std::fs::create_dir(dir.join("algorithm")).expect("a directory can be made");
     write("algorithm/main.sh", ALGORITHM);
-    write("containers.conf", CONTAINERS_CONF);
-    write("policy.json", POLICY);
-    let (root, run) = (dir.join("storage"), dir.join("run"));
-    let storage =
-        format!("[storage]\ndriver = \"vfs\"\ngraphroot = \"{}\"\nrunroot = \"{}\"\n", root.display(), run.display());
-    write("storage.conf", &storage);
 }
 
 #[test]

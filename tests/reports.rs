@@ -278,7 +278,7 @@ fn closed_output() {
 
 #[test]
 fn help() {
-    for command in ["keygen", "build", "inspect", "pre-run", "post-run", "results"] {
+    for command in ["keygen", "build", "inspect", "pre-run", "post-run", "results", "validate", "rebase"] {
         let shown = pht_oci(&[command, "--help"], &[]).ok();
         let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
         assert!(shown.contains("Example") && shown.contains(&format!("pht-oci {command} ")), "{command}: {shown}");

@@ -12,11 +12,14 @@ mod output;
 mod post_run;
 mod pre_run;
 mod progress;
+mod rebase;
 mod results;
 mod route_file;
 mod secrets;
 mod signals;
 mod station;
+mod tool_image;
+mod validate;
 mod verify;
 
 use std::ffi::OsString;
@@ -100,9 +103,12 @@ enum Command {
     Gc(gc::Gc),
     Inspect(inspect::Inspect),
     Verify(verify::Verify),
+    Validate(validate::Validate),
     PreRun(pre_run::PreRun),
     PostRun(post_run::PostRun),
+    Rebase(rebase::Rebase),
     Results(results::Results),
+    ToolImage(tool_image::ToolImage),
 }
 
 impl Command {
@@ -115,9 +121,12 @@ impl Command {
             Command::Gc(command) => command.run(world, output),
             Command::Inspect(command) => command.run(world, output),
             Command::Verify(command) => command.run(world, output),
+            Command::Validate(command) => command.run(world, output),
             Command::PreRun(command) => command.run(world, output),
             Command::PostRun(command) => command.run(world, output),
+            Command::Rebase(command) => command.run(world, output),
             Command::Results(command) => command.run(world, output),
+            Command::ToolImage(command) => command.run(world, output),
         }
     }
 }

@@ -2,6 +2,8 @@ use std::sync::Arc;
 
 use oci_spec::image::{Descriptor, Digest, MediaType};
 
+use super::edit::object_at;
+use super::layer::check_contents;
 use super::platform::Platform;
 use crate::crypto::digest::Sha256;
 use crate::error::{Context, Error, Result};
@@ -156,6 +158,37 @@ impl Image {
         self.layers[..count].clone_from_slice(&original.layers[..count]);
     }
 
+    /// Takes from `image` what makes it that image, whatever it is based on: the command; labels and annotations that
+    /// are not here; labels that it has otherwise than `old`, the image that it was based on, if that is known.
+    pub fn take_identity(&mut self, image: &Image, old: Option<&Image>) {
+        let inner = object_at(&mut self.config, "config");
+        match image.config.get("config").and_then(|inner| inner.get("Cmd")) {
+            Some(command) => inner.insert("Cmd".to_owned(), command.clone()),
+            None => inner.shift_remove("Cmd"),
+        };
+        let labels = object_at(inner, "Labels");
+        for (name, value) in image.labels() {
+            match old.map(|old| old.label(name) == value.as_str()) {
+                Some(true) => {} // came from there
+                Some(false) => drop(labels.insert(name.clone(), value.clone())),
+                None => drop(labels.entry(name.clone()).or_insert_with(|| value.clone())),
+            }
+        }
+        if let Some(Value::Object(annotations)) = image.manifest.get("annotations") {
+            let own = object_at(&mut self.manifest, "annotations");
+            let of_base = |name: &str| name.starts_with("org.opencontainers.image.base.");
+            for (name, value) in annotations.iter().filter(|(name, _)| !of_base(name)) {
+                own.entry(name.clone()).or_insert_with(|| value.clone());
+            }
+        }
+        self.listed.descriptor.set_annotations(image.listed.descriptor.annotations().clone());
+    }
+
+    fn labels(&self) -> impl Iterator<Item = (&String, &Value)> {
+        let labels = self.config.get("config").and_then(|inner| inner.get("Labels")).and_then(Value::as_object);
+        labels.into_iter().flatten()
+    }
+
     /// Its manifest's descriptor.
     pub fn descriptor(&self) -> &Descriptor {
         &self.descriptor
@@ -186,6 +219,11 @@ impl Image {
         &self.diff_ids
     }
 
+    /// The platform that its config names.
+    pub fn platform(&self) -> Option<Platform> {
+        Platform::read(&self.config)
+    }
+
     /// A label of the image config.
     pub fn label(&self, name: &str) -> Option<&str> {
         self.config.get("config")?.get("Labels")?.get(name)?.as_str()
@@ -194,6 +232,15 @@ impl Image {
     /// The chain ID of the lowest `layers` layers (OCI image specification, config, layer chain ID); `None` for none.
     pub fn chain_id(&self, layers: usize) -> Option<Digest> {
         self::chain_id(self.diff_ids.get(..layers)?)
+    }
+
+    /// Reads layer number `layer` to its end, and checks that it has the diff ID that the config gives.
+    ///
+    /// # Errors
+    /// [`Kind::Malformed`](crate::error::Kind::Malformed) or [`Kind::Verification`](crate::error::Kind::Verification) if
+    /// it is not what config and manifest say; input/output.
+    pub fn check_layer(&self, layer: usize) -> Result<()> {
+        check_contents(&*self.source, &self.layers[layer], &self.diff_ids[layer]).at(self.source.name())
     }
 
     /// Whether all layers of `base` are the lowest layers of this image, by their contents.

@@ -111,8 +111,8 @@ pub struct Edit {
     pub added: Vec<(AddedLayer, String)>,
     /// Labels to set, or with `None` to remove.
     pub labels: Vec<(&'static str, Option<String>)>,
-    /// The command of the image, if it changes.
-    pub command: Option<Vec<String>>,
+    /// Fields of the config's `config` to set, such as `Cmd` (OCI image specification, "Image JSON Description").
+    pub settings: Vec<(&'static str, Value)>,
     /// When the image was made (RFC 3339).
     pub created: String,
 }
@@ -165,9 +165,7 @@ impl Edit {
                 None => labels.shift_remove(*name),
             };
         }
-        if let Some(command) = &self.command {
-            inner.insert("Cmd".into(), json!(command));
-        }
+        inner.extend(self.settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         config
     }
 
@@ -227,7 +225,7 @@ fn put_config(destination: &mut dyn Destination, media_type: &str, config: Objec
 }
 
 /// The object at `key`; whatever else is there (`null`, most likely) makes way.
-fn object_at<'a>(parent: &'a mut Object, key: &str) -> &'a mut Object {
+pub(super) fn object_at<'a>(parent: &'a mut Object, key: &str) -> &'a mut Object {
     let value = parent.entry(key).or_insert_with(|| json!({}));
     if !value.is_object() {
         *value = json!({});

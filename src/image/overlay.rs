@@ -108,7 +108,7 @@ impl Overlay {
     /// file or a symbolic link, bare whiteouts, too many entries.
     pub fn put_under(&mut self, layer: usize, contents: usize, entries: Vec<Entry>) -> Result<Vec<Dangling>> {
         if self.visible.len() + entries.len() > MAX_ENTRIES {
-            return Err(Error::malformed(format!("more than {MAX_ENTRIES} entries under the train's paths")));
+            return Err(Error::malformed(format!("more than {MAX_ENTRIES} entries; that is no image to work with")));
         }
         let Changeset { files, mut links, whiteouts, mut opaque } = Changeset::collapse(entries)?;
         self.visible.reserve(files.len());

@@ -57,6 +57,14 @@ impl Reference {
         self.digest.as_ref()
     }
 
+    /// Whether a text begins with the prefix of a transport that reads local files.
+    pub fn is_local(text: &str) -> bool {
+        ["oci:", "oci-archive:", "docker-archive:", "dir:"]
+            .iter()
+            .chain(&FOREIGN)
+            .any(|prefix| text.starts_with(prefix))
+    }
+
     fn new(transport: Transport, tag: Option<String>) -> Self {
         Reference { transport, tag, digest: None }
     }

@@ -11,7 +11,7 @@ use crate::error::{Context, Error, IoContext, Result};
 use crate::store::Extent;
 
 /// How long a chain of hard links outside the wanted paths is followed; archivers make none longer than one.
-const MAX_LINK_CHAIN: usize = 16;
+pub(super) const MAX_LINK_CHAIN: usize = 16;
 
 /// The merged view of some paths of an image, read from the top layer down as far as needed.
 pub struct View {

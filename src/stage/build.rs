@@ -14,6 +14,7 @@ use crate::crypto::{PrivateKey, random};
 use crate::error::{Error, IoContext, Result};
 use crate::image::layer::{Kind, Meta};
 use crate::image::{AddedLayer, Content, Edit, Image, LayerSink, Node, NodeKind, Reference, Tree, read_directory};
+use crate::json::json;
 use crate::store::{Destination, TagChange};
 use crate::train::files::QUERY;
 use crate::train::{BuildSeal, Draft, DraftStop, FileMeta, PartyId, Produced, SignedDraft, Source, Wire};
@@ -71,7 +72,7 @@ pub fn build(request: &BuildRequest<'_>, world: &World) -> Result<Report> {
     let edit = Edit {
         keep,
         added: layers,
-        command: (!request.command.is_empty()).then(|| request.command.to_vec()),
+        settings: if request.command.is_empty() { Vec::new() } else { vec![("Cmd", json!(request.command))] },
         labels: labels(Made::Built, &stage_base, None, None),
         created: rfc3339(world.now)?,
     };

@@ -18,14 +18,21 @@ pub(super) enum Made {
     Built,
     PreRun,
     PostRun,
+    Rebased,
 }
 
 impl Made {
+    /// What a person asked for, as in `post-run`.
+    pub(super) fn verb(self) -> &'static str {
+        if self == Made::Built { "build" } else { self.name() }
+    }
+
     fn name(self) -> &'static str {
         match self {
             Made::Built => "built",
             Made::PreRun => "pre-run",
             Made::PostRun => "post-run",
+            Made::Rebased => "rebase",
         }
     }
 }
@@ -52,7 +59,7 @@ impl Labels {
         if base_layers.is_none() {
             return Labels::default();
         }
-        let stages = [Made::Built, Made::PreRun, Made::PostRun];
+        let stages = [Made::Built, Made::PreRun, Made::PostRun, Made::Rebased];
         Labels {
             made: stages.into_iter().find(|made| image.label(STAGE) == Some(made.name())),
             base_layers,

@@ -19,10 +19,13 @@ mod pins;
 mod post_run;
 mod pre_run;
 mod publish;
+mod rebase;
 mod report;
 mod request;
 mod results;
 mod room;
+mod tool_image;
+mod validate;
 mod verify;
 
 use std::path::PathBuf;
@@ -41,9 +44,12 @@ pub use locate::{open_destination, open_source};
 pub use pins::read_trust;
 pub use post_run::post_run;
 pub use pre_run::pre_run;
+pub use rebase::{RebaseRequest, rebase};
 pub use report::{Bytes, Layers, Report};
 pub use request::{Demands, StageRequest};
 pub use results::{ResultsRequest, results};
+pub use tool_image::{ToolImageRequest, tool_image};
+pub use validate::{Master, Means, ValidateRequest, Validation, validate};
 pub use verify::{StopVerdict, Verification, verify};
 
 /// Where the train's parts lie in an image.

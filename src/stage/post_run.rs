@@ -50,7 +50,7 @@ pub fn post_run(request: &StageRequest<'_>, world: &World) -> Result<Report> {
 fn check_was_opened(image: &Image, labels: &Labels) -> Result<()> {
     let above = labels.base_layers.map(|base| image.layers().len() - base);
     match (labels.made, above) {
-        (Some(Made::Built), Some(0)) | (Some(Made::PostRun), Some(2)) => Err(not_opened()),
+        (Some(Made::Built), Some(0)) | (Some(Made::PostRun | Made::Rebased), Some(2)) => Err(not_opened()),
         _ => Ok(()),
     }
 }
@@ -148,7 +148,8 @@ impl PostRun<'_> {
         report.checks = checks;
         report.warnings = warnings;
         report.notes.push(format!("the base is the lowest {base} layers (known by {})", found.name()));
-        report.notes.extend(dropped_changes(train, base));
+        let dropped = changes_elsewhere(train, base);
+        report.notes.extend(dropped.map(|paths| format!("changes outside /opt/pht_results were dropped: {paths}")));
         if swept.blobs > 0 {
             report.notes.push(format!("removed {} blobs ({} bytes) that no image needs", swept.blobs, swept.bytes));
         }
@@ -204,8 +205,8 @@ impl PostRun<'_> {
     }
 }
 
-/// What the run changed outside the results: it is not part of the new image.
-fn dropped_changes(train: &Train, base: usize) -> Option<String> {
+/// What the layers above the base hold outside the train's paths: it is not part of the new image.
+pub(super) fn changes_elsewhere(train: &Train, base: usize) -> Option<String> {
     let above = train.view.others.iter().filter(|(layer, _)| *layer >= base).flat_map(|(_, paths)| paths);
     let mut dropped: Vec<String> = above.filter(|path| ***path != *paths::USER_KEY).map(|path| shown(path)).collect();
     dropped.sort();
@@ -216,5 +217,5 @@ fn dropped_changes(train: &Train, base: usize) -> Option<String> {
     let named = dropped.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
     let more = dropped.len().saturating_sub(NAMED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    Some(format!("changes outside /opt/pht_results were dropped: {named}{more}"))
+    Some(format!("{named}{more}"))
 }

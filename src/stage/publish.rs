@@ -38,11 +38,11 @@ impl Outcome<'_> {
         let edit = Edit {
             keep: self.base_layers,
             added: vec![
-                (self.payload.clone(), format!("pht-oci {}: payload", self.name())),
-                (control, format!("pht-oci {}: control", self.name())),
+                (self.payload.clone(), format!("pht-oci {}: payload", self.made.verb())),
+                (control, format!("pht-oci {}: control", self.made.verb())),
             ],
             labels: labels(self.made, &train.image.diff_ids()[..self.base_layers], Some(self.stop), digest),
-            command: None,
+            settings: Vec::new(),
             created: rfc3339(now)?,
         };
         let image = edit.write(&train.image, &mut *target.destination)?;
@@ -51,7 +51,7 @@ impl Outcome<'_> {
         let tags = self.tags(train, target, &image.descriptor);
         let swept = target.destination.publish(&tags, self.sweeps(target))?;
         let report = Report {
-            stage: self.name(),
+            stage: self.made.verb(),
             station: Some(self.stop.station.to_string()),
             wire: train.config.wire().name(),
             source: train.name(),
@@ -67,14 +67,6 @@ impl Outcome<'_> {
             ..Report::default()
         };
         Ok((report, swept))
-    }
-
-    fn name(&self) -> &'static str {
-        match self.made {
-            Made::Built => "build",
-            Made::PreRun => "pre-run",
-            Made::PostRun => "post-run",
-        }
     }
 
     /// After post-run in place nothing of the plaintext may stay, not even what another run has left.

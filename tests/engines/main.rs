@@ -5,5 +5,6 @@ mod support;
 
 mod archives;
 mod engine;
+mod masters;
 mod readers;
 mod trains;

@@ -7,6 +7,7 @@ mod support;
 mod access;
 mod faults;
 mod journey;
+mod masters;
 mod progress;
 mod proxy;
 mod reach;

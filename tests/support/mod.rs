@@ -1,6 +1,7 @@
 //! What the integration tests share: the program, its peers, layouts and trains.
 #![allow(dead_code, unused_imports, reason = "every test uses a part of this")]
 
+pub mod containers;
 pub mod layout;
 pub mod peers;
 pub mod program;

@@ -25,6 +25,10 @@ pub enum Peer {
     /// The registry of the distribution project, and `htpasswd`.
     Registry,
     Strace,
+    /// Apache Airflow and the schemas of Kubernetes, set up by `scripts/setup-airflow.sh`.
+    Airflow,
+    /// What `scripts/release.sh` made, in the directory `PHT_RELEASE`.
+    Release,
     Root,
 }
 
@@ -45,6 +49,8 @@ impl Peer {
                 answers("docker-registry", &["--version"]) && answers("htpasswd", &["-nbB", "user", "password"])
             }
             Peer::Strace => answers("strace", &["-V"]),
+            Peer::Airflow => variable("PHT_AIRFLOW_HOME"),
+            Peer::Release => variable("PHT_RELEASE"),
             Peer::Root => rustix::process::geteuid().is_root(),
         }
     }

@@ -125,6 +125,17 @@ impl Cipher {
         }
     }
 
+    /// Whether a ciphertext can be `len` bytes long and have `start` as its first four bytes. What cannot be one is
+    /// plaintext; what can need not be one.
+    pub fn may_have_written(self, len: u64, start: &[u8]) -> bool {
+        match self {
+            // The version, and two zeros of the time.
+            Cipher::Fernet => start.starts_with(b"gAAA") && len.is_multiple_of(4),
+            Cipher::AesCbc => len >= 2 * cbc::BLOCK as u64 && len.is_multiple_of(cbc::BLOCK as u64),
+            Cipher::Stream => stream::plaintext_len(len).is_ok(),
+        }
+    }
+
     /// Bytes of initialisation vector that a ciphertext begins with, where two files under one of them show whether
     /// their plaintexts begin alike.
     pub fn leading_iv(self) -> Option<usize> {

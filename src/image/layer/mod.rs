@@ -10,6 +10,6 @@ mod write;
 
 pub use codec::{Compression, Decoder, Encoder};
 pub use entry::{Entry, Kind, Meta, PaxRecord, PaxRecords, normalise, number, pax_mtime};
-pub use open::{ScannedLayer, scan};
+pub use open::{ScannedLayer, check_contents, digest_files, scan};
 pub use read::{LayerReader, Sequential, Skip};
 pub use write::TarWriter;

@@ -1,9 +1,10 @@
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use oci_spec::image::{Descriptor, Digest};
 
 use super::{Compression, Decoder, Entry, Kind, LayerReader, Sequential, Skip};
+use crate::crypto::digest::Sha256;
 use crate::error::{Context, Error, IoContext, Result};
 use crate::store::{Blob, Digester, Extent, Source, Spool, Verified, interrupt};
 
@@ -85,22 +86,92 @@ fn scan_stream(
     spool_dir: &Path,
     matters: &dyn Fn(&[u8]) -> bool,
 ) -> Result<ScannedLayer> {
+    let mut spool = Spool::new(spool_dir)?;
+    let mut scan = Scan::new(matters);
+    read_through(blob, descriptor, diff_id, |reader| scan.all_of_stream(reader, &mut spool))?;
+    Ok(ScannedLayer { entries: scan.entries, others: scan.others, contents: spool.into_extent(), unverified: None })
+}
+
+/// A layer on its way through verification and decompression.
+type Stream = Sequential<Digesting<Decoder<Verified<Box<dyn Read + Send>>>>>;
+
+/// Reads a layer to its end: what `visit` leaves of it, too.
+fn read_through(
+    blob: Blob,
+    descriptor: &Descriptor,
+    diff_id: &Digest,
+    visit: impl FnOnce(&mut LayerReader<Stream>) -> Result<()>,
+) -> Result<()> {
     let verified = Verified::new(blob.into_reader(), descriptor)?;
     let decoded = Digesting { inner: Decoder::new(verified)?, hasher: Digester::of(diff_id)? };
     let mut reader = LayerReader::new(Sequential(decoded));
-    let mut spool = Spool::new(spool_dir)?;
-    let mut scan = Scan::new(matters);
-    let scanned = scan.all_of_stream(&mut reader, &mut spool);
+    let visited = visit(&mut reader);
     let mut decoded = reader.into_inner().0;
     // Some writers pad beyond the end marker: it belongs to the digest.
-    let padding = scanned.and_then(|()| io::copy(&mut decoded, &mut io::sink()).doing("read the layer"));
+    let padding = visited.and_then(|()| io::copy(&mut decoded, &mut io::sink()).doing("read the layer"));
     // That the bytes are not the ones described says more than what is wrong with them.
     decoded.inner.into_inner().drain().doing("read the layer")?;
     padding?;
-    if !decoded.hasher.matches(diff_id) {
-        return Err(lying_diff_id(diff_id));
+    if decoded.hasher.matches(diff_id) { Ok(()) } else { Err(lying_diff_id(diff_id)) }
+}
+
+/// Reads a layer to its end, and checks that it is what descriptor and `diff_id` say.
+///
+/// # Errors
+/// As [`scan`].
+pub fn check_contents(source: &dyn Source, descriptor: &Descriptor, diff_id: &Digest) -> Result<()> {
+    let read = source.open(descriptor).and_then(|blob| read_through(blob, descriptor, diff_id, |_| Ok(())));
+    read.at(format_args!("layer {}", descriptor.digest()))
+}
+
+/// The most entries of one layer that are kept: bounds memory on hostile images.
+const MAX_DIGESTED: usize = 1 << 20;
+
+/// Reads a layer to its end, with a digest in the place of each file's contents: the `offset` of an entry is the
+/// position of its SHA-256 in `digests`. Nothing is spooled, and the names of owners and groups are left out.
+///
+/// # Errors
+/// As [`scan`].
+pub fn digest_files(
+    source: &dyn Source,
+    descriptor: &Descriptor,
+    diff_id: &Digest,
+    digests: &mut Vec<[u8; 32]>,
+) -> Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    let visit = |reader: &mut LayerReader<Stream>| {
+        while let Some(mut entry) = reader.next_entry()? {
+            if entries.len() == MAX_DIGESTED {
+                return Err(Error::malformed(format!("more than {MAX_DIGESTED} entries in one layer")));
+            }
+            if entry.kind == Kind::File {
+                let mut hasher = Hashing(Sha256::new());
+                reader.copy_contents(&mut hasher)?;
+                entry.offset = digests.len() as u64;
+                digests.push(hasher.0.finish());
+            }
+            (entry.meta.user, entry.meta.group) = Default::default();
+            entries.push(entry);
+        }
+        Ok(())
+    };
+    let read = source.open(descriptor).and_then(|blob| read_through(blob, descriptor, diff_id, visit));
+    read.at(format_args!("layer {}", descriptor.digest()))?;
+    Ok(entries)
+}
+
+/// Digests what is written to it.
+struct Hashing(Sha256);
+
+impl Write for Hashing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
     }
-    Ok(ScannedLayer { entries: scan.entries, others: scan.others, contents: spool.into_extent(), unverified: None })
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn lying_diff_id(diff_id: &Digest) -> Error {

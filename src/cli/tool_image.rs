@@ -1,0 +1,37 @@
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::output::Output;
+use crate::error::{IoContext, Result};
+use crate::image::Reference;
+use crate::stage::{ToolImageRequest, World, tool_image};
+
+/// Make a container image of this program.
+///
+/// There is nothing in it but the program, which is its entry point, and the certificate authorities that are given.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  pht-oci tool-image oci-archive:pht-oci.tar:latest --certificates /etc/ssl/certs/ca-certificates.crt
+  podman load -i pht-oci.tar
+  podman run -v ./work:/work -e STATION_ID=a -e PRIVATE_KEY_PATH=/work/a.pem pht-oci pre-run /work/train")]
+pub(super) struct ToolImage {
+    /// Where to publish it
+    #[arg(value_name = "DEST")]
+    destination: Reference,
+    /// Certificate authorities (PEM) for registries
+    #[arg(long, value_name = "FILE")]
+    certificates: Option<PathBuf>,
+}
+
+impl ToolImage {
+    pub(super) fn run(&self, world: &World, output: &mut Output) -> Result<()> {
+        let program = std::env::current_exe().doing("find this program")?;
+        let request = ToolImageRequest {
+            destination: &self.destination,
+            program: &program,
+            certificates: self.certificates.as_deref(),
+        };
+        output.report(&tool_image(&request, world)?)
+    }
+}

@@ -1,0 +1,107 @@
+use clap::Args;
+
+use super::output::Output;
+use crate::error::Result;
+use crate::image::{Difference, Reference};
+use crate::json::{Value, json};
+use crate::stage::{Master, Means, ValidateRequest, Validation, World, validate};
+
+/// How many differences are named in text.
+const NAMED: usize = 20;
+
+/// Check that a train differs from its master image only where a train may.
+///
+/// That is in /opt/pht_train, /opt/pht_results, /opt/train_config.json and /opt/user_sym_key.key, and in command, labels,
+/// history and layers. Where digests agree, no layer of the master image is read; else files are compared one by one.
+/// Every difference is named; if there is one the exit status is 3.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  pht-oci validate ./train-layout --master oci:./master
+  pht-oci validate docker://registry.example/incoming/train --master docker://registry.example/master/python:3.12")]
+pub(super) struct Validate {
+    /// The train
+    #[arg(value_name = "SRC")]
+    source: Reference,
+    /// Its master image, or `scratch` for the empty image [default: the one in a registry that the train names]
+    #[arg(long, value_name = "REF")]
+    master: Option<String>,
+}
+
+impl Validate {
+    pub(super) fn run(&self, world: &World, output: &mut Output) -> Result<()> {
+        let given = self.master.as_deref().filter(|master| *master != "scratch");
+        let reference = given.map(str::parse::<Reference>).transpose()?;
+        let master = match (&reference, &self.master) {
+            (Some(reference), _) => Master::Image(reference),
+            (None, Some(_)) => Master::Scratch,
+            (None, None) => Master::Named,
+        };
+        let found = validate(&ValidateRequest { source: &self.source, master }, world)?;
+        output.value(&to_text(&found), &to_json(&found))?;
+        found.settle()
+    }
+}
+
+fn to_text(found: &Validation) -> String {
+    let mut text = format!("validate of {} (wire {})\n  {}\n", found.source, found.wire, found.digest);
+    let digest = found.master_digest.as_deref().unwrap_or("the empty image");
+    text += &format!("  master image {}\n  {digest}\n", found.master);
+    text += &match found.means {
+        Means::Layers => {
+            format!("  layers: the lowest {} of {} are the master image's\n", found.common_layers, found.layers)
+        }
+        Means::Files => format!("  layers: {} in common; compared file by file\n", found.common_layers),
+    };
+    found.differences.iter().take(NAMED).for_each(|difference| text += &difference_text(difference));
+    if found.differences.len() > NAMED {
+        text += &format!("  and {} more (--format json has all)\n", found.differences.len() - NAMED);
+    }
+    found.warnings.iter().for_each(|warning| text += &format!("  warning: {warning}\n"));
+    text + match found.differences.len() {
+        0 => "  the train differs from it only where a train may\n",
+        _ => "  the train DIFFERS from it where a train may not\n",
+    }
+}
+
+fn difference_text(difference: &Difference) -> String {
+    let aspects = difference.aspects.iter().map(|aspect| match (aspect.before.as_str(), aspect.after.as_str()) {
+        ("", "") => aspect.name.to_owned(),
+        (before, after) => format!("{} {} -> {}", aspect.name, or_nothing(before), or_nothing(after)),
+    });
+    let aspects: Vec<String> = aspects.collect();
+    let aspects = if aspects.is_empty() { String::new() } else { format!(" ({})", aspects.join("; ")) };
+    format!("  {:8} {}{aspects}\n", difference.change.name(), difference.subject)
+}
+
+/// A person is not helped by digests.
+fn or_nothing(text: &str) -> &str {
+    let text = text.split_once(", sha256:").map_or(text, |(text, _)| text);
+    if text.is_empty() { "nothing" } else { text }
+}
+
+fn to_json(found: &Validation) -> Value {
+    let differences = found.differences.iter().map(|difference| {
+        let aspect = |aspect: &crate::image::Aspect| {
+            json!({ "name": aspect.name, "before": aspect.before, "after": aspect.after })
+        };
+        json!({
+            "area": difference.area.name(),
+            "subject": difference.subject,
+            "change": difference.change.name(),
+            "aspects": difference.aspects.iter().map(aspect).collect::<Vec<_>>(),
+        })
+    });
+    json!({
+        "source": found.source,
+        "digest": found.digest,
+        "wire": found.wire,
+        "master": { "source": found.master, "digest": found.master_digest },
+        "valid": found.is_valid(),
+        "means": found.means.name(),
+        "layers": found.layers,
+        "common_layers": found.common_layers,
+        "differences": differences.collect::<Vec<_>>(),
+        "read": found.read,
+        "warnings": found.warnings,
+    })
+}

@@ -1,0 +1,290 @@
+use std::io::Read;
+
+use super::check::{
+    check_config, check_immutable, check_results, check_results_kinds, layers_of, result_files, with_all_layers,
+};
+use super::feeder::Nobody;
+use super::labels::{Labels, Made, labels};
+use super::lineage::Found;
+use super::load::{Depth, Train};
+use super::locate::{BASE, LATEST, Target, open_image, spool_dir};
+use super::payload::{Change, PayloadWriter, transform, write_control};
+use super::post_run::changes_elsewhere;
+use super::publish::rfc3339;
+use super::report::{Bytes, Layers, Report};
+use super::validate::is_its_own;
+use super::{Demands, World, paths};
+use crate::error::{Context, Error, IoContext, Kind, Result};
+use crate::image::layer::Meta;
+use crate::image::{AddedLayer, Edit, Image, LayerSink, Reference, shown, touches};
+use crate::store::TagChange;
+use crate::train::Check;
+
+/// What is to be rebased, and on what.
+pub struct RebaseRequest<'a> {
+    /// The train, closed: as built, or as a station's post-run left it.
+    pub source: &'a Reference,
+    /// Where to publish it; in place if absent.
+    pub destination: Option<&'a Reference>,
+    /// The new master image.
+    pub base: &'a Reference,
+    /// The image that the train was built on, if labels do not tell.
+    pub old_base: Option<&'a Reference>,
+    /// What the train has to meet.
+    pub demands: Demands<'a>,
+}
+
+/// Puts a train on a newer master image, as building it anew on that would: layers, environment, entry point and history
+/// are the new image's; the command, labels and annotations of its own are the train's. Above the new layers come its
+/// payload and its control layer, whose contents stay as they are, encrypted. Nothing else of the old image is taken
+/// along, and what the train's layers changed elsewhere is named.
+///
+/// A train of wire 3 cannot be rebased, for its creator has signed the base; nor can one that is open: it is rebased
+/// between two stations. Published as `latest` it is the tag `base` as well, as a train that was just built: the
+/// reference puts the files of a later state on that.
+///
+/// # Errors
+/// [`Kind::Usage`] if the train is not based on the old image, or cannot go on the new one;
+/// [`Kind::Verification`] if a signature does not hold, or it is open. Then nothing has changed.
+pub fn rebase(request: &RebaseRequest<'_>, world: &World) -> Result<Report> {
+    let mut target = Target::open(request.source, request.destination, world)?;
+    let image = open_image(request.source, world)?;
+    target.settle(request.source, request.destination, &image)?;
+    let spool = spool_dir(&target.reference, world);
+    if Labels::read(&image).made == Some(Made::PreRun) {
+        return Err(is_open("by its labels it has been through pre-run")).at(request.source);
+    }
+    // Bases of the train's platform, where there are several.
+    let of_train = World { platform: world.platform.clone().or_else(|| image.platform()), ..world.clone() };
+    let old_image = request.old_base.map(|old| open_image(old, &of_train)).transpose()?;
+    let base = open_base(request.base, &of_train)?;
+    let old = OldBase::find(request.old_base, old_image.as_ref(), &image)?;
+    let mut train = Train::load(image, &spool, Depth::Listed(old.layers))?;
+    let name = train.name();
+    check_is_free(&train).at(&name)?;
+    old.check_holds_no_train(&train).at(&name)?;
+    let mut rebase = Rebase { request, world, old, old_image, base };
+    with_all_layers(&mut train, &spool, |train| rebase.attempt(train, &mut target)).at(name)
+}
+
+fn open_base(reference: &Reference, world: &World) -> Result<Image> {
+    let base = open_image(reference, world)?;
+    if Labels::read(&base).made.is_some() {
+        let hint = "give the new master image, without a train on it";
+        return Err(Error::usage("it is a train itself").hint(hint).at(reference));
+    }
+    Ok(base)
+}
+
+/// Where the creator has signed the base there is no other.
+fn check_is_free(train: &Train) -> Result<()> {
+    let wire = train.config.wire();
+    match wire.base_layers(&train.config, &layers_of(&train.image)) {
+        Ok(None) => Ok(()),
+        Ok(Some(_)) | Err(_) => {
+            let what = format!("a train of wire {} cannot be rebased: its creator has signed the base", wire.name());
+            Err(Error::usage(what).hint("have the creator build the train anew on the new base"))
+        }
+    }
+}
+
+fn is_open(why: &str) -> Error {
+    let what = format!("the train is open ({why}): its files are in plaintext");
+    Error::verification(what).hint("rebase it before pre-run or after post-run")
+}
+
+/// The layers of what the train was built on.
+struct OldBase {
+    layers: usize,
+    found: Found,
+}
+
+impl OldBase {
+    /// By what was given, by labels, or by content: the highest layer that touches what is no train's business.
+    fn find(reference: Option<&Reference>, given: Option<&Image>, image: &Image) -> Result<Self> {
+        if let (Some(reference), Some(given)) = (reference, given) {
+            if !image.is_based_on(given) {
+                let hint = "give the very image that the train was built on, or leave --old-base out";
+                return Err(Error::usage("the train is not based on it").hint(hint).at(reference));
+            }
+            return Ok(OldBase { layers: given.layers().len(), found: Found::Given });
+        }
+        if let Some(layers) = Labels::read(image).base_layers {
+            return Ok(OldBase { layers, found: Found::Labels });
+        }
+        let mut layers = image.layers().len();
+        while layers > 0 {
+            let mut only_its_own = true;
+            touches(image, layers - 1, &mut |touch| only_its_own &= is_its_own(touch))?;
+            if !only_its_own {
+                break;
+            }
+            layers -= 1;
+        }
+        Ok(OldBase { layers, found: Found::Content })
+    }
+
+    /// Told by content, what is left in lower layers must be no part of the train.
+    fn check_holds_no_train(&self, train: &Train) -> Result<()> {
+        if self.found == Found::Content && train.view.lowest < self.layers {
+            let what = format!(
+                "it cannot be told what the train was built on: layer {} of {} holds files of the train and others",
+                self.layers,
+                train.image.layers().len()
+            );
+            return Err(Error::usage(what).hint("say what it was built on: --old-base REF"));
+        }
+        Ok(())
+    }
+}
+
+struct Rebase<'a> {
+    request: &'a RebaseRequest<'a>,
+    world: &'a World,
+    old: OldBase,
+    old_image: Option<Image>,
+    base: Image,
+}
+
+impl Rebase<'_> {
+    fn attempt(&mut self, train: &mut Train, target: &mut Target) -> Result<Report> {
+        let mut checks = check_config(train, self.request.demands)?;
+        checks.extend(check_is_closed(train)?);
+        check_results_kinds(train.tree())?;
+        let checks = self.request.demands.settle(checks)?;
+        let payload = self.write_payload(train, target)?;
+        let control = self.write_control(train, target)?;
+        train.view.verify()?;
+        let mut report = self.publish(train, target, payload, control)?;
+        report.checks = checks;
+        report.warnings.extend(self.request.demands.warnings());
+        Ok(report)
+    }
+
+    fn write_payload(&self, train: &Train, target: &mut Target) -> Result<AddedLayer> {
+        let sink = LayerSink::new(&mut *target.destination, self.base.family())?;
+        let mut payload = PayloadWriter::new(sink, train.tree(), self.world.now)?;
+        for root in [paths::RESULTS, paths::TRAIN] {
+            transform(train.tree(), root, Change::Keep, &mut Nobody, payload.sink())?;
+        }
+        payload.finish()
+    }
+
+    fn write_control(&self, train: &Train, target: &mut Target) -> Result<AddedLayer> {
+        let now = self.world.now;
+        let meta = train.tree().get(paths::CONFIG).map_or_else(|| Meta::new(0o644, now), |node| node.meta.clone());
+        let sink = LayerSink::new(&mut *target.destination, self.base.family())?;
+        write_control(sink, (&train.document, &meta), train.config.creator().encrypted_key.as_deref(), now)
+    }
+
+    fn publish(
+        &mut self,
+        train: &Train,
+        target: &mut Target,
+        payload: AddedLayer,
+        control: AddedLayer,
+    ) -> Result<Report> {
+        self.base.take_identity(&train.image, self.old_image.as_ref());
+        let keep = self.base.layers().len();
+        let edit = Edit {
+            keep,
+            added: vec![
+                (payload, "pht-oci rebase: payload".to_owned()),
+                (control, "pht-oci rebase: control".to_owned()),
+            ],
+            labels: labels(Made::Rebased, self.base.diff_ids(), None, None),
+            settings: Vec::new(),
+            created: rfc3339(self.world.now)?,
+        };
+        let image = edit.write(&self.base, &mut *target.destination)?;
+        let tags = self.tags(target, &image.descriptor)?;
+        let swept = target.destination.publish(&tags, target.in_place)?;
+        let kept = |layer: &&oci_spec::image::Descriptor| !self.base.layers().contains(layer);
+        let digest = |layer: &oci_spec::image::Descriptor| layer.digest().to_string();
+        let mut report = Report {
+            stage: Made::Rebased.verb(),
+            wire: train.config.wire().name(),
+            source: train.name(),
+            destination: format!("{}:{}", target.destination.name(), target.tag),
+            digest_before: Some(train.image.descriptor().digest().to_string()),
+            digest_after: Some(image.descriptor.digest().to_string()),
+            layers: Layers {
+                added: edit.added.iter().map(|(layer, _)| digest(&layer.descriptor)).collect(),
+                dropped: train.image.layers().iter().filter(kept).map(digest).collect(),
+                reused: keep,
+            },
+            bytes: Bytes {
+                read: train.image.source().bytes_read() + self.base.source().bytes_read(),
+                written: target.destination.bytes_written(),
+                transferred: image.copied,
+            },
+            ..Report::default()
+        };
+        let (old, found) = (self.old.layers, self.old.found.name());
+        report.notes.push(format!("the old base was the lowest {old} layers (known by {found})"));
+        if let Some(paths) = changes_elsewhere(train, old) {
+            report.warnings.push(format!("what the train's layers changed elsewhere is not taken along: {paths}"));
+        }
+        if swept.blobs > 0 {
+            report.notes.push(format!("removed {} blobs ({} bytes) that no image needs", swept.blobs, swept.bytes));
+        }
+        Ok(report)
+    }
+
+    /// The travelling tag comes last: routers act upon it.
+    fn tags(&self, target: &Target, new: &oci_spec::image::Descriptor) -> Result<Vec<TagChange>> {
+        let set = |tag: String, replaces| TagChange::Set { tag, descriptor: Box::new(new.clone()), replaces };
+        let mut tags = Vec::new();
+        if target.destination.holds_several() && target.tag == target.destination.full_tag(LATEST)? {
+            tags.push(set(target.destination.full_tag(BASE)?, None));
+        }
+        tags.push(set(target.tag.clone(), target.replaces.clone()));
+        Ok(tags)
+    }
+}
+
+/// What is published must be encrypted, as far as can be told without a key: immutable files that hash to what the
+/// creator has signed are not, nor are results that no station has signed or that are no ciphertext.
+fn check_is_closed(train: &Train) -> Result<Vec<Check>> {
+    let results = result_files(train.tree(), Change::Keep)?;
+    if train.config.standing()?.last_signed().is_some() {
+        check_are_ciphertext(train, paths::RESULTS)?;
+        if !results.is_empty() && holds(check_results(train, Change::Keep))?.is_some() {
+            return Err(is_open("its results are what the last station has signed"));
+        }
+    } else if let Some(first) = results.first() {
+        let what = format!("{} results are there, but no station has signed yet", results.len());
+        let hint = "if the train is open, finish its stage first; if they were built in, build it anew on the new base";
+        return Err(Error::verification(what).hint(hint).at(shown(&[paths::RESULTS, b"/", &first.path].concat())));
+    }
+    let immutable = check_immutable(train, Change::Keep);
+    if !train.config.wire().encrypts_train() {
+        return immutable;
+    }
+    match holds(immutable)? {
+        Some(_) => Err(is_open("its files are what the creator has signed")),
+        None => check_are_ciphertext(train, paths::TRAIN).map(|()| Vec::new()),
+    }
+}
+
+fn check_are_ciphertext(train: &Train, root: &[u8]) -> Result<()> {
+    let (tree, cipher) = (train.tree(), train.config.wire().cipher());
+    for node in tree.below(root).map(|at| &tree.nodes()[at]) {
+        let Some(extent) = tree.extent(node) else { continue };
+        let mut start = Vec::with_capacity(4);
+        extent.part(0, 4).reader().read_to_end(&mut start).doing("read it").at(node.shown())?;
+        if !cipher.may_have_written(extent.len(), &start) {
+            return Err(is_open("a file is no ciphertext")).at(node.shown());
+        }
+    }
+    Ok(())
+}
+
+/// The checks if they hold, nothing if they do not; every other error stays one.
+fn holds(checks: Result<Vec<Check>>) -> Result<Option<Vec<Check>>> {
+    match checks {
+        Ok(checks) => Ok(Some(checks)),
+        Err(error) if error.kind() == Kind::Verification => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,240 @@
+use super::load::{Depth, Train};
+use super::locate::open_image;
+use super::{World, paths};
+use crate::error::{Context, Error, Result};
+use crate::image::layer::Kind;
+use crate::image::{
+    Area, Aspect, Change, Difference, Image, Reference, Seen, SeenKind, Touch, compare_configs, compare_files,
+    is_below, shown, survey, survey_above,
+};
+use crate::train::{Source, TrainConfig};
+
+/// Which image a train is held against.
+#[derive(Debug, Clone, Copy)]
+pub enum Master<'a> {
+    /// This one.
+    Image(&'a Reference),
+    /// The empty image.
+    Scratch,
+    /// The one that the train's own config names as its `source`, in its registry.
+    Named,
+}
+
+/// What is to be validated.
+pub struct ValidateRequest<'a> {
+    /// The train.
+    pub source: &'a Reference,
+    /// Its master image.
+    pub master: Master<'a>,
+}
+
+/// By what means a train was held against its master image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Means {
+    /// Its lowest layers are the master image's, by their digests, and those above touch what a train may touch alone.
+    Layers,
+    /// Every file of both images was read.
+    Files,
+}
+
+impl Means {
+    /// The stable name in reports: `layers` or `files`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Means::Layers => "layers",
+            Means::Files => "files",
+        }
+    }
+}
+
+/// How a train differs from its master image.
+#[derive(Debug, Clone)]
+pub struct Validation {
+    /// The train.
+    pub source: String,
+    /// Its manifest's digest.
+    pub digest: String,
+    /// The wire version.
+    pub wire: &'static str,
+    /// The master image.
+    pub master: String,
+    /// Its manifest's digest; `None` for the empty image.
+    pub master_digest: Option<String>,
+    /// How they were compared.
+    pub means: Means,
+    /// How many layers the train has.
+    pub layers: usize,
+    /// How many of them, from the bottom, are the master image's.
+    pub common_layers: usize,
+    /// Every difference that a train may not have: files in walk order, then the config's fields.
+    pub differences: Vec<Difference>,
+    /// Bytes read from both images.
+    pub read: u64,
+    /// What the person should know besides.
+    pub warnings: Vec<String>,
+}
+
+impl Validation {
+    /// Whether the train differs from its master image only where a train may.
+    pub fn is_valid(&self) -> bool {
+        self.differences.is_empty()
+    }
+
+    /// [`is_valid`](Self::is_valid), or an error.
+    ///
+    /// # Errors
+    /// [`Kind::Verification`](crate::error::Kind::Verification) if there is a difference.
+    pub fn settle(&self) -> Result<()> {
+        let Some(first) = self.differences.first() else { return Ok(()) };
+        let more = match self.differences.len() - 1 {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let what = format!(
+            "not its master image ({}) and a train's files alone: {} was {}{more}",
+            self.master,
+            first.subject,
+            first.change.name()
+        );
+        let hint =
+            "do not run it; have it built anew on the master image, or name the master image that it was built on";
+        Err(Error::verification(what).hint(hint).at(&self.source))
+    }
+}
+
+/// Holds a train against its master image. It may differ in `/opt/pht_train`, `/opt/pht_results`,
+/// `/opt/train_config.json` and `/opt/user_sym_key.key`, and its config in command, labels, history, layers and times.
+///
+/// Where its lowest layers are the master's by their digests, no layer of the master is read; those that were compressed
+/// anew are read through, for their contents have to be what their digests promise. Where layers differ (an image that
+/// was squashed or built anew), or one above them touches anything else, all files of both images are compared as all
+/// layers together show them: type, mode, owner, contents, target, extended attributes and ACLs.
+///
+/// # Errors
+/// [`Kind::Usage`](crate::error::Kind::Usage) if it is not known which the master image is;
+/// [`Kind::Malformed`](crate::error::Kind::Malformed) if this is no train, and for whatever cannot be read: what was not
+/// compared does not pass. A difference is no error but a finding.
+pub fn validate(request: &ValidateRequest<'_>, world: &World) -> Result<Validation> {
+    let mut train = Train::load(open_image(request.source, world)?, &world.temporary, Depth::Config)?;
+    train.view.verify()?;
+    let image = &train.image;
+    // The master image of the train's platform, where there are several.
+    let world = World { platform: world.platform.clone().or_else(|| image.platform()), ..world.clone() };
+    let (name, master, warning) = open_master(request.master, &train.config, &world)?;
+    let common = image.diff_ids().iter().zip(master.diff_ids()).take_while(|(own, masters)| own == masters).count();
+    let (means, mut differences) =
+        if image.is_based_on(&master) && touches_only_its_own(image, &master).at(train.name())? {
+            (Means::Layers, Vec::new())
+        } else {
+            tracing::info!("comparing file by file");
+            (Means::Files, compare(&survey(&master)?, &survey(image)?))
+        };
+    differences.extend(compare_configs(master.config(), image.config(), &["Cmd", "Labels"]));
+    let is_scratch = matches!(request.master, Master::Scratch);
+    Ok(Validation {
+        source: train.name(),
+        digest: image.descriptor().digest().to_string(),
+        wire: train.config.wire().name(),
+        master: name,
+        master_digest: (!is_scratch).then(|| master.descriptor().digest().to_string()),
+        means,
+        layers: image.layers().len(),
+        common_layers: common,
+        differences,
+        read: image.source().bytes_read() + master.source().bytes_read(),
+        warnings: warning.into_iter().collect(),
+    })
+}
+
+fn open_master(master: Master<'_>, config: &TrainConfig, world: &World) -> Result<(String, Image, Option<String>)> {
+    match master {
+        Master::Image(reference) => Ok((reference.to_string(), open_image(reference, world)?, None)),
+        Master::Scratch => Ok(("scratch".to_owned(), Image::scratch(world.platform.as_ref()), None)),
+        Master::Named => {
+            let reference = named_by(config.source()).at("the train config's source")?;
+            let warning =
+                format!("the train itself names {reference} as its master image: nobody else vouches for that");
+            Ok((reference.to_string(), open_image(&reference, world)?, Some(warning)))
+        }
+    }
+}
+
+/// The master image that a train names: in a registry, never a file of this machine that a stranger has chosen.
+fn named_by(source: &Source) -> Result<Reference> {
+    let hint = "say which the master image is: --master REF";
+    let is_image = source.kind == "docker_repository";
+    let place = source.address.strip_prefix("docker://").unwrap_or(&source.address);
+    if !is_image || matches!(place, "" | "scratch") || Reference::is_local(&source.address) {
+        let what =
+            format!("`{}` ({}) is no image in a registry", source.address.escape_debug(), source.kind.escape_debug());
+        return Err(Error::usage(what).hint(hint));
+    }
+    let tag = source.tag.as_deref().map(|tag| format!(":{tag}")).unwrap_or_default();
+    format!("docker://{place}{tag}").parse().map_err(|error: Error| error.hint(hint))
+}
+
+/// Whether what lies above the master's layers touches nothing but what a train may touch. The master's own layers are
+/// read where they are not the blobs that the master has.
+fn touches_only_its_own(image: &Image, master: &Image) -> Result<bool> {
+    for (layer, masters) in master.layers().iter().enumerate() {
+        let (own, diff_id) = (image.layers()[layer].digest(), &image.diff_ids()[layer]);
+        // Of a plain layer the blob's digest is the diff ID.
+        if own != masters.digest() && own != diff_id {
+            image.check_layer(layer)?;
+        }
+    }
+    let mut only_its_own = true;
+    let above = survey_above(image, master.layers().len(), &mut |touch| only_its_own &= is_its_own(touch));
+    // What is wrong with these layers is found again, and said, where all layers are read.
+    Ok(only_its_own && above.is_ok_and(|above| above.iter().all(|seen| misplaced(seen, &above).is_none())))
+}
+
+/// Whether what an entry of a layer does is for a train's layers to do.
+pub(super) fn is_its_own(touch: Touch<'_>) -> bool {
+    match touch {
+        Touch::Removed(path) | Touch::Emptied(path) => is_free(path),
+        Touch::Entry(path, Kind::HardLink(target)) => is_free(path) && is_free(target),
+        Touch::Entry(b"" | paths::OPT | paths::TRAIN | paths::RESULTS, kind) => *kind == Kind::Directory,
+        Touch::Entry(paths::CONFIG | paths::USER_KEY, kind) => *kind == Kind::File,
+        Touch::Entry(path, _) => is_free(path),
+    }
+}
+
+/// Whether a train may have something of its own at `path`.
+fn is_free(path: &[u8]) -> bool {
+    let below = |dir| path == dir || is_below(path, dir);
+    matches!(path, paths::CONFIG | paths::USER_KEY) || below(paths::TRAIN) || below(paths::RESULTS)
+}
+
+fn compare(master: &[Seen], train: &[Seen]) -> Vec<Difference> {
+    let mut differences = compare_files(master, train, |path| !is_free(path));
+    // The directory on the way may be new, and its mode and owner are the train's.
+    let opt = shown(paths::OPT);
+    differences.retain(|found| {
+        let is_other = found.change == Change::Removed || found.aspects.iter().any(|aspect| aspect.name == "type");
+        found.subject != opt || is_other
+    });
+    differences.extend(train.iter().filter_map(|seen| misplaced(seen, train)));
+    differences
+}
+
+/// What is wrong about something that is where a train may have something.
+fn misplaced(seen: &Seen, train: &[Seen]) -> Option<Difference> {
+    let aspect = match (&*seen.path, &seen.kind) {
+        (paths::OPT | paths::TRAIN | paths::RESULTS, SeenKind::Directory) => return None,
+        (paths::OPT | paths::TRAIN | paths::RESULTS, other) => Aspect::new("type", "a directory", other.name()),
+        (path, SeenKind::File { first_name: Some(first), .. }) => {
+            let first = &train[*first].path;
+            if is_free(path) == is_free(first) {
+                return None;
+            }
+            // To write to one is to write to the other.
+            Aspect::new("hard-link", "", shown(first))
+        }
+        (paths::CONFIG | paths::USER_KEY, SeenKind::File { .. }) => return None,
+        (paths::CONFIG | paths::USER_KEY, other) => Aspect::new("type", "a regular file", other.name()),
+        _ => return None,
+    };
+    let subject = shown(&seen.path);
+    Some(Difference { area: Area::Files, subject, change: Change::Changed, aspects: vec![aspect] })
+}
