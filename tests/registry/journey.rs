@@ -140,7 +140,7 @@ fn a_train_travels_behind_a_login_and_a_private_authority() {
 /// A registry that takes tokens only, and the options of one who gets them.
 fn with_tokens() -> (Tokens, Server, Vec<&'static str>) {
     let tokens = Tokens::start("robot", "robot-secret");
-    let server = Server::with_tokens(&tokens);
+    let server = Server::with_tokens(&tokens.config());
     let creds = ["--src-creds", "robot:robot-secret", "--dest-creds", "robot:robot-secret"];
     (tokens, server, [&PLAIN[..], &creds].concat())
 }

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::support::run;
-use crate::tokens::Tokens;
 
 pub struct Server {
     child: Child,
@@ -51,9 +50,9 @@ impl Server {
         Self::start(tls, |_| String::new())
     }
 
-    /// For those that the token server knows, without TLS.
-    pub fn with_tokens(tokens: &Tokens) -> Self {
-        Self::start(|_| String::new(), |_| tokens.config())
+    /// For those that a token server knows, as this part of the configuration names it, without TLS.
+    pub fn with_tokens(config: &str) -> Self {
+        Self::start(|_| String::new(), |_| config.to_owned())
     }
 
     fn start(tls: impl Fn(&Path) -> String, auth: impl Fn(&Path) -> String) -> Self {
