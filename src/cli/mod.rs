@@ -115,9 +115,9 @@ enum Command {
     Rebase(rebase::Rebase),
     Run(run::Run),
     Results(results::Results),
-    ToolImage(tool_image::ToolImage),
     Completions(completions::Completions),
     Man(man::Man),
+    ToolImage(tool_image::ToolImage),
 }
 
 impl Command {
