@@ -1,16 +1,10 @@
 //! The pipelines under `scripts/`: Airflow runs its DAG against a registry, manifests are held against their schema.
 
 #[allow(dead_code, reason = "a part of it is used here")]
-#[path = "../registry/proxy.rs"]
-mod proxy;
-#[allow(dead_code, reason = "a part of it is used here")]
 #[path = "../registry/server.rs"]
 mod server;
 #[path = "../support/mod.rs"]
 mod support;
-#[allow(dead_code, reason = "a part of it is used here")]
-#[path = "../registry/tokens.rs"]
-mod tokens;
 
 use std::fs;
 use std::path::Path;
