@@ -82,23 +82,7 @@ fn reports() -> Shape {
     let rebased = format!("oci:{}:new", path("rebased"));
     let report = pht_oci(&["rebase", &classic, &rebased, "--base", &new, "--format", "json"], &[]).ok().json();
     collect(&mut shape, "rebase", "", &report);
-    masters.make_base("shell", true);
-    for command in ["/bin/true", "/bin/false"] {
-        let (train, outbox) = (path(&command[1..].replace('/', "-")), format!("oci:{}:latest", path("outbox")));
-        let build = ["build", &train, "--base", &masters.at("shell"), "--files", &files, "--route", &route];
-        let keys = ["--creator", "c", "--creator-key", &user, "--builder-key", &builder, "--cmd", command];
-        pht_oci(&[&build[..], &keys].concat(), &[]).ok();
-        let first = vectors.key("station_1");
-        let run = ["run", &train, &outbox, "--engine", "runc", "--private-key", &first, "--format", "json"];
-        let ran = pht_oci(&run, &[]);
-        if command == "/bin/true" {
-            collect(&mut shape, "run", "", &ran.ok().json());
-        } else {
-            let error = ran.refused(1).stderr;
-            let document = error.lines().last().expect("an error is said");
-            collect(&mut shape, "an error", "", &serde_json::from_str(document).unwrap());
-        }
-    }
+    see_runs(&mut shape, &vectors, &masters, (&files, &route));
     // What extract prints is data, whatever form reports have; errors have one form for all commands.
     let config = pht_oci(&["extract", &tag("post"), "/opt/train_config.json", "--format", "json"], &[]).ok().stdout;
     assert_eq!(config, vectors.layout.cat("post", "opt/train_config.json"));
@@ -107,6 +91,28 @@ fn reports() -> Shape {
         collect(&mut shape, "an error", "", &serde_json::from_str(error.stderr.trim()).unwrap());
     }
     shape
+}
+
+/// A train that does well and one that fails.
+fn see_runs(shape: &mut Shape, vectors: &Vectors, masters: &Layout, (files, route): (&str, &str)) {
+    masters.make_base("shell", true);
+    let path = |name: &str| vectors.dir.path().join(name).to_str().unwrap().to_owned();
+    let (user, builder, first) = (vectors.key("user"), vectors.key("builder"), vectors.key("station_1"));
+    for command in ["/bin/true", "/bin/false"] {
+        let (train, outbox) = (path(&command[1..].replace('/', "-")), format!("oci:{}:latest", path("outbox")));
+        let build = ["build", &train, "--base", &masters.at("shell"), "--files", files, "--route", route];
+        let keys = ["--creator", "c", "--creator-key", &user, "--builder-key", &builder, "--cmd", command];
+        pht_oci(&[&build[..], &keys].concat(), &[]).ok();
+        let run = ["run", &train, &outbox, "--engine", "runc", "--private-key", &first, "--format", "json"];
+        let ran = pht_oci(&run, &[]);
+        if command == "/bin/true" {
+            collect(shape, "run", "", &ran.ok().json());
+        } else {
+            let error = ran.refused(1).stderr;
+            let document = error.lines().last().expect("an error is said");
+            collect(shape, "an error", "", &serde_json::from_str(document).unwrap());
+        }
+    }
 }
 
 #[test]
