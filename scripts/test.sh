@@ -99,17 +99,14 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
   say "reference implementation and its Docker daemon"
   environment="$(scripts/setup-reference.sh)"
   eval "$environment"
-else
-  say "not root on Debian: tests whose peers are missing are left out"
-fi
-
-if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
   say "release"
   scripts/release.sh
   export PHT_RELEASE="$PWD/target/dist"
   say "Airflow"
   environment="$(scripts/setup-airflow.sh)"
   eval "$environment"
+else
+  say "not root on Debian: tests whose peers are missing are left out"
 fi
 
 say "format, lints, documentation"

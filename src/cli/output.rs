@@ -89,7 +89,6 @@ impl Output {
 
     /// An error, on standard error.
     pub(super) fn error(&self, error: &Error) {
-        self.display.end();
         let text = match self.format {
             Format::Json => format!("{}\n", error_json(error)),
             Format::Text => {

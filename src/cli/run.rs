@@ -7,10 +7,7 @@ use clap::Args;
 use super::output::Output;
 use super::station::StageOptions;
 use crate::error::{Error, Result};
-use crate::stage::{ENGINES, Engine, Order, RunRequest, StageRequest, Variable, Volume, World, engine_named, run};
-
-/// The variables that are for this program alone.
-const SECRETS: [&str; 2] = ["PRIVATE_KEY_PASSWORD", "PRIVATE_KEY_PATH"];
+use crate::stage::{Engine, Order, RunRequest, SECRETS, StageRequest, Variable, Volume, World, engine_named, run};
 
 /// A whole stop: pre-run, the train in a container with no network, post-run.
 ///
@@ -25,7 +22,7 @@ pub(super) struct Run {
     #[command(flatten)]
     stage: StageOptions,
     /// Who runs it: podman, docker or runc
-    #[arg(long, value_name = "ENGINE", value_parser = engine)]
+    #[arg(long, value_name = "ENGINE", value_parser = engine_named)]
     engine: &'static dyn Engine,
     /// A file or directory of the station that the train sees; repeat for more
     #[arg(long = "volume", value_name = "HOST:PATH[:ro]")]
@@ -93,13 +90,6 @@ impl Write for Screen {
     fn flush(&mut self) -> io::Result<()> {
         io::stderr().flush()
     }
-}
-
-fn engine(name: &str) -> Result<&'static dyn Engine> {
-    engine_named(name).map_err(|error| {
-        let names: Vec<&str> = ENGINES.iter().map(|engine| engine.name()).collect();
-        Error::usage(format!("{}; there are {}", error.what(), names.join(", ")))
-    })
 }
 
 fn variable(text: &str) -> Result<Variable> {

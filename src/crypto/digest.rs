@@ -2,6 +2,8 @@
 //!
 //! The rest of the program sees these types only, so another implementation is a matter of this file.
 
+use std::io::{self, Write};
+
 use hmac::{KeyInit, Mac};
 
 use crate::error::{Error, Kind, Result};
@@ -36,6 +38,17 @@ macro_rules! digest {
                 let mut digest = Self::new();
                 digest.update(data);
                 digest.finish()
+            }
+        }
+
+        impl Write for $name {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.update(bytes);
+                Ok(bytes.len())
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
             }
         }
 

@@ -185,9 +185,8 @@ const NOTES_OF_CONTAINER: [&str; 11] = [
 pub fn compare_configs(old: &Object, new: &Object, free: &[&str]) -> Vec<Difference> {
     let is_note = |key: &str| NOTES.contains(&key) || key.starts_with("moby.buildkit.");
     let mut found = compare_fields("", old, new, |key| !is_note(key) && key != "config");
-    let nothing = Object::new();
-    let inner = |config: &Object| config.get("config").and_then(Value::as_object).cloned();
-    let (old, new) = (inner(old).unwrap_or_else(|| nothing.clone()), inner(new).unwrap_or(nothing));
+    let inner = |config: &Object| config.get("config").and_then(Value::as_object).cloned().unwrap_or_default();
+    let (old, new) = (inner(old), inner(new));
     let counts = |key: &str| !free.contains(&key) && !NOTES_OF_CONTAINER.contains(&key) && key != "Env";
     found.extend(compare_fields("config.", &old, &new, counts));
     found.extend(compare_variables(&old, &new));

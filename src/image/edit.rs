@@ -129,6 +129,11 @@ pub struct NewImage {
 }
 
 impl Edit {
+    /// The digests of the new layers as reports have them, from the bottom up.
+    pub fn added_digests(&self) -> Vec<String> {
+        self.added.iter().map(|(layer, _)| layer.descriptor.digest().to_string()).collect()
+    }
+
     /// Writes config and manifest and sees to it that the layers that stay are at the destination.
     ///
     /// # Errors

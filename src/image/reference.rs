@@ -57,6 +57,17 @@ impl Reference {
         self.digest.as_ref()
     }
 
+    /// The file or directory that it is in; none in a registry.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.transport {
+            Transport::Oci(path)
+            | Transport::OciArchive(path)
+            | Transport::DockerArchive(path)
+            | Transport::Dir(path) => Some(path),
+            Transport::Registry(_) => None,
+        }
+    }
+
     /// Whether a text begins with the prefix of a transport that reads local files.
     pub fn is_local(text: &str) -> bool {
         ["oci:", "oci-archive:", "docker-archive:", "dir:"]

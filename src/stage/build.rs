@@ -85,11 +85,7 @@ pub fn build(request: &BuildRequest<'_>, world: &World) -> Result<Report> {
         source: request.base.map_or_else(|| "scratch".to_owned(), Reference::to_string),
         destination: format!("{}:{tag}", destination.name()),
         digest_after: Some(image.descriptor.digest().to_string()),
-        layers: Layers {
-            added: edit.added.iter().map(|(layer, _)| layer.descriptor.digest().to_string()).collect(),
-            reused: keep,
-            ..Layers::default()
-        },
+        layers: Layers { added: edit.added_digests(), reused: keep, ..Layers::default() },
         bytes: Bytes {
             read: base.source().bytes_read(),
             written: destination.bytes_written(),

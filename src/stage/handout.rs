@@ -2,6 +2,7 @@ use std::path::{Path, PathBuf};
 
 use super::check::check_results_kinds;
 use super::load::read_config;
+use super::report::some_of;
 use super::{World, paths};
 use crate::error::{Context, Result};
 use crate::image::{Reference, Tarball, Transport, Tree, shown};
@@ -77,11 +78,11 @@ impl Handout {
 
     /// What the person has to know besides.
     pub(super) fn warnings(&self) -> Vec<String> {
-        let named: Vec<String> = self.others.iter().take(MAX_NAMED).map(|path| shown(path)).collect();
-        let more = self.others.len().saturating_sub(MAX_NAMED);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let others = (!named.is_empty())
-            .then(|| format!("neither the train config nor a result, and not read: {}{more}", named.join(", ")));
-        others.into_iter().collect()
+        let others: Vec<String> = self.others.iter().map(|path| shown(path)).collect();
+        let others = some_of(&others, MAX_NAMED);
+        others
+            .map(|named| format!("neither the train config nor a result, and not read: {named}"))
+            .into_iter()
+            .collect()
     }
 }

@@ -178,11 +178,6 @@ pub(super) fn is_registry(reference: &Reference) -> bool {
 }
 
 pub(super) fn same_place(a: &Reference, b: &Reference) -> bool {
-    let path = |reference: &Reference| match reference.transport() {
-        Transport::Oci(path) | Transport::OciArchive(path) | Transport::DockerArchive(path) | Transport::Dir(path) => {
-            path.canonicalize().ok()
-        }
-        Transport::Registry(_) => None,
-    };
+    let path = |reference: &Reference| reference.path().and_then(|path| path.canonicalize().ok());
     a.transport() == b.transport() || path(a).is_some() && path(a) == path(b)
 }

@@ -42,7 +42,7 @@ use crate::store::{Progress, Waiting};
 
 pub use build::{BuildRequest, BuildStop, build};
 pub use copy::{CopyRequest, copy};
-pub use engine::{ENGINES, Engine, Job, Order, Variable, Volume, engine_named};
+pub use engine::{ENGINES, Engine, Job, Order, SECRETS, Variable, Volume, engine_named};
 pub use extract::{ExtractRequest, ExtractTo, extract};
 pub use gc::gc;
 pub use inspect::{Inspection, StopStanding, inspect};
@@ -108,6 +108,7 @@ impl World {
 }
 
 /// Who acts at a stage.
+#[derive(Clone, Copy)]
 pub struct Station<'a> {
     /// The station's id, if it was given; else it is the stop whose key this is.
     pub id: Option<&'a str>,

@@ -3,6 +3,13 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Context, Error, IoContext, Result};
 
+/// Where something is filled that is to appear at `out`: beside it, and always under the same name.
+pub(super) fn beside(out: &Path) -> Option<PathBuf> {
+    let mut hidden = OsString::from(".pht-oci-");
+    hidden.push(out.file_name()?);
+    Some(out.with_file_name(hidden))
+}
+
 /// A directory that is to appear when all in it is verified. Until then it fills under another name beside: always the
 /// same one, so that what a run that was killed has left in plaintext goes away with the next.
 pub(super) struct OutDir<'a> {
@@ -19,12 +26,8 @@ impl<'a> OutDir<'a> {
             let hint = "give a new or an empty directory";
             return Err(Error::usage("it is there already and not empty").hint(hint).at(out.display()));
         }
-        let name = out.file_name().ok_or_else(|| Error::usage("not a directory to create").at(out.display()))?;
-        let mut hidden = OsString::from(".pht-oci-");
-        hidden.push(name);
-        let out_dir = OutDir { out, filling: out.with_file_name(hidden) };
-        out_dir.clear();
-        Ok(out_dir)
+        let filling = beside(out).ok_or_else(|| Error::usage("not a directory to create").at(out.display()))?;
+        Ok(OutDir { out, filling })
     }
 
     /// Where to fill it: a directory that is not there yet, or not any more if this is another attempt.

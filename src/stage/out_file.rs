@@ -1,4 +1,3 @@
-use std::ffi::OsString;
 use std::fs::{self, File};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -6,6 +5,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
+use super::out_dir::beside;
 use crate::error::{Context, Error, IoContext, Result};
 
 /// A file that is to appear when all in it is verified, as [`OutDir`](super::out_dir::OutDir) is a directory: until then
@@ -22,10 +22,8 @@ impl<'a> OutFile<'a> {
         if out.symlink_metadata().is_ok() {
             return Err(there_already().at(out.display()));
         }
-        let name = out.file_name().ok_or_else(|| Error::usage("not a file to create").at(out.display()))?;
-        let mut hidden = OsString::from(".pht-oci-");
-        hidden.push(name);
-        Ok(OutFile { out, filling: out.with_file_name(hidden) })
+        let filling = beside(out).ok_or_else(|| Error::usage("not a file to create").at(out.display()))?;
+        Ok(OutFile { out, filling })
     }
 
     /// The file to fill, empty; nobody else can read it.

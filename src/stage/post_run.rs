@@ -10,7 +10,7 @@ use super::load::{Depth, Train, read_view};
 use super::locate::{Target, is_registry, open_image, spool_dir};
 use super::payload::{Change, PayloadWriter, transform};
 use super::publish::Outcome;
-use super::report::Report;
+use super::report::{Report, some_of};
 use super::room::{check_stage, size_below};
 use super::{StageRequest, Station, World, paths};
 use crate::crypto::StageKey;
@@ -188,9 +188,7 @@ impl PostRun<'_> {
         report.notes.push(format!("the base is the lowest {base} layers (known by {})", found.name()));
         let dropped = changes_elsewhere(train, base);
         report.notes.extend(dropped.map(|paths| format!("changes outside /opt/pht_results were dropped: {paths}")));
-        if swept.blobs > 0 {
-            report.notes.push(format!("removed {} blobs ({} bytes) that no image needs", swept.blobs, swept.bytes));
-        }
+        report.notes.extend(swept.note());
         if self.elsewhere {
             return Ok(report);
         }
@@ -252,11 +250,5 @@ pub(super) fn changes_elsewhere(train: &Train, base: usize) -> Option<String> {
     let mut dropped: Vec<String> = above.filter(|path| ***path != *paths::USER_KEY).map(|path| shown(path)).collect();
     dropped.sort();
     dropped.dedup();
-    if dropped.is_empty() {
-        return None;
-    }
-    let named = dropped.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
-    let more = dropped.len().saturating_sub(NAMED);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    Some(format!("{named}{more}"))
+    some_of(&dropped, NAMED)
 }

@@ -1,4 +1,4 @@
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::check::{
     check_config, check_immutable, check_layers, check_results_kinds, examine_ivs, result_files, with_all_layers,
@@ -8,12 +8,14 @@ use super::labels::{Labels, Made};
 use super::lineage::Lineage;
 use super::load::{Depth, Train};
 use super::locate::{ENCRYPTED, Target, check_not_in_registry, is_registry, open_image, spool_dir};
+use super::out_dir::OutDir;
 use super::payload::{Change, PayloadWriter, transform};
 use super::publish::Outcome;
 use super::report::Report;
 use super::room::{check_stage, decrypted, size_below};
 use super::{StageRequest, World, paths};
-use crate::error::{Context, Error, IoContext, Result};
+use crate::error::{Context, Error, Result};
+use crate::image::layer::Kind;
 use crate::image::{AddedLayer, DirectorySink, EntrySink, Fidelity, Image, LayerSink, Tree, shown};
 use crate::train::{Check, Stage, Stop, TrainConfig, unwrap_stage_key};
 
@@ -26,7 +28,7 @@ use crate::train::{Check, Stage, Stop, TrainConfig, unwrap_stage_key};
 /// [`Kind::Malformed`](crate::error::Kind::Malformed) if this is no train. Then nothing has changed.
 pub fn pre_run(request: &StageRequest<'_>, world: &World) -> Result<Report> {
     check_not_in_registry(request.source, request.destination)?;
-    let results = request.results.map(ResultsDirectory::prepare).transpose()?;
+    let results = request.results.map(OutDir::new).transpose()?;
     let mut target = Target::open(request.source, request.destination, world)?;
     let image = start(request, world)?;
     target.settle(request.source, request.destination, &image)?;
@@ -62,7 +64,8 @@ struct PreRun<'a> {
     world: &'a World,
     spool: PathBuf,
     lineage: Lineage,
-    results: Option<ResultsDirectory>,
+    /// Where the plaintext results go, if not into the image.
+    results: Option<OutDir<'a>>,
 }
 
 impl PreRun<'_> {
@@ -108,10 +111,10 @@ impl PreRun<'_> {
         let tree = train.tree();
         let sink = LayerSink::new(&mut *target.destination, train.image.family())?;
         let mut payload = PayloadWriter::new(sink, tree, self.world.now)?;
-        match &mut self.results {
+        match &self.results {
             None => checks.extend(copy_results(&train.config, tree, of_results, payload.sink())?),
             Some(directory) => {
-                let mut sink = directory.begin(tree)?;
+                let mut sink = begin_results(directory, tree)?;
                 checks.extend(copy_results(&train.config, tree, of_results, &mut sink)?);
                 sink.finish()?;
             }
@@ -144,7 +147,10 @@ impl PreRun<'_> {
         // The results come last: a process that is killed between the two can do all of it again, while results without
         // an image would be in its way.
         let (mut report, _) = outcome.publish(train, target, self.world)?;
-        let revealed = self.results.as_ref().map(ResultsDirectory::reveal).transpose()?;
+        if let Some(results) = &self.results {
+            let hint = "the image is published without them; run pre-run again";
+            results.reveal().map_err(|error| error.hint(hint))?;
+        }
         report.checks = checks;
         report.warnings = self.request.demands.warnings();
         if is_registry(&target.reference) {
@@ -154,7 +160,8 @@ impl PreRun<'_> {
         if target.in_place {
             report.notes.push(format!("the encrypted image stays as `{}{ENCRYPTED}` until post-run", target.tag));
         }
-        report.notes.extend(revealed.map(|dir| format!("the previous results are in {}", dir.display())));
+        let results = self.request.results;
+        report.notes.extend(results.map(|dir| format!("the previous results are in {}", dir.display())));
         Ok(report)
     }
 }
@@ -188,49 +195,11 @@ fn check_no_results(train: &Train) -> Result<()> {
     Err(Error::verification(what).hint(hint).at(first))
 }
 
-/// A directory for plaintext results. It fills under another name beside it and appears when all is verified.
-struct ResultsDirectory {
-    dir: PathBuf,
-    filling: PathBuf,
-}
-
-impl ResultsDirectory {
-    fn prepare(dir: &Path) -> Result<Self> {
-        let occupied = dir.read_dir().is_ok_and(|mut entries| entries.next().is_some());
-        if occupied || dir.symlink_metadata().is_ok_and(|found| !found.is_dir()) {
-            let hint = "give a new or an empty directory for the results";
-            return Err(Error::usage("it is there already and not empty").hint(hint).at(dir.display()));
-        }
-        let name = dir.file_name().ok_or_else(|| Error::usage("not a directory to create").at(dir.display()))?;
-        let mut hidden = std::ffi::OsString::from(".pht-oci-");
-        hidden.push(name);
-        Ok(ResultsDirectory { dir: dir.to_owned(), filling: dir.with_file_name(hidden) })
+/// The directory for the results, as they are in the image, with its own mode.
+fn begin_results(directory: &OutDir<'_>, tree: &Tree) -> Result<DirectorySink> {
+    let mut sink = DirectorySink::new(directory.filling(), paths::RESULTS, Fidelity::Exact)?;
+    if let Some(node) = tree.get(paths::RESULTS) {
+        sink.entry(&node.path, &Kind::Directory, &node.meta, 0)?;
     }
-
-    fn begin(&mut self, tree: &Tree) -> Result<DirectorySink> {
-        self.clear(); // of an interrupted run, or of a first attempt
-        let mut sink = DirectorySink::new(&self.filling, paths::RESULTS, Fidelity::Exact)?;
-        if let Some(node) = tree.get(paths::RESULTS) {
-            sink.entry(&node.path, &crate::image::layer::Kind::Directory, &node.meta, 0)?;
-        }
-        Ok(sink)
-    }
-
-    fn reveal(&self) -> Result<&Path> {
-        let moved = std::fs::rename(&self.filling, &self.dir).doing("move the results into place");
-        moved
-            .map_err(|error| error.hint("the image is published without them; run pre-run again"))
-            .at(self.dir.display())?;
-        Ok(&self.dir)
-    }
-
-    fn clear(&self) {
-        let _ = std::fs::remove_dir_all(&self.filling);
-    }
-}
-
-impl Drop for ResultsDirectory {
-    fn drop(&mut self) {
-        self.clear();
-    }
+    Ok(sink)
 }

@@ -97,7 +97,7 @@ impl Outcome<'_> {
 fn layers_of(train: &Train, edit: &Edit) -> Layers {
     let digest = |descriptor: &oci_spec::image::Descriptor| descriptor.digest().to_string();
     Layers {
-        added: edit.added.iter().map(|(layer, _)| digest(&layer.descriptor)).collect(),
+        added: edit.added_digests(),
         dropped: train.image.layers()[edit.keep..].iter().map(digest).collect(),
         reused: edit.keep,
     }

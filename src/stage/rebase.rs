@@ -209,7 +209,7 @@ impl Rebase<'_> {
             digest_before: Some(train.image.descriptor().digest().to_string()),
             digest_after: Some(image.descriptor.digest().to_string()),
             layers: Layers {
-                added: edit.added.iter().map(|(layer, _)| digest(&layer.descriptor)).collect(),
+                added: edit.added_digests(),
                 dropped: train.image.layers().iter().filter(kept).map(digest).collect(),
                 reused: keep,
             },
@@ -225,9 +225,7 @@ impl Rebase<'_> {
         if let Some(paths) = changes_elsewhere(train, old) {
             report.warnings.push(format!("what the train's layers changed elsewhere is not taken along: {paths}"));
         }
-        if swept.blobs > 0 {
-            report.notes.push(format!("removed {} blobs ({} bytes) that no image needs", swept.blobs, swept.bytes));
-        }
+        report.notes.extend(swept.note());
         Ok(report)
     }
 

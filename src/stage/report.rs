@@ -33,6 +33,16 @@ pub struct Report {
     pub ran: Option<Ran>,
 }
 
+/// The first `most` names of a list, and how many more there are; nothing of an empty list.
+pub(super) fn some_of(names: &[String], most: usize) -> Option<String> {
+    let named = names.get(..most).unwrap_or(names).join(", ");
+    match names.len().saturating_sub(most) {
+        0 if names.is_empty() => None,
+        0 => Some(named),
+        more => Some(format!("{named} and {more} more")),
+    }
+}
+
 /// How a train ran.
 #[derive(Debug, Clone)]
 pub struct Ran {

@@ -32,6 +32,7 @@ impl Demands<'_> {
 }
 
 /// What a station asks a stage to do.
+#[derive(Clone, Copy)]
 pub struct StageRequest<'a> {
     /// The train: for pre-run as it arrived, for post-run the image after the run.
     pub source: &'a Reference,

@@ -1,5 +1,4 @@
 use std::fs::File;
-use std::io::Write;
 use std::path::Path;
 
 use super::World;
@@ -66,10 +65,7 @@ pub fn tool_image(request: &ToolImageRequest<'_>, world: &World) -> Result<Repor
         source: request.program.display().to_string(),
         destination: format!("{}:{tag}", destination.name()),
         digest_after: Some(image.descriptor.digest().to_string()),
-        layers: Layers {
-            added: edit.added.iter().map(|(layer, _)| layer.descriptor.digest().to_string()).collect(),
-            ..Layers::default()
-        },
+        layers: Layers { added: edit.added_digests(), ..Layers::default() },
         bytes: Bytes { written: destination.bytes_written(), ..Bytes::default() },
         ..Report::default()
     })
@@ -98,6 +94,5 @@ fn write_layer(sink: LayerSink, files: Vec<(&str, File, u32)>, now: i64) -> Resu
         tar.header(path.as_bytes(), &Kind::File, &Meta::new(mode, now), size)?;
         std::io::copy(&mut file, &mut tar).doing("write the layer").at(path)?;
     }
-    tar.flush().doing("write the layer")?;
     tar.finish()?.finish()
 }

@@ -211,6 +211,14 @@ pub struct Swept {
     pub bytes: u64,
 }
 
+impl Swept {
+    /// What a person is told of it; nothing, if nothing was removed.
+    pub fn note(self) -> Option<String> {
+        let Swept { blobs, bytes } = self;
+        (blobs > 0).then(|| format!("removed {blobs} blobs ({bytes} bytes) that no image needs"))
+    }
+}
+
 /// A place that images are written to. Nothing of it changes before [`publish`](Destination::publish).
 pub trait Destination {
     /// The place as the user would write it, for messages.

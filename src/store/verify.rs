@@ -1,5 +1,5 @@
 use std::cmp::Ordering;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 
 use oci_spec::image::{Descriptor, Digest, DigestAlgorithm};
 
@@ -83,6 +83,17 @@ impl Digester {
             Hasher::Sha512(hasher) => hex::encode(&hasher.finish()),
         };
         found == expected.digest()
+    }
+}
+
+impl Write for Digester {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -21,7 +21,7 @@ struct Progress {
     /// Where the first byte is that was not digested yet.
     next: u64,
     /// None once it was finished.
-    pump: Option<Pump<Digesting>>,
+    pump: Option<Pump<Digester>>,
 }
 
 impl Progress {
@@ -45,23 +45,10 @@ impl Progress {
     }
 }
 
-struct Digesting(Digester);
-
-impl Write for Digesting {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 impl Witness {
     /// For the bytes of a file from `start`.
     pub(super) fn new(digester: Digester, start: u64) -> Self {
-        Witness(Mutex::new(Progress { next: start, pump: Some(Pump::new(Digesting(digester))) }))
+        Witness(Mutex::new(Progress { next: start, pump: Some(Pump::new(digester)) }))
     }
 
     /// `bytes` were read from `file` at `position`.
@@ -83,7 +70,7 @@ impl Witness {
         progress.catch_up(file, end, count)?;
         let pump = progress.pump.take();
         drop(progress);
-        Ok(pump.map(Pump::finish).transpose()?.map(|digesting| digesting.0))
+        pump.map(Pump::finish).transpose()
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress> {

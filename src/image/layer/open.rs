@@ -1,4 +1,4 @@
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::Path;
 
 use oci_spec::image::{Descriptor, Digest};
@@ -120,7 +120,16 @@ fn read_through(
 /// # Errors
 /// As [`scan`].
 pub fn check_contents(source: &dyn Source, descriptor: &Descriptor, diff_id: &Digest) -> Result<()> {
-    let read = source.open(descriptor).and_then(|blob| read_through(blob, descriptor, diff_id, |_| Ok(())));
+    read_layer(source, descriptor, diff_id, |_| Ok(()))
+}
+
+fn read_layer(
+    source: &dyn Source,
+    descriptor: &Descriptor,
+    diff_id: &Digest,
+    visit: impl FnOnce(&mut LayerReader<Stream>) -> Result<()>,
+) -> Result<()> {
+    let read = source.open(descriptor).and_then(|blob| read_through(blob, descriptor, diff_id, visit));
     read.at(format_args!("layer {}", descriptor.digest()))
 }
 
@@ -145,33 +154,18 @@ pub fn digest_files(
                 return Err(Error::malformed(format!("more than {MAX_DIGESTED} entries in one layer")));
             }
             if entry.kind == Kind::File {
-                let mut hasher = Hashing(Sha256::new());
+                let mut hasher = Sha256::new();
                 reader.copy_contents(&mut hasher)?;
                 entry.offset = digests.len() as u64;
-                digests.push(hasher.0.finish());
+                digests.push(hasher.finish());
             }
             (entry.meta.user, entry.meta.group) = Default::default();
             entries.push(entry);
         }
         Ok(())
     };
-    let read = source.open(descriptor).and_then(|blob| read_through(blob, descriptor, diff_id, visit));
-    read.at(format_args!("layer {}", descriptor.digest()))?;
+    read_layer(source, descriptor, diff_id, visit)?;
     Ok(entries)
-}
-
-/// Digests what is written to it.
-struct Hashing(Sha256);
-
-impl Write for Hashing {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 fn lying_diff_id(diff_id: &Digest) -> Error {

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::SECRETS;
 use crate::error::{Context, Error, IoContext, Result};
 use crate::store::interrupt;
 
@@ -14,8 +15,6 @@ use crate::store::interrupt;
 const LOOKS: Duration = Duration::from_millis(20);
 /// What is read of its output at once, in bytes.
 const PIECE: usize = 64 << 10;
-/// What no engine and no train is to know.
-const SECRETS: [&str; 2] = ["PRIVATE_KEY_PASSWORD", "PRIVATE_KEY_PATH"];
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -23,6 +23,9 @@ pub(super) use attend::{Ending, attend};
 pub(super) use order::mountable;
 pub use order::{Order, Variable, Volume};
 
+/// The variables that are for this program alone: no engine and no train is to know them.
+pub const SECRETS: [&str; 2] = ["PRIVATE_KEY_PASSWORD", "PRIVATE_KEY_PATH"];
+
 /// Every engine. To add one: a file that implements [`Engine`], and a line here.
 pub const ENGINES: [&dyn Engine; 3] = [&podman::Podman, &docker::Docker, &runc::Runc];
 
@@ -33,7 +36,7 @@ pub const ENGINES: [&dyn Engine; 3] = [&podman::Podman, &docker::Docker, &runc::
 pub fn engine_named(name: &str) -> Result<&'static dyn Engine> {
     ENGINES.into_iter().find(|engine| engine.name() == name).ok_or_else(|| {
         let names: Vec<&str> = ENGINES.iter().map(|engine| engine.name()).collect();
-        Error::usage(format!("there is no engine `{}`", name.escape_debug())).hint(format!("use {}", names.join(", ")))
+        Error::usage(format!("there is no engine `{}`; there are {}", name.escape_debug(), names.join(", ")))
     })
 }
 

@@ -3,8 +3,9 @@ use std::io;
 use std::path::Path;
 use std::process::{Command, ExitStatus};
 
-use super::attend::{ask, tidy};
+use super::attend::tidy;
 use super::bundle;
+use super::client::Client;
 use super::{Engine, Job, Order};
 use crate::error::{Error, Kind, Result};
 use crate::json;
@@ -23,15 +24,7 @@ impl Engine for Runc {
             let hint = "use --engine podman or docker, which have drivers for them";
             return Err(Error::usage("runc alone cannot hand on graphics cards").hint(hint).at("--gpus"));
         }
-        let mut command = Command::new(self.name());
-        command.arg("--version");
-        ask(command).map(drop).map_err(|error| match error.kind() {
-            Kind::Io => {
-                let hint = "install runc, or choose another --engine";
-                Error::usage("the engine cannot be used").because(error).hint(hint)
-            }
-            _ => error,
-        })
+        Client(self.name()).check(&["--version"], "install runc")
     }
 
     fn prepare(&self, job: &Job<'_>, world: &World) -> Result<()> {

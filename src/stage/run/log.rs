@@ -4,7 +4,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Context, Error, IoContext, Result};
-use crate::image::{Reference, Transport};
+use crate::image::Reference;
 use crate::stage::World;
 
 /// The output of a train: a file that only this user can read, and whoever looks on.
@@ -52,19 +52,14 @@ impl Write for Log<'_> {
 /// Beside what is in a file system, else where temporary files go.
 pub(super) fn default_path(target: &Reference, world: &World) -> PathBuf {
     const END: &str = "run.log";
-    match target.transport() {
-        Transport::Oci(path) | Transport::OciArchive(path) | Transport::DockerArchive(path) | Transport::Dir(path) => {
-            let path = path.canonicalize().unwrap_or_else(|_| path.clone());
-            let mut name = path.file_name().unwrap_or_default().to_owned();
-            name.push(format!(".{END}"));
-            path.with_file_name(name)
-        }
-        Transport::Registry(_) => {
-            let name: String =
-                target.without_tag().chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
-            world.temporary.join(format!("{name}.{END}"))
-        }
-    }
+    let Some(path) = target.path() else {
+        let name: String = target.without_tag().chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
+        return world.temporary.join(format!("{name}.{END}"));
+    };
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{END}"));
+    path.with_file_name(name)
 }
 
 /// A new file in place of the one that may be there; never through a link.

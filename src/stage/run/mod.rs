@@ -73,8 +73,8 @@ pub fn run(request: &RunRequest<'_>, show: &mut (dyn Write + Send), world: &Worl
     let opened = Reference::new(Transport::Oci(layout.clone()), Some(work.name().to_owned()));
     let results = work.join("results");
     let world_of_work = World { temporary: work.join(""), ..world.clone() };
-    let pre =
-        pre_run(&StageRequest { destination: Some(&opened), results: Some(&results), ..again(stage) }, &world_of_work)?;
+    let pre = StageRequest { destination: Some(&opened), results: Some(&results), ..*stage };
+    let pre = pre_run(&pre, &world_of_work)?;
     let image = open_image(&opened, &world_of_work)?;
     open_results(&image, &results, &world_of_work)?;
 
@@ -88,7 +88,7 @@ pub fn run(request: &RunRequest<'_>, show: &mut (dyn Write + Send), world: &Worl
     request.engine.prepare(&job, &world_of_work).at(request.engine.name())?;
     let ran = drive(request, &job, &mut log)?;
 
-    let post = StageRequest { results: Some(&results), keep_initial_results: false, ..again(stage) };
+    let post = StageRequest { results: Some(&results), keep_initial_results: false, ..*stage };
     let post = post_run_elsewhere(&post, &opened, &before, world)
         .map_err(|error| error.at(format_args!("the train has run, but its results are lost")))?;
     let mut report = whole(pre, post, ran);
@@ -96,17 +96,6 @@ pub fn run(request: &RunRequest<'_>, show: &mut (dyn Write + Send), world: &Worl
     // The train is where it has to go; what could not be removed is to be known, but nothing to fail for.
     report.warnings.extend(work.remove().err().map(|error| error.to_string()));
     Ok(report)
-}
-
-/// The same request once more.
-fn again<'a>(stage: &StageRequest<'a>) -> StageRequest<'a> {
-    StageRequest {
-        destination: stage.destination,
-        base: stage.base,
-        demands: stage.demands,
-        keep_initial_results: stage.keep_initial_results,
-        ..StageRequest::new(stage.source, super::Station { id: stage.station.id, key: stage.station.key })
-    }
 }
 
 /// Pre-run has made a private directory of the results. Whoever the train runs as has to have the rights that it has in

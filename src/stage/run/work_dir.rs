@@ -9,7 +9,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use crate::crypto::digest::Sha256;
 use crate::crypto::hex;
 use crate::error::{Context, Error, IoContext, Kind, Result};
-use crate::image::{Reference, Transport};
+use crate::image::Reference;
 use crate::stage::World;
 use crate::stage::engine::{engine_named, mountable};
 use crate::store::{Waiting, is_at, lock};
@@ -132,15 +132,9 @@ struct Place {
 impl Place {
     /// Beside what is in a file system, else where temporary files go.
     fn of(target: &Reference, world: &World) -> Result<Self> {
-        let path = match target.transport() {
-            Transport::Oci(path)
-            | Transport::OciArchive(path)
-            | Transport::DockerArchive(path)
-            | Transport::Dir(path) => path,
-            Transport::Registry(_) => {
-                let parent = world.temporary.canonicalize().doing("look at it").at(world.temporary.display())?;
-                return Ok(Place { parent, identity: target.without_tag() });
-            }
+        let Some(path) = target.path() else {
+            let parent = world.temporary.canonicalize().doing("look at it").at(world.temporary.display())?;
+            return Ok(Place { parent, identity: target.without_tag() });
         };
         let path = match path.canonicalize() {
             Ok(path) => path,
