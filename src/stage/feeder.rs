@@ -9,13 +9,15 @@ use crate::error::{Error, Kind, Result};
 use crate::store::BUFFER;
 use crate::train::{ContentCheck, DraftFeed, ResultHasher};
 
-/// How many batches may wait.
-const WAITING: usize = 6;
+/// How many batches may wait, 4 MiB: so much that the slowest digest always finds work, whatever else its core does.
+const WAITING: usize = 16;
 
 /// What takes contents on the other side.
 pub(super) trait Taker: Send + 'static {
     /// The next file begins.
     fn begin(&mut self, file: usize) -> Result<()>;
+    /// Whether it looks at the contents at all.
+    fn reads_content(&mut self) -> bool;
     /// A piece of it.
     fn update(&mut self, content: &[u8]);
 }
@@ -23,6 +25,10 @@ pub(super) trait Taker: Send + 'static {
 impl Taker for Box<dyn ContentCheck> {
     fn begin(&mut self, file: usize) -> Result<()> {
         self.feed().begin(file)
+    }
+
+    fn reads_content(&mut self) -> bool {
+        self.feed().reads_content()
     }
 
     fn update(&mut self, content: &[u8]) {
@@ -35,6 +41,10 @@ impl Taker for Box<dyn DraftFeed> {
         self.feed().begin(file)
     }
 
+    fn reads_content(&mut self) -> bool {
+        self.feed().reads_content()
+    }
+
     fn update(&mut self, content: &[u8]) {
         self.feed().update(content);
     }
@@ -43,6 +53,10 @@ impl Taker for Box<dyn DraftFeed> {
 impl Taker for ResultHasher {
     fn begin(&mut self, _file: usize) -> Result<()> {
         Ok(())
+    }
+
+    fn reads_content(&mut self) -> bool {
+        true
     }
 
     fn update(&mut self, content: &[u8]) {
@@ -82,6 +96,7 @@ impl Batch {
 
 /// Feeds `T` on a thread of its own.
 pub(super) struct Feeder<T> {
+    reads_content: bool,
     batch: Batch,
     sender: Option<SyncSender<Batch>>,
     empty: Receiver<Batch>,
@@ -90,6 +105,7 @@ pub(super) struct Feeder<T> {
 
 impl<T: Taker> Feeder<T> {
     pub(super) fn new(mut taker: T) -> Self {
+        let reads_content = taker.reads_content();
         let (sender, batches) = sync_channel::<Batch>(WAITING);
         let (give_back, empty) = sync_channel(WAITING + 2);
         let thread = std::thread::spawn(move || {
@@ -101,7 +117,7 @@ impl<T: Taker> Feeder<T> {
             }
             Ok(taker)
         });
-        Feeder { batch: Batch::new(), sender: Some(sender), empty, thread: Some(thread) }
+        Feeder { reads_content, batch: Batch::new(), sender: Some(sender), empty, thread: Some(thread) }
     }
 
     /// Waits until everything is taken.
@@ -146,7 +162,7 @@ impl<T: Taker> Observer for Feeder<T> {
     }
 
     fn see(&mut self, content: &[u8]) -> Result<()> {
-        let mut rest = content;
+        let mut rest = if self.reads_content { content } else { &[] };
         while !rest.is_empty() {
             let (now, later) = rest.split_at(rest.len().min(BUFFER - self.batch.bytes.len()));
             self.batch.bytes.extend_from_slice(now);

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::feeder::Observer;
 use super::paths;
-use crate::crypto::{Cipher, Decryptor, StageKey};
+use crate::crypto::{Cipher, Decryptor, Encryptor, StageKey};
 use crate::error::{Context, Error, IoContext, Result};
 use crate::image::layer::{Kind, Meta, TarWriter};
 use crate::image::{AddedLayer, EntrySink, LayerSink, Node, NodeKind, OPAQUE, Tree};
@@ -126,17 +126,14 @@ pub(super) fn transform(
         sink.entry(&node.path, &kind, &node.meta, size).at(node.shown())?;
         observer.begin(files)?;
         files += 1;
-        let contents = change.open(tree, node)?;
-        match change {
+        let passed = match change {
             Change::Encrypt(cipher, key) => {
-                let mut encryptor = cipher.encryptor(key, below_opt(node), sink as &mut dyn Write)?;
-                passage.pass(contents, &mut encryptor, observer).at(node.shown())?;
-                encryptor.finish().doing("encrypt it").at(node.shown())?;
+                let encryptor = cipher.encryptor(key, below_opt(node), sink as &mut dyn Write)?;
+                encrypt(tree.open(node)?, encryptor, observer)
             }
-            Change::Keep | Change::Decrypt(..) => {
-                passage.pass(contents, sink as &mut dyn Write, observer).at(node.shown())?;
-            }
-        }
+            Change::Keep | Change::Decrypt(..) => passage.pass(change.open(tree, node)?, sink, observer),
+        };
+        passed.at(node.shown())?;
     }
     Ok(())
 }
@@ -150,6 +147,27 @@ fn kind_of(tree: &Tree, node: &Node) -> Kind {
         NodeKind::Fifo => Kind::Fifo,
         NodeKind::Device(character, number) => Kind::Device { character: *character, number: *number },
     }
+}
+
+/// Moves contents to where they are encrypted, in the encryptor's own memory.
+fn encrypt(
+    mut contents: Box<dyn Read + Send>,
+    mut encryptor: Encryptor<&mut dyn Write>,
+    observer: &mut dyn Observer,
+) -> Result<()> {
+    loop {
+        let space = encryptor.space();
+        let read = match contents.read(space) {
+            Ok(0) => break,
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(Error::io("cannot read it", error)),
+        };
+        interrupt::check()?;
+        observer.see(&space[..read])?;
+        encryptor.advance(read).doing("write it")?;
+    }
+    encryptor.finish().doing("encrypt it").map(drop)
 }
 
 /// Moves contents through a buffer that is erased in the end: it holds plaintext.

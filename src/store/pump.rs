@@ -9,8 +9,9 @@ use zeroize::Zeroizing;
 /// The size of the buffers that travel between threads: large enough that a hand-over costs nothing, small enough to
 /// stay in the cache of the core that takes it.
 pub const BUFFER: usize = 256 << 10;
-/// How many full buffers may wait. With those being filled and emptied, a pump holds about 1 MiB.
-const WAITING: usize = 6;
+/// How many full buffers may wait: so many that a short lead of either side costs neither time. With those being filled
+/// and emptied, a pump holds up to 4.5 MiB.
+const WAITING: usize = 16;
 
 /// Its bytes may be plaintext: erased on drop. It never grows, so that nothing of it stays elsewhere.
 type Buffer = Zeroizing<Vec<u8>>;

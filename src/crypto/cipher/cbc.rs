@@ -99,33 +99,16 @@ impl Sealer {
         Sealer { cipher: Encryptor::new(key.into(), &iv.into()), buffer, start: BLOCK, end: BLOCK }
     }
 
-    /// Takes as much of `data` as fits and writes when there is a chunk; says how much it took.
-    pub(super) fn take(&mut self, data: &[u8], inner: &mut impl Write) -> (usize, io::Result<()>) {
-        let room = CHUNK - self.end;
-        if data.len() >= room {
-            return (room, self.fill(&data[..room], inner));
-        }
-        self.keep(data);
-        (data.len(), Ok(()))
+    /// Where plaintext goes next, never empty.
+    pub(super) fn space(&mut self) -> &mut [u8] {
+        &mut self.buffer[self.end..]
     }
 
-    fn keep(&mut self, data: &[u8]) {
-        let end = self.end + data.len();
-        self.buffer[self.end..end].copy_from_slice(data);
-        self.end = end;
-        self.buffer.used_to(end);
-    }
-
-    /// Writes the chunk that `data` completes. Whole blocks are encrypted from where they stand, not copied first.
-    fn fill(&mut self, data: &[u8], inner: &mut impl Write) -> io::Result<()> {
-        let (rest, blocks) = data.split_at(data.len() % BLOCK);
-        self.keep(rest);
-        encrypt(&mut self.cipher, &mut self.buffer[self.start..self.end]);
-        let to = Array::slice_as_chunks_mut(&mut self.buffer[self.end..CHUNK]).0;
-        let encrypted = self.cipher.encrypt_blocks_b2b(Array::slice_as_chunks(blocks).0, to);
-        encrypted.map_err(io::Error::other)?;
-        (self.start, self.end) = (0, 0);
-        inner.write_all(&self.buffer)
+    /// The first `count` bytes of the space are plaintext now. Writes when there is a chunk.
+    pub(super) fn advance(&mut self, count: usize, inner: &mut impl Write) -> io::Result<()> {
+        self.end += count;
+        self.buffer.used_to(self.end);
+        if self.end == CHUNK { self.seal(inner) } else { Ok(()) }
     }
 
     pub(super) fn finish(mut self, inner: &mut impl Write) -> io::Result<()> {

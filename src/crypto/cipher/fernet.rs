@@ -164,13 +164,16 @@ impl Sealer {
         })
     }
 
-    /// Takes as much of `data` as fits and writes when there is a chunk; says how much it took.
-    pub(super) fn take(&mut self, data: &[u8], inner: &mut impl Write) -> (usize, io::Result<()>) {
-        let taken = data.len().min(self.full - self.end);
-        self.buffer[self.end..self.end + taken].copy_from_slice(&data[..taken]);
-        self.end += taken;
+    /// Where plaintext goes next, never empty.
+    pub(super) fn space(&mut self) -> &mut [u8] {
+        &mut self.buffer[self.end..self.full]
+    }
+
+    /// The first `count` bytes of the space are plaintext now. Writes when there is a chunk.
+    pub(super) fn advance(&mut self, count: usize, inner: &mut impl Write) -> io::Result<()> {
+        self.end += count;
         self.buffer.used_to(self.end);
-        (taken, if self.end == self.full { self.seal(inner) } else { Ok(()) })
+        if self.end == self.full { self.seal(inner) } else { Ok(()) }
     }
 
     fn seal(&mut self, inner: &mut impl Write) -> io::Result<()> {

@@ -194,7 +194,7 @@ enum Sealer {
     Stream(Box<stream::Sealer>),
 }
 
-/// Encrypts what is written to it; made by [`Cipher::encryptor`].
+/// Encrypts what is written to it, or put into its own memory; made by [`Cipher::encryptor`].
 ///
 /// The ciphertext is whole only after [`finish`](Self::finish). After a failed write every further one fails.
 #[must_use = "without finish the ciphertext has no end"]
@@ -206,6 +206,32 @@ pub struct Encryptor<W> {
 }
 
 impl<W: Write> Encryptor<W> {
+    /// Where the next plaintext goes, never empty. To read it from its source into here saves a copy; then
+    /// [`advance`](Self::advance) says how much there is.
+    pub fn space(&mut self) -> &mut [u8] {
+        match &mut self.sealer {
+            Sealer::Cbc(sealer) => sealer.space(),
+            Sealer::Fernet(sealer) => sealer.space(),
+            Sealer::Stream(sealer) => sealer.space(),
+        }
+    }
+
+    /// Takes the first `count` bytes of [`space`](Self::space), at most its length, as the next plaintext.
+    ///
+    /// # Errors
+    /// What the writer reports.
+    pub fn advance(&mut self, count: usize) -> io::Result<()> {
+        self.check()?;
+        let count = count.min(self.space().len());
+        let written = match &mut self.sealer {
+            Sealer::Cbc(sealer) => sealer.advance(count, &mut self.inner),
+            Sealer::Fernet(sealer) => sealer.advance(count, &mut self.inner),
+            Sealer::Stream(sealer) => sealer.advance(count, &mut self.inner),
+        };
+        self.broken = written.is_err();
+        written
+    }
+
     /// Writes the end of the ciphertext and hands back the writer, not flushed.
     ///
     /// # Errors
@@ -227,14 +253,11 @@ impl<W: Write> Encryptor<W> {
 
 impl<W: Write> Write for Encryptor<W> {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.check()?;
-        let (taken, written) = match &mut self.sealer {
-            Sealer::Cbc(sealer) => sealer.take(data, &mut self.inner),
-            Sealer::Fernet(sealer) => sealer.take(data, &mut self.inner),
-            Sealer::Stream(sealer) => sealer.take(data, &mut self.inner),
-        };
-        self.broken = written.is_err();
-        written.map(|()| taken)
+        let space = self.space();
+        let taken = data.len().min(space.len());
+        space[..taken].copy_from_slice(&data[..taken]);
+        self.advance(taken)?;
+        Ok(taken)
     }
 
     /// Flushes the writer below; what is no whole chunk yet stays here until [`finish`](Encryptor::finish).

@@ -13,8 +13,8 @@ use crate::crypto::digest::Sha256;
 const BLOCK: usize = 1 << 20;
 /// What memory, lengths and positions are a multiple of past the page cache: no device has larger sectors.
 const ALIGNMENT: usize = 4096;
-/// How many full blocks may wait for each thread. With those in work, a large file holds 7 MiB.
-const WAITING: usize = 2;
+/// How many full blocks may wait for each thread. With those in work, a large file holds 11 MiB.
+const WAITING: usize = 4;
 
 /// A new file that is written from beginning to end and digested. The blocks of a large one are digested on one thread
 /// and written on another, past the page cache where the file system can do that; no block is copied on the way.

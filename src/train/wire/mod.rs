@@ -224,6 +224,11 @@ pub trait ContentFeed: Send {
     /// the caller.
     fn begin(&mut self, file: usize) -> Result<()>;
 
+    /// Whether it looks at the contents at all: to hand a large file to another core for nothing costs time.
+    fn reads_content(&self) -> bool {
+        true
+    }
+
     /// The next piece of the file that has begun.
     fn update(&mut self, content: &[u8]);
 }
