@@ -140,8 +140,8 @@ impl Edit {
     /// As [`Destination::take`] and [`Destination::create`].
     pub fn write(&self, image: &Image, destination: &mut dyn Destination) -> Result<NewImage> {
         let (mut reused, mut copied) = (0, 0);
-        for layer in &image.layers()[..self.keep] {
-            match destination.take(image.source(), layer)? {
+        for transfer in destination.take_all(image.source(), &image.layers()[..self.keep])? {
+            match transfer {
                 Transfer::Reused => reused += 1,
                 Transfer::Copied(bytes) => copied += bytes,
             }

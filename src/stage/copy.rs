@@ -100,8 +100,8 @@ impl Copied {
         for child in &contents.manifests {
             self.manifest(to, from, child, depth - 1)?;
         }
-        for blob in &contents.blobs {
-            match to.take(from, blob)? {
+        for (blob, transfer) in contents.blobs.iter().zip(to.take_all(from, &contents.blobs)?) {
+            match transfer {
                 Transfer::Copied(bytes) => self.bytes += bytes,
                 // What was shared by a second name has not been read on the way.
                 Transfer::Reused if from.local_path(blob).is_some() => verify(from, blob)?,

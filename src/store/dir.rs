@@ -12,11 +12,12 @@ use oci_spec::image::{Descriptor, Digest, MediaType};
 use super::index::Index;
 use super::layout::{Staging, remove_left_staging};
 use super::lock::{is_at, lock};
+use super::parallel::Shared;
 use super::reach::reachable;
 use super::room::free_in;
 use super::{
-    Blob, BlobSink, Count, Destination, Extent, Listed, MAX_DOCUMENT, Source, Swept, TagChange, Transfer, Verified,
-    Waiting, digest_of, is_supported, read_document,
+    Blob, BlobSink, Count, Destination, Extent, Listed, MAX_DOCUMENT, Source, Swept, TagChange, Transfer, Waiting,
+    digest_of, is_supported, read_document,
 };
 use crate::error::{Context, Error, IoContext, Result};
 use crate::json;
@@ -247,22 +248,15 @@ impl Destination for DirWriter {
 
     fn create(&mut self) -> Result<Box<dyn BlobSink>> {
         let name = self.name();
-        Ok(Box::new(self.staging().and_then(Staging::create).at(name)?))
+        Ok(Box::new(self.staging().and_then(|staging| staging.create()).at(name)?))
     }
 
     fn take(&mut self, source: &dyn Source, descriptor: &Descriptor) -> Result<Transfer> {
         if self.has(descriptor) || self.staged(descriptor.digest()).is_some() {
             return Ok(Transfer::Reused);
         }
-        let mut reader = Verified::new(source.open(descriptor)?.into_reader(), descriptor)?;
-        let mut sink = self.create()?;
-        let place = format!("{} {}", source.name(), descriptor.digest());
-        io::copy(&mut reader, &mut sink).doing(format_args!("copy it to {}", self.name())).at(place)?;
-        let written = sink.finish()?;
-        if written.digest.algorithm() != descriptor.digest().algorithm() {
-            self.staging()?.rename(&written.digest, descriptor.digest())?;
-        }
-        Ok(Transfer::Copied(written.size))
+        let name = self.name();
+        self.staging()?.copy(source, descriptor, (&name, &Shared::default()))
     }
 
     fn publish(&mut self, changes: &[TagChange], _sweep: bool) -> Result<Swept> {

@@ -11,6 +11,7 @@ mod index;
 pub mod interrupt;
 pub mod layout;
 mod lock;
+mod parallel;
 pub mod progress;
 mod pump;
 mod reach;
@@ -280,6 +281,14 @@ pub trait Destination {
     /// # Errors
     /// As [`Source::open`], [`Verified`], and input/output.
     fn take(&mut self, source: &dyn Source, descriptor: &Descriptor) -> Result<Transfer>;
+
+    /// Makes blobs of `source` part of what will be published, several at once where that is faster; how each came there.
+    ///
+    /// # Errors
+    /// As [`take`](Destination::take).
+    fn take_all(&mut self, source: &dyn Source, descriptors: &[Descriptor]) -> Result<Vec<Transfer>> {
+        descriptors.iter().map(|descriptor| self.take(source, descriptor)).collect()
+    }
 
     /// Makes everything written so far visible: blobs first, names last and all at once. With `sweep`, every blob that
     /// no name reaches any more is removed afterwards.

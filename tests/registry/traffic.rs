@@ -1,5 +1,9 @@
 //! What goes over the wire: the payload and little more, however large the base is.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
 use crate::journey::{PLAIN, stage};
 use crate::proxy::{Act, Proxy, Request};
 use crate::server::Server;
@@ -109,4 +113,38 @@ fn what_is_there_is_not_pushed_again() {
         let moved = |request: &Request| request.path.contains("/blobs/") && request.method != "HEAD";
         assert_eq!(wire.count(moved), 0, "{from}: a blob was moved");
     }
+}
+
+#[test]
+fn a_few_blobs_are_on_their_way_at_once() {
+    if !available("a_few_blobs_are_on_their_way_at_once", &[Peer::Registry, Peer::Python]) {
+        return;
+    }
+    let server = Server::open();
+    let layout = Layout::new(server.dir.path().join("layout"));
+    layout.make_base("base", false);
+    for (number, (from, to)) in [("base", "1"), ("1", "2"), ("2", "3"), ("3", "it")].into_iter().enumerate() {
+        layout.append(from, to, &[Edit::Put(["a", "b", "c", "d"][number], noise(MIB as usize))]);
+    }
+    let most = Arc::new(AtomicUsize::new(0));
+    let wire = |method: &'static str, part: &'static str| {
+        let (now, most) = (AtomicUsize::new(0), most.clone());
+        Proxy::start(server.port, move |request| {
+            if request.method == method && request.path.contains(part) {
+                most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                std::thread::sleep(Duration::from_millis(500));
+                now.fetch_sub(1, Ordering::SeqCst);
+            }
+            Act::Pass
+        })
+    };
+    let copy = |from: &str, to: &str| pht_oci(&[&["copy", from, to][..], &PLAIN].concat(), &[]).ok();
+    copy(&layout.at("it"), &wire("PUT", "/blobs/uploads/").at("t:it"));
+    assert_eq!(most.swap(0, Ordering::SeqCst), 3, "uploads");
+    let copied = layout.at("copied").replace("/layout:", "/other:");
+    copy(&wire("GET", "/blobs/sha256").at("t:it"), &copied);
+    assert_eq!(most.swap(0, Ordering::SeqCst), 3, "downloads");
+    let line = ["--insecure-policy", "copy", "-q", &copied, &layout.at("back")];
+    run("skopeo", &line).unwrap();
+    assert_eq!(layout.layers("back"), layout.layers("it"));
 }

@@ -1,12 +1,14 @@
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use oci_spec::image::Digest;
+use oci_spec::image::{Descriptor, Digest};
 
-use super::super::{BlobSink, Count, Written, interrupt, is_supported, sha256_digest};
+use super::super::parallel::Shared;
+use super::super::{BlobSink, Count, Source, Transfer, Verified, Written, interrupt, is_supported, sha256_digest};
 use super::Layout;
 use super::file::NewFile;
 use crate::error::{Context, IoContext, Result};
@@ -20,7 +22,7 @@ const JOURNAL: &str = "journal";
 #[derive(Debug)]
 pub(in super::super) struct Staging {
     dir: PathBuf,
-    blobs: u32,
+    blobs: AtomicU32,
     written: Count,
 }
 
@@ -28,16 +30,51 @@ impl Staging {
     pub(in super::super) fn new(layout: &Path, written: Count) -> Result<Self> {
         let dir = layout.join(format!("{PREFIX}{}", std::process::id()));
         fs::DirBuilder::new().mode(0o700).create(&dir).doing("create a directory").at(dir.display())?;
-        Ok(Staging { dir, blobs: 0, written })
+        Ok(Staging { dir, blobs: AtomicU32::new(0), written })
     }
 
     /// A new blob, readable by this user alone.
-    pub(in super::super) fn create(&mut self) -> Result<StagedBlob> {
-        self.blobs += 1;
-        let path = self.dir.join(format!("blob-{}", self.blobs));
+    pub(in super::super) fn create(&self) -> Result<StagedBlob> {
+        let number = self.blobs.fetch_add(1, Ordering::Relaxed);
+        let path = self.dir.join(format!("blob-{number}"));
         let file = File::options().write(true).create_new(true).mode(0o600).open(&path);
         let file = file.doing("create a file").at(path.display())?;
         Ok(StagedBlob { file: NewFile::new(file), path, size: 0, count: self.written.clone() })
+    }
+
+    /// Takes a blob of a source. A second name for the same bytes costs nothing; across file systems it fails, and they are
+    /// copied. `to` is the place for messages.
+    pub(super) fn take(
+        &self,
+        source: &dyn Source,
+        descriptor: &Descriptor,
+        (to, shared): (&str, &Shared),
+    ) -> Result<Transfer> {
+        if let Some(path) = source.local_path(descriptor) {
+            let name = self.path_of(descriptor.digest());
+            if name.exists() || is_whole(&path, descriptor) && fs::hard_link(&path, &name).is_ok() {
+                return Ok(Transfer::Reused);
+            }
+        }
+        self.copy(source, descriptor, (to, shared))
+    }
+
+    /// Copies a blob of a source, verified; `to` is the place for messages.
+    pub(in super::super) fn copy(
+        &self,
+        source: &dyn Source,
+        descriptor: &Descriptor,
+        (to, shared): (&str, &Shared),
+    ) -> Result<Transfer> {
+        let mut reader = shared.reader(Verified::new(source.open(descriptor)?.into_reader(), descriptor)?);
+        let mut blob = self.create().at(to)?;
+        let place = format!("{} {}", source.name(), descriptor.digest());
+        io::copy(&mut reader, &mut blob).doing(format_args!("copy it to {to}")).at(place)?;
+        let written = Box::new(blob).finish()?;
+        if written.digest.algorithm() != descriptor.digest().algorithm() {
+            self.rename(&written.digest, descriptor.digest())?;
+        }
+        Ok(Transfer::Copied(written.size))
     }
 
     /// Where a finished blob waits.
@@ -129,6 +166,11 @@ fn left_staging(dir: &Path) -> Result<Vec<PathBuf>> {
 
 fn remove_left(dir: &Path) -> Result<()> {
     fs::remove_dir_all(dir).doing("remove what an interrupted run has left").at(dir.display())
+}
+
+/// Whether the file is one, and of the size that the descriptor says: a cut blob must not travel on unread.
+fn is_whole(path: &Path, descriptor: &Descriptor) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() == descriptor.size())
 }
 
 /// Lets others read a blob that is published. One that another place shares with us is not ours to change.

@@ -8,8 +8,9 @@ use oci_spec::image::{Descriptor, Digest};
 
 use super::super::index::Index;
 use super::super::lock::{is_at, lock};
+use super::super::parallel::{Shared, take_each};
 use super::super::room::free_in;
-use super::super::{BlobSink, Count, Destination, Listed, Source, Swept, TagChange, Transfer, Verified, Waiting};
+use super::super::{BlobSink, Count, Destination, Listed, Source, Swept, TagChange, Transfer, Waiting};
 use super::reach::{present, reachable};
 use super::staging::{Staging, holds_only_ours, recover, remove_if_there, share_mode};
 use super::{Layout, read_small};
@@ -164,7 +165,7 @@ impl Destination for LayoutWriter {
 
     fn create(&mut self) -> Result<Box<dyn BlobSink>> {
         let name = self.name();
-        Ok(Box::new(self.staging().and_then(Staging::create).at(name)?))
+        Ok(Box::new(self.staging().and_then(|staging| staging.create()).at(name)?))
     }
 
     fn take(&mut self, source: &dyn Source, descriptor: &Descriptor) -> Result<Transfer> {
@@ -172,22 +173,18 @@ impl Destination for LayoutWriter {
             return Ok(Transfer::Reused);
         }
         let name = self.name();
-        if let Some(path) = source.local_path(descriptor) {
-            // A second name for the same bytes costs nothing; across file systems it fails, and they are copied.
-            let to = self.staging().at(&name)?.path_of(descriptor.digest());
-            if to.exists() || is_whole(&path, descriptor) && fs::hard_link(&path, &to).is_ok() {
-                return Ok(Transfer::Reused);
-            }
-        }
-        let mut reader = Verified::new(source.open(descriptor)?.into_reader(), descriptor)?;
-        let mut sink = self.create()?;
-        let place = format!("{} {}", source.name(), descriptor.digest());
-        io::copy(&mut reader, &mut sink).doing(format_args!("copy it to {name}")).at(place)?;
-        let written = sink.finish()?;
-        if written.digest.algorithm() != descriptor.digest().algorithm() {
-            self.staging()?.rename(&written.digest, descriptor.digest())?;
-        }
-        Ok(Transfer::Copied(written.size))
+        self.staging().at(&name)?.take(source, descriptor, (&name, &Shared::default()))
+    }
+
+    fn take_all(&mut self, source: &dyn Source, descriptors: &[Descriptor]) -> Result<Vec<Transfer>> {
+        let there = descriptors.iter().filter(|descriptor| self.has(descriptor));
+        let there: HashSet<&Digest> = there.map(Descriptor::digest).collect();
+        let name = self.name();
+        let staging: &Staging = self.staging().at(&name)?;
+        take_each(descriptors, |descriptor, shared| match there.contains(descriptor.digest()) {
+            true => Ok(Transfer::Reused),
+            false => staging.take(source, descriptor, (&name, shared)),
+        })
     }
 
     fn publish(&mut self, changes: &[TagChange], sweep: bool) -> Result<Swept> {
@@ -222,11 +219,6 @@ fn make_dir(dir: &Path) -> Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => Ok(false),
         Err(error) => Err(Error::io("cannot create the directory", error)),
     }
-}
-
-/// Whether the file is one, and of the size that the descriptor says: a cut blob must not travel on unread.
-fn is_whole(path: &Path, descriptor: &Descriptor) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() == descriptor.size())
 }
 
 #[cfg(test)]

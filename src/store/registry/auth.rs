@@ -21,6 +21,8 @@ const MAX_TOKEN: u64 = 1 << 20;
 pub(super) struct Session {
     login: OnceLock<Option<Login>>,
     header: Mutex<Option<HeaderValue>>,
+    /// Held while a new header is got, so that one does it for all.
+    renewing: Mutex<()>,
     /// What a token has to be good for.
     scopes: Mutex<Vec<String>>,
 }
@@ -61,14 +63,19 @@ impl Session {
         Ok(self.login.get().and_then(Option::as_ref))
     }
 
-    /// Does what the registry's refusal asks for: a password, or a (new) token.
+    /// Does what the registry's refusal of a request with the header `sent` asks for: a password, or a (new) token.
     pub(super) fn renew(
         &self,
         http: &Http,
-        refusal: &Response,
+        (refusal, sent): (&Response, Option<&HeaderValue>),
         repository: &Repository,
         access: &Access,
     ) -> Result<()> {
+        let _one_at_a_time = self.renewing.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.header().is_some_and(|now| Some(&now) != sent) {
+            // Another request of ours was refused, too, and has seen to it.
+            return Ok(());
+        }
         let login = self.login(repository, access)?;
         let wanted: Vec<Challenge> = refusal
             .headers()
@@ -87,8 +94,7 @@ impl Session {
         }
         if wanted.iter().any(|challenge| challenge.scheme == "basic") {
             let login = login.ok_or_else(|| refused("the registry asks for a login, and there is none", access))?;
-            let was_refused = self.header().is_some();
-            if was_refused {
+            if sent.is_some() {
                 let what = format!("the registry does not take the login of `{}`", login.user().escape_debug());
                 return Err(refused(what, access));
             }

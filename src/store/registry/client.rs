@@ -4,9 +4,10 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use bytes::Bytes;
 use oci_distribution::errors::OciEnvelope;
 use reqwest::blocking::{Client as Http, Response};
-use reqwest::header::{AUTHORIZATION, HeaderName};
+use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Identity, Method, StatusCode, Url};
 
@@ -36,7 +37,7 @@ pub(super) struct Call {
     pub(super) method: Method,
     pub(super) url: Url,
     pub(super) headers: Vec<(HeaderName, String)>,
-    pub(super) body: Option<Vec<u8>>,
+    pub(super) body: Option<Bytes>,
 }
 
 /// How an attempt ended.
@@ -57,8 +58,8 @@ impl Call {
         self
     }
 
-    pub(super) fn body(mut self, bytes: Vec<u8>) -> Self {
-        self.body = Some(bytes);
+    pub(super) fn body(mut self, bytes: impl Into<Bytes>) -> Self {
+        self.body = Some(bytes.into());
         self
     }
 }
@@ -105,13 +106,15 @@ impl Client {
 
     /// Makes a request once; twice if the registry asks who we are.
     pub(super) fn attempt(&self, call: &Call) -> Result<Answer> {
-        let mut response = match self.once(call)? {
+        let sent = self.session.header();
+        let mut response = match self.once(call, sent.as_ref())? {
             Ok(response) => response,
             Err(error) => return Ok(Answer::Passing(self.unreachable(error), None)),
         };
         if response.status() == StatusCode::UNAUTHORIZED && self.is_own(response.url()) {
-            self.session.renew(self.http()?, &response, &self.repository, &self.access).at(&self.repository)?;
-            response = match self.once(call)? {
+            let refused = (&response, sent.as_ref());
+            self.session.renew(self.http()?, refused, &self.repository, &self.access).at(&self.repository)?;
+            response = match self.once(call, self.session.header().as_ref())? {
                 Ok(response) => response,
                 Err(error) => return Ok(Answer::Passing(self.unreachable(error), None)),
             };
@@ -124,14 +127,14 @@ impl Client {
         Ok(Answer::Response(response))
     }
 
-    fn once(&self, call: &Call) -> Result<std::result::Result<Response, reqwest::Error>> {
+    fn once(&self, call: &Call, authorization: Option<&HeaderValue>) -> Result<std::result::Result<Response, reqwest::Error>> {
         tracing::debug!("{} {}", call.method, shown(&call.url));
         let mut request = self.http()?.request(call.method.clone(), call.url.clone());
         for (name, value) in &call.headers {
             request = request.header(name, value);
         }
         // A registry may send us elsewhere; who we are is its business alone.
-        if let Some(value) = self.session.header().filter(|_| self.is_own(&call.url)) {
+        if let Some(value) = authorization.filter(|_| self.is_own(&call.url)) {
             request = request.header(AUTHORIZATION, value);
         }
         if let Some(body) = &call.body {

@@ -1,6 +1,7 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use oci_spec::image::Digest;
 use reqwest::blocking::Response;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE};
@@ -63,11 +64,13 @@ impl Upload {
     /// Sends what waits; after a cut, what the registry lacks of it.
     fn send_chunk(&mut self) -> Result<()> {
         let (start, end) = (self.sent, self.sent + self.chunk.len() as u64);
+        // Shared with every attempt, not copied.
+        let chunk = Bytes::from(std::mem::take(&mut self.chunk));
         let mut patience = Patience::default();
         while self.sent < end {
             let url = self.session()?;
             // In bounds: `sent` lies between `start` and `end`.
-            let rest = self.chunk[(self.sent - start) as usize..].to_vec();
+            let rest = chunk.slice((self.sent - start) as usize..);
             let call = Call::new(Method::PATCH, url)
                 .header(CONTENT_TYPE, "application/octet-stream")
                 .header(CONTENT_RANGE, format!("{}-{}", self.sent, end - 1))
@@ -92,7 +95,6 @@ impl Upload {
                 }
             }
         }
-        self.chunk.clear();
         Ok(())
     }
 
@@ -152,6 +154,7 @@ impl Write for Upload {
         // A chunk is sent when more comes, so that a blob of one chunk is seen as such.
         if self.chunk.len() == CHUNK {
             self.send_chunk()?;
+            self.chunk.reserve_exact(CHUNK);
         }
         let taken = bytes.len().min(CHUNK - self.chunk.len());
         self.chunk.extend_from_slice(&bytes[..taken]);

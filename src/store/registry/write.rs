@@ -11,6 +11,7 @@ use super::source::is_manifest;
 use super::upload::{Upload, exists, location};
 use super::{Access, Repository};
 use crate::error::{Context, Error, IoContext, Kind, Result};
+use crate::store::parallel::{Shared, take_each};
 use crate::store::{
     BlobSink, Count, Destination, Listed, Source, Swept, TagChange, Transfer, Verified, Written, digest_of,
     read_document,
@@ -56,6 +57,25 @@ impl RegistryWriter {
             StatusCode::ACCEPTED => Mounted::Begun(location(&self.client, &response)?),
             _ => Mounted::Refused,
         })
+    }
+
+    fn take_blob(&self, source: &dyn Source, descriptor: &Descriptor, shared: &Shared) -> Result<Transfer> {
+        let digest = descriptor.digest();
+        if exists(&self.client, digest)? {
+            return Ok(Transfer::Reused);
+        }
+        let own = self.client.repository();
+        let near = source.repository().filter(|from| from.host() == own.host() && *from != own);
+        let session = match near.map(|from| self.mount(from, digest)).transpose()? {
+            Some(Mounted::Shared) => return Ok(Transfer::Reused),
+            Some(Mounted::Begun(session)) => Some(session),
+            Some(Mounted::Refused) | None => None,
+        };
+        let mut reader = shared.reader(Verified::new(source.open(descriptor)?.into_reader(), descriptor)?);
+        let mut upload = Box::new(Upload::of(digest, session, &self.client, &self.written));
+        let place = format!("{} {digest}", source.name());
+        io::copy(&mut reader, &mut upload).doing(format_args!("copy it to {}", self.name())).at(place)?;
+        Ok(Transfer::Copied(upload.finish()?.size))
     }
 
     fn push_manifest(&self, name: &str, digest: &Digest) -> Result<()> {
@@ -106,28 +126,20 @@ impl Destination for RegistryWriter {
     }
 
     fn take(&mut self, source: &dyn Source, descriptor: &Descriptor) -> Result<Transfer> {
-        let digest = descriptor.digest();
         if is_manifest(descriptor) {
             let bytes = read_document(source, descriptor)?;
             let size = bytes.len() as u64;
-            self.manifests.insert(digest.clone(), (descriptor.media_type().to_string(), bytes));
+            self.manifests.insert(descriptor.digest().clone(), (descriptor.media_type().to_string(), bytes));
             return Ok(Transfer::Copied(size));
         }
-        if exists(&self.client, digest)? {
-            return Ok(Transfer::Reused);
+        self.take_blob(source, descriptor, &Shared::default())
+    }
+
+    fn take_all(&mut self, source: &dyn Source, descriptors: &[Descriptor]) -> Result<Vec<Transfer>> {
+        if descriptors.iter().any(is_manifest) {
+            return descriptors.iter().map(|descriptor| self.take(source, descriptor)).collect();
         }
-        let own = self.client.repository();
-        let near = source.repository().filter(|from| from.host() == own.host() && *from != own);
-        let session = match near.map(|from| self.mount(from, digest)).transpose()? {
-            Some(Mounted::Shared) => return Ok(Transfer::Reused),
-            Some(Mounted::Begun(session)) => Some(session),
-            Some(Mounted::Refused) | None => None,
-        };
-        let mut reader = Verified::new(source.open(descriptor)?.into_reader(), descriptor)?;
-        let mut upload = Box::new(Upload::of(digest, session, &self.client, &self.written));
-        let place = format!("{} {digest}", source.name());
-        io::copy(&mut reader, &mut upload).doing(format_args!("copy it to {}", self.name())).at(place)?;
-        Ok(Transfer::Copied(upload.finish()?.size))
+        take_each(descriptors, |descriptor, shared| self.take_blob(source, descriptor, shared))
     }
 
     /// Pushes the manifests; the first name, which is the travelling one, goes last. A registry removes blobs itself, and

@@ -12,7 +12,7 @@ use oci_spec::image::{Descriptor, MediaType};
 use super::*;
 use crate::error::Kind;
 use crate::json::{Value, json};
-use crate::store::{REF_NAME, digest_of};
+use crate::store::{REF_NAME, Verified, digest_of};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
