@@ -72,18 +72,38 @@ fn a_step_for_which_there_is_no_room_is_not_begun() {
     if !available("limits::a_step_for_which_there_is_no_room_is_not_begun", &[Peer::Python, Peer::Root]) {
         return;
     }
-    let train = Train::build(Who::Ours, Wire::V3, &Spec::default()).unwrap_or_else(|told| panic!("{told}"));
+    let train = Train::build(Who::Ours, Wire::V2_0, &Spec::default()).unwrap_or_else(|told| panic!("{told}"));
     train.ours("pre-run", "0", "0-pre", 0).unwrap_or_else(|told| panic!("{told}"));
     add_bulk(&train.layout, ("0-pre", "0-ran"), "opt/pht_results", "plain", (1, "24M"));
     train.ours("post-run", "0-ran", "1", 0).unwrap_or_else(|told| panic!("{told}"));
+    let newer = Layout::new(train.dir.path().join("newer"));
+    newer.make_base("base", false);
+    let [files, route] = ["bulky", "route.json"].map(|name| train.dir.path().join(name).display().to_string());
+    std::fs::create_dir(&files).expect("a directory");
+    std::fs::write(format!("{files}/model.bin"), vec![7; 24 << 20]).expect("a file");
+    let line = |stage: &str, to: &str| -> Vec<String> {
+        let (image, base, user, builder) =
+            (train.layout.at("1"), newer.at("base"), train.key("user"), train.key("builder"));
+        let build = ["build", to, "--base", "scratch", "--files", &files, "--route", &route, "--wire", "2.0"];
+        let signers = ["--creator", "alice", "--creator-key", &user, "--builder-key", &builder];
+        match stage {
+            "build" => [&build[..], &signers].concat().into_iter().map(str::to_owned).collect(),
+            "copy" => ["copy", &image, to].map(str::to_owned).to_vec(),
+            "rebase" => ["rebase", &image, to, "--base", &base].map(str::to_owned).to_vec(),
+            _ => {
+                let (from, stop) = if stage == "pre-run" { ("1", 1) } else { ("0-ran", 0) };
+                let mut line = train.line(stage, from, "to", stop);
+                to.clone_into(&mut line[2]);
+                line
+            }
+        }
+    };
     for (mib, fits) in [(16, false), (64, true)] {
         for transport in ["oci", "oci-archive", "dir"] {
-            for (stage, from, stop) in [("copy", "1", 0), ("post-run", "0-ran", 0), ("pre-run", "1", 1)] {
+            for stage in ["build", "copy", "pre-run", "post-run", "rebase"] {
                 let small = Small::new(mib);
                 let to = format!("{transport}:{}", small.path().join("to").display());
-                let mut line = train.line(stage, from, "to", stop);
-                line[2] = to.clone();
-                line.truncate(if stage == "copy" { 3 } else { line.len() });
+                let line = line(stage, &to);
                 let outcome = pht_oci(&line, &[]);
                 if fits {
                     outcome.ok();

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::output::Output;
 use super::route_file::read_route;
-use super::secrets::{load_private_key, passphrase_from_environment};
+use super::secrets::{load_paillier_public, load_private_key, passphrase_from_environment};
 use crate::error::Result;
 use crate::image::Reference;
 use crate::stage::{BuildRequest, World, build};
@@ -40,6 +40,9 @@ pub(super) struct Build {
     /// The creator's private key
     #[arg(long, value_name = "PEM")]
     creator_key: PathBuf,
+    /// The creator's Paillier public key, JSON with `n` and `g`, for stations that compute under it; no wire signs it
+    #[arg(long, value_name = "FILE")]
+    paillier_public_key: Option<PathBuf>,
     /// The builder's private key; wires 2.0 and 3 need it
     #[arg(long, value_name = "PEM")]
     builder_key: Option<PathBuf>,
@@ -65,6 +68,7 @@ impl Build {
         let creator_key = load_private_key(&self.creator_key, passphrase.as_ref())?;
         let builder_key =
             self.builder_key.as_deref().map(|path| load_private_key(path, passphrase.as_ref())).transpose()?;
+        let paillier_key = self.paillier_public_key.as_deref().map(load_paillier_public).transpose()?;
         let request = BuildRequest {
             destination: &self.destination,
             base: base.as_ref(),
@@ -73,6 +77,7 @@ impl Build {
             route: read_route(&self.route)?,
             creator: &self.creator,
             creator_key: &creator_key,
+            paillier_key: paillier_key.as_deref(),
             builder_key: builder_key.as_ref(),
             wire,
             id: self.id.as_deref(),

@@ -78,6 +78,11 @@ pub(super) fn load_paillier_secret(path: &Path) -> Result<PaillierSecret> {
     paillier::read_secret(&read_secret_file(path)?).at(path.display())
 }
 
+/// A Paillier public key, as train configs have it.
+pub(super) fn load_paillier_public(path: &Path) -> Result<String> {
+    paillier::read_public(&read_key_file(path)?).at(path.display())
+}
+
 fn read_secret_file(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
     let text = Zeroizing::new(read_key_file(path)?);
     let mode = fs::metadata(path).map_or(0, |found| found.permissions().mode());

@@ -9,6 +9,7 @@ use super::locate::{BASE, LATEST, open_destination, open_image};
 use super::payload::{Change, PayloadWriter, transform, write_control};
 use super::publish::rfc3339;
 use super::report::{Bytes, Layers, Report};
+use super::room::{check_stage, size_below};
 use super::{World, paths};
 use crate::crypto::{PrivateKey, random};
 use crate::error::{Error, IoContext, Result};
@@ -38,6 +39,8 @@ pub struct BuildRequest<'a> {
     pub creator: &'a str,
     /// The creator's private key.
     pub creator_key: &'a PrivateKey,
+    /// The creator's Paillier public key, as [`read_public`](crate::train::paillier::read_public) reads it.
+    pub paillier_key: Option<&'a str>,
     /// The builder's private key, for wire versions with a build signature.
     pub builder_key: Option<&'a PrivateKey>,
     /// The wire version.
@@ -62,6 +65,7 @@ pub fn build(request: &BuildRequest<'_>, world: &World) -> Result<Report> {
     };
     let files = read_files(request, world.now)?;
     let mut destination = open_destination(request.destination, world)?;
+    check_stage(&*destination, &base, base.layers().len(), size_below(&files, paths::TRAIN))?;
     let base_chain = base.chain_id(base.layers().len()).map(|chain| chain.to_string());
     let signed = sign(request, &files, base_chain)?;
     let keep = base.layers().len();
@@ -198,6 +202,7 @@ fn draft(request: &BuildRequest<'_>, base_chain: Option<String>) -> Result<Draft
         source: Source { kind: "docker_repository".to_owned(), address, tag, branch: None },
         creator: PartyId::from(request.creator),
         creator_key: request.creator_key.public_key(),
+        paillier_key: request.paillier_key.map(str::to_owned),
         route: request.route.clone(),
         session_id: random::bytes()?,
         base_chain,

@@ -12,6 +12,7 @@ use super::payload::{Change, PayloadWriter, transform, write_control};
 use super::post_run::changes_elsewhere;
 use super::publish::rfc3339;
 use super::report::{Bytes, Layers, Report};
+use super::room::{check_stage, size_below};
 use super::validate::is_its_own;
 use super::{Demands, World, paths};
 use crate::error::{Context, Error, IoContext, Kind, Result};
@@ -152,6 +153,8 @@ impl Rebase<'_> {
         checks.extend(check_is_closed(train)?);
         check_results_kinds(train.tree())?;
         let checks = self.request.demands.settle(checks)?;
+        let payload = [paths::RESULTS, paths::TRAIN].map(|root| size_below(train.tree(), root)).iter().sum();
+        check_stage(&*target.destination, &self.base, self.base.layers().len(), payload)?;
         let payload = self.write_payload(train, target)?;
         let control = self.write_control(train, target)?;
         train.view.verify()?;

@@ -19,6 +19,8 @@ pub struct Draft {
     pub creator: PartyId,
     /// The creator's key.
     pub creator_key: PublicKey,
+    /// The creator's Paillier public key, as its JSON text, if stations are to compute under one.
+    pub paillier_key: Option<String>,
     /// The stations in the order of the route.
     pub route: Vec<DraftStop>,
     /// 64 random bytes.
@@ -82,7 +84,7 @@ impl Draft {
         json!({
             "id": self.creator.to_json(),
             "rsa_public_key": key_hex(&self.creator_key),
-            "paillier_public_key": null,
+            "paillier_public_key": self.paillier_key,
             "encrypted_key": null,
         })
     }

@@ -37,6 +37,28 @@ pub fn read_secret(text: &[u8]) -> Result<PaillierSecret> {
     read().map_err(|error| Error::key("not a Paillier private key").because(error).hint(hint))
 }
 
+/// Reads a public key file, `{"n": "...", "g": "..."}`: the key as configs have it, its JSON text.
+///
+/// # Errors
+/// [`Kind::Key`] if it is none.
+pub fn read_public(text: &[u8]) -> Result<String> {
+    let hint = "it is a JSON object with the decimal strings `n` and `g`, as the desktop client writes it";
+    let read = || -> Result<String> {
+        let object = json::parse_object(text)?;
+        key_of(&object)?;
+        Ok(String::from_utf8_lossy(&json::to_vec(&Value::Object(object))).into_owned())
+    };
+    read().map_err(|error| Error::key("not a Paillier public key").because(error).hint(hint))
+}
+
+fn key_of(object: &Object) -> Result<PaillierPublicKey> {
+    let number = |name| object.get(name).and_then(digits_of);
+    let (Some(n), Some(g)) = (number("n"), number("g")) else {
+        return Err(Error::malformed("not of the form {\"n\": \"...\", \"g\": \"...\"}"));
+    };
+    PaillierPublicKey::new(&n, &g)
+}
+
 /// The creator's public key, as the config has it.
 ///
 /// # Errors
@@ -47,12 +69,7 @@ pub fn public_key(config: &TrainConfig) -> Result<PaillierPublicKey> {
         let hint = "leave --paillier-key out: without a public key no station can have encrypted anything with it";
         return Err(Error::key("the train has no Paillier public key of its creator").hint(hint));
     };
-    let number = |object: &Object, name| object.get(name).and_then(digits_of);
-    let numbers = object_of(key).and_then(|object| Some((number(&object, "n")?, number(&object, "g")?)));
-    let (n, g) = numbers.ok_or_else(|| {
-        Error::malformed("not of the form {\"n\": \"...\", \"g\": \"...\"}").at("creator.paillier_public_key")
-    })?;
-    PaillierPublicKey::new(&n, &g).at("creator.paillier_public_key")
+    key_of(&object_of(key).unwrap_or_default()).at("creator.paillier_public_key")
 }
 
 /// A Paillier key as configs have it: an object, its JSON text, or the hex of that.

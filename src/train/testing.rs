@@ -89,6 +89,7 @@ pub(crate) fn draft() -> Draft {
         source,
         creator: PartyId::from("user-1"),
         creator_key: key(Owner::Creator).public_key(),
+        paillier_key: None,
         route: (0..STATIONS).map(stop).collect(),
         session_id: SESSION_ID,
         base_chain: None,

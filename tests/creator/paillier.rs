@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::ground::Ground;
 use crate::support::peers::test_file;
-use crate::support::{Edit, Outcome, Peer, Wire, available, run};
+use crate::support::{Edit, Outcome, Peer, Wire, available, pht_oci, run};
 
 fn peer(arguments: &[&str]) -> Value {
     let script = test_file("creator/paillier.py");
@@ -73,6 +73,46 @@ fn numbers_under_the_creators_key_come_out_plain() {
         assert_eq!(String::from_utf8(unpacked).unwrap(), read("out/sub/sums.he.json"));
         ground.results(&ground.image(), "sealed", &[]).ok();
         assert_eq!(read("sealed/sub/sums.he.json"), document);
+    }
+}
+
+#[test]
+fn a_train_is_built_with_the_creators_public_key() {
+    if !available("a_train_is_built_with_the_creators_public_key", &[Peer::Python]) {
+        return;
+    }
+    let key = peer(&["key", "1024"]);
+    let sum = peer(&["encrypt", &key["public"].to_string(), "40", "2"])[2].clone();
+    for wire in Wire::OURS {
+        let ground =
+            Ground::new(wire, |dir| fs::write(dir.join("sum.he.json"), json!({ "sum": sum }).to_string()).unwrap());
+        let train = &ground.train;
+        let [public, files, route] = ["public.json", "files", "route.json"].map(|name| ground.path(name));
+        fs::write(ground.path("paillier.json"), key["private"].to_string()).unwrap();
+        let build = |text: &str| {
+            fs::write(&public, text).unwrap();
+            let [files, route, public] = [&files, &route, &public].map(|path| path.to_str().unwrap());
+            let (to, user, builder) = (train.layout.at("keyed"), train.key("user"), train.key("builder"));
+            let mut line = vec!["build", &to, "--base", "scratch", "--files", files, "--route", route];
+            line.extend(["--wire", wire.option(), "--creator", "alice", "--creator-key", &user]);
+            line.extend(["--builder-key", &builder, "--paillier-public-key", public]);
+            pht_oci(&line, &[])
+        };
+        for wrong in ["{}", r#"{"n": "0", "g": "1"}"#, r#"{"n": "x", "g": "1"}"#, "n", ""] {
+            let refused = build(wrong).refused(4);
+            assert!(refused.stderr.contains("public.json: not a Paillier public key"), "{wrong}: {}", refused.stderr);
+        }
+        build(&key["public"].to_string()).ok();
+        let config = train.layout.train_config("keyed");
+        let built: Value = serde_json::from_str(config["creator"]["paillier_public_key"].as_str().unwrap()).unwrap();
+        assert_eq!(built, key["public"]);
+        // The stages carry it, and the creator decrypts with it.
+        let stage = |stage, from, to| pht_oci(&train.line(stage, from, to, 0), &[]).ok();
+        stage("pre-run", "keyed", "keyed-pre");
+        train.put("keyed-pre", "keyed-ran", 0, &ground.written());
+        stage("post-run", "keyed-ran", "post");
+        decrypt(&ground, "out").ok();
+        assert_eq!(fs::read_to_string(ground.path("out/sum.he.json")).unwrap(), r#"{"sum":42}"#);
     }
 }
 

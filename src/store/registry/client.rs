@@ -127,7 +127,11 @@ impl Client {
         Ok(Answer::Response(response))
     }
 
-    fn once(&self, call: &Call, authorization: Option<&HeaderValue>) -> Result<std::result::Result<Response, reqwest::Error>> {
+    fn once(
+        &self,
+        call: &Call,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<std::result::Result<Response, reqwest::Error>> {
         tracing::debug!("{} {}", call.method, shown(&call.url));
         let mut request = self.http()?.request(call.method.clone(), call.url.clone());
         for (name, value) in &call.headers {
