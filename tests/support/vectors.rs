@@ -58,6 +58,34 @@ impl Vectors {
     }
 }
 
+/// A closed train that a station has signed and the next one is about to open, of any wire version.
+pub struct Signed {
+    pub layout: Layout,
+    pub tag: &'static str,
+    /// The position on the route of the station whose turn it is, and its private key.
+    pub stop: usize,
+    pub station: String,
+    /// The creator's private key.
+    pub creator: String,
+    /// Keeps it all.
+    pub dir: TempDir,
+}
+
+impl Signed {
+    pub fn new(wire: Wire) -> Self {
+        if wire != Wire::V3 {
+            let vectors = Vectors::ours(wire);
+            let (station, creator) = (vectors.key("station_2"), vectors.key("user"));
+            return Signed { layout: vectors.layout, tag: "1-post", stop: 1, station, creator, dir: vectors.dir };
+        }
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        tree::copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/wire-3"), dir.path());
+        let key = |name: &str| dir.path().join(format!("keys/{name}.pem")).display().to_string();
+        let layout = Layout::new(dir.path().join("layout"));
+        Signed { layout, tag: "2", stop: 2, station: key("station_3"), creator: key("creator"), dir }
+    }
+}
+
 /// Where the project's own vectors lie.
 pub fn own() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/vectors")
