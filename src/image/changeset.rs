@@ -20,6 +20,8 @@ pub(super) enum Mark<'a> {
     Whiteout(Box<[u8]>),
     /// Something of AUFS that has no meaning in an image.
     Foreign,
+    /// An entry below a name that no directory can have in an image. Engines differ in what they make of it.
+    Below,
 }
 
 pub(super) fn mark_of(path: &[u8]) -> Option<Mark<'_>> {
@@ -27,6 +29,11 @@ pub(super) fn mark_of(path: &[u8]) -> Option<Mark<'_>> {
         Some(slash) => (&path[..slash], &path[slash + 1..]),
         None => (&[][..], path),
     };
+    let mut parents = dir.split(|&byte| byte == b'/');
+    if parents.any(|parent| parent.starts_with(WHITEOUT)) {
+        // AUFS kept hard links in such a directory, at the root.
+        return Some(if path.starts_with(b".wh..wh.") { Mark::Foreign } else { Mark::Below });
+    }
     let hidden = name.strip_prefix(WHITEOUT)?;
     Some(match hidden {
         _ if name == OPAQUE => Mark::Opaque(dir),
@@ -52,7 +59,7 @@ impl Changeset {
     /// Puts the entries of a layer, which are in the order of the archive, in order.
     ///
     /// # Errors
-    /// [`Kind::Malformed`](crate::error::Kind::Malformed) for a whiteout of nothing.
+    /// [`Kind::Malformed`](crate::error::Kind::Malformed) for a whiteout of nothing, and for what lies below a whiteout.
     pub fn collapse(mut entries: Vec<Entry>) -> Result<Self> {
         let (mut whiteouts, mut opaque, mut links) = (Vec::new(), Vec::new(), HashMap::new());
         let mut names = Names::of(&entries);
@@ -64,6 +71,10 @@ impl Changeset {
                 Some(Mark::Whiteout(hidden)) => whiteouts.push(hidden),
                 Some(Mark::Opaque(dir)) => opaque.push(dir.into()),
                 Some(Mark::Foreign) => {}
+                Some(Mark::Below) => {
+                    let what = "it lies below a name that begins with `.wh.`, which no directory can have";
+                    return Err(Error::malformed(what).at(shown(&entry.path)));
+                }
                 None if entry.path.is_empty() => {} // the root itself
                 None => links.extend(names.extract(entry).map(|link| (entry.position, link))),
             }

@@ -41,6 +41,8 @@ impl Wanted {
             Some(Mark::Opaque(dir)) => self.has(dir),
             Some(Mark::Whiteout(hidden)) => self.has(&hidden),
             Some(Mark::Foreign) => false,
+            // To be refused, wherever it is.
+            Some(Mark::Below) => true,
             None => self.has(path),
         }
     }

@@ -120,7 +120,7 @@ fn tell(entry: &Entry, touch: &mut dyn FnMut(Touch<'_>)) {
         Some(Mark::Whiteout(hidden)) => touch(Touch::Removed(&hidden)),
         Some(Mark::Opaque(dir)) => touch(Touch::Emptied(dir)),
         Some(Mark::Foreign) => {}
-        None => touch(Touch::Entry(&entry.path, &entry.kind)),
+        Some(Mark::Below) | None => touch(Touch::Entry(&entry.path, &entry.kind)),
     }
 }
 

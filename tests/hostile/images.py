@@ -96,6 +96,7 @@ def whiteout_of_the_train(image): image.put(entry("opt/.wh.pht_train"))
 def whiteout_of_opt(image): image.put(entry(".wh.opt"))
 def opaque_opt(image): image.put(entry("opt/.wh..wh..opq"))
 def whiteout_of_nothing(image): image.put(entry(TRAIN + "/.wh."))
+def below_a_whiteout(image): image.put(entry(TRAIN + "/.wh.a/more.py", data=b"more"))
 def duplicate_config(image): image.put(entry(CONFIG, data=image.train_config().encode()), entry(CONFIG, data=b"{}"))
 def duplicate_file(image): image.put(*[entry(TRAIN + "/more.py", data=b"%d" % n) for n in range(2)])
 

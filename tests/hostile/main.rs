@@ -25,7 +25,7 @@ const MALFORMED: &[i32] = &[5];
 const REFUSED: &[i32] = &[3, 5];
 
 /// Functions of `images.py`.
-const CASES: [(&str, &[i32]); 63] = [
+const CASES: [(&str, &[i32]); 64] = [
     ("path_traversal", MALFORMED),
     ("path_traversal_in_results", MALFORMED),
     ("absolute_file_among_the_immutable", REFUSED),
@@ -45,6 +45,7 @@ const CASES: [(&str, &[i32]); 63] = [
     ("whiteout_of_opt", MALFORMED),
     ("opaque_opt", MALFORMED),
     ("whiteout_of_nothing", MALFORMED),
+    ("below_a_whiteout", MALFORMED),
     ("duplicate_config", MALFORMED),
     ("duplicate_file", REFUSED),
     ("hard_link_to_outside", MALFORMED),

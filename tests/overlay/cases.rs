@@ -251,6 +251,26 @@ pub const CASES: &[Case] = &[
         ..CASE
     },
     Case {
+        name: "something below a whiteout",
+        layers: &[&["d opt", T, "f opt/pht_train/x=file"], &["f opt/pht_train/.wh.a/b=below"]],
+        expected: Err("it lies below a name that begins with `.wh.`"),
+        umoci_differs: "it unpacks it, while other engines take the directory for a whiteout",
+        ..CASE
+    },
+    Case {
+        name: "something below a mark of AUFS",
+        layers: &[&["d opt", T, "f opt/pht_train/x=file"], &["f opt/pht_train/.wh..wh.plnk/b=below"]],
+        expected: Err("it lies below a name that begins with `.wh.`"),
+        umoci_differs: "it unpacks it, while other engines take the directory for a whiteout",
+        ..CASE
+    },
+    Case {
+        name: "what AUFS kept at the root",
+        layers: &[&["d opt", T, "f opt/pht_train/x=file"], &["f .wh..wh.plnk/1.2=link"]],
+        expected: Ok(&["d opt", T, "f opt/pht_train/x=file"]),
+        ..CASE
+    },
+    Case {
         name: "something below a file",
         layers: &[&["d opt", T, "f opt/pht_train/x=file"], &["f opt/pht_train/x/a=below"]],
         expected: Err("something lies below it, but it is a regular file"),
