@@ -8,6 +8,8 @@ const BLOCK: u64 = 512;
 const MAX_OCTAL_SIZE: u64 = 0o77_777_777_777;
 /// What fits into the octal owner and group fields.
 const MAX_OCTAL_ID: u64 = 0o7_777_777;
+/// What fits into the octal device fields.
+const MAX_OCTAL_DEVICE: u32 = 0o7_777_777;
 
 /// Writes a layer: ustar headers, with PAX headers where ustar does not suffice.
 pub struct TarWriter<W> {
@@ -132,6 +134,9 @@ fn ustar(path: &[u8], kind: &Kind, meta: &Meta, size: u64) -> Result<tar::Header
         Kind::Symlink(_) => tar::EntryType::Symlink,
         Kind::Directory => tar::EntryType::Directory,
         Kind::Fifo => tar::EntryType::Fifo,
+        Kind::Device { number: (major, minor), .. } if (*major).max(*minor) > MAX_OCTAL_DEVICE => {
+            return Err(Error::malformed("a device of so large a number cannot be written"));
+        }
         Kind::Device { character: true, .. } => tar::EntryType::Char,
         Kind::Device { character: false, .. } => tar::EntryType::Block,
         Kind::Sparse => return Err(Error::malformed("a sparse file cannot be written")),

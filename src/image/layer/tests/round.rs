@@ -1,7 +1,7 @@
 use std::io::{Seek, SeekFrom, Write};
 use std::sync::Arc;
 
-use super::super::{Kind, LayerReader, Meta, PaxRecord, TarWriter};
+use super::super::{Kind, LayerReader, Meta, PaxRecord, Sequential, TarWriter};
 use super::read_all;
 use crate::store::{Count, Extent};
 
@@ -109,4 +109,22 @@ fn contents_are_as_long_as_the_header_says() {
     assert!(writer.write_all(b"four").is_err());
     writer.write_all(b"tw").unwrap();
     assert!(writer.finish().is_err(), "a byte is missing");
+}
+
+#[test]
+fn devices_have_numbers_that_fit_into_a_header() {
+    let write = |major, minor| {
+        let mut writer = TarWriter::new(Vec::new());
+        let device = Kind::Device { character: true, number: (major, minor) };
+        writer.header(b"device", &device, &Meta::new(0o600, 0), 0).and_then(|()| writer.finish())
+    };
+    for (major, minor) in [(0o7_777_777, 0), (0, 0o7_777_777)] {
+        let archive = write(major, minor).unwrap();
+        let mut reader = LayerReader::new(Sequential(&archive[..]));
+        let found = reader.next_entry().unwrap().unwrap().kind;
+        assert_eq!(found, Kind::Device { character: true, number: (major, minor) });
+    }
+    for (major, minor) in [(0o10_000_000, 0), (0, 0o10_000_000), (1, u32::MAX)] {
+        assert!(write(major, minor).is_err(), "{major}, {minor}: another number would be written");
+    }
 }
