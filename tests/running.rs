@@ -191,6 +191,15 @@ fn bad_ends(test: &str, engine: &'static str, peer: Peer) {
     assert!(begin.elapsed() < Duration::from_secs(60), "{engine}: ended by itself");
     check("a train that takes too long");
 
+    // Without such a card the engine itself says that it was asked for one.
+    if engine != "runc" && !Path::new("/dev/nvidia0").exists() {
+        let error = ground.run(0, &["--gpus", "all"]).refused(1).stderr;
+        let log = fs::read_to_string(ground.log()).unwrap_or_default();
+        let told = format!("{error}{log}").to_lowercase();
+        assert!(told.contains("gpu"), "{engine}: {told}");
+        check("a card that is not there");
+    }
+
     let child = ground.start("120");
     kill_process(Pid::from_child(&child), Signal::TERM).expect("a signal");
     let status = child.wait_with_output().expect("the program ends").status;
