@@ -7,7 +7,6 @@
 //! counter is a safe nonce, and a file cannot be moved to another name.
 
 use std::io::{self, Read, Write};
-use std::ops::Range;
 
 use zeroize::Zeroizing;
 
@@ -86,57 +85,51 @@ impl Chunks {
 /// Plaintext on its way to ciphertext.
 pub(super) struct Sealer {
     chunks: Chunks,
-    /// The salt, and places for two chunks with their tags, which are filled in turn: a full chunk waits in its place
-    /// until it is known whether it is the last.
+    /// The salt, until it is written; a chunk; and room for its tag, where before stands one byte more, which tells that
+    /// the chunk is not the last.
     buffer: Buffer,
-    /// Where the chunk starts that is being filled, and where its plaintext ends.
+    /// Where the plaintext starts: before it stands the salt, the first time.
     start: usize,
     end: usize,
-    /// Where the full chunk starts that waits. Then the other is still empty.
-    waiting: Option<usize>,
 }
 
 impl Sealer {
     pub(super) fn new(key: &[u8; 32], salt: [u8; SALT], path: &[u8]) -> Result<Self> {
-        let mut buffer = Buffer::new(SALT + 2 * SEALED);
+        let mut buffer = Buffer::new(SALT + SEALED);
         buffer[..SALT].copy_from_slice(&salt);
-        Ok(Sealer { chunks: Chunks::new(key, &salt, path)?, buffer, start: SALT, end: SALT, waiting: None })
+        Ok(Sealer { chunks: Chunks::new(key, &salt, path)?, buffer, start: SALT, end: SALT })
     }
 
     /// Where plaintext goes next, never empty.
     pub(super) fn space(&mut self) -> &mut [u8] {
-        &mut self.buffer[self.end..self.start + CHUNK]
+        &mut self.buffer[self.end..=self.start + CHUNK]
     }
 
     /// The first `count` bytes of the space are plaintext now. Writes a chunk when there is more than one.
     pub(super) fn advance(&mut self, count: usize, inner: &mut impl Write) -> io::Result<()> {
-        if count == 0 {
-            return Ok(());
-        }
         self.end += count;
         self.buffer.used_to(self.end);
-        if let Some(full) = self.waiting.take() {
-            self.seal(full..full + CHUNK, false, inner)?;
+        let full = self.start + CHUNK;
+        if self.end <= full {
+            return Ok(());
         }
-        if self.end == self.start + CHUNK {
-            self.waiting = Some(self.start);
-            self.start = if self.start == SALT { SALT + SEALED } else { SALT };
-            self.end = self.start;
-        }
-        Ok(())
+        let ahead = self.buffer[full];
+        self.end = full;
+        let written = self.seal(false, inner);
+        self.buffer[0] = ahead;
+        self.end = 1;
+        written
     }
 
     pub(super) fn finish(mut self, inner: &mut impl Write) -> io::Result<()> {
-        let last = self.waiting.map_or(self.start..self.end, |full| full..full + CHUNK);
-        self.seal(last, true, inner)
+        self.seal(true, inner)
     }
 
-    /// Writes the chunk whose plaintext stands there, the salt before the first.
-    fn seal(&mut self, chunk: Range<usize>, last: bool, inner: &mut impl Write) -> io::Result<()> {
-        let from = if self.chunks.counter == 0 { 0 } else { chunk.start };
-        let sealed = chunk.start..chunk.end + TAG;
-        self.chunks.seal(&mut self.buffer[sealed.clone()], last)?;
-        inner.write_all(&self.buffer[from..sealed.end])
+    fn seal(&mut self, last: bool, inner: &mut impl Write) -> io::Result<()> {
+        let end = self.end + TAG;
+        self.chunks.seal(&mut self.buffer[self.start..end], last)?;
+        (self.start, self.end) = (0, 0);
+        inner.write_all(&self.buffer[..end])
     }
 }
 
