@@ -197,11 +197,11 @@ impl Ground {
 
 /// What was accepted, by the rule that makes it harmless.
 #[derive(Default)]
-struct Accepted(BTreeMap<String, Vec<String>>);
+struct Accepted(BTreeMap<&'static str, Vec<String>>);
 
 impl Accepted {
-    fn add(&mut self, why: impl Into<String>, what: String) {
-        self.0.entry(why.into()).or_default().push(what);
+    fn add(&mut self, why: &'static str, what: String) {
+        self.0.entry(why).or_default().push(what);
     }
 
     fn print(&self) {

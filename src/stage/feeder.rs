@@ -17,7 +17,9 @@ pub(super) trait Taker: Send + 'static {
     /// The next file begins.
     fn begin(&mut self, file: usize) -> Result<()>;
     /// Whether it looks at the contents at all.
-    fn reads_content(&mut self) -> bool;
+    fn reads_content(&mut self) -> bool {
+        true
+    }
     /// A piece of it.
     fn update(&mut self, content: &[u8]);
 }
@@ -53,10 +55,6 @@ impl Taker for Box<dyn DraftFeed> {
 impl Taker for ResultHasher {
     fn begin(&mut self, _file: usize) -> Result<()> {
         Ok(())
-    }
-
-    fn reads_content(&mut self) -> bool {
-        true
     }
 
     fn update(&mut self, content: &[u8]) {

@@ -69,13 +69,13 @@ enum Plaintext {
 
 impl Plaintext {
     /// The next piece, empty at the end: in `buffer`, or where it stands already.
-    fn next<'a>(&'a mut self, buffer: &'a mut [u8]) -> io::Result<&'a [u8]> {
+    fn next<'a>(&'a mut self, buffer: &'a mut [u8]) -> Result<&'a [u8]> {
         match self {
             Plaintext::AsItIs(reader) => {
-                let read = reader.read(buffer)?;
+                let read = read_some(reader, buffer)?;
                 Ok(&buffer[..read])
             }
-            Plaintext::Decrypted(reader) => reader.fill_buf(),
+            Plaintext::Decrypted(reader) => reader.fill_buf().doing("read it"),
         }
     }
 
@@ -83,6 +83,16 @@ impl Plaintext {
     fn consume(&mut self, length: usize) {
         if let Plaintext::Decrypted(reader) = self {
             reader.consume(length);
+        }
+    }
+}
+
+/// Reads what there is; nothing at the end only.
+fn read_some(contents: &mut dyn Read, buffer: &mut [u8]) -> Result<usize> {
+    loop {
+        match contents.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            read => return read.doing("read it"),
         }
     }
 }
@@ -157,17 +167,14 @@ fn encrypt(
 ) -> Result<()> {
     loop {
         let space = encryptor.space();
-        let read = match contents.read(space) {
-            Ok(0) => break,
-            Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(Error::io("cannot read it", error)),
-        };
+        let read = read_some(&mut contents, space)?;
+        if read == 0 {
+            return encryptor.finish().doing("encrypt it").map(drop);
+        }
         interrupt::check()?;
         observer.see(&space[..read])?;
         encryptor.advance(read).doing("write it")?;
     }
-    encryptor.finish().doing("encrypt it").map(drop)
 }
 
 /// Moves contents through a buffer that is erased in the end: it holds plaintext.
@@ -180,12 +187,10 @@ impl Passage {
 
     fn pass(&mut self, mut contents: Plaintext, out: &mut dyn Write, observer: &mut dyn Observer) -> Result<()> {
         loop {
-            let piece = match contents.next(&mut self.0) {
-                Ok([]) => return Ok(()),
-                Ok(piece) => piece,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(Error::io("cannot read it", error)),
-            };
+            let piece = contents.next(&mut self.0)?;
+            if piece.is_empty() {
+                return Ok(());
+            }
             interrupt::check()?;
             observer.see(piece)?;
             out.write_all(piece).doing("write it")?;

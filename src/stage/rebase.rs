@@ -153,8 +153,8 @@ impl Rebase<'_> {
         checks.extend(check_is_closed(train)?);
         check_results_kinds(train.tree())?;
         let checks = self.request.demands.settle(checks)?;
-        let payload = [paths::RESULTS, paths::TRAIN].map(|root| size_below(train.tree(), root)).iter().sum();
-        check_stage(&*target.destination, &self.base, self.base.layers().len(), payload)?;
+        let size = [paths::RESULTS, paths::TRAIN].map(|root| size_below(train.tree(), root)).iter().sum();
+        check_stage(&*target.destination, &self.base, self.base.layers().len(), size)?;
         let payload = self.write_payload(train, target)?;
         let control = self.write_control(train, target)?;
         train.view.verify()?;

@@ -46,7 +46,7 @@ pub fn read_public(text: &[u8]) -> Result<String> {
     let read = || -> Result<String> {
         let object = json::parse_object(text)?;
         key_of(&object)?;
-        Ok(String::from_utf8_lossy(&json::to_vec(&Value::Object(object))).into_owned())
+        Ok(Value::Object(object).to_string())
     };
     read().map_err(|error| Error::key("not a Paillier public key").because(error).hint(hint))
 }

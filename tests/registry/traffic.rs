@@ -90,17 +90,26 @@ fn memory_does_not_grow_with_a_payload_over_http() {
     }
 }
 
+/// A registry, and a layout with a master image.
+fn ground() -> (Server, Layout) {
+    let server = Server::open();
+    let layout = Layout::new(server.dir.path().join("layout"));
+    layout.make_base("base", false);
+    (server, layout)
+}
+
+fn copy(from: &str, to: &str) {
+    pht_oci(&[&["copy", from, to][..], &PLAIN].concat(), &[]).ok();
+}
+
 #[test]
 fn what_is_there_is_not_pushed_again() {
     if !available("what_is_there_is_not_pushed_again", &[Peer::Registry, Peer::Python]) {
         return;
     }
-    let server = Server::open();
-    let layout = Layout::new(server.dir.path().join("layout"));
-    layout.make_base("base", false);
+    let (server, layout) = ground();
     layout.append("base", "it", &[Edit::Put("large.bin", noise(20 << 20))]);
     let archive = format!("oci-archive:{}/it.tar:it", server.dir.path().display());
-    let copy = |from: &str, to: &str| pht_oci(&[&["copy", from, to][..], &PLAIN].concat(), &[]).ok();
     copy(&layout.at("it"), &archive);
     let first = Proxy::start(server.port, |_| Act::Pass);
     copy(&layout.at("it"), &first.at("t:it"));
@@ -120,9 +129,7 @@ fn a_few_blobs_are_on_their_way_at_once() {
     if !available("a_few_blobs_are_on_their_way_at_once", &[Peer::Registry, Peer::Python]) {
         return;
     }
-    let server = Server::open();
-    let layout = Layout::new(server.dir.path().join("layout"));
-    layout.make_base("base", false);
+    let (server, layout) = ground();
     for (number, (from, to)) in [("base", "1"), ("1", "2"), ("2", "3"), ("3", "it")].into_iter().enumerate() {
         layout.append(from, to, &[Edit::Put(["a", "b", "c", "d"][number], noise(MIB as usize))]);
     }
@@ -138,7 +145,6 @@ fn a_few_blobs_are_on_their_way_at_once() {
             Act::Pass
         })
     };
-    let copy = |from: &str, to: &str| pht_oci(&[&["copy", from, to][..], &PLAIN].concat(), &[]).ok();
     copy(&layout.at("it"), &wire("PUT", "/blobs/uploads/").at("t:it"));
     assert_eq!(most.swap(0, Ordering::SeqCst), 3, "uploads");
     let copied = layout.at("copied").replace("/layout:", "/other:");
