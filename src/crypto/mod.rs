@@ -8,6 +8,7 @@ pub mod keys;
 pub mod paillier;
 pub mod random;
 
+mod aes_cbc;
 mod gcm;
 mod legacy_pem;
 #[cfg(test)]

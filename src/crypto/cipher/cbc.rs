@@ -2,15 +2,13 @@
 
 use std::io::{self, Read, Write};
 
-use aes::{Aes256Dec, Aes256Enc};
-use cbc::cipher::{Array, BlockModeDecrypt, BlockModeEncrypt, KeyIvInit, consts::U16};
+use aes::Aes256Dec;
+use cbc::cipher::{Array, BlockModeDecrypt, KeyIvInit, consts::U16};
 
 use super::buffer::Buffer;
 use super::{Piece, cannot_decrypt, fill};
+use crate::crypto::aes_cbc::{BLOCK, Encryptor};
 use crate::error::{Error, Result};
-
-/// Bytes of a block and of an IV.
-pub(super) const BLOCK: usize = 16;
 
 /// Bytes that are encrypted or decrypted at a time; a multiple of the block, and small enough for a core's own cache.
 pub(super) const CHUNK: usize = 128 << 10;
@@ -46,13 +44,7 @@ pub(super) fn plaintext_len(key: &[u8; 32], cipher_len: u64, tail: &[u8]) -> Res
     Ok(cipher_len - (BLOCK + padding) as u64)
 }
 
-type Encryptor = cbc::Encryptor<Aes256Enc>;
 type Decryptor = cbc::Decryptor<Aes256Dec>;
-
-/// Encrypts the whole blocks of `data` in place.
-pub(super) fn encrypt(cipher: &mut impl BlockModeEncrypt<BlockSize = U16>, data: &mut [u8]) {
-    cipher.encrypt_blocks(Array::slice_as_chunks_mut(data).0);
-}
 
 /// Decrypts the whole blocks of `data` in place.
 pub(super) fn decrypt(cipher: &mut impl BlockModeDecrypt<BlockSize = U16>, data: &mut [u8]) {
@@ -93,10 +85,10 @@ pub(super) struct Sealer {
 }
 
 impl Sealer {
-    pub(super) fn new(key: &[u8; 32], iv: [u8; BLOCK]) -> Self {
+    pub(super) fn new(key: &[u8; 32], iv: [u8; BLOCK]) -> Result<Self> {
         let mut buffer = Buffer::new(CHUNK);
         buffer[..BLOCK].copy_from_slice(&iv);
-        Sealer { cipher: Encryptor::new(key.into(), &iv.into()), buffer, start: BLOCK, end: BLOCK }
+        Ok(Sealer { cipher: Encryptor::new(key, iv)?, buffer, start: BLOCK, end: BLOCK })
     }
 
     /// Where plaintext goes next, never empty.
@@ -117,7 +109,7 @@ impl Sealer {
     }
 
     fn seal(&mut self, inner: &mut impl Write) -> io::Result<()> {
-        encrypt(&mut self.cipher, &mut self.buffer[self.start..self.end]);
+        self.cipher.encrypt(&mut self.buffer[self.start..self.end])?;
         let end = self.end;
         (self.start, self.end) = (0, 0);
         inner.write_all(&self.buffer[..end])

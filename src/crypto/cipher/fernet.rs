@@ -6,15 +6,16 @@
 
 use std::io::{self, Read, Write};
 
-use aes::{Aes128Dec, Aes128Enc};
+use aes::Aes128Dec;
 use base64::Engine;
 use base64::engine::general_purpose::{NO_PAD, PAD};
 use cbc::cipher::KeyIvInit;
 use zeroize::Zeroizing;
 
 use super::buffer::Buffer;
-use super::cbc::{BLOCK, decrypt, encrypt, pad, padded_len, padding};
+use super::cbc::{decrypt, pad, padded_len, padding};
 use super::{Piece, cannot_decrypt, fill};
+use crate::crypto::aes_cbc::{BLOCK, Encryptor};
 use crate::crypto::digest::HmacSha256;
 use crate::error::{Error, Kind, Result};
 
@@ -121,7 +122,6 @@ pub(super) fn plaintext_len(keys: &Keys, cipher_len: u64, tail: &[u8]) -> Result
     padded.checked_sub(padding as u64).ok_or_else(not_whole)
 }
 
-type Encryptor = cbc::Encryptor<Aes128Enc>;
 type Decryptor = cbc::Decryptor<Aes128Dec>;
 
 /// The failure of what is no token whatever the key.
@@ -153,7 +153,7 @@ impl Sealer {
         let mut tag = HmacSha256::new(keys.signing.as_ref())?;
         tag.update(&buffer[..HEADER]);
         Ok(Sealer {
-            cipher: Encryptor::new((&*keys.encryption).into(), &iv.into()),
+            cipher: Encryptor::new(keys.encryption.as_ref(), iv)?,
             tag,
             base64: base64(PAD),
             buffer,
@@ -177,7 +177,7 @@ impl Sealer {
     }
 
     fn seal(&mut self, inner: &mut impl Write) -> io::Result<()> {
-        self.encrypt();
+        self.encrypt()?;
         let whole = self.end - self.end % 3;
         let written = self.write(whole, inner);
         self.buffer.copy_within(whole..self.end, 0);
@@ -189,16 +189,17 @@ impl Sealer {
 
     pub(super) fn finish(mut self, inner: &mut impl Write) -> io::Result<()> {
         self.end = pad(&mut self.buffer, self.start, self.end);
-        self.encrypt();
+        self.encrypt()?;
         let tag = std::mem::replace(&mut self.tag, HmacSha256::new(&[])?).finish();
         self.buffer[self.end..self.end + TAG].copy_from_slice(&tag);
         self.write(self.end + TAG, inner)
     }
 
-    fn encrypt(&mut self) {
+    fn encrypt(&mut self) -> Result<()> {
         let blocks = &mut self.buffer[self.start..self.end];
-        encrypt(&mut self.cipher, blocks);
+        self.cipher.encrypt(blocks)?;
         self.tag.update(blocks);
+        Ok(())
     }
 
     /// Writes the first `end` bytes.

@@ -16,6 +16,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use zeroize::Zeroizing;
 
+use super::aes_cbc::BLOCK;
 use super::random;
 use crate::error::{Error, Kind, Result};
 
@@ -131,7 +132,7 @@ impl Cipher {
         match self {
             // The version, and two zeros of the time.
             Cipher::Fernet => start.starts_with(b"gAAA") && len.is_multiple_of(4),
-            Cipher::AesCbc => len >= 2 * cbc::BLOCK as u64 && len.is_multiple_of(cbc::BLOCK as u64),
+            Cipher::AesCbc => len >= 2 * BLOCK as u64 && len.is_multiple_of(BLOCK as u64),
             Cipher::Stream => stream::plaintext_len(len).is_ok(),
         }
     }
@@ -141,7 +142,7 @@ impl Cipher {
     pub fn leading_iv(self) -> Option<usize> {
         match self {
             Cipher::Fernet => None, // every token has a fresh one, under its tag
-            Cipher::AesCbc => Some(cbc::BLOCK),
+            Cipher::AesCbc => Some(BLOCK),
             Cipher::Stream => None, // the key differs with the path
         }
     }
@@ -168,7 +169,7 @@ impl Cipher {
     ) -> Result<Encryptor<W>> {
         let sealer = match self {
             Cipher::Fernet => Sealer::Fernet(Box::new(fernet::Sealer::new(&fernet::Keys::of(&key.0)?, iv, time)?)),
-            Cipher::AesCbc => Sealer::Cbc(Box::new(cbc::Sealer::new(cbc::key(&key.0)?, iv))),
+            Cipher::AesCbc => Sealer::Cbc(Box::new(cbc::Sealer::new(cbc::key(&key.0)?, iv)?)),
             Cipher::Stream => Sealer::Stream(Box::new(stream::Sealer::new(cbc::key(&key.0)?, iv, path)?)),
         };
         Ok(Encryptor { sealer, inner, broken: false })
