@@ -1,25 +1,18 @@
 #!/usr/bin/env bash
 # A whole journey: builds a train, carries it over three stations, and shows the creator the results.
-# Needs Rust and nothing else: no root, no container engine, no network once the crates are there.
+# Needs what building takes (Rust, a C compiler, make, Perl): no root, no container engine, no network once the crates
+# are there.
 #   scripts/demo.sh [DIR]      DIR keeps everything that was made; without it all goes at the end
 set -euo pipefail
 cd "$(dirname "$0")/.."
-
-[ -f "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"
-if ! command -v cargo >/dev/null || ! command -v cc >/dev/null; then
-  cat >&2 <<'TEXT'
-This needs Rust with a C linker. On Debian:
-  apt-get install -y curl ca-certificates gcc libc6-dev
-  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y
-TEXT
-  exit 2
-fi
+. scripts/needs.sh
+need_to_build
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 [ -t 1 ] || say() { printf '\n%s\n' "$*"; }
 run() { printf '$ %s\n' "$*"; "$@"; }
 
-say "Building pht-oci (about a minute the first time)"
+say "Building pht-oci (a few minutes the first time)"
 cargo build --release --locked --quiet
 PATH="$PWD/target/release:$PATH"
 

@@ -2,7 +2,7 @@
 # Makes a release: a static binary, an image of it, and their checksums.
 #   scripts/release.sh [--check] [DIR]     DIR: where they go (default target/dist)
 # The binary depends on nothing of the machine that it runs on, and neither path nor time of this one is in it: --check
-# builds everything twice, in two directories, and compares. Needs Rust and a C compiler; the image is made by the
+# builds everything twice, in two directories, and compares. Needs what building takes; the image is made by the
 # program itself, with this machine's certificate authorities in it if it has them where Debian keeps them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -14,7 +14,8 @@ if [ "${1:-}" = --check ]; then
 fi
 [ $# -le 1 ] || { sed -n '3s/^# *//p' "$0" >&2; exit 2; }
 dist="${1:-target/dist}"
-[ -f "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"
+. scripts/needs.sh
+need_to_build
 
 triple="$(rustc -vV | sed -n 's/^host: //p')"
 version="$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)"

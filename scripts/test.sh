@@ -6,27 +6,12 @@
 # Variables: PHT_VECTORS (a directory with more vectors), PHT_REFERENCE_HOME (default ~/.cache/pht-reference).
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/needs.sh
 
 say() { printf '\n== %s\n' "$*"; }
 
-need_rust() {
-  [ -f "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"
-  local wanted
-  wanted="$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)"
-  if ! command -v cargo >/dev/null || ! command -v cc >/dev/null; then
-    cat >&2 <<TEXT
-This needs Rust $wanted or newer with a C linker. On Debian:
-  apt-get install -y curl ca-certificates gcc libc6-dev
-  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile default
-TEXT
-    exit 2
-  fi
-  local found
-  found="$(cargo --version | cut -d' ' -f2)"
-  if [ "$(printf '%s\n%s\n' "$wanted" "$found" | sort -V | head -n 1)" != "$wanted" ]; then
-    echo "This needs Rust $wanted or newer; here is $found. Try: rustup update stable" >&2
-    exit 2
-  fi
+# What the lints are run with.
+need_lints() {
   local part
   for part in fmt clippy; do
     cargo "$part" --version >/dev/null 2>&1 || { echo "cargo $part is missing: rustup component add rustfmt clippy" >&2; exit 2; }
@@ -89,7 +74,8 @@ fuzz() {
   fi
 }
 
-need_rust
+need_to_build
+need_lints
 PHT_LEFT_OUT="$(mktemp)"
 export PHT_LEFT_OUT
 trap 'rm -f "$PHT_LEFT_OUT"' EXIT

@@ -20,7 +20,7 @@ macro_rules! digest {
         impl $name {
             /// Starts over no bytes.
             pub fn new() -> Self {
-                Self(implementation::$implementation::start())
+                Self(implementation::$implementation::new())
             }
 
             /// Appends `data` to the message.
@@ -70,37 +70,15 @@ digest! {
     Sha512, Digest512, 64
 }
 
-/// AWS-LC's: SHA-512 bounds the older wire versions' stages, and this is the fastest that there is.
-#[cfg(feature = "aws-lc")]
+/// OpenSSL's: SHA-512 bounds the older wire versions' stages, and no other does it with AVX2. These are functions over
+/// bytes: nothing of OpenSSL's configuration, providers or environment comes with them.
+#[cfg(feature = "openssl")]
 mod implementation {
-    use aws_lc_rs::digest::{Algorithm, Context, SHA256, SHA512};
-
-    #[derive(Clone)]
-    pub(super) struct Running<const N: usize>(Context);
-    pub(super) type Digest256 = Running<32>;
-    pub(super) type Digest512 = Running<64>;
-
-    impl<const N: usize> Running<N> {
-        const ALGORITHM: &'static Algorithm = if N == 32 { &SHA256 } else { &SHA512 };
-
-        pub(super) fn start() -> Self {
-            Running(Context::new(Self::ALGORITHM))
-        }
-
-        pub(super) fn update(&mut self, data: &[u8]) {
-            self.0.update(data);
-        }
-
-        pub(super) fn finish(self) -> [u8; N] {
-            let mut digest = [0; N];
-            digest.copy_from_slice(self.0.finish().as_ref());
-            digest
-        }
-    }
+    pub(super) use openssl::sha::{Sha256 as Digest256, Sha512 as Digest512};
 }
 
 /// RustCrypto's: portable, no C compiler needed.
-#[cfg(not(feature = "aws-lc"))]
+#[cfg(not(feature = "openssl"))]
 mod implementation {
     use sha2::Digest;
 
@@ -110,7 +88,7 @@ mod implementation {
     pub(super) type Digest512 = Running<sha2::Sha512>;
 
     impl<D: Digest> Running<D> {
-        pub(super) fn start() -> Self {
+        pub(super) fn new() -> Self {
             Running(D::new())
         }
 
