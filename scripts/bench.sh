@@ -1,20 +1,22 @@
 #!/usr/bin/env bash
 # What the stages cost, beside what others need for comparable work: one run, medians, a Markdown table on stdout.
 #   scripts/bench.sh [--quick] [DIR]     DIR: where to work (default: a new directory in target/, removed at the end)
-# Needs Rust, python3, openssl and GNU tar. Rows of skopeo, umoci and the reference implementation on Docker (for root
-# on Debian, see scripts/setup-reference.sh) are left out where those are not here. About 10 GiB of disk and, on two
-# cores, ten minutes; --quick is less of everything. For figures to compare, let the machine do nothing else.
+# Needs what building takes, python3, openssl and GNU tar. Rows of skopeo, umoci and the reference implementation on
+# Docker (for root on Debian, see scripts/setup-reference.sh) are left out where those are not here. About 10 GiB of disk
+# and, on two cores, a quarter of an hour; --quick is less of everything. For figures to compare, let the machine do
+# nothing else.
 # Wall and CPU time, peak memory and bytes are those of the whole process (tests/support/measure.py).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-sizes="64M 256M 1G" files=100000 runs=3 reference=256M
+sizes="64M 256M 1G" files=100000 runs=5 reference=256M
 if [ "${1:-}" = --quick ]; then
   sizes="64M" files=10000 runs=1 reference=64M
   shift
 fi
 home="$PWD"
-[ -f "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"
+. scripts/needs.sh
+need_to_build
 cargo build --release --locked --quiet
 pht="$home/target/release/pht-oci"
 if [ $# -gt 0 ]; then
@@ -60,14 +62,16 @@ train() {
   stage post-run "$1:ran" "$1:one" first
 }
 
-# What was written past the page cache is read once, so that the first run is no slower than the others.
-warm() { find train-* -type f -exec cat {} + >/dev/null; }
+# All find what they read in the page cache: systems may take it from there when nobody has read it for a while.
+warm() { find "$@" -type f -exec cat {} + >/dev/null; }
 
 # stages LAYOUT WIRE DATA: one run of post-run at the first station, and of pre-run at the second.
 stages() {
   rm -rf out
+  warm "$1"
   measure "post-run, wire $2" "$3" "$pht" post-run "oci:$1:ran" oci:out:x --station first --private-key first.pem
   rm -rf out
+  warm "$1"
   measure "pre-run, wire $2" "$3" "$pht" pre-run "oci:$1:one" oci:out:x --station second --private-key second.pem
   rm -rf out
 }
@@ -77,14 +81,15 @@ one_file() {
   say "one file of $size"
   bulk file plain.bin "$size"
   for wire in $wires; do train "train-$wire" "$wire" scratch 1 "$size"; done
-  warm
   for run in $(seq "$runs"); do
+    warm plain.bin
     measure "\`openssl dgst -sha512\`" "$size" openssl dgst -sha512 plain.bin
     measure "\`openssl dgst -sha256\`" "$size" openssl dgst -sha256 plain.bin
     measure "\`openssl enc -aes-256-cbc\`" "$size" openssl enc -aes-256-cbc -K "$(printf '%064d' 1)" \
       -iv "$(printf '%032d' 1)" -in plain.bin -out enc.bin
     for wire in $wires; do stages "train-$wire" "$wire" "$size"; done
     if command -v skopeo >/dev/null; then
+      warm train-2.0
       measure "\`skopeo copy\` of the layout" "$size" skopeo --insecure-policy copy -q oci:train-2.0:one oci:out:x
       rm -rf out
     fi
@@ -137,11 +142,9 @@ many_files() {
   say "$data"
   bulk tree tree "$files" 1K
   for wire in $wires; do train "train-$wire" "$wire" scratch "$files" 1K; done
-  warm
+  measure "GNU tar, packing and unpacking" "$data" \
+    sh -c 'tar -cf tree.tar -C tree . && mkdir unpacked && tar -xf tree.tar -C unpacked'
   for run in $(seq "$runs"); do
-    rm -rf unpacked tree.tar
-    measure "GNU tar, packing and unpacking" "$data" \
-      sh -c 'tar -cf tree.tar -C tree . && mkdir unpacked && tar -xf tree.tar -C unpacked'
     for wire in $wires; do stages "train-$wire" "$wire" "$data"; done
   done
   rm -rf train-* tree unpacked tree.tar
@@ -172,7 +175,7 @@ cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line
 memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
 today = datetime.date.today().isoformat()
 print(f"{version}, {today}: {os.cpu_count()} cores ({cpu}), {memory:.0f} GiB, Linux {platform.release()}; "
-      f"medians of {runs} runs (umoci and the reference: one).\n")
+      f"medians of {runs} runs (tar, umoci and the reference: one).\n")
 print("| data | what | wall (s) | CPU (s) | peak (MiB) | read (MiB) | written (MiB) |")
 print("| --- | --- | ---: | ---: | ---: | ---: | ---: |")
 before = None
