@@ -140,7 +140,7 @@ impl Edit {
     /// As [`Destination::take`] and [`Destination::create`].
     pub fn write(&self, image: &Image, destination: &mut dyn Destination) -> Result<NewImage> {
         let (mut reused, mut copied) = (0, 0);
-        for transfer in destination.take_all(image.source(), &image.layers()[..self.keep])? {
+        for transfer in destination.take(image.source(), &image.layers()[..self.keep])? {
             match transfer {
                 Transfer::Reused => reused += 1,
                 Transfer::Copied(bytes) => copied += bytes,

@@ -100,7 +100,7 @@ impl Copied {
         for child in &contents.manifests {
             self.manifest(to, from, child, depth - 1)?;
         }
-        for (blob, transfer) in contents.blobs.iter().zip(to.take_all(from, &contents.blobs)?) {
+        for (blob, transfer) in contents.blobs.iter().zip(to.take(from, &contents.blobs)?) {
             match transfer {
                 Transfer::Copied(bytes) => self.bytes += bytes,
                 // What was shared by a second name has not been read on the way.

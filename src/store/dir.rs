@@ -12,7 +12,7 @@ use oci_spec::image::{Descriptor, Digest, MediaType};
 use super::index::Index;
 use super::layout::{Staging, remove_left_staging};
 use super::lock::{is_at, lock};
-use super::parallel::Shared;
+use super::parallel::take_each;
 use super::reach::reachable;
 use super::room::free_in;
 use super::{
@@ -251,12 +251,15 @@ impl Destination for DirWriter {
         Ok(Box::new(self.staging().and_then(|staging| staging.create()).at(name)?))
     }
 
-    fn take(&mut self, source: &dyn Source, descriptor: &Descriptor) -> Result<Transfer> {
-        if self.has(descriptor) || self.staged(descriptor.digest()).is_some() {
-            return Ok(Transfer::Reused);
-        }
+    fn take(&mut self, source: &dyn Source, descriptors: &[Descriptor]) -> Result<Vec<Transfer>> {
+        let is_there = |found: &&Descriptor| self.has(found) || self.staged(found.digest()).is_some();
+        let there: HashSet<&Digest> = descriptors.iter().filter(is_there).map(Descriptor::digest).collect();
         let name = self.name();
-        self.staging()?.copy(source, descriptor, (&name, &Shared::default()))
+        let staging: &Staging = self.staging()?;
+        take_each(descriptors, |descriptor, shared| match there.contains(descriptor.digest()) {
+            true => Ok(Transfer::Reused),
+            false => staging.copy(source, descriptor, (&name, shared)),
+        })
     }
 
     fn publish(&mut self, changes: &[TagChange], _sweep: bool) -> Result<Swept> {

@@ -276,19 +276,11 @@ pub trait Destination {
         sink.finish()
     }
 
-    /// Makes a blob of `source` part of what will be published.
-    ///
-    /// # Errors
-    /// As [`Source::open`], [`Verified`], and input/output.
-    fn take(&mut self, source: &dyn Source, descriptor: &Descriptor) -> Result<Transfer>;
-
     /// Makes blobs of `source` part of what will be published, several at once where that is faster; how each came there.
     ///
     /// # Errors
-    /// As [`take`](Destination::take).
-    fn take_all(&mut self, source: &dyn Source, descriptors: &[Descriptor]) -> Result<Vec<Transfer>> {
-        descriptors.iter().map(|descriptor| self.take(source, descriptor)).collect()
-    }
+    /// As [`Source::open`], [`Verified`], and input/output.
+    fn take(&mut self, source: &dyn Source, descriptors: &[Descriptor]) -> Result<Vec<Transfer>>;
 
     /// Makes everything written so far visible: blobs first, names last and all at once. With `sweep`, every blob that
     /// no name reaches any more is removed afterwards.

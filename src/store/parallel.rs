@@ -1,13 +1,13 @@
 //! Several blobs on their way at once: a registry answers one request slowly and three about as fast.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use oci_spec::image::Descriptor;
 
-use super::Transfer;
-use crate::error::{Error, Kind, Result};
+use super::{Source, Transfer, Verified};
+use crate::error::{Context, Error, IoContext, Kind, Result};
 
 /// How many, at most. Each may hold an upload's chunk in memory.
 const AT_ONCE: usize = 3;
@@ -62,8 +62,19 @@ impl Shared {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// The same bytes; an error once another has failed.
-    pub(super) fn reader<R: Read>(&self, inner: R) -> impl Read {
+    /// Copies a blob of `source`, verified on the way; `to` is the place for messages. An error once another has failed.
+    pub(super) fn copy(
+        &self,
+        source: &dyn Source,
+        descriptor: &Descriptor,
+        (to, sink): (&str, &mut impl Write),
+    ) -> Result<()> {
+        let mut reader = self.reader(Verified::new(source.open(descriptor)?.into_reader(), descriptor)?);
+        let copied = io::copy(&mut reader, sink).doing(format_args!("copy it to {to}"));
+        copied.map(drop).at(format_args!("{} {}", source.name(), descriptor.digest()))
+    }
+
+    fn reader<R: Read>(&self, inner: R) -> impl Read {
         SharedReader { inner, shared: self }
     }
 }

@@ -11,11 +11,12 @@ use rustix::fs::OFlags;
 
 use super::super::index::Index;
 use super::super::lock::{is_at, lock};
+use super::super::parallel::Shared;
 use super::super::reach::reachable;
 use super::super::room::free_in;
 use super::super::{
-    BUFFER, Blob, BlobSink, Count, Destination, Extent, Listed, Source, Swept, TagChange, Transfer, Verified, Waiting,
-    Written, interrupt, read_document, sha256_digest,
+    BUFFER, Blob, BlobSink, Count, Destination, Extent, Listed, Source, Swept, TagChange, Transfer, Waiting, Written,
+    interrupt, read_document, sha256_digest,
 };
 use super::{Archive, Form, blob_name, docker};
 use crate::crypto::digest::Sha256;
@@ -133,10 +134,8 @@ impl ArchiveWriter {
     }
 
     fn copy(&self, source: &dyn Source, descriptor: &Descriptor) -> Result<u64> {
-        let place = format!("{} {}", source.name(), descriptor.digest());
-        let mut reader = Verified::new(source.open(descriptor)?.into_reader(), descriptor)?;
         let mut sink = BufWriter::with_capacity(BUFFER, self.begin(Some(descriptor.digest())));
-        io::copy(&mut reader, &mut sink).doing(format_args!("copy it to {}", self.name())).at(place)?;
+        Shared::default().copy(source, descriptor, (&self.name(), &mut sink))?;
         let sink = sink.into_inner().map_err(io::IntoInnerError::into_error).doing("write the archive")?;
         Ok(sink.finish_as(descriptor.digest().as_ref())?.size)
     }
@@ -222,8 +221,13 @@ impl Destination for ArchiveWriter {
         Ok(Box::new(self.begin(None)))
     }
 
-    fn take(&mut self, source: &dyn Source, descriptor: &Descriptor) -> Result<Transfer> {
-        if self.has(descriptor) { Ok(Transfer::Reused) } else { self.copy(source, descriptor).map(Transfer::Copied) }
+    /// One after the other, as they stand in the file.
+    fn take(&mut self, source: &dyn Source, descriptors: &[Descriptor]) -> Result<Vec<Transfer>> {
+        let take = |descriptor: &Descriptor| match self.has(descriptor) {
+            true => Ok(Transfer::Reused),
+            false => self.copy(source, descriptor).map(Transfer::Copied),
+        };
+        descriptors.iter().map(take).collect()
     }
 
     /// An archive is written anew, so that nothing is in it that no image needs: `sweep` makes no difference.

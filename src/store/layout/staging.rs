@@ -1,6 +1,6 @@
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{BufWriter, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use oci_spec::image::{Descriptor, Digest};
 
 use super::super::parallel::Shared;
-use super::super::{BlobSink, Count, Source, Transfer, Verified, Written, interrupt, is_supported, sha256_digest};
+use super::super::{BlobSink, Count, Source, Transfer, Written, interrupt, is_supported, sha256_digest};
 use super::Layout;
 use super::file::NewFile;
 use crate::error::{Context, IoContext, Result};
@@ -66,10 +66,8 @@ impl Staging {
         descriptor: &Descriptor,
         (to, shared): (&str, &Shared),
     ) -> Result<Transfer> {
-        let mut reader = shared.reader(Verified::new(source.open(descriptor)?.into_reader(), descriptor)?);
         let mut blob = self.create().at(to)?;
-        let place = format!("{} {}", source.name(), descriptor.digest());
-        io::copy(&mut reader, &mut blob).doing(format_args!("copy it to {to}")).at(place)?;
+        shared.copy(source, descriptor, (to, &mut blob))?;
         let written = Box::new(blob).finish()?;
         if written.digest.algorithm() != descriptor.digest().algorithm() {
             self.rename(&written.digest, descriptor.digest())?;

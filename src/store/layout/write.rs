@@ -8,7 +8,7 @@ use oci_spec::image::{Descriptor, Digest};
 
 use super::super::index::Index;
 use super::super::lock::{is_at, lock};
-use super::super::parallel::{Shared, take_each};
+use super::super::parallel::take_each;
 use super::super::room::free_in;
 use super::super::{BlobSink, Count, Destination, Listed, Source, Swept, TagChange, Transfer, Waiting};
 use super::reach::{present, reachable};
@@ -168,15 +168,7 @@ impl Destination for LayoutWriter {
         Ok(Box::new(self.staging().and_then(|staging| staging.create()).at(name)?))
     }
 
-    fn take(&mut self, source: &dyn Source, descriptor: &Descriptor) -> Result<Transfer> {
-        if self.has(descriptor) {
-            return Ok(Transfer::Reused);
-        }
-        let name = self.name();
-        self.staging().at(&name)?.take(source, descriptor, (&name, &Shared::default()))
-    }
-
-    fn take_all(&mut self, source: &dyn Source, descriptors: &[Descriptor]) -> Result<Vec<Transfer>> {
+    fn take(&mut self, source: &dyn Source, descriptors: &[Descriptor]) -> Result<Vec<Transfer>> {
         let there = descriptors.iter().filter(|descriptor| self.has(descriptor));
         let there: HashSet<&Digest> = there.map(Descriptor::digest).collect();
         let name = self.name();

@@ -1,5 +1,4 @@
 use std::collections::HashMap;
-use std::io;
 use std::sync::Arc;
 
 use oci_spec::image::{Descriptor, Digest};
@@ -10,11 +9,10 @@ use super::client::{Call, Client};
 use super::source::is_manifest;
 use super::upload::{Upload, exists, location};
 use super::{Access, Repository};
-use crate::error::{Context, Error, IoContext, Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::store::parallel::{Shared, take_each};
 use crate::store::{
-    BlobSink, Count, Destination, Listed, Source, Swept, TagChange, Transfer, Verified, Written, digest_of,
-    read_document,
+    BlobSink, Count, Destination, Listed, Source, Swept, TagChange, Transfer, Written, digest_of, read_document,
 };
 
 /// Writes to a repository: blobs as they come, manifests and tags when all is there.
@@ -71,10 +69,8 @@ impl RegistryWriter {
             Some(Mounted::Begun(session)) => Some(session),
             Some(Mounted::Refused) | None => None,
         };
-        let mut reader = shared.reader(Verified::new(source.open(descriptor)?.into_reader(), descriptor)?);
         let mut upload = Box::new(Upload::of(digest, session, &self.client, &self.written));
-        let place = format!("{} {digest}", source.name());
-        io::copy(&mut reader, &mut upload).doing(format_args!("copy it to {}", self.name())).at(place)?;
+        shared.copy(source, descriptor, (&self.name(), &mut upload))?;
         Ok(Transfer::Copied(upload.finish()?.size))
     }
 
@@ -125,21 +121,16 @@ impl Destination for RegistryWriter {
         Ok(Written { digest, size: bytes.len() as u64 })
     }
 
-    fn take(&mut self, source: &dyn Source, descriptor: &Descriptor) -> Result<Transfer> {
-        if is_manifest(descriptor) {
-            let bytes = read_document(source, descriptor)?;
-            let size = bytes.len() as u64;
-            self.manifests.insert(descriptor.digest().clone(), (descriptor.media_type().to_string(), bytes));
-            return Ok(Transfer::Copied(size));
+    fn take(&mut self, source: &dyn Source, descriptors: &[Descriptor]) -> Result<Vec<Transfer>> {
+        // Manifests are kept, as those that are put.
+        for descriptor in descriptors.iter().filter(|descriptor| is_manifest(descriptor)) {
+            let manifest = (descriptor.media_type().to_string(), read_document(source, descriptor)?);
+            self.manifests.insert(descriptor.digest().clone(), manifest);
         }
-        self.take_blob(source, descriptor, &Shared::default())
-    }
-
-    fn take_all(&mut self, source: &dyn Source, descriptors: &[Descriptor]) -> Result<Vec<Transfer>> {
-        if descriptors.iter().any(is_manifest) {
-            return descriptors.iter().map(|descriptor| self.take(source, descriptor)).collect();
-        }
-        take_each(descriptors, |descriptor, shared| self.take_blob(source, descriptor, shared))
+        take_each(descriptors, |descriptor, shared| match is_manifest(descriptor) {
+            true => Ok(Transfer::Copied(descriptor.size())),
+            false => self.take_blob(source, descriptor, shared),
+        })
     }
 
     /// Pushes the manifests; the first name, which is the travelling one, goes last. A registry removes blobs itself, and

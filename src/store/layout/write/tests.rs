@@ -355,8 +355,8 @@ fn shares_blobs_without_changing_them() {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o440)).unwrap();
     let before = fs::metadata(&path).unwrap();
     let mut writer = open(&to);
-    assert_eq!(writer.take(&source, &image).unwrap(), Transfer::Reused);
-    assert_eq!(writer.take(&source, &image).unwrap(), Transfer::Reused);
+    assert_eq!(writer.take(&source, std::slice::from_ref(&image)).unwrap(), [Transfer::Reused]);
+    assert_eq!(writer.take(&source, std::slice::from_ref(&image)).unwrap(), [Transfer::Reused]);
     writer.publish(&[set("b", &image)], false).unwrap();
     let (after, shared) =
         (fs::metadata(&path).unwrap(), fs::metadata(writer.layout.blob_path(image.digest())).unwrap());
@@ -379,14 +379,14 @@ fn takes_no_blob_that_is_cut_changed_or_absent() {
 
     let mut writer = open(&dir.path().join("to"));
     for text in ["cut here", "absent"] {
-        assert_eq!(writer.take(&source, &blob(text)).unwrap_err().kind(), Kind::Malformed, "{text}");
+        assert_eq!(writer.take(&source, &[blob(text)]).unwrap_err().kind(), Kind::Malformed, "{text}");
     }
     // A link would lead nowhere from there.
-    assert_eq!(writer.take(&source, &blob("linked")).unwrap(), Transfer::Copied(6));
+    assert_eq!(writer.take(&source, &[blob("linked")]).unwrap(), [Transfer::Copied(6)]);
     // Where blobs cannot be shared they are read, and then checked.
     fs::write(&elsewhere, "Linked").unwrap();
     let mut writer = open(&dir.path().join("other"));
-    assert_eq!(writer.take(&source, &blob("linked")).unwrap_err().kind(), Kind::Verification);
+    assert_eq!(writer.take(&source, &[blob("linked")]).unwrap_err().kind(), Kind::Verification);
 }
 
 #[test]
