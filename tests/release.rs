@@ -31,6 +31,10 @@ fn the_binary_needs_no_library() {
     for path in [here, &format!("{home}/.cargo")] {
         assert!(!text.windows(path.len()).any(|window| window == path.as_bytes()), "{path} is in the binary");
     }
+    // Of OpenSSL there are the digests, nothing that would read a configuration or load a module.
+    for name in ["openssl.cnf", "OPENSSL_CONF", "OPENSSL_MODULES"] {
+        assert!(!text.windows(name.len()).any(|window| window == name.as_bytes()), "{name} is in the binary");
+    }
 }
 
 /// Podman with a storage in `dir`.
