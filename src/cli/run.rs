@@ -12,7 +12,8 @@ use crate::stage::{Engine, Order, RunRequest, SECRETS, StageRequest, Variable, V
 /// A whole stop: pre-run, the train in a container with no network, post-run.
 ///
 /// The opened train lives in a private directory beside DEST (or in --tmpdir, for a registry) and is gone when this ends,
-/// however it ends. A train that fails leaves the encrypted image as it was.
+/// however it ends. A train that fails leaves the encrypted image as it was. One that has run and that its registry does
+/// not take is kept in --tmpdir as it would travel, and the error says how to send it on.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   pht-oci run ./train --engine podman --private-key station_1.pem

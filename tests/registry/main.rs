@@ -11,6 +11,7 @@ mod masters;
 mod progress;
 mod proxy;
 mod reach;
+mod running;
 mod server;
 mod sessions;
 mod tokens;

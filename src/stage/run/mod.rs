@@ -1,6 +1,7 @@
 //! A whole stop: pre-run, the train with no network, post-run. Nothing of the plaintext outlives it.
 
 mod log;
+mod rescue;
 mod work_dir;
 
 use std::fmt;
@@ -18,6 +19,7 @@ use super::{StageRequest, World, paths, pre_run};
 use crate::error::{Context, Error, IoContext, Kind, Result};
 use crate::image::{Image, Reference, Transport, View, Wanted};
 use log::Log;
+use rescue::rescue;
 use work_dir::WorkDir;
 
 /// What run is asked to do.
@@ -59,7 +61,7 @@ impl std::error::Error for TrainFailed {}
 /// # Errors
 /// As [`pre_run`] and [`post_run`](super::post_run); [`Kind::Usage`] if the engine cannot do what is asked for;
 /// [`Kind::Io`] if the train fails ([`TrainFailed`] says how), [`Kind::Interrupted`] if it is interrupted. Then the
-/// image is as it was.
+/// image is as it was. A train that has run and that its registry does not take is kept in an archive, closed.
 pub fn run(request: &RunRequest<'_>, show: &mut (dyn Write + Send), world: &World) -> Result<Report> {
     let order = request.order.settled()?;
     request.engine.check(&order).at(request.engine.name())?;
@@ -90,7 +92,7 @@ pub fn run(request: &RunRequest<'_>, show: &mut (dyn Write + Send), world: &Worl
 
     let post = StageRequest { results: Some(&results), keep_initial_results: false, ..*stage };
     let post = post_run_elsewhere(&post, &opened, &before, world)
-        .map_err(|error| error.at(format_args!("the train has run, but its results are lost")))?;
+        .map_err(|error| rescue(&post, (&opened, &before), world, error))?;
     let mut report = whole(pre, post, ran);
     report.warnings.extend(log.warning());
     // The train is where it has to go; what could not be removed is to be known, but nothing to fail for.

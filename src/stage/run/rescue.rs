@@ -1,0 +1,57 @@
+//! Where a train goes that has run and that its registry does not take: it may have run for days.
+
+use std::path::Path;
+
+use crate::error::{Error, IoContext, Kind, Result};
+use crate::image::{Image, Reference, Transport};
+use crate::stage::post_run::post_run_elsewhere;
+use crate::stage::{StageRequest, World};
+
+/// What is to be said of the `error` with which post-run has ended. If it was the registry's, the train is closed into an
+/// archive on this machine, encrypted as it would travel, and the error says where and what to do with it.
+pub(super) fn rescue(
+    post: &StageRequest<'_>,
+    (opened, before): (&Reference, &Image),
+    world: &World,
+    error: Error,
+) -> Error {
+    const LOST: &str = "the train has run, but its results are lost";
+    if error.kind() != Kind::Registry {
+        return error.at(LOST);
+    }
+    let target = post.destination.unwrap_or(post.source);
+    match close_here(post, (opened, before), target, world) {
+        Ok(archive) => {
+            let first = error.advice().map(|hint| format!("{hint}; ")).unwrap_or_default();
+            let hint = format!(
+                "{first}the closed train with its results is in {archive}: when the registry takes it, \
+                 pht-oci copy {archive} {target}"
+            );
+            error.at("the train has run, but its registry has not taken it").hint(hint)
+        }
+        Err(second) => {
+            tracing::warn!("the closed train could not be kept here either: {second}");
+            error.at(LOST)
+        }
+    }
+}
+
+/// Closes the train into a new archive in a private directory.
+fn close_here(
+    post: &StageRequest<'_>,
+    (opened, before): (&Reference, &Image),
+    target: &Reference,
+    world: &World,
+) -> Result<Reference> {
+    let mut dir = tempfile::Builder::new();
+    let dir = dir.prefix("pht-oci-closed-").tempdir_in(&world.temporary).doing("create a directory")?;
+    let archive = archive_in(dir.path(), target);
+    post_run_elsewhere(&StageRequest { destination: Some(&archive), ..*post }, opened, before, world)?;
+    let _ = dir.keep();
+    Ok(archive)
+}
+
+fn archive_in(dir: &Path, target: &Reference) -> Reference {
+    let tag = target.tag().unwrap_or("latest").to_owned();
+    Reference::new(Transport::OciArchive(dir.join("train.tar")), Some(tag))
+}
