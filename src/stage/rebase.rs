@@ -232,14 +232,13 @@ impl Rebase<'_> {
         Ok(report)
     }
 
-    /// The travelling tag comes last: routers act upon it.
+    /// The travelling tag, and the train as built beside it.
     fn tags(&self, target: &Target, new: &oci_spec::image::Descriptor) -> Result<Vec<TagChange>> {
         let set = |tag: String, replaces| TagChange::Set { tag, descriptor: Box::new(new.clone()), replaces };
-        let mut tags = Vec::new();
+        let mut tags = vec![set(target.tag.clone(), target.replaces.clone())];
         if target.destination.holds_several() && target.tag == target.destination.full_tag(LATEST)? {
             tags.push(set(target.destination.full_tag(BASE)?, None));
         }
-        tags.push(set(target.tag.clone(), target.replaces.clone()));
         Ok(tags)
     }
 }

@@ -260,6 +260,14 @@ pub trait Destination {
         Ok(tag.to_owned())
     }
 
+    /// Finds out whether anything can be written there, if that takes more than to open it.
+    ///
+    /// # Errors
+    /// It cannot.
+    fn probe(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Begins a new blob. It may hold plaintext: it is readable by this user alone until it is published.
     ///
     /// # Errors
@@ -282,7 +290,8 @@ pub trait Destination {
     /// As [`Source::open`], [`Verified`], and input/output.
     fn take(&mut self, source: &dyn Source, descriptors: &[Descriptor]) -> Result<Vec<Transfer>>;
 
-    /// Makes everything written so far visible: blobs first, names last and all at once. With `sweep`, every blob that
+    /// Makes everything written so far visible: blobs first, names last and all at once. Where they cannot change at once,
+    /// the first of them, which is the travelling one that others act upon, changes last. With `sweep`, every blob that
     /// no name reaches any more is removed afterwards.
     ///
     /// # Errors

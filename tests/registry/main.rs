@@ -5,6 +5,7 @@
 mod support;
 
 mod access;
+mod copying;
 mod faults;
 mod journey;
 mod masters;

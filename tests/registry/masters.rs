@@ -1,6 +1,7 @@
 //! Master images in a registry: the one that a train names, and a newer one.
 
 use crate::journey::{PLAIN, stage};
+use crate::proxy::{Act, Proxy};
 use crate::server::Server;
 use crate::support::tree::write_results;
 use crate::support::{Edit, Layout, Peer, Spec, Train, Who, Wire, available, pht_oci};
@@ -32,7 +33,18 @@ fn a_train_is_held_against_the_master_image_that_it_names_and_rebased() {
     assert_eq!(report["master"]["source"], old, "{report}");
     assert!(report["warnings"].to_string().contains("names"), "who else vouches for it: {report}");
 
-    let report = run(&["rebase", &home, "--base", &newer]).ok().json();
+    let proxy = Proxy::start(server.port, |_| Act::Pass);
+    let newer_there = format!("{}:2", proxy.at("master/tool"));
+    let report = run(&["rebase", &proxy.at("trains/one"), "--base", &newer_there]).ok().json();
+    // Routers act upon the travelling tag: it moves last.
+    let seen = proxy.seen.lock().unwrap();
+    let tags: Vec<&str> = seen
+        .iter()
+        .filter(|request| request.method == "PUT")
+        .filter_map(|request| request.path.rsplit_once("/manifests/").map(|(_, tag)| tag))
+        .collect();
+    assert_eq!(tags, ["base", "latest"]);
+    drop(seen);
     assert_eq!((report["layers"]["reused"].as_u64(), report["bytes"]["transferred"].as_u64()), (Some(2), Some(0)));
     let report = run(&["validate", &home]).refused(3).json();
     assert_eq!((report["valid"].as_bool(), report["common_layers"].as_u64()), (Some(false), Some(1)), "{report}");

@@ -1,6 +1,7 @@
 //! `run` in a registry.
 
 use std::fs;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::journey::{PLAIN, stage};
 use crate::proxy::{Act, Proxy, Request, answer};
@@ -12,6 +13,33 @@ use crate::support::{Peer, Spec, Train, Who, Wire, available, pht_oci};
 const ENTRYPOINT: &str = "#!/bin/sh
 echo RESULT-PLAINTEXT-MARKER > /opt/pht_results/result.txt
 ";
+
+fn writes(request: &Request) -> bool {
+    !matches!(&*request.method, "GET" | "HEAD")
+}
+
+fn refusal() -> Act {
+    answer("403 Forbidden", "", r#"{"errors": [{"code": "DENIED", "message": "no more"}]}"#)
+}
+
+#[test]
+fn a_train_does_not_run_where_it_could_not_go_afterwards() {
+    let test = "registry::a_train_does_not_run_where_it_could_not_go_afterwards";
+    if !available(test, &[Peer::Registry, Peer::Python, Peer::Busybox, Peer::Runc]) {
+        return;
+    }
+    let server = Server::open();
+    let train =
+        Train::build(Who::Ours, Wire::V3, &Spec { entrypoint: ENTRYPOINT.to_owned(), ..Spec::default() }).unwrap();
+    let proxy = Proxy::start(server.port, |request| if writes(request) { refusal() } else { Act::Pass });
+    let (tmp, key) = (tempfile::tempdir().unwrap(), train.key(&train.station_id(0)));
+    let own = ["--engine", "runc", "--private-key", &key, "--tmpdir", tmp.path().to_str().unwrap()];
+    let (from, to) = (train.layout.at("0"), proxy.at("t:latest"));
+    let line = [&["run", &from, &to], &own[..], &PLAIN].concat();
+    let told = pht_oci(&line, &[]).refused(6).stderr;
+    assert!(told.contains("cannot begin an upload"), "{told}");
+    assert_eq!(fs::read_dir(tmp.path()).unwrap().count(), 0, "it has run, or left something");
+}
 
 #[test]
 fn a_train_that_has_run_is_kept_closed_where_its_registry_does_not_take_it() {
@@ -28,10 +56,12 @@ fn a_train_that_has_run_is_kept_closed_where_its_registry_does_not_take_it() {
         let link = server.dir.path().join("data/docker/registry/v2/repositories/t/_manifests/tags/latest/current/link");
         let before = fs::read(&link).unwrap();
 
-        // The right to write was lost while the train ran.
-        let writes = |request: &Request| !matches!(&*request.method, "GET" | "HEAD");
-        let refusal = || answer("403 Forbidden", "", r#"{"errors": [{"code": "DENIED", "message": "no more"}]}"#);
-        let proxy = Proxy::start(server.port, move |request| if writes(request) { refusal() } else { Act::Pass });
+        // The right to write is lost while the train runs: after it was asked for, by an upload that was begun and ended.
+        let asked = AtomicUsize::new(0);
+        let proxy = Proxy::start(server.port, move |request| match writes(request) {
+            true if asked.fetch_add(1, Ordering::SeqCst) >= 2 => refusal(),
+            _ => Act::Pass,
+        });
         let (tmp, key) = (tempfile::tempdir().unwrap(), train.key(&train.station_id(0)));
         let own = ["--engine", "runc", "--private-key", &key, "--tmpdir", tmp.path().to_str().unwrap()];
         let place = proxy.at("t:latest");

@@ -67,7 +67,7 @@ pub fn run(request: &RunRequest<'_>, show: &mut (dyn Write + Send), world: &Worl
     request.engine.check(&order).at(request.engine.name())?;
     let stage = &request.stage;
     // Before all the work: can the train go there at all?
-    drop(Target::open(stage.source, stage.destination, world)?);
+    Target::open(stage.source, stage.destination, world)?.destination.probe()?;
     let before = open_image(stage.source, world)?;
     let target = stage.destination.unwrap_or(stage.source);
     let work = WorkDir::new(target, world)?;
@@ -136,7 +136,8 @@ fn drive(request: &RunRequest<'_>, job: &Job<'_>, log: &mut Log<'_>) -> Result<R
     if status != 0 {
         return failed(Some(status));
     }
-    engine.remove(job.name, job.scratch).at(engine.name())?;
+    // Good or not, it is tried again in the end; the results are not to be lost for it.
+    end();
     Ok(Ran { engine: engine.name(), seconds, log: kept })
 }
 

@@ -47,6 +47,16 @@ impl Upload {
         Upload { known: Some(digest.clone()), session, ..Upload::new(client, count) }
     }
 
+    /// Begins it and ends it again, which shows whether the registry would take anything.
+    pub(super) fn give_up(mut self) -> Result<()> {
+        let session = self.session()?;
+        // A session that stays is the registry's to forget.
+        if let Err(error) = self.client.send(&Call::new(Method::DELETE, session)) {
+            tracing::debug!("an upload was not cancelled: {error}");
+        }
+        Ok(())
+    }
+
     fn session(&mut self) -> Result<Url> {
         if let Some(session) = &self.session {
             return Ok(session.clone());

@@ -1,4 +1,3 @@
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use oci_spec::image::{Descriptor, Digest};
@@ -18,8 +17,16 @@ use crate::store::{
 /// Writes to a repository: blobs as they come, manifests and tags when all is there.
 pub struct RegistryWriter {
     client: Arc<Client>,
-    manifests: HashMap<Digest, (String, Vec<u8>)>,
+    /// In the order in which they came: what an index names is there before it.
+    manifests: Vec<Manifest>,
     written: Count,
+}
+
+/// A manifest that waits until everything that it names is there.
+struct Manifest {
+    digest: Digest,
+    media_type: String,
+    bytes: Vec<u8>,
 }
 
 impl RegistryWriter {
@@ -29,7 +36,7 @@ impl RegistryWriter {
     /// [`Kind::Usage`] if sockets are forbidden.
     pub fn open(repository: &Repository, access: &Access) -> Result<Self> {
         let client = Arc::new(Client::new(repository, access)?);
-        Ok(RegistryWriter { client, manifests: HashMap::new(), written: Count::default() })
+        Ok(RegistryWriter { client, manifests: Vec::new(), written: Count::default() })
     }
 
     /// Has the registry share a blob of another repository of its own. Where it does not, for whatever reason (who writes
@@ -74,11 +81,22 @@ impl RegistryWriter {
         Ok(Transfer::Copied(upload.finish()?.size))
     }
 
-    fn push_manifest(&self, name: &str, digest: &Digest) -> Result<()> {
-        let Some((media_type, bytes)) = self.manifests.get(digest) else {
+    fn keep(&mut self, digest: &Digest, media_type: &str, bytes: Vec<u8>) {
+        if self.manifests.iter().all(|manifest| manifest.digest != *digest) {
+            self.manifests.push(Manifest { digest: digest.clone(), media_type: media_type.to_owned(), bytes });
+        }
+    }
+
+    fn tag(&self, name: &str, digest: &Digest) -> Result<()> {
+        let Some(manifest) = self.manifests.iter().find(|manifest| manifest.digest == *digest) else {
             let what = format!("manifest {digest} was not written to this repository");
             return Err(Error::new(Kind::Io, what).at(self.name()));
         };
+        self.push(manifest, name)
+    }
+
+    fn push(&self, manifest: &Manifest, name: &str) -> Result<()> {
+        let Manifest { digest, media_type, bytes } = manifest;
         let url = self.client.url(&format!("manifests/{name}"))?;
         let call = Call::new(Method::PUT, url).header(CONTENT_TYPE, media_type).body(bytes.clone());
         let response = self.client.send(&call)?;
@@ -110,6 +128,10 @@ impl Destination for RegistryWriter {
         Ok(Vec::new())
     }
 
+    fn probe(&self) -> Result<()> {
+        Upload::new(&self.client, &self.written).give_up()
+    }
+
     fn create(&mut self) -> Result<Box<dyn BlobSink>> {
         Ok(Box::new(Upload::new(&self.client, &self.written)))
     }
@@ -117,15 +139,15 @@ impl Destination for RegistryWriter {
     /// Keeps it until everything that it names is there.
     fn put_manifest(&mut self, media_type: &str, bytes: &[u8]) -> Result<Written> {
         let digest = digest_of(bytes);
-        self.manifests.insert(digest.clone(), (media_type.to_owned(), bytes.to_vec()));
+        self.keep(&digest, media_type, bytes.to_vec());
         Ok(Written { digest, size: bytes.len() as u64 })
     }
 
     fn take(&mut self, source: &dyn Source, descriptors: &[Descriptor]) -> Result<Vec<Transfer>> {
         // Manifests are kept, as those that are put.
         for descriptor in descriptors.iter().filter(|descriptor| is_manifest(descriptor)) {
-            let manifest = (descriptor.media_type().to_string(), read_document(source, descriptor)?);
-            self.manifests.insert(descriptor.digest().clone(), manifest);
+            let bytes = read_document(source, descriptor)?;
+            self.keep(descriptor.digest(), descriptor.media_type().as_ref(), bytes);
         }
         take_each(descriptors, |descriptor, shared| match is_manifest(descriptor) {
             true => Ok(Transfer::Copied(descriptor.size())),
@@ -133,12 +155,22 @@ impl Destination for RegistryWriter {
         })
     }
 
-    /// Pushes the manifests; the first name, which is the travelling one, goes last. A registry removes blobs itself, and
-    /// names not at all.
+    /// Pushes the manifests: those that get no name, as an index's are, by their digest. A registry removes blobs itself,
+    /// and names not at all.
     fn publish(&mut self, changes: &[TagChange], _sweep: bool) -> Result<Swept> {
+        let gets_name = |manifest: &&Manifest| {
+            let names_it = |change: &TagChange| match change {
+                TagChange::Set { descriptor, .. } => *descriptor.digest() == manifest.digest,
+                TagChange::Drop { .. } => false,
+            };
+            changes.iter().any(names_it)
+        };
+        for manifest in self.manifests.iter().filter(|manifest| !gets_name(manifest)) {
+            self.push(manifest, manifest.digest.as_ref())?;
+        }
         for change in changes.iter().rev() {
             match change {
-                TagChange::Set { tag, descriptor, .. } => self.push_manifest(tag, descriptor.digest())?,
+                TagChange::Set { tag, descriptor, .. } => self.tag(tag, descriptor.digest())?,
                 TagChange::Drop { tag } => tracing::debug!("registries keep tags: `{tag}` stays if it is there"),
             }
         }

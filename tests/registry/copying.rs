@@ -1,0 +1,43 @@
+//! `copy` of several images at once.
+
+use std::fs;
+
+use crate::journey::PLAIN;
+use crate::server::Server;
+use crate::support::peers::test_file;
+use crate::support::{Layout, Peer, available, pht_oci, run};
+
+#[test]
+fn an_index_comes_with_its_images_for_all_platforms() {
+    let test = "registry::an_index_comes_with_its_images_for_all_platforms";
+    if !available(test, &[Peer::Registry, Peer::Python, Peer::Skopeo]) {
+        return;
+    }
+    let (server, dir) = (Server::open(), tempfile::tempdir().unwrap());
+    let layout = Layout::new(dir.path().join("several"));
+    layout.make_base("latest", false);
+    let reform = |command: &str, line: &[&str]| {
+        let script = test_file("support/reform.py");
+        run("python3", &[&[script.to_str().unwrap(), command, layout.path()], line].concat()).unwrap();
+    };
+    for machine in ["amd64", "arm64"] {
+        reform("image", &["latest", machine, "--architecture", machine]);
+    }
+    reform("index", &["latest", "linux/arm64=arm64", "linux/amd64=amd64", "--attest"]);
+
+    let there = server.at("several:latest");
+    pht_oci(&[&["copy", "--all", &layout.at("latest"), &there], &PLAIN[..]].concat(), &[]).ok();
+    let back = Layout::new(dir.path().join("back"));
+    pht_oci(&[&["copy", "--all", &there, &back.at("latest")], &PLAIN[..]].concat(), &[]).ok();
+    let digest = |layout: &Layout| {
+        let index: serde_json::Value =
+            serde_json::from_slice(&fs::read(layout.dir.join("index.json")).unwrap()).unwrap();
+        index["manifests"][0]["digest"].clone()
+    };
+    assert_eq!(digest(&back), digest(&layout));
+    for machine in ["amd64", "arm64"] {
+        let options = ["--insecure-policy", "--override-arch", machine, "inspect", "--tls-verify=false", "--config"];
+        let config = run("skopeo", &[&options[..], &["--format", "{{.Architecture}}", &there]].concat()).unwrap();
+        assert_eq!(String::from_utf8_lossy(&config).trim(), machine);
+    }
+}
