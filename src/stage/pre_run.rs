@@ -30,32 +30,39 @@ pub fn pre_run(request: &StageRequest<'_>, world: &World) -> Result<Report> {
     check_not_in_registry(request.source, request.destination)?;
     let results = request.results.map(OutDir::new).transpose()?;
     let mut target = Target::open(request.source, request.destination, world)?;
-    let image = start(request, world)?;
+    let (image, warning) = start(request, world)?;
     target.settle(request.source, request.destination, &image)?;
     target.check_keeps_encrypted()?;
     let spool = spool_dir(&target.reference, world);
     let lineage = Lineage::look(&image, request.base, world)?;
     let mut train = Train::load(image, &spool, Depth::Listed(usize::MAX))?;
     let name = train.name();
-    let mut pre_run = PreRun { request, world, spool, lineage, results };
+    let mut pre_run = PreRun { request, world, spool, lineage, results, warning };
     with_all_layers(&mut train, &pre_run.spool.clone(), |train| pre_run.attempt(train, &mut target)).at(name)
 }
 
 /// The image to start from: if the travelling tag is this station's own pre-run already, the encrypted one beside it,
-/// so that a run that failed can be started again.
-fn start(request: &StageRequest<'_>, world: &World) -> Result<Image> {
+/// so that a run that failed can be started again. What the person has to know, if there was such a run.
+fn start(request: &StageRequest<'_>, world: &World) -> Result<(Image, Option<String>)> {
     let image = open_image(request.source, world)?;
-    if Labels::read(&image).made != Some(Made::PreRun) {
-        return Ok(image);
+    let labels = Labels::read(&image);
+    if labels.made != Some(Made::PreRun) {
+        return Ok((image, None));
     }
     let aside = format!("{}{ENCRYPTED}", image.listed().tag.as_deref().unwrap_or_default());
     match image.beside(&aside, world.platform.as_ref())? {
         Some(mut before) => {
             tracing::info!("the image has been through pre-run; starting again from `{aside}`");
             before.stand_in_for(image.listed());
-            Ok(before)
+            // Above its base an opened image has the payload and the control layer.
+            let of_run = image.layers().len().saturating_sub(labels.base_layers.map_or(usize::MAX, |base| base + 2));
+            let warning = (of_run > 0).then(|| {
+                let was = image.descriptor().digest();
+                format!("what a run had added to {was} ({of_run} layers) is left behind: pre-run started again from `{aside}`")
+            });
+            Ok((before, warning))
         }
-        None => Ok(image),
+        None => Ok((image, None)),
     }
 }
 
@@ -66,6 +73,8 @@ struct PreRun<'a> {
     lineage: Lineage,
     /// Where the plaintext results go, if not into the image.
     results: Option<OutDir<'a>>,
+    /// Of a run that is left behind.
+    warning: Option<String>,
 }
 
 impl PreRun<'_> {
@@ -153,6 +162,7 @@ impl PreRun<'_> {
         }
         report.checks = checks;
         report.warnings = self.request.demands.warnings();
+        report.warnings.extend(self.warning.take());
         if is_registry(&target.reference) {
             let what = "the opened train lies in plaintext in a registry: whoever may read there can read it";
             report.warnings.push(what.to_owned());

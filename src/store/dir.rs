@@ -2,6 +2,7 @@
 //! writes it.
 
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use oci_spec::image::{Descriptor, Digest, MediaType};
 
 use super::index::Index;
-use super::layout::{Staging, remove_left_staging};
+use super::layout::{Staging, is_staging, remove_left_staging};
 use super::lock::{is_at, lock};
 use super::parallel::take_each;
 use super::reach::reachable;
@@ -74,6 +75,21 @@ impl Dir {
         let further = self.dir.join(format!("{}.manifest.json", digest.digest()));
         if blob.exists() || !further.exists() { blob } else { further }
     }
+}
+
+/// Whether there is nothing in the directory, or what an interrupted writer has left of a first image.
+fn holds_only_ours(dir: &Path) -> Result<bool> {
+    let names = fs::read_dir(dir).doing("list the directory")?.map(|entry| entry.map(|entry| entry.file_name()));
+    let names = names.collect::<io::Result<Vec<_>>>().doing("list the directory")?;
+    let was_interrupted = names.iter().any(|name| is_staging(name));
+    let is_ours = |name: &OsString| is_staging(name) || name == VERSION || name.to_str().is_some_and(is_blob);
+    Ok(names.is_empty() || was_interrupted && names.iter().all(is_ours))
+}
+
+/// Whether a blob, or a further manifest, is named so.
+fn is_blob(name: &str) -> bool {
+    let hex = name.strip_suffix(".manifest.json").unwrap_or(name);
+    format!("sha256:{hex}").parse::<Digest>().is_ok_and(|digest| is_supported(&digest))
 }
 
 impl Source for Dir {
@@ -144,12 +160,11 @@ impl DirWriter {
                 break (made, file);
             }
         };
-        let left = remove_left_staging(&dir.dir).at(&name)?;
-        let writer = DirWriter { dir, staging: None, written: Count::default(), made, _lock: file };
-        let is_empty = fs::read_dir(&writer.dir.dir).doing("list the directory").at(&name)?.next().is_none();
-        if !is_empty && !Dir::is_dir(&writer.dir.dir) && !left {
+        if !Dir::is_dir(&dir.dir) && !holds_only_ours(&dir.dir).at(&name)? {
             return Err(Error::malformed("the directory is neither empty nor an image of this form").at(name));
         }
+        let left = remove_left_staging(&dir.dir).at(&name)?;
+        let writer = DirWriter { dir, staging: None, written: Count::default(), made, _lock: file };
         if left {
             writer.remove_unneeded().at(name)?;
         }
@@ -212,8 +227,7 @@ impl DirWriter {
             let entry = entry.doing("list the directory")?;
             let name = entry.file_name().to_string_lossy().into_owned();
             let hex = name.strip_suffix(".manifest.json").unwrap_or(&name);
-            let is_blob = format!("sha256:{hex}").parse::<Digest>().is_ok_and(|digest| is_supported(&digest));
-            if is_blob && !needed.contains(hex) {
+            if is_blob(&name) && !needed.contains(hex) {
                 fs::remove_file(entry.path()).doing("remove it").at(name)?;
             }
         }

@@ -19,7 +19,7 @@ use super::{Blob, Count, Extent, Listed, MAX_DOCUMENT, Source};
 use crate::error::{Context, Error, IoContext, Result};
 use crate::json;
 
-pub(super) use staging::{Staging, remove_left_staging, share_mode};
+pub(super) use staging::{Staging, is_staging, remove_left_staging, share_mode};
 pub use write::LayoutWriter;
 
 /// The images that an `index.json` with these bytes lists.

@@ -1,4 +1,5 @@
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -155,11 +156,17 @@ fn left_staging(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut left = Vec::new();
     for entry in fs::read_dir(dir).doing("list the directory").at(dir.display())? {
         let entry = entry.doing("list the directory").at(dir.display())?;
-        if entry.file_name().to_string_lossy().starts_with(PREFIX) {
+        if is_staging(&entry.file_name()) {
             left.push(entry.path());
         }
     }
     Ok(left)
+}
+
+/// Whether a staging directory is named so; others of ours, as for a run or for results, are not.
+pub(in super::super) fn is_staging(name: &OsStr) -> bool {
+    let id = name.to_str().and_then(|name| name.strip_prefix(PREFIX));
+    id.is_some_and(|id| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn remove_left(dir: &Path) -> Result<()> {
@@ -187,9 +194,8 @@ pub(super) fn holds_only_ours(dir: &Path) -> Result<bool> {
     for entry in fs::read_dir(dir).doing("list the directory").at(dir.display())? {
         names.push(entry.doing("list the directory").at(dir.display())?.file_name());
     }
-    let is_ours = |name: &&std::ffi::OsString| name.to_string_lossy().starts_with(PREFIX);
-    let was_interrupted = names.iter().any(|name| is_ours(&name));
-    Ok(names.iter().all(|name| is_ours(&name) || was_interrupted && name == "blobs"))
+    let was_interrupted = names.iter().any(|name| is_staging(name));
+    Ok(names.iter().all(|name| is_staging(name) || was_interrupted && name == "blobs"))
 }
 
 /// Removes a file that may be gone already.
