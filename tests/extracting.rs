@@ -36,12 +36,15 @@ fn extracts_what_the_layers_together_show() {
         pht_oci(&["extract", &image, file, "--out", &out], &[]).ok();
         assert_eq!(fs::read(&out).unwrap(), wanted, "{file}");
         // What is there is not overwritten.
-        pht_oci(&["extract", &image, file, "--out", &out], &[]).refused(1);
+        pht_oci(&["extract", &image, file, "--out", &out], &[]).refused(2);
     }
     let wanted = snapshot(&dir.join("results"));
     // What a run that was killed has left goes away.
     fs::create_dir(path(".pht-oci-tree")).unwrap();
     fs::write(path(".pht-oci-tree/left"), "left").unwrap();
+    fs::write(path(".pht-oci-file"), "left").unwrap();
+    pht_oci(&["extract", &image, "opt/pht_results/sub/x", "--out", &path("file")], &[]).ok();
+    assert!(!dir.join(".pht-oci-file").exists());
     pht_oci(&["extract", &image, "opt/pht_results", "--out", &path("tree")], &[]).ok();
     assert!(!dir.join(".pht-oci-tree").exists());
     assert_eq!(differences(&snapshot(&dir.join("tree")), &wanted, false), Vec::<String>::new());

@@ -1,11 +1,12 @@
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 
 use super::World;
 use super::feeder::Nobody;
 use super::locate::open_image;
 use super::out_dir::OutDir;
-use super::payload::{Change, transform};
+use super::out_file::OutFile;
+use super::payload::{Change, hand_out, transform};
 use crate::error::{Context, Error, IoContext, Result};
 use crate::image::layer::TarWriter;
 use crate::image::{DirectorySink, Fidelity, Image, Node, NodeKind, Reference, Tree, View, Wanted, shown};
@@ -80,15 +81,16 @@ fn read(image: &Image, path: &[u8], world: &World) -> Result<View> {
 }
 
 fn file(tree: &Tree, node: &Node, out: &mut dyn Write) -> Result<Vec<String>> {
-    io::copy(&mut tree.open(node)?, out).and_then(|_| out.flush()).doing("write it").at(node.shown())?;
+    hand_out(tree, node, out)?;
+    out.flush().doing("write it").at(node.shown())?;
     Ok(Vec::new())
 }
 
 fn new_file(tree: &Tree, node: &Node, out: &Path) -> Result<Vec<String>> {
-    let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut temporary = tempfile::Builder::new().prefix(".pht-oci-").tempfile_in(parent).doing("create a file")?;
-    file(tree, node, &mut temporary)?;
-    temporary.persist_noclobber(out).map_err(|failed| failed.error).doing("create it").at(out.display())?;
+    let out = OutFile::new(out)?;
+    let mut filling = out.filling()?;
+    hand_out(tree, node, &mut filling)?;
+    out.reveal(&filling)?;
     Ok(Vec::new())
 }
 

@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, Read, Write};
 use std::ops::Range;
 
-use super::feeder::Observer;
+use super::feeder::{Nobody, Observer};
 use super::paths;
 use crate::crypto::{Cipher, Decryptor, Encryptor, StageKey};
 use crate::error::{Context, Error, IoContext, Result};
@@ -113,6 +113,11 @@ pub(super) fn observe(
 ) -> Result<()> {
     observer.begin(file)?;
     passage.pass(change.open(tree, node)?, &mut io::sink(), observer).at(node.shown())
+}
+
+/// Hands the contents of one file to `out`, as they are.
+pub(super) fn hand_out(tree: &Tree, node: &Node, out: &mut dyn Write) -> Result<()> {
+    Passage::new().pass(Change::Keep.open(tree, node)?, out, &mut Nobody).at(node.shown())
 }
 
 /// Hands every entry below `root` to `sink`, files changed, their plaintext shown to `observer`; files are counted from
