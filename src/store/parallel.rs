@@ -12,8 +12,8 @@ use crate::error::{Context, Error, IoContext, Kind, Result};
 /// How many, at most. Each may hold an upload's chunk in memory.
 const AT_ONCE: usize = 3;
 
-/// Takes each blob by `take`, a few at a time; how each came here, in their order. After a failure no other is begun,
-/// those on their way are given up, and the failure is the result.
+/// Takes each blob by `take`, a few at a time; how each came here, in their order. One that occurs again is there by then.
+/// After a failure no other is begun, those on their way are given up, and the failure is the result.
 pub(super) fn take_each(
     descriptors: &[Descriptor],
     take: impl Fn(&Descriptor, &Shared) -> Result<Transfer> + Sync,
@@ -24,6 +24,10 @@ pub(super) fn take_each(
         while !shared.is_given_up() {
             let at = next.fetch_add(1, Ordering::Relaxed);
             let Some(descriptor) = descriptors.get(at) else { return };
+            if descriptors[..at].iter().any(|before| before.digest() == descriptor.digest()) {
+                lock(&done)[at] = Some(Transfer::Reused);
+                continue;
+            }
             match take(descriptor, &shared) {
                 Ok(transfer) => lock(&done)[at] = Some(transfer),
                 // The first: what the others report is that they were given up.
@@ -118,6 +122,9 @@ mod tests {
         assert_eq!(taken.unwrap(), (0..20).map(Transfer::Copied).collect::<Vec<_>>());
         assert_eq!(most.into_inner(), AT_ONCE);
         assert_eq!(take_each(&[], |_, _| Ok(Transfer::Reused)).unwrap(), []);
+        let twice = [descriptors(2), descriptors(2)].concat();
+        let taken = take_each(&twice, |descriptor, _| Ok(Transfer::Copied(descriptor.size())));
+        assert_eq!(taken.unwrap(), [Transfer::Copied(0), Transfer::Copied(1), Transfer::Reused, Transfer::Reused]);
     }
 
     #[test]
