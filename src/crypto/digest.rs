@@ -71,7 +71,7 @@ digest! {
 }
 
 /// OpenSSL's: SHA-512 bounds the older wire versions' stages, and no other does it with AVX2. These are functions over
-/// bytes: nothing of OpenSSL's configuration, providers or environment comes with them.
+/// bytes: nothing of OpenSSL's configuration or providers comes with them.
 #[cfg(feature = "openssl")]
 mod implementation {
     pub(super) use openssl::sha::{Sha256 as Digest256, Sha512 as Digest512};
