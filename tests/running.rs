@@ -262,6 +262,30 @@ fn an_image_that_came_meanwhile_is_not_replaced() {
     ground.check_nothing_left();
 }
 
+#[test]
+fn two_trains_of_one_place_do_not_get_into_each_other_s_way() {
+    let test = "running::two_trains_of_one_place_do_not_get_into_each_other_s_way";
+    if !available(test, &[Peer::Python, Peer::Busybox, Peer::Runc]) {
+        return;
+    }
+    let ground = Ground::new("runc", Wire::V3);
+    let child = ground.start("8");
+    // It was named without a tag, as the only one there.
+    let other = format!("{}:other", ground.layout.path());
+    pht_oci(&["copy", &format!("{}:0", ground.layout.path()), &other], &[]).ok();
+    let key = ground.train.key(&ground.train.station_id(0));
+    let line = ["run", &other, "--engine", "runc", "--private-key", &key];
+    let told = pht_oci(&line, &[]).refused(2).stderr;
+    assert!(told.contains("--log"), "{told}");
+    let log = ground.place().join("other.log");
+    pht_oci(&[&line[..], &["--log", log.to_str().expect("a path in UTF-8")]].concat(), &[]).ok();
+    assert_eq!(child.wait_with_output().expect("the program ends").status.code(), Some(0));
+    assert_eq!(ground.layout.tags().len(), 2, "{:?}", ground.layout.tags());
+    for log in [log, ground.log()] {
+        assert!(fs::read_to_string(log).expect("a log").contains("said on standard error"));
+    }
+}
+
 /// The whole stop as a user who is nobody.
 #[test]
 fn runc_needs_no_root() {

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use crate::error::{Context, Error, IoContext, Result};
 use crate::image::Reference;
 use crate::stage::World;
+use crate::store::{Waiting, lock};
 
-/// The output of a train: a file that only this user can read, and whoever looks on.
+/// The output of a train: a file that only this user can read, locked while the train runs, and whoever looks on.
 pub(super) struct Log<'a> {
     file: File,
     path: PathBuf,
@@ -67,7 +68,12 @@ fn new_file(path: &Path) -> Result<File> {
     let mut options = File::options();
     options.write(true).mode(0o600);
     match path.symlink_metadata() {
-        Ok(found) if found.is_file() => fs::remove_file(path).doing("replace it")?,
+        Ok(found) if found.is_file() => {
+            if let Ok(old) = File::open(path) {
+                take(&old)?;
+            }
+            fs::remove_file(path).doing("replace it")?;
+        }
         Ok(found) if found.is_dir() || found.is_symlink() => {
             let what = "neither a file nor a place for one";
             return Err(Error::usage(what).hint("name another one with --log"));
@@ -76,5 +82,15 @@ fn new_file(path: &Path) -> Result<File> {
         Ok(_) => return options.open(path).doing("open it"),
         Err(_) => {}
     }
-    options.create_new(true).open(path).doing("create it")
+    let file = options.create_new(true).open(path).doing("create it")?;
+    take(&file)?;
+    Ok(file)
+}
+
+/// Locks a log against other runs: those of another tag of the same place would replace it.
+fn take(log: &File) -> Result<()> {
+    lock(log, Waiting::Fail, "the log").map_err(|_| {
+        let what = "the output of another run, which is under way, goes there";
+        Error::usage(what).hint("name another file with --log")
+    })
 }

@@ -70,6 +70,9 @@ pub fn run(request: &RunRequest<'_>, show: &mut (dyn Write + Send), world: &Worl
     Target::open(stage.source, stage.destination, world)?.destination.probe()?;
     let before = open_image(stage.source, world)?;
     let target = stage.destination.unwrap_or(stage.source);
+    // Other images may come to the same place while the train runs.
+    let source = pinned(stage.source, &before);
+    let stage = &StageRequest { source: &source, ..*stage };
     let work = WorkDir::new(target, world)?;
     let layout = work.join(work.name());
     let opened = Reference::new(Transport::Oci(layout.clone()), Some(work.name().to_owned()));
@@ -98,6 +101,16 @@ pub fn run(request: &RunRequest<'_>, show: &mut (dyn Write + Send), world: &Worl
     // The train is where it has to go; what could not be removed is to be known, but nothing to fail for.
     report.warnings.extend(work.remove().err().map(|error| error.to_string()));
     Ok(report)
+}
+
+/// The image by its tag, where it was named without one because it was the only one there.
+fn pinned(source: &Reference, image: &Image) -> Reference {
+    match &image.listed().tag {
+        Some(tag) if source.tag().is_none() && source.digest().is_none() => {
+            Reference::new(source.transport().clone(), Some(tag.clone()))
+        }
+        _ => source.clone(),
+    }
 }
 
 /// Pre-run has made a private directory of the results. Whoever the train runs as has to have the rights that it has in
