@@ -101,6 +101,28 @@ fn from_directories() {
     from("dir", "from_directories");
 }
 
+/// What a bare path is says the archive's member names: nothing is spooled for that, and a fault is that form's.
+#[test]
+fn a_compressed_archive_of_docker_s_is_known_without_a_spool() {
+    if !available("a_compressed_archive_of_docker_s_is_known_without_a_spool", &[Peer::Python]) {
+        return;
+    }
+    let train = Train::build(Who::Ours, Wire::V3, &Spec::default()).unwrap();
+    let dir = train.dir.path();
+    let tar = dir.join("train.tar");
+    pht_oci(&["copy", &train.layout.at("0"), &format!("docker-archive:{}:t:0", tar.display())], &[]).ok();
+    support::run("gzip", &["-k", tar.to_str().unwrap()]).unwrap();
+    let archive = dir.join("train.tar.gz");
+    let (spool, archive) = (dir.join("spool"), archive.to_str().unwrap());
+    std::fs::create_dir(&spool).unwrap();
+    let nowhere = [("TMPDIR", "/proc/nowhere")];
+    let line = ["inspect", archive, "--tmpdir", spool.to_str().unwrap()];
+    pht_oci(&line, &nowhere).ok();
+    assert_eq!(spool.read_dir().unwrap().count(), 0);
+    let told = pht_oci(&["inspect", archive], &nowhere).refused(1).stderr;
+    assert!(told.contains("docker-archive:") && !told.contains("oci-layout"), "{told}");
+}
+
 #[test]
 fn a_directory_of_others_is_no_destination_and_stays_as_it_is() {
     if !available("a_directory_of_others_is_no_destination_and_stays_as_it_is", &[Peer::Python]) {

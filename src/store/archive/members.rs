@@ -168,7 +168,7 @@ impl Extended {
 }
 
 /// A name without `.` and empty parts.
-fn normal(name: &str) -> String {
+pub(super) fn normal(name: &str) -> String {
     name.split('/').filter(|part| !matches!(*part, "" | ".")).collect::<Vec<_>>().join("/")
 }
 

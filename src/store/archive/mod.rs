@@ -14,7 +14,7 @@ use std::sync::Arc;
 use oci_spec::image::{Descriptor, Digest};
 
 use super::index::Index;
-use super::{Blob, Count, Extent, Listed, MAX_DOCUMENT, Source, Spool};
+use super::{Blob, Count, Extent, Listed, MAX_DOCUMENT, Source, Spool, interrupt};
 use crate::error::{Context, Error, IoContext, Result};
 use crate::json;
 
@@ -23,6 +23,9 @@ pub use write::ArchiveWriter;
 
 /// The largest zstd window that is accepted, as a power of two: memory stays bounded.
 const MAX_ZSTD_WINDOW_LOG: u32 = 25;
+
+/// What says which images a Docker archive holds.
+const DOCKER_MANIFEST: &str = "manifest.json";
 
 /// How an archive says which images it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,11 +37,11 @@ pub enum Form {
 }
 
 impl Form {
-    /// The form of the archive at a path. Whatever is none is said when it is opened.
+    /// The form of the archive at a path, by the names of its members. Whatever is none is said when it is opened.
     pub fn of(path: &Path) -> Self {
-        let is_file = path.is_file(); // a pipe can be read only once
-        let archive = if is_file { Archive::open_here(path, None, &std::env::temp_dir()).ok() } else { None };
-        archive.map_or(Form::Oci, |archive| archive.form)
+        // A pipe can be read only once.
+        let is_docker = path.is_file() && has_member(path, DOCKER_MANIFEST).unwrap_or(false);
+        if is_docker { Form::Docker } else { Form::Oci }
     }
 
     fn prefix(self) -> &'static str {
@@ -79,7 +82,7 @@ impl Archive {
         let form = match form {
             Some(form) => form,
             // Where both are, as Docker 25 writes them, a stage in place must keep what `docker load` reads.
-            None if members.get("manifest.json").is_some() => Form::Docker,
+            None if members.get(DOCKER_MANIFEST).is_some() => Form::Docker,
             None => Form::Oci,
         };
         let mut archive = Archive {
@@ -147,29 +150,50 @@ pub fn to_extent(path: &Path, spool_dir: &Path, read: &Count) -> Result<Extent> 
     if metadata.is_dir() {
         return Err(Error::malformed("a directory, not an archive"));
     }
-    let is_seekable = metadata.is_file();
-    let file = Arc::new(file);
-    let mut reader: BufReader<Box<dyn Read>> = match is_seekable {
-        true => {
-            let whole = Extent::new(file.clone(), 0, metadata.len(), read.clone());
-            BufReader::new(Box::new(whole.reader()))
-        }
-        false => BufReader::new(Box::new(&*file)),
+    let spooled = |mut plain: Box<dyn Read + '_>| {
+        let mut spool = Spool::new(spool_dir)?;
+        io::copy(&mut plain, &mut spool).doing("spool the archive")?;
+        Ok(spool.into_extent())
     };
-    let start = reader.fill_buf().doing("read it")?;
-    let mut plain: Box<dyn Read + '_> = match start {
-        [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(reader)),
+    if !metadata.is_file() {
+        return spooled(decoded(file)?.0);
+    }
+    let whole = Extent::new(Arc::new(file), 0, metadata.len(), read.clone());
+    match decoded(whole.reader())? {
+        (plain, true) => spooled(plain),
+        (_, false) => Ok(whole),
+    }
+}
+
+/// What was compressed by gzip or Zstandard, and whether it was.
+fn decoded<'r>(reader: impl Read + 'r) -> Result<(Box<dyn Read + 'r>, bool)> {
+    let mut reader = BufReader::new(reader);
+    Ok(match reader.fill_buf().doing("read it")? {
+        [0x1f, 0x8b, ..] => (Box::new(flate2::bufread::MultiGzDecoder::new(reader)), true),
         [0x28, 0xb5, 0x2f, 0xfd, ..] => {
             let mut decoder = zstd::stream::read::Decoder::with_buffer(reader).doing("start decompression")?;
             decoder.window_log_max(MAX_ZSTD_WINDOW_LOG).doing("start decompression")?;
-            Box::new(decoder)
+            (Box::new(decoder), true)
         }
-        _ if is_seekable => return Ok(Extent::new(file.clone(), 0, metadata.len(), read.clone())),
-        _ => Box::new(reader),
+        _ => (Box::new(reader), false),
+    })
+}
+
+/// Whether there is a member with this name. Nothing is spooled, so a compressed archive is read through.
+fn has_member(path: &Path, name: &str) -> Result<bool> {
+    let file = File::open(path).doing("open it")?;
+    let len = file.metadata().doing("look at it")?.len();
+    let whole = Extent::new(Arc::new(file), 0, len, Count::default());
+    let (plain, true) = decoded(whole.reader())? else {
+        return Ok(Members::read(whole)?.get(name).is_some());
     };
-    let mut spool = Spool::new(spool_dir)?;
-    io::copy(&mut plain, &mut spool).doing("spool the archive")?;
-    Ok(spool.into_extent())
+    for entry in tar::Archive::new(plain).entries().doing("read it")? {
+        interrupt::check()?;
+        if members::normal(&String::from_utf8_lossy(&entry.doing("read it")?.path_bytes())) == name {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 impl Source for Archive {
