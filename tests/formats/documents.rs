@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::stage::{Ground, layers, reform};
+use super::stage::{Ground, layers};
 use crate::support::{Edit, Layout, Peer, Wire, available};
 
 const CONFIG: &str = "opt/train_config.json";
@@ -129,7 +129,7 @@ fn put_config(layout: &Layout, image: &Value, history: &Value) {
     };
     (manifest["config"]["digest"], manifest["config"]["size"]) = put(&config);
     let (digest, size) = put(&manifest);
-    reform(layout, "entry", &["latest", &json!({ "digest": digest, "size": size }).to_string()]);
+    layout.reform("entry", &["latest", &json!({ "digest": digest, "size": size }).to_string()]);
 }
 
 /// What others wrote into `index.json` stays: fields of the document, other entries, annotations of the train's.
@@ -140,13 +140,13 @@ fn the_index() {
     }
     let ground = Ground::with_base(Wire::V1_1_2);
     let notes = json!({ "annotations": { "org.example.note": "kept", "org.opencontainers.image.title": "a train" } });
-    reform(&ground.layout, "entry", &["latest", &notes.to_string()]);
+    ground.layout.reform("entry", &["latest", &notes.to_string()]);
     let other = json!({
         "annotations": { "org.example.other": "kept" },
         "platform": { "os": "linux", "architecture": "amd64" },
         "x-unknown": [1.50, null],
     });
-    reform(&ground.layout, "entry", &["base", &other.to_string()]);
+    ground.layout.reform("entry", &["base", &other.to_string()]);
     let mut before = ground.index();
     before["annotations"] = json!({ "org.example.index": "kept" });
     before["x-unknown"] = json!({ "kept": 1.50 });

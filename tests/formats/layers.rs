@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::stage::{Ground, layers, reform};
+use super::stage::{Ground, layers};
 use crate::support::{Peer, Wire, available, pht_oci};
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
@@ -131,7 +131,7 @@ fn built_on_a_docker_base() {
         return;
     }
     let ground = Ground::with_base(Wire::V2_0);
-    reform(&ground.layout, "image", &["base", "master", "--docker"]);
+    ground.layout.reform("image", &["base", "master", "--docker"]);
     let path = |name: &str| ground.vectors.dir.path().join(name).to_str().expect("UTF-8").to_owned();
     std::fs::create_dir(path("files")).expect("a new directory");
     std::fs::write(path("files/main"), "run").expect("a new file");

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::stage::{Ground, read_json, reform};
+use super::stage::{Ground, read_json};
 use crate::support::tree::{differences, snapshot};
 use crate::support::{Peer, Wire, available, pht_oci};
 
@@ -18,10 +18,10 @@ fn several() -> (Ground, [&'static str; 2]) {
     let ground = Ground::new(Wire::V2_0);
     let [here, other] = machines();
     for machine in [here, other] {
-        reform(&ground.layout, "image", &["latest", machine, "--architecture", machine]);
+        ground.layout.reform("image", &["latest", machine, "--architecture", machine]);
     }
     let images = [format!("linux/{other}={other}"), format!("linux/{here}={here}")];
-    reform(&ground.layout, "index", &["latest", &images[0], &images[1], "--attest"]);
+    ground.layout.reform("index", &["latest", &images[0], &images[1], "--attest"]);
     assert_eq!(ground.layout.tags(), ["latest"]);
     assert_eq!(ground.index()["manifests"][0]["mediaType"], INDEX);
     (ground, [here, other])
@@ -81,8 +81,8 @@ fn the_only_image_of_an_index() {
     }
     for attest in [&[][..], &["--attest"]] {
         let ground = Ground::new(Wire::V1_1_2);
-        reform(&ground.layout, "image", &["latest", "only", "--architecture", "s390x"]);
-        reform(&ground.layout, "index", &[&["latest", "linux/s390x=only"], attest].concat());
+        ground.layout.reform("image", &["latest", "only", "--architecture", "s390x"]);
+        ground.layout.reform("index", &[&["latest", "linux/s390x=only"], attest].concat());
         assert_eq!(ground.index()["manifests"][0]["mediaType"], INDEX);
         let images = ground.whole_stop();
         assert!(images.iter().all(|image| image["config"]["architecture"] == "s390x"));
@@ -122,9 +122,9 @@ fn variants() {
     let ground = Ground::new(Wire::V2_0);
     for variant in ["v6", "v7"] {
         let note = json!({ "org.example.variant": variant }).to_string();
-        reform(&ground.layout, "image", &["latest", variant, "--architecture", "arm", "--annotate", &note]);
+        ground.layout.reform("image", &["latest", variant, "--architecture", "arm", "--annotate", &note]);
     }
-    reform(&ground.layout, "index", &["latest", "linux/arm/v6=v6", "linux/arm/v7=v7"]);
+    ground.layout.reform("index", &["latest", "linux/arm/v6=v6", "linux/arm/v7=v7"]);
     let digests: Vec<Value> = ["linux/arm/v6", "linux/arm/v7", "linux/arm"]
         .map(|platform| {
             let line = ["inspect", &ground.layout.at("latest"), "--format", "json", "--platform", platform];

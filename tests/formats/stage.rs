@@ -4,7 +4,6 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::support::peers::{run, test_file};
 use crate::support::vectors::Vectors;
 use crate::support::{Edit, Layout, Outcome, Wire, pht_oci};
 
@@ -15,14 +14,6 @@ pub struct Ground {
     pub vectors: Vectors,
     /// Nothing but the tag `latest`: the train as its first station, a reference's, has left it.
     pub layout: Layout,
-}
-
-/// Writes an image in another form.
-#[track_caller]
-pub fn reform(layout: &Layout, command: &str, arguments: &[&str]) {
-    let script = test_file("support/reform.py");
-    let first = [script.to_str().expect("a path in UTF-8"), command, layout.path()];
-    run("python3", &[&first, arguments].concat()).unwrap_or_else(|told| panic!("{told}"));
 }
 
 impl Ground {
@@ -43,7 +34,7 @@ impl Ground {
 
     #[track_caller]
     pub fn reform(&self, options: &[&str]) {
-        reform(&self.layout, "image", &[&["latest", "latest"], options].concat());
+        self.layout.reform("image", &[&["latest", "latest"], options].concat());
     }
 
     /// A stage in place, or to another tag.

@@ -4,7 +4,6 @@ use std::fs;
 
 use crate::journey::PLAIN;
 use crate::server::Server;
-use crate::support::peers::test_file;
 use crate::support::{Layout, Peer, available, pht_oci, run};
 
 #[test]
@@ -16,14 +15,10 @@ fn an_index_comes_with_its_images_for_all_platforms() {
     let (server, dir) = (Server::open(), tempfile::tempdir().unwrap());
     let layout = Layout::new(dir.path().join("several"));
     layout.make_base("latest", false);
-    let reform = |command: &str, line: &[&str]| {
-        let script = test_file("support/reform.py");
-        run("python3", &[&[script.to_str().unwrap(), command, layout.path()], line].concat()).unwrap();
-    };
     for machine in ["amd64", "arm64"] {
-        reform("image", &["latest", machine, "--architecture", machine]);
+        layout.reform("image", &["latest", machine, "--architecture", machine]);
     }
-    reform("index", &["latest", "linux/arm64=arm64", "linux/amd64=amd64", "--attest"]);
+    layout.reform("index", &["latest", "linux/arm64=arm64", "linux/amd64=amd64", "--attest"]);
 
     let there = server.at("several:latest");
     pht_oci(&[&["copy", "--all", &layout.at("latest"), &there], &PLAIN[..]].concat(), &[]).ok();

@@ -122,6 +122,14 @@ impl Layout {
         self.script("tag", &[tag, out]);
     }
 
+    /// Writes an image in another form; see `reform.py`.
+    #[track_caller]
+    pub fn reform(&self, command: &str, arguments: &[&str]) {
+        let script = test_file("support/reform.py");
+        let first = [script.to_str().expect("a path in UTF-8"), command, self.path()];
+        run("python3", &[&first, arguments].concat()).unwrap_or_else(|told| panic!("{told}"));
+    }
+
     /// A layout with this one image, under the same tag.
     #[track_caller]
     pub fn only(&self, tag: &str, dir: impl Into<PathBuf>) -> Layout {
