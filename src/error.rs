@@ -187,12 +187,12 @@ impl From<Error> for std::io::Error {
 }
 
 /// Adds context to results.
-pub trait Context<T> {
+pub trait ErrorContext<T> {
     /// Adds where it happened; see [`Error::at`].
     fn at(self, place: impl fmt::Display) -> Result<T>;
 }
 
-impl<T> Context<T> for Result<T> {
+impl<T> ErrorContext<T> for Result<T> {
     fn at(self, place: impl fmt::Display) -> Result<T> {
         self.map_err(|error| error.at(place))
     }

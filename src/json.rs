@@ -7,9 +7,10 @@ use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
-pub use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
+
+pub use serde_json::{Map, Value, json};
 
 mod canonical;
 

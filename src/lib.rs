@@ -7,12 +7,12 @@
 //!
 //! ```no_run
 //! use pht_oci::crypto::PrivateKey;
-//! use pht_oci::stage::{StageRequest, Station, World, pre_run};
+//! use pht_oci::stage::{StageRequest, Station, Context, pre_run};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let key = PrivateKey::from_pem(&std::fs::read("station_1.pem")?, None)?;
 //! let train = "oci:./train:latest".parse()?;
-//! let report = pre_run(&StageRequest::new(&train, Station::of(&key)), &World::at(1_700_000_000))?;
+//! let report = pre_run(&StageRequest::new(&train, Station::of(&key)), &Context::at(1_700_000_000))?;
 //! println!("{}", report.digest_after.unwrap_or_default());
 //! # Ok(())
 //! # }
@@ -38,7 +38,7 @@
 //! A file of a payload layer goes through a pipeline of bounded buffers; nothing is held whole in memory.
 //!
 //! ```text
-//! layer in a file ── Extent ── Decryptor ──┬── tar, Encryptor ── Pump ══ digest, write ── new blob
+//! layer in a file ── Extent ── Decryptor ──┬── tar, Encryptor ── ThreadedWriter ══ digest, write ── new blob
 //! (or the spool of a                       └── Feeder ══ the wire's hash of the plaintext
 //!  compressed layer)          one core ────────────────┴─ the other core
 //! ```
@@ -62,9 +62,13 @@
 
 pub mod cli;
 pub mod crypto;
+pub mod engine;
 pub mod error;
 pub mod image;
 pub mod json;
+pub mod path;
 pub mod stage;
 pub mod store;
+pub mod tar;
+pub mod text;
 pub mod train;

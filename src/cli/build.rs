@@ -6,8 +6,8 @@ use super::output::Output;
 use super::route_file::read_route;
 use super::secrets::{load_paillier_public, load_private_key, passphrase_from_environment};
 use crate::error::Result;
-use crate::image::Reference;
-use crate::stage::{BuildRequest, World, build};
+use crate::stage::{BuildRequest, build};
+use crate::store::{Context, Reference};
 use crate::train::wire::by_name;
 
 /// Build a train from a master image and its files.
@@ -20,7 +20,7 @@ use crate::train::wire::by_name;
     --creator-key alice.pem --builder-key builder.pem --cmd python /opt/pht_train/main.py")]
 pub(super) struct Build {
     /// Where to publish the train
-    #[arg(value_name = "DEST")]
+    #[arg(value_name = "DEST", value_parser = Reference::locate)]
     destination: Reference,
     /// The master image, or `scratch` for the empty image
     #[arg(long, value_name = "REF")]
@@ -61,9 +61,9 @@ pub(super) struct Build {
 }
 
 impl Build {
-    pub(super) fn run(&self, world: &World, output: &mut Output) -> Result<()> {
+    pub(super) fn run(&self, context: &Context, output: &mut Output) -> Result<()> {
         let wire = by_name(&self.wire)?;
-        let base = if self.base == "scratch" { None } else { Some(self.base.parse::<Reference>()?) };
+        let base = if self.base == "scratch" { None } else { Some(Reference::locate(&self.base)?) };
         let passphrase = passphrase_from_environment();
         let creator_key = load_private_key(&self.creator_key, passphrase.as_ref())?;
         let builder_key =
@@ -84,6 +84,6 @@ impl Build {
             proposal: &self.proposal,
             command: &self.cmd,
         };
-        output.report(&build(&request, world)?)
+        output.report(&build(&request, context)?)
     }
 }

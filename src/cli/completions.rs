@@ -1,8 +1,8 @@
 use clap::{Args, CommandFactory};
 use clap_complete::{Shell, generate};
 
-use super::Cli;
 use super::output::Output;
+use crate::cli::Cli;
 use crate::error::Result;
 
 /// The program.

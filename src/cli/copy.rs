@@ -2,8 +2,8 @@ use clap::Args;
 
 use super::output::Output;
 use crate::error::Result;
-use crate::image::Reference;
-use crate::stage::{CopyRequest, World, copy};
+use crate::image::{CopyRequest, copy};
+use crate::store::{Context, Reference};
 
 /// Copy an image between any two places, as it is; every blob is verified on the way.
 #[derive(Debug, Args)]
@@ -12,10 +12,10 @@ use crate::stage::{CopyRequest, World, copy};
   pht-oci copy --all oci:./train:latest oci:./backup:latest")]
 pub(super) struct Copy {
     /// The image
-    #[arg(value_name = "SRC")]
+    #[arg(value_name = "SRC", value_parser = Reference::locate)]
     source: Reference,
     /// Where to publish it
-    #[arg(value_name = "DEST")]
+    #[arg(value_name = "DEST", value_parser = Reference::locate)]
     destination: Reference,
     /// Copy the images for all platforms, where there are several
     #[arg(long, conflicts_with = "platform")]
@@ -23,8 +23,8 @@ pub(super) struct Copy {
 }
 
 impl Copy {
-    pub(super) fn run(&self, world: &World, output: &mut Output) -> Result<()> {
+    pub(super) fn run(&self, context: &Context, output: &mut Output) -> Result<()> {
         let request = CopyRequest { source: &self.source, destination: &self.destination, all: self.all };
-        output.report(&copy(&request, world)?)
+        output.image_report("copy", &copy(&request, context)?)
     }
 }

@@ -4,9 +4,8 @@ use clap::Args;
 
 use super::output::Output;
 use crate::error::Result;
-use crate::image::Reference;
-use crate::stage::{ExtractRequest, ExtractTo, World, extract};
-use crate::store::Progress;
+use crate::image::{ExtractRequest, ExtractTo, extract};
+use crate::store::{Context, Progress, Reference};
 
 /// Take one file or directory out of an image, as all its layers together show it.
 ///
@@ -18,7 +17,7 @@ use crate::store::Progress;
   pht-oci extract ./train /opt/pht_train --out - | tar t")]
 pub(super) struct Extract {
     /// The image
-    #[arg(value_name = "SRC")]
+    #[arg(value_name = "SRC", value_parser = Reference::locate)]
     source: Reference,
     /// The path in the image
     #[arg(value_name = "PATH")]
@@ -29,19 +28,19 @@ pub(super) struct Extract {
 }
 
 impl Extract {
-    pub(super) fn run(&self, world: &World, output: &mut Output) -> Result<()> {
+    pub(super) fn run(&self, context: &Context, output: &mut Output) -> Result<()> {
         let mut stdout = std::io::stdout().lock();
         // What goes to standard output may go to the terminal, where bars would run into it.
-        let mut world = world.clone();
+        let mut context = context.clone();
         let to = match self.out.as_deref() {
             Some(out) if out.as_os_str() != "-" => ExtractTo::Path(out),
             _ => {
-                world.progress = Progress::default();
+                context.progress = Progress::default();
                 ExtractTo::Stream(&mut stdout)
             }
         };
         let request = ExtractRequest { source: &self.source, path: &self.path, to };
-        for what in extract(request, &world)? {
+        for what in extract(request, &context)? {
             output.warn(&format!("left out: {what}"));
         }
         Ok(())

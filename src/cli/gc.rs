@@ -2,23 +2,23 @@ use clap::Args;
 
 use super::output::Output;
 use crate::error::Result;
-use crate::image::Reference;
+use crate::image::gc;
 use crate::json::json;
-use crate::stage::{World, gc};
+use crate::store::{Context, Reference};
 
 /// Remove the blobs of a layout that no tag reaches.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  pht-oci gc ./train-layout")]
 pub(super) struct Gc {
     /// The layout
-    #[arg(value_name = "LAYOUT")]
+    #[arg(value_name = "LAYOUT", value_parser = Reference::locate)]
     layout: Reference,
 }
 
 impl Gc {
-    pub(super) fn run(&self, world: &World, output: &mut Output) -> Result<()> {
-        let swept = gc(&self.layout, world)?;
-        let text = format!("removed {} blobs ({} bytes) that no tag reaches\n", swept.blobs, swept.bytes);
-        output.value(&text, &json!({ "removed": { "blobs": swept.blobs, "bytes": swept.bytes } }))
+    pub(super) fn run(&self, context: &Context, output: &mut Output) -> Result<()> {
+        let collected = gc(&self.layout, context)?;
+        let text = format!("removed {} blobs ({} bytes) that no tag reaches\n", collected.blobs, collected.bytes);
+        output.value(&text, &json!({ "removed": { "blobs": collected.blobs, "bytes": collected.bytes } }))
     }
 }

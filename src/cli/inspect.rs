@@ -2,8 +2,8 @@ use clap::Args;
 
 use super::output::Output;
 use crate::error::Result;
-use crate::image::Reference;
-use crate::stage::{World, inspect};
+use crate::stage::inspect;
+use crate::store::{Context, Reference};
 
 /// Show the state of a train: wire version, route, who has signed, what comes next.
 ///
@@ -12,12 +12,12 @@ use crate::stage::{World, inspect};
 #[command(after_help = "Example:\n  pht-oci inspect ./train-layout")]
 pub(super) struct Inspect {
     /// The train
-    #[arg(value_name = "SRC")]
+    #[arg(value_name = "SRC", value_parser = Reference::locate)]
     source: Reference,
 }
 
 impl Inspect {
-    pub(super) fn run(&self, world: &World, output: &mut Output) -> Result<()> {
-        output.inspection(&inspect(&self.source, world)?)
+    pub(super) fn run(&self, context: &Context, output: &mut Output) -> Result<()> {
+        output.inspection(&inspect(&self.source, context)?)
     }
 }

@@ -8,7 +8,7 @@ use clap::Args;
 use super::output::Output;
 use super::secrets::read_passphrase;
 use crate::crypto::{Passphrase, PrivateKey};
-use crate::error::{Context, Error, IoContext, Result};
+use crate::error::{Error, ErrorContext, IoContext, Result};
 use crate::json::json;
 
 /// Make a key pair: NAME.pem (mode 0600) and NAME.pub.pem.

@@ -3,9 +3,9 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory};
 
-use super::Cli;
 use super::output::Output;
-use crate::error::{Context, IoContext, Result};
+use crate::cli::Cli;
+use crate::error::{ErrorContext, IoContext, Result};
 use crate::json::json;
 
 /// Write the manual: a page for the program, and one for each command.

@@ -2,17 +2,16 @@
 
 mod access;
 mod build;
+mod color;
 mod completions;
 mod copy;
-mod demands;
 mod extract;
 mod gc;
 mod inspect;
 mod keygen;
 mod man;
 mod output;
-mod paint;
-mod people;
+mod policy;
 mod post_run;
 mod pre_run;
 mod progress;
@@ -24,6 +23,7 @@ mod run;
 mod secrets;
 mod signals;
 mod station;
+mod text;
 mod tool_image;
 mod validate;
 mod verify;
@@ -34,10 +34,9 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::error::{Error, Result};
-use crate::image::Platform;
-use crate::stage::World;
-use crate::store::Waiting;
 use crate::store::registry::Side;
+use crate::store::{Context, Platform, Waiting};
+
 use output::Output;
 use progress::{Display, When};
 
@@ -121,22 +120,22 @@ enum Command {
 }
 
 impl Command {
-    fn run(&self, world: &World, output: &mut Output) -> Result<()> {
+    fn run(&self, context: &Context, output: &mut Output) -> Result<()> {
         match self {
             Command::Keygen(command) => command.run(output),
-            Command::Build(command) => command.run(world, output),
-            Command::Copy(command) => command.run(world, output),
-            Command::Extract(command) => command.run(world, output),
-            Command::Gc(command) => command.run(world, output),
-            Command::Inspect(command) => command.run(world, output),
-            Command::Verify(command) => command.run(world, output),
-            Command::Validate(command) => command.run(world, output),
-            Command::PreRun(command) => command.run(world, output),
-            Command::PostRun(command) => command.run(world, output),
-            Command::Rebase(command) => command.run(world, output),
-            Command::Run(command) => command.run(world, output),
-            Command::Results(command) => command.run(world, output),
-            Command::ToolImage(command) => command.run(world, output),
+            Command::Build(command) => command.run(context, output),
+            Command::Copy(command) => command.run(context, output),
+            Command::Extract(command) => command.run(context, output),
+            Command::Gc(command) => command.run(context, output),
+            Command::Inspect(command) => command.run(context, output),
+            Command::Verify(command) => command.run(context, output),
+            Command::Validate(command) => command.run(context, output),
+            Command::PreRun(command) => command.run(context, output),
+            Command::PostRun(command) => command.run(context, output),
+            Command::Rebase(command) => command.run(context, output),
+            Command::Run(command) => command.run(context, output),
+            Command::Results(command) => command.run(context, output),
+            Command::ToolImage(command) => command.run(context, output),
             Command::Completions(command) => command.run(output),
             Command::Man(command) => command.run(output),
         }
@@ -164,8 +163,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let display = Display::new(&cli.global);
     start_log(&cli.global, &display);
     let mut output = Output::new(cli.global.format, cli.global.quiet, display.clone());
-    let done = signals::catch().and_then(|()| world(&cli.global, &display));
-    let done = done.and_then(|world| cli.command.run(&world, &mut output));
+    let done = signals::catch().and_then(|()| context(&cli.global, &display));
+    let done = done.and_then(|context| cli.command.run(&context, &mut output));
     display.end();
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -191,14 +190,14 @@ fn usage_error(error: &clap::Error) -> Error {
     Error::usage(what).hint(advice.trim())
 }
 
-fn world(global: &Global, display: &Display) -> Result<World> {
-    Ok(World {
+fn context(global: &Global, display: &Display) -> Result<Context> {
+    Ok(Context {
         now: secrets::now()?,
         platform: global.platform.clone(),
         waiting: if global.no_wait { Waiting::Fail } else { Waiting::Wait },
         temporary: global.tmpdir.clone().unwrap_or_else(std::env::temp_dir),
-        source: global.access.access(Side::Source)?,
-        destination: global.access.access(Side::Destination)?,
+        pull: global.access.access(Side::Source)?,
+        push: global.access.access(Side::Destination)?,
         progress: display.progress(),
     })
 }
@@ -213,5 +212,5 @@ fn start_log(global: &Global, display: &Display) {
     let display = display.clone();
     let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(move || display.stderr()).without_time();
     // A second subscriber in one process (in tests of this library) is no fault.
-    let _ = builder.with_target(false).with_ansi(paint::may_colour(&std::io::stderr())).try_init();
+    let _ = builder.with_target(false).with_ansi(color::may_color(&std::io::stderr())).try_init();
 }

@@ -1,11 +1,12 @@
-//! Reports and errors, as text for people and as JSON for programs.
+//! Reports and errors, as text for text and as JSON for programs.
 
 use std::io::{self, Write};
 
-use super::paint::{Paint, Tone, may_colour};
+use super::color::{Palette, Style, may_color};
 use super::progress::Display;
-use super::{Format, people};
+use crate::cli::{Format, text};
 use crate::error::{Error, IoContext, Result};
+use crate::image::ImageReport;
 use crate::json::{Value, json};
 use crate::stage::{Inspection, Report, TrainFailed, Verification};
 use crate::train::{Check, Verdict};
@@ -35,8 +36,8 @@ impl Output {
     }
 
     /// How what goes to standard output, or aside, is coloured.
-    fn paint(&self) -> Paint {
-        Paint::new(if self.aside { may_colour(&io::stderr()) } else { may_colour(&io::stdout()) })
+    fn color(&self) -> Palette {
+        Palette::new(if self.aside { may_color(&io::stderr()) } else { may_color(&io::stdout()) })
     }
 
     /// Whether only errors are to be shown.
@@ -49,7 +50,16 @@ impl Output {
         match self.format {
             Format::Json => self.print(&format!("{}\n", report_json(report))),
             Format::Text if self.quiet => Ok(()),
-            Format::Text => self.print(&report_text(self.paint(), report)),
+            Format::Text => self.print(&report_text(self.color(), report)),
+        }
+    }
+
+    /// The report of a command that knows no train.
+    pub(super) fn image_report(&mut self, command: &str, report: &ImageReport) -> Result<()> {
+        match self.format {
+            Format::Json => self.print(&format!("{}\n", image_report_json(command, report))),
+            Format::Text if self.quiet => Ok(()),
+            Format::Text => self.print(&image_report_text(self.color(), command, report)),
         }
     }
 
@@ -58,7 +68,7 @@ impl Output {
         match self.format {
             Format::Json => self.print(&format!("{}\n", inspection_json(inspection))),
             Format::Text if self.quiet => Ok(()),
-            Format::Text => self.print(&people::inspection(self.paint(), inspection)),
+            Format::Text => self.print(&text::inspection(self.color(), inspection)),
         }
     }
 
@@ -67,7 +77,7 @@ impl Output {
         match self.format {
             Format::Json => self.print(&format!("{}\n", verification_json(found))),
             Format::Text if self.quiet => Ok(()),
-            Format::Text => self.print(&people::verification(self.paint(), found)),
+            Format::Text => self.print(&text::verification(self.color(), found)),
         }
     }
 
@@ -131,10 +141,25 @@ fn error_json(error: &Error) -> Value {
 }
 
 fn report_json(report: &Report) -> Value {
-    let mut document = json!({
-        "stage": report.stage,
-        "station": report.station,
-        "wire": report.wire,
+    let mut document = image_report_json(report.stage, &report.image);
+    document["station"] = json!(report.station);
+    document["wire"] = json!(report.wire);
+    document["checks"] = report.checks.iter().map(check_json).collect();
+    document["warnings"] = json!(report.warnings);
+    document["notes"] = json!(report.notes);
+    if let Some(ran) = &report.ran {
+        let log = ran.log.display().to_string();
+        document["ran"] = json!({ "engine": ran.engine, "seconds": ran.seconds, "log": log });
+    }
+    document
+}
+
+/// The report of a command that knows no train: what a train would have is null or empty.
+fn image_report_json(command: &str, report: &ImageReport) -> Value {
+    json!({
+        "stage": command,
+        "station": null,
+        "wire": null,
         "source": report.source,
         "destination": report.destination,
         "digest": { "before": report.digest_before, "after": report.digest_after },
@@ -148,15 +173,10 @@ fn report_json(report: &Report) -> Value {
             "written": report.bytes.written,
             "transferred": report.bytes.transferred,
         },
-        "checks": report.checks.iter().map(check_json).collect::<Vec<_>>(),
-        "warnings": report.warnings,
-        "notes": report.notes,
-    });
-    if let Some(ran) = &report.ran {
-        let log = ran.log.display().to_string();
-        document["ran"] = json!({ "engine": ran.engine, "seconds": ran.seconds, "log": log });
-    }
-    document
+        "checks": [],
+        "warnings": [],
+        "notes": [],
+    })
 }
 
 fn check_json(check: &Check) -> Value {
@@ -168,29 +188,35 @@ fn check_json(check: &Check) -> Value {
     })
 }
 
-fn report_text(paint: Paint, report: &Report) -> String {
-    let mut heading = format!("{} of {}", report.stage, report.source);
+fn report_text(color: Palette, report: &Report) -> String {
+    let mut heading = format!("{} of {}", report.stage, report.image.source);
     if let Some(station) = &report.station {
         heading += &format!(" at station {station}");
     }
-    // A copy does not look whether it is a train.
-    if !report.wire.is_empty() {
-        heading += &format!(" (wire {})", report.wire);
-    }
-    let mut text = paint.tone(Tone::Heading, &heading) + "\n";
-    report.checks.iter().for_each(|check| text += &people::check(paint, check));
+    heading += &format!(" (wire {})", report.wire);
+    let mut text = color.tone(Style::Heading, &heading) + "\n";
+    report.checks.iter().for_each(|check| text += &text::check(color, check));
     for warning in &report.warnings {
-        text += &format!("  {}: {warning}\n", paint.tone(Tone::Doubtful, "warning"));
+        text += &format!("  {}: {warning}\n", color.tone(Style::Doubtful, "warning"));
     }
     report.notes.iter().for_each(|note| text += &format!("  {note}\n"));
-    text += &format!("  {}", report.destination);
+    text + &destination_text(&report.image)
+}
+
+fn image_report_text(color: Palette, command: &str, report: &ImageReport) -> String {
+    let heading = format!("{command} of {}", report.source);
+    format!("{}\n{}", color.tone(Style::Heading, &heading), destination_text(report))
+}
+
+/// Where the image is now, and what became of its layers.
+fn destination_text(report: &ImageReport) -> String {
+    let mut text = format!("  {}", report.destination);
     if let Some(digest) = &report.digest_after {
         let layers = &report.layers;
         let (added, reused, dropped) = (layers.added.len(), layers.reused, layers.dropped.len());
         text += &format!(": {reused} layers kept, {dropped} dropped, {added} added\n  {digest}");
     }
-    text.push('\n');
-    text
+    text + "\n"
 }
 
 fn verification_json(found: &Verification) -> Value {

@@ -3,7 +3,8 @@ use clap::Args;
 use super::output::Output;
 use super::station::{ResultsOption, StageOptions};
 use crate::error::Result;
-use crate::stage::{StageRequest, World, post_run};
+use crate::stage::{StageRequest, post_run};
+use crate::store::Context;
 
 /// After the train ran: hash, sign and encrypt the new results; drop every other change.
 ///
@@ -23,10 +24,10 @@ pub(super) struct PostRun {
 }
 
 impl PostRun {
-    pub(super) fn run(&self, world: &World, output: &mut Output) -> Result<()> {
+    pub(super) fn run(&self, context: &Context, output: &mut Output) -> Result<()> {
         let key = self.stage.load_key()?;
         let trust = self.stage.load_trust()?;
         let request = self.stage.request(&key, trust.as_ref());
-        output.report(&post_run(&StageRequest { results: self.results.results.as_deref(), ..request }, world)?)
+        output.report(&post_run(&StageRequest { results: self.results.results.as_deref(), ..request }, context)?)
     }
 }

@@ -3,7 +3,8 @@ use clap::Args;
 use super::output::Output;
 use super::station::{ResultsOption, StageOptions};
 use crate::error::Result;
-use crate::stage::{StageRequest, World, pre_run};
+use crate::stage::{StageRequest, pre_run};
+use crate::store::Context;
 
 /// Before the train runs: verify the code, verify and decrypt the previous results.
 ///
@@ -23,12 +24,12 @@ pub(super) struct PreRun {
 }
 
 impl PreRun {
-    pub(super) fn run(&self, world: &World, output: &mut Output) -> Result<()> {
+    pub(super) fn run(&self, context: &Context, output: &mut Output) -> Result<()> {
         let key = self.stage.load_key()?;
         let trust = self.stage.load_trust()?;
         let request = self.stage.request(&key, trust.as_ref());
         let results = self.results.results.as_deref();
         let request = StageRequest { results, keep_initial_results: self.keep_initial_results, ..request };
-        output.report(&pre_run(&request, world)?)
+        output.report(&pre_run(&request, context)?)
     }
 }

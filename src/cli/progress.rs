@@ -1,4 +1,4 @@
-//! How long steps go on, on standard error: bars on a terminal, plain lines elsewhere. Reports have standard output for
+//! How long tasks go on, on standard error: bars on a terminal, plain lines elsewhere. Reports have standard output for
 //! themselves, and begin when the bars are gone.
 
 use std::io::{self, IsTerminal, Write};
@@ -10,15 +10,15 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 use indicatif::{BinaryBytes, MultiProgress, ProgressBar, ProgressStyle};
 
-use super::{Format, Global};
+use crate::cli::{Format, Global};
 use crate::store::Progress;
-use crate::store::progress::{Step, Watcher};
+use crate::store::progress::{ProgressListener, Task};
 
 /// How often it is looked at.
 const BEAT: Duration = Duration::from_millis(100);
-/// A step that takes no longer gets no bar.
+/// A task that takes no longer gets no bar.
 const BRIEF: Duration = Duration::from_millis(300);
-/// How long a step has to take to be worth a line, and the time between lines.
+/// How long a task has to take to be worth a line, and the time between lines.
 const LONG: Duration = Duration::from_secs(10);
 const BAR: &str = "{msg} [{wide_bar}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta} left";
 
@@ -27,7 +27,7 @@ const BAR: &str = "{msg} [{wide_bar}] {binary_bytes}/{binary_total_bytes} {binar
 pub(super) enum When {
     /// Bars on a terminal; elsewhere a line every ten seconds
     Auto,
-    /// Elsewhere a line for every step, too
+    /// Elsewhere a line for every task, too
     Always,
     /// Not at all
     Never,
@@ -37,7 +37,7 @@ pub(super) enum When {
 enum Style {
     Bars,
     Lines {
-        /// Also for steps that do not take long.
+        /// Also for tasks that do not take long.
         all: bool,
     },
 }
@@ -50,16 +50,16 @@ pub(super) struct Display(Option<Arc<Board>>);
 struct Board {
     style: Style,
     bars: MultiProgress,
-    steps: Mutex<Vec<Shown>>,
+    tasks: Mutex<Vec<Shown>>,
     painter: Mutex<Option<(Sender<()>, JoinHandle<()>)>>,
 }
 
 #[derive(Debug)]
 struct Shown {
-    step: Arc<Step>,
+    task: Arc<Task>,
     begun: Instant,
     /// When the last line was written.
-    told: Instant,
+    message: Instant,
     bar: Option<ProgressBar>,
 }
 
@@ -76,11 +76,11 @@ impl Display {
             When::Auto => Style::Lines { all: false },
             When::Always => Style::Lines { all: true },
         };
-        let (steps, painter) = (Mutex::default(), Mutex::default());
-        Display(Some(Arc::new(Board { style, bars: MultiProgress::new(), steps, painter })))
+        let (tasks, painter) = (Mutex::default(), Mutex::default());
+        Display(Some(Arc::new(Board { style, bars: MultiProgress::new(), tasks, painter })))
     }
 
-    /// Where the library tells its steps.
+    /// Where the library tells its tasks.
     pub(super) fn progress(&self) -> Progress {
         self.0.as_ref().map_or_else(Progress::default, |board| Progress::new(Arc::new(Teller(board.clone()))))
     }
@@ -99,7 +99,7 @@ impl Display {
             // If it has panicked, nothing is shown any more; that is no reason to fail.
             let _ = thread.join();
         }
-        board.paint(true);
+        board.color(true);
     }
 }
 
@@ -122,17 +122,17 @@ impl Write for BesideBars {
 #[derive(Debug)]
 struct Teller(Arc<Board>);
 
-impl Watcher for Teller {
-    fn begins(&self, step: Arc<Step>) {
+impl ProgressListener for Teller {
+    fn begins(&self, task: Arc<Task>) {
         let now = Instant::now();
-        let shown = Shown { step, begun: now, told: now, bar: None };
-        self.0.steps.lock().unwrap_or_else(PoisonError::into_inner).push(shown);
+        let shown = Shown { task, begun: now, message: now, bar: None };
+        self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(shown);
         let mut painter = self.0.painter.lock().unwrap_or_else(PoisonError::into_inner);
         painter.get_or_insert_with(|| {
             let (board, (stop, stopped)) = (self.0.clone(), channel());
             let thread = std::thread::spawn(move || {
                 while stopped.recv_timeout(BEAT) == Err(RecvTimeoutError::Timeout) {
-                    board.paint(false);
+                    board.color(false);
                 }
             });
             (stop, thread)
@@ -141,11 +141,11 @@ impl Watcher for Teller {
 }
 
 impl Board {
-    /// Shows how far all is; the steps that have ended, or all `at_the_end`, for the last time.
-    fn paint(&self, at_the_end: bool) {
-        let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
-        steps.retain_mut(|shown| {
-            let ends = at_the_end || Arc::strong_count(&shown.step) == 1;
+    /// Shows how far all is; the tasks that have ended, or all `at_the_end`, for the last time.
+    fn color(&self, at_the_end: bool) {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.retain_mut(|shown| {
+            let ends = at_the_end || Arc::strong_count(&shown.task) == 1;
             match self.style {
                 Style::Bars => shown.paint_bar(&self.bars, ends),
                 Style::Lines { all } => shown.write_line(all, ends),
@@ -158,14 +158,14 @@ impl Board {
 impl Shown {
     fn paint_bar(&mut self, bars: &MultiProgress, ends: bool) {
         // What is opened and not read is nothing to wait for.
-        let is_worth_it = !ends && self.step.done() > 0 && self.begun.elapsed() > BRIEF;
+        let is_worth_it = !ends && self.task.done() > 0 && self.begun.elapsed() > BRIEF;
         if self.bar.is_none() && is_worth_it {
             let style = ProgressStyle::with_template(BAR).unwrap_or_else(|_| ProgressStyle::default_bar());
-            let bar = ProgressBar::new(self.step.total()).with_message(self.step.what().to_owned());
+            let bar = ProgressBar::new(self.task.total()).with_message(self.task.what().to_owned());
             self.bar = Some(bars.add(bar.with_style(style.progress_chars("=> ")).with_elapsed(self.begun.elapsed())));
         }
         if let Some(bar) = &self.bar {
-            bar.set_position(self.step.done());
+            bar.set_position(self.task.done());
             if ends {
                 bar.finish_and_clear();
                 bars.remove(bar);
@@ -174,16 +174,16 @@ impl Shown {
     }
 
     fn write_line(&mut self, all: bool, ends: bool) {
-        let (done, total, took) = (self.step.done(), self.step.total(), self.begun.elapsed());
-        let is_due = if ends { all || took >= LONG } else { self.told.elapsed() >= LONG };
+        let (done, total, took) = (self.task.done(), self.task.total(), self.begun.elapsed());
+        let is_due = if ends { all || took >= LONG } else { self.message.elapsed() >= LONG };
         if !is_due || done == 0 {
             return;
         }
-        self.told = Instant::now();
+        self.message = Instant::now();
         let rate = done as f64 / took.as_secs_f64().max(0.001);
         let left = ((total - done) as f64 / rate).ceil();
         let rest = if ends { format!("in {:.1} s", took.as_secs_f64()) } else { format!("{left} s left") };
-        let (what, percent) = (self.step.what(), done.saturating_mul(100) / total.max(1));
+        let (what, percent) = (self.task.what(), done.saturating_mul(100) / total.max(1));
         let (done, total, rate) = (BinaryBytes(done), BinaryBytes(total), BinaryBytes(rate as u64));
         // If standard error is closed there is nobody to tell.
         let _ = writeln!(io::stderr(), "pht-oci: {what}: {done} of {total} ({percent} %), {rate}/s, {rest}");

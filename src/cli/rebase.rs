@@ -1,10 +1,10 @@
 use clap::Args;
 
-use super::demands::DemandOptions;
 use super::output::Output;
+use super::policy::DemandOptions;
 use crate::error::Result;
-use crate::image::Reference;
-use crate::stage::{RebaseRequest, World, rebase};
+use crate::stage::{RebaseRequest, rebase};
+use crate::store::{Context, Reference};
 
 /// Put a train on a newer master image; between two stations, and not for trains of wire 3, whose creator signed the base.
 ///
@@ -17,31 +17,31 @@ use crate::stage::{RebaseRequest, World, rebase};
   pht-oci rebase oci:train:latest oci:new:latest --base oci:master-2 --old-base oci:master-1")]
 pub(super) struct Rebase {
     /// The train
-    #[arg(value_name = "SRC")]
+    #[arg(value_name = "SRC", value_parser = Reference::locate)]
     source: Reference,
     /// Where to publish it [default: in place]
-    #[arg(value_name = "DEST")]
+    #[arg(value_name = "DEST", value_parser = Reference::locate)]
     destination: Option<Reference>,
     /// The new master image
-    #[arg(long, value_name = "REF")]
+    #[arg(long, value_name = "REF", value_parser = Reference::locate)]
     base: Reference,
     /// The image that the train was built on; it is refused if it was not
-    #[arg(long, value_name = "REF")]
+    #[arg(long, value_name = "REF", value_parser = Reference::locate)]
     old_base: Option<Reference>,
     #[command(flatten)]
-    demands: DemandOptions,
+    policy: DemandOptions,
 }
 
 impl Rebase {
-    pub(super) fn run(&self, world: &World, output: &mut Output) -> Result<()> {
-        let trust = self.demands.load()?;
+    pub(super) fn run(&self, context: &Context, output: &mut Output) -> Result<()> {
+        let trust = self.policy.load()?;
         let request = RebaseRequest {
             source: &self.source,
             destination: self.destination.as_ref(),
             base: &self.base,
             old_base: self.old_base.as_ref(),
-            demands: self.demands.demands(trust.as_ref()),
+            policy: self.policy.policy(trust.as_ref()),
         };
-        output.report(&rebase(&request, world)?)
+        output.report(&rebase(&request, context)?)
     }
 }

@@ -2,12 +2,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::demands::DemandOptions;
 use super::output::Output;
+use super::policy::DemandOptions;
 use super::secrets::{KeyOptions, load_paillier_secret};
 use crate::error::Result;
-use crate::image::Reference;
-use crate::stage::{ResultsRequest, ResultsTo, World, results};
+use crate::stage::{ResultsRequest, ResultsTo, results};
+use crate::store::{Context, Reference};
 
 /// Decrypt the results for the creator of the train.
 ///
@@ -20,12 +20,12 @@ use crate::stage::{ResultsRequest, ResultsTo, World, results};
   pht-oci results ./train-layout --private-key creator.pem --out - | tar xO pht_results/summary.csv")]
 pub(super) struct Results {
     /// The train, or the tar file that the central service hands out to its creator
-    #[arg(value_name = "SRC")]
+    #[arg(value_name = "SRC", value_parser = Reference::locate)]
     source: Reference,
     #[command(flatten)]
     key: KeyOptions,
     #[command(flatten)]
-    demands: DemandOptions,
+    policy: DemandOptions,
     /// A new directory; or a new FILE.tar, or `-` for standard output: a tar archive with `pht_results/` in it
     #[arg(long, value_name = "DIR|FILE.tar|-")]
     out: PathBuf,
@@ -36,11 +36,11 @@ pub(super) struct Results {
 }
 
 impl Results {
-    pub(super) fn run(&self, world: &World, output: &mut Output) -> Result<()> {
+    pub(super) fn run(&self, context: &Context, output: &mut Output) -> Result<()> {
         let key = self.key.load()?;
         let paillier = self.paillier_key.as_deref().map(load_paillier_secret).transpose()?;
-        let trust = self.demands.load()?;
-        let demands = self.demands.demands(trust.as_ref());
+        let trust = self.policy.load()?;
+        let policy = self.policy.policy(trust.as_ref());
         let mut stdout = std::io::stdout().lock();
         let to = match &*self.out {
             out if out == Path::new("-") => {
@@ -50,8 +50,8 @@ impl Results {
             out if is_archive(out) => ResultsTo::Archive(out),
             out => ResultsTo::Directory(out),
         };
-        let request = ResultsRequest { source: &self.source, key: &key, to, paillier: paillier.as_ref(), demands };
-        let report = results(request, world)?;
+        let request = ResultsRequest { source: &self.source, key: &key, to, paillier: paillier.as_ref(), policy };
+        let report = results(request, context)?;
         drop(stdout);
         output.report(&report)
     }

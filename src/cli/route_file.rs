@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::secrets::load_public_key;
 use crate::crypto::{PublicKey, hex};
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Error, ErrorContext, Kind, Result};
 use crate::json::{self, Object, Value};
 use crate::stage::BuildStop;
 use crate::train::PartyId;

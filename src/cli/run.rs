@@ -6,8 +6,10 @@ use clap::Args;
 
 use super::output::Output;
 use super::station::StageOptions;
+use crate::engine::{Engine, RunOptions, SECRETS, Variable, Volume, engine_named};
 use crate::error::{Error, Result};
-use crate::stage::{Engine, Order, RunRequest, SECRETS, StageRequest, Variable, Volume, World, engine_named, run};
+use crate::stage::{RunRequest, StageRequest, run};
+use crate::store::Context;
 
 /// A whole stop: pre-run, the train in a container with no network, post-run.
 ///
@@ -46,19 +48,20 @@ pub(super) struct Run {
 }
 
 impl Run {
-    pub(super) fn run(&self, world: &World, output: &mut Output) -> Result<()> {
+    pub(super) fn run(&self, context: &Context, output: &mut Output) -> Result<()> {
         let key = self.stage.load_key()?;
         let trust = self.stage.load_trust()?;
         let stage = self.stage.request(&key, trust.as_ref());
-        let order = Order { volumes: self.volumes.clone(), variables: self.variables.clone(), gpus: self.gpus.clone() };
+        let options =
+            RunOptions { volumes: self.volumes.clone(), variables: self.variables.clone(), gpus: self.gpus.clone() };
         let request = RunRequest {
             stage: StageRequest { keep_initial_results: self.keep_initial_results, ..stage },
             engine: self.engine,
-            order: &order,
+            options: &options,
             limit: self.timeout,
             log: self.log.as_deref(),
         };
-        output.report(&run(&request, &mut Screen::new(output.is_quiet()), world)?)
+        output.report(&run(&request, &mut Screen::new(output.is_quiet()), context)?)
     }
 }
 

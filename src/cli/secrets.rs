@@ -8,10 +8,10 @@ use clap::Args;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use zeroize::Zeroizing;
 
-use super::prompt;
+use crate::cli::prompt;
 use crate::crypto::paillier::PaillierSecret;
 use crate::crypto::{Passphrase, PrivateKey, PublicKey};
-use crate::error::{Context, Error, IoContext, Result};
+use crate::error::{Error, ErrorContext, IoContext, Result};
 use crate::train::paillier;
 
 /// The largest key file that is read, in bytes.

@@ -4,22 +4,22 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::demands::DemandOptions;
+use super::policy::DemandOptions;
 use super::secrets::KeyOptions;
 use crate::crypto::PrivateKey;
 use crate::error::Result;
-use crate::image::Reference;
 use crate::stage::{StageRequest, Station};
-use crate::train::Trust;
+use crate::store::Reference;
+use crate::train::TrustStore;
 
 /// The train, and who acts.
 #[derive(Debug, Args)]
 pub(super) struct StageOptions {
     /// The train
-    #[arg(value_name = "SRC")]
+    #[arg(value_name = "SRC", value_parser = Reference::locate)]
     source: Reference,
     /// Where to publish it [default: in place]
-    #[arg(value_name = "DEST")]
+    #[arg(value_name = "DEST", value_parser = Reference::locate)]
     destination: Option<Reference>,
     /// The station's id [default: the stop whose key it is]
     #[arg(long, value_name = "ID", env = "STATION_ID")]
@@ -27,9 +27,9 @@ pub(super) struct StageOptions {
     #[command(flatten)]
     key: KeyOptions,
     #[command(flatten)]
-    demands: DemandOptions,
+    policy: DemandOptions,
     /// The train as built, if it cannot be told from labels or a tag `base`
-    #[arg(long, value_name = "REF")]
+    #[arg(long, value_name = "REF", value_parser = Reference::locate)]
     base: Option<Reference>,
 }
 
@@ -48,14 +48,14 @@ impl StageOptions {
     }
 
     /// The keys that are pinned.
-    pub(super) fn load_trust(&self) -> Result<Option<Trust>> {
-        self.demands.load()
+    pub(super) fn load_trust(&self) -> Result<Option<TrustStore>> {
+        self.policy.load()
     }
 
     /// What is asked for, with the keys that were loaded.
-    pub(super) fn request<'a>(&'a self, key: &'a PrivateKey, trust: Option<&'a Trust>) -> StageRequest<'a> {
+    pub(super) fn request<'a>(&'a self, key: &'a PrivateKey, trust: Option<&'a TrustStore>) -> StageRequest<'a> {
         StageRequest {
-            demands: self.demands.demands(trust),
+            policy: self.policy.policy(trust),
             destination: self.destination.as_ref(),
             base: self.base.as_ref(),
             ..StageRequest::new(&self.source, Station { id: self.station.as_deref(), key })

@@ -4,8 +4,8 @@ use clap::Args;
 
 use super::output::Output;
 use crate::error::{IoContext, Result};
-use crate::image::Reference;
-use crate::stage::{ToolImageRequest, World, tool_image};
+use crate::image::{ToolImageRequest, tool_image};
+use crate::store::{Context, Reference};
 
 /// Make a container image of this program.
 ///
@@ -17,7 +17,7 @@ use crate::stage::{ToolImageRequest, World, tool_image};
   podman run -v ./work:/work -e STATION_ID=a -e PRIVATE_KEY_PATH=/work/a.pem pht-oci pre-run /work/train")]
 pub(super) struct ToolImage {
     /// Where to publish it
-    #[arg(value_name = "DEST")]
+    #[arg(value_name = "DEST", value_parser = Reference::locate)]
     destination: Reference,
     /// Certificate authorities (PEM) for registries
     #[arg(long, value_name = "FILE")]
@@ -25,13 +25,13 @@ pub(super) struct ToolImage {
 }
 
 impl ToolImage {
-    pub(super) fn run(&self, world: &World, output: &mut Output) -> Result<()> {
+    pub(super) fn run(&self, context: &Context, output: &mut Output) -> Result<()> {
         let program = std::env::current_exe().doing("find this program")?;
         let request = ToolImageRequest {
             destination: &self.destination,
             program: &program,
             certificates: self.certificates.as_deref(),
         };
-        output.report(&tool_image(&request, world)?)
+        output.image_report("tool-image", &tool_image(&request, context)?)
     }
 }

@@ -2,9 +2,10 @@ use clap::Args;
 
 use super::output::Output;
 use crate::error::Result;
-use crate::image::{Difference, Reference};
+use crate::image::Difference;
 use crate::json::{Value, json};
-use crate::stage::{Master, Means, ValidateRequest, Validation, World, validate};
+use crate::stage::{Master, Method, ValidateRequest, Validation, validate};
+use crate::store::{Context, Reference};
 
 /// How many differences are named in text.
 const NAMED: usize = 20;
@@ -20,7 +21,7 @@ const NAMED: usize = 20;
   pht-oci validate docker://registry.example/incoming/train --master docker://registry.example/master/python:3.12")]
 pub(super) struct Validate {
     /// The train
-    #[arg(value_name = "SRC")]
+    #[arg(value_name = "SRC", value_parser = Reference::locate)]
     source: Reference,
     /// Its master image, or `scratch` for the empty image [default: the one in a registry that the train names]
     #[arg(long, value_name = "REF")]
@@ -28,17 +29,17 @@ pub(super) struct Validate {
 }
 
 impl Validate {
-    pub(super) fn run(&self, world: &World, output: &mut Output) -> Result<()> {
+    pub(super) fn run(&self, context: &Context, output: &mut Output) -> Result<()> {
         let given = self.master.as_deref().filter(|master| *master != "scratch");
-        let reference = given.map(str::parse::<Reference>).transpose()?;
+        let reference = given.map(Reference::locate).transpose()?;
         let master = match (&reference, &self.master) {
             (Some(reference), _) => Master::Image(reference),
             (None, Some(_)) => Master::Scratch,
             (None, None) => Master::Named,
         };
-        let found = validate(&ValidateRequest { source: &self.source, master }, world)?;
+        let found = validate(&ValidateRequest { source: &self.source, master }, context)?;
         output.value(&to_text(&found), &to_json(&found))?;
-        found.settle()
+        found.require_ok()
     }
 }
 
@@ -46,11 +47,11 @@ fn to_text(found: &Validation) -> String {
     let mut text = format!("validate of {} (wire {})\n  {}\n", found.source, found.wire, found.digest);
     let digest = found.master_digest.as_deref().unwrap_or("the empty image");
     text += &format!("  master image {}\n  {digest}\n", found.master);
-    text += &match found.means {
-        Means::Layers => {
+    text += &match found.method {
+        Method::Layers => {
             format!("  layers: the lowest {} of {} are the master image's\n", found.common_layers, found.layers)
         }
-        Means::Files => format!("  layers: {} in common; compared file by file\n", found.common_layers),
+        Method::Files => format!("  layers: {} in common; compared file by file\n", found.common_layers),
     };
     found.differences.iter().take(NAMED).for_each(|difference| text += &difference_text(difference));
     if found.differences.len() > NAMED {
@@ -64,13 +65,14 @@ fn to_text(found: &Validation) -> String {
 }
 
 fn difference_text(difference: &Difference) -> String {
-    let aspects = difference.aspects.iter().map(|aspect| match (aspect.before.as_str(), aspect.after.as_str()) {
-        ("", "") => aspect.name.to_owned(),
-        (before, after) => format!("{} {} -> {}", aspect.name, or_nothing(before), or_nothing(after)),
-    });
-    let aspects: Vec<String> = aspects.collect();
-    let aspects = if aspects.is_empty() { String::new() } else { format!(" ({})", aspects.join("; ")) };
-    format!("  {:8} {}{aspects}\n", difference.change.name(), difference.subject)
+    let attributes =
+        difference.attributes.iter().map(|attribute| match (attribute.before.as_str(), attribute.after.as_str()) {
+            ("", "") => attribute.name.to_owned(),
+            (before, after) => format!("{} {} -> {}", attribute.name, or_nothing(before), or_nothing(after)),
+        });
+    let attributes: Vec<String> = attributes.collect();
+    let attributes = if attributes.is_empty() { String::new() } else { format!(" ({})", attributes.join("; ")) };
+    format!("  {:8} {}{attributes}\n", difference.change.name(), difference.subject)
 }
 
 /// A person is not helped by digests.
@@ -81,14 +83,14 @@ fn or_nothing(text: &str) -> &str {
 
 fn to_json(found: &Validation) -> Value {
     let differences = found.differences.iter().map(|difference| {
-        let aspect = |aspect: &crate::image::Aspect| {
-            json!({ "name": aspect.name, "before": aspect.before, "after": aspect.after })
+        let attribute = |attribute: &crate::image::Attribute| {
+            json!({ "name": attribute.name, "before": attribute.before, "after": attribute.after })
         };
         json!({
             "area": difference.area.name(),
             "subject": difference.subject,
             "change": difference.change.name(),
-            "aspects": difference.aspects.iter().map(aspect).collect::<Vec<_>>(),
+            "attributes": difference.attributes.iter().map(attribute).collect::<Vec<_>>(),
         })
     });
     json!({
@@ -97,7 +99,7 @@ fn to_json(found: &Validation) -> Value {
         "wire": found.wire,
         "master": { "source": found.master, "digest": found.master_digest },
         "valid": found.is_valid(),
-        "means": found.means.name(),
+        "means": found.method.name(),
         "layers": found.layers,
         "common_layers": found.common_layers,
         "differences": differences.collect::<Vec<_>>(),

@@ -1,10 +1,10 @@
 use clap::Args;
 
-use super::demands::DemandOptions;
 use super::output::Output;
+use super::policy::DemandOptions;
 use crate::error::Result;
-use crate::image::Reference;
-use crate::stage::{World, verify};
+use crate::stage::verify;
+use crate::store::{Context, Reference};
 
 /// Check everything about a train that needs no private key: signatures, digests, layers, whose keys they are.
 ///
@@ -15,18 +15,18 @@ use crate::stage::{World, verify};
   pht-oci verify oci:inbox:latest --trust ./pinned-keys --strict")]
 pub(super) struct Verify {
     /// The train
-    #[arg(value_name = "SRC")]
+    #[arg(value_name = "SRC", value_parser = Reference::locate)]
     source: Reference,
     #[command(flatten)]
-    demands: DemandOptions,
+    policy: DemandOptions,
 }
 
 impl Verify {
-    pub(super) fn run(&self, world: &World, output: &mut Output) -> Result<()> {
-        let trust = self.demands.load()?;
-        let demands = self.demands.demands(trust.as_ref());
-        let found = verify(&self.source, demands, world)?;
+    pub(super) fn run(&self, context: &Context, output: &mut Output) -> Result<()> {
+        let trust = self.policy.load()?;
+        let policy = self.policy.policy(trust.as_ref());
+        let found = verify(&self.source, policy, context)?;
         output.verification(&found)?;
-        found.settle(demands)
+        found.enforce(policy)
     }
 }

@@ -16,7 +16,7 @@ use super::digest::Sha256;
 use super::passphrase::{Passphrase, wrong_passphrase};
 use super::pem::Block;
 use super::random::SystemRandom;
-use super::{hex, legacy_pem, pbes2, pem};
+use crate::crypto::{hex, legacy_pem, pbes2, pem};
 use crate::error::{Error, Kind, Result};
 
 /// The fewest bits of a modulus that are accepted; less is within reach of factoring (NIST SP 800-131A).
@@ -63,13 +63,13 @@ impl PublicKey {
             return Self::from_parts(&RsaPublicKeyRef::from_der(&der).map_err(|_| broken())?);
         }
         let spki = SubjectPublicKeyInfoRef::from_der(&der).map_err(|_| broken())?;
-        check_algorithm(&spki.algorithm).map_err(Error::malformed)?;
+        ensure_algorithm(&spki.algorithm).map_err(Error::malformed)?;
         let inner = spki.subject_public_key.as_bytes().ok_or_else(broken)?;
         Self::from_parts(&RsaPublicKeyRef::from_der(inner).map_err(|_| broken())?)
     }
 
     fn from_parts(parts: &RsaPublicKeyRef<'_>) -> Result<Self> {
-        check_bits(&parts.modulus).map_err(Error::malformed)?;
+        ensure_bits(&parts.modulus).map_err(Error::malformed)?;
         let refused = || Error::malformed("public key with a modulus or exponent that no RSA key has");
         let (n, e) = (uint(&parts.modulus).ok_or_else(refused)?, uint(&parts.public_exponent).ok_or_else(refused)?);
         let key = rsa::PublicKey::new_with_size_limits(n, e, MIN_BITS..=MAX_BITS).map_err(|_| refused())?;
@@ -156,7 +156,7 @@ impl PrivateKey {
             return Self::from_parts(RsaPrivateKeyRef::from_der(&der).map_err(|_| broken())?);
         }
         let info = PrivateKeyInfoRef::try_from(der.as_slice()).map_err(|_| broken())?;
-        check_algorithm(&info.algorithm).map_err(Error::key)?;
+        ensure_algorithm(&info.algorithm).map_err(Error::key)?;
         let inner = info.private_key.as_bytes();
         Self::from_parts(RsaPrivateKeyRef::from_der(inner).map_err(|_| broken())?)
     }
@@ -165,7 +165,7 @@ impl PrivateKey {
         if parts.other_prime_infos.is_some() {
             return Err(Error::key("RSA key of more than two primes is not supported"));
         }
-        check_bits(&parts.modulus).map_err(Error::key)?;
+        ensure_bits(&parts.modulus).map_err(Error::key)?;
         let inconsistent = |_| Error::key("private key whose parts do not fit together");
         Self::new(rsa::PrivateKey::try_from(parts).map_err(inconsistent)?)
     }
@@ -262,7 +262,7 @@ fn not_a_public_key(label: &str) -> Error {
 }
 
 /// Refuses, in words, what is not plain RSA.
-fn check_algorithm(algorithm: &AlgorithmIdentifierRef<'_>) -> Result<(), String> {
+fn ensure_algorithm(algorithm: &AlgorithmIdentifierRef<'_>) -> Result<(), String> {
     const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
     const DSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10040.4.1");
     const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
@@ -281,7 +281,7 @@ fn check_algorithm(algorithm: &AlgorithmIdentifierRef<'_>) -> Result<(), String>
 }
 
 /// Refuses, in words, a modulus that is too small or too large, before any arithmetic on it.
-fn check_bits(modulus: &UintRef<'_>) -> Result<(), String> {
+fn ensure_bits(modulus: &UintRef<'_>) -> Result<(), String> {
     let bytes = modulus.as_bytes();
     let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
     let bits = bytes.get(zeros).map_or(0, |first| (bytes.len() - zeros) * 8 - first.leading_zeros() as usize);

@@ -9,9 +9,9 @@ use cbc::cipher::{BlockCipherDecrypt, BlockModeDecrypt, KeyInit, KeyIvInit};
 use md5::{Digest, Md5};
 use zeroize::Zeroizing;
 
-use super::hex;
 use super::passphrase::{Passphrase, wrong_passphrase};
 use super::pem::Block;
+use crate::crypto::hex;
 use crate::error::{Error, Result};
 
 /// Bytes of the salt, which is the beginning of the initialization vector.

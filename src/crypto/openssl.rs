@@ -7,8 +7,8 @@ use std::sync::OnceLock;
 
 use rsa::pkcs8::EncodePrivateKey;
 
-use super::pem;
 use super::random::SystemRandom;
+use crate::crypto::pem;
 
 /// Runs it and returns what it prints, `Err` with its complaint if it fails.
 pub(super) fn run(args: &[&str], input: &[u8]) -> Result<Vec<u8>, String> {

@@ -10,7 +10,7 @@ use ::pkcs8::{AlgorithmIdentifierRef, PrivateKeyInfoRef, SecretDocument, pkcs5};
 use zeroize::Zeroizing;
 
 use super::passphrase::{Passphrase, wrong_passphrase};
-use super::random;
+use crate::crypto::random;
 use crate::error::{Error, Kind, Result};
 
 /// Rounds of PBKDF2-HMAC-SHA-256 for what is written here (OWASP's advice of 2023 is 600 000).
@@ -46,11 +46,11 @@ pub(super) fn decrypt(der: &[u8], passphrase: &Passphrase) -> Result<Zeroizing<V
     }
     let parameters = algorithm.parameters.ok_or_else(|| Error::key("encrypted private key without parameters"))?;
     let (kdf, cipher) = schemes(parameters).map_err(malformed)?;
-    check_kdf(&kdf)?;
-    check_cipher(&cipher)?;
+    ensure_kdf(&kdf)?;
+    ensure_cipher(&cipher)?;
     let parameters = Parameters::try_from(parameters)
         .map_err(|_| Error::key("private key encrypted with parameters that are malformed or not supported"))?;
-    check_cost(&parameters.kdf)?;
+    ensure_cost(&parameters.kdf)?;
     let mut buffer = Zeroizing::new(data.as_bytes().to_vec());
     let length = match parameters.decrypt_in_place(passphrase.as_bytes(), &mut buffer) {
         Ok(plain) => plain.len(),
@@ -75,7 +75,7 @@ fn schemes(parameters: AnyRef<'_>) -> der::Result<(AlgorithmIdentifierRef<'_>, A
 }
 
 /// Refuses what is not supported by name, and a salt on which the implementation would panic.
-fn check_kdf(kdf: &AlgorithmIdentifierRef<'_>) -> Result<()> {
+fn ensure_kdf(kdf: &AlgorithmIdentifierRef<'_>) -> Result<()> {
     if kdf.oid != PBKDF2_OID && kdf.oid != SCRYPT_OID {
         return Err(Error::key(format!("private key encrypted with an unsupported key derivation ({})", kdf.oid)));
     }
@@ -95,7 +95,7 @@ fn check_kdf(kdf: &AlgorithmIdentifierRef<'_>) -> Result<()> {
 }
 
 /// Refuses what is not supported by name, and an initialization vector on which the implementation would panic.
-fn check_cipher(cipher: &AlgorithmIdentifierRef<'_>) -> Result<()> {
+fn ensure_cipher(cipher: &AlgorithmIdentifierRef<'_>) -> Result<()> {
     let block = match cipher.oid {
         AES_128_CBC_OID | AES_192_CBC_OID | AES_256_CBC_OID => 16,
         DES_EDE3_CBC_OID | DES_CBC_OID => 8,
@@ -109,7 +109,7 @@ fn check_cipher(cipher: &AlgorithmIdentifierRef<'_>) -> Result<()> {
 }
 
 /// Bounds the time and memory that a key file may ask for.
-fn check_cost(kdf: &Kdf) -> Result<()> {
+fn ensure_cost(kdf: &Kdf) -> Result<()> {
     let fits = match kdf {
         Kdf::Pbkdf2(parameters) => (1..=MAX_ITERATIONS).contains(&parameters.iteration_count),
         Kdf::Scrypt(parameters) => {

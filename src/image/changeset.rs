@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::layer::{Entry, Kind, Meta};
-use super::tree::{ancestors, shown};
 use crate::error::{Error, Result};
+use crate::path::{ancestors, shown};
+use crate::tar::{Entry, EntryKind, Meta};
 
 /// How the name of a whiteout begins.
 const WHITEOUT: &[u8] = b".wh.";
@@ -93,7 +93,7 @@ fn keep_last_of_each(files: &mut Vec<Entry>, opaque: &mut Vec<Box<[u8]>>) {
     files.dedup_by(|later, first| later.path == first.path);
     files.retain(|file| !ancestors(&file.path).any(|dir| cut.get(dir).is_some_and(|removed| *removed > file.position)));
     // A directory that was something else for a moment holds nothing of what lower layers have there.
-    let remade = files.iter().filter(|file| file.kind == Kind::Directory && cut.contains_key(&file.path));
+    let remade = files.iter().filter(|file| file.kind == EntryKind::Directory && cut.contains_key(&file.path));
     opaque.extend(remade.map(|file| file.path.clone()));
 }
 
@@ -101,7 +101,7 @@ fn keep_last_of_each(files: &mut Vec<Entry>, opaque: &mut Vec<Box<[u8]>>) {
 fn cuts(files: &[Entry]) -> HashMap<Box<[u8]>, u64> {
     let mut directories: HashSet<&[u8]> = HashSet::new();
     for entry in files {
-        if entry.kind == Kind::Directory {
+        if entry.kind == EntryKind::Directory {
             directories.insert(&entry.path);
         }
         for dir in ancestors(&entry.path) {
@@ -110,7 +110,7 @@ fn cuts(files: &[Entry]) -> HashMap<Box<[u8]>, u64> {
             }
         }
     }
-    let others = files.iter().filter(|file| file.kind != Kind::Directory && directories.contains(&*file.path));
+    let others = files.iter().filter(|file| file.kind != EntryKind::Directory && directories.contains(&*file.path));
     others.map(|file| (file.path.clone(), file.position)).collect()
 }
 
@@ -128,7 +128,7 @@ pub(super) enum Link {
 /// A file that a hard link names: all but its path.
 #[derive(Debug, Clone)]
 pub(super) struct LinkedFile {
-    pub kind: Kind,
+    pub kind: EntryKind,
     pub meta: Meta,
     pub size: u64,
     pub offset: u64,
@@ -159,13 +159,13 @@ impl Names {
         if self.targets.is_empty() {
             return link;
         }
-        if entry.kind != Kind::Directory {
+        if entry.kind != EntryKind::Directory {
             self.remove_below(&entry.path);
         }
         if self.targets.contains(&entry.path) {
             let named = match (&link, &entry.kind) {
                 (Some(link), _) => link.clone(),
-                (None, Kind::Directory) => Link::Nothing,
+                (None, EntryKind::Directory) => Link::Nothing,
                 (None, _) => Link::Own(Box::new(LinkedFile {
                     kind: entry.kind.clone(),
                     meta: entry.meta.clone(),

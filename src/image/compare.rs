@@ -3,10 +3,10 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use super::survey::{Seen, SeenKind};
-use super::tree::{shown, walk_order};
+use super::snapshot::{FileRecord, FileRecordKind};
 use crate::crypto::hex;
 use crate::json::{Object, Value};
+use crate::path::{shown, walk_order};
 
 /// Where two images differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,12 +59,12 @@ pub struct Difference {
     /// What became of it.
     pub change: Change,
     /// What of it changed.
-    pub aspects: Vec<Aspect>,
+    pub attributes: Vec<Attribute>,
 }
 
 /// What of a file or a field changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Aspect {
+pub struct Attribute {
     /// A stable name: `type`, `mode`, `owner`, `content`, `target`, `device`, `xattrs`, `hard-link` or `value`.
     pub name: &'static str,
     /// As it was; empty where that says nothing to a person, or is nobody's to see.
@@ -73,16 +73,16 @@ pub struct Aspect {
     pub after: String,
 }
 
-impl Aspect {
-    /// An aspect and how it looks before and after.
+impl Attribute {
+    /// An attribute and how it looks before and after.
     pub fn new(name: &'static str, before: impl Into<String>, after: impl Into<String>) -> Self {
-        Aspect { name, before: before.into(), after: after.into() }
+        Attribute { name, before: before.into(), after: after.into() }
     }
 }
 
 /// Compares what two images show, both in walk order; paths for which `counts` does not hold are left out. Times are not
 /// compared, and neither is which files are one file with several names.
-pub fn compare_files(old: &[Seen], new: &[Seen], counts: impl Fn(&[u8]) -> bool) -> Vec<Difference> {
+pub fn compare_files(old: &[FileRecord], new: &[FileRecord], counts: impl Fn(&[u8]) -> bool) -> Vec<Difference> {
     let mut found = Vec::new();
     let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
     loop {
@@ -95,58 +95,61 @@ pub fn compare_files(old: &[Seen], new: &[Seen], counts: impl Fn(&[u8]) -> bool)
         let before = if order.is_le() { old.next() } else { None };
         let after = if order.is_ge() { new.next() } else { None };
         let Some(path) = before.or(after).map(|seen| &*seen.path).filter(|path| counts(path)) else { continue };
-        let (change, aspects) = match (before, after) {
-            (Some(before), Some(after)) => (Change::Changed, aspects(before, after)),
+        let (change, attributes) = match (before, after) {
+            (Some(before), Some(after)) => (Change::Changed, attributes(before, after)),
             (Some(_), None) => (Change::Removed, Vec::new()),
             _ => (Change::Added, Vec::new()),
         };
-        if change != Change::Changed || !aspects.is_empty() {
-            found.push(Difference { area: Area::Files, subject: shown(path), change, aspects });
+        if change != Change::Changed || !attributes.is_empty() {
+            found.push(Difference { area: Area::Files, subject: shown(path), change, attributes });
         }
     }
 }
 
-fn aspects(old: &Seen, new: &Seen) -> Vec<Aspect> {
-    let mut found = kind_aspects(&old.kind, &new.kind);
+fn attributes(old: &FileRecord, new: &FileRecord) -> Vec<Attribute> {
+    let mut found = kind_attributes(&old.kind, &new.kind);
     if old.mode != new.mode {
-        found.push(Aspect::new("mode", format!("{:04o}", old.mode), format!("{:04o}", new.mode)));
+        found.push(Attribute::new("mode", format!("{:04o}", old.mode), format!("{:04o}", new.mode)));
     }
     if old.owner != new.owner {
         let owner = |(user, group): (u64, u64)| format!("{user}:{group}");
-        found.push(Aspect::new("owner", owner(old.owner), owner(new.owner)));
+        found.push(Attribute::new("owner", owner(old.owner), owner(new.owner)));
     }
     if old.attributes != new.attributes {
-        let names = |seen: &Seen| {
+        let names = |seen: &FileRecord| {
             let keys = seen.attributes.iter().map(|(key, _)| String::from_utf8_lossy(key).escape_debug().to_string());
             keys.collect::<Vec<_>>().join(" ")
         };
-        found.push(Aspect::new("xattrs", names(old), names(new)));
+        found.push(Attribute::new("xattrs", names(old), names(new)));
     }
     found
 }
 
-fn kind_aspects(old: &SeenKind, new: &SeenKind) -> Vec<Aspect> {
+fn kind_attributes(old: &FileRecordKind, new: &FileRecordKind) -> Vec<Attribute> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).escape_debug().to_string();
     match (old, new) {
-        (SeenKind::File { size, digest, .. }, SeenKind::File { size: new_size, digest: new_digest, .. }) => {
+        (
+            FileRecordKind::File { size, digest, .. },
+            FileRecordKind::File { size: new_size, digest: new_digest, .. },
+        ) => {
             let looks = |size: &u64, digest: &[u8; 32]| format!("{size} bytes, sha256:{}", hex::encode(digest));
             let same = (size, digest) == (new_size, new_digest);
-            let aspect = || Aspect::new("content", looks(size, digest), looks(new_size, new_digest));
-            if same { Vec::new() } else { vec![aspect()] }
+            let attribute = || Attribute::new("content", looks(size, digest), looks(new_size, new_digest));
+            if same { Vec::new() } else { vec![attribute()] }
         }
-        (SeenKind::Symlink(target), SeenKind::Symlink(new)) if target != new => {
-            vec![Aspect::new("target", text(target), text(new))]
+        (FileRecordKind::Symlink(target), FileRecordKind::Symlink(new)) if target != new => {
+            vec![Attribute::new("target", text(target), text(new))]
         }
-        (SeenKind::Device(character, number), SeenKind::Device(new_character, new_number)) => {
+        (FileRecordKind::Device(character, number), FileRecordKind::Device(new_character, new_number)) => {
             let name = |(major, minor): &(u32, u32)| format!("{major}:{minor}");
             match (character == new_character, number == new_number) {
                 (true, true) => Vec::new(),
-                (true, false) => vec![Aspect::new("device", name(number), name(new_number))],
-                (false, _) => vec![Aspect::new("type", old.name(), new.name())],
+                (true, false) => vec![Attribute::new("device", name(number), name(new_number))],
+                (false, _) => vec![Attribute::new("type", old.name(), new.name())],
             }
         }
         (old, new) if std::mem::discriminant(old) != std::mem::discriminant(new) => {
-            vec![Aspect::new("type", old.name(), new.name())]
+            vec![Attribute::new("type", old.name(), new.name())]
         }
         _ => Vec::new(),
     }
@@ -194,15 +197,15 @@ pub fn compare_configs(old: &Object, new: &Object, free: &[&str]) -> Vec<Differe
 }
 
 fn compare_fields(prefix: &str, old: &Object, new: &Object, counts: impl Fn(&str) -> bool) -> Vec<Difference> {
-    let said = |object: &'_ Object| -> BTreeMap<String, Value> {
+    let message = |object: &'_ Object| -> BTreeMap<String, Value> {
         let fields = object.iter().filter(|(key, value)| counts(key) && !says_nothing(key, value));
         fields.map(|(key, value)| (key.clone(), value.clone())).collect()
     };
-    let aspect = |old: Option<&Value>, new: Option<&Value>| {
+    let attribute = |old: Option<&Value>, new: Option<&Value>| {
         let text = |value: Option<&Value>| value.map(Value::to_string).unwrap_or_default();
-        vec![Aspect::new("value", text(old), text(new))]
+        vec![Attribute::new("value", text(old), text(new))]
     };
-    compare_maps(&said(old), &said(new), |key| format!("{prefix}{}", key.escape_debug()), aspect)
+    compare_maps(&message(old), &message(new), |key| format!("{prefix}{}", key.escape_debug()), attribute)
 }
 
 /// Without a working directory it is the root.
@@ -224,7 +227,7 @@ fn compare_variables(old: &Object, new: &Object) -> Vec<Difference> {
         &old,
         &new,
         |name| format!("config.Env: {}", name.escape_debug()),
-        |_, _| vec![Aspect::new("value", "", "")],
+        |_, _| vec![Attribute::new("value", "", "")],
     )
 }
 
@@ -251,7 +254,7 @@ fn compare_maps<V: PartialEq>(
     old: &BTreeMap<String, V>,
     new: &BTreeMap<String, V>,
     subject: impl Fn(&str) -> String,
-    aspect: impl Fn(Option<&V>, Option<&V>) -> Vec<Aspect>,
+    attribute: impl Fn(Option<&V>, Option<&V>) -> Vec<Attribute>,
 ) -> Vec<Difference> {
     let names = old.keys().chain(new.keys().filter(|name| !old.contains_key(*name)));
     let differences = names.filter_map(|name| {
@@ -262,8 +265,8 @@ fn compare_maps<V: PartialEq>(
             (Some(_), None) => Change::Removed,
             _ => Change::Added,
         };
-        let aspects = if change == Change::Changed { aspect(before, after) } else { Vec::new() };
-        Some(Difference { area: Area::Config, subject: subject(name), change, aspects })
+        let attributes = if change == Change::Changed { attribute(before, after) } else { Vec::new() };
+        Some(Difference { area: Area::Config, subject: subject(name), change, attributes })
     });
     differences.collect()
 }

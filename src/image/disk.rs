@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags};
 
-use super::EntrySink;
-use super::layer::{Kind, Meta, PaxRecord, PaxRecords, pax_mtime};
+use super::sink::EntrySink;
 use super::tree::{Content, Node, NodeKind, Tree};
-use crate::error::{Context, Error, IoContext, Result};
+use crate::error::{Error, ErrorContext, IoContext, Result};
+use crate::tar::{EntryKind, Meta, PaxRecord, PaxRecords, pax_mtime};
 
 /// How extended attributes stand in PAX records.
 const XATTR: &[u8] = b"SCHILY.xattr.";
@@ -196,40 +196,40 @@ impl DirectorySink {
         io_result(rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)).doing("set its time")
     }
 
-    fn make(&mut self, to: &Path, kind: &Kind, meta: &Meta) -> Result<()> {
+    fn make(&mut self, to: &Path, kind: &EntryKind, meta: &Meta) -> Result<()> {
         match kind {
-            Kind::File | Kind::Sparse => {
+            EntryKind::File | EntryKind::Sparse => {
                 let file = File::options().write(true).create_new(true).mode(0o600).open(to).doing("create it")?;
                 self.current = Some((file, to.to_owned(), meta.clone()));
             }
-            Kind::Directory => {
+            EntryKind::Directory => {
                 if to != self.dir {
                     fs::DirBuilder::new().mode(0o700).create(to).doing("create it")?;
                 }
                 self.directories.push((to.to_owned(), meta.clone()));
             }
-            Kind::HardLink(target) => fs::hard_link(self.path_of(target), to).doing("create the link")?,
-            Kind::Symlink(target) => {
+            EntryKind::HardLink(target) => fs::hard_link(self.path_of(target), to).doing("create the link")?,
+            EntryKind::Symlink(target) => {
                 std::os::unix::fs::symlink(OsStr::from_bytes(target), to).doing("create the link")?;
                 self.apply(to, meta, false)?;
             }
-            Kind::Fifo => {
+            EntryKind::Fifo => {
                 let mode = Mode::from_raw_mode(0o600);
                 let made = rustix::fs::mknodat(CWD, to, rustix::fs::FileType::Fifo, mode, 0);
                 io_result(made).doing("create the pipe")?;
                 self.apply(to, &Meta { mode: self.mode_of(meta), ..meta.clone() }, true)?;
             }
-            Kind::Device { .. } => return Err(Error::malformed("a device node")),
+            EntryKind::Device { .. } => return Err(Error::malformed("a device node")),
         }
         Ok(())
     }
 }
 
 impl EntrySink for DirectorySink {
-    fn entry(&mut self, path: &[u8], kind: &Kind, meta: &Meta, _size: u64) -> Result<()> {
+    fn entry(&mut self, path: &[u8], kind: &EntryKind, meta: &Meta, _size: u64) -> Result<()> {
         self.end_file()?;
         let to = self.path_of(path);
-        if let (Kind::Symlink(target), Fidelity::Personal) = (kind, self.fidelity)
+        if let (EntryKind::Symlink(target), Fidelity::Personal) = (kind, self.fidelity)
             && leads_out(path.strip_prefix(&*self.root).unwrap_or(path), target)
         {
             let target = String::from_utf8_lossy(target).escape_debug().to_string();
@@ -237,7 +237,7 @@ impl EntrySink for DirectorySink {
             return Ok(());
         }
         if self.fidelity == Fidelity::System {
-            if let Kind::Device { .. } = kind {
+            if let EntryKind::Device { .. } = kind {
                 return Ok(());
             }
             // Whatever the tree has above it was made here before; what it has not is no link.

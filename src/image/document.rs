@@ -3,41 +3,40 @@ use std::sync::Arc;
 use oci_spec::image::{Descriptor, Digest, MediaType};
 
 use super::edit::object_at;
-use super::layer::check_contents;
-use super::platform::Platform;
-use crate::crypto::digest::Sha256;
-use crate::error::{Context, Error, Result};
+use super::layer::ensure_contents;
+use crate::crypto::Sha256;
+use crate::error::{Error, ErrorContext, Result};
 use crate::json::{self, Object, Value};
-use crate::store::{Blob, Listed, Source, digest_of, is_supported, read_document, sha256_digest};
+use crate::store::{Blob, ImageEntry, Platform, Source, digest_of, is_supported, read_document, sha256_digest};
 
 /// The most layers that an image may have. Docker's storage drivers end at 127.
 const MAX_LAYERS: usize = 1024;
 /// How deep indexes may be nested.
-const MAX_INDEX_DEPTH: usize = 4;
+pub(super) const MAX_INDEX_DEPTH: usize = 4;
 
-/// The family of manifest and media types that an image belongs to; a new image stays in the family of the old.
+/// The format of manifest and media types that an image belongs to; a new image stays in the format of the old.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Family {
+pub enum ManifestFormat {
     /// OCI image specification.
     Oci,
     /// Docker image manifest version 2, schema 2.
     Docker,
 }
 
-impl Family {
+impl ManifestFormat {
     /// The media type of manifests.
     pub fn manifest(self) -> &'static str {
         match self {
-            Family::Oci => "application/vnd.oci.image.manifest.v1+json",
-            Family::Docker => "application/vnd.docker.distribution.manifest.v2+json",
+            ManifestFormat::Oci => "application/vnd.oci.image.manifest.v1+json",
+            ManifestFormat::Docker => "application/vnd.docker.distribution.manifest.v2+json",
         }
     }
 
     /// The media type of image configs.
     pub fn config(self) -> &'static str {
         match self {
-            Family::Oci => "application/vnd.oci.image.config.v1+json",
-            Family::Docker => "application/vnd.docker.container.image.v1+json",
+            ManifestFormat::Oci => "application/vnd.oci.image.config.v1+json",
+            ManifestFormat::Docker => "application/vnd.docker.container.image.v1+json",
         }
     }
 
@@ -45,9 +44,9 @@ impl Family {
     pub fn layer(self) -> &'static str {
         match self {
             // Ciphertext does not compress.
-            Family::Oci => "application/vnd.oci.image.layer.v1.tar",
+            ManifestFormat::Oci => "application/vnd.oci.image.layer.v1.tar",
             // Docker's schema knows no plain layers in manifests.
-            Family::Docker => "application/vnd.docker.image.rootfs.diff.tar.gzip",
+            ManifestFormat::Docker => "application/vnd.docker.image.rootfs.diff.tar.gzip",
         }
     }
 }
@@ -56,9 +55,9 @@ impl Family {
 #[derive(Clone)]
 pub struct Image {
     source: Arc<dyn Source>,
-    listed: Listed,
+    listed: ImageEntry,
     descriptor: Descriptor,
-    family: Family,
+    format: ManifestFormat,
     manifest: Object,
     config: Object,
     layers: Vec<Descriptor>,
@@ -72,7 +71,7 @@ impl Image {
     /// # Errors
     /// [`Kind::Malformed`](crate::error::Kind::Malformed) if this is no image or an inconsistent one;
     /// [`Kind::Usage`](crate::error::Kind::Usage) if there is none for the platform.
-    pub fn open(source: Arc<dyn Source>, listed: Listed, platform: Option<&Platform>) -> Result<Self> {
+    pub fn open(source: Arc<dyn Source>, listed: ImageEntry, platform: Option<&Platform>) -> Result<Self> {
         let name = match &listed.tag {
             Some(tag) => format!("{}:{tag}", source.name()),
             None => source.name(),
@@ -82,15 +81,15 @@ impl Image {
 
     /// The empty image: no layer and no file, for `platform` (default: this machine's).
     pub fn scratch(platform: Option<&Platform>) -> Self {
-        let family = Family::Oci;
+        let format = ManifestFormat::Oci;
         let config = platform.cloned().unwrap_or_else(Platform::here).to_config();
-        let descriptor = Descriptor::new(MediaType::from(family.manifest()), 0, digest_of(b""));
-        let manifest = json::json!({ "schemaVersion": 2, "mediaType": family.manifest(), "config": {}, "layers": [] });
+        let descriptor = Descriptor::new(MediaType::from(format.manifest()), 0, digest_of(b""));
+        let manifest = json::json!({ "schemaVersion": 2, "mediaType": format.manifest(), "config": {}, "layers": [] });
         Image {
             source: Arc::new(Nowhere),
-            listed: Listed { tag: None, descriptor: descriptor.clone() },
+            listed: ImageEntry { tag: None, descriptor: descriptor.clone() },
             descriptor,
-            family,
+            format,
             manifest: manifest.as_object().cloned().unwrap_or_default(),
             config,
             layers: Vec::new(),
@@ -98,10 +97,10 @@ impl Image {
         }
     }
 
-    fn open_here(source: Arc<dyn Source>, listed: Listed, platform: Option<&Platform>) -> Result<Self> {
+    fn open_here(source: Arc<dyn Source>, listed: ImageEntry, platform: Option<&Platform>) -> Result<Self> {
         let (descriptor, manifest) = resolve(&*source, &listed.descriptor, platform)?;
         let place = format!("manifest {}", descriptor.digest());
-        let family = family_of(&descriptor, &manifest).at(&place)?;
+        let format = family_of(&descriptor, &manifest).at(&place)?;
         let config_descriptor = descriptor_at(&manifest, "config").at(&place)?;
         let layers = layers_of(&manifest).at(&place)?;
         let place = format!("image config {}", config_descriptor.digest());
@@ -116,7 +115,7 @@ impl Image {
         {
             return Err(Error::usage(format!("the image is for {found}, not for {asked}")));
         }
-        Ok(Image { source, listed, descriptor, family, manifest, config, layers, diff_ids })
+        Ok(Image { source, listed, descriptor, format, manifest, config, layers, diff_ids })
     }
 
     /// The image with another tag beside it, if there is one.
@@ -134,12 +133,12 @@ impl Image {
     }
 
     /// How the source lists it: its tag, and the manifest or index that the tag names.
-    pub fn listed(&self) -> &Listed {
+    pub fn listed(&self) -> &ImageEntry {
         &self.listed
     }
 
     /// Makes it count as the image that is listed so: it will replace that one.
-    pub fn stand_in_for(&mut self, listed: &Listed) {
+    pub fn with_tag_of(&mut self, listed: &ImageEntry) {
         self.listed.tag = listed.tag.clone();
     }
 
@@ -147,8 +146,8 @@ impl Image {
     ///
     /// An engine that an image went through has compressed its layers anew; a registry that has the original ones
     /// need not store them twice.
-    pub fn adopt_layers(&mut self, original: &Image, count: usize) {
-        let same = original.family == self.family
+    pub fn reuse_blobs(&mut self, original: &Image, count: usize) {
+        let same = original.format == self.format
             && self.diff_ids.get(..count).is_some_and(|own| original.diff_ids.starts_with(own));
         let theirs = original.manifest.get("layers").and_then(Value::as_array);
         let (Some(theirs), Some(Value::Array(own)), true) = (theirs, self.manifest.get_mut("layers"), same) else {
@@ -160,7 +159,7 @@ impl Image {
 
     /// Takes from `image` what makes it that image, whatever it is based on: the command; labels and annotations that
     /// are not here; labels that it has otherwise than `old`, the image that it was based on, if that is known.
-    pub fn take_identity(&mut self, image: &Image, old: Option<&Image>) {
+    pub fn inherit_metadata(&mut self, image: &Image, old: Option<&Image>) {
         let inner = object_at(&mut self.config, "config");
         match image.config.get("config").and_then(|inner| inner.get("Cmd")) {
             Some(command) => inner.insert("Cmd".to_owned(), command.clone()),
@@ -195,8 +194,8 @@ impl Image {
     }
 
     /// OCI or Docker.
-    pub fn family(&self) -> Family {
-        self.family
+    pub fn format(&self) -> ManifestFormat {
+        self.format
     }
 
     /// The manifest as it stands.
@@ -239,8 +238,8 @@ impl Image {
     /// # Errors
     /// [`Kind::Malformed`](crate::error::Kind::Malformed) or [`Kind::Verification`](crate::error::Kind::Verification) if
     /// it is not what config and manifest say; input/output.
-    pub fn check_layer(&self, layer: usize) -> Result<()> {
-        check_contents(&*self.source, &self.layers[layer], &self.diff_ids[layer]).at(self.source.name())
+    pub fn ensure_layer(&self, layer: usize) -> Result<()> {
+        ensure_contents(&*self.source, &self.layers[layer], &self.diff_ids[layer]).at(self.source.name())
     }
 
     /// Whether all layers of `base` are the lowest layers of this image, by their contents.
@@ -289,7 +288,7 @@ impl Source for Nowhere {
         0
     }
 
-    fn list(&self) -> Result<Vec<Listed>> {
+    fn list(&self) -> Result<Vec<ImageEntry>> {
         Ok(Vec::new())
     }
 
@@ -352,7 +351,7 @@ fn choose(index: &Object, asked: Option<&Platform>) -> Result<Descriptor> {
     }
 }
 
-fn family_of(descriptor: &Descriptor, manifest: &Object) -> Result<Family> {
+fn family_of(descriptor: &Descriptor, manifest: &Object) -> Result<ManifestFormat> {
     let stated = descriptor.media_type().to_string();
     if let Some(own) = manifest.get("mediaType") {
         let own = own.as_str().unwrap_or("not a text");
@@ -360,9 +359,9 @@ fn family_of(descriptor: &Descriptor, manifest: &Object) -> Result<Family> {
             return Err(Error::malformed(format!("media type `{own}` inside, but `{stated}` in its descriptor")));
         }
     }
-    [Family::Oci, Family::Docker]
+    [ManifestFormat::Oci, ManifestFormat::Docker]
         .into_iter()
-        .find(|family| family.manifest() == stated)
+        .find(|format| format.manifest() == stated)
         .ok_or_else(|| Error::malformed(format!("media type `{stated}` is not an image manifest's")))
 }
 

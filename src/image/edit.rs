@@ -4,12 +4,12 @@ use std::io::{self, Write};
 
 use oci_spec::image::{Descriptor, Digest, MediaType};
 
-use super::document::{Family, Image};
-use super::layer::Encoder;
-use crate::crypto::digest::Sha256;
+use super::document::{Image, ManifestFormat};
+use crate::crypto::Sha256;
 use crate::error::{Error, IoContext, Result};
 use crate::json::{self, Object, Value, json};
-use crate::store::{BlobSink, Destination, Pump, Transfer, sha256_digest};
+use crate::store::{BlobSink, Destination, ThreadedWriter, Transfer, sha256_digest};
+use crate::tar::Encoder;
 
 /// A layer that has been written to the destination.
 #[derive(Debug, Clone)]
@@ -20,15 +20,15 @@ pub struct AddedLayer {
     pub diff_id: Digest,
 }
 
-/// Writes one layer to a destination: on another core, compressed as the image's family asks for, digested once.
+/// Writes one layer to a destination: on another core, compressed as the image's format asks for, digested once.
 pub struct LayerSink {
     way: Way,
-    family: Family,
+    format: ManifestFormat,
 }
 
 enum Way {
     /// To a thread of ours.
-    Pump(Pump<Coder>),
+    ThreadedWriter(ThreadedWriter<Coder>),
     /// To a blob that has threads of its own.
     Plain(Box<dyn BlobSink>),
 }
@@ -38,15 +38,15 @@ impl LayerSink {
     ///
     /// # Errors
     /// As [`Destination::create`].
-    pub fn new(destination: &mut dyn Destination, family: Family) -> Result<Self> {
+    pub fn new(destination: &mut dyn Destination, format: ManifestFormat) -> Result<Self> {
         let sink = destination.create()?;
-        let pump = |diff, encoder| Way::Pump(Pump::new(Coder { diff, encoder }));
-        let way = match family {
-            Family::Oci if sink.is_apart() => Way::Plain(sink),
-            Family::Oci => pump(None, Encoder::Plain(sink)),
-            Family::Docker => pump(Some(Sha256::new()), Encoder::gzip(sink)),
+        let threaded_writer = |diff, encoder| Way::ThreadedWriter(ThreadedWriter::new(Coder { diff, encoder }));
+        let way = match format {
+            ManifestFormat::Oci if sink.is_apart() => Way::Plain(sink),
+            ManifestFormat::Oci => threaded_writer(None, Encoder::Plain(sink)),
+            ManifestFormat::Docker => threaded_writer(Some(Sha256::new()), Encoder::gzip(sink)),
         };
-        Ok(LayerSink { way, family })
+        Ok(LayerSink { way, format })
     }
 
     /// Ends the layer.
@@ -56,15 +56,15 @@ impl LayerSink {
     pub fn finish(self) -> Result<AddedLayer> {
         let (diff, sink) = match self.way {
             Way::Plain(sink) => (None, sink),
-            Way::Pump(pump) => {
-                let Coder { diff, encoder } = pump.finish().doing("write the layer")?;
+            Way::ThreadedWriter(threaded_writer) => {
+                let Coder { diff, encoder } = threaded_writer.finish().doing("write the layer")?;
                 (diff, encoder.finish().doing("write the layer")?)
             }
         };
         let written = sink.finish()?;
         // The diff ID of a plain layer is the digest of its blob.
         let diff_id = diff.map_or_else(|| written.digest.clone(), |diff| sha256_digest(diff.finish()));
-        let descriptor = Descriptor::new(MediaType::from(self.family.layer()), written.size, written.digest);
+        let descriptor = Descriptor::new(MediaType::from(self.format.layer()), written.size, written.digest);
         Ok(AddedLayer { descriptor, diff_id })
     }
 }
@@ -72,7 +72,7 @@ impl LayerSink {
 impl Write for LayerSink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.way {
-            Way::Pump(pump) => pump.write(bytes),
+            Way::ThreadedWriter(threaded_writer) => threaded_writer.write(bytes),
             Way::Plain(sink) => sink.write(bytes),
         }
     }
@@ -140,14 +140,14 @@ impl Edit {
     /// As [`Destination::take`] and [`Destination::create`].
     pub fn write(&self, image: &Image, destination: &mut dyn Destination) -> Result<NewImage> {
         let (mut reused, mut copied) = (0, 0);
-        for transfer in destination.take(image.source(), &image.layers()[..self.keep])? {
+        for transfer in destination.copy_blobs(image.source(), &image.layers()[..self.keep])? {
             match transfer {
                 Transfer::Reused => reused += 1,
                 Transfer::Copied(bytes) => copied += bytes,
             }
         }
-        let config = put_config(destination, image.family().config(), self.config(image))?;
-        let (manifest, media_type) = (self.manifest(image, &config)?, image.family().manifest());
+        let config = put_config(destination, image.format().config(), self.config(image))?;
+        let (manifest, media_type) = (self.manifest(image, &config)?, image.format().manifest());
         let written = destination.put_manifest(media_type, &json::to_vec(&Value::Object(manifest)))?;
         let mut descriptor = Descriptor::new(MediaType::from(media_type), written.size, written.digest);
         descriptor.set_annotations(image.listed().descriptor.annotations().clone());
@@ -239,4 +239,15 @@ pub(super) fn object_at<'a>(parent: &'a mut Object, key: &str) -> &'a mut Object
         Value::Object(object) => object,
         _ => unreachable!("made an object above"),
     }
+}
+
+/// A time, in seconds since 1970, as image configs have it (RFC 3339).
+///
+/// # Errors
+/// [`Kind::Usage`](crate::error::Kind::Usage) for years that the format does not have.
+pub fn rfc3339(seconds: i64) -> Result<String> {
+    time::OffsetDateTime::from_unix_timestamp(seconds)
+        .ok()
+        .and_then(|time| time.format(&time::format_description::well_known::Rfc3339).ok())
+        .ok_or_else(|| Error::usage(format!("timestamp {seconds} is out of range")))
 }

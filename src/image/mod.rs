@@ -2,43 +2,43 @@
 
 mod changeset;
 mod compare;
+mod copy;
 mod disk;
 mod document;
 mod edit;
-pub mod layer;
+mod extract;
+mod gc;
+mod layer;
+mod open;
 mod overlay;
-mod platform;
-mod reference;
+mod report;
+mod sink;
+mod snapshot;
 mod sorted;
-mod survey;
 mod tarball;
+mod target;
+mod tool_image;
 mod tree;
 mod view;
+mod write_tree;
 
 pub use changeset::OPAQUE;
-pub use compare::{Area, Aspect, Change, Difference, compare_configs, compare_files};
+pub use compare::{Area, Attribute, Change, Difference, compare_configs, compare_files};
+pub use copy::{CopyRequest, copy};
 pub use disk::{DirectorySink, Fidelity, read_directory};
-pub use document::{Contents, Family, Image, chain_id, contents_of};
-pub use edit::{AddedLayer, Edit, LayerSink};
-pub use overlay::{Overlay, Wanted};
-pub use platform::Platform;
-pub use reference::{Reference, Transport};
-pub use survey::{Seen, SeenKind, Touch, survey, survey_above, touches};
+pub use document::{Contents, Image, ManifestFormat, chain_id, contents_of};
+pub use edit::{AddedLayer, Edit, LayerSink, rfc3339};
+pub use extract::{ExtractRequest, ExtractTo, extract};
+pub use gc::gc;
+pub use layer::{ScannedLayer, ensure_contents, scan};
+pub use open::open_image;
+pub use overlay::{Overlay, PathFilter};
+pub use report::{BytesMoved, ImageReport, LayerCounts};
+pub use sink::EntrySink;
+pub use snapshot::{FileRecord, FileRecordKind, LayerChange, layer_changes, snapshot, snapshot_above};
 pub use tarball::{TarSink, Tarball};
-pub use tree::{Content, Node, NodeKind, Tree, is_below, shown, walk_order};
+pub use target::{PendingTarget, Target};
+pub use tool_image::{ToolImageRequest, tool_image};
+pub use tree::{Content, Node, NodeKind, Tree};
 pub use view::{Partial, View};
-
-/// Takes the entries of a tree, in walk order, and after each file's entry its contents.
-pub trait EntrySink: std::io::Write {
-    /// The next entry; `size` bytes of contents follow if it is a file.
-    ///
-    /// # Errors
-    /// Input/output; what the sink cannot hold.
-    fn entry(&mut self, path: &[u8], kind: &layer::Kind, meta: &layer::Meta, size: u64) -> crate::error::Result<()>;
-}
-
-impl<W: std::io::Write> EntrySink for layer::TarWriter<W> {
-    fn entry(&mut self, path: &[u8], kind: &layer::Kind, meta: &layer::Meta, size: u64) -> crate::error::Result<()> {
-        self.header(path, kind, meta, size)
-    }
-}
+pub use write_tree::{read_some, write_contents, write_tree};

@@ -7,26 +7,27 @@
 use std::collections::{HashMap, HashSet, hash_map};
 
 use super::changeset::{Changeset, Link, LinkedFile, Mark, mark_of};
-use super::layer::{Entry, Kind, Meta};
 use super::sorted::SortedMap;
-use super::tree::{Content, Node, NodeKind, Tree, ancestors, is_below, shown};
+use super::tree::{Content, Node, NodeKind, Tree};
 use crate::error::{Error, Result};
+use crate::path::{ancestors, is_below, shown, walk_order};
 use crate::store::Extent;
+use crate::tar::{Entry, EntryKind, Meta};
 
 /// The most entries that one view may have: bounds memory on hostile images.
 const MAX_ENTRIES: usize = 1 << 20;
 
 /// Which paths of an image a view is about: whole directories or single files.
 #[derive(Debug, Clone)]
-pub struct Wanted {
+pub struct PathFilter {
     roots: Vec<Box<[u8]>>,
     also: HashSet<Box<[u8]>>,
 }
 
-impl Wanted {
+impl PathFilter {
     /// The given normalised paths and everything below them.
     pub fn new<'a>(roots: impl IntoIterator<Item = &'a [u8]>) -> Self {
-        Wanted { roots: roots.into_iter().map(Box::from).collect(), also: HashSet::new() }
+        PathFilter { roots: roots.into_iter().map(Box::from).collect(), also: HashSet::new() }
     }
 
     /// Whether the view is about `path`: a root, something below one, or a directory above one.
@@ -56,7 +57,7 @@ impl Wanted {
 
 /// An entry that can be seen, and the layer it comes from.
 struct Placed {
-    kind: Kind,
+    kind: EntryKind,
     meta: Meta,
     size: u64,
     layer: usize,
@@ -81,7 +82,7 @@ pub struct Dangling {
 
 /// A merged view while it is put together from the top down.
 pub struct Overlay {
-    wanted: Wanted,
+    wanted: PathFilter,
     visible: SortedMap<Placed>,
     /// Directories that something visible lies in.
     implied: HashSet<Box<[u8]>>,
@@ -91,24 +92,24 @@ pub struct Overlay {
 
 impl Overlay {
     /// An empty view of `wanted`.
-    pub fn new(wanted: Wanted) -> Self {
+    pub fn new(wanted: PathFilter) -> Self {
         let (visible, implied, hidden, opaque) = Default::default();
         Overlay { wanted, visible, implied, hidden, opaque }
     }
 
     /// What the view is about.
-    pub fn wanted(&self) -> &Wanted {
+    pub fn wanted(&self) -> &PathFilter {
         &self.wanted
     }
 
-    /// Puts the next lower layer under what is there: its entries that [matter](Wanted::matters), in their order.
+    /// Puts the next lower layer under what is there: its entries that [matter](PathFilter::matters), in their order.
     /// Contents of files are at their offset in what is numbered `contents`. Returns the visible hard links that name
     /// something of a lower layer.
     ///
     /// # Errors
     /// [`Kind::Malformed`](crate::error::Kind::Malformed) for a layer that no file system could hold: entries below a
     /// file or a symbolic link, bare whiteouts, too many entries.
-    pub fn put_under(&mut self, layer: usize, contents: usize, entries: Vec<Entry>) -> Result<Vec<Dangling>> {
+    pub fn push_lower(&mut self, layer: usize, contents: usize, entries: Vec<Entry>) -> Result<Vec<Dangling>> {
         if self.visible.len() + entries.len() > MAX_ENTRIES {
             return Err(Error::malformed(format!("more than {MAX_ENTRIES} entries; that is no image to work with")));
         }
@@ -123,7 +124,7 @@ impl Overlay {
             if self.is_hidden(&entry.path, layer)? {
                 // Where a directory hides it, what lower layers have in a directory of this name went when this came.
                 let above = self.visible.get(&entry.path);
-                if entry.kind != Kind::Directory && above.is_some_and(|above| above.kind == Kind::Directory) {
+                if entry.kind != EntryKind::Directory && above.is_some_and(|above| above.kind == EntryKind::Directory) {
                     opaque.push(entry.path);
                 }
                 continue;
@@ -147,7 +148,7 @@ impl Overlay {
     /// Makes a dangling link a name of the file that `lower`, a view of the layers below it, has at its target. Without
     /// one the link stays dangling, and [`Overlay::into_tree`] refuses it.
     pub fn resolve(&mut self, link: &Dangling, mut lower: Overlay) {
-        let found = lower.visible.remove(&link.target).filter(|found| found.kind != Kind::Directory);
+        let found = lower.visible.remove(&link.target).filter(|found| found.kind != EntryKind::Directory);
         if let (Some(placed), Some(found)) = (self.visible.get_mut(&link.path), found) {
             // It lies in its own layer and in no other, whatever it names.
             *placed = Placed { layer: placed.layer, ..found };
@@ -161,17 +162,17 @@ impl Overlay {
 
     /// Size and place (layer, offset) of the regular file at `path`.
     pub fn file(&self, path: &[u8]) -> Option<(u64, usize, u64)> {
-        let placed = self.visible.get(path).filter(|placed| placed.kind == Kind::File)?;
+        let placed = self.visible.get(path).filter(|placed| placed.kind == EntryKind::File)?;
         Some((placed.size, placed.content.0, placed.content.1))
     }
 
     /// Whether no lower layer can add anything.
-    pub fn is_settled(&self) -> bool {
+    pub fn is_complete(&self) -> bool {
         self.wanted.roots.iter().all(|root| self.is_root_settled(root))
     }
 
     fn is_root_settled(&self, root: &[u8]) -> bool {
-        let not_a_directory = self.visible.get(root).is_some_and(|placed| placed.kind != Kind::Directory);
+        let not_a_directory = self.visible.get(root).is_some_and(|placed| placed.kind != EntryKind::Directory);
         let covered = |dir: &[u8]| self.opaque.contains(dir) || self.hidden.contains(dir);
         // An opaque directory without an entry in its layer has its mode and owner from a lower one.
         let is_remade = self.opaque.contains(root) && self.visible.contains(root);
@@ -188,7 +189,7 @@ impl Overlay {
                 return Ok(true);
             }
             match self.visible.get(dir) {
-                Some(above) if above.kind == Kind::Directory => {}
+                Some(above) if above.kind == EntryKind::Directory => {}
                 Some(above) if above.layer == layer => return Err(below_a(dir, &above.kind)),
                 Some(_) => return Ok(true),
                 None => {}
@@ -212,18 +213,18 @@ impl Overlay {
     /// [`Kind::Malformed`](crate::error::Kind::Malformed) if something lies below a file or a symbolic link.
     pub fn into_tree(self, layers: Vec<Option<Extent>>) -> Result<Tree> {
         for dir in &self.implied {
-            if let Some(placed) = self.visible.get(dir).filter(|placed| placed.kind != Kind::Directory) {
+            if let Some(placed) = self.visible.get(dir).filter(|placed| placed.kind != EntryKind::Directory) {
                 return Err(below_a(dir, &placed.kind));
             }
         }
         let mut placed = self.visible.into_list();
-        placed.sort_unstable_by(|a, b| super::tree::walk_order(&a.0, &b.0));
+        placed.sort_unstable_by(|a, b| walk_order(&a.0, &b.0));
         // Names of one file under different roots are apart: one root may be encrypted and the other not.
         let mut first_names: HashMap<(FileId, Option<usize>), usize> = HashMap::new();
         let mut nodes = Vec::with_capacity(placed.len());
         for (path, placed) in placed {
             let kind = match placed.kind {
-                Kind::File => {
+                EntryKind::File => {
                     let (layer, offset) = placed.content;
                     let root = self.wanted.roots.iter().position(|root| is_below(&path, root));
                     match first_names.entry((placed.file, root)) {
@@ -234,15 +235,15 @@ impl Overlay {
                         }
                     }
                 }
-                Kind::HardLink(target) => {
+                EntryKind::HardLink(target) => {
                     let what = format!("a hard link to {}, which is not there", shown(&target));
                     return Err(Error::malformed(what).at(shown(&path)));
                 }
-                Kind::Sparse => return Err(sparse(&path)),
-                Kind::Symlink(target) => NodeKind::Symlink(target),
-                Kind::Directory => NodeKind::Directory,
-                Kind::Fifo => NodeKind::Fifo,
-                Kind::Device { character, number } => NodeKind::Device(character, number),
+                EntryKind::Sparse => return Err(sparse(&path)),
+                EntryKind::Symlink(target) => NodeKind::Symlink(target),
+                EntryKind::Directory => NodeKind::Directory,
+                EntryKind::Fifo => NodeKind::Fifo,
+                EntryKind::Device { character, number } => NodeKind::Device(character, number),
             };
             nodes.push(Node { path, kind, meta: placed.meta });
         }
@@ -261,7 +262,7 @@ impl Placed {
     }
 }
 
-fn below_a(dir: &[u8], kind: &Kind) -> Error {
+fn below_a(dir: &[u8], kind: &EntryKind) -> Error {
     Error::malformed(format!("something lies below it, but it is {}", kind.name())).at(shown(dir))
 }
 
@@ -272,7 +273,7 @@ fn sparse(path: &[u8]) -> Error {
 }
 
 /// The targets of hard links among `entries` that the view is not about: their layer must be read once more for them.
-pub fn targets_outside(wanted: &Wanted, entries: &[Entry]) -> Option<Wanted> {
+pub fn targets_outside(wanted: &PathFilter, entries: &[Entry]) -> Option<PathFilter> {
     let mut outside = entries.iter().filter_map(Entry::link_target).filter(|target| !wanted.has(target)).peekable();
     outside.peek()?;
     Some(wanted.with(outside.map(Box::from)))

@@ -2,21 +2,21 @@
 /// and is merged once per layer.
 #[derive(Debug)]
 pub(super) struct SortedMap<V> {
-    settled: Vec<(Box<[u8]>, V)>,
-    /// The run that is being filled, in ascending order, none of its paths in `settled`.
+    sorted: Vec<(Box<[u8]>, V)>,
+    /// The run that is being filled, in ascending order, none of its paths in `sorted`.
     run: Vec<(Box<[u8]>, V)>,
 }
 
 impl<V> Default for SortedMap<V> {
     fn default() -> Self {
-        SortedMap { settled: Vec::new(), run: Vec::new() }
+        SortedMap { sorted: Vec::new(), run: Vec::new() }
     }
 }
 
 impl<V> SortedMap<V> {
     /// How many paths there are.
     pub fn len(&self) -> usize {
-        self.settled.len() + self.run.len()
+        self.sorted.len() + self.run.len()
     }
 
     /// Makes room for a run of `more` paths, and no more.
@@ -32,12 +32,12 @@ impl<V> SortedMap<V> {
 
     /// Ends the run.
     pub fn end_run(&mut self) {
-        if self.settled.is_empty() {
-            std::mem::swap(&mut self.settled, &mut self.run);
+        if self.sorted.is_empty() {
+            std::mem::swap(&mut self.sorted, &mut self.run);
         } else if !self.run.is_empty() {
-            self.settled.append(&mut self.run);
+            self.sorted.append(&mut self.run);
             // A stable sort finds the two runs and merges them.
-            self.settled.sort_by(|a, b| a.0.cmp(&b.0));
+            self.sorted.sort_by(|a, b| a.0.cmp(&b.0));
         }
     }
 
@@ -49,28 +49,28 @@ impl<V> SortedMap<V> {
     /// What is at `path`.
     pub fn get(&self, path: &[u8]) -> Option<&V> {
         let find = |list: &[(Box<[u8]>, V)]| list.binary_search_by(|(there, _)| (**there).cmp(path)).ok();
-        match find(&self.settled) {
-            Some(found) => Some(&self.settled[found].1),
+        match find(&self.sorted) {
+            Some(found) => Some(&self.sorted[found].1),
             None => find(&self.run).map(|found| &self.run[found].1),
         }
     }
 
     /// What is at `path`, to be changed; runs have ended.
     pub fn get_mut(&mut self, path: &[u8]) -> Option<&mut V> {
-        let found = self.settled.binary_search_by(|(there, _)| (**there).cmp(path)).ok()?;
-        Some(&mut self.settled[found].1)
+        let found = self.sorted.binary_search_by(|(there, _)| (**there).cmp(path)).ok()?;
+        Some(&mut self.sorted[found].1)
     }
 
     /// Takes out what is at `path`; runs have ended.
     pub fn remove(&mut self, path: &[u8]) -> Option<V> {
-        let found = self.settled.binary_search_by(|(there, _)| (**there).cmp(path)).ok()?;
-        Some(self.settled.remove(found).1)
+        let found = self.sorted.binary_search_by(|(there, _)| (**there).cmp(path)).ok()?;
+        Some(self.sorted.remove(found).1)
     }
 
     /// All of it, sorted by path.
     pub fn into_list(mut self) -> Vec<(Box<[u8]>, V)> {
         self.end_run();
-        self.settled
+        self.sorted
     }
 }
 

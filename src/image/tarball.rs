@@ -5,11 +5,13 @@ use std::io::{self, Write};
 
 use super::changeset::mark_of;
 use super::disk::{leads_out, personal_mode};
-use super::layer::{Entry, Kind, LayerReader, Meta, TarWriter};
-use super::tree::{Tree, shown};
-use super::{EntrySink, Overlay, Wanted};
-use crate::error::{Context, Error, Result};
+use super::overlay::{Overlay, PathFilter};
+use super::sink::EntrySink;
+use super::tree::Tree;
+use crate::error::{Error, ErrorContext, Result};
+use crate::path::shown;
 use crate::store::Extent;
+use crate::tar::{self, Entry, EntryKind, Meta};
 
 /// What an archive of a part of a train holds.
 pub struct Tarball {
@@ -22,7 +24,7 @@ pub struct Tarball {
 impl Tarball {
     /// Whether the archive has a member for which `wanted` holds, before anything that cannot be read.
     pub fn has(contents: &Extent, wanted: impl Fn(&[u8]) -> bool) -> bool {
-        let mut reader = LayerReader::over(contents);
+        let mut reader = contents.tar_reader();
         std::iter::from_fn(|| reader.next_entry().ok().flatten()).any(|entry| wanted(&entry.path))
     }
 
@@ -32,9 +34,9 @@ impl Tarball {
     /// [`Kind::Malformed`](crate::error::Kind::Malformed) for what is no tar archive or none that one would unpack:
     /// paths with `..`, a name that is there twice, something below a file or a link, hard links to nothing, whiteouts.
     pub fn read<'a>(contents: Extent, above: &[u8], wanted: impl IntoIterator<Item = &'a [u8]>) -> Result<Tarball> {
-        let wanted = Wanted::new(wanted);
+        let wanted = PathFilter::new(wanted);
         let (mut entries, mut others) = (Vec::new(), Vec::new());
-        let mut reader = LayerReader::over(&contents);
+        let mut reader = contents.tar_reader();
         while let Some(entry) = reader.next_entry()? {
             if entry.offset.checked_add(entry.size).is_none_or(|end| end > contents.len()) {
                 return Err(Error::malformed("the archive ends in the middle of it").at(shown(&entry.path)));
@@ -44,7 +46,7 @@ impl Tarball {
         }
         refuse_ambiguous(&entries)?;
         let mut overlay = Overlay::new(wanted);
-        if let Some(link) = overlay.put_under(0, 0, entries)?.first() {
+        if let Some(link) = overlay.push_lower(0, 0, entries)?.first() {
             let what = format!("a hard link to {}, which is not there", shown(&link.target));
             return Err(Error::malformed(what).at(shown(&link.path)));
         }
@@ -57,7 +59,7 @@ fn placed_below(above: &[u8], entry: Entry) -> Entry {
         if path.is_empty() { above.into() } else { [above, b"/", &path].concat().into() }
     };
     let kind = match entry.kind {
-        Kind::HardLink(target) => Kind::HardLink(place(target)),
+        EntryKind::HardLink(target) => EntryKind::HardLink(place(target)),
         other => other,
     };
     Entry { path: place(entry.path), kind, ..entry }
@@ -68,7 +70,7 @@ fn placed_below(above: &[u8], entry: Entry) -> Entry {
 fn refuse_ambiguous(entries: &[Entry]) -> Result<()> {
     let mut seen: HashMap<&[u8], bool> = HashMap::with_capacity(entries.len());
     for entry in entries {
-        let is_directory = entry.kind == Kind::Directory;
+        let is_directory = entry.kind == EntryKind::Directory;
         if mark_of(&entry.path).is_some() {
             return Err(Error::malformed("a whiteout, which is nothing outside of an image").at(shown(&entry.path)));
         }
@@ -86,7 +88,7 @@ fn refuse_ambiguous(entries: &[Entry]) -> Result<()> {
 /// extended attributes and special mode bits stay behind, and links that lead out of the tree. The same tree gives the
 /// same archive.
 pub struct TarSink<W: Write> {
-    tar: TarWriter<W>,
+    tar: tar::Writer<W>,
     root: Box<[u8]>,
     name: Box<[u8]>,
     left_out: Vec<String>,
@@ -95,7 +97,7 @@ pub struct TarSink<W: Write> {
 impl<W: Write> TarSink<W> {
     /// Begins the archive; what lies below `root` will lie below `name`.
     pub fn new(out: W, root: &[u8], name: &[u8]) -> Self {
-        TarSink { tar: TarWriter::new(out), root: root.into(), name: name.into(), left_out: Vec::new() }
+        TarSink { tar: tar::Writer::new(out), root: root.into(), name: name.into(), left_out: Vec::new() }
     }
 
     /// Ends the archive; what was left out, and why.
@@ -116,16 +118,16 @@ impl<W: Write> TarSink<W> {
 }
 
 impl<W: Write> EntrySink for TarSink<W> {
-    fn entry(&mut self, path: &[u8], kind: &Kind, meta: &Meta, size: u64) -> Result<()> {
+    fn entry(&mut self, path: &[u8], kind: &EntryKind, meta: &Meta, size: u64) -> Result<()> {
         let name = self.renamed(path);
         let kind = match kind {
-            Kind::Symlink(target) if leads_out(self.below_root(path), target) => {
+            EntryKind::Symlink(target) if leads_out(self.below_root(path), target) => {
                 let target = String::from_utf8_lossy(target).escape_debug().to_string();
                 self.left_out.push(format!("{} (a link to {target}, outside the results)", shown(path)));
                 return Ok(());
             }
-            Kind::HardLink(target) => Kind::HardLink(self.renamed(target)),
-            Kind::Device { .. } => return Err(Error::malformed("a device node").at(shown(path))),
+            EntryKind::HardLink(target) => EntryKind::HardLink(self.renamed(target)),
+            EntryKind::Device { .. } => return Err(Error::malformed("a device node").at(shown(path))),
             other => other.clone(),
         };
         let time = meta.pax.iter().filter(|(key, _)| &**key == b"mtime").cloned().collect();

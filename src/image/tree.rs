@@ -1,12 +1,12 @@
-use std::cmp::Ordering;
 use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use super::layer::Meta;
-use crate::error::{Context, Error, IoContext, Result};
+use crate::error::{Error, ErrorContext, IoContext, Result};
+use crate::path::{is_below, shown, walk_order};
 use crate::store::Extent;
+use crate::tar::Meta;
 
 /// What a node of a [`Tree`] is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,11 +60,6 @@ impl Node {
     pub fn shown(&self) -> String {
         shown(&self.path)
     }
-}
-
-/// A path of an image for messages: absolute, with nothing in it that a terminal would act on.
-pub fn shown(path: &[u8]) -> String {
-    format!("/{}", String::from_utf8_lossy(path).escape_debug())
 }
 
 /// A part of a file system: nodes in walk order, and where to read the contents of its files.
@@ -174,27 +169,6 @@ fn no_contents(node: &Node) -> Error {
     Error::malformed("not a regular file").at(node.shown())
 }
 
-/// Whether `path` lies below the directory `dir` (the empty path is the root).
-pub fn is_below(path: &[u8], dir: &[u8]) -> bool {
-    dir.is_empty() && !path.is_empty() || path.len() > dir.len() && path.starts_with(dir) && path[dir.len()] == b'/'
-}
-
-/// The directories above `path`, nearest first, the root left out.
-pub(super) fn ancestors(path: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = path;
-    std::iter::from_fn(move || {
-        let slash = rest.iter().rposition(|&byte| byte == b'/')?;
-        rest = &rest[..slash];
-        Some(rest)
-    })
-}
-
-/// Docker's walk order: depth first, the names of each directory in byte order, a directory before its contents.
-pub fn walk_order(a: &[u8], b: &[u8]) -> Ordering {
-    let rank = |byte: &u8| if *byte == b'/' { 0 } else { u16::from(*byte) + 1 };
-    a.iter().map(rank).cmp(b.iter().map(rank))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,17 +181,6 @@ mod tests {
 
     fn paths(nodes: &[Node]) -> Vec<&str> {
         nodes.iter().map(|node| std::str::from_utf8(&node.path).unwrap()).collect()
-    }
-
-    #[test]
-    fn compares_names_and_not_whole_paths() {
-        let walked =
-            [".hidden", "A", "a/b/c", "a/b-c", "blob.bin", "sub", "sub/x", "sub-a/y", "sub.txt", "\u{fc} name"];
-        for (i, a) in walked.iter().enumerate() {
-            for (j, b) in walked.iter().enumerate() {
-                assert_eq!(walk_order(a.as_bytes(), b.as_bytes()), i.cmp(&j), "{a} {b}");
-            }
-        }
     }
 
     #[test]

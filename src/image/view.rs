@@ -5,9 +5,10 @@ use oci_spec::image::Descriptor;
 
 use super::document::Image;
 use super::layer::{ScannedLayer, scan};
-use super::overlay::{Dangling, Overlay, Wanted, targets_outside};
-use super::tree::{Tree, shown};
-use crate::error::{Context, Error, IoContext, Result};
+use super::overlay::{Dangling, Overlay, PathFilter, targets_outside};
+use super::tree::Tree;
+use crate::error::{Error, ErrorContext, IoContext, Result};
+use crate::path::shown;
 use crate::store::Extent;
 
 /// How long a chain of hard links outside the wanted paths is followed; archivers make none longer than one.
@@ -33,10 +34,10 @@ impl View {
     /// layer.
     ///
     /// # Errors
-    /// As [`scan`] and [`Overlay::put_under`].
+    /// As [`scan`] and [`Overlay::push_lower`].
     pub fn read(
         image: &Image,
-        wanted: Wanted,
+        wanted: PathFilter,
         spool_dir: &Path,
         mut enough: impl FnMut(&Partial<'_>) -> Result<bool>,
     ) -> Result<View> {
@@ -49,18 +50,18 @@ impl View {
             reading.contents[layer] = Some(scanned.contents.clone());
             others.push((layer, scanned.others));
             let place = || format!("layer {}", image.layers()[layer].digest());
-            let dangling = overlay.put_under(layer, layer, scanned.entries).at(place())?;
+            let dangling = overlay.push_lower(layer, layer, scanned.entries).at(place())?;
             for link in dangling {
                 let lower = reading.view_below(&link).at(place())?;
                 overlay.resolve(&link, lower);
             }
             lowest = layer;
             let partial = Partial { overlay: &overlay, contents: &reading.contents, layer };
-            if overlay.is_settled() || enough(&partial)? {
+            if overlay.is_complete() || enough(&partial)? {
                 break;
             }
         }
-        let complete = lowest == 0 || overlay.is_settled();
+        let complete = lowest == 0 || overlay.is_complete();
         let (unverified, source) = (reading.unverified, image.source().name());
         Ok(View { tree: overlay.into_tree(reading.contents)?, lowest, complete, others, unverified, source })
     }
@@ -122,7 +123,7 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    fn scan(&mut self, layer: usize, wanted: &Wanted) -> Result<ScannedLayer> {
+    fn scan(&mut self, layer: usize, wanted: &PathFilter) -> Result<ScannedLayer> {
         let mut scanned = self.scan_once(layer, wanted)?;
         let mut wanted = wanted.clone();
         let mut chain = 0;
@@ -138,14 +139,14 @@ impl Reading<'_> {
             let descriptor = &self.image.layers()[layer];
             // A layer may be looked into more than once; one digest of it is enough.
             match self.unverified.iter().any(|(known, _)| known.digest() == descriptor.digest()) {
-                true => scanned.contents = extent.unwitnessed(),
+                true => scanned.contents = extent.unhashed(),
                 false => self.unverified.push((descriptor.clone(), extent)),
             }
         }
         Ok(scanned)
     }
 
-    fn scan_once(&self, layer: usize, wanted: &Wanted) -> Result<ScannedLayer> {
+    fn scan_once(&self, layer: usize, wanted: &PathFilter) -> Result<ScannedLayer> {
         let (descriptor, diff_id) = (&self.image.layers()[layer], &self.image.diff_ids()[layer]);
         tracing::debug!(layer, digest = %descriptor.digest(), "reading a layer");
         scan(self.image.source(), descriptor, diff_id, self.spool_dir, &|path| wanted.matters(path))
@@ -153,17 +154,17 @@ impl Reading<'_> {
 
     /// What the layers below that of a hard link have at its target.
     fn view_below(&mut self, link: &Dangling) -> Result<Overlay> {
-        let mut overlay = Overlay::new(Wanted::new([&*link.target]));
+        let mut overlay = Overlay::new(PathFilter::new([&*link.target]));
         for layer in (0..link.layer).rev() {
             let scanned = self.scan(layer, overlay.wanted())?;
             // The same layer is spooled anew when it is read for the view; keep what this link refers to apart.
             self.contents.push(Some(scanned.contents.clone()));
             let contents = self.contents.len() - 1;
-            for further in overlay.put_under(layer, contents, scanned.entries)? {
+            for further in overlay.push_lower(layer, contents, scanned.entries)? {
                 let lower = self.view_below(&further)?;
                 overlay.resolve(&further, lower);
             }
-            if overlay.shows(&link.target) || overlay.is_settled() {
+            if overlay.shows(&link.target) || overlay.is_complete() {
                 break;
             }
         }

@@ -1,7 +1,7 @@
 //! The canonical form of JSON that is signed: RFC 8785 (JCS), as far as trains need it.
 
-use super::Value;
 use crate::error::{Error, Result};
+use crate::json::Value;
 
 /// The largest integer that every JSON reader takes for the same number (RFC 7493, section 2.2).
 const MAX_INTEGER: u64 = (1 << 53) - 1;

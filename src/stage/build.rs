@@ -2,23 +2,23 @@ use std::path::Path;
 
 use oci_spec::image::Digest;
 
-use super::check::{feed, files_below};
-use super::feeder::Nobody;
-use super::labels::{Made, labels};
-use super::locate::{BASE, LATEST, open_destination, open_image};
-use super::payload::{Change, PayloadWriter, transform, write_control};
-use super::publish::rfc3339;
-use super::report::{Bytes, Layers, Report};
-use super::room::{check_stage, size_below};
-use super::{World, paths};
+use super::parts::checks::{feed, files_below};
+use super::parts::labels::{ImageState, labels};
+use super::parts::payload::{PayloadWriter, Transform, transform, write_control};
+use super::parts::report::Report;
+use super::parts::space::{ensure_stage, size_below};
 use crate::crypto::{PrivateKey, random};
 use crate::error::{Error, IoContext, Result};
-use crate::image::layer::{Kind, Meta};
-use crate::image::{AddedLayer, Content, Edit, Image, LayerSink, Node, NodeKind, Reference, Tree, read_directory};
+use crate::image::{
+    AddedLayer, BytesMoved, Content, Edit, Image, ImageReport, LayerCounts, LayerSink, Node, NodeKind, Tree,
+    open_image, read_directory, rfc3339,
+};
 use crate::json::json;
-use crate::store::{Destination, TagChange};
+use crate::store::tag::{BASE, LATEST};
+use crate::store::{Context, Destination, Reference, TagChange, open_destination};
+use crate::tar::{EntryKind, Meta};
 use crate::train::files::QUERY;
-use crate::train::{BuildSeal, Draft, DraftStop, FileMeta, PartyId, Produced, SignedDraft, Source, Wire};
+use crate::train::{BuildSeal, Draft, DraftStop, FileMeta, PartyId, Produced, SignedDraft, Source, Wire, paths};
 
 /// A stop of the route of a new train.
 pub type BuildStop = DraftStop;
@@ -58,18 +58,18 @@ pub struct BuildRequest<'a> {
 /// # Errors
 /// [`Kind::Usage`](crate::error::Kind::Usage) if no such train is possible, [`Kind::Key`](crate::error::Kind::Key) if
 /// a key does not fit. Then nothing has changed.
-pub fn build(request: &BuildRequest<'_>, world: &World) -> Result<Report> {
+pub fn build(request: &BuildRequest<'_>, context: &Context) -> Result<Report> {
     let base = match request.base {
-        Some(reference) => open_image(reference, world)?,
-        None => Image::scratch(world.platform.as_ref()),
+        Some(reference) => open_image(reference, context)?,
+        None => Image::scratch(context.platform.as_ref()),
     };
-    let files = read_files(request, world.now)?;
-    let mut destination = open_destination(request.destination, world)?;
-    check_stage(&*destination, &base, base.layers().len(), size_below(&files, paths::TRAIN))?;
+    let files = read_files(request, context.now)?;
+    let mut destination = open_destination(request.destination, context)?;
+    ensure_stage(&*destination, &base, base.layers().len(), size_below(&files, paths::TRAIN))?;
     let base_chain = base.chain_id(base.layers().len()).map(|chain| chain.to_string());
     let signed = sign(request, &files, base_chain)?;
     let keep = base.layers().len();
-    let (layers, own) = write_layers(request, &files, signed, (&base, &mut *destination), world.now)?;
+    let (layers, own) = write_layers(request, &files, signed, (&base, &mut *destination), context.now)?;
     // The train as built is the base of all later stages, or the master image is.
     let added = layers.iter().take(own).map(|(layer, _)| layer.diff_id.clone());
     let stage_base: Vec<Digest> = base.diff_ids().iter().cloned().chain(added).collect();
@@ -77,26 +77,25 @@ pub fn build(request: &BuildRequest<'_>, world: &World) -> Result<Report> {
         keep,
         added: layers,
         settings: if request.command.is_empty() { Vec::new() } else { vec![("Cmd", json!(request.command))] },
-        labels: labels(Made::Built, &stage_base, None, None),
-        created: rfc3339(world.now)?,
+        labels: labels(ImageState::Built, &stage_base, None, None),
+        created: rfc3339(context.now)?,
     };
     let image = edit.write(&base, &mut *destination)?;
     let tag = request.destination.tag().unwrap_or(LATEST);
     destination.publish(&tags(tag, &image.descriptor), false)?;
-    Ok(Report {
-        stage: "build",
-        wire: request.wire.name(),
+    let image = ImageReport {
         source: request.base.map_or_else(|| "scratch".to_owned(), Reference::to_string),
         destination: format!("{}:{tag}", destination.name()),
+        digest_before: None,
         digest_after: Some(image.descriptor.digest().to_string()),
-        layers: Layers { added: edit.added_digests(), reused: keep, ..Layers::default() },
-        bytes: Bytes {
+        layers: LayerCounts { added: edit.added_digests(), dropped: Vec::new(), reused: keep },
+        bytes: BytesMoved {
             read: base.source().bytes_read(),
             written: destination.bytes_written(),
             transferred: image.copied,
         },
-        ..Report::default()
-    })
+    };
+    Ok(Report { stage: "build", wire: request.wire.name(), image, ..Report::default() })
 }
 
 /// By the convention of the field a travelling train `latest` has the train as built beside it, as `base`.
@@ -147,14 +146,14 @@ fn read_files(request: &BuildRequest<'_>, now: i64) -> Result<Tree> {
 
 /// Has the creator sign the train.
 fn sign(request: &BuildRequest<'_>, tree: &Tree, base_chain: Option<String>) -> Result<SignedDraft> {
-    let files = files_below(tree, paths::TRAIN, Change::Keep)?;
+    let files = files_below(tree, paths::TRAIN, Transform::Keep)?;
     if files.is_empty() {
         return Err(Error::usage("there are no files in it").at(request.files.display()));
     }
     let metas: Vec<FileMeta> = files.iter().map(|(_, meta)| meta.clone()).collect();
     let mut draft = request.wire.draft(draft(request, base_chain)?, &metas)?;
     let order = draft.feed().order().to_vec();
-    feed(draft, tree, &files, &order, Change::Keep)?.finish(request.creator_key)
+    feed(draft, tree, &files, &order, Transform::Keep)?.finish(request.creator_key)
 }
 
 /// Has the builder sign, and writes the train's layers; each with what made it, and how many of them count as the base
@@ -168,9 +167,9 @@ fn write_layers(
 ) -> Result<(Vec<(AddedLayer, String)>, usize)> {
     let wire = request.wire;
     let key = if wire.encrypts_train() { Some(wire.cipher().generate_key()?) } else { None };
-    let change = key.as_ref().map_or(Change::Keep, |key| Change::Encrypt(wire.cipher(), key));
-    let mut payload = PayloadWriter::new(LayerSink::new(destination, base.family())?, files, now)?;
-    transform(files, paths::TRAIN, change, &mut Nobody, payload.sink())?;
+    let change = key.as_ref().map_or(Transform::Keep, |key| Transform::Encrypt(wire.cipher(), key));
+    let mut payload = PayloadWriter::new(LayerSink::new(destination, base.format())?, files, now)?;
+    transform(files, paths::TRAIN, change, None, payload.sink())?;
     let seal = |produced: &Produced| {
         wire.seal_build(signed, &BuildSeal { builder: request.builder_key, stage_key: key.as_ref(), produced })
     };
@@ -183,7 +182,7 @@ fn write_layers(
     let config = seal(&Produced { result_hash: None, payload: Some(payload.diff_id.to_string()) })?;
     let (document, meta) = (config.to_bytes()?, Meta::new(0o644, now));
     let creator_key = config.creator().encrypted_key.as_deref();
-    let control = write_control(LayerSink::new(destination, base.family())?, (&document, &meta), creator_key, now)?;
+    let control = write_control(LayerSink::new(destination, base.format())?, (&document, &meta), creator_key, now)?;
     let made = |what: &str| format!("pht-oci build: {what}");
     Ok((vec![(payload, made("payload")), (control, made("control"))], 0))
 }
@@ -220,6 +219,6 @@ fn random_uuid() -> Result<String> {
 
 fn write_config(layer: &mut PayloadWriter, document: &[u8], now: i64) -> Result<()> {
     let sink = layer.sink();
-    sink.entry(paths::CONFIG, &Kind::File, &Meta::new(0o644, now), document.len() as u64)?;
+    sink.entry(paths::CONFIG, &EntryKind::File, &Meta::new(0o644, now), document.len() as u64)?;
     sink.write_all(document).doing("write the train config")
 }

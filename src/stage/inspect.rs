@@ -1,9 +1,8 @@
-use super::World;
-use super::labels::{Labels, Made};
-use super::load::{Depth, Train};
-use super::locate::open_image;
+use super::parts::labels::{ImageState, Labels};
+use super::parts::load::{Depth, Train};
 use crate::error::Result;
-use crate::image::Reference;
+use crate::image::open_image;
+use crate::store::{Context, Reference};
 
 /// What a train says of itself; nothing of it is verified.
 #[derive(Debug, Clone)]
@@ -21,7 +20,7 @@ pub struct Inspection {
     /// The master image or repository that the train was made from.
     pub master: String,
     /// The stops in route order.
-    pub route: Vec<StopStanding>,
+    pub route: Vec<StopState>,
     /// Whose turn it is: a position in `route`; at its end nobody's.
     pub next: Option<usize>,
     /// How many layers the image has.
@@ -39,7 +38,7 @@ pub struct Inspection {
 
 /// One stop of a route.
 #[derive(Debug, Clone)]
-pub struct StopStanding {
+pub struct StopState {
     /// The position on the route, from 0.
     pub index: usize,
     /// Who it is.
@@ -56,19 +55,19 @@ pub struct StopStanding {
 ///
 /// # Errors
 /// [`Kind::Malformed`](crate::error::Kind::Malformed) if this is no train.
-pub fn inspect(source: &Reference, world: &World) -> Result<Inspection> {
-    let image = open_image(source, world)?;
-    let mut train = Train::load(image, &world.temporary, Depth::Config)?;
+pub fn inspect(source: &Reference, context: &Context) -> Result<Inspection> {
+    let image = open_image(source, context)?;
+    let mut train = Train::load(image, &context.temporary, Depth::Config)?;
     train.view.verify()?;
     let config = &train.config;
-    let route = config.route().stops().iter().map(|stop| StopStanding {
+    let route = config.route().stops().iter().map(|stop| StopState {
         index: stop.index,
         station: stop.station.to_string(),
         eco_system: stop.eco_system.clone(),
         key: stop.public_key.fingerprint(),
         signed: stop.signature.is_some(),
     });
-    let route: Vec<StopStanding> = route.collect();
+    let route: Vec<StopState> = route.collect();
     let from = config.source();
     let labels = Labels::read(&train.image);
     Ok(Inspection {
@@ -85,7 +84,7 @@ pub fn inspect(source: &Reference, world: &World) -> Result<Inspection> {
         route,
         layers: train.image.layers().len(),
         base_layers: labels.base_layers,
-        stage: labels.made.map(Made::name),
+        stage: labels.state.map(ImageState::name),
         files: config.file_list().len(),
         size: train.image.layers().iter().map(oci_spec::image::Descriptor::size).sum(),
     })

@@ -1,23 +1,24 @@
 use std::path::{Path, PathBuf};
 
-use super::check::{
-    check_config, check_immutable, check_results, check_results_kinds, layers_of, result_files, with_all_layers,
+use super::parts::base::{BaseLayers, adopt_base};
+use super::parts::checks::{
+    ensure_config, ensure_immutable, ensure_results, ensure_results_kinds, layers_of, result_files, with_all_layers,
 };
-use super::feeder::{Feeder, Nobody};
-use super::labels::{Labels, Made};
-use super::lineage::{Lineage, adopt_base};
-use super::load::{Depth, Train, read_view};
-use super::locate::{Target, is_registry, open_image, spool_dir};
-use super::payload::{Change, PayloadWriter, transform};
-use super::publish::Outcome;
-use super::report::{Report, some_of};
-use super::room::{check_stage, size_below};
-use super::{StageRequest, Station, World, paths};
+use super::parts::hashing::BackgroundHasher;
+use super::parts::labels::{ImageState, Labels};
+use super::parts::load::{Depth, Train, read_view};
+use super::parts::payload::{PayloadWriter, Transform, transform};
+use super::parts::publish::StageOutput;
+use super::parts::report::{Report, some_of};
+use super::parts::request::{StageRequest, Station};
+use super::parts::space::{ensure_stage, size_below};
 use crate::crypto::StageKey;
-use crate::error::{Context, Error, Kind, Result};
-use crate::image::{AddedLayer, Image, LayerSink, Reference, Tree, read_directory, shown};
+use crate::error::{Error, ErrorContext, Kind, Result};
+use crate::image::{AddedLayer, Image, LayerSink, PendingTarget, Target, Tree, open_image, read_directory};
+use crate::path::shown;
+use crate::store::{Context, Reference, spool_dir};
 use crate::train::check::id;
-use crate::train::{Check, Produced, Stage, Stop, StopSeal, unwrap_stage_key};
+use crate::train::{Check, Produced, StageKind, Stop, StopSeal, paths, unwrap_stage_key};
 
 /// How many changes outside the results a report names.
 const NAMED: usize = 10;
@@ -29,11 +30,11 @@ const NAMED: usize = 10;
 /// [`Kind::Verification`](crate::error::Kind::Verification) if the run changed the train or its config, or it is not
 /// the station's turn; [`Kind::Key`](crate::error::Kind::Key) if the key is not the station's;
 /// [`Kind::Malformed`](crate::error::Kind::Malformed) if this is no train. Then nothing has changed.
-pub fn post_run(request: &StageRequest<'_>, world: &World) -> Result<Report> {
-    let mut target = Target::open(request.source, request.destination, world)?;
-    let image = open_image(request.source, world)?;
-    target.settle(request.source, request.destination, &image)?;
-    close(request, image, target, false, world)
+pub fn post_run(request: &StageRequest<'_>, context: &Context) -> Result<Report> {
+    let pending = PendingTarget::open(request.source, request.destination, context)?;
+    let image = open_image(request.source, context)?;
+    let target = pending.resolve(request.source, request.destination, &image)?;
+    close(request, image, target, false, context)
 }
 
 /// [`post_run`] of an image that was opened elsewhere (at `opened`) and takes the place that the encrypted one, `before`,
@@ -45,18 +46,18 @@ pub(super) fn post_run_elsewhere(
     request: &StageRequest<'_>,
     opened: &Reference,
     before: &Image,
-    world: &World,
+    context: &Context,
 ) -> Result<Report> {
-    let mut target = Target::open(request.source, request.destination, world)?;
-    target.settle(request.source, request.destination, before)?;
+    let pending = PendingTarget::open(request.source, request.destination, context)?;
+    let target = pending.resolve(request.source, request.destination, before)?;
     let digest = |image: &Image| image.listed().descriptor.digest().clone();
-    if target.in_place && digest(&open_image(request.source, world)?) != digest(before) {
+    if target.in_place && digest(&open_image(request.source, context)?) != digest(before) {
         let what = "another image has come to this place while the train ran";
         return Err(Error::new(Kind::Io, what)
             .hint("find out who has changed it, and run the train again")
             .at(request.source));
     }
-    close(request, open_image(opened, world)?, target, true, world)
+    close(request, open_image(opened, context)?, target, true, context)
 }
 
 /// Closes `image`, of which nothing stays if it was opened `elsewhere`.
@@ -65,33 +66,35 @@ fn close(
     image: Image,
     mut target: Target,
     elsewhere: bool,
-    world: &World,
+    context: &Context,
 ) -> Result<Report> {
-    let spool = spool_dir(&target.reference, world);
+    let spool = spool_dir(&target.reference, context);
     let labels = Labels::read(&image);
-    check_was_opened(&image, &labels)?;
-    let lineage = Lineage::look(&image, request.base, world)?;
-    let mut train = load(image, &spool, lineage.floor(), &labels)?;
+    ensure_was_opened(&image, &labels)?;
+    let base = BaseLayers::detect(&image, request.base, context)?;
+    let mut train = load(image, &spool, base.floor(), &labels)?;
     let results = match request.results {
         Some(dir) => Some(read_directory(dir, paths::RESULTS)?),
         None => None,
     };
     let name = train.name();
-    let post_run = PostRun { request, world, spool: &spool, labels, lineage, results, elsewhere };
+    let post_run = PostRun { request, context, spool: &spool, labels, base, results, elsewhere };
     with_all_layers(&mut train, &spool, |train| post_run.attempt(train, &mut target)).at(name)
 }
 
 /// An image that no run has touched since this program closed it is encrypted; to close it again would encrypt twice.
-fn check_was_opened(image: &Image, labels: &Labels) -> Result<()> {
+fn ensure_was_opened(image: &Image, labels: &Labels) -> Result<()> {
     let above = labels.base_layers.map(|base| image.layers().len() - base);
-    match (labels.made, above) {
-        (Some(Made::Built), Some(0)) | (Some(Made::PostRun | Made::Rebased), Some(2)) => Err(not_opened()),
+    match (labels.state, above) {
+        (Some(ImageState::Built), Some(0)) | (Some(ImageState::PostRun | ImageState::Rebased), Some(2)) => {
+            Err(not_opened())
+        }
         _ => Ok(()),
     }
 }
 
 /// Where the payload is signed, no labels are needed to see that an image was never opened.
-fn check_is_not_signed(train: &Train) -> Result<()> {
+fn ensure_is_not_signed(train: &Train) -> Result<()> {
     let (config, wire) = (&train.config, train.config.wire());
     match wire.verify_layers(config, &layers_of(&train.image)) {
         Ok(checks) if !checks.is_empty() => Err(not_opened()),
@@ -106,7 +109,7 @@ fn not_opened() -> Error {
 
 /// Reads the train. A config that is none any more, though pre-run has verified one, was rewritten by the run.
 fn load(image: Image, spool: &Path, base: Option<usize>, labels: &Labels) -> Result<Train> {
-    let depth = Depth::Listed(base.unwrap_or(usize::MAX));
+    let depth = Depth::ImageEntry(base.unwrap_or(usize::MAX));
     let view = read_view(&image, spool, depth)?;
     Train::in_view(image, view, depth).map_err(|error| {
         let rewritten = error.kind() == Kind::Malformed && labels.any_verified_config().is_some();
@@ -116,13 +119,13 @@ fn load(image: Image, spool: &Path, base: Option<usize>, labels: &Labels) -> Res
 
 /// Without labels nothing tells an image that was never opened; but then its results are still what the last station
 /// has encrypted and signed.
-fn check_not_encrypted(train: &Train, stop: &Stop, station: &Station<'_>) -> Result<()> {
-    let signed = train.config.standing()?.last_signed().is_some();
-    if !signed || result_files(train.tree(), Change::Keep)?.is_empty() {
+fn ensure_not_encrypted(train: &Train, stop: &Stop, station: &Station<'_>) -> Result<()> {
+    let signed = train.config.route_state()?.last_signed().is_some();
+    if !signed || result_files(train.tree(), Transform::Keep)?.is_empty() {
         return Ok(());
     }
     let key = unwrap_stage_key(&train.config, stop, station.key)?;
-    match check_results(train, Change::Decrypt(train.config.wire().cipher(), &key)) {
+    match ensure_results(train, Transform::Decrypt(train.config.wire().cipher(), &key)) {
         Ok(_) => {
             let what = "the results are still encrypted: pre-run has not been done";
             Err(Error::verification(what).hint("run pre-run and the train first"))
@@ -134,10 +137,10 @@ fn check_not_encrypted(train: &Train, stop: &Stop, station: &Station<'_>) -> Res
 
 struct PostRun<'a> {
     request: &'a StageRequest<'a>,
-    world: &'a World,
+    context: &'a Context,
     spool: &'a PathBuf,
     labels: Labels,
-    lineage: Lineage,
+    base: BaseLayers,
     /// The results, where they are not in the image.
     results: Option<Tree>,
     /// Whether the opened image is nobody's any more when this is done.
@@ -147,25 +150,25 @@ struct PostRun<'a> {
 impl PostRun<'_> {
     fn attempt(&self, train: &mut Train, target: &mut Target) -> Result<Report> {
         let stop = train.stop_of(&self.request.station)?.clone();
-        let warnings = self.request.demands.warnings();
-        let after_run = self.check_config_is_verified(train, &stop)?;
-        train.config.standing()?.check_turn(&stop, Stage::PostRun)?;
-        let mut checks = check_config(train, self.request.demands)?;
-        check_is_not_signed(train)?;
-        checks.extend(check_immutable(train, Change::Keep)?);
+        let warnings = self.request.policy.warnings();
+        let after_run = self.ensure_config_is_verified(train, &stop)?;
+        train.config.route_state()?.ensure_turn(&stop, StageKind::PostRun)?;
+        let mut checks = ensure_config(train, self.request.policy)?;
+        ensure_is_not_signed(train)?;
+        checks.extend(ensure_immutable(train, Transform::Keep)?);
         checks.push(after_run);
-        let checks = self.request.demands.settle(checks)?;
-        check_results_kinds(train.tree())?;
+        let checks = self.request.policy.enforce(checks)?;
+        ensure_results_kinds(train.tree())?;
         if self.results.is_none() && self.labels.verified_config(&stop).is_none() {
-            check_not_encrypted(train, &stop, &self.request.station)?;
+            ensure_not_encrypted(train, &stop, &self.request.station)?;
         }
 
         let wire = train.config.wire();
-        let (base, found) = self.lineage.settle(train, Change::Keep, self.spool)?;
-        adopt_base(&mut train.image, base, self.world)?;
+        let (base, found) = self.base.settle(train, Transform::Keep, self.spool)?;
+        adopt_base(&mut train.image, base, self.context)?;
         let results = self.results.as_ref().unwrap_or(train.tree());
         let payload = size_below(results, paths::RESULTS).saturating_add(size_below(train.tree(), paths::TRAIN));
-        check_stage(&*target.destination, &train.image, base, payload)?;
+        ensure_stage(&*target.destination, &train.image, base, payload)?;
         let key = wire.cipher().generate_key()?;
         let (payload, produced) = self.write_payload(train, target, &key)?;
         let mut config = train.config.clone();
@@ -173,8 +176,8 @@ impl PostRun<'_> {
         wire.seal_stop(&mut config, &StopSeal { index, key: own, stage_key: &key, produced: &produced })?;
         let document = config.to_bytes()?;
 
-        let outcome = Outcome {
-            made: Made::PostRun,
+        let output = StageOutput {
+            state: ImageState::PostRun,
             stop: &stop,
             base_layers: base,
             payload,
@@ -182,29 +185,29 @@ impl PostRun<'_> {
             config: &config,
             rewritten: true,
         };
-        let (mut report, swept) = outcome.publish(train, target, self.world)?;
+        let (mut report, collected) = output.publish(train, target, self.context)?;
         report.checks = checks;
         report.warnings = warnings;
         report.notes.push(format!("the base is the lowest {base} layers (known by {})", found.name()));
         let dropped = changes_elsewhere(train, base);
         report.notes.extend(dropped.map(|paths| format!("changes outside /opt/pht_results were dropped: {paths}")));
-        report.notes.extend(swept.note());
+        report.notes.extend(collected.note());
         if self.elsewhere {
             return Ok(report);
         }
-        if target.in_place && is_registry(&target.reference) {
+        if target.in_place && target.reference.is_shared() {
             let what = "the registry keeps the opened image, which holds plaintext, under its digest until it collects \
                         garbage";
             report.warnings.push(what.to_owned());
         }
         if !target.in_place {
-            report.warnings.push(format!("{} still holds the results in plaintext", report.source));
+            report.warnings.push(format!("{} still holds the results in plaintext", report.image.source));
         }
         Ok(report)
     }
 
     /// Compares the config with the one that this station's pre-run verified: a run must not choose who may read.
-    fn check_config_is_verified(&self, train: &Train, stop: &Stop) -> Result<Check> {
+    fn ensure_config_is_verified(&self, train: &Train, stop: &Stop) -> Result<Check> {
         match self.labels.verified_config(stop) {
             Some(digest) if digest == train.config_digest() => Ok(Check::sound(id::CONFIG_AFTER_RUN, "train config")),
             Some(_) => {
@@ -221,23 +224,23 @@ impl PostRun<'_> {
 
     fn write_payload(&self, train: &Train, target: &mut Target, key: &StageKey) -> Result<(AddedLayer, Produced)> {
         let wire = train.config.wire();
-        let encrypt = Change::Encrypt(wire.cipher(), key);
-        let sink = LayerSink::new(&mut *target.destination, train.image.family())?;
-        let mut payload = PayloadWriter::new(sink, train.tree(), self.world.now)?;
+        let encrypt = Transform::Encrypt(wire.cipher(), key);
+        let sink = LayerSink::new(&mut *target.destination, train.image.format())?;
+        let mut payload = PayloadWriter::new(sink, train.tree(), self.context.now)?;
         let results = self.results.as_ref().unwrap_or(train.tree());
         let result_hash = match wire.result_hasher(&train.config) {
             Some(hasher) => {
-                let mut feeder = Feeder::new(hasher);
-                transform(results, paths::RESULTS, encrypt, &mut feeder, payload.sink())?;
-                Some(feeder.finish()?.finish())
+                let mut hasher = BackgroundHasher::new(hasher);
+                transform(results, paths::RESULTS, encrypt, Some(&mut hasher), payload.sink())?;
+                Some(hasher.finish()?.finish())
             }
             None => {
-                transform(results, paths::RESULTS, encrypt, &mut Nobody, payload.sink())?;
+                transform(results, paths::RESULTS, encrypt, None, payload.sink())?;
                 None
             }
         };
-        let of_train = if wire.encrypts_train() { encrypt } else { Change::Keep };
-        transform(train.tree(), paths::TRAIN, of_train, &mut Nobody, payload.sink())?;
+        let of_train = if wire.encrypts_train() { encrypt } else { Transform::Keep };
+        transform(train.tree(), paths::TRAIN, of_train, None, payload.sink())?;
         let payload = payload.finish()?;
         let produced = Produced { result_hash, payload: Some(payload.diff_id.to_string()) };
         Ok((payload, produced))

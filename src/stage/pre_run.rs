@@ -1,23 +1,27 @@
 use std::path::PathBuf;
 
-use super::check::{
-    check_config, check_immutable, check_layers, check_results_kinds, examine_ivs, result_files, with_all_layers,
+use super::parts::base::BaseLayers;
+use super::parts::checks::{
+    collect_ivs, ensure_config, ensure_immutable, ensure_layers, ensure_results_kinds, result_files, with_all_layers,
 };
-use super::feeder::{Feeder, Nobody, Observer};
-use super::labels::{Labels, Made};
-use super::lineage::Lineage;
-use super::load::{Depth, Train};
-use super::locate::{ENCRYPTED, Target, check_not_in_registry, is_registry, open_image, spool_dir};
-use super::out_dir::OutDir;
-use super::payload::{Change, PayloadWriter, transform};
-use super::publish::Outcome;
-use super::report::Report;
-use super::room::{check_stage, decrypted, size_below};
-use super::{StageRequest, World, paths};
-use crate::error::{Context, Error, Result};
-use crate::image::layer::Kind;
-use crate::image::{AddedLayer, DirectorySink, EntrySink, Fidelity, Image, LayerSink, Tree, shown};
-use crate::train::{Check, Stage, Stop, TrainConfig, unwrap_stage_key};
+use super::parts::hashing::BackgroundHasher;
+use super::parts::labels::{ImageState, Labels};
+use super::parts::load::{Depth, Train};
+use super::parts::payload::{PayloadWriter, Transform, transform};
+use super::parts::publish::{StageOutput, ensure_not_in_registry};
+use super::parts::report::Report;
+use super::parts::request::StageRequest;
+use super::parts::space::{decrypted, ensure_stage, size_below};
+use crate::error::{Error, ErrorContext, Result};
+use crate::image::{
+    AddedLayer, DirectorySink, EntrySink, Fidelity, Image, LayerSink, PendingTarget, Target, Tree, open_image,
+};
+use crate::path::shown;
+use crate::store::fs::StagedDir;
+use crate::store::tag::ENCRYPTED_SUFFIX;
+use crate::store::{Context, spool_dir};
+use crate::tar::EntryKind;
+use crate::train::{Check, StageKind, Stop, TrainConfig, paths, unwrap_stage_key};
 
 /// Verifies a train and opens it for its run: the image that is published holds the immutable files and the previous
 /// results in plaintext (train security protocol, pre-run).
@@ -26,34 +30,34 @@ use crate::train::{Check, Stage, Stop, TrainConfig, unwrap_stage_key};
 /// [`Kind::Verification`](crate::error::Kind::Verification) if anything does not hold or it is not the station's turn,
 /// [`Kind::Key`](crate::error::Kind::Key) if the key is not the station's,
 /// [`Kind::Malformed`](crate::error::Kind::Malformed) if this is no train. Then nothing has changed.
-pub fn pre_run(request: &StageRequest<'_>, world: &World) -> Result<Report> {
-    check_not_in_registry(request.source, request.destination)?;
-    let results = request.results.map(OutDir::new).transpose()?;
-    let mut target = Target::open(request.source, request.destination, world)?;
-    let (image, warning) = start(request, world)?;
-    target.settle(request.source, request.destination, &image)?;
-    target.check_keeps_encrypted()?;
-    let spool = spool_dir(&target.reference, world);
-    let lineage = Lineage::look(&image, request.base, world)?;
-    let mut train = Train::load(image, &spool, Depth::Listed(usize::MAX))?;
+pub fn pre_run(request: &StageRequest<'_>, context: &Context) -> Result<Report> {
+    ensure_not_in_registry(request.source, request.destination)?;
+    let results = request.results.map(StagedDir::new).transpose()?;
+    let pending = PendingTarget::open(request.source, request.destination, context)?;
+    let (image, warning) = start(request, context)?;
+    let mut target = pending.resolve(request.source, request.destination, &image)?;
+    target.ensure_keeps_encrypted()?;
+    let spool = spool_dir(&target.reference, context);
+    let base = BaseLayers::detect(&image, request.base, context)?;
+    let mut train = Train::load(image, &spool, Depth::ImageEntry(usize::MAX))?;
     let name = train.name();
-    let mut pre_run = PreRun { request, world, spool, lineage, results, warning };
+    let mut pre_run = PreRun { request, context, spool, base, results, warning };
     with_all_layers(&mut train, &pre_run.spool.clone(), |train| pre_run.attempt(train, &mut target)).at(name)
 }
 
 /// The image to start from: if the travelling tag is this station's own pre-run already, the encrypted one beside it,
 /// so that a run that failed can be started again. What the person has to know, if there was such a run.
-fn start(request: &StageRequest<'_>, world: &World) -> Result<(Image, Option<String>)> {
-    let image = open_image(request.source, world)?;
+fn start(request: &StageRequest<'_>, context: &Context) -> Result<(Image, Option<String>)> {
+    let image = open_image(request.source, context)?;
     let labels = Labels::read(&image);
-    if labels.made != Some(Made::PreRun) {
+    if labels.state != Some(ImageState::PreRun) {
         return Ok((image, None));
     }
-    let aside = format!("{}{ENCRYPTED}", image.listed().tag.as_deref().unwrap_or_default());
-    match image.beside(&aside, world.platform.as_ref())? {
+    let aside = format!("{}{ENCRYPTED_SUFFIX}", image.listed().tag.as_deref().unwrap_or_default());
+    match image.beside(&aside, context.platform.as_ref())? {
         Some(mut before) => {
             tracing::info!("the image has been through pre-run; starting again from `{aside}`");
-            before.stand_in_for(image.listed());
+            before.with_tag_of(image.listed());
             // Above its base an opened image has the payload and the control layer.
             let of_run = image.layers().len().saturating_sub(labels.base_layers.map_or(usize::MAX, |base| base + 2));
             let warning = (of_run > 0).then(|| {
@@ -68,11 +72,11 @@ fn start(request: &StageRequest<'_>, world: &World) -> Result<(Image, Option<Str
 
 struct PreRun<'a> {
     request: &'a StageRequest<'a>,
-    world: &'a World,
+    context: &'a Context,
     spool: PathBuf,
-    lineage: Lineage,
+    base: BaseLayers,
     /// Where the plaintext results go, if not into the image.
-    results: Option<OutDir<'a>>,
+    results: Option<StagedDir<'a>>,
     /// Of a run that is left behind.
     warning: Option<String>,
 }
@@ -80,32 +84,32 @@ struct PreRun<'a> {
 impl PreRun<'_> {
     fn attempt(&mut self, train: &mut Train, target: &mut Target) -> Result<Report> {
         // First of all: who swapped a key on the route must not make it look like a mistake of the station.
-        let mut checks = check_config(train, self.request.demands)?;
+        let mut checks = ensure_config(train, self.request.policy)?;
         let stop = train.stop_of(&self.request.station)?.clone();
-        train.config.standing()?.check_turn(&stop, Stage::PreRun)?;
-        checks.extend(check_layers(train, &self.spool)?);
-        checks.extend(examine_ivs(&train.config, train.tree())?);
+        train.config.route_state()?.ensure_turn(&stop, StageKind::PreRun)?;
+        checks.extend(ensure_layers(train, &self.spool)?);
+        checks.extend(collect_ivs(&train.config, train.tree())?);
 
         let (wire, cipher) = (train.config.wire(), train.config.wire().cipher());
         let key = match train.config.is_encrypted()? {
             true => Some(unwrap_stage_key(&train.config, &stop, self.request.station.key)?),
             false => None,
         };
-        let has_results = train.config.standing()?.last_signed().is_some();
-        let of_train = Change::decrypt_with(key.as_ref().filter(|_| wire.encrypts_train()), cipher);
-        let of_results = Change::decrypt_with(key.as_ref().filter(|_| has_results), cipher);
+        let has_results = train.config.route_state()?.last_signed().is_some();
+        let of_train = Transform::decrypt_with(key.as_ref().filter(|_| wire.encrypts_train()), cipher);
+        let of_results = Transform::decrypt_with(key.as_ref().filter(|_| has_results), cipher);
 
-        checks.extend(check_immutable(train, of_train)?);
-        check_results_kinds(train.tree())?;
+        checks.extend(ensure_immutable(train, of_train)?);
+        ensure_results_kinds(train.tree())?;
         if !has_results && !self.request.keep_initial_results {
-            check_no_results(train)?;
+            ensure_no_results(train)?;
         }
-        let (base, _) = self.lineage.settle(train, of_train, &self.spool)?;
+        let (base, _) = self.base.settle(train, of_train, &self.spool)?;
         let results = if self.results.is_some() { 0 } else { size_below(train.tree(), paths::RESULTS) };
         let payload = decrypted(size_below(train.tree(), paths::TRAIN).saturating_add(results));
-        check_stage(&*target.destination, &train.image, base, payload)?;
+        ensure_stage(&*target.destination, &train.image, base, payload)?;
         let payload = self.write_payload(train, target, of_train, of_results, &mut checks)?;
-        let checks = self.request.demands.settle(checks)?;
+        let checks = self.request.policy.enforce(checks)?;
         self.publish(train, target, &stop, base, payload, checks)
     }
 
@@ -113,13 +117,13 @@ impl PreRun<'_> {
         &mut self,
         train: &Train,
         target: &mut Target,
-        of_train: Change<'_>,
-        of_results: Change<'_>,
+        of_train: Transform<'_>,
+        of_results: Transform<'_>,
         checks: &mut Vec<Check>,
     ) -> Result<AddedLayer> {
         let tree = train.tree();
-        let sink = LayerSink::new(&mut *target.destination, train.image.family())?;
-        let mut payload = PayloadWriter::new(sink, tree, self.world.now)?;
+        let sink = LayerSink::new(&mut *target.destination, train.image.format())?;
+        let mut payload = PayloadWriter::new(sink, tree, self.context.now)?;
         match &self.results {
             None => checks.extend(copy_results(&train.config, tree, of_results, payload.sink())?),
             Some(directory) => {
@@ -128,7 +132,7 @@ impl PreRun<'_> {
                 sink.finish()?;
             }
         }
-        transform(tree, paths::TRAIN, of_train, &mut Nobody, payload.sink())?;
+        transform(tree, paths::TRAIN, of_train, None, payload.sink())?;
         payload.finish()
     }
 
@@ -144,8 +148,8 @@ impl PreRun<'_> {
         // Plaintext may be handed to the station only when the layers that it came from are what they claim to be.
         train.view.verify()?;
         let (document, config) = (train.document.clone(), train.config.clone());
-        let outcome = Outcome {
-            made: Made::PreRun,
+        let output = StageOutput {
+            state: ImageState::PreRun,
             stop,
             base_layers,
             payload,
@@ -155,20 +159,22 @@ impl PreRun<'_> {
         };
         // The results come last: a process that is killed between the two can do all of it again, while results without
         // an image would be in its way.
-        let (mut report, _) = outcome.publish(train, target, self.world)?;
+        let (mut report, _) = output.publish(train, target, self.context)?;
         if let Some(results) = &self.results {
             let hint = "the image is published without them; run pre-run again";
             results.reveal().map_err(|error| error.hint(hint))?;
         }
         report.checks = checks;
-        report.warnings = self.request.demands.warnings();
+        report.warnings = self.request.policy.warnings();
         report.warnings.extend(self.warning.take());
-        if is_registry(&target.reference) {
+        if target.reference.is_shared() {
             let what = "the opened train lies in plaintext in a registry: whoever may read there can read it";
             report.warnings.push(what.to_owned());
         }
         if target.in_place {
-            report.notes.push(format!("the encrypted image stays as `{}{ENCRYPTED}` until post-run", target.tag));
+            report
+                .notes
+                .push(format!("the encrypted image stays as `{}{ENCRYPTED_SUFFIX}` until post-run", target.tag));
         }
         let results = self.request.results;
         report.notes.extend(results.map(|dir| format!("the previous results are in {}", dir.display())));
@@ -180,22 +186,22 @@ impl PreRun<'_> {
 pub(super) fn copy_results(
     config: &TrainConfig,
     tree: &Tree,
-    change: Change<'_>,
+    change: Transform<'_>,
     sink: &mut dyn EntrySink,
 ) -> Result<Vec<Check>> {
     let mut check = config.wire().result_check(config, &result_files(tree, change)?)?;
     if check.feed().order().is_empty() {
-        transform(tree, paths::RESULTS, change, &mut Nobody, sink)?;
+        transform(tree, paths::RESULTS, change, None, sink)?;
         return check.finish();
     }
-    let mut feeder = Feeder::new(check);
-    transform(tree, paths::RESULTS, change, &mut feeder as &mut dyn Observer, sink)?;
-    feeder.finish()?.finish()
+    let mut hasher = BackgroundHasher::new(check);
+    transform(tree, paths::RESULTS, change, Some(&mut hasher), sink)?;
+    hasher.finish()?.finish()
 }
 
-fn check_no_results(train: &Train) -> Result<()> {
+fn ensure_no_results(train: &Train) -> Result<()> {
     let tree = train.tree();
-    let files: Vec<String> = result_files(tree, Change::Keep)?
+    let files: Vec<String> = result_files(tree, Transform::Keep)?
         .iter()
         .map(|file| shown(&[paths::RESULTS, b"/", &file.path].concat()))
         .collect();
@@ -206,10 +212,10 @@ fn check_no_results(train: &Train) -> Result<()> {
 }
 
 /// The directory for the results, as they are in the image, with its own mode.
-fn begin_results(directory: &OutDir<'_>, tree: &Tree) -> Result<DirectorySink> {
+fn begin_results(directory: &StagedDir<'_>, tree: &Tree) -> Result<DirectorySink> {
     let mut sink = DirectorySink::new(directory.filling(), paths::RESULTS, Fidelity::Exact)?;
     if let Some(node) = tree.get(paths::RESULTS) {
-        sink.entry(&node.path, &Kind::Directory, &node.meta, 0)?;
+        sink.entry(&node.path, &EntryKind::Directory, &node.meta, 0)?;
     }
     Ok(sink)
 }

@@ -1,25 +1,27 @@
 use std::io::Read;
 
-use super::check::{
-    check_config, check_immutable, check_results, check_results_kinds, layers_of, result_files, with_all_layers,
+use super::parts::base::BaseOrigin;
+use super::parts::checks::{
+    ensure_config, ensure_immutable, ensure_results, ensure_results_kinds, layers_of, result_files, with_all_layers,
 };
-use super::feeder::Nobody;
-use super::labels::{Labels, Made, labels};
-use super::lineage::Found;
-use super::load::{Depth, Train};
-use super::locate::{BASE, LATEST, Target, open_image, spool_dir};
-use super::payload::{Change, PayloadWriter, transform, write_control};
+use super::parts::labels::{ImageState, Labels, labels};
+use super::parts::load::{Depth, Train};
+use super::parts::payload::{PayloadWriter, Transform, transform, write_control};
+use super::parts::report::Report;
+use super::parts::request::VerificationPolicy;
+use super::parts::space::{ensure_stage, size_below};
 use super::post_run::changes_elsewhere;
-use super::publish::rfc3339;
-use super::report::{Bytes, Layers, Report};
-use super::room::{check_stage, size_below};
 use super::validate::is_its_own;
-use super::{Demands, World, paths};
-use crate::error::{Context, Error, IoContext, Kind, Result};
-use crate::image::layer::Meta;
-use crate::image::{AddedLayer, Edit, Image, LayerSink, Reference, shown, touches};
-use crate::store::TagChange;
-use crate::train::Check;
+use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
+use crate::image::{
+    AddedLayer, BytesMoved, Edit, Image, ImageReport, LayerCounts, LayerSink, PendingTarget, Target, layer_changes,
+    open_image, rfc3339,
+};
+use crate::path::shown;
+use crate::store::tag::{BASE, LATEST};
+use crate::store::{Context, Reference, TagChange, spool_dir};
+use crate::tar::Meta;
+use crate::train::{Check, paths};
 
 /// What is to be rebased, and on what.
 pub struct RebaseRequest<'a> {
@@ -32,7 +34,7 @@ pub struct RebaseRequest<'a> {
     /// The image that the train was built on, if labels do not tell.
     pub old_base: Option<&'a Reference>,
     /// What the train has to meet.
-    pub demands: Demands<'a>,
+    pub policy: VerificationPolicy<'a>,
 }
 
 /// Puts a train on a newer master image, as building it anew on that would: layers, environment, entry point and history
@@ -47,30 +49,30 @@ pub struct RebaseRequest<'a> {
 /// # Errors
 /// [`Kind::Usage`] if the train is not based on the old image, or cannot go on the new one;
 /// [`Kind::Verification`] if a signature does not hold, or it is open. Then nothing has changed.
-pub fn rebase(request: &RebaseRequest<'_>, world: &World) -> Result<Report> {
-    let mut target = Target::open(request.source, request.destination, world)?;
-    let image = open_image(request.source, world)?;
-    target.settle(request.source, request.destination, &image)?;
-    let spool = spool_dir(&target.reference, world);
-    if Labels::read(&image).made == Some(Made::PreRun) {
+pub fn rebase(request: &RebaseRequest<'_>, context: &Context) -> Result<Report> {
+    let pending = PendingTarget::open(request.source, request.destination, context)?;
+    let image = open_image(request.source, context)?;
+    let mut target = pending.resolve(request.source, request.destination, &image)?;
+    let spool = spool_dir(&target.reference, context);
+    if Labels::read(&image).state == Some(ImageState::PreRun) {
         return Err(is_open("by its labels it has been through pre-run")).at(request.source);
     }
     // Bases of the train's platform, where there are several.
-    let of_train = World { platform: world.platform.clone().or_else(|| image.platform()), ..world.clone() };
+    let of_train = Context { platform: context.platform.clone().or_else(|| image.platform()), ..context.clone() };
     let old_image = request.old_base.map(|old| open_image(old, &of_train)).transpose()?;
     let base = open_base(request.base, &of_train)?;
     let old = OldBase::find(request.old_base, old_image.as_ref(), &image)?;
-    let mut train = Train::load(image, &spool, Depth::Listed(old.layers))?;
+    let mut train = Train::load(image, &spool, Depth::ImageEntry(old.layers))?;
     let name = train.name();
-    check_is_free(&train).at(&name)?;
-    old.check_holds_no_train(&train).at(&name)?;
-    let mut rebase = Rebase { request, world, old, old_image, base };
+    ensure_is_free(&train).at(&name)?;
+    old.ensure_holds_no_train(&train).at(&name)?;
+    let mut rebase = Rebase { request, context, old, old_image, base };
     with_all_layers(&mut train, &spool, |train| rebase.attempt(train, &mut target)).at(name)
 }
 
-fn open_base(reference: &Reference, world: &World) -> Result<Image> {
-    let base = open_image(reference, world)?;
-    if Labels::read(&base).made.is_some() {
+fn open_base(reference: &Reference, context: &Context) -> Result<Image> {
+    let base = open_image(reference, context)?;
+    if Labels::read(&base).state.is_some() {
         let hint = "give the new master image, without a train on it";
         return Err(Error::usage("it is a train itself").hint(hint).at(reference));
     }
@@ -78,7 +80,7 @@ fn open_base(reference: &Reference, world: &World) -> Result<Image> {
 }
 
 /// Where the creator has signed the base there is no other.
-fn check_is_free(train: &Train) -> Result<()> {
+fn ensure_is_free(train: &Train) -> Result<()> {
     let wire = train.config.wire();
     match wire.base_layers(&train.config, &layers_of(&train.image)) {
         Ok(None) => Ok(()),
@@ -97,37 +99,37 @@ fn is_open(why: &str) -> Error {
 /// The layers of what the train was built on.
 struct OldBase {
     layers: usize,
-    found: Found,
+    found: BaseOrigin,
 }
 
 impl OldBase {
-    /// By what was given, by labels, or by content: the highest layer that touches what is no train's business.
+    /// By what was given, by labels, or by content: the highest layer that layer_changes what is no train's business.
     fn find(reference: Option<&Reference>, given: Option<&Image>, image: &Image) -> Result<Self> {
         if let (Some(reference), Some(given)) = (reference, given) {
             if !image.is_based_on(given) {
                 let hint = "give the very image that the train was built on, or leave --old-base out";
                 return Err(Error::usage("the train is not based on it").hint(hint).at(reference));
             }
-            return Ok(OldBase { layers: given.layers().len(), found: Found::Given });
+            return Ok(OldBase { layers: given.layers().len(), found: BaseOrigin::Given });
         }
         if let Some(layers) = Labels::read(image).base_layers {
-            return Ok(OldBase { layers, found: Found::Labels });
+            return Ok(OldBase { layers, found: BaseOrigin::Labels });
         }
         let mut layers = image.layers().len();
         while layers > 0 {
             let mut only_its_own = true;
-            touches(image, layers - 1, &mut |touch| only_its_own &= is_its_own(touch))?;
+            layer_changes(image, layers - 1, &mut |touch| only_its_own &= is_its_own(touch))?;
             if !only_its_own {
                 break;
             }
             layers -= 1;
         }
-        Ok(OldBase { layers, found: Found::Content })
+        Ok(OldBase { layers, found: BaseOrigin::Content })
     }
 
     /// Told by content, what is left in lower layers must be no part of the train.
-    fn check_holds_no_train(&self, train: &Train) -> Result<()> {
-        if self.found == Found::Content && train.view.lowest < self.layers {
+    fn ensure_holds_no_train(&self, train: &Train) -> Result<()> {
+        if self.found == BaseOrigin::Content && train.view.lowest < self.layers {
             let what = format!(
                 "it cannot be told what the train was built on: layer {} of {} holds files of the train and others",
                 self.layers,
@@ -141,7 +143,7 @@ impl OldBase {
 
 struct Rebase<'a> {
     request: &'a RebaseRequest<'a>,
-    world: &'a World,
+    context: &'a Context,
     old: OldBase,
     old_image: Option<Image>,
     base: Image,
@@ -149,34 +151,34 @@ struct Rebase<'a> {
 
 impl Rebase<'_> {
     fn attempt(&mut self, train: &mut Train, target: &mut Target) -> Result<Report> {
-        let mut checks = check_config(train, self.request.demands)?;
-        checks.extend(check_is_closed(train)?);
-        check_results_kinds(train.tree())?;
-        let checks = self.request.demands.settle(checks)?;
+        let mut checks = ensure_config(train, self.request.policy)?;
+        checks.extend(ensure_is_closed(train)?);
+        ensure_results_kinds(train.tree())?;
+        let checks = self.request.policy.enforce(checks)?;
         let size = [paths::RESULTS, paths::TRAIN].map(|root| size_below(train.tree(), root)).iter().sum();
-        check_stage(&*target.destination, &self.base, self.base.layers().len(), size)?;
+        ensure_stage(&*target.destination, &self.base, self.base.layers().len(), size)?;
         let payload = self.write_payload(train, target)?;
         let control = self.write_control(train, target)?;
         train.view.verify()?;
         let mut report = self.publish(train, target, payload, control)?;
         report.checks = checks;
-        report.warnings.extend(self.request.demands.warnings());
+        report.warnings.extend(self.request.policy.warnings());
         Ok(report)
     }
 
     fn write_payload(&self, train: &Train, target: &mut Target) -> Result<AddedLayer> {
-        let sink = LayerSink::new(&mut *target.destination, self.base.family())?;
-        let mut payload = PayloadWriter::new(sink, train.tree(), self.world.now)?;
+        let sink = LayerSink::new(&mut *target.destination, self.base.format())?;
+        let mut payload = PayloadWriter::new(sink, train.tree(), self.context.now)?;
         for root in [paths::RESULTS, paths::TRAIN] {
-            transform(train.tree(), root, Change::Keep, &mut Nobody, payload.sink())?;
+            transform(train.tree(), root, Transform::Keep, None, payload.sink())?;
         }
         payload.finish()
     }
 
     fn write_control(&self, train: &Train, target: &mut Target) -> Result<AddedLayer> {
-        let now = self.world.now;
+        let now = self.context.now;
         let meta = train.tree().get(paths::CONFIG).map_or_else(|| Meta::new(0o644, now), |node| node.meta.clone());
-        let sink = LayerSink::new(&mut *target.destination, self.base.family())?;
+        let sink = LayerSink::new(&mut *target.destination, self.base.format())?;
         write_control(sink, (&train.document, &meta), train.config.creator().encrypted_key.as_deref(), now)
     }
 
@@ -187,7 +189,7 @@ impl Rebase<'_> {
         payload: AddedLayer,
         control: AddedLayer,
     ) -> Result<Report> {
-        self.base.take_identity(&train.image, self.old_image.as_ref());
+        self.base.inherit_metadata(&train.image, self.old_image.as_ref());
         let keep = self.base.layers().len();
         let edit = Edit {
             keep,
@@ -195,40 +197,39 @@ impl Rebase<'_> {
                 (payload, "pht-oci rebase: payload".to_owned()),
                 (control, "pht-oci rebase: control".to_owned()),
             ],
-            labels: labels(Made::Rebased, self.base.diff_ids(), None, None),
+            labels: labels(ImageState::Rebased, self.base.diff_ids(), None, None),
             settings: Vec::new(),
-            created: rfc3339(self.world.now)?,
+            created: rfc3339(self.context.now)?,
         };
         let image = edit.write(&self.base, &mut *target.destination)?;
         let tags = self.tags(target, &image.descriptor)?;
-        let swept = target.destination.publish(&tags, target.in_place)?;
+        let collected = target.destination.publish(&tags, target.in_place)?;
         let kept = |layer: &&oci_spec::image::Descriptor| !self.base.layers().contains(layer);
         let digest = |layer: &oci_spec::image::Descriptor| layer.digest().to_string();
-        let mut report = Report {
-            stage: Made::Rebased.verb(),
-            wire: train.config.wire().name(),
+        let image = ImageReport {
             source: train.name(),
             destination: format!("{}:{}", target.destination.name(), target.tag),
             digest_before: Some(train.image.descriptor().digest().to_string()),
             digest_after: Some(image.descriptor.digest().to_string()),
-            layers: Layers {
+            layers: LayerCounts {
                 added: edit.added_digests(),
                 dropped: train.image.layers().iter().filter(kept).map(digest).collect(),
                 reused: keep,
             },
-            bytes: Bytes {
+            bytes: BytesMoved {
                 read: train.image.source().bytes_read() + self.base.source().bytes_read(),
                 written: target.destination.bytes_written(),
                 transferred: image.copied,
             },
-            ..Report::default()
         };
+        let (stage, wire) = (ImageState::Rebased.verb(), train.config.wire().name());
+        let mut report = Report { stage, wire, image, ..Report::default() };
         let (old, found) = (self.old.layers, self.old.found.name());
         report.notes.push(format!("the old base was the lowest {old} layers (known by {found})"));
         if let Some(paths) = changes_elsewhere(train, old) {
             report.warnings.push(format!("what the train's layers changed elsewhere is not taken along: {paths}"));
         }
-        report.notes.extend(swept.note());
+        report.notes.extend(collected.note());
         Ok(report)
     }
 
@@ -236,8 +237,8 @@ impl Rebase<'_> {
     fn tags(&self, target: &Target, new: &oci_spec::image::Descriptor) -> Result<Vec<TagChange>> {
         let set = |tag: String, replaces| TagChange::Set { tag, descriptor: Box::new(new.clone()), replaces };
         let mut tags = vec![set(target.tag.clone(), target.replaces.clone())];
-        if target.destination.holds_several() && target.tag == target.destination.full_tag(LATEST)? {
-            tags.push(set(target.destination.full_tag(BASE)?, None));
+        if target.destination.supports_multiple() && target.tag == target.destination.qualify_tag(LATEST)? {
+            tags.push(set(target.destination.qualify_tag(BASE)?, None));
         }
         Ok(tags)
     }
@@ -245,11 +246,11 @@ impl Rebase<'_> {
 
 /// What is published must be encrypted, as far as can be told without a key: immutable files that hash to what the
 /// creator has signed are not, nor are results that no station has signed or that are no ciphertext.
-fn check_is_closed(train: &Train) -> Result<Vec<Check>> {
-    let results = result_files(train.tree(), Change::Keep)?;
-    if train.config.standing()?.last_signed().is_some() {
-        check_are_ciphertext(train, paths::RESULTS)?;
-        if !results.is_empty() && holds(check_results(train, Change::Keep))?.is_some() {
+fn ensure_is_closed(train: &Train) -> Result<Vec<Check>> {
+    let results = result_files(train.tree(), Transform::Keep)?;
+    if train.config.route_state()?.last_signed().is_some() {
+        ensure_are_ciphertext(train, paths::RESULTS)?;
+        if !results.is_empty() && holds(ensure_results(train, Transform::Keep))?.is_some() {
             return Err(is_open("its results are what the last station has signed"));
         }
     } else if let Some(first) = results.first() {
@@ -257,17 +258,17 @@ fn check_is_closed(train: &Train) -> Result<Vec<Check>> {
         let hint = "if the train is open, finish its stage first; if they were built in, build it anew on the new base";
         return Err(Error::verification(what).hint(hint).at(shown(&[paths::RESULTS, b"/", &first.path].concat())));
     }
-    let immutable = check_immutable(train, Change::Keep);
+    let immutable = ensure_immutable(train, Transform::Keep);
     if !train.config.wire().encrypts_train() {
         return immutable;
     }
     match holds(immutable)? {
         Some(_) => Err(is_open("its files are what the creator has signed")),
-        None => check_are_ciphertext(train, paths::TRAIN).map(|()| Vec::new()),
+        None => ensure_are_ciphertext(train, paths::TRAIN).map(|()| Vec::new()),
     }
 }
 
-fn check_are_ciphertext(train: &Train, root: &[u8]) -> Result<()> {
+fn ensure_are_ciphertext(train: &Train, root: &[u8]) -> Result<()> {
     let (tree, cipher) = (train.tree(), train.config.wire().cipher());
     for node in tree.below(root).map(|at| &tree.nodes()[at]) {
         let Some(extent) = tree.extent(node) else { continue };

@@ -2,22 +2,24 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use super::check::{check_config, check_immutable, check_layers, examine_config, examine_ivs, with_all_layers};
-use super::handout::Handout;
-use super::homomorphic::HomomorphicSink;
-use super::load::{Depth, Train};
-use super::locate::open_image;
-use super::out_dir::OutDir;
-use super::out_file::OutFile;
-use super::payload::Change;
+use super::parts::checks::{
+    collect_config, collect_ivs, ensure_config, ensure_immutable, ensure_layers, with_all_layers,
+};
+use super::parts::homomorphic::HomomorphicSink;
+use super::parts::load::{Depth, Train};
+use super::parts::payload::Transform;
+use super::parts::report::Report;
+use super::parts::request::VerificationPolicy;
+use super::parts::results_archive::ResultsArchive;
 use super::pre_run::copy_results;
-use super::report::{Bytes, Report};
-use super::{Demands, World, paths};
 use crate::crypto::paillier::{PaillierKey, PaillierSecret};
 use crate::crypto::{PrivateKey, StageKey};
-use crate::error::{Context, Error, IoContext, Result};
-use crate::image::{DirectorySink, EntrySink, Fidelity, Image, Reference, TarSink, Tree};
-use crate::train::{Check, TrainConfig, paillier, unwrap_creator_key};
+use crate::error::{Error, ErrorContext, IoContext, Result};
+use crate::image::{BytesMoved, DirectorySink, EntrySink, Fidelity, Image, ImageReport, TarSink, Tree, open_image};
+use crate::store::fs::{StagedDir, StagedFile};
+use crate::store::{Context, Reference};
+use crate::tar::EntryKind;
+use crate::train::{Check, TrainConfig, paillier, paths, unwrap_creator_key};
 
 /// What the results lie in, within an archive: the name that they have in the train.
 const ARCHIVE_ROOT: &[u8] = b"pht_results";
@@ -34,7 +36,7 @@ pub struct ResultsRequest<'a> {
     /// name come out with plain numbers in place of the encrypted ones.
     pub paillier: Option<&'a PaillierSecret>,
     /// What the train has to meet.
-    pub demands: Demands<'a>,
+    pub policy: VerificationPolicy<'a>,
 }
 
 /// Where the creator's results go.
@@ -55,18 +57,19 @@ pub enum ResultsTo<'a> {
 /// # Errors
 /// [`Kind::Verification`](crate::error::Kind::Verification) if anything does not hold or there are no results yet,
 /// [`Kind::Key`](crate::error::Kind::Key) if the key is not the creator's.
-pub fn results(request: ResultsRequest<'_>, world: &World) -> Result<Report> {
+pub fn results(request: ResultsRequest<'_>, context: &Context) -> Result<Report> {
     let destination = request.to.to_string();
     let mut out = Out::new(request.to)?;
-    let terms = Terms { key: request.key, paillier: request.paillier, demands: request.demands };
-    let report = match open_image(request.source, world) {
-        Ok(image) => of_image(image, terms, &mut out, world)?,
-        Err(fault) => match Handout::find(request.source, world)? {
-            Some(handout) => of_handout(&handout, terms, &mut out)?,
+    let terms = Terms { key: request.key, paillier: request.paillier, policy: request.policy };
+    let mut report = match open_image(request.source, context) {
+        Ok(image) => of_image(image, terms, &mut out, context)?,
+        Err(fault) => match ResultsArchive::find(request.source, context)? {
+            Some(archive) => of_archive(&archive, terms, &mut out)?,
             None => return Err(fault),
         },
     };
-    Ok(Report { stage: "results", destination, ..report })
+    report.image.destination = destination;
+    Ok(Report { stage: "results", ..report })
 }
 
 /// What a request asks for, wherever the results are and wherever they go.
@@ -74,72 +77,79 @@ pub fn results(request: ResultsRequest<'_>, world: &World) -> Result<Report> {
 struct Terms<'a> {
     key: &'a PrivateKey,
     paillier: Option<&'a PaillierSecret>,
-    demands: Demands<'a>,
+    policy: VerificationPolicy<'a>,
 }
 
-fn of_image(image: Image, terms: Terms<'_>, out: &mut Out<'_>, world: &World) -> Result<Report> {
-    let mut train = Train::load(image, &world.temporary, Depth::Listed(usize::MAX))?;
-    let (name, spool) = (train.name(), &world.temporary);
+fn of_image(image: Image, terms: Terms<'_>, out: &mut Out<'_>, context: &Context) -> Result<Report> {
+    let mut train = Train::load(image, &context.temporary, Depth::ImageEntry(usize::MAX))?;
+    let (name, spool) = (train.name(), &context.temporary);
     let decrypted = with_all_layers(&mut train, spool, |train| {
-        check_has_results(&train.config)?;
-        let mut checks = check_config(train, terms.demands)?;
-        checks.extend(check_layers(train, spool)?);
-        checks.extend(examine_ivs(&train.config, train.tree())?);
+        ensure_has_results(&train.config)?;
+        let mut checks = ensure_config(train, terms.policy)?;
+        checks.extend(ensure_layers(train, spool)?);
+        checks.extend(collect_ivs(&train.config, train.tree())?);
         let results = Results::open(&train.config, train.tree(), terms)?;
         if train.config.wire().creator_checks_files() {
-            checks.extend(check_immutable(train, results.change())?);
+            checks.extend(ensure_immutable(train, results.change())?);
         }
         let (of_results, left_out) = out.fill(&results)?;
         checks.extend(of_results);
-        Ok((results.key, terms.demands.settle(checks)?, left_out))
+        Ok((results.key, terms.policy.enforce(checks)?, left_out))
     });
     let (key, checks, left_out) = decrypted.at(name)?;
     train.view.verify()?;
     out.reveal(&Results::with(&train.config, train.tree(), key, terms.paillier)?)?;
-    Ok(Report {
-        wire: train.config.wire().name(),
+    let image = ImageReport {
         source: train.name(),
         digest_before: Some(train.image.descriptor().digest().to_string()),
-        bytes: Bytes { read: train.image.source().bytes_read(), ..Bytes::default() },
-        checks,
-        warnings: [terms.demands.warnings(), told(&left_out)].concat(),
-        ..Report::default()
-    })
-}
-
-fn of_handout(handout: &Handout, terms: Terms<'_>, out: &mut Out<'_>) -> Result<Report> {
-    let source = handout.path().display().to_string();
-    let (checks, left_out) = decrypt_handout(handout, terms, out).at(&source)?;
+        bytes: BytesMoved { read: train.image.source().bytes_read(), ..BytesMoved::default() },
+        ..ImageReport::default()
+    };
     Ok(Report {
-        wire: handout.config.wire().name(),
-        source,
-        bytes: Bytes { read: handout.bytes_read(), ..Bytes::default() },
+        wire: train.config.wire().name(),
+        image,
         checks,
-        warnings: [terms.demands.warnings(), handout.warnings(), told(&left_out)].concat(),
+        warnings: [terms.policy.warnings(), message(&left_out)].concat(),
         ..Report::default()
     })
 }
 
-fn decrypt_handout(handout: &Handout, terms: Terms<'_>, out: &mut Out<'_>) -> Result<(Vec<Check>, Vec<String>)> {
-    let (config, tree) = (&handout.config, &handout.tree);
-    check_has_results(config)?;
-    let mut checks = terms.demands.settle(examine_config(config, terms.demands.trust))?;
-    checks.extend(handout.unchecked());
-    checks.extend(examine_ivs(config, tree)?);
+fn of_archive(archive: &ResultsArchive, terms: Terms<'_>, out: &mut Out<'_>) -> Result<Report> {
+    let source = archive.path().display().to_string();
+    let (checks, left_out) = decrypt_archive(archive, terms, out).at(&source)?;
+    Ok(Report {
+        wire: archive.config.wire().name(),
+        image: ImageReport {
+            source,
+            bytes: BytesMoved { read: archive.bytes_read(), ..BytesMoved::default() },
+            ..ImageReport::default()
+        },
+        checks,
+        warnings: [terms.policy.warnings(), archive.warnings(), message(&left_out)].concat(),
+        ..Report::default()
+    })
+}
+
+fn decrypt_archive(archive: &ResultsArchive, terms: Terms<'_>, out: &mut Out<'_>) -> Result<(Vec<Check>, Vec<String>)> {
+    let (config, tree) = (&archive.config, &archive.tree);
+    ensure_has_results(config)?;
+    let mut checks = terms.policy.enforce(collect_config(config, terms.policy.trust))?;
+    checks.extend(archive.unchecked());
+    checks.extend(collect_ivs(config, tree)?);
     let results = Results::open(config, tree, terms)?;
     let (of_results, left_out) = out.fill(&results)?;
     checks.extend(of_results);
-    let checks = terms.demands.settle(checks)?;
+    let checks = terms.policy.enforce(checks)?;
     out.reveal(&results)?;
     Ok((checks, left_out))
 }
 
-fn told(left_out: &[String]) -> Vec<String> {
+fn message(left_out: &[String]) -> Vec<String> {
     left_out.iter().map(|what| format!("left out: {what}")).collect()
 }
 
-fn check_has_results(config: &TrainConfig) -> Result<()> {
-    if config.standing()?.last_signed().is_none() {
+fn ensure_has_results(config: &TrainConfig) -> Result<()> {
+    if config.route_state()?.last_signed().is_none() {
         let what = "there are no results yet: no station has signed";
         return Err(Error::verification(what).hint("wait until the train has been at its first station"));
     }
@@ -169,8 +179,8 @@ impl<'a> Results<'a> {
         Ok(Results { config, tree, key, paillier })
     }
 
-    fn change(&self) -> Change<'_> {
-        Change::Decrypt(self.config.wire().cipher(), &self.key)
+    fn change(&self) -> Transform<'_> {
+        Transform::Decrypt(self.config.wire().cipher(), &self.key)
     }
 
     /// Decrypts them into `sink` and checks them against what the last station signed.
@@ -184,7 +194,7 @@ impl<'a> Results<'a> {
     fn write_tar<W: Write>(&self, out: W) -> Result<(W, Vec<Check>, Vec<String>)> {
         let mut sink = TarSink::new(out, paths::RESULTS, ARCHIVE_ROOT);
         if let Some(node) = self.tree.get(paths::RESULTS) {
-            sink.entry(&node.path, &crate::image::layer::Kind::Directory, &node.meta, 0)?;
+            sink.entry(&node.path, &EntryKind::Directory, &node.meta, 0)?;
         }
         let checks = self.write(&mut sink)?;
         let (out, left_out) = sink.finish()?;
@@ -203,16 +213,16 @@ impl std::fmt::Display for ResultsTo<'_> {
 
 /// Where the results go, until they may appear.
 enum Out<'a> {
-    Directory(OutDir<'a>),
-    Archive(OutFile<'a>, Option<File>),
+    Directory(StagedDir<'a>),
+    Archive(StagedFile<'a>, Option<File>),
     Stream(&'a mut dyn Write),
 }
 
 impl<'a> Out<'a> {
     fn new(to: ResultsTo<'a>) -> Result<Self> {
         Ok(match to {
-            ResultsTo::Directory(path) => Out::Directory(OutDir::new(path)?),
-            ResultsTo::Archive(path) => Out::Archive(OutFile::new(path)?, None),
+            ResultsTo::Directory(path) => Out::Directory(StagedDir::new(path)?),
+            ResultsTo::Archive(path) => Out::Archive(StagedFile::new(path)?, None),
             ResultsTo::Stream(stream) => Out::Stream(stream),
         })
     }

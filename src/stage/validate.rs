@@ -1,13 +1,13 @@
-use super::load::{Depth, Train};
-use super::locate::open_image;
-use super::{World, paths};
-use crate::error::{Context, Error, Result};
-use crate::image::layer::Kind;
+use super::parts::load::{Depth, Train};
+use crate::error::{Error, ErrorContext, Result};
 use crate::image::{
-    Area, Aspect, Change, Difference, Image, Reference, Seen, SeenKind, Touch, compare_configs, compare_files,
-    is_below, shown, survey, survey_above,
+    Area, Attribute, Change, Difference, FileRecord, FileRecordKind, Image, LayerChange, compare_configs,
+    compare_files, open_image, snapshot, snapshot_above,
 };
-use crate::train::{Source, TrainConfig};
+use crate::path::{is_below, shown};
+use crate::store::{Context, Reference};
+use crate::tar::EntryKind;
+use crate::train::{Source, TrainConfig, paths};
 
 /// Which image a train is held against.
 #[derive(Debug, Clone, Copy)]
@@ -30,19 +30,19 @@ pub struct ValidateRequest<'a> {
 
 /// By what means a train was held against its master image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Means {
+pub enum Method {
     /// Its lowest layers are the master image's, by their digests, and those above touch what a train may touch alone.
     Layers,
     /// Every file of both images was read.
     Files,
 }
 
-impl Means {
+impl Method {
     /// The stable name in reports: `layers` or `files`.
     pub fn name(self) -> &'static str {
         match self {
-            Means::Layers => "layers",
-            Means::Files => "files",
+            Method::Layers => "layers",
+            Method::Files => "files",
         }
     }
 }
@@ -61,7 +61,7 @@ pub struct Validation {
     /// Its manifest's digest; `None` for the empty image.
     pub master_digest: Option<String>,
     /// How they were compared.
-    pub means: Means,
+    pub method: Method,
     /// How many layers the train has.
     pub layers: usize,
     /// How many of them, from the bottom, are the master image's.
@@ -84,7 +84,7 @@ impl Validation {
     ///
     /// # Errors
     /// [`Kind::Verification`](crate::error::Kind::Verification) if there is a difference.
-    pub fn settle(&self) -> Result<()> {
+    pub fn require_ok(&self) -> Result<()> {
         let Some(first) = self.differences.first() else { return Ok(()) };
         let more = match self.differences.len() - 1 {
             0 => String::new(),
@@ -107,27 +107,27 @@ impl Validation {
 ///
 /// Where its lowest layers are the master's by their digests, no layer of the master is read; those that were compressed
 /// anew are read through, for their contents have to be what their digests promise. Where layers differ (an image that
-/// was squashed or built anew), or one above them touches anything else, all files of both images are compared as all
+/// was squashed or built anew), or one above them layer_changes anything else, all files of both images are compared as all
 /// layers together show them: type, mode, owner, contents, target, extended attributes and ACLs.
 ///
 /// # Errors
 /// [`Kind::Usage`](crate::error::Kind::Usage) if it is not known which the master image is;
 /// [`Kind::Malformed`](crate::error::Kind::Malformed) if this is no train, and for whatever cannot be read: what was not
 /// compared does not pass. A difference is no error but a finding.
-pub fn validate(request: &ValidateRequest<'_>, world: &World) -> Result<Validation> {
-    let mut train = Train::load(open_image(request.source, world)?, &world.temporary, Depth::Config)?;
+pub fn validate(request: &ValidateRequest<'_>, context: &Context) -> Result<Validation> {
+    let mut train = Train::load(open_image(request.source, context)?, &context.temporary, Depth::Config)?;
     train.view.verify()?;
     let image = &train.image;
     // The master image of the train's platform, where there are several.
-    let world = World { platform: world.platform.clone().or_else(|| image.platform()), ..world.clone() };
-    let (name, master, warning) = open_master(request.master, &train.config, &world)?;
+    let context = Context { platform: context.platform.clone().or_else(|| image.platform()), ..context.clone() };
+    let (name, master, warning) = open_master(request.master, &train.config, &context)?;
     let common = image.diff_ids().iter().zip(master.diff_ids()).take_while(|(own, masters)| own == masters).count();
-    let (means, mut differences) =
+    let (method, mut differences) =
         if image.is_based_on(&master) && touches_only_its_own(image, &master).at(train.name())? {
-            (Means::Layers, Vec::new())
+            (Method::Layers, Vec::new())
         } else {
             tracing::info!("comparing file by file");
-            (Means::Files, compare(&survey(&master)?, &survey(image)?))
+            (Method::Files, compare(&snapshot(&master)?, &snapshot(image)?))
         };
     differences.extend(compare_configs(master.config(), image.config(), &["Cmd", "Labels"]));
     let is_scratch = matches!(request.master, Master::Scratch);
@@ -137,7 +137,7 @@ pub fn validate(request: &ValidateRequest<'_>, world: &World) -> Result<Validati
         wire: train.config.wire().name(),
         master: name,
         master_digest: (!is_scratch).then(|| master.descriptor().digest().to_string()),
-        means,
+        method,
         layers: image.layers().len(),
         common_layers: common,
         differences,
@@ -146,15 +146,15 @@ pub fn validate(request: &ValidateRequest<'_>, world: &World) -> Result<Validati
     })
 }
 
-fn open_master(master: Master<'_>, config: &TrainConfig, world: &World) -> Result<(String, Image, Option<String>)> {
+fn open_master(master: Master<'_>, config: &TrainConfig, context: &Context) -> Result<(String, Image, Option<String>)> {
     match master {
-        Master::Image(reference) => Ok((reference.to_string(), open_image(reference, world)?, None)),
-        Master::Scratch => Ok(("scratch".to_owned(), Image::scratch(world.platform.as_ref()), None)),
+        Master::Image(reference) => Ok((reference.to_string(), open_image(reference, context)?, None)),
+        Master::Scratch => Ok(("scratch".to_owned(), Image::scratch(context.platform.as_ref()), None)),
         Master::Named => {
             let reference = named_by(config.source()).at("the train config's source")?;
             let warning =
                 format!("the train itself names {reference} as its master image: nobody else vouches for that");
-            Ok((reference.to_string(), open_image(&reference, world)?, Some(warning)))
+            Ok((reference.to_string(), open_image(&reference, context)?, Some(warning)))
         }
     }
 }
@@ -173,30 +173,30 @@ fn named_by(source: &Source) -> Result<Reference> {
     format!("docker://{place}{tag}").parse().map_err(|error: Error| error.hint(hint))
 }
 
-/// Whether what lies above the master's layers touches nothing but what a train may touch. The master's own layers are
+/// Whether what lies above the master's layers layer_changes nothing but what a train may touch. The master's own layers are
 /// read where they are not the blobs that the master has.
 fn touches_only_its_own(image: &Image, master: &Image) -> Result<bool> {
     for (layer, masters) in master.layers().iter().enumerate() {
         let (own, diff_id) = (image.layers()[layer].digest(), &image.diff_ids()[layer]);
         // Of a plain layer the blob's digest is the diff ID.
         if own != masters.digest() && own != diff_id {
-            image.check_layer(layer)?;
+            image.ensure_layer(layer)?;
         }
     }
     let mut only_its_own = true;
-    let above = survey_above(image, master.layers().len(), &mut |touch| only_its_own &= is_its_own(touch));
+    let above = snapshot_above(image, master.layers().len(), &mut |touch| only_its_own &= is_its_own(touch));
     // What is wrong with these layers is found again, and said, where all layers are read.
     Ok(only_its_own && above.is_ok_and(|above| above.iter().all(|seen| misplaced(seen, &above).is_none())))
 }
 
 /// Whether what an entry of a layer does is for a train's layers to do.
-pub(super) fn is_its_own(touch: Touch<'_>) -> bool {
+pub(super) fn is_its_own(touch: LayerChange<'_>) -> bool {
     match touch {
-        Touch::Removed(path) | Touch::Emptied(path) => is_free(path),
-        Touch::Entry(path, Kind::HardLink(target)) => is_free(path) && is_free(target),
-        Touch::Entry(b"" | paths::OPT | paths::TRAIN | paths::RESULTS, kind) => *kind == Kind::Directory,
-        Touch::Entry(paths::CONFIG | paths::USER_KEY, kind) => *kind == Kind::File,
-        Touch::Entry(path, _) => is_free(path),
+        LayerChange::Removed(path) | LayerChange::Emptied(path) => is_free(path),
+        LayerChange::Entry(path, EntryKind::HardLink(target)) => is_free(path) && is_free(target),
+        LayerChange::Entry(b"" | paths::OPT | paths::TRAIN | paths::RESULTS, kind) => *kind == EntryKind::Directory,
+        LayerChange::Entry(paths::CONFIG | paths::USER_KEY, kind) => *kind == EntryKind::File,
+        LayerChange::Entry(path, _) => is_free(path),
     }
 }
 
@@ -206,12 +206,13 @@ fn is_free(path: &[u8]) -> bool {
     matches!(path, paths::CONFIG | paths::USER_KEY) || below(paths::TRAIN) || below(paths::RESULTS)
 }
 
-fn compare(master: &[Seen], train: &[Seen]) -> Vec<Difference> {
+fn compare(master: &[FileRecord], train: &[FileRecord]) -> Vec<Difference> {
     let mut differences = compare_files(master, train, |path| !is_free(path));
     // The directory on the way may be new, and its mode and owner are the train's.
     let opt = shown(paths::OPT);
     differences.retain(|found| {
-        let is_other = found.change == Change::Removed || found.aspects.iter().any(|aspect| aspect.name == "type");
+        let is_other =
+            found.change == Change::Removed || found.attributes.iter().any(|attribute| attribute.name == "type");
         found.subject != opt || is_other
     });
     differences.extend(train.iter().filter_map(|seen| misplaced(seen, train)));
@@ -219,22 +220,22 @@ fn compare(master: &[Seen], train: &[Seen]) -> Vec<Difference> {
 }
 
 /// What is wrong about something that is where a train may have something.
-fn misplaced(seen: &Seen, train: &[Seen]) -> Option<Difference> {
-    let aspect = match (&*seen.path, &seen.kind) {
-        (paths::OPT | paths::TRAIN | paths::RESULTS, SeenKind::Directory) => return None,
-        (paths::OPT | paths::TRAIN | paths::RESULTS, other) => Aspect::new("type", "a directory", other.name()),
-        (path, SeenKind::File { first_name: Some(first), .. }) => {
+fn misplaced(seen: &FileRecord, train: &[FileRecord]) -> Option<Difference> {
+    let attribute = match (&*seen.path, &seen.kind) {
+        (paths::OPT | paths::TRAIN | paths::RESULTS, FileRecordKind::Directory) => return None,
+        (paths::OPT | paths::TRAIN | paths::RESULTS, other) => Attribute::new("type", "a directory", other.name()),
+        (path, FileRecordKind::File { first_name: Some(first), .. }) => {
             let first = &train[*first].path;
             if is_free(path) == is_free(first) {
                 return None;
             }
             // To write to one is to write to the other.
-            Aspect::new("hard-link", "", shown(first))
+            Attribute::new("hard-link", "", shown(first))
         }
-        (paths::CONFIG | paths::USER_KEY, SeenKind::File { .. }) => return None,
-        (paths::CONFIG | paths::USER_KEY, other) => Aspect::new("type", "a regular file", other.name()),
+        (paths::CONFIG | paths::USER_KEY, FileRecordKind::File { .. }) => return None,
+        (paths::CONFIG | paths::USER_KEY, other) => Attribute::new("type", "a regular file", other.name()),
         _ => return None,
     };
     let subject = shown(&seen.path);
-    Some(Difference { area: Area::Files, subject, change: Change::Changed, aspects: vec![aspect] })
+    Some(Difference { area: Area::Files, subject, change: Change::Changed, attributes: vec![attribute] })
 }

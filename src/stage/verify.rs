@@ -1,16 +1,16 @@
-use super::check::{
-    check_above_payload, check_immutable, check_only_files, check_results_kinds, examine_config, examine_ivs,
+use super::parts::checks::{
+    collect_config, collect_ivs, ensure_above_payload, ensure_immutable, ensure_only_files, ensure_results_kinds,
     files_below, layers_of,
 };
-use super::labels::{Labels, Made};
-use super::load::{Depth, Train};
-use super::locate::open_image;
-use super::payload::Change;
-use super::{Demands, World, paths};
-use crate::error::{Context, Error, Kind, Result};
-use crate::image::Reference;
+use super::parts::labels::{ImageState, Labels};
+use super::parts::load::{Depth, Train};
+use super::parts::payload::Transform;
+use super::parts::request::VerificationPolicy;
+use crate::error::{Error, ErrorContext, Kind, Result};
+use crate::image::open_image;
+use crate::store::{Context, Reference};
 use crate::train::check::{id, overall};
-use crate::train::{Check, FileMeta, Verdict};
+use crate::train::{Check, FileMeta, Verdict, paths};
 
 /// What can be said of a train without any private key.
 #[derive(Debug, Clone)]
@@ -54,12 +54,12 @@ impl Verification {
         overall(&self.checks)
     }
 
-    /// Whether the train meets `demands`.
+    /// Whether the train meets `policy`.
     ///
     /// # Errors
     /// [`Kind::Verification`] if a check is broken or, strictly, weak.
-    pub fn settle(&self, demands: Demands<'_>) -> Result<()> {
-        demands.settle(self.checks.clone()).map(drop).at(&self.source)
+    pub fn enforce(&self, policy: VerificationPolicy<'_>) -> Result<()> {
+        policy.enforce(self.checks.clone()).map(drop).at(&self.source)
     }
 }
 
@@ -68,15 +68,15 @@ impl Verification {
 ///
 /// # Errors
 /// [`Kind::Malformed`] if this is no train. What is broken is no error but a verdict.
-pub fn verify(source: &Reference, demands: Demands<'_>, world: &World) -> Result<Verification> {
-    let image = open_image(source, world)?;
-    let mut train = Train::load(image, &world.temporary, Depth::Listed(usize::MAX))?;
+pub fn verify(source: &Reference, policy: VerificationPolicy<'_>, context: &Context) -> Result<Verification> {
+    let image = open_image(source, context)?;
+    let mut train = Train::load(image, &context.temporary, Depth::ImageEntry(usize::MAX))?;
     let name = train.name();
-    let mut checks = examine(&train, demands, world).at(&name)?;
+    let mut checks = collect(&train, policy, context).at(&name)?;
     let in_doubt = |check: &Check| check.id == id::IMMUTABLE_HASH && matches!(check.verdict, Verdict::Broken(_));
     // The train may be put together of more layers than those that were read, as long as the wire does not say which.
-    if checks.iter().any(in_doubt) && !train.view.complete && train.reload(&world.temporary).is_ok() {
-        checks = examine(&train, demands, world).at(&name)?;
+    if checks.iter().any(in_doubt) && !train.view.complete && train.reload(&context.temporary).is_ok() {
+        checks = collect(&train, policy, context).at(&name)?;
     }
     checks.push(match train.view.verify() {
         Ok(()) => Check::sound(id::LAYERS, "layers that were read"),
@@ -88,39 +88,39 @@ pub fn verify(source: &Reference, demands: Demands<'_>, world: &World) -> Result
         id: train.config.id().to_owned(),
         stops: stops(&train, &checks),
         read: train.image.source().bytes_read(),
-        warnings: warnings(&train, demands),
+        warnings: warnings(&train, policy),
         source: name,
         checks,
     })
 }
 
-fn examine(train: &Train, demands: Demands<'_>, world: &World) -> Result<Vec<Check>> {
+fn collect(train: &Train, policy: VerificationPolicy<'_>, context: &Context) -> Result<Vec<Check>> {
     let (config, wire) = (&train.config, train.config.wire());
-    let mut checks = examine_config(config, demands.trust);
-    let bound = wire.examine_layers(config, &layers_of(&train.image));
+    let mut checks = collect_config(config, policy.trust);
+    let bound = wire.collect_layers(config, &layers_of(&train.image));
     let is_bound = bound.iter().all(|check| check.verdict == Verdict::Sound);
     checks.extend(bound);
     if is_bound {
-        match check_above_payload(train, &world.temporary) {
+        match ensure_above_payload(train, &context.temporary) {
             Ok(check) => checks.extend(check),
             Err(error) => checks.push(broken(error, id::CONTROL, "layers beside the payload")?),
         }
     }
-    check_results_kinds(train.tree())?;
-    if let Err(error) = check_only_files(train.tree()) {
+    ensure_results_kinds(train.tree())?;
+    if let Err(error) = ensure_only_files(train.tree()) {
         checks.push(broken(error, id::IMMUTABLE_FILES, "immutable files")?);
     } else if !wire.encrypts_train() {
-        match check_immutable(train, Change::Keep) {
+        match ensure_immutable(train, Transform::Keep) {
             Ok(found) => checks.extend(found),
             Err(error) => checks.push(broken(error, id::IMMUTABLE_HASH, "immutable files")?),
         }
     }
     match files_in_sight(train) {
-        Ok(files) => checks.extend(wire.examine_closed(config, &files)),
+        Ok(files) => checks.extend(wire.collect_closed(config, &files)),
         Err(error) => checks.push(broken(error, id::IMMUTABLE_FILES, "immutable files")?),
     }
-    if Labels::read(&train.image).made != Some(Made::PreRun) {
-        checks.extend(examine_ivs(config, train.tree())?);
+    if Labels::read(&train.image).state != Some(ImageState::PreRun) {
+        checks.extend(collect_ivs(config, train.tree())?);
     }
     Ok(checks)
 }
@@ -128,7 +128,7 @@ fn examine(train: &Train, demands: Demands<'_>, world: &World) -> Result<Vec<Che
 /// The immutable files of a closed train.
 fn files_in_sight(train: &Train) -> Result<Vec<FileMeta>> {
     let (tree, cipher) = (train.tree(), train.config.wire().cipher());
-    let files = files_below(tree, paths::TRAIN, Change::Keep)?.into_iter();
+    let files = files_below(tree, paths::TRAIN, Transform::Keep)?.into_iter();
     files
         .map(|(at, meta)| {
             let size = cipher.plaintext_len_in_sight(meta.size).at(tree.nodes()[at].shown())?;
@@ -160,9 +160,9 @@ fn stops(train: &Train, checks: &[Check]) -> Vec<StopVerdict> {
     train.config.route().stops().iter().map(stop).collect()
 }
 
-fn warnings(train: &Train, demands: Demands<'_>) -> Vec<String> {
-    let mut warnings = demands.warnings();
-    if Labels::read(&train.image).made == Some(Made::PreRun) {
+fn warnings(train: &Train, policy: VerificationPolicy<'_>) -> Vec<String> {
+    let mut warnings = policy.warnings();
+    if Labels::read(&train.image).state == Some(ImageState::PreRun) {
         let text =
             "this image has been through pre-run: its files are in plaintext, and only the encrypted image travels";
         warnings.push(text.to_owned());

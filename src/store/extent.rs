@@ -1,15 +1,16 @@
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use oci_spec::image::Descriptor;
 
-use super::progress::Step;
-use super::verify::{Digester, check_whole};
-use super::witness::Witness;
+use super::incremental_hasher::IncrementalHasher;
+use super::progress::Task;
+use super::verify::{Digester, ensure_whole};
 use crate::error::{IoContext, Result};
+use crate::tar;
 
 /// A range of a local file that can be read at any position, by several readers at once.
 #[derive(Debug, Clone)]
@@ -19,9 +20,9 @@ pub struct Extent {
     len: u64,
     count: Count,
     /// What digests the blob that this is a part of, while it is read.
-    witness: Option<Arc<Witness>>,
+    hasher: Option<Arc<IncrementalHasher>>,
     /// Tells how much of it was read.
-    step: Option<Arc<Step>>,
+    task: Option<Arc<Task>>,
 }
 
 /// Counts bytes for reports; clones count together.
@@ -43,7 +44,7 @@ impl Count {
 impl Extent {
     /// The range of `len` bytes from `start`; what is read of it is counted.
     pub fn new(file: Arc<File>, start: u64, len: u64, count: Count) -> Self {
-        Extent { file, start, len, count, witness: None, step: None }
+        Extent { file, start, len, count, hasher: None, task: None }
     }
 
     /// The same, digested while it and its parts are read, so that [`verify`](Self::verify) reads no more than what
@@ -51,31 +52,31 @@ impl Extent {
     ///
     /// # Errors
     /// [`Kind::Malformed`](crate::error::Kind::Malformed) if the descriptor's digest is of an unknown algorithm.
-    pub fn witnessed(self, descriptor: &Descriptor) -> Result<Extent> {
-        let witness = Witness::new(Digester::of(descriptor.digest())?, self.start);
-        Ok(Extent { witness: Some(Arc::new(witness)), ..self })
+    pub fn hashed(self, descriptor: &Descriptor) -> Result<Extent> {
+        let hasher = IncrementalHasher::new(Digester::of(descriptor.digest())?, self.start);
+        Ok(Extent { hasher: Some(Arc::new(hasher)), ..self })
     }
 
-    /// The same; what is read of it from now on is a part of the step.
+    /// The same; what is read of it from now on is a part of the task.
     #[must_use]
-    pub(crate) fn watched(self, step: Option<Arc<Step>>) -> Extent {
-        Extent { step, ..self }
+    pub(crate) fn watched(self, task: Option<Arc<Task>>) -> Extent {
+        Extent { task, ..self }
     }
 
     /// The same, not digested while it is read.
     #[must_use]
-    pub fn unwitnessed(self) -> Extent {
-        Extent { witness: None, ..self }
+    pub fn unhashed(self) -> Extent {
+        Extent { hasher: None, ..self }
     }
 
-    /// Checks that the extent, which is [`witnessed`](Self::witnessed), is what the descriptor says. It can be done once.
+    /// Checks that the extent, which is [`hashed`](Self::hashed), is what the descriptor says. It can be done once.
     ///
     /// # Errors
     /// As [`Verified`](super::Verified).
     pub fn verify(&self, descriptor: &Descriptor) -> Result<()> {
-        let Some(witness) = &self.witness else { return Ok(()) };
-        match witness.finish(&self.file, self.start + self.len, &self.count).doing("read it")? {
-            Some(digester) => check_whole(self.len, &digester, descriptor),
+        let Some(hasher) = &self.hasher else { return Ok(()) };
+        match hasher.finish(&self.file, self.start + self.len, &self.count).doing("read it")? {
+            Some(digester) => ensure_whole(self.len, &digester, descriptor),
             None => Ok(()),
         }
     }
@@ -111,11 +112,11 @@ impl Extent {
             0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file ended early; was it changed meanwhile?")),
             read => {
                 self.count.add(read);
-                if let Some(step) = &self.step {
-                    step.add(read);
+                if let Some(task) = &self.task {
+                    task.add(read);
                 }
-                if let Some(witness) = &self.witness {
-                    witness.saw(&self.file, self.start + position, &buffer[..read], &self.count)?;
+                if let Some(hasher) = &self.hasher {
+                    hasher.saw(&self.file, self.start + position, &buffer[..read], &self.count)?;
                 }
                 Ok(read)
             }
@@ -125,6 +126,15 @@ impl Extent {
     /// Reads it from the beginning.
     pub fn reader(&self) -> ExtentReader {
         ExtentReader { extent: self.clone(), position: 0 }
+    }
+}
+
+impl Extent {
+    /// Reads it as a tar archive; contents that are not asked for are not read.
+    pub fn tar_reader(&self) -> tar::Reader<BufReader<ExtentReader>> {
+        /// Enough for a hundred headers, little to read in vain before a large file.
+        const BUFFER: usize = 64 << 10;
+        tar::Reader::new(BufReader::with_capacity(BUFFER, self.reader()))
     }
 }
 
@@ -139,6 +149,15 @@ impl ExtentReader {
     /// Moves forward without reading, at most to the end.
     pub fn skip(&mut self, bytes: u64) {
         self.position = self.position.saturating_add(bytes).min(self.extent.len);
+    }
+}
+
+impl tar::Skip for BufReader<ExtentReader> {
+    fn skip(&mut self, bytes: u64) -> io::Result<()> {
+        let buffered = usize::try_from(bytes).map_or(self.buffer().len(), |bytes| bytes.min(self.buffer().len()));
+        self.consume(buffered);
+        self.get_mut().skip(bytes - buffered as u64);
+        Ok(())
     }
 }
 

@@ -1,7 +1,8 @@
 use oci_spec::image::{Descriptor, Digest};
 
-use super::{Listed, REF_NAME, TagChange};
-use crate::error::{Context, Error, Result};
+use super::destination::TagChange;
+use super::source::{ImageEntry, REF_NAME};
+use crate::error::{Error, ErrorContext, Result};
 use crate::json::{self, Object, Value, json};
 
 /// `index.json`, kept whole: only the entries that a publication names are touched.
@@ -28,8 +29,8 @@ impl Index {
         Ok(Index { document })
     }
 
-    pub(super) fn list(&self) -> Result<Vec<Listed>> {
-        let listed: Vec<Listed> = self.entries().iter().enumerate().map(read_entry).collect::<Result<_>>()?;
+    pub(super) fn list(&self) -> Result<Vec<ImageEntry>> {
+        let listed: Vec<ImageEntry> = self.entries().iter().enumerate().map(read_entry).collect::<Result<_>>()?;
         for (position, entry) in listed.iter().enumerate() {
             if entry.tag.is_some() && listed[..position].iter().any(|other| other.tag == entry.tag) {
                 let tag = entry.tag.as_deref().unwrap_or_default();
@@ -50,7 +51,7 @@ impl Index {
     }
 
     /// One more image, as a store lists it.
-    pub(super) fn push(&mut self, listed: &Listed) -> Result<()> {
+    pub(super) fn push(&mut self, listed: &ImageEntry) -> Result<()> {
         let mut entry = to_entry(&listed.descriptor)?;
         if let Some(tag) = &listed.tag {
             entry["annotations"][REF_NAME] = tag.as_str().into();
@@ -111,9 +112,9 @@ fn tag_of(entry: &Value) -> Option<&str> {
     entry.get("annotations")?.get(REF_NAME)?.as_str()
 }
 
-fn read_entry((position, entry): (usize, &Value)) -> Result<Listed> {
+fn read_entry((position, entry): (usize, &Value)) -> Result<ImageEntry> {
     let descriptor = serde_json::from_value(entry.clone())
         .map_err(|error| Error::malformed("not a descriptor").because(error))
         .at(format_args!("manifests[{position}]"))?;
-    Ok(Listed { tag: tag_of(entry).map(str::to_owned), descriptor })
+    Ok(ImageEntry { tag: tag_of(entry).map(str::to_owned), descriptor })
 }

@@ -6,15 +6,17 @@ use std::sync::{Mutex, PoisonError};
 
 use oci_spec::image::Descriptor;
 
-use super::{Source, Transfer, Verified};
-use crate::error::{Context, Error, IoContext, Kind, Result};
+use super::destination::Transfer;
+use super::source::Source;
+use super::verify::Verified;
+use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
 
 /// How many, at most. Each may hold an upload's chunk in memory.
 const AT_ONCE: usize = 3;
 
 /// Takes each blob by `take`, a few at a time; how each came here, in their order. One that occurs again is there by then.
 /// After a failure no other is begun, those on their way are given up, and the failure is the result.
-pub(super) fn take_each(
+pub(super) fn copy_each(
     descriptors: &[Descriptor],
     take: impl Fn(&Descriptor, &Shared) -> Result<Transfer> + Sync,
 ) -> Result<Vec<Transfer>> {
@@ -113,7 +115,7 @@ mod tests {
     #[test]
     fn every_blob_is_taken_in_its_place_and_a_few_at_once() {
         let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let taken = take_each(&descriptors(20), |descriptor, _| {
+        let taken = copy_each(&descriptors(20), |descriptor, _| {
             most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
             std::thread::sleep(Duration::from_millis(20));
             now.fetch_sub(1, Ordering::SeqCst);
@@ -121,16 +123,16 @@ mod tests {
         });
         assert_eq!(taken.unwrap(), (0..20).map(Transfer::Copied).collect::<Vec<_>>());
         assert_eq!(most.into_inner(), AT_ONCE);
-        assert_eq!(take_each(&[], |_, _| Ok(Transfer::Reused)).unwrap(), []);
+        assert_eq!(copy_each(&[], |_, _| Ok(Transfer::Reused)).unwrap(), []);
         let twice = [descriptors(2), descriptors(2)].concat();
-        let taken = take_each(&twice, |descriptor, _| Ok(Transfer::Copied(descriptor.size())));
+        let taken = copy_each(&twice, |descriptor, _| Ok(Transfer::Copied(descriptor.size())));
         assert_eq!(taken.unwrap(), [Transfer::Copied(0), Transfer::Copied(1), Transfer::Reused, Transfer::Reused]);
     }
 
     #[test]
     fn after_a_failure_the_others_are_given_up() {
         let begun = AtomicUsize::new(0);
-        let taken = take_each(&descriptors(20), |descriptor, shared| {
+        let taken = copy_each(&descriptors(20), |descriptor, shared| {
             begun.fetch_add(1, Ordering::SeqCst);
             if descriptor.size() == 1 {
                 return Err(Error::new(Kind::Registry, "the second"));

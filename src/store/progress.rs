@@ -1,4 +1,4 @@
-//! How long steps go on. All that takes long is driven by the reading of blobs, so a step is a blob that is read: from a
+//! How long tasks go on. All that takes long is driven by the reading of blobs, so a task is a blob that is read: from a
 //! source, or from where it was spooled.
 
 use std::fmt::Debug;
@@ -10,21 +10,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use oci_spec::image::Descriptor;
 
 use super::registry::Repository;
-use super::{Blob, Listed, Source};
+use super::source::{Blob, ImageEntry, Source};
 use crate::error::Result;
 
-/// Smaller blobs are no long step, in bytes.
+/// Smaller blobs are no long task, in bytes.
 const MIN: u64 = 1 << 20;
 
 /// A blob that is being read. It ends when nobody reads it any more.
 #[derive(Debug)]
-pub struct Step {
+pub struct Task {
     what: String,
     total: u64,
     done: AtomicU64,
 }
 
-impl Step {
+impl Task {
     /// What is done, as in `reading sha256:0123456789ab`.
     pub fn what(&self) -> &str {
         &self.what
@@ -45,48 +45,48 @@ impl Step {
     }
 }
 
-/// Who shows a person how long steps go on.
-pub trait Watcher: Debug + Send + Sync {
-    /// A step begins. How far it is can be asked at any time; it has ended when nobody else holds it.
-    fn begins(&self, step: Arc<Step>);
+/// Who shows a person how long tasks go on.
+pub trait ProgressListener: Debug + Send + Sync {
+    /// A task begins. How far it is can be asked at any time; it has ended when nobody else holds it.
+    fn begins(&self, task: Arc<Task>);
 }
 
-/// Where long steps are told; nowhere by default.
+/// Where long tasks are told; nowhere by default.
 #[derive(Debug, Clone, Default)]
-pub struct Progress(Option<Arc<dyn Watcher>>);
+pub struct Progress(Option<Arc<dyn ProgressListener>>);
 
 impl Progress {
     /// Tells this one.
-    pub fn new(watcher: Arc<dyn Watcher>) -> Self {
-        Progress(Some(watcher))
+    pub fn new(listener: Arc<dyn ProgressListener>) -> Self {
+        Progress(Some(listener))
     }
 
-    /// Begins a step, if somebody looks on and it is a long one.
-    pub(crate) fn begin(&self, verb: &str, descriptor: &Descriptor, total: u64) -> Option<Arc<Step>> {
-        let watcher = self.0.as_ref().filter(|_| total >= MIN)?;
+    /// Begins a task, if somebody looks on and it is a long one.
+    pub(crate) fn begin(&self, verb: &str, descriptor: &Descriptor, total: u64) -> Option<Arc<Task>> {
+        let listener = self.0.as_ref().filter(|_| total >= MIN)?;
         let digest = descriptor.digest();
         let start = digest.digest().get(..12).unwrap_or_default();
         let what = format!("{verb} {}:{start}", digest.algorithm());
-        let step = Arc::new(Step { what, total, done: AtomicU64::new(0) });
-        watcher.begins(step.clone());
-        Some(step)
+        let task = Arc::new(Task { what, total, done: AtomicU64::new(0) });
+        listener.begins(task.clone());
+        Some(task)
     }
 }
 
 /// A source of which every long read is told.
-pub struct Watched<S> {
+pub struct ProgressSource<S> {
     inner: S,
     progress: Progress,
 }
 
-impl<S: Source> Watched<S> {
+impl<S: Source> ProgressSource<S> {
     /// The same source, watched.
     pub fn new(inner: S, progress: &Progress) -> Self {
-        Watched { inner, progress: progress.clone() }
+        ProgressSource { inner, progress: progress.clone() }
     }
 }
 
-impl<S: Source> Source for Watched<S> {
+impl<S: Source> Source for ProgressSource<S> {
     fn name(&self) -> String {
         self.inner.name()
     }
@@ -95,11 +95,11 @@ impl<S: Source> Source for Watched<S> {
         self.inner.bytes_read()
     }
 
-    fn list(&self) -> Result<Vec<Listed>> {
+    fn list(&self) -> Result<Vec<ImageEntry>> {
         self.inner.list()
     }
 
-    fn find(&self, tag: &str) -> Result<Option<Listed>> {
+    fn find(&self, tag: &str) -> Result<Option<ImageEntry>> {
         self.inner.find(tag)
     }
 
@@ -108,7 +108,7 @@ impl<S: Source> Source for Watched<S> {
         Ok(match self.inner.open(descriptor)? {
             Blob::Extent(extent) => Blob::Extent(extent.watched(begin("reading"))),
             Blob::Stream(stream) => match begin("fetching") {
-                Some(step) => Blob::Stream(Box::new(WatchedReader { inner: stream, step })),
+                Some(task) => Blob::Stream(Box::new(ProgressReader { inner: stream, task })),
                 None => Blob::Stream(stream),
             },
         })
@@ -127,15 +127,15 @@ impl<S: Source> Source for Watched<S> {
     }
 }
 
-struct WatchedReader {
+struct ProgressReader {
     inner: Box<dyn Read + Send>,
-    step: Arc<Step>,
+    task: Arc<Task>,
 }
 
-impl Read for WatchedReader {
+impl Read for ProgressReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
-        self.step.add(read);
+        self.task.add(read);
         Ok(read)
     }
 }

@@ -3,8 +3,8 @@ use std::collections::HashSet;
 use oci_spec::image::Descriptor;
 
 use super::index::Index;
-use super::{Source, read_document};
-use crate::error::{Context, Error, Result};
+use super::source::{Source, read_document};
+use crate::error::{Error, ErrorContext, Result};
 use crate::json::{self, Value};
 
 /// All blobs that the images of `index` need, found by following descriptors, each once and parents first. What is not

@@ -3,7 +3,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Count, Extent};
+use super::extent::{Count, Extent};
 use crate::error::{IoContext, Result};
 
 /// A temporary file that nobody else can open: mode 0600 and already unlinked. What must be read at random positions

@@ -3,8 +3,7 @@ use std::io::{self, Read, Write};
 
 use oci_spec::image::{Descriptor, Digest, DigestAlgorithm};
 
-use crate::crypto::digest::{Sha256, Sha512};
-use crate::crypto::hex;
+use crate::crypto::{Sha256, Sha512, hex};
 use crate::error::{Error, Result};
 
 /// Reads a blob and checks it against its descriptor: never a byte beyond the size, and at the end the digest
@@ -158,7 +157,7 @@ impl State {
 ///
 /// # Errors
 /// As [`Verified`].
-pub(super) fn check_whole(found: u64, digester: &Digester, descriptor: &Descriptor) -> Result<()> {
+pub(super) fn ensure_whole(found: u64, digester: &Digester, descriptor: &Descriptor) -> Result<()> {
     let size = descriptor.size();
     let state = match found.cmp(&size) {
         Ordering::Less => State::Short,

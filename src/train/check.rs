@@ -131,7 +131,7 @@ impl Check {
 ///
 /// # Errors
 /// [`Kind::Verification`](crate::error::Kind::Verification) with the reason of the first broken one, at its subject.
-pub fn settle(checks: Vec<Check>) -> Result<Vec<Check>> {
+pub fn require_ok(checks: Vec<Check>) -> Result<Vec<Check>> {
     for check in &checks {
         if let Verdict::Broken(reason) = &check.verdict {
             return Err(Error::verification(reason.clone()).at(&check.subject));
@@ -140,12 +140,12 @@ pub fn settle(checks: Vec<Check>) -> Result<Vec<Check>> {
     Ok(checks)
 }
 
-/// The checks, if all of them are sound: [`settle`], and what is weak is refused as well.
+/// The checks, if all of them are sound: [`require_ok`], and what is weak is refused as well.
 ///
 /// # Errors
-/// As [`settle`]; a broken check comes before every weak one.
-pub fn settle_strictly(checks: Vec<Check>) -> Result<Vec<Check>> {
-    let checks = settle(checks)?;
+/// As [`require_ok`]; a broken check comes before every weak one.
+pub fn require_sound(checks: Vec<Check>) -> Result<Vec<Check>> {
+    let checks = require_ok(checks)?;
     let weak = checks.iter().find_map(|check| match &check.verdict {
         Verdict::Weak(reason) => Some((reason, &check.subject)),
         _ => None,
@@ -173,9 +173,9 @@ mod tests {
     #[test]
     fn the_first_broken_check_is_the_error() {
         let fine = vec![Check::sound(id::ROUTE_ORDER, "route"), Check::weak(id::BUILDER_KEY, "builder", "unknown")];
-        assert_eq!(settle(fine.clone()).unwrap(), fine);
+        assert_eq!(require_ok(fine.clone()).unwrap(), fine);
         let broken = [fine, vec![Check::broken(id::STOP_SIGNATURE, "station `b`", "does not verify")]].concat();
-        let error = settle(broken).unwrap_err();
+        let error = require_ok(broken).unwrap_err();
         assert_eq!(error.kind(), Kind::Verification);
         assert_eq!(error.to_string(), "station `b`: does not verify");
     }
@@ -183,13 +183,13 @@ mod tests {
     #[test]
     fn strictly_a_weak_check_is_an_error_and_a_broken_one_comes_first() {
         let sound = vec![Check::sound(id::ROUTE_ORDER, "route")];
-        assert_eq!(settle_strictly(sound.clone()).unwrap(), sound);
+        assert_eq!(require_sound(sound.clone()).unwrap(), sound);
         assert_eq!(overall(&sound), "sound");
         let weak = [sound, vec![Check::weak(id::BUILDER_KEY, "build", "unknown")]].concat();
-        assert_eq!(settle_strictly(weak.clone()).unwrap_err().to_string(), "build: weak: unknown");
+        assert_eq!(require_sound(weak.clone()).unwrap_err().to_string(), "build: weak: unknown");
         assert_eq!(overall(&weak), "weak");
         let broken = [weak, vec![Check::broken(id::STOP_SIGNATURE, "station `b`", "is not")]].concat();
-        assert_eq!(settle_strictly(broken.clone()).unwrap_err().to_string(), "station `b`: is not");
+        assert_eq!(require_sound(broken.clone()).unwrap_err().to_string(), "station `b`: is not");
         assert_eq!(overall(&broken), "broken");
     }
 }

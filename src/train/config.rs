@@ -2,14 +2,15 @@
 
 use std::collections::HashSet;
 
-use crate::crypto::keys::PublicKey;
-use crate::error::{Context, Error, Result};
+use super::fields::FieldReader;
+use super::files::normalise;
+use super::json_format::JsonFormat;
+use super::party::PartyId;
+use super::route::{Route, RouteState};
+use super::wire::{self, Wire};
+use crate::crypto::PublicKey;
+use crate::error::{Error, ErrorContext, Result};
 use crate::json::{self, Object};
-use crate::train::fields::Fields;
-use crate::train::files::normalise;
-use crate::train::style::Style;
-use crate::train::wire::{self, Wire};
-use crate::train::{PartyId, Route, Standing};
 
 /// The most bytes that a session id may have. The protocol has 64; the reference takes any number.
 const SESSION_ID_MAX: usize = 1024;
@@ -21,7 +22,7 @@ const SESSION_ID_MAX: usize = 1024;
 #[derive(Debug, Clone)]
 pub struct TrainConfig {
     raw: Object,
-    style: Style,
+    format: JsonFormat,
     wire: &'static dyn Wire,
     id: String,
     proposal_id: PartyId,
@@ -85,44 +86,44 @@ impl TrainConfig {
     /// [`Kind::Malformed`](crate::error::Kind::Malformed) if it is not a JSON object, of no known wire version, or if
     /// a field is missing or not of its form; the message begins with the field's path, as in `route[2].index`.
     pub fn parse(document: &[u8]) -> Result<Self> {
-        Self::from_raw(json::parse_object(document)?, Style::of(document))
+        Self::from_raw(json::parse_object(document)?, JsonFormat::of(document))
     }
 
     /// A config made here, laid out as the reference lays it out.
     pub(crate) fn from_object(raw: Object) -> Result<Self> {
-        Self::from_raw(raw, Style::reference())
+        Self::from_raw(raw, JsonFormat::reference())
     }
 
-    fn from_raw(raw: Object, style: Style) -> Result<Self> {
+    fn from_raw(raw: Object, format: JsonFormat) -> Result<Self> {
         let wire = wire::recognise(&raw)?;
-        let fields = Fields::root(&raw);
+        let fields = FieldReader::root(&raw);
         fields.object("@context")?;
         let config = TrainConfig {
-            id: fields.required("@id", Fields::text)?,
-            proposal_id: fields.required("proposal_id", Fields::party)?,
-            source: Source::parse(&fields.required("source", Fields::object)?)?,
-            creator: Creator::parse(&fields.required("creator", Fields::object)?)?,
+            id: fields.required("@id", FieldReader::text)?,
+            proposal_id: fields.required("proposal_id", FieldReader::party)?,
+            source: Source::parse(&fields.required("source", FieldReader::object)?)?,
+            creator: Creator::parse(&fields.required("creator", FieldReader::object)?)?,
             session_id: session_id(&fields)?,
             route: Route::parse(&fields)?,
             file_list: file_list(&fields)?,
             statement: Statement {
-                hash: fields.required(wire.hash_field(), Fields::digest)?,
-                signature: fields.required(wire.signature_field(), Fields::bytes)?,
+                hash: fields.required(wire.hash_field(), FieldReader::digest)?,
+                signature: fields.required(wire.signature_field(), FieldReader::bytes)?,
             },
             build: fields.object("build")?.map(|build| Build::parse(&build)).transpose()?,
             result_hash: fields.digest("result_hash")?,
             result_signature: fields.bytes("result_signature")?,
             wire,
-            style,
+            format,
             raw,
         };
-        wire.check_form(&config)?;
+        wire.ensure_form(&config)?;
         Ok(config)
     }
 
     /// The document, laid out as it was read.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        self.style.write(&self.raw)
+        self.format.write(&self.raw)
     }
 
     /// The document itself, with fields that nothing here knows.
@@ -195,45 +196,45 @@ impl TrainConfig {
     /// # Errors
     /// [`Kind::Verification`](crate::error::Kind::Verification) if a station has signed before its turn, or if the
     /// fields about results say something else than the signatures.
-    pub fn standing(&self) -> Result<Standing<'_>> {
-        let standing = self.route.standing()?;
-        self.wire.check_standing(self, &standing)?;
-        Ok(standing)
+    pub fn route_state(&self) -> Result<RouteState<'_>> {
+        let route_state = self.route.route_state()?;
+        self.wire.ensure_route_state(self, &route_state)?;
+        Ok(route_state)
     }
 
     /// Whether anything in the image is encrypted with the stage's key: in 1.1.x not before the first station has
     /// signed.
     ///
     /// # Errors
-    /// As [`TrainConfig::standing`].
+    /// As [`TrainConfig::route_state`].
     pub fn is_encrypted(&self) -> Result<bool> {
-        Ok(self.wire.encrypts_train() || self.standing()?.last_signed().is_some())
+        Ok(self.wire.encrypts_train() || self.route_state()?.last_signed().is_some())
     }
 
     /// Patches the document; nothing changes unless the outcome is a train config again.
     pub(crate) fn edit(&mut self, patch: impl FnOnce(&mut Object) -> Result<()>) -> Result<()> {
         let mut raw = self.raw.clone();
         patch(&mut raw)?;
-        *self = Self::from_raw(raw, self.style.clone())?;
+        *self = Self::from_raw(raw, self.format.clone())?;
         Ok(())
     }
 }
 
 impl Creator {
-    fn parse(fields: &Fields<'_>) -> Result<Self> {
+    fn parse(fields: &FieldReader<'_>) -> Result<Self> {
         Ok(Creator {
-            id: fields.required("id", Fields::party)?,
-            public_key: fields.required("rsa_public_key", Fields::public_key)?,
+            id: fields.required("id", FieldReader::party)?,
+            public_key: fields.required("rsa_public_key", FieldReader::public_key)?,
             encrypted_key: fields.bytes("encrypted_key")?,
         })
     }
 }
 
 impl Source {
-    fn parse(fields: &Fields<'_>) -> Result<Self> {
+    fn parse(fields: &FieldReader<'_>) -> Result<Self> {
         Ok(Source {
-            kind: fields.required("type", Fields::text)?,
-            address: fields.required("address", Fields::text)?,
+            kind: fields.required("type", FieldReader::text)?,
+            address: fields.required("address", FieldReader::text)?,
             tag: fields.text("tag")?,
             branch: fields.text("branch")?,
         })
@@ -241,24 +242,24 @@ impl Source {
 }
 
 impl Build {
-    fn parse(fields: &Fields<'_>) -> Result<Self> {
+    fn parse(fields: &FieldReader<'_>) -> Result<Self> {
         Ok(Build {
-            public_key: fields.required("rsa_public_key", Fields::public_key)?,
-            signature: fields.required("signature", Fields::bytes)?,
+            public_key: fields.required("rsa_public_key", FieldReader::public_key)?,
+            signature: fields.required("signature", FieldReader::bytes)?,
         })
     }
 }
 
-fn session_id(fields: &Fields<'_>) -> Result<Vec<u8>> {
-    let session_id = fields.required("session_id", Fields::bytes)?;
+fn session_id(fields: &FieldReader<'_>) -> Result<Vec<u8>> {
+    let session_id = fields.required("session_id", FieldReader::bytes)?;
     match session_id.len() {
         ..=SESSION_ID_MAX => Ok(session_id),
         more => Err(fields.error("session_id", format!("has {more} bytes, more than {SESSION_ID_MAX}"))),
     }
 }
 
-fn file_list(fields: &Fields<'_>) -> Result<Vec<String>> {
-    let file_list = fields.required("file_list", Fields::texts)?;
+fn file_list(fields: &FieldReader<'_>) -> Result<Vec<String>> {
+    let file_list = fields.required("file_list", FieldReader::texts)?;
     let mut seen = HashSet::new();
     for (position, entry) in file_list.iter().enumerate() {
         let place = format!("file_list[{position}]");

@@ -1,10 +1,10 @@
 //! A train that is being built: what goes into its config besides hashes and signatures.
 
-use crate::crypto::hex;
-use crate::crypto::keys::PublicKey;
+use super::config::Source;
+use super::party::PartyId;
+use crate::crypto::{PublicKey, hex};
 use crate::error::{Error, Result};
 use crate::json::{Object, Value, json};
-use crate::train::{PartyId, Source};
 
 /// What the builder of a train decides.
 #[derive(Debug, Clone)]

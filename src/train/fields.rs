@@ -1,22 +1,21 @@
 //! Typed reading of a foreign JSON object; every error names the field by its path, as in `route[2].index`.
 
-use crate::crypto::hex;
-use crate::crypto::keys::PublicKey;
-use crate::error::{Context, Error, Result};
+use super::party::PartyId;
+use crate::crypto::{PublicKey, hex};
+use crate::error::{Error, ErrorContext, Result};
 use crate::json::{Object, Value};
-use crate::train::PartyId;
 
 /// A JSON object and where it stands in the document. A field that is `null` is as good as absent.
 #[derive(Debug, Clone)]
-pub(crate) struct Fields<'a> {
+pub(crate) struct FieldReader<'a> {
     object: &'a Object,
     path: String,
 }
 
-impl<'a> Fields<'a> {
+impl<'a> FieldReader<'a> {
     /// The document itself.
     pub(crate) fn root(object: &'a Object) -> Self {
-        Fields { object, path: String::new() }
+        FieldReader { object, path: String::new() }
     }
 
     /// A field that must be there; `read` is one of the readers below.
@@ -77,18 +76,18 @@ impl<'a> Fields<'a> {
     }
 
     /// An object.
-    pub(crate) fn object(&self, key: &str) -> Result<Option<Fields<'a>>> {
+    pub(crate) fn object(&self, key: &str) -> Result<Option<FieldReader<'a>>> {
         match self.get(key) {
             None => Ok(None),
-            Some(Value::Object(object)) => Ok(Some(Fields { object, path: self.path_of(key) })),
+            Some(Value::Object(object)) => Ok(Some(FieldReader { object, path: self.path_of(key) })),
             Some(other) => Err(self.mismatch(key, "an object", other)),
         }
     }
 
     /// A list of objects.
-    pub(crate) fn objects(&self, key: &str) -> Result<Option<Vec<Fields<'a>>>> {
+    pub(crate) fn objects(&self, key: &str) -> Result<Option<Vec<FieldReader<'a>>>> {
         self.list(key, |value, path| match value {
-            Value::Object(object) => Ok(Fields { object, path }),
+            Value::Object(object) => Ok(FieldReader { object, path }),
             other => Err(mismatch("an object", other)).at(path),
         })
     }

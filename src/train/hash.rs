@@ -1,7 +1,7 @@
 //! The two content hashes of the earlier wire versions, fed in pieces, and the order in which files are walked.
 
-use crate::crypto::digest::Sha512;
-use crate::train::PartyId;
+use super::party::PartyId;
+use crate::crypto::Sha512;
 
 /// The immutable hash of the train security protocol: SHA-512 of the creator's id, the contents of the immutable files
 /// in the order of `file_list`, the session id and, last, the query.
@@ -48,7 +48,7 @@ impl QueryHasher {
 }
 
 /// The result hash of the train security protocol: SHA-512 of the contents of the result files in walk order
-/// ([`walk_order`](crate::image::walk_order)), then the session id.
+/// ([`walk_order`](crate::path::walk_order)), then the session id.
 pub struct ResultHasher {
     sha512: Sha512,
     session_id: Vec<u8>,

@@ -1,16 +1,16 @@
 //! Whose private key it is, and what the config's wrapped keys hold for it.
 
-use crate::crypto::cipher::StageKey;
-use crate::crypto::keys::{PrivateKey, PublicKey};
-use crate::error::{Context, Error, Result};
-use crate::train::{Stop, TrainConfig};
+use super::config::TrainConfig;
+use super::route::Stop;
+use crate::crypto::{PrivateKey, PublicKey, StageKey};
+use crate::error::{Error, ErrorContext, Result};
 
 /// Checks that `key` is the private key of `stop`.
 ///
 /// # Errors
 /// [`Kind::Key`](crate::error::Kind::Key); the message says whose key it is instead, or both fingerprints.
-pub fn check_key_of(config: &TrainConfig, stop: &Stop, key: &PrivateKey) -> Result<()> {
-    check_owner(config, &stop.subject(), &stop.public_key, key)
+pub fn ensure_key_of(config: &TrainConfig, stop: &Stop, key: &PrivateKey) -> Result<()> {
+    ensure_owner(config, &stop.subject(), &stop.public_key, key)
 }
 
 /// The key of the last stage, unwrapped for a station with its private key.
@@ -20,7 +20,7 @@ pub fn check_key_of(config: &TrainConfig, stop: &Stop, key: &PrivateKey) -> Resu
 /// [`Kind::Malformed`](crate::error::Kind::Malformed) if the config has no key for that station;
 /// [`Kind::Verification`](crate::error::Kind::Verification) if the wire version commits to another key.
 pub fn unwrap_stage_key(config: &TrainConfig, stop: &Stop, key: &PrivateKey) -> Result<StageKey> {
-    check_key_of(config, stop, key)?;
+    ensure_key_of(config, stop, key)?;
     unwrap(config, &stop.subject(), stop.encrypted_key.as_deref(), key)
 }
 
@@ -31,11 +31,11 @@ pub fn unwrap_stage_key(config: &TrainConfig, stop: &Stop, key: &PrivateKey) -> 
 pub fn unwrap_creator_key(config: &TrainConfig, key: &PrivateKey) -> Result<StageKey> {
     let creator = config.creator();
     let subject = format!("creator `{}`", creator.id);
-    check_owner(config, &subject, &creator.public_key, key)?;
+    ensure_owner(config, &subject, &creator.public_key, key)?;
     unwrap(config, &subject, creator.encrypted_key.as_deref(), key)
 }
 
-fn check_owner(config: &TrainConfig, subject: &str, expected: &PublicKey, key: &PrivateKey) -> Result<()> {
+fn ensure_owner(config: &TrainConfig, subject: &str, expected: &PublicKey, key: &PrivateKey) -> Result<()> {
     let found = key.public_key();
     if found == *expected {
         return Ok(());
@@ -66,6 +66,6 @@ fn unwrap(config: &TrainConfig, subject: &str, wrapped: Option<&[u8]>, key: &Pri
         .key_from_bytes(bytes)
         .map_err(|cause| Error::key("its encrypted_key holds no key of this wire version").because(cause));
     let stage_key = stage_key.at(subject)?;
-    config.wire().check_stage_key(config, &stage_key).at(subject)?;
+    config.wire().ensure_stage_key(config, &stage_key).at(subject)?;
     Ok(stage_key)
 }

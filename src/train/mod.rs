@@ -3,7 +3,7 @@
 //!
 //! Knows no tar, no registry and no file system: bytes and metadata are handed in, verdicts and bytes come out. A
 //! stage reads like this: [`TrainConfig::parse`] the config (which also recognises its [`Wire`]), ask its
-//! [`TrainConfig::standing`] whose turn it is, let the wire verify creator, build and route, feed the files to the
+//! [`TrainConfig::route_state`] whose turn it is, let the wire verify creator, build and route, feed the files to the
 //! wire's [`ContentCheck`]s, and after the run seal the stop.
 
 pub mod check;
@@ -12,11 +12,12 @@ pub mod draft;
 mod fields;
 pub mod files;
 pub mod hash;
+mod json_format;
 pub mod keys;
 pub mod paillier;
 pub mod party;
+pub mod paths;
 pub mod route;
-mod style;
 pub mod trust;
 pub mod wire;
 
@@ -28,8 +29,10 @@ pub use config::{Build, Creator, Source, Statement, TrainConfig};
 pub use draft::{Draft, DraftStop};
 pub use files::FileMeta;
 pub use hash::{ImmutableHasher, ResultHasher};
-pub use keys::{check_key_of, unwrap_creator_key, unwrap_stage_key};
+pub use keys::{ensure_key_of, unwrap_creator_key, unwrap_stage_key};
 pub use party::PartyId;
-pub use route::{Route, Stage, Standing, Stop, StopSignature};
-pub use trust::{Role, Trust};
-pub use wire::{BuildSeal, ContentCheck, ContentFeed, DraftFeed, Layers, Produced, SignedDraft, StopSeal, Wire};
+pub use route::{Route, RouteState, StageKind, Stop, StopSignature};
+pub use trust::{Role, TrustStore};
+pub use wire::{
+    BuildSeal, ContentCheck, ContentFeed, DraftFeed, HasFeed, Layers, Produced, SignedDraft, StopSeal, Wire,
+};

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
+use super::config::TrainConfig;
 use crate::crypto::hex;
 use crate::crypto::paillier::{PaillierKey, PaillierPublicKey, PaillierSecret, parse_number};
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Error, ErrorContext, Kind, Result};
 use crate::json::{self, Object, Value};
-use crate::train::TrainConfig;
 
 /// What the names of files with such numbers have in them.
 const ENDING: &[u8] = b".he.json";
@@ -171,7 +171,7 @@ mod tests {
     fn says_where_something_is_no_ciphertext() {
         let (public, secret) = key();
         let key = PaillierKey::new(&public, &secret).unwrap();
-        for (text, told) in [
+        for (text, message) in [
             (r#"{"a":["36","charite"]}"#, "/a/1: not a natural number"),
             (r#"{"a":{"b c":""}}"#, "/a/b c: not a natural number"),
             (r#"["-36"]"#, "/0: not a natural number"),
@@ -183,7 +183,7 @@ mod tests {
         ] {
             let error = decrypt_document(&key, text.as_bytes()).unwrap_err();
             assert_eq!(error.kind(), Kind::Malformed, "{text}");
-            assert!(error.to_string().starts_with(told), "{text}: {error}");
+            assert!(error.to_string().starts_with(message), "{text}: {error}");
         }
     }
 

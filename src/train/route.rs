@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use crate::crypto::keys::PublicKey;
-use crate::error::{Context, Error, Result};
-use crate::train::PartyId;
-use crate::train::fields::Fields;
+use super::fields::FieldReader;
+use super::party::PartyId;
+use crate::crypto::PublicKey;
+use crate::error::{Error, ErrorContext, Result};
 
 /// A station on the route.
 #[derive(Debug, Clone)]
@@ -26,12 +26,12 @@ pub struct Stop {
 }
 
 impl Stop {
-    fn parse(fields: &Fields<'_>) -> Result<Self> {
+    fn parse(fields: &FieldReader<'_>) -> Result<Self> {
         Ok(Stop {
-            index: fields.required("index", Fields::index)?,
-            station: fields.required("station", Fields::party)?,
-            eco_system: fields.required("eco_system", Fields::text)?,
-            public_key: fields.required("rsa_public_key", Fields::public_key)?,
+            index: fields.required("index", FieldReader::index)?,
+            station: fields.required("station", FieldReader::party)?,
+            eco_system: fields.required("eco_system", FieldReader::text)?,
+            public_key: fields.required("rsa_public_key", FieldReader::public_key)?,
             signature: fields.object("signature")?.map(|signature| StopSignature::parse(&signature)).transpose()?,
             encrypted_key: fields.bytes("encrypted_key")?,
         })
@@ -53,10 +53,10 @@ pub struct StopSignature {
 }
 
 impl StopSignature {
-    fn parse(fields: &Fields<'_>) -> Result<Self> {
+    fn parse(fields: &FieldReader<'_>) -> Result<Self> {
         Ok(StopSignature {
-            digest: fields.required("digest", Fields::digest)?,
-            signature: fields.required("signature", Fields::bytes)?,
+            digest: fields.required("digest", FieldReader::digest)?,
+            signature: fields.required("signature", FieldReader::bytes)?,
         })
     }
 }
@@ -69,8 +69,8 @@ pub struct Route {
 
 impl Route {
     /// Reads the list `route` of a train config.
-    pub(crate) fn parse(config: &Fields<'_>) -> Result<Self> {
-        let entries = config.required("route", Fields::objects)?;
+    pub(crate) fn parse(config: &FieldReader<'_>) -> Result<Self> {
+        let entries = config.required("route", FieldReader::objects)?;
         if entries.is_empty() {
             return Err(config.error("route", "has no station"));
         }
@@ -141,10 +141,10 @@ impl Route {
     ///
     /// # Errors
     /// [`Kind::Verification`](crate::error::Kind::Verification) if a station has signed before one that it follows.
-    pub fn standing(&self) -> Result<Standing<'_>> {
+    pub fn route_state(&self) -> Result<RouteState<'_>> {
         let signed = self.stops.iter().take_while(|stop| stop.signature.is_some()).count();
         match self.stops[signed..].iter().find(|stop| stop.signature.is_some()) {
-            None => Ok(Standing { stops: &self.stops, signed }),
+            None => Ok(RouteState { stops: &self.stops, signed }),
             Some(early) => Err(Error::verification(format!(
                 "station `{}` (index {}) has signed, but station `{}` (index {signed}) before it has not",
                 early.station, early.index, self.stops[signed].station
@@ -161,30 +161,30 @@ fn list<'a>(stops: impl IntoIterator<Item = &'a Stop>) -> String {
 
 /// A verb of the protocol that a station does when it is its turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
+pub enum StageKind {
     /// Verify and decrypt, before the train runs.
     PreRun,
     /// Sign and encrypt, after it ran.
     PostRun,
 }
 
-impl fmt::Display for Stage {
+impl fmt::Display for StageKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Stage::PreRun => "pre-run",
-            Stage::PostRun => "post-run",
+            StageKind::PreRun => "pre-run",
+            StageKind::PostRun => "post-run",
         })
     }
 }
 
 /// Where the train stands. It follows from the signatures on the route and nothing else.
 #[derive(Debug, Clone, Copy)]
-pub struct Standing<'a> {
+pub struct RouteState<'a> {
     stops: &'a [Stop],
     signed: usize,
 }
 
-impl<'a> Standing<'a> {
+impl<'a> RouteState<'a> {
     /// The stops that have signed, in order.
     pub fn signed(&self) -> &'a [Stop] {
         &self.stops[..self.signed]
@@ -205,7 +205,7 @@ impl<'a> Standing<'a> {
     /// # Errors
     /// [`Kind::Verification`](crate::error::Kind::Verification) if it has signed already or if one before it has not;
     /// the message says whose turn it is.
-    pub fn check_turn(&self, stop: &Stop, stage: Stage) -> Result<()> {
+    pub fn ensure_turn(&self, stop: &Stop, stage: StageKind) -> Result<()> {
         let turn = match self.next() {
             Some(next) if next.index == stop.index => return Ok(()),
             Some(next) => format!("it is the turn of station `{}` (index {})", next.station, next.index),

@@ -2,14 +2,13 @@
 
 use std::sync::OnceLock;
 
-use crate::crypto::digest::Sha256;
-use crate::crypto::hex;
-use crate::crypto::keys::PrivateKey;
+use super::config::{Source, TrainConfig};
+use super::draft::{Draft, DraftStop, key_hex};
+use super::files::FileMeta;
+use super::party::PartyId;
+use super::wire::{BuildSeal, ContentFeed, Produced, StopSeal, Wire};
+use crate::crypto::{PrivateKey, Sha256, hex};
 use crate::json::{Object, Value, json};
-use crate::train::draft::key_hex;
-use crate::train::{
-    BuildSeal, ContentFeed, Draft, DraftStop, FileMeta, PartyId, Produced, Source, StopSeal, TrainConfig, Wire,
-};
 
 /// Who holds a key in the test trains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,7 +113,7 @@ pub(crate) fn built(wire: &'static dyn Wire) -> TrainConfig {
 
 /// The train after the next station ran it, with one result file of this content.
 pub(crate) fn ran(config: &mut TrainConfig, result: &[u8]) {
-    let index = config.standing().unwrap().next().unwrap().index;
+    let index = config.route_state().unwrap().next().unwrap().index;
     let hasher = config.wire().result_hasher(config);
     let result_hash = hasher.map(|mut hasher| {
         hasher.update(result);

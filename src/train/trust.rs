@@ -3,12 +3,14 @@
 
 use rsa::BoxedUint;
 
-use crate::crypto::keys::{MAX_BITS, PublicKey};
+use super::check::{Check, id};
+use super::config::TrainConfig;
+use super::paillier::{digits_of, object_of};
+use super::party::PartyId;
+use crate::crypto::PublicKey;
+use crate::crypto::keys::MAX_BITS;
 use crate::error::{Error, Result};
 use crate::json::Value;
-use crate::train::check::{Check, id};
-use crate::train::paillier::{digits_of, object_of};
-use crate::train::{PartyId, TrainConfig};
 
 /// The fewest bits of a Paillier modulus that keep its results secret: it has to resist factoring as RSA's does.
 const PAILLIER_MIN_BITS: u32 = 2048;
@@ -16,7 +18,7 @@ const PAILLIER_MIN_BITS: u32 = 2048;
 /// What a party of a train does, and so which of the pinned keys are its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// Made the train.
+    /// ImageState the train.
     Creator,
     /// Signed its build.
     Builder,
@@ -40,11 +42,11 @@ impl Role {
 
 /// The keys that a person has pinned: each under the id of its party, a builder's under any name.
 #[derive(Debug, Clone, Default)]
-pub struct Trust {
+pub struct TrustStore {
     pins: Vec<(Role, PartyId, PublicKey)>,
 }
 
-impl Trust {
+impl TrustStore {
     /// Pins the key of a party.
     ///
     /// # Errors
@@ -96,7 +98,7 @@ impl Trust {
 }
 
 /// Adds to what a wire version found of a config who vouches for its keys.
-pub fn examine(trust: Option<&Trust>, config: &TrainConfig, mut checks: Vec<Check>) -> Vec<Check> {
+pub fn collect(trust: Option<&TrustStore>, config: &TrainConfig, mut checks: Vec<Check>) -> Vec<Check> {
     let Some(trust) = trust else {
         let reason = "they come from the train itself, and no pinned keys were given to hold them against";
         checks.push(Check::weak(id::TRUST, "public keys", reason));
@@ -119,7 +121,7 @@ pub fn examine(trust: Option<&Trust>, config: &TrainConfig, mut checks: Vec<Chec
 }
 
 /// Looks at the creator's Paillier key, if the train has one: under it the stations encrypt what they count.
-pub fn examine_paillier(config: &TrainConfig) -> Option<Check> {
+pub fn collect_paillier(config: &TrainConfig) -> Option<Check> {
     let creator = config.raw().get("creator").and_then(Value::as_object)?;
     let key = creator.get("paillier_public_key").filter(|key| !key.is_null())?;
     let subject = format!("creator `{}`", config.creator().id);
@@ -158,8 +160,8 @@ mod tests {
     use crate::train::testing::{Owner, STATIONS, at, key, tampered, travelled};
     use crate::train::wire::classic::{V1_1_2, V2_0};
 
-    fn pinned() -> Trust {
-        let mut trust = Trust::default();
+    fn pinned() -> TrustStore {
+        let mut trust = TrustStore::default();
         trust.pin(Role::Creator, "user-1", key(Owner::Creator).public_key()).unwrap();
         trust.pin(Role::Builder, "any name", key(Owner::Builder).public_key()).unwrap();
         for (index, name) in ["station_0", "001", "station_2"].into_iter().enumerate() {
@@ -168,15 +170,15 @@ mod tests {
         trust
     }
 
-    fn broken(trust: &Trust, config: &TrainConfig) -> Vec<(&'static str, String)> {
-        let checks = examine(Some(trust), config, config.wire().examine_build(config));
+    fn broken(trust: &TrustStore, config: &TrainConfig) -> Vec<(&'static str, String)> {
+        let checks = collect(Some(trust), config, config.wire().collect_build(config));
         checks.into_iter().filter(|c| matches!(c.verdict, Verdict::Broken(_))).map(|c| (c.id, c.subject)).collect()
     }
 
     #[test]
     fn pinned_keys_are_sound_and_all_others_broken() {
         let config = travelled(&V2_0, 1);
-        let checks = examine(Some(&pinned()), &config, config.wire().examine_build(&config));
+        let checks = collect(Some(&pinned()), &config, config.wire().collect_build(&config));
         assert_eq!(checks.len(), 2 + 1 + STATIONS);
         assert!(checks.iter().all(|check| check.verdict == Verdict::Sound), "{checks:?}");
 
@@ -204,7 +206,7 @@ mod tests {
     #[test]
     fn without_pins_the_keys_are_weak() {
         let config = travelled(&V2_0, 1);
-        let checks = examine(None, &config, config.wire().examine_build(&config));
+        let checks = collect(None, &config, config.wire().collect_build(&config));
         let weak = checks.iter().filter(|check| matches!(check.verdict, Verdict::Weak(_)));
         assert_eq!(weak.map(|check| check.id).collect::<Vec<_>>(), [id::BUILDER_KEY, id::TRUST]);
     }
@@ -219,7 +221,7 @@ mod tests {
         let text = |n: &str| format!(r#"{{"n": "{n}", "g": "2"}}"#);
         let verdict = |value: Value| {
             let config = tampered(&travelled(&V1_1_2, 0), |raw| *at(raw, "/creator/paillier_public_key") = value);
-            examine_paillier(&config).map(|check| check.verdict.name())
+            collect_paillier(&config).map(|check| check.verdict.name())
         };
         let number = json::parse(format!(r#"{{"n": {large}, "g": 2}}"#).as_bytes()).unwrap();
         for (value, expected) in [

@@ -10,12 +10,13 @@ use aes::Aes128Dec;
 use base64::Engine;
 use base64::engine::general_purpose::{NO_PAD, PAD};
 use cbc::cipher::KeyIvInit;
+use text::{Base64, base64};
 use zeroize::Zeroizing;
 
 use super::buffer::Buffer;
 use super::cbc::{decrypt, pad, padded_len, padding};
-use super::{Piece, cannot_decrypt, fill};
 use crate::crypto::aes_cbc::{BLOCK, Encryptor};
+use crate::crypto::cipher::{Piece, cannot_decrypt, fill};
 use crate::crypto::digest::HmacSha256;
 use crate::error::{Error, Kind, Result};
 
@@ -63,7 +64,6 @@ mod text {
         GeneralPurpose::new(&base64::alphabet::URL_SAFE, config)
     }
 }
-use text::{Base64, base64};
 
 /// The two halves of a key.
 pub(super) struct Keys {

@@ -16,8 +16,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use zeroize::Zeroizing;
 
-use super::aes_cbc::BLOCK;
-use super::random;
+use crate::crypto::aes_cbc::BLOCK;
+use crate::crypto::random;
 use crate::error::{Error, Kind, Result};
 
 /// What every failure that depends on the key says: the same for bad padding and for a wrong tag, so that neither a

@@ -4,7 +4,7 @@ use std::io::{self, Cursor, Read, Write};
 
 use proptest::prelude::*;
 
-use super::*;
+use crate::crypto::cipher::*;
 use crate::crypto::hex;
 
 mod stream_tests;

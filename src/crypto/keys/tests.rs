@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::*;
+use crate::crypto::keys::*;
 use crate::crypto::openssl::{self, new_key, odd_key, public_of, shared_key};
 
 fn passphrase() -> Passphrase {

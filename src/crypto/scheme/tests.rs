@@ -1,8 +1,8 @@
 //! The schemes against the `openssl` command, both ways.
 
-use super::*;
 use crate::crypto::openssl::{self, Files, new_key, odd_key, public_of, shared_key};
 use crate::crypto::random;
+use crate::crypto::scheme::*;
 
 const OAEP: [&str; 6] =
     ["-pkeyopt", "rsa_padding_mode:oaep", "-pkeyopt", "rsa_oaep_md:sha512", "-pkeyopt", "rsa_mgf1_md:sha512"];
@@ -131,16 +131,16 @@ fn what_does_not_open_says_one_thing() {
     let mut flipped = wrapped.clone();
     flipped[100] ^= 1;
     let other = PrivateKey::generate(2048).unwrap().public_key().wrap(&[1; 32]).unwrap();
-    let mut said = Vec::new();
+    let mut message = Vec::new();
     for wrong in
         [&[], &wrapped[1..], &[0; 256], &[1; 256], &[0xff; 256], &flipped, &other, &[wrapped.as_slice(), &[0]].concat()]
     {
         let error = key.unwrap(wrong).err().unwrap();
         assert_eq!(error.kind(), Kind::Key);
-        said.push(error.to_string());
+        message.push(error.to_string());
     }
-    said.dedup();
-    assert_eq!(said.len(), 1);
+    message.dedup();
+    assert_eq!(message.len(), 1);
 }
 
 #[test]

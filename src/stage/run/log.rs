@@ -3,10 +3,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::error::{Context, Error, IoContext, Result};
-use crate::image::Reference;
-use crate::stage::World;
-use crate::store::{Waiting, lock};
+use crate::error::{Error, ErrorContext, IoContext, Result};
+use crate::store::fs::lock;
+use crate::store::{Context, Reference, Waiting};
 
 /// The output of a train: a file that only this user can read, locked while the train runs, and whoever looks on.
 pub(super) struct Log<'a> {
@@ -51,11 +50,11 @@ impl Write for Log<'_> {
 }
 
 /// Beside what is in a file system, else where temporary files go.
-pub(super) fn default_path(target: &Reference, world: &World) -> PathBuf {
+pub(super) fn default_path(target: &Reference, context: &Context) -> PathBuf {
     const END: &str = "run.log";
     let Some(path) = target.path() else {
         let name: String = target.without_tag().chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
-        return world.temporary.join(format!("{name}.{END}"));
+        return context.temporary.join(format!("{name}.{END}"));
     };
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let mut name = path.file_name().unwrap_or_default().to_owned();

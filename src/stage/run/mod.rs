@@ -4,20 +4,25 @@ mod log;
 mod rescue;
 mod work_dir;
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::fs::Mode;
 
-use super::engine::{Ending, Engine, Job, Order, attend};
-use super::locate::{Target, open_image};
-use super::post_run::post_run_elsewhere;
-use super::report::{Ran, Report};
-use super::{StageRequest, World, paths, pre_run};
-use crate::error::{Context, Error, IoContext, Kind, Result};
-use crate::image::{Image, Reference, Transport, View, Wanted};
+use crate::engine::{Engine, ExitReason, Job, Mount, RunOptions, Volume, supervise};
+use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
+use crate::image::{Image, PathFilter, PendingTarget, View, open_image};
+use crate::stage::parts::report::{Ran, Report};
+use crate::stage::parts::request::StageRequest;
+use crate::stage::post_run::post_run_elsewhere;
+use crate::stage::pre_run::pre_run;
+use crate::store::{Context, Reference};
+use crate::train::paths;
+
 use log::Log;
 use rescue::rescue;
 use work_dir::WorkDir;
@@ -29,7 +34,7 @@ pub struct RunRequest<'a> {
     /// Who runs it.
     pub engine: &'static dyn Engine,
     /// What the station gives to it.
-    pub order: &'a Order,
+    pub options: &'a RunOptions,
     /// How long it may run.
     pub limit: Option<Duration>,
     /// The file for its output [default: beside the destination].
@@ -62,40 +67,42 @@ impl std::error::Error for TrainFailed {}
 /// As [`pre_run`] and [`post_run`](super::post_run); [`Kind::Usage`] if the engine cannot do what is asked for;
 /// [`Kind::Io`] if the train fails ([`TrainFailed`] says how), [`Kind::Interrupted`] if it is interrupted. Then the
 /// image is as it was. A train that has run and that its registry does not take is kept in an archive, closed.
-pub fn run(request: &RunRequest<'_>, show: &mut (dyn Write + Send), world: &World) -> Result<Report> {
-    let order = request.order.settled()?;
-    request.engine.check(&order).at(request.engine.name())?;
+pub fn run(request: &RunRequest<'_>, show: &mut (dyn Write + Send), context: &Context) -> Result<Report> {
+    request.options.volumes.iter().try_for_each(ensure_volume)?;
+    let options = request.options.resolved()?;
+    request.engine.check(&options).at(request.engine.name())?;
     let stage = &request.stage;
     // Before all the work: can the train go there at all?
-    Target::open(stage.source, stage.destination, world)?.destination.probe()?;
-    let before = open_image(stage.source, world)?;
+    PendingTarget::open(stage.source, stage.destination, context)?.check_writable()?;
+    let before = open_image(stage.source, context)?;
     let target = stage.destination.unwrap_or(stage.source);
     // Other images may come to the same place while the train runs.
     let source = pinned(stage.source, &before);
     let stage = &StageRequest { source: &source, ..*stage };
-    let work = WorkDir::new(target, world)?;
+    let work = WorkDir::new(target, context)?;
     let layout = work.join(work.name());
-    let opened = Reference::new(Transport::Oci(layout.clone()), Some(work.name().to_owned()));
+    let opened = Reference::layout(&layout, Some(work.name().to_owned()));
     let results = work.join("results");
-    let world_of_work = World { temporary: work.join(""), ..world.clone() };
+    let work_context = Context { temporary: work.join(""), ..context.clone() };
     let pre = StageRequest { destination: Some(&opened), results: Some(&results), ..*stage };
-    let pre = pre_run(&pre, &world_of_work)?;
-    let image = open_image(&opened, &world_of_work)?;
-    open_results(&image, &results, &world_of_work)?;
+    let pre = pre_run(&pre, &work_context)?;
+    let image = open_image(&opened, &work_context)?;
+    open_results(&image, &results, &work_context)?;
 
-    let path = request.log.map_or_else(|| log::default_path(target, world), Path::to_owned);
+    let path = request.log.map_or_else(|| log::default_path(target, context), Path::to_owned);
     let mut log = Log::begin(&path, show)?;
     work.note_engine(request.engine.name())?;
     let scratch = work.scratch();
     let (name, reference) = (work.name(), &opened);
+    let mounts = mounts(&results, &options);
     let job =
-        Job { name, image: &image, reference, layout: &layout, results: &results, scratch: &scratch, order: &order };
-    request.engine.prepare(&job, &world_of_work).at(request.engine.name())?;
+        Job { name, image: &image, reference, layout: &layout, mounts: &mounts, scratch: &scratch, options: &options };
+    request.engine.prepare(&job, &work_context).at(request.engine.name())?;
     let ran = drive(request, &job, &mut log)?;
 
     let post = StageRequest { results: Some(&results), keep_initial_results: false, ..*stage };
-    let post = post_run_elsewhere(&post, &opened, &before, world)
-        .map_err(|error| rescue(&post, (&opened, &before), world, error))?;
+    let post = post_run_elsewhere(&post, &opened, &before, context)
+        .map_err(|error| rescue(&post, (&opened, &before), context, error))?;
     let mut report = whole(pre, post, ran);
     report.warnings.extend(log.warning());
     // The train is where it has to go; what could not be removed is to be known, but nothing to fail for.
@@ -103,20 +110,38 @@ pub fn run(request: &RunRequest<'_>, show: &mut (dyn Write + Send), world: &Worl
     Ok(report)
 }
 
+/// What the train sees of this machine: its results, then what the station gives.
+fn mounts(results: &Path, options: &RunOptions) -> Vec<Mount> {
+    let path = Path::new("/").join(OsStr::from_bytes(paths::RESULTS));
+    let own = Mount { host: results.to_owned(), path, read_only: false, private: true };
+    std::iter::once(own).chain(options.volumes.iter().map(Volume::mount)).collect()
+}
+
+/// Refuses a volume that would hide or change what of the train was verified.
+fn ensure_volume(volume: &Volume) -> Result<()> {
+    let own = [paths::TRAIN, paths::RESULTS, paths::CONFIG, paths::USER_KEY];
+    let own = own.map(|own| Path::new("/").join(OsStr::from_bytes(own)));
+    match own.iter().find(|own| own.starts_with(&volume.path) || volume.path.starts_with(own)) {
+        None => Ok(()),
+        Some(own) => {
+            let what = format!("the train's own {} must not be hidden or changed", own.display());
+            Err(Error::usage(what).at(format_args!("--volume {}:{}", volume.host.display(), volume.path.display())))
+        }
+    }
+}
+
 /// The image by its tag, where it was named without one because it was the only one there.
 fn pinned(source: &Reference, image: &Image) -> Reference {
     match &image.listed().tag {
-        Some(tag) if source.tag().is_none() && source.digest().is_none() => {
-            Reference::new(source.transport().clone(), Some(tag.clone()))
-        }
+        Some(tag) if source.tag().is_none() && source.digest().is_none() => source.with_tag(Some(tag.clone())),
         _ => source.clone(),
     }
 }
 
 /// Pre-run has made a private directory of the results. Whoever the train runs as has to have the rights that it has in
 /// the image; the directory above stays private.
-fn open_results(image: &Image, results: &Path, world: &World) -> Result<()> {
-    let mut view = View::read(image, Wanted::new([paths::RESULTS]), &world.temporary, |_| Ok(false))?;
+fn open_results(image: &Image, results: &Path, context: &Context) -> Result<()> {
+    let mut view = View::read(image, PathFilter::new([paths::RESULTS]), &context.temporary, |_| Ok(false))?;
     view.verify()?;
     let mode = view.tree.get(paths::RESULTS).map_or(0o755, |node| node.meta.permissions());
     let changed = rustix::fs::chmod(results, Mode::from_raw_mode(mode)).map_err(std::io::Error::from);
@@ -132,7 +157,7 @@ fn drive(request: &RunRequest<'_>, job: &Job<'_>, log: &mut Log<'_>) -> Result<R
             tracing::warn!("{error}");
         }
     };
-    let ending = attend(engine.start(job.name, job.scratch), request.limit, log, &end)?;
+    let ending = supervise(engine.start(job.name, job.scratch), request.limit, log, &end)?;
     let seconds = begin.elapsed().as_secs();
     let kept = log.path().to_owned();
     let failed = |exit_status| {
@@ -141,8 +166,8 @@ fn drive(request: &RunRequest<'_>, job: &Job<'_>, log: &mut Log<'_>) -> Result<R
         Err(Error::new(Kind::Io, "the train has failed").because(cause).hint(hint))
     };
     let status = match ending {
-        Ending::TimedOut => return failed(None),
-        Ending::Exited(ended) => engine
+        ExitReason::TimedOut => return failed(None),
+        ExitReason::Exited(ended) => engine
             .exit_status(job.name, job.scratch, ended)
             .map_err(|error| error.hint(format!("what was printed is in {}", kept.display())).at(engine.name()))?,
     };
@@ -156,10 +181,12 @@ fn drive(request: &RunRequest<'_>, job: &Job<'_>, log: &mut Log<'_>) -> Result<R
 
 /// One report of the two stages.
 fn whole(pre: Report, post: Report, ran: Ran) -> Report {
-    let mut report = Report { stage: "run", source: pre.source, digest_before: pre.digest_before, ..post };
-    report.layers.dropped = pre.layers.dropped;
-    report.bytes.read += pre.bytes.read;
-    report.bytes.written += pre.bytes.written;
+    let mut report = Report { stage: "run", ..post };
+    let (image, before) = (&mut report.image, pre.image);
+    (image.source, image.digest_before) = (before.source, before.digest_before);
+    image.layers.dropped = before.layers.dropped;
+    image.bytes.read += before.bytes.read;
+    image.bytes.written += before.bytes.written;
     let after = std::mem::replace(&mut report.checks, pre.checks);
     let is_new = |check: &crate::train::Check, checks: &[crate::train::Check]| {
         !checks.iter().any(|known| (known.id, &known.subject) == (check.id, &check.subject))
@@ -173,4 +200,19 @@ fn whole(pre: Report, post: Report, ran: Ran) -> Report {
     report.notes.insert(0, format!("{engine} ran the train for {seconds} s; its output is in {}", log.display()));
     report.ran = Some(ran);
     report
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_volume_hides_what_was_verified() {
+        for path in ["/", "/opt", "/opt/pht_train", "/opt/./pht_train//x", "/opt/pht_results", "/opt/train_config.json"]
+        {
+            let error = ensure_volume(&format!("/srv:{path}").parse().unwrap()).unwrap_err();
+            assert!(error.to_string().contains("must not be hidden"), "{error}");
+        }
+        ensure_volume(&"/srv:/data".parse().unwrap()).unwrap();
+    }
 }

@@ -3,16 +3,18 @@
 use std::path::Path;
 
 use crate::error::{Error, IoContext, Kind, Result};
-use crate::image::{Image, Reference, Transport};
+use crate::image::Image;
+use crate::stage::parts::request::StageRequest;
 use crate::stage::post_run::post_run_elsewhere;
-use crate::stage::{StageRequest, World};
+use crate::store::tag::LATEST;
+use crate::store::{Context, Reference};
 
 /// What is to be said of the `error` with which post-run has ended. If it was the registry's, the train is closed into an
 /// archive on this machine, encrypted as it would travel, and the error says where and what to do with it.
 pub(super) fn rescue(
     post: &StageRequest<'_>,
     (opened, before): (&Reference, &Image),
-    world: &World,
+    context: &Context,
     error: Error,
 ) -> Error {
     const LOST: &str = "the train has run, but its results are lost";
@@ -20,7 +22,7 @@ pub(super) fn rescue(
         return error.at(LOST);
     }
     let target = post.destination.unwrap_or(post.source);
-    match close_here(post, (opened, before), target, world) {
+    match close_here(post, (opened, before), target, context) {
         Ok(archive) => {
             let first = error.advice().map(|hint| format!("{hint}; ")).unwrap_or_default();
             let hint = format!(
@@ -41,17 +43,17 @@ fn close_here(
     post: &StageRequest<'_>,
     (opened, before): (&Reference, &Image),
     target: &Reference,
-    world: &World,
+    context: &Context,
 ) -> Result<Reference> {
     let mut dir = tempfile::Builder::new();
-    let dir = dir.prefix("pht-oci-closed-").tempdir_in(&world.temporary).doing("create a directory")?;
+    let dir = dir.prefix("pht-oci-closed-").tempdir_in(&context.temporary).doing("create a directory")?;
     let archive = archive_in(dir.path(), target);
-    post_run_elsewhere(&StageRequest { destination: Some(&archive), ..*post }, opened, before, world)?;
+    post_run_elsewhere(&StageRequest { destination: Some(&archive), ..*post }, opened, before, context)?;
     let _ = dir.keep();
     Ok(archive)
 }
 
 fn archive_in(dir: &Path, target: &Reference) -> Reference {
-    let tag = target.tag().unwrap_or("latest").to_owned();
-    Reference::new(Transport::OciArchive(dir.join("train.tar")), Some(tag))
+    let tag = target.tag().unwrap_or(LATEST).to_owned();
+    Reference::oci_archive(dir.join("train.tar"), Some(tag))
 }

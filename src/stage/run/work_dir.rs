@@ -6,13 +6,11 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
-use crate::crypto::digest::Sha256;
-use crate::crypto::hex;
-use crate::error::{Context, Error, IoContext, Kind, Result};
-use crate::image::Reference;
-use crate::stage::World;
-use crate::stage::engine::{engine_named, mountable};
-use crate::store::{Waiting, is_at, lock};
+use crate::crypto::{Sha256, hex};
+use crate::engine::{engine_named, mountable};
+use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
+use crate::store::fs::{is_at, lock};
+use crate::store::{Context, Reference, Waiting};
 
 /// How the directory is named, and with it container and image.
 const PREFIX: &str = "pht-oci-run-";
@@ -35,8 +33,8 @@ pub(super) struct WorkDir {
 impl WorkDir {
     /// # Errors
     /// Another run has it; input/output.
-    pub(super) fn new(target: &Reference, world: &World) -> Result<Self> {
-        let place = Place::of(target, world)?;
+    pub(super) fn new(target: &Reference, context: &Context) -> Result<Self> {
+        let place = Place::of(target, context)?;
         let identity = format!("{}:{}", place.identity, target.tag().unwrap_or_default());
         let name = format!("{PREFIX}{}", hex::encode(&Sha256::of(identity.as_bytes())[..NAME_BYTES]));
         let path = mountable(place.parent.join(format!(".{name}")))?;
@@ -131,9 +129,9 @@ struct Place {
 
 impl Place {
     /// Beside what is in a file system, else where temporary files go.
-    fn of(target: &Reference, world: &World) -> Result<Self> {
+    fn of(target: &Reference, context: &Context) -> Result<Self> {
         let Some(path) = target.path() else {
-            let parent = world.temporary.canonicalize().doing("look at it").at(world.temporary.display())?;
+            let parent = context.temporary.canonicalize().doing("look at it").at(context.temporary.display())?;
             return Ok(Place { parent, identity: target.without_tag() });
         };
         let path = match path.canonicalize() {

@@ -1,15 +1,18 @@
-//! Docker's form: `manifest.json` names configs, layers and tags. There is no manifest of the image; an OCI one is
+//! Docker's format: `manifest.json` names configs, layers and tags. There is no manifest of the image; an OCI one is
 //! put together, always the same for the same archive.
 
 use std::io::{self, Write};
 
 use oci_spec::image::{Descriptor, MediaType};
 
-use super::super::{Extent, Listed, MAX_DOCUMENT, digest_of, interrupt, sha256_digest, tagged};
-use super::Archive;
-use crate::crypto::digest::Sha256;
-use crate::error::{Context, Error, IoContext, Result};
+use crate::crypto::Sha256;
+use crate::error::{Error, ErrorContext, IoContext, Result};
 use crate::json::{self, Object, Value, json};
+use crate::store::archive::Archive;
+use crate::store::extent::Extent;
+use crate::store::interrupt;
+use crate::store::source::{ImageEntry, MAX_DOCUMENT, tagged};
+use crate::store::verify::{digest_of, sha256_digest};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
@@ -67,7 +70,7 @@ fn read_image(archive: &mut Archive, image: &Value) -> Result<()> {
         tags.push(None);
     }
     for tag in tags {
-        archive.index.push(&Listed { tag, descriptor: descriptor.clone() })?;
+        archive.index.push(&ImageEntry { tag, descriptor: descriptor.clone() })?;
     }
     Ok(())
 }
@@ -139,7 +142,7 @@ pub(super) fn manifest_json(images: &[(Option<String>, Vec<u8>)], name: &dyn Fn(
 
 /// The name of an image as Docker has it: repository and tag. A tag alone is that of the image there which has it, or one
 /// beside the images there; where there are none, it gets a repository that engines take for a local one.
-pub(super) fn full_tag(there: &[Listed], tag: &str) -> String {
+pub(super) fn qualify_tag(there: &[ImageEntry], tag: &str) -> String {
     let (host, last) = tag.rsplit_once('/').map_or((None, tag), |(host, last)| (Some(host), last));
     if last.contains(':') {
         return tag.to_owned();
@@ -147,7 +150,7 @@ pub(super) fn full_tag(there: &[Listed], tag: &str) -> String {
     if host.is_some() {
         return format!("{tag}:latest");
     }
-    if let Some(Listed { tag: Some(own), .. }) = tagged(there, tag) {
+    if let Some(ImageEntry { tag: Some(own), .. }) = tagged(there, tag) {
         return own.clone();
     }
     let repository = there.iter().find_map(|listed| listed.tag.as_deref()?.rsplit_once(':'));

@@ -3,8 +3,8 @@ use std::io::Read;
 
 use tar::{EntryType, Header, PaxExtensions};
 
-use super::super::Extent;
-use crate::error::{Context, Error, IoContext, Result};
+use crate::error::{Error, ErrorContext, IoContext, Result};
+use crate::store::extent::Extent;
 
 /// The most members that an archive of images may have; real ones have a few for each layer.
 const MAX_MEMBERS: usize = 1 << 17;

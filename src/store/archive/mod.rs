@@ -2,6 +2,7 @@
 //! (`docker-archive:`). They are read where they are; only what cannot be read at any position is spooled.
 
 mod docker;
+mod location;
 mod members;
 mod write;
 
@@ -13,11 +14,15 @@ use std::sync::Arc;
 
 use oci_spec::image::{Descriptor, Digest};
 
-use super::index::Index;
-use super::{Blob, Count, Extent, Listed, MAX_DOCUMENT, Source, Spool, interrupt};
-use crate::error::{Context, Error, IoContext, Result};
+use crate::error::{Error, ErrorContext, IoContext, Result};
 use crate::json;
+use crate::store::extent::{Count, Extent};
+use crate::store::index::Index;
+use crate::store::interrupt;
+use crate::store::source::{Blob, ImageEntry, MAX_DOCUMENT, Source};
+use crate::store::spool::Spool;
 
+pub(super) use location::{DOCKER_TRANSPORT, OCI_TRANSPORT};
 use members::Members;
 pub use write::ArchiveWriter;
 
@@ -29,25 +34,26 @@ const DOCKER_MANIFEST: &str = "manifest.json";
 
 /// How an archive says which images it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub enum ArchiveFormat {
     /// By `index.json` (OCI image layout).
     Oci,
     /// By `manifest.json` (Docker's image tarball). Docker 25 and newer write both.
     Docker,
 }
 
-impl Form {
-    /// The form of the archive at a path, by the names of its members. Whatever is none is said when it is opened.
+impl ArchiveFormat {
+    /// The format of the archive at a path, by the names of its members. Whatever is none is said when it is opened.
     pub fn of(path: &Path) -> Self {
         // A pipe can be read only once.
         let is_docker = path.is_file() && has_member(path, DOCKER_MANIFEST).unwrap_or(false);
-        if is_docker { Form::Docker } else { Form::Oci }
+        if is_docker { ArchiveFormat::Docker } else { ArchiveFormat::Oci }
     }
 
-    fn prefix(self) -> &'static str {
+    /// The prefix of references, without its colon.
+    fn name(self) -> &'static str {
         match self {
-            Form::Oci => "oci-archive",
-            Form::Docker => "docker-archive",
+            ArchiveFormat::Oci => "oci-archive",
+            ArchiveFormat::Docker => "docker-archive",
         }
     }
 }
@@ -55,55 +61,55 @@ impl Form {
 /// An archive to read from.
 pub struct Archive {
     path: PathBuf,
-    form: Form,
+    format: ArchiveFormat,
     members: Members,
     read: Count,
     index: Index,
-    /// In Docker's form manifests are put together here, by digest, ...
+    /// In Docker's format manifests are put together here, by digest, ...
     documents: HashMap<String, Vec<u8>>,
     /// ... and blobs have names of any kind, by digest.
     names: HashMap<String, String>,
 }
 
 impl Archive {
-    /// Opens an archive in this form, or in the one that its content tells. Compressed ones, and what cannot be read at
+    /// Opens an archive in this format, or in the one that its content tells. Compressed ones, and what cannot be read at
     /// any position (a pipe), are spooled into `spool_dir`.
     ///
     /// # Errors
-    /// [`Kind::Malformed`](crate::error::Kind::Malformed) if it is no archive of images, or none of this form.
-    pub fn open(path: &Path, form: Option<Form>, spool_dir: &Path) -> Result<Self> {
-        let place = format!("{}:{}", form.unwrap_or(Form::Oci).prefix(), path.display());
-        Self::open_here(path, form, spool_dir).at(place)
+    /// [`Kind::Malformed`](crate::error::Kind::Malformed) if it is no archive of images, or none of this format.
+    pub fn open(path: &Path, format: Option<ArchiveFormat>, spool_dir: &Path) -> Result<Self> {
+        let place = format!("{}:{}", format.unwrap_or(ArchiveFormat::Oci).name(), path.display());
+        Self::open_here(path, format, spool_dir).at(place)
     }
 
-    fn open_here(path: &Path, form: Option<Form>, spool_dir: &Path) -> Result<Self> {
+    fn open_here(path: &Path, format: Option<ArchiveFormat>, spool_dir: &Path) -> Result<Self> {
         let read = Count::default();
         let members = Members::read(to_extent(path, spool_dir, &read)?)?;
-        let form = match form {
-            Some(form) => form,
+        let format = match format {
+            Some(format) => format,
             // Where both are, as Docker 25 writes them, a stage in place must keep what `docker load` reads.
-            None if members.get(DOCKER_MANIFEST).is_some() => Form::Docker,
-            None => Form::Oci,
+            None if members.get(DOCKER_MANIFEST).is_some() => ArchiveFormat::Docker,
+            None => ArchiveFormat::Oci,
         };
         let mut archive = Archive {
             path: path.to_owned(),
-            form,
+            format,
             members,
             read,
             index: Index::empty(),
             documents: HashMap::new(),
             names: HashMap::new(),
         };
-        match form {
-            Form::Oci => archive.index = archive.read_index()?,
-            Form::Docker => docker::read(&mut archive)?,
+        match format {
+            ArchiveFormat::Oci => archive.index = archive.read_index()?,
+            ArchiveFormat::Docker => docker::read(&mut archive)?,
         }
         Ok(archive)
     }
 
     /// How the archive says which images it holds.
-    pub fn form(&self) -> Form {
-        self.form
+    pub fn format(&self) -> ArchiveFormat {
+        self.format
     }
 
     fn read_index(&self) -> Result<Index> {
@@ -198,14 +204,14 @@ fn has_member(path: &Path, name: &str) -> Result<bool> {
 
 impl Source for Archive {
     fn name(&self) -> String {
-        format!("{}:{}", self.form.prefix(), self.path.display())
+        format!("{}:{}", self.format.name(), self.path.display())
     }
 
     fn bytes_read(&self) -> u64 {
         self.read.get()
     }
 
-    fn list(&self) -> Result<Vec<Listed>> {
+    fn list(&self) -> Result<Vec<ImageEntry>> {
         self.index.list().at(self.name())
     }
 

@@ -9,18 +9,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use oci_spec::image::{Descriptor, Digest};
 use rustix::fs::OFlags;
 
-use super::super::index::Index;
-use super::super::lock::{is_at, lock};
-use super::super::parallel::Shared;
-use super::super::reach::reachable;
-use super::super::room::free_in;
-use super::super::{
-    BUFFER, Blob, BlobSink, Count, Destination, Extent, Listed, Source, Swept, TagChange, Transfer, Waiting, Written,
-    interrupt, read_document, sha256_digest,
-};
-use super::{Archive, Form, blob_name, docker};
-use crate::crypto::digest::Sha256;
-use crate::error::{Context, Error, IoContext, Kind, Result};
+use crate::crypto::Sha256;
+use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
+use crate::store::archive::{Archive, ArchiveFormat, blob_name, docker};
+use crate::store::destination::{BlobSink, Destination, GcStats, TagChange, Transfer, Written};
+use crate::store::extent::{Count, Extent};
+use crate::store::fs::{Waiting, free_in, is_at, lock};
+use crate::store::index::Index;
+use crate::store::interrupt;
+use crate::store::parallel::Shared;
+use crate::store::reach::reachable;
+use crate::store::source::{Blob, ImageEntry, Source, read_document};
+use crate::store::threaded_writer::BUFFER;
+use crate::store::verify::sha256_digest;
 
 const BLOCK: u64 = 512;
 /// The longest name that a header holds; that of a `sha512` blob is longer.
@@ -34,7 +35,7 @@ const MAX_NAME: usize = 100;
 /// interrupted one has left is overwritten by the next.
 pub struct ArchiveWriter {
     path: PathBuf,
-    form: Form,
+    format: ArchiveFormat,
     temporary: PathBuf,
     file: Arc<File>,
     content: Arc<Mutex<Content>>,
@@ -60,12 +61,12 @@ impl ArchiveWriter {
     /// # Errors
     /// [`Kind::Malformed`](crate::error::Kind::Malformed) if the file is something else, input/output, or another process
     /// is writing and `waiting` says not to wait.
-    pub fn open(path: &Path, form: Form, waiting: Waiting, spool_dir: &Path) -> Result<Self> {
-        let place = format!("{}:{}", form.prefix(), path.display());
-        Self::open_here(path, form, waiting, spool_dir).at(place)
+    pub fn open(path: &Path, format: ArchiveFormat, waiting: Waiting, spool_dir: &Path) -> Result<Self> {
+        let place = format!("{}:{}", format.name(), path.display());
+        Self::open_here(path, format, waiting, spool_dir).at(place)
     }
 
-    fn open_here(path: &Path, form: Form, waiting: Waiting, spool_dir: &Path) -> Result<Self> {
+    fn open_here(path: &Path, format: ArchiveFormat, waiting: Waiting, spool_dir: &Path) -> Result<Self> {
         // A link stays one, and what it leads to is replaced.
         let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
         if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
@@ -89,7 +90,7 @@ impl ArchiveWriter {
         take_over(&file).at(temporary.display())?;
         let mut writer = ArchiveWriter {
             path: path.to_owned(),
-            form,
+            format,
             temporary,
             file: Arc::new(file),
             content: Arc::default(),
@@ -98,7 +99,7 @@ impl ArchiveWriter {
             published: false,
         };
         match fs::metadata(path) {
-            Ok(found) if found.len() > 0 => writer.old = Some(Archive::open_here(path, Some(form), spool_dir)?),
+            Ok(found) if found.len() > 0 => writer.old = Some(Archive::open_here(path, Some(format), spool_dir)?),
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::io("cannot look at it", error)),
             _ => {}
         }
@@ -156,7 +157,7 @@ impl ArchiveWriter {
     fn conclude(&self, index: &Index) -> Result<()> {
         self.add("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
         self.add("index.json", &index.to_vec())?;
-        if self.form == Form::Docker {
+        if self.format == ArchiveFormat::Docker {
             let both = Both { writer: self, old: None };
             let images = index.list()?.into_iter().map(|listed| {
                 let manifest = read_document(&both, &listed.descriptor)?;
@@ -181,7 +182,7 @@ impl ArchiveWriter {
 
     fn publish_all(&mut self, changes: &[TagChange]) -> Result<()> {
         let mut index = self.index();
-        let full = |tag: &String| self.full_tag(tag);
+        let full = |tag: &String| self.qualify_tag(tag);
         let changes = changes.iter().map(|change| change.with_tag(full)).collect::<Result<Vec<_>>>()?;
         index.apply(&changes)?;
         self.carry_over(&index)?;
@@ -198,22 +199,22 @@ impl ArchiveWriter {
 
 impl Destination for ArchiveWriter {
     fn name(&self) -> String {
-        format!("{}:{}", self.form.prefix(), self.path.display())
+        format!("{}:{}", self.format.name(), self.path.display())
     }
 
     fn bytes_written(&self) -> u64 {
         self.written.get()
     }
 
-    fn list(&self) -> Result<Vec<Listed>> {
+    fn list(&self) -> Result<Vec<ImageEntry>> {
         self.index().list().at(self.name())
     }
 
-    fn full_tag(&self, tag: &str) -> Result<String> {
-        Ok(if self.form == Form::Docker { docker::full_tag(&self.list()?, tag) } else { tag.to_owned() })
+    fn qualify_tag(&self, tag: &str) -> Result<String> {
+        Ok(if self.format == ArchiveFormat::Docker { docker::qualify_tag(&self.list()?, tag) } else { tag.to_owned() })
     }
 
-    fn free(&self) -> Result<Option<u64>> {
+    fn available_space(&self) -> Result<Option<u64>> {
         free_in(self.path.parent().unwrap_or(Path::new("."))).map(Some)
     }
 
@@ -222,7 +223,7 @@ impl Destination for ArchiveWriter {
     }
 
     /// One after the other, as they stand in the file.
-    fn take(&mut self, source: &dyn Source, descriptors: &[Descriptor]) -> Result<Vec<Transfer>> {
+    fn copy_blobs(&mut self, source: &dyn Source, descriptors: &[Descriptor]) -> Result<Vec<Transfer>> {
         let take = |descriptor: &Descriptor| match self.has(descriptor) {
             true => Ok(Transfer::Reused),
             false => self.copy(source, descriptor).map(Transfer::Copied),
@@ -230,11 +231,11 @@ impl Destination for ArchiveWriter {
         descriptors.iter().map(take).collect()
     }
 
-    /// An archive is written anew, so that nothing is in it that no image needs: `sweep` makes no difference.
-    fn publish(&mut self, changes: &[TagChange], _sweep: bool) -> Result<Swept> {
+    /// An archive is written anew, so that nothing is in it that no image needs: `gc` makes no difference.
+    fn publish(&mut self, changes: &[TagChange], _sweep: bool) -> Result<GcStats> {
         let name = self.name();
         self.publish_all(changes).at(name)?;
-        Ok(Swept::default())
+        Ok(GcStats::default())
     }
 }
 
@@ -261,7 +262,7 @@ impl Source for Both<'_> {
         0
     }
 
-    fn list(&self) -> Result<Vec<Listed>> {
+    fn list(&self) -> Result<Vec<ImageEntry>> {
         self.writer.list()
     }
 

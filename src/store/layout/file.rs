@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use zeroize::Zeroizing;
 
-use crate::crypto::digest::Sha256;
+use crate::crypto::Sha256;
 
 /// How much is written at once, in bytes. Past the page cache, less is slow.
 const BLOCK: usize = 1 << 20;

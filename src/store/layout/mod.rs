@@ -4,6 +4,7 @@
 //! layout's own files change only when everything is there; [`LayoutWriter`] says how.
 
 mod file;
+mod location;
 mod reach;
 mod staging;
 mod write;
@@ -14,11 +15,13 @@ use std::sync::Arc;
 
 use oci_spec::image::{Descriptor, Digest};
 
-use super::index::Index;
-use super::{Blob, Count, Extent, Listed, MAX_DOCUMENT, Source};
-use crate::error::{Context, Error, IoContext, Result};
+use crate::error::{Error, ErrorContext, IoContext, Result};
 use crate::json;
+use crate::store::extent::{Count, Extent};
+use crate::store::index::Index;
+use crate::store::source::{Blob, ImageEntry, MAX_DOCUMENT, Source};
 
+pub(super) use location::{LayoutLocation, TRANSPORT};
 pub(super) use staging::{Staging, is_staging, remove_left_staging, share_mode};
 pub use write::LayoutWriter;
 
@@ -26,7 +29,7 @@ pub use write::LayoutWriter;
 ///
 /// # Errors
 /// [`Kind::Malformed`](crate::error::Kind::Malformed) if it is no index, or two images have one tag.
-pub fn listed_in(index: &[u8]) -> Result<Vec<Listed>> {
+pub fn listed_in(index: &[u8]) -> Result<Vec<ImageEntry>> {
     Index::parse(index)?.list()
 }
 
@@ -44,7 +47,7 @@ impl Layout {
     /// [`Kind::Malformed`](crate::error::Kind::Malformed) if it is none, or of a version this program does not know.
     pub fn open(dir: &Path) -> Result<Self> {
         let layout = Layout { dir: dir.to_owned(), read: Count::default() };
-        layout.check_version().at(layout.name())?;
+        layout.ensure_version().at(layout.name())?;
         Ok(layout)
     }
 
@@ -53,7 +56,7 @@ impl Layout {
         dir.join("oci-layout").is_file() || dir.join("index.json").is_file()
     }
 
-    fn check_version(&self) -> Result<()> {
+    fn ensure_version(&self) -> Result<()> {
         let marker = self.dir.join("oci-layout");
         if !marker.is_file() {
             return Err(Error::malformed("not an OCI image layout: there is no file `oci-layout`"));
@@ -89,7 +92,7 @@ impl Source for Layout {
         self.read.get()
     }
 
-    fn list(&self) -> Result<Vec<Listed>> {
+    fn list(&self) -> Result<Vec<ImageEntry>> {
         self.index().and_then(|index| index.list().at("index.json")).at(self.name())
     }
 

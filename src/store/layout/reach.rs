@@ -3,10 +3,11 @@ use std::fs;
 
 use oci_spec::image::Digest;
 
-use super::super::index::Index;
-use super::super::{Source, reach};
-use super::Layout;
-use crate::error::{Context, Error, IoContext, Result};
+use crate::error::{Error, ErrorContext, IoContext, Result};
+use crate::store::index::Index;
+use crate::store::layout::Layout;
+use crate::store::reach;
+use crate::store::source::Source;
 
 /// The digests of all blobs that the images of `index` need.
 ///

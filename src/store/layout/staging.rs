@@ -8,11 +8,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use oci_spec::image::{Descriptor, Digest};
 
-use super::super::parallel::Shared;
-use super::super::{BlobSink, Count, Source, Transfer, Written, interrupt, is_supported, sha256_digest};
-use super::Layout;
 use super::file::NewFile;
-use crate::error::{Context, IoContext, Result};
+use crate::error::{ErrorContext, IoContext, Result};
+use crate::store::destination::{BlobSink, Transfer, Written};
+use crate::store::extent::Count;
+use crate::store::interrupt;
+use crate::store::layout::Layout;
+use crate::store::parallel::Shared;
+use crate::store::source::Source;
+use crate::store::verify::{is_supported, sha256_digest};
 
 /// How our staging directories begin; a layout's readers ignore other files beside its own.
 const PREFIX: &str = ".pht-oci-";
@@ -21,21 +25,21 @@ const JOURNAL: &str = "journal";
 
 /// A directory inside the layout, mode 0700, where new blobs wait until they are published.
 #[derive(Debug)]
-pub(in super::super) struct Staging {
+pub(in crate::store) struct Staging {
     dir: PathBuf,
     blobs: AtomicU32,
     written: Count,
 }
 
 impl Staging {
-    pub(in super::super) fn new(layout: &Path, written: Count) -> Result<Self> {
+    pub(in crate::store) fn new(layout: &Path, written: Count) -> Result<Self> {
         let dir = layout.join(format!("{PREFIX}{}", std::process::id()));
         fs::DirBuilder::new().mode(0o700).create(&dir).doing("create a directory").at(dir.display())?;
         Ok(Staging { dir, blobs: AtomicU32::new(0), written })
     }
 
     /// A new blob, readable by this user alone.
-    pub(in super::super) fn create(&self) -> Result<StagedBlob> {
+    pub(in crate::store) fn create(&self) -> Result<StagedBlob> {
         let number = self.blobs.fetch_add(1, Ordering::Relaxed);
         let path = self.dir.join(format!("blob-{number}"));
         let file = File::options().write(true).create_new(true).mode(0o600).open(&path);
@@ -45,7 +49,7 @@ impl Staging {
 
     /// Takes a blob of a source. A second name for the same bytes costs nothing; across file systems it fails, and they are
     /// copied. `to` is the place for messages.
-    pub(super) fn take(
+    pub(super) fn copy_blob(
         &self,
         source: &dyn Source,
         descriptor: &Descriptor,
@@ -61,7 +65,7 @@ impl Staging {
     }
 
     /// Copies a blob of a source, verified; `to` is the place for messages.
-    pub(in super::super) fn copy(
+    pub(in crate::store) fn copy(
         &self,
         source: &dyn Source,
         descriptor: &Descriptor,
@@ -77,7 +81,7 @@ impl Staging {
     }
 
     /// Where a finished blob waits.
-    pub(in super::super) fn path_of(&self, digest: &Digest) -> PathBuf {
+    pub(in crate::store) fn path_of(&self, digest: &Digest) -> PathBuf {
         self.dir.join(digest.as_ref().replace(':', "-"))
     }
 
@@ -94,7 +98,7 @@ impl Staging {
     }
 
     /// Writes a small file into the staging directory, to be renamed.
-    pub(in super::super) fn write(&self, name: &str, bytes: &[u8]) -> Result<PathBuf> {
+    pub(in crate::store) fn write(&self, name: &str, bytes: &[u8]) -> Result<PathBuf> {
         let path = self.dir.join(name);
         let written = File::create(&path).and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
         written.doing("write it").at(path.display())?;
@@ -102,7 +106,7 @@ impl Staging {
     }
 
     /// The blobs that were finished and wait here.
-    pub(in super::super) fn finished(&self) -> Result<Vec<Digest>> {
+    pub(in crate::store) fn finished(&self) -> Result<Vec<Digest>> {
         let mut found = Vec::new();
         for entry in fs::read_dir(&self.dir).doing("list the directory").at(self.dir.display())? {
             let name = entry.doing("list the directory").at(self.dir.display())?.file_name();
@@ -113,12 +117,12 @@ impl Staging {
     }
 
     /// Gives a finished blob its name by another algorithm.
-    pub(in super::super) fn rename(&self, from: &Digest, to: &Digest) -> Result<()> {
+    pub(in crate::store) fn rename(&self, from: &Digest, to: &Digest) -> Result<()> {
         let path = self.path_of(from);
         fs::rename(&path, self.path_of(to)).doing("rename it").at(path.display())
     }
 
-    pub(in super::super) fn dir(&self) -> &Path {
+    pub(in crate::store) fn dir(&self) -> &Path {
         &self.dir
     }
 }
@@ -146,7 +150,7 @@ pub(super) fn recover(layout: &Layout, keep: impl FnOnce() -> Result<HashSet<Str
 }
 
 /// Removes the staging directories that an interrupted process has left in `dir`; whether there were any.
-pub(in super::super) fn remove_left_staging(dir: &Path) -> Result<bool> {
+pub(in crate::store) fn remove_left_staging(dir: &Path) -> Result<bool> {
     let left = left_staging(dir)?;
     left.iter().try_for_each(|dir| remove_left(dir))?;
     Ok(!left.is_empty())
@@ -164,7 +168,7 @@ fn left_staging(dir: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// Whether a staging directory is named so; others of ours, as for a run or for results, are not.
-pub(in super::super) fn is_staging(name: &OsStr) -> bool {
+pub(in crate::store) fn is_staging(name: &OsStr) -> bool {
     let id = name.to_str().and_then(|name| name.strip_prefix(PREFIX));
     id.is_some_and(|id| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit()))
 }
@@ -179,7 +183,7 @@ fn is_whole(path: &Path, descriptor: &Descriptor) -> bool {
 }
 
 /// Lets others read a blob that is published. One that another place shares with us is not ours to change.
-pub(in super::super) fn share_mode(blob: &Path) -> Result<()> {
+pub(in crate::store) fn share_mode(blob: &Path) -> Result<()> {
     let found = fs::metadata(blob).doing("look at it").at(blob.display())?;
     if found.nlink() > 1 {
         return Ok(());
@@ -207,7 +211,7 @@ pub(super) fn remove_if_there(path: &Path) -> Result<()> {
 }
 
 /// A blob in the staging directory, digested while it is written.
-pub(in super::super) struct StagedBlob {
+pub(in crate::store) struct StagedBlob {
     file: NewFile,
     path: PathBuf,
     size: u64,

@@ -6,15 +6,16 @@ use std::path::Path;
 
 use oci_spec::image::{Descriptor, Digest};
 
-use super::super::index::Index;
-use super::super::lock::{is_at, lock};
-use super::super::parallel::take_each;
-use super::super::room::free_in;
-use super::super::{BlobSink, Count, Destination, Listed, Source, Swept, TagChange, Transfer, Waiting};
 use super::reach::{present, reachable};
 use super::staging::{Staging, holds_only_ours, recover, remove_if_there, share_mode};
-use super::{Layout, read_small};
-use crate::error::{Context, Error, IoContext, Result};
+use crate::error::{Error, ErrorContext, IoContext, Result};
+use crate::store::destination::{BlobSink, Destination, GcStats, TagChange, Transfer};
+use crate::store::extent::Count;
+use crate::store::fs::{Waiting, free_in, is_at, lock};
+use crate::store::index::Index;
+use crate::store::layout::{Layout, read_small};
+use crate::store::parallel::copy_each;
+use crate::store::source::{ImageEntry, Source};
 
 /// A layout to write to.
 ///
@@ -56,7 +57,7 @@ impl LayoutWriter {
             return Err(Error::malformed(what).at(layout.name()));
         }
         if dir.join("oci-layout").exists() {
-            layout.check_version().at(layout.name())?;
+            layout.ensure_version().at(layout.name())?;
         }
         recover(layout, || reachable(layout, &writer.index()?)).at(layout.name())?;
         Ok(writer)
@@ -80,7 +81,7 @@ impl LayoutWriter {
     }
 
     /// Moves the staged blobs to where readers look for them; no image reaches them yet.
-    fn settle(&mut self) -> Result<()> {
+    fn commit_blobs(&mut self) -> Result<()> {
         let Some(staging) = &self.staging else { return Ok(()) };
         let finished = staging.finished()?;
         staging.journal(finished.iter())?;
@@ -114,29 +115,29 @@ impl LayoutWriter {
         File::open(&dir).and_then(|dir| dir.sync_all()).doing("write the directory")
     }
 
-    fn publish_all(&mut self, changes: &[TagChange], sweep: bool) -> Result<Swept> {
+    fn publish_all(&mut self, changes: &[TagChange], gc: bool) -> Result<GcStats> {
         let mut index = self.index()?;
         index.apply(changes)?;
-        if sweep {
+        if gc {
             // Where it cannot be told what the other images need, nothing may be removed, now or after a crash: find
             // that out before anything moves.
             reachable(&self.layout, &index)?;
         }
-        self.settle()?;
-        let garbage = if sweep { self.unreached(&index)? } else { Vec::new() };
+        self.commit_blobs()?;
+        let garbage = if gc { self.unreached(&index)? } else { Vec::new() };
         self.staging()?.journal(garbage.iter().map(|(digest, _)| digest))?;
         self.replace_index(&index)?;
         self.made = false;
-        let mut swept = Swept::default();
+        let mut collected = GcStats::default();
         for (digest, size) in garbage {
             remove_if_there(&self.layout.blob_path(&digest))?;
-            swept.blobs += 1;
-            swept.bytes += size;
+            collected.blobs += 1;
+            collected.bytes += size;
         }
         if let Some(staging) = self.staging.take() {
             fs::remove_dir_all(staging.dir()).doing("remove the staging directory")?;
         }
-        Ok(swept)
+        Ok(collected)
     }
 }
 
@@ -149,15 +150,15 @@ impl Destination for LayoutWriter {
         self.written.get()
     }
 
-    fn list(&self) -> Result<Vec<Listed>> {
+    fn list(&self) -> Result<Vec<ImageEntry>> {
         self.index()?.list().at("index.json").at(self.name())
     }
 
-    fn free(&self) -> Result<Option<u64>> {
+    fn available_space(&self) -> Result<Option<u64>> {
         free_in(&self.layout.dir).map(Some)
     }
 
-    fn costs(&self, source: &dyn Source, descriptor: &Descriptor) -> u64 {
+    fn estimate_bytes(&self, source: &dyn Source, descriptor: &Descriptor) -> u64 {
         let device = |path: &Path| fs::metadata(path).map(|found| found.dev()).ok();
         let shares = source.local_path(descriptor).is_some_and(|path| device(&path) == device(&self.layout.dir));
         if shares || self.has(descriptor) { 0 } else { descriptor.size() }
@@ -168,20 +169,20 @@ impl Destination for LayoutWriter {
         Ok(Box::new(self.staging().and_then(|staging| staging.create()).at(name)?))
     }
 
-    fn take(&mut self, source: &dyn Source, descriptors: &[Descriptor]) -> Result<Vec<Transfer>> {
+    fn copy_blobs(&mut self, source: &dyn Source, descriptors: &[Descriptor]) -> Result<Vec<Transfer>> {
         let there = descriptors.iter().filter(|descriptor| self.has(descriptor));
         let there: HashSet<&Digest> = there.map(Descriptor::digest).collect();
         let name = self.name();
         let staging: &Staging = self.staging().at(&name)?;
-        take_each(descriptors, |descriptor, shared| match there.contains(descriptor.digest()) {
+        copy_each(descriptors, |descriptor, shared| match there.contains(descriptor.digest()) {
             true => Ok(Transfer::Reused),
-            false => staging.take(source, descriptor, (&name, shared)),
+            false => staging.copy_blob(source, descriptor, (&name, shared)),
         })
     }
 
-    fn publish(&mut self, changes: &[TagChange], sweep: bool) -> Result<Swept> {
+    fn publish(&mut self, changes: &[TagChange], gc: bool) -> Result<GcStats> {
         let name = self.name();
-        self.publish_all(changes, sweep).at(name)
+        self.publish_all(changes, gc).at(name)
     }
 }
 

@@ -1,7 +1,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Credentials, Repository};
+use super::credentials::Credentials;
+use super::repository::Repository;
 use crate::error::{Error, Result};
 
 /// How registries are reached on one side of a command.
@@ -52,7 +53,7 @@ impl Access {
         format!("--{side}-{name}")
     }
 
-    pub(super) fn check_online(&self, repository: &Repository) -> Result<()> {
+    pub(super) fn ensure_online(&self, repository: &Repository) -> Result<()> {
         if !self.offline {
             return Ok(());
         }

@@ -7,10 +7,12 @@ use reqwest::blocking::{Client as Http, RequestBuilder, Response};
 use reqwest::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
 use zeroize::Zeroizing;
 
+use super::access::Access;
 use super::client::fault;
-use super::patience::{Patience, asked_pause, is_passing};
-use super::{Access, Login, Repository};
-use crate::error::{Context, Error, Kind, Result};
+use super::credentials::Login;
+use super::repository::Repository;
+use super::retry::{RetryPolicy, asked_pause, is_passing};
+use crate::error::{Error, ErrorContext, Kind, Result};
 use crate::json::{self, Value};
 
 /// The largest answer of a token server, in bytes.
@@ -126,7 +128,7 @@ impl Session {
         for scope in self.scopes.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             url.query_pairs_mut().append_pair("scope", scope);
         }
-        let mut patience = Patience::default();
+        let mut retry = RetryPolicy::default();
         loop {
             let request = http.get(url.clone());
             let request = match login {
@@ -135,7 +137,7 @@ impl Session {
             };
             match read_token(request, login).at(url.host_str().unwrap_or_default())? {
                 Asked::Token(token) => return Ok(token),
-                Asked::Passing(error, pause) => patience.wait(error, pause)?,
+                Asked::Passing(error, pause) => retry.wait(error, pause)?,
             }
         }
     }

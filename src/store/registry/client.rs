@@ -11,10 +11,11 @@ use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Identity, Method, StatusCode, Url};
 
+use super::access::{Access, Side};
 use super::auth::Session;
-use super::patience::{Patience, asked_pause, is_passing};
-use super::{Access, Repository, Side};
-use crate::error::{Context, Error, IoContext, Kind, Result};
+use super::repository::Repository;
+use super::retry::{RetryPolicy, asked_pause, is_passing};
+use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
 
 /// How we introduce ourselves.
 const USER_AGENT: &str = concat!("pht-oci/", env!("CARGO_PKG_VERSION"));
@@ -66,7 +67,7 @@ impl Call {
 
 impl Client {
     pub(super) fn new(repository: &Repository, access: &Access) -> Result<Self> {
-        access.check_online(repository)?;
+        access.ensure_online(repository)?;
         let actions = if access.side == Side::Source { "pull" } else { "pull,push" };
         Ok(Client {
             session: Session::new(format!("repository:{}:{actions}", repository.path())),
@@ -95,11 +96,11 @@ impl Client {
 
     /// Makes a request until the registry gives an answer that will stay.
     pub(super) fn send(&self, call: &Call) -> Result<Response> {
-        let mut patience = Patience::default();
+        let mut retry = RetryPolicy::default();
         loop {
             match self.attempt(call)? {
                 Answer::Response(response) => return Ok(response),
-                Answer::Passing(error, asked) => patience.wait(error, asked)?,
+                Answer::Passing(error, asked) => retry.wait(error, asked)?,
             }
         }
     }
@@ -212,9 +213,12 @@ impl Client {
         let mut text = Vec::new();
         // What cannot be read is not said.
         let _ = response.take(MAX_REFUSAL).read_to_end(&mut text);
-        let told = serde_json::from_slice::<OciEnvelope>(&text).ok();
-        let told = told.and_then(|told| told.errors.into_iter().next()).map(|error| error.message).unwrap_or_default();
-        let told = if told.is_empty() { String::new() } else { format!(": {}", told.escape_debug()) };
+        let message = serde_json::from_slice::<OciEnvelope>(&text).ok();
+        let message = message
+            .and_then(|message| message.errors.into_iter().next())
+            .map(|error| error.message)
+            .unwrap_or_default();
+        let message = if message.is_empty() { String::new() } else { format!(": {}", message.escape_debug()) };
         let hint = match status.as_u16() {
             401 | 403 => format!(
                 "check the login ({} or --authfile) and its rights on the repository; -v says where a login came from",
@@ -226,7 +230,7 @@ impl Client {
             429 | 500.. => "the registry is busy or broken; try again later".to_owned(),
             _ => "the registry does not take this; ask who runs it".to_owned(),
         };
-        Error::new(Kind::Registry, format!("{what}: the registry answers {status}{told}"))
+        Error::new(Kind::Registry, format!("{what}: the registry answers {status}{message}"))
             .hint(hint)
             .at(&self.repository)
     }
@@ -245,13 +249,13 @@ impl Client {
 /// An error of the transport, without the URL: its query may hold a secret.
 pub(super) fn fault(what: &str, error: reqwest::Error) -> Error {
     let error = error.without_url();
-    let mut told = if error.is_timeout() { "no answer in time".to_owned() } else { error.to_string() };
+    let mut message = if error.is_timeout() { "no answer in time".to_owned() } else { error.to_string() };
     let mut cause = std::error::Error::source(&error);
     while let Some(inner) = cause {
-        told = inner.to_string();
+        message = inner.to_string();
         cause = inner.source();
     }
-    Error::new(Kind::Registry, format!("{what}: {told}"))
+    Error::new(Kind::Registry, format!("{what}: {message}"))
 }
 
 /// A URL without its query, which may hold a secret.

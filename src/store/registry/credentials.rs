@@ -8,8 +8,8 @@ use std::process::{Command, Stdio};
 use base64::Engine;
 use zeroize::Zeroizing;
 
-use super::Repository;
-use crate::error::{Context, Error, IoContext, Kind, Result};
+use super::repository::Repository;
+use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
 use crate::json::{self, Object, Value};
 
 /// Where a login comes from.

@@ -6,10 +6,11 @@ use reqwest::blocking::Response;
 use reqwest::header::{CONTENT_RANGE, RANGE};
 use reqwest::{Method, StatusCode};
 
-use super::super::{Count, interrupt};
 use super::client::{Call, Client};
-use super::patience::Patience;
+use super::retry::RetryPolicy;
 use crate::error::{Error, Kind, Result};
+use crate::store::extent::Count;
+use crate::store::interrupt;
 
 /// How often one blob may be cut, even if each time some of it came.
 const MAX_CUTS: u32 = 100;
@@ -21,7 +22,7 @@ pub(super) struct Download {
     size: u64,
     position: u64,
     body: Option<Response>,
-    patience: Patience,
+    retry: RetryPolicy,
     cuts: u32,
     count: Count,
     /// What broke it; it stays so.
@@ -37,7 +38,7 @@ impl Download {
             size,
             position: 0,
             body: None,
-            patience: Patience::default(),
+            retry: RetryPolicy::default(),
             cuts: 0,
             count: count.clone(),
             broken: None,
@@ -95,7 +96,7 @@ impl Download {
                         return Err(self.fault(format!("more bytes than the {} of the descriptor", self.size)));
                     }
                     self.count.add(read);
-                    self.patience.restore();
+                    self.retry.restore();
                     return Ok(read);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -112,7 +113,7 @@ impl Download {
             if self.cuts > MAX_CUTS {
                 return Err(error);
             }
-            self.patience.wait(error, None)?;
+            self.retry.wait(error, None)?;
             self.body = Some(self.ask()?);
         }
     }

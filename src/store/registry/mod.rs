@@ -12,14 +12,16 @@ mod auth;
 mod client;
 mod credentials;
 mod download;
-mod patience;
+mod location;
 mod repository;
+mod retry;
 mod source;
 mod upload;
 mod write;
 
 pub use access::{Access, Side};
 pub use credentials::{AuthFile, Credentials, Login, login_in};
+pub(super) use location::TRANSPORT;
 pub use repository::Repository;
 pub use source::Registry;
 pub use write::RegistryWriter;

@@ -7,11 +7,14 @@ use reqwest::blocking::Response;
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use reqwest::{Method, StatusCode};
 
+use super::access::Access;
 use super::client::{Call, Client};
 use super::download::Download;
-use super::{Access, Repository};
-use crate::error::{Context, Error, Kind, Result};
-use crate::store::{Blob, Count, Listed, MAX_DOCUMENT, Source, digest_of};
+use super::repository::Repository;
+use crate::error::{Error, ErrorContext, Kind, Result};
+use crate::store::extent::Count;
+use crate::store::source::{Blob, ImageEntry, MAX_DOCUMENT, Source};
+use crate::store::verify::digest_of;
 
 /// The manifests and indexes that are asked for.
 const MANIFESTS: [&str; 4] = [
@@ -74,7 +77,7 @@ impl Registry {
         Ok(Some(descriptor))
     }
 
-    fn find_digest(&self, digest: &Digest) -> Result<Option<Listed>> {
+    fn find_digest(&self, digest: &Digest) -> Result<Option<ImageEntry>> {
         let Some(mut descriptor) = self.look_up(digest.as_ref())? else { return Ok(None) };
         let bytes = self.kept(descriptor.digest());
         if !bytes.is_some_and(|bytes| {
@@ -88,7 +91,7 @@ impl Registry {
             return Err(error.hint(hint).at(digest).at(self.client.repository()));
         }
         descriptor.set_digest(digest.clone());
-        Ok(Some(Listed { tag: None, descriptor }))
+        Ok(Some(ImageEntry { tag: None, descriptor }))
     }
 
     fn kept(&self, digest: &Digest) -> Option<Vec<u8>> {
@@ -116,7 +119,7 @@ impl Source for Registry {
     }
 
     /// The one image that was asked for.
-    fn list(&self) -> Result<Vec<Listed>> {
+    fn list(&self) -> Result<Vec<ImageEntry>> {
         let tag = self.tag.as_deref().unwrap_or(LATEST);
         let found = match &self.digest {
             Some(digest) => self.find_digest(digest),
@@ -130,9 +133,9 @@ impl Source for Registry {
         Ok(vec![found?.ok_or_else(absent)?])
     }
 
-    fn find(&self, tag: &str) -> Result<Option<Listed>> {
+    fn find(&self, tag: &str) -> Result<Option<ImageEntry>> {
         let found = self.look_up(tag)?;
-        Ok(found.map(|descriptor| Listed { tag: Some(tag.to_owned()), descriptor }))
+        Ok(found.map(|descriptor| ImageEntry { tag: Some(tag.to_owned()), descriptor }))
     }
 
     fn open(&self, descriptor: &Descriptor) -> Result<Blob> {

@@ -7,11 +7,14 @@ use reqwest::blocking::Response;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE};
 use reqwest::{Method, StatusCode, Url};
 
-use super::super::{BlobSink, Count, Written, interrupt, sha256_digest};
 use super::client::{Answer, Call, Client};
-use super::patience::Patience;
-use crate::crypto::digest::Sha256;
+use super::retry::RetryPolicy;
+use crate::crypto::Sha256;
 use crate::error::{Error, Kind, Result};
+use crate::store::destination::{BlobSink, Written};
+use crate::store::extent::Count;
+use crate::store::interrupt;
+use crate::store::verify::sha256_digest;
 
 /// How much is sent at once and kept until the registry has it, in bytes. Some registries take no less than 5 MiB.
 const CHUNK: usize = 6 << 20;
@@ -76,7 +79,7 @@ impl Upload {
         let (start, end) = (self.sent, self.sent + self.chunk.len() as u64);
         // Shared with every attempt, not copied.
         let chunk = Bytes::from(std::mem::take(&mut self.chunk));
-        let mut patience = Patience::default();
+        let mut retry = RetryPolicy::default();
         while self.sent < end {
             let url = self.session()?;
             // In bounds: `sent` lies between `start` and `end`.
@@ -93,7 +96,7 @@ impl Upload {
                 }
                 Answer::Response(response) => return Err(self.client.refusal("cannot upload a blob", response)),
                 Answer::Passing(error, asked) => {
-                    patience.wait(error, asked)?;
+                    retry.wait(error, asked)?;
                     let there = self.ask_position()?;
                     if !(start..=end).contains(&there) {
                         let what = format!("the registry has {there} bytes of an upload where {} were sent", self.sent);

@@ -4,15 +4,17 @@ use oci_spec::image::{Descriptor, Digest};
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use reqwest::{Method, StatusCode, Url};
 
+use super::access::Access;
 use super::client::{Call, Client};
+use super::repository::Repository;
 use super::source::is_manifest;
 use super::upload::{Upload, exists, location};
-use super::{Access, Repository};
 use crate::error::{Error, Kind, Result};
-use crate::store::parallel::{Shared, take_each};
-use crate::store::{
-    BlobSink, Count, Destination, Listed, Source, Swept, TagChange, Transfer, Written, digest_of, read_document,
-};
+use crate::store::destination::{BlobSink, Destination, GcStats, TagChange, Transfer, Written};
+use crate::store::extent::Count;
+use crate::store::parallel::{Shared, copy_each};
+use crate::store::source::{ImageEntry, Source, read_document};
+use crate::store::verify::digest_of;
 
 /// Writes to a repository: blobs as they come, manifests and tags when all is there.
 pub struct RegistryWriter {
@@ -124,11 +126,11 @@ impl Destination for RegistryWriter {
     }
 
     /// Nothing: registries are asked by name.
-    fn list(&self) -> Result<Vec<Listed>> {
+    fn list(&self) -> Result<Vec<ImageEntry>> {
         Ok(Vec::new())
     }
 
-    fn probe(&self) -> Result<()> {
+    fn check_writable(&self) -> Result<()> {
         Upload::new(&self.client, &self.written).give_up()
     }
 
@@ -143,13 +145,13 @@ impl Destination for RegistryWriter {
         Ok(Written { digest, size: bytes.len() as u64 })
     }
 
-    fn take(&mut self, source: &dyn Source, descriptors: &[Descriptor]) -> Result<Vec<Transfer>> {
+    fn copy_blobs(&mut self, source: &dyn Source, descriptors: &[Descriptor]) -> Result<Vec<Transfer>> {
         // Manifests are kept, as those that are put.
         for descriptor in descriptors.iter().filter(|descriptor| is_manifest(descriptor)) {
             let bytes = read_document(source, descriptor)?;
             self.keep(descriptor.digest(), descriptor.media_type().as_ref(), bytes);
         }
-        take_each(descriptors, |descriptor, shared| match is_manifest(descriptor) {
+        copy_each(descriptors, |descriptor, shared| match is_manifest(descriptor) {
             true => Ok(Transfer::Copied(descriptor.size())),
             false => self.take_blob(source, descriptor, shared),
         })
@@ -157,7 +159,7 @@ impl Destination for RegistryWriter {
 
     /// Pushes the manifests: those that get no name, as an index's are, by their digest. A registry removes blobs itself,
     /// and names not at all.
-    fn publish(&mut self, changes: &[TagChange], _sweep: bool) -> Result<Swept> {
+    fn publish(&mut self, changes: &[TagChange], _sweep: bool) -> Result<GcStats> {
         let gets_name = |manifest: &&Manifest| {
             let names_it = |change: &TagChange| match change {
                 TagChange::Set { descriptor, .. } => *descriptor.digest() == manifest.digest,
@@ -174,6 +176,6 @@ impl Destination for RegistryWriter {
                 TagChange::Drop { tag } => tracing::debug!("registries keep tags: `{tag}` stays if it is there"),
             }
         }
-        Ok(Swept::default())
+        Ok(GcStats::default())
     }
 }

@@ -1,6 +1,6 @@
 use crate::error::Kind;
 use crate::json::{Value, json};
-use crate::train::TrainConfig;
+use crate::train::config::TrainConfig;
 use crate::train::testing::{at, built, travelled};
 use crate::train::wire::{self, WIRES};
 
@@ -185,7 +185,7 @@ fn results_must_agree_with_the_signatures() {
     ];
     for (pointer, expected) in table {
         let config = set(pointer, Value::Null).unwrap();
-        let error = config.standing().unwrap_err();
+        let error = config.route_state().unwrap_err();
         assert_eq!((error.kind(), error.to_string().as_str()), (Kind::Verification, expected));
         assert_eq!(config.wire().verify_route(&config).unwrap_err().kind(), Kind::Verification);
     }
@@ -193,6 +193,6 @@ fn results_must_agree_with_the_signatures() {
         document["result_hash"] = Value::Null;
         document["route"][0]["signature"] = Value::Null;
     });
-    let error = config.unwrap().standing().unwrap_err().to_string();
+    let error = config.unwrap().route_state().unwrap_err().to_string();
     assert_eq!(error, "result_signature is there, but no station has signed");
 }

@@ -1,6 +1,6 @@
 use crate::error::Kind;
 use crate::json::{Value, json};
-use crate::train::Stage;
+use crate::train::route::StageKind;
 use crate::train::testing::{Owner, STATIONS, at, key, public_hex, tampered, travelled};
 use crate::train::wire::classic::V1_1_2;
 
@@ -8,17 +8,17 @@ use crate::train::wire::classic::V1_1_2;
 fn stands_where_the_signatures_say() {
     for signed in 0..=STATIONS {
         let config = travelled(&V1_1_2, signed);
-        let standing = config.standing().unwrap();
-        assert_eq!(standing.signed().len(), signed);
-        assert_eq!(standing.last_signed().map(|stop| stop.index), signed.checked_sub(1));
-        assert_eq!(standing.next().map(|stop| stop.index), Some(signed).filter(|index| *index < STATIONS));
+        let route_state = config.route_state().unwrap();
+        assert_eq!(route_state.signed().len(), signed);
+        assert_eq!(route_state.last_signed().map(|stop| stop.index), signed.checked_sub(1));
+        assert_eq!(route_state.next().map(|stop| stop.index), Some(signed).filter(|index| *index < STATIONS));
     }
 }
 
 #[test]
 fn refuses_a_gap_in_the_signatures() {
     let config = tampered(&travelled(&V1_1_2, 2), |raw| *at(raw, "/route/0/signature") = Value::Null);
-    let error = config.standing().unwrap_err();
+    let error = config.route_state().unwrap_err();
     assert_eq!(error.kind(), Kind::Verification);
     let expected = "route: station `1` (index 1) has signed, but station `station_0` (index 0) before it has not";
     assert_eq!(error.to_string(), expected);
@@ -27,8 +27,8 @@ fn refuses_a_gap_in_the_signatures() {
 #[test]
 fn only_the_next_station_is_at_its_turn() {
     let config = travelled(&V1_1_2, 1);
-    let (standing, stops) = (config.standing().unwrap(), config.route().stops());
-    standing.check_turn(&stops[1], Stage::PreRun).unwrap();
+    let (route_state, stops) = (config.route_state().unwrap(), config.route().stops());
+    route_state.ensure_turn(&stops[1], StageKind::PreRun).unwrap();
     let table = [
         (
             0,
@@ -40,11 +40,11 @@ fn only_the_next_station_is_at_its_turn() {
         ),
     ];
     for (index, expected) in table {
-        let error = standing.check_turn(&stops[index], Stage::PreRun).unwrap_err();
+        let error = route_state.ensure_turn(&stops[index], StageKind::PreRun).unwrap_err();
         assert_eq!((error.kind(), error.to_string().as_str()), (Kind::Verification, expected));
     }
     let config = travelled(&V1_1_2, STATIONS);
-    let error = config.standing().unwrap().check_turn(&config.route().stops()[2], Stage::PostRun).unwrap_err();
+    let error = config.route_state().unwrap().ensure_turn(&config.route().stops()[2], StageKind::PostRun).unwrap_err();
     let expected =
         "cannot post-run: station `station_2` (index 2) has signed already: every station on the route has signed";
     assert_eq!(error.to_string(), expected);

@@ -1,17 +1,20 @@
-//! Wire versions: what each demands of a train, behind one trait, so that no stage asks which version it has.
+//! Wire versions: what each policy of a train, behind one trait, so that no stage asks which version it has.
 //!
 //! The earlier versions (1.1.1, 1.1.2, 2.0) are one implementation, [`classic`], driven by a table of what differs;
 //! version 3 is another, [`authenticated`]. A new version is one more implementation and one more line in [`WIRES`].
 
 use std::fmt;
 
-use crate::crypto::cipher::{Cipher, StageKey};
-use crate::crypto::keys::PrivateKey;
-use crate::error::{Context, Error, Result};
+use crate::crypto::{Cipher, PrivateKey, StageKey};
+use crate::error::{Error, ErrorContext, Result};
 use crate::json::{Object, Value};
 use crate::train::check::{self, Check};
-use crate::train::fields::Fields;
-use crate::train::{Draft, FileMeta, ResultHasher, Standing, TrainConfig};
+use crate::train::config::TrainConfig;
+use crate::train::draft::Draft;
+use crate::train::fields::FieldReader;
+use crate::train::files::FileMeta;
+use crate::train::hash::ResultHasher;
+use crate::train::route::RouteState;
 
 pub mod authenticated;
 pub mod classic;
@@ -28,7 +31,7 @@ pub static WIRES: [&dyn Wire; 4] = [&classic::V1_1_1, &classic::V1_1_2, &classic
 /// [`Kind::Malformed`](crate::error::Kind::Malformed) if `wire` is unknown or contradicts the shape, or if the shape is
 /// that of no version or of several.
 pub fn recognise(config: &Object) -> Result<&'static dyn Wire> {
-    let Some(declared) = Fields::root(config).text("wire")? else { return by_shape(config) };
+    let Some(declared) = FieldReader::root(config).text("wire")? else { return by_shape(config) };
     let wire = by_name(&declared).map_err(|unknown| Error::malformed(unknown.what())).at("wire")?;
     if wire.recognises(config) {
         return Ok(wire);
@@ -116,7 +119,7 @@ pub trait Wire: Sync + fmt::Debug {
     ///
     /// # Errors
     /// [`Kind::Malformed`](crate::error::Kind::Malformed) with the field's path.
-    fn check_form(&self, _config: &TrainConfig) -> Result<()> {
+    fn ensure_form(&self, _config: &TrainConfig) -> Result<()> {
         Ok(()) // the fields of the reference's versions are common to all
     }
 
@@ -124,52 +127,52 @@ pub trait Wire: Sync + fmt::Debug {
     ///
     /// # Errors
     /// [`Kind::Verification`](crate::error::Kind::Verification) if they do not.
-    fn check_standing(&self, config: &TrainConfig, standing: &Standing<'_>) -> Result<()>;
+    fn ensure_route_state(&self, config: &TrainConfig, route_state: &RouteState<'_>) -> Result<()>;
 
     /// Checks the creator's signature, and says what it does not cover.
-    fn examine_creator(&self, config: &TrainConfig) -> Vec<Check>;
+    fn collect_creator(&self, config: &TrainConfig) -> Vec<Check>;
 
     /// Checks the builder's signature, where the version has one.
-    fn examine_build(&self, config: &TrainConfig) -> Vec<Check>;
+    fn collect_build(&self, config: &TrainConfig) -> Vec<Check>;
 
     /// Checks the order of the route, and each signature and digest on it.
-    fn examine_route(&self, config: &TrainConfig) -> Vec<Check>;
+    fn collect_route(&self, config: &TrainConfig) -> Vec<Check>;
 
     /// Checks the layers of an image that no pre-run has opened, where the version binds them.
-    fn examine_layers(&self, _config: &TrainConfig, _layers: &Layers) -> Vec<Check> {
+    fn collect_layers(&self, _config: &TrainConfig, _layers: &Layers) -> Vec<Check> {
         Vec::new()
     }
 
-    /// Says what can be said of the files of a train that is closed, without its key: `files` are all regular files
+    /// Says what can be message of the files of a train that is closed, without its key: `files` are all regular files
     /// under `pht_train`, of the size of their plaintext where the cipher shows it.
-    fn examine_closed(&self, config: &TrainConfig, files: &[FileMeta]) -> Vec<Check>;
+    fn collect_closed(&self, config: &TrainConfig, files: &[FileMeta]) -> Vec<Check>;
 
     /// Checks a stage's key that has just been unwrapped, where the version commits to it.
     ///
     /// # Errors
     /// [`Kind::Verification`](crate::error::Kind::Verification) if it is another than the one committed to.
-    fn check_stage_key(&self, _config: &TrainConfig, _stage_key: &StageKey) -> Result<()> {
+    fn ensure_stage_key(&self, _config: &TrainConfig, _stage_key: &StageKey) -> Result<()> {
         Ok(())
     }
 
-    /// [`Wire::examine_creator`], ending at the first broken check.
+    /// [`Wire::collect_creator`], ending at the first broken check.
     fn verify_creator(&self, config: &TrainConfig) -> Result<Vec<Check>> {
-        check::settle(self.examine_creator(config))
+        check::require_ok(self.collect_creator(config))
     }
 
-    /// [`Wire::examine_build`], ending at the first broken check.
+    /// [`Wire::collect_build`], ending at the first broken check.
     fn verify_build(&self, config: &TrainConfig) -> Result<Vec<Check>> {
-        check::settle(self.examine_build(config))
+        check::require_ok(self.collect_build(config))
     }
 
-    /// [`Wire::examine_route`], ending at the first broken check.
+    /// [`Wire::collect_route`], ending at the first broken check.
     fn verify_route(&self, config: &TrainConfig) -> Result<Vec<Check>> {
-        check::settle(self.examine_route(config))
+        check::require_ok(self.collect_route(config))
     }
 
-    /// [`Wire::examine_layers`], ending at the first broken check.
+    /// [`Wire::collect_layers`], ending at the first broken check.
     fn verify_layers(&self, config: &TrainConfig, layers: &Layers) -> Result<Vec<Check>> {
-        check::settle(self.examine_layers(config, layers))
+        check::require_ok(self.collect_layers(config, layers))
     }
 
     /// Begins to check the immutable files: `files` are all regular files under `pht_train`.
@@ -183,7 +186,7 @@ pub trait Wire: Sync + fmt::Debug {
     /// `pht_results` (of hard links, the first name in walk order).
     ///
     /// # Errors
-    /// As [`TrainConfig::standing`].
+    /// As [`TrainConfig::route_state`].
     fn result_check(&self, config: &TrainConfig, files: &[FileMeta]) -> Result<Box<dyn ContentCheck>>;
 
     /// What hashes the results of a run, where the version has a result hash; fed in walk order.
@@ -233,11 +236,41 @@ pub trait ContentFeed: Send {
     fn update(&mut self, content: &[u8]);
 }
 
-/// Checks the plaintext of files against the config.
-pub trait ContentCheck: Send {
+/// Has a feed that takes the plaintext of files.
+pub trait HasFeed: Send {
     /// What takes the contents.
     fn feed(&mut self) -> &mut dyn ContentFeed;
+}
 
+impl<T: HasFeed + ?Sized> HasFeed for Box<T> {
+    fn feed(&mut self) -> &mut dyn ContentFeed {
+        (**self).feed()
+    }
+}
+
+impl HasFeed for ResultHasher {
+    fn feed(&mut self) -> &mut dyn ContentFeed {
+        self
+    }
+}
+
+/// Hashes whatever files it is fed, in the order in which they come.
+impl ContentFeed for ResultHasher {
+    fn order(&self) -> &[usize] {
+        &[]
+    }
+
+    fn begin(&mut self, _file: usize) -> Result<()> {
+        Ok(())
+    }
+
+    fn update(&mut self, content: &[u8]) {
+        ResultHasher::update(self, content);
+    }
+}
+
+/// Checks the plaintext of files against the config.
+pub trait ContentCheck: HasFeed {
     /// All files have been fed: the checks, none of them broken.
     ///
     /// # Errors
@@ -247,10 +280,7 @@ pub trait ContentCheck: Send {
 }
 
 /// Takes the immutable files of a new train.
-pub trait DraftFeed: Send {
-    /// What takes the contents.
-    fn feed(&mut self) -> &mut dyn ContentFeed;
-
+pub trait DraftFeed: HasFeed {
     /// All files have been fed: the creator signs.
     ///
     /// # Errors

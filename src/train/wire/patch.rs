@@ -1,8 +1,6 @@
 //! Patches of a config that was parsed: what all wire versions write.
 
-use crate::crypto::cipher::StageKey;
-use crate::crypto::hex;
-use crate::crypto::keys::PublicKey;
+use crate::crypto::{PublicKey, StageKey, hex};
 use crate::error::{Error, Kind, Result};
 use crate::json::{Object, Value};
 

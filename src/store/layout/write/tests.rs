@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use oci_spec::image::{Descriptor, MediaType};
 
-use super::*;
 use crate::error::Kind;
 use crate::json::{Value, json};
-use crate::store::{REF_NAME, Verified, digest_of};
+use crate::store::layout::write::*;
+use crate::store::source::REF_NAME;
+use crate::store::verify::{Verified, digest_of};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
@@ -167,7 +168,7 @@ fn a_tag_keeps_its_place_and_its_annotations() {
     expected["manifests"][1]["size"] = image.size().into();
     assert_eq!(found["manifests"][1]["annotations"], annotations);
     assert_eq!(found, expected);
-    assert!(has(dir.path(), "moved"), "without a sweep the old blobs stay");
+    assert!(has(dir.path(), "moved"), "without a gc the old blobs stay");
 }
 
 #[test]
@@ -211,12 +212,12 @@ fn a_sweep_removes_what_no_image_reaches_and_nothing_else() {
     fs::write(dir.path().join("blobs/sha256/README"), "about").unwrap();
     let before = files(&dir.path().join("blobs/sha256"));
     let image = put_image(&mut writer, &["shared", "ciphertext"]);
-    let swept = writer.publish(&[set("moved", &image), TagChange::Drop { tag: "dropped".into() }], true).unwrap();
+    let collected = writer.publish(&[set("moved", &image), TagChange::Drop { tag: "dropped".into() }], true).unwrap();
     let after = files(&dir.path().join("blobs/sha256"));
     let gone: Vec<_> = before.iter().filter(|(name, _)| !after.contains_key(*name)).collect();
     // Manifest, config and layer of each of two images.
-    assert_eq!((gone.len(), swept.blobs), (6, 6));
-    assert_eq!(swept.bytes, gone.iter().map(|(_, (_, bytes))| bytes.len() as u64).sum::<u64>());
+    assert_eq!((gone.len(), collected.blobs), (6, 6));
+    assert_eq!(collected.bytes, gone.iter().map(|(_, (_, bytes))| bytes.len() as u64).sum::<u64>());
     for (text, there) in [
         ("shared", true),
         ("kept", true),
@@ -295,7 +296,7 @@ fn interrupted(dir: &Path, before: impl Fn(&Path)) -> Vec<(std::path::PathBuf, b
     kill(false);
     let mut index = writer.index().unwrap();
     index.apply(&[set("a", &image)]).unwrap();
-    writer.settle().unwrap();
+    writer.commit_blobs().unwrap();
     kill(false);
     let garbage = writer.unreached(&index).unwrap();
     writer.staging().unwrap().journal(garbage.iter().map(|(digest, _)| digest)).unwrap();
@@ -355,8 +356,8 @@ fn shares_blobs_without_changing_them() {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o440)).unwrap();
     let before = fs::metadata(&path).unwrap();
     let mut writer = open(&to);
-    assert_eq!(writer.take(&source, std::slice::from_ref(&image)).unwrap(), [Transfer::Reused]);
-    assert_eq!(writer.take(&source, std::slice::from_ref(&image)).unwrap(), [Transfer::Reused]);
+    assert_eq!(writer.copy_blobs(&source, std::slice::from_ref(&image)).unwrap(), [Transfer::Reused]);
+    assert_eq!(writer.copy_blobs(&source, std::slice::from_ref(&image)).unwrap(), [Transfer::Reused]);
     writer.publish(&[set("b", &image)], false).unwrap();
     let (after, shared) =
         (fs::metadata(&path).unwrap(), fs::metadata(writer.layout.blob_path(image.digest())).unwrap());
@@ -379,14 +380,14 @@ fn takes_no_blob_that_is_cut_changed_or_absent() {
 
     let mut writer = open(&dir.path().join("to"));
     for text in ["cut here", "absent"] {
-        assert_eq!(writer.take(&source, &[blob(text)]).unwrap_err().kind(), Kind::Malformed, "{text}");
+        assert_eq!(writer.copy_blobs(&source, &[blob(text)]).unwrap_err().kind(), Kind::Malformed, "{text}");
     }
     // A link would lead nowhere from there.
-    assert_eq!(writer.take(&source, &[blob("linked")]).unwrap(), [Transfer::Copied(6)]);
+    assert_eq!(writer.copy_blobs(&source, &[blob("linked")]).unwrap(), [Transfer::Copied(6)]);
     // Where blobs cannot be shared they are read, and then checked.
     fs::write(&elsewhere, "Linked").unwrap();
     let mut writer = open(&dir.path().join("other"));
-    assert_eq!(writer.take(&source, &[blob("linked")]).unwrap_err().kind(), Kind::Verification);
+    assert_eq!(writer.copy_blobs(&source, &[blob("linked")]).unwrap_err().kind(), Kind::Verification);
 }
 
 #[test]

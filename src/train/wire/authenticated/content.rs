@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 
-use super::form::{Form, ListedFile};
-use crate::crypto::digest::Sha512;
+use super::config::{ListedFile, V3Config};
+use crate::crypto::Sha512;
 use crate::error::{Error, Result};
-use crate::image::walk_order;
+use crate::path::walk_order;
 use crate::train::check::{self, Check, id};
-use crate::train::files::{refuse, show};
+use crate::train::config::TrainConfig;
+use crate::train::files::{FileMeta, refuse, show};
 use crate::train::wire::feed::Turns;
-use crate::train::wire::{ContentCheck, ContentFeed};
-use crate::train::{FileMeta, TrainConfig};
+use crate::train::wire::{ContentCheck, ContentFeed, HasFeed};
 
 /// Digests files one after the other.
 pub(super) struct Digests {
@@ -64,7 +64,7 @@ pub(super) struct FilesCheck {
 
 impl FilesCheck {
     pub(super) fn new(config: &TrainConfig, files: &[FileMeta]) -> Result<Self> {
-        let listed = Form::read(config)?.files;
+        let listed = V3Config::read(config)?.files;
         let mut there = HashMap::with_capacity(files.len());
         for (index, file) in files.iter().enumerate() {
             if there.insert(file.path.as_slice(), index).is_some() {
@@ -82,13 +82,13 @@ impl FilesCheck {
         unlisted.sort_by(|a, b| walk_order(a, b));
         refuse(&missing, &unlisted)?;
         for (listed, &index) in listed.iter().zip(&order) {
-            check_meta(listed, &files[index])?;
+            ensure_meta(listed, &files[index])?;
         }
         Ok(FilesCheck { digests: Digests::new(order), listed })
     }
 }
 
-fn check_meta(listed: &ListedFile, found: &FileMeta) -> Result<()> {
+fn ensure_meta(listed: &ListedFile, found: &FileMeta) -> Result<()> {
     let fault = if found.is_link {
         "is a hard link; the immutable files are files of their own".to_owned()
     } else if found.mode != listed.mode {
@@ -105,11 +105,13 @@ fn place(file: &ListedFile) -> String {
     format!("/opt/pht_train/{}", show(file.path.as_bytes()))
 }
 
-impl ContentCheck for FilesCheck {
+impl HasFeed for FilesCheck {
     fn feed(&mut self) -> &mut dyn ContentFeed {
         &mut self.digests
     }
+}
 
+impl ContentCheck for FilesCheck {
     fn finish(self: Box<Self>) -> Result<Vec<Check>> {
         let found = self.digests.finish()?;
         for (listed, (sha512, size)) in self.listed.iter().zip(found) {
@@ -131,7 +133,7 @@ pub(super) struct ResultsCheck {
 
 impl ResultsCheck {
     pub(super) fn new(config: &TrainConfig, files: &[FileMeta]) -> Result<Self> {
-        let signed = config.standing()?.last_signed().is_some();
+        let signed = config.route_state()?.last_signed().is_some();
         let mut order: Vec<usize> = if signed { (0..files.len()).collect() } else { Vec::new() };
         order.sort_by(|&a, &b| walk_order(&files[a].path, &files[b].path));
         Ok(ResultsCheck { turns: Turns::new(order), signed, files: files.len() })
@@ -155,14 +157,16 @@ impl ContentFeed for ResultsCheck {
     fn update(&mut self, _content: &[u8]) {}
 }
 
-impl ContentCheck for ResultsCheck {
+impl HasFeed for ResultsCheck {
     fn feed(&mut self) -> &mut dyn ContentFeed {
         self
     }
+}
 
+impl ContentCheck for ResultsCheck {
     fn finish(self: Box<Self>) -> Result<Vec<Check>> {
         self.turns.finish()?;
-        check::settle(match (self.signed, self.files) {
+        check::require_ok(match (self.signed, self.files) {
             (true, _) => vec![Check::sound(id::RESULTS, "results")],
             (false, 0) => Vec::new(),
             (false, files) => {

@@ -1,16 +1,20 @@
 //! Wire version 3: every byte that a station acts on is under a signature or an authenticated cipher, the chain of
 //! digests can be recomputed by anyone, and the route cannot be changed after the creator signed it.
 
-use crate::crypto::cipher::{Cipher, StageKey};
+use crate::crypto::{Cipher, StageKey};
 use crate::error::{Error, Result};
 use crate::json::{Object, Value};
 use crate::train::check::Check;
+use crate::train::config::TrainConfig;
+use crate::train::draft::Draft;
+use crate::train::files::FileMeta;
+use crate::train::hash::ResultHasher;
+use crate::train::route::RouteState;
 use crate::train::wire::{BuildSeal, ContentCheck, DraftFeed, Layers, SignedDraft, StopSeal, Wire};
-use crate::train::{Draft, FileMeta, ResultHasher, Standing, TrainConfig};
 
+mod collect;
+mod config;
 mod content;
-mod examine;
-mod form;
 mod seal;
 mod statement;
 
@@ -58,48 +62,48 @@ impl Wire for Authenticated {
         true
     }
 
-    fn check_form(&self, config: &TrainConfig) -> Result<()> {
-        form::check(config)
+    fn ensure_form(&self, config: &TrainConfig) -> Result<()> {
+        config::check(config)
     }
 
     fn listed(&self, config: &TrainConfig) -> Result<Vec<String>> {
-        Ok(form::Form::read(config)?.files.into_iter().map(|file| file.path).collect())
+        Ok(config::V3Config::read(config)?.files.into_iter().map(|file| file.path).collect())
     }
 
     fn base_layers(&self, config: &TrainConfig, layers: &Layers) -> Result<Option<usize>> {
-        let base_chain = form::Form::read(config)?.base_chain;
-        match examine::find_base(base_chain.as_deref(), layers) {
+        let base_chain = config::V3Config::read(config)?.base_chain;
+        match collect::find_base(base_chain.as_deref(), layers) {
             Some(base) => Ok(Some(base)),
-            None => Err(Error::verification(examine::OTHER_BASE).at(examine::BASE)),
+            None => Err(Error::verification(collect::OTHER_BASE).at(collect::BASE)),
         }
     }
 
-    fn check_standing(&self, _config: &TrainConfig, _standing: &Standing<'_>) -> Result<()> {
+    fn ensure_route_state(&self, _config: &TrainConfig, _standing: &RouteState<'_>) -> Result<()> {
         Ok(()) // no field but the signatures says where the train stands
     }
 
-    fn examine_creator(&self, config: &TrainConfig) -> Vec<Check> {
-        examine::creator(config)
+    fn collect_creator(&self, config: &TrainConfig) -> Vec<Check> {
+        collect::creator(config)
     }
 
-    fn examine_build(&self, config: &TrainConfig) -> Vec<Check> {
-        examine::build(config)
+    fn collect_build(&self, config: &TrainConfig) -> Vec<Check> {
+        collect::build(config)
     }
 
-    fn examine_route(&self, config: &TrainConfig) -> Vec<Check> {
-        examine::route(config)
+    fn collect_route(&self, config: &TrainConfig) -> Vec<Check> {
+        collect::route(config)
     }
 
-    fn examine_layers(&self, config: &TrainConfig, layers: &Layers) -> Vec<Check> {
-        examine::layers(config, layers)
+    fn collect_layers(&self, config: &TrainConfig, layers: &Layers) -> Vec<Check> {
+        collect::layers(config, layers)
     }
 
-    fn examine_closed(&self, config: &TrainConfig, files: &[FileMeta]) -> Vec<Check> {
-        examine::closed(config, files)
+    fn collect_closed(&self, config: &TrainConfig, files: &[FileMeta]) -> Vec<Check> {
+        collect::closed(config, files)
     }
 
-    fn check_stage_key(&self, config: &TrainConfig, stage_key: &StageKey) -> Result<()> {
-        examine::stage_key(config, stage_key)
+    fn ensure_stage_key(&self, config: &TrainConfig, stage_key: &StageKey) -> Result<()> {
+        collect::stage_key(config, stage_key)
     }
 
     fn immutable_check(&self, config: &TrainConfig, files: &[FileMeta]) -> Result<Box<dyn ContentCheck>> {

@@ -1,18 +1,19 @@
 //! Signing and key wrapping: the config after a build, and after a station's run.
 
+use super::config::{V3Config, is_layer_digest};
 use super::content::Digests;
-use super::form::{Form, is_layer_digest};
 use super::statement::{BUILDER, Signer, digest, key_commitment, statement_hash};
-use crate::crypto::cipher::StageKey;
-use crate::crypto::hex;
-use crate::crypto::keys::PrivateKey;
+use crate::crypto::{PrivateKey, StageKey, hex};
 use crate::error::{Error, Result};
-use crate::image::walk_order;
 use crate::json::{Value, json};
-use crate::train::draft::key_hex;
+use crate::path::walk_order;
+use crate::train::config::TrainConfig;
+use crate::train::draft::{Draft, key_hex};
+use crate::train::files::FileMeta;
+use crate::train::keys::ensure_key_of;
+use crate::train::route::StageKind;
 use crate::train::wire::patch::{creator_of, internal, object, put, sorted_route_of, wrap};
-use crate::train::wire::{BuildSeal, ContentFeed, DraftFeed, Produced, SignedDraft, StopSeal, Wire};
-use crate::train::{Draft, FileMeta, Stage, TrainConfig, check_key_of};
+use crate::train::wire::{BuildSeal, ContentFeed, DraftFeed, HasFeed, Produced, SignedDraft, StopSeal, Wire};
 
 /// The networks that the specification knows.
 const ECO_SYSTEMS: [&str; 2] = ["tue", "padme"];
@@ -20,9 +21,9 @@ const ECO_SYSTEMS: [&str; 2] = ["tue", "padme"];
 /// Signs for a station; then the stage's key is wrapped for the next stop and for the creator and for nobody else.
 pub(super) fn stop(config: &mut TrainConfig, seal: &StopSeal<'_>) -> Result<()> {
     let stop = config.route().stop(seal.index)?;
-    config.standing()?.check_turn(stop, Stage::PostRun)?;
-    check_key_of(config, stop, seal.key)?;
-    let form = Form::read(config)?;
+    config.route_state()?.ensure_turn(stop, StageKind::PostRun)?;
+    ensure_key_of(config, stop, seal.key)?;
+    let form = V3Config::read(config)?;
     let station = stop.station.to_json();
     let signer = Signer { station: &station, index: i64::try_from(stop.index).unwrap_or(i64::MAX) };
     let parts = Parts { seal_key: seal.stage_key, session_id: config.session_id(), produced: seal.produced };
@@ -102,11 +103,13 @@ impl AuthenticatedDraft {
     }
 }
 
-impl DraftFeed for AuthenticatedDraft {
+impl HasFeed for AuthenticatedDraft {
     fn feed(&mut self) -> &mut dyn ContentFeed {
         &mut self.digests
     }
+}
 
+impl DraftFeed for AuthenticatedDraft {
     fn finish(self: Box<Self>, creator: &PrivateKey) -> Result<SignedDraft> {
         if creator.public_key() != self.draft.creator_key {
             return Err(Error::key("this private key is not the creator's"));

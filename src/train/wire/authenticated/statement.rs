@@ -1,10 +1,8 @@
 //! The documents that are signed, in their canonical form (RFC 8785).
 
-use crate::crypto::cipher::StageKey;
-use crate::crypto::digest::Sha512;
-use crate::crypto::hex;
 use crate::crypto::kdf::hkdf_sha256;
-use crate::error::{Context, Result};
+use crate::crypto::{Sha512, StageKey, hex};
+use crate::error::{ErrorContext, Result};
 use crate::json::{Object, Value, canonical, json};
 
 /// What a commitment to a stage's key is derived for.

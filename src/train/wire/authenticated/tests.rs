@@ -1,26 +1,27 @@
-use super::V3;
 use super::statement::statement;
 use crate::crypto::hex;
 use crate::error::{Kind, Result};
 use crate::json::{Object, Value, canonical, json};
-use crate::train::check::id;
+use crate::train::check::{Check, Verdict, id};
+use crate::train::config::TrainConfig;
+use crate::train::files::FileMeta;
+use crate::train::keys::{unwrap_creator_key, unwrap_stage_key};
+use crate::train::party::PartyId;
 use crate::train::testing::{
     FILES, Owner, STATIONS, at, built, draft, feed, flip, key, metas, payload, public_hex, ran, tampered, travelled,
 };
-use crate::train::{
-    BuildSeal, Check, FileMeta, Layers, PartyId, Produced, StopSeal, TrainConfig, Verdict, Wire, unwrap_creator_key,
-    unwrap_stage_key,
-};
+use crate::train::wire::authenticated::V3;
+use crate::train::wire::{BuildSeal, Layers, Produced, StopSeal, Wire};
 
-fn examine(config: &TrainConfig) -> Vec<Check> {
-    [V3.examine_creator(config), V3.examine_build(config), V3.examine_route(config)].concat()
+fn collect(config: &TrainConfig) -> Vec<Check> {
+    [V3.collect_creator(config), V3.collect_build(config), V3.collect_route(config)].concat()
 }
 
 fn broken(checks: &[Check]) -> Vec<&'static str> {
     checks.iter().filter(|check| matches!(check.verdict, Verdict::Broken(_))).map(|check| check.id).collect()
 }
 
-fn check_files(config: &TrainConfig, metas: &[FileMeta], files: &[(&str, &[u8])]) -> Result<Vec<Check>> {
+fn ensure_files(config: &TrainConfig, metas: &[FileMeta], files: &[(&str, &[u8])]) -> Result<Vec<Check>> {
     let mut check = V3.immutable_check(config, metas)?;
     feed(check.feed(), files);
     check.finish()
@@ -40,10 +41,10 @@ fn an_honest_journey_is_sound_at_every_station() {
     let mut config = built(&V3);
     for station in 0..=STATIONS {
         config = TrainConfig::parse(&config.to_bytes().unwrap()).unwrap();
-        assert_eq!(broken(&examine(&config)), [""; 0]);
-        let weak = examine(&config).into_iter().filter(|check| check.verdict != Verdict::Sound);
+        assert_eq!(broken(&collect(&config)), [""; 0]);
+        let weak = collect(&config).into_iter().filter(|check| check.verdict != Verdict::Sound);
         assert_eq!(weak.map(|check| check.id).collect::<Vec<_>>(), [id::BUILDER_KEY]);
-        check_files(&config, &metas(&FILES), &FILES).unwrap();
+        ensure_files(&config, &metas(&FILES), &FILES).unwrap();
         assert!(config.is_encrypted().unwrap());
         // The key is for the stop at its turn and for the creator.
         let creators = unwrap_creator_key(&config, key(Owner::Creator)).unwrap();
@@ -125,7 +126,7 @@ fn each_field_that_is_tampered_with_is_found() {
     let config = travelled(&V3, 2);
     for (what, change, expected) in table {
         let changed = tampered(&config, change);
-        assert_eq!(broken(&examine(&changed)), expected, "{what}");
+        assert_eq!(broken(&collect(&changed)), expected, "{what}");
     }
 }
 
@@ -135,16 +136,16 @@ fn a_key_for_somebody_who_does_not_need_it_is_found() {
     for index in [0, 2] {
         let config =
             tampered(&travelled(&V3, 1), |raw| *at(raw, &format!("/route/{index}/encrypted_key")) = wrapped(raw));
-        assert_eq!(broken(&examine(&config)), [id::KEY_RECIPIENTS]);
+        assert_eq!(broken(&collect(&config)), [id::KEY_RECIPIENTS]);
     }
     let config = tampered(&travelled(&V3, 3), |raw| *at(raw, "/route/2/encrypted_key") = wrapped(raw));
-    assert_eq!(broken(&examine(&config)), [id::KEY_RECIPIENTS]);
+    assert_eq!(broken(&collect(&config)), [id::KEY_RECIPIENTS]);
 }
 
 #[test]
 fn a_key_that_is_missing_is_malformed() {
     let config = tampered(&travelled(&V3, 1), |raw| *at(raw, "/route/1/encrypted_key") = Value::Null);
-    assert_eq!(broken(&examine(&config)), [""; 0]);
+    assert_eq!(broken(&collect(&config)), [""; 0]);
     let error = unwrap_stage_key(&config, &config.route().stops()[1], key(Owner::Station(1))).err().unwrap();
     assert_eq!(error.kind(), Kind::Malformed);
 }
@@ -182,17 +183,17 @@ fn a_signature_from_another_train_or_stop_does_not_pass() {
     ran(&mut theirs, b"result 1");
     for field in ["/build", "/route/0/signature", "/route/1/signature"] {
         let foreign = at(&mut theirs.raw().clone(), field).clone();
-        let found = broken(&examine(&tampered(&ours, |raw| *at(raw, field) = foreign)));
+        let found = broken(&collect(&tampered(&ours, |raw| *at(raw, field) = foreign)));
         assert!(
             found.iter().all(|id| [id::BUILD_DIGEST, id::STOP_DIGEST].contains(id)) && !found.is_empty(),
             "{field}"
         );
     }
     let swapped = tampered(&ours, |raw| *at(raw, "/route/1/signature") = at(raw, "/route/0/signature").clone());
-    assert_eq!(broken(&examine(&swapped)), [id::STOP_DIGEST, id::STOP_SIGNATURE]);
+    assert_eq!(broken(&collect(&swapped)), [id::STOP_DIGEST, id::STOP_SIGNATURE]);
     // A stop that never was: its station could have signed, but not what came after it.
     let gone = tampered(&ours, |raw| *at(raw, "/route/0/signature") = Value::Null);
-    assert_eq!(broken(&examine(&gone)), [id::ROUTE_ORDER]);
+    assert_eq!(broken(&collect(&gone)), [id::ROUTE_ORDER]);
 }
 
 #[test]
@@ -201,25 +202,25 @@ fn files_with_another_path_mode_size_or_content_are_found() {
     let changed = |position: usize, change: fn(&mut FileMeta)| {
         let mut metas = metas(&FILES);
         change(&mut metas[position]);
-        check_files(&config, &metas, &FILES)
+        ensure_files(&config, &metas, &FILES)
     };
     let mut files = FILES;
     files[2] = ("main.py", b"import sys\n");
     let refused = [
-        ("content", check_files(&config, &metas(&files), &files)),
+        ("content", ensure_files(&config, &metas(&files), &files)),
         ("mode", changed(2, |file| file.mode = 0o755)),
         ("set-user-ID", changed(2, |file| file.mode |= 0o4000)),
         ("size", changed(1, |file| file.size = 1)),
         ("path", changed(2, |file| file.path = b"mean.py".to_vec())),
         ("hard link", changed(2, |file| file.is_link = true)),
-        ("missing", check_files(&config, &metas(&FILES[1..]), &FILES[1..])),
-        ("added", check_files(&config, &metas(&[&FILES[..], &[("new.py", b"")]].concat()), &FILES)),
-        ("none", check_files(&config, &[], &[])),
+        ("missing", ensure_files(&config, &metas(&FILES[1..]), &FILES[1..])),
+        ("added", ensure_files(&config, &metas(&[&FILES[..], &[("new.py", b"")]].concat()), &FILES)),
+        ("none", ensure_files(&config, &[], &[])),
     ];
     for (what, outcome) in refused {
         assert_eq!(outcome.unwrap_err().kind(), Kind::Verification, "{what}");
     }
-    let checks = check_files(&config, &metas(&FILES), &FILES).unwrap();
+    let checks = ensure_files(&config, &metas(&FILES), &FILES).unwrap();
     assert_eq!(checks, [Check::sound(id::IMMUTABLE_FILES, "immutable files")]);
 }
 
@@ -231,7 +232,7 @@ fn layers_are_the_signed_base_the_signed_payload_and_one_more() {
         diff_ids: diff_ids.iter().map(ToString::to_string).collect(),
         chain_ids: diff_ids.iter().map(|id| format!("chain of {id}")).collect(),
     };
-    assert_eq!(broken(&V3.examine_layers(&config, &layers(&[&signed, "control"]))), [""; 0]);
+    assert_eq!(broken(&V3.collect_layers(&config, &layers(&[&signed, "control"]))), [""; 0]);
     for other in [
         &["x", "control"][..],
         &["control", &signed],
@@ -240,14 +241,14 @@ fn layers_are_the_signed_base_the_signed_payload_and_one_more() {
         &["base", &signed, "control"],
         &[],
     ] {
-        assert_eq!(broken(&V3.examine_layers(&config, &layers(other))), [id::PAYLOAD], "{other:?}");
+        assert_eq!(broken(&V3.collect_layers(&config, &layers(other))), [id::PAYLOAD], "{other:?}");
     }
     let based = tampered(&config, |raw| *at(raw, "/base_chain") = json!(payload(b"base")));
     let mut two = layers(&["a", "b", &signed, "control"]);
-    assert_eq!(broken(&V3.examine_layers(&based, &two)), [id::BASE_CHAIN]);
+    assert_eq!(broken(&V3.collect_layers(&based, &two)), [id::BASE_CHAIN]);
     assert_eq!(V3.base_layers(&based, &two).unwrap_err().kind(), Kind::Verification);
     two.chain_ids[1] = payload(b"base");
-    assert_eq!(broken(&V3.examine_layers(&based, &two)), [""; 0]);
+    assert_eq!(broken(&V3.collect_layers(&based, &two)), [""; 0]);
     assert_eq!(V3.base_layers(&based, &two).unwrap(), Some(2));
     assert_eq!(V3.base_layers(&config, &two).unwrap(), Some(0));
 }
@@ -301,8 +302,8 @@ fn missing_unknown_and_mistyped_fields_are_malformed() {
         }),
     ];
     for (expected, change) in table {
-        let said = malformed(&config, change);
-        assert!(said.starts_with(expected), "{said}");
+        let message = malformed(&config, change);
+        assert!(message.starts_with(expected), "{message}");
     }
 }
 
@@ -351,7 +352,7 @@ fn a_seal_keeps_what_it_does_not_know() {
     assert!(
         raw["route"][0]["signature"].is_object() && !raw["route"][0].as_object().unwrap().contains_key("encrypted_key")
     );
-    assert_eq!(broken(&examine(&config)), [""; 0]);
+    assert_eq!(broken(&collect(&config)), [""; 0]);
 }
 
 #[test]
@@ -385,7 +386,7 @@ fn accept(document: &[u8]) -> Result<()> {
     wire.verify_build(&config)?;
     wire.verify_route(&config)?;
     let stop = &config.route().stops()[1];
-    config.standing()?.check_turn(stop, crate::train::Stage::PreRun)?;
+    config.route_state()?.ensure_turn(stop, crate::train::StageKind::PreRun)?;
     wire.verify_layers(&config, &Layers { diff_ids: vec![payload(b"result 0"), payload(b"")], chain_ids: Vec::new() })?;
     unwrap_stage_key(&config, stop, key(Owner::Station(1)))?;
     wire.immutable_check(&config, &metas(&FILES))?;

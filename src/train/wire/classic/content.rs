@@ -2,13 +2,14 @@
 
 use crate::crypto::hex;
 use crate::error::Result;
-use crate::image::walk_order;
+use crate::path::walk_order;
 use crate::train::check::{self, Check, id};
-use crate::train::files::{HashOrder, QueryRule, hash_order};
+use crate::train::config::TrainConfig;
+use crate::train::files::{FileMeta, HashOrder, QueryRule, hash_order};
 use crate::train::hash::{ImmutableHasher, QueryHasher, ResultHasher};
+use crate::train::party::PartyId;
 use crate::train::wire::feed::Turns;
-use crate::train::wire::{ContentCheck, ContentFeed};
-use crate::train::{FileMeta, PartyId, TrainConfig};
+use crate::train::wire::{ContentCheck, ContentFeed, HasFeed};
 
 const NAMES_ARE_FREE: &str = "the immutable hash covers the contents in their order, but neither names nor modes nor \
                               where one file ends and the next begins";
@@ -85,11 +86,13 @@ impl ImmutableCheck {
     }
 }
 
-impl ContentCheck for ImmutableCheck {
+impl HasFeed for ImmutableCheck {
     fn feed(&mut self) -> &mut dyn ContentFeed {
         &mut self.feed
     }
+}
 
+impl ContentCheck for ImmutableCheck {
     fn finish(self: Box<Self>) -> Result<Vec<Check>> {
         let found = self.feed.finish()?;
         let reason = || {
@@ -100,7 +103,7 @@ impl ContentCheck for ImmutableCheck {
                 short(&self.expected)
             )
         };
-        check::settle(vec![
+        check::require_ok(vec![
             Check::of(found == self.expected, id::IMMUTABLE_HASH, "immutable files", reason()),
             Check::weak(id::FILE_NAMES, "immutable files", NAMES_ARE_FREE),
         ])
@@ -117,7 +120,7 @@ pub(super) struct ResultCheck {
 
 impl ResultCheck {
     pub(super) fn new(config: &TrainConfig, files: &[FileMeta]) -> Result<Self> {
-        let signed = config.standing()?.last_signed().is_some();
+        let signed = config.route_state()?.last_signed().is_some();
         let mut order: Vec<usize> = if signed { (0..files.len()).collect() } else { Vec::new() };
         order.sort_by(|&a, &b| walk_order(&files[a].path, &files[b].path));
         Ok(ResultCheck {
@@ -143,11 +146,13 @@ impl ContentFeed for ResultCheck {
     }
 }
 
-impl ContentCheck for ResultCheck {
+impl HasFeed for ResultCheck {
     fn feed(&mut self) -> &mut dyn ContentFeed {
         self
     }
+}
 
+impl ContentCheck for ResultCheck {
     fn finish(self: Box<Self>) -> Result<Vec<Check>> {
         self.turns.finish()?;
         let Some(expected) = self.expected else {
@@ -162,7 +167,7 @@ impl ContentCheck for ResultCheck {
         let found = self.hasher.finish();
         let (found_text, expected_text) = (short(&found), short(&expected));
         let reason = format!("they hash to {found_text}, but result_hash is {expected_text}: a file has changed");
-        check::settle(vec![Check::of(found == expected, id::RESULT_HASH, "results", reason)])
+        check::require_ok(vec![Check::of(found == expected, id::RESULT_HASH, "results", reason)])
     }
 }
 

@@ -1,20 +1,22 @@
 //! The wire versions of the reference, 1.1.1 to 2.0: one protocol, and a table of what differs.
 
-use crate::crypto::cipher::Cipher;
-use crate::crypto::keys::{PrivateKey, PublicKey};
+use crate::crypto::{Cipher, PrivateKey, PublicKey};
 use crate::error::{Error, Result};
 use crate::json::Object;
 use crate::train::check::Check;
-use crate::train::files::QueryRule;
+use crate::train::config::TrainConfig;
+use crate::train::draft::Draft;
+use crate::train::files::{FileMeta, QueryRule};
+use crate::train::hash::ResultHasher;
+use crate::train::route::RouteState;
 use crate::train::wire::{BuildSeal, ContentCheck, DraftFeed, SignedDraft, StopSeal, Wire, has};
-use crate::train::{Draft, FileMeta, ResultHasher, Standing, TrainConfig};
 
+mod collect;
 mod content;
-mod examine;
 mod seal;
 
 #[cfg(test)]
-mod known;
+mod known_answers;
 #[cfg(test)]
 mod tests;
 
@@ -26,7 +28,7 @@ pub static V1_1_1: Classic = Classic {
     has_build: false,
     cipher: Cipher::Fernet,
     encrypts_train: false,
-    query: QueryRule::Listed,
+    query: QueryRule::ImageEntry,
     eco_systems: &["tue", "aac"],
 };
 
@@ -38,7 +40,7 @@ pub static V1_1_2: Classic = Classic {
     has_build: false,
     cipher: Cipher::AesCbc,
     encrypts_train: false,
-    query: QueryRule::Listed,
+    query: QueryRule::ImageEntry,
     eco_systems: &["tue", "padme"],
 };
 
@@ -127,8 +129,8 @@ impl Wire for Classic {
         self.encrypts_train
     }
 
-    fn check_standing(&self, config: &TrainConfig, standing: &Standing<'_>) -> Result<()> {
-        let fault = match (standing.last_signed(), config.result_hash(), config.result_signature()) {
+    fn ensure_route_state(&self, config: &TrainConfig, route_state: &RouteState<'_>) -> Result<()> {
+        let fault = match (route_state.last_signed(), config.result_hash(), config.result_signature()) {
             (None, None, None) | (Some(_), Some(_), Some(_)) => return Ok(()),
             (None, Some(_), _) => "result_hash is there, but no station has signed".to_owned(),
             (None, None, Some(_)) => "result_signature is there, but no station has signed".to_owned(),
@@ -138,20 +140,20 @@ impl Wire for Classic {
         Err(Error::verification(fault))
     }
 
-    fn examine_creator(&self, config: &TrainConfig) -> Vec<Check> {
-        examine::creator(self, config)
+    fn collect_creator(&self, config: &TrainConfig) -> Vec<Check> {
+        collect::creator(self, config)
     }
 
-    fn examine_build(&self, config: &TrainConfig) -> Vec<Check> {
-        examine::build(self, config)
+    fn collect_build(&self, config: &TrainConfig) -> Vec<Check> {
+        collect::build(self, config)
     }
 
-    fn examine_route(&self, config: &TrainConfig) -> Vec<Check> {
-        examine::route(config)
+    fn collect_route(&self, config: &TrainConfig) -> Vec<Check> {
+        collect::route(config)
     }
 
-    fn examine_closed(&self, config: &TrainConfig, files: &[FileMeta]) -> Vec<Check> {
-        examine::closed(self, config, files)
+    fn collect_closed(&self, config: &TrainConfig, files: &[FileMeta]) -> Vec<Check> {
+        collect::closed(self, config, files)
     }
 
     fn immutable_check(&self, config: &TrainConfig, files: &[FileMeta]) -> Result<Box<dyn ContentCheck>> {

@@ -1,30 +1,30 @@
 //! Signing and key wrapping: the config after a build, and after a station's run.
 
-use super::Classic;
+use super::collect::{build_message, stop_digest};
 use super::content::ImmutableFeed;
-use super::examine::{build_message, stop_digest};
-use crate::crypto::cipher::StageKey;
-use crate::crypto::hex;
-use crate::crypto::keys::PrivateKey;
+use crate::crypto::{PrivateKey, StageKey, hex};
 use crate::error::{Error, Result};
-use crate::image::walk_order;
 use crate::json::{Value, json};
-use crate::train::draft::key_hex;
-use crate::train::files::{QUERY, QueryRule, hash_order};
+use crate::path::walk_order;
+use crate::train::config::TrainConfig;
+use crate::train::draft::{Draft, key_hex};
+use crate::train::files::{FileMeta, QUERY, QueryRule, hash_order};
+use crate::train::keys::ensure_key_of;
+use crate::train::route::{StageKind, Stop};
+use crate::train::wire::classic::Classic;
 use crate::train::wire::patch::{creator_of, internal, object, put, route_of, sorted_route_of, wrap};
-use crate::train::wire::{BuildSeal, ContentFeed, DraftFeed, SignedDraft, StopSeal};
-use crate::train::{Draft, FileMeta, Stage, Stop, TrainConfig, check_key_of};
+use crate::train::wire::{BuildSeal, ContentFeed, DraftFeed, HasFeed, SignedDraft, StopSeal};
 
 /// Signs for a station: result hash, result signature and route signature; then the stage's key is wrapped for every
 /// stop and for the creator, and the route is sorted.
 pub(super) fn stop(config: &mut TrainConfig, seal: &StopSeal<'_>) -> Result<()> {
-    let standing = config.standing()?;
+    let route_state = config.route_state()?;
     let stop = config.route().stop(seal.index)?;
-    standing.check_turn(stop, Stage::PostRun)?;
-    check_key_of(config, stop, seal.key)?;
-    check_is_no_document(config.session_id())?;
+    route_state.ensure_turn(stop, StageKind::PostRun)?;
+    ensure_key_of(config, stop, seal.key)?;
+    ensure_is_no_document(config.session_id())?;
     let result_hash = seal.produced.result_hash.ok_or_else(|| internal("the results were not hashed"))?;
-    let digest = stop_digest(config.session_id(), standing.signed(), &result_hash);
+    let digest = stop_digest(config.session_id(), route_state.signed(), &result_hash);
     let result_signature = seal.key.sign_pss_prehashed(&result_hash)?;
     let signature = json!({
         "digest": hex::encode(&digest),
@@ -51,7 +51,7 @@ pub(super) fn stop(config: &mut TrainConfig, seal: &StopSeal<'_>) -> Result<()> 
 /// A station signs SHA-512 of results and session id, both of which a train can choose. If they were the document whose
 /// digest a stop signs in wire version 3, the signature would be good there, for whoever uses one key in both. Such a
 /// document ends in printable text and `}`; a random session id never does.
-fn check_is_no_document(session_id: &[u8]) -> Result<()> {
+fn ensure_is_no_document(session_id: &[u8]) -> Result<()> {
     let is_text = session_id.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ');
     if is_text && session_id.ends_with(b"}") {
         let what = "the session id is text that could end a document of another wire version, not random";
@@ -79,11 +79,13 @@ impl ClassicDraft {
     }
 }
 
-impl DraftFeed for ClassicDraft {
+impl HasFeed for ClassicDraft {
     fn feed(&mut self) -> &mut dyn ContentFeed {
         &mut self.feed
     }
+}
 
+impl DraftFeed for ClassicDraft {
     fn finish(self: Box<Self>, creator: &PrivateKey) -> Result<SignedDraft> {
         if creator.public_key() != self.draft.creator_key {
             return Err(Error::key("this private key is not the creator's"));
@@ -130,7 +132,7 @@ fn list_files(files: &[FileMeta], rule: QueryRule) -> Result<Vec<String>> {
     if paths.is_empty() {
         return Err(Error::usage(format!("a train needs at least one file besides {QUERY}")));
     }
-    paths.extend(query.filter(|_| rule == QueryRule::Listed));
+    paths.extend(query.filter(|_| rule == QueryRule::ImageEntry));
     let text = |path: &[u8]| match str::from_utf8(path) {
         Ok(path) => Ok(path.to_owned()),
         Err(_) => Err(Error::usage(format!("the file name `{}` is not UTF-8", path.escape_ascii()))),
@@ -151,10 +153,10 @@ mod tests {
     fn signs_nothing_that_another_wire_version_would_take() {
         let end_of_document = format!("{}\"}}", "a".repeat(62));
         for session_id in [end_of_document.as_bytes(), b"}"] {
-            assert_eq!(check_is_no_document(session_id).unwrap_err().kind(), Kind::Verification);
+            assert_eq!(ensure_is_no_document(session_id).unwrap_err().kind(), Kind::Verification);
         }
         for session_id in [&[0x80; 64][..], b"session", b"\x00}"] {
-            check_is_no_document(session_id).unwrap();
+            ensure_is_no_document(session_id).unwrap();
         }
     }
 }

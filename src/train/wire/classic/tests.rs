@@ -1,34 +1,36 @@
-use super::{Classic, V1_1_1, V1_1_2, V2_0};
-use crate::crypto::keys::PrivateKey;
+use crate::crypto::PrivateKey;
 use crate::error::{Kind, Result};
 use crate::json::{Object, Value, json};
-use crate::train::check::id;
+use crate::train::check::{Check, Verdict, id};
+use crate::train::config::TrainConfig;
+use crate::train::draft::Draft;
+use crate::train::files::FileMeta;
+use crate::train::keys::{unwrap_creator_key, unwrap_stage_key};
+use crate::train::party::PartyId;
 use crate::train::testing::{
     FILES, Owner, STATIONS, at, built, draft, feed, flip, key, metas, public_hex, ran, tampered, travelled,
 };
-use crate::train::{
-    BuildSeal, Check, Draft, FileMeta, PartyId, Produced, StopSeal, TrainConfig, Verdict, Wire, unwrap_creator_key,
-    unwrap_stage_key,
-};
+use crate::train::wire::classic::{Classic, V1_1_1, V1_1_2, V2_0};
+use crate::train::wire::{BuildSeal, Produced, StopSeal, Wire};
 
 static ALL: [&Classic; 3] = [&V1_1_1, &V1_1_2, &V2_0];
 
-fn examine(config: &TrainConfig) -> Vec<Check> {
+fn collect(config: &TrainConfig) -> Vec<Check> {
     let wire = config.wire();
-    [wire.examine_creator(config), wire.examine_build(config), wire.examine_route(config)].concat()
+    [wire.collect_creator(config), wire.collect_build(config), wire.collect_route(config)].concat()
 }
 
 fn broken(checks: &[Check]) -> Vec<&'static str> {
     checks.iter().filter(|check| matches!(check.verdict, Verdict::Broken(_))).map(|check| check.id).collect()
 }
 
-fn check_files(config: &TrainConfig, files: &[(&str, &[u8])]) -> Result<Vec<Check>> {
+fn ensure_files(config: &TrainConfig, files: &[(&str, &[u8])]) -> Result<Vec<Check>> {
     let mut check = config.wire().immutable_check(config, &metas(files))?;
     feed(check.feed(), files);
     check.finish()
 }
 
-fn check_results(config: &TrainConfig, files: &[(&str, &[u8])]) -> Result<Vec<Check>> {
+fn ensure_results(config: &TrainConfig, files: &[(&str, &[u8])]) -> Result<Vec<Check>> {
     let mut check = config.wire().result_check(config, &metas(files))?;
     feed(check.feed(), files);
     check.finish()
@@ -47,13 +49,13 @@ fn an_honest_journey_is_sound_at_every_station() {
         for station in 0..=STATIONS {
             // What travels is the document.
             config = TrainConfig::parse(&config.to_bytes().unwrap()).unwrap();
-            assert_eq!(broken(&examine(&config)), [""; 0], "{}", wire.name);
-            check_files(&config, &FILES).unwrap();
+            assert_eq!(broken(&collect(&config)), [""; 0], "{}", wire.name);
+            ensure_files(&config, &FILES).unwrap();
             assert_eq!(config.is_encrypted().unwrap(), wire.encrypts_train || station > 0);
             if station < STATIONS {
                 ran(&mut config, format!("result {station}").as_bytes());
                 let result = format!("result {station}");
-                check_results(&config, &[("out.txt", result.as_bytes())]).unwrap();
+                ensure_results(&config, &[("out.txt", result.as_bytes())]).unwrap();
             }
         }
     }
@@ -144,7 +146,7 @@ fn each_field_that_is_tampered_with_is_found() {
     let config = travelled(&V2_0, 2);
     for (what, change, expected) in table {
         let changed = tampered(&config, change);
-        assert_eq!(broken(&examine(&changed)), expected, "{what}");
+        assert_eq!(broken(&collect(&changed)), expected, "{what}");
     }
 }
 
@@ -165,15 +167,15 @@ fn a_signature_from_another_train_does_not_pass() {
     let ours = tampered(&travelled(&V1_1_2, 1), |raw| {
         *at(raw, "/route/0/signature") = at(&mut theirs.raw().clone(), "/route/0/signature").clone();
     });
-    assert_eq!(broken(&examine(&ours)), [id::LAST_DIGEST]);
+    assert_eq!(broken(&collect(&ours)), [id::LAST_DIGEST]);
     // With results and all, it is the session id that gives it away.
     let ours = tampered(&ours, |raw| {
         for field in ["/result_hash", "/result_signature"] {
             *at(raw, field) = at(&mut theirs.raw().clone(), field).clone();
         }
     });
-    assert_eq!(broken(&examine(&ours)), [id::LAST_DIGEST]);
-    assert_eq!(check_results(&ours, &[("out.txt", b"result 0")]).unwrap_err().kind(), Kind::Verification);
+    assert_eq!(broken(&collect(&ours)), [id::LAST_DIGEST]);
+    assert_eq!(ensure_results(&ours, &[("out.txt", b"result 0")]).unwrap_err().kind(), Kind::Verification);
 }
 
 #[test]
@@ -186,20 +188,20 @@ fn changed_immutable_files_are_found() {
     for wire in ALL {
         let config = built(wire);
         let refused = [
-            check_files(&config, &with(0, ("lib/helper.py", b"def help(): evil()\n"))),
-            check_files(&config, &with(3, ("query.json", b"{ }"))),
-            check_files(&config, &FILES[1..]),
-            check_files(&config, &[&FILES[..], &[("new.py", b"")]].concat()),
-            check_files(&config, &with(2, ("renamed.py", b"import lib\n"))),
-            check_files(&tampered(&config, |raw| flip(at(raw, "/session_id"))), &FILES),
-            check_files(&tampered(&config, |raw| *at(raw, "/creator/id") = json!("user-2")), &FILES),
-            check_files(&tampered(&config, |raw| flip(&mut raw[wire.fields.hash])), &FILES),
-            check_files(&tampered(&config, |raw| at(raw, "/file_list").as_array_mut().unwrap().swap(0, 2)), &FILES),
+            ensure_files(&config, &with(0, ("lib/helper.py", b"def help(): evil()\n"))),
+            ensure_files(&config, &with(3, ("query.json", b"{ }"))),
+            ensure_files(&config, &FILES[1..]),
+            ensure_files(&config, &[&FILES[..], &[("new.py", b"")]].concat()),
+            ensure_files(&config, &with(2, ("renamed.py", b"import lib\n"))),
+            ensure_files(&tampered(&config, |raw| flip(at(raw, "/session_id"))), &FILES),
+            ensure_files(&tampered(&config, |raw| *at(raw, "/creator/id") = json!("user-2")), &FILES),
+            ensure_files(&tampered(&config, |raw| flip(&mut raw[wire.fields.hash])), &FILES),
+            ensure_files(&tampered(&config, |raw| at(raw, "/file_list").as_array_mut().unwrap().swap(0, 2)), &FILES),
         ];
         for (number, outcome) in refused.into_iter().enumerate() {
             assert_eq!(outcome.unwrap_err().kind(), Kind::Verification, "{} {number}", wire.name);
         }
-        let checks = check_files(&config, &FILES).unwrap();
+        let checks = ensure_files(&config, &FILES).unwrap();
         assert_eq!(checks[0], Check::sound(id::IMMUTABLE_HASH, "immutable files"));
         assert!(matches!(checks[1].verdict, Verdict::Weak(_)) && checks[1].id == id::FILE_NAMES);
     }
@@ -214,8 +216,8 @@ fn the_query_can_be_left_out_where_it_was_at_the_build() {
         let (stage_key, produced) = (wire.cipher.generate_key().unwrap(), Produced::default());
         let seal = BuildSeal { builder: Some(key(Owner::Builder)), stage_key: Some(&stage_key), produced: &produced };
         let config = wire.seal_build(signed, &seal).unwrap();
-        check_files(&config, &FILES[..3]).unwrap();
-        assert_eq!(check_files(&config, &FILES).unwrap_err().kind(), Kind::Verification);
+        ensure_files(&config, &FILES[..3]).unwrap();
+        assert_eq!(ensure_files(&config, &FILES).unwrap_err().kind(), Kind::Verification);
     }
 }
 
@@ -224,11 +226,11 @@ fn results_are_hashed_in_walk_order() {
     let files: [(&str, &[u8]); 3] = [("sub.txt", b"3"), ("sub-a/y", b"2"), ("sub/x", b"1")];
     let mut config = built(&V1_1_2);
     ran(&mut config, b"123");
-    assert_eq!(check_results(&config, &files).unwrap(), [Check::sound(id::RESULT_HASH, "results")]);
-    assert_eq!(check_results(&config, &files[1..]).unwrap_err().kind(), Kind::Verification);
+    assert_eq!(ensure_results(&config, &files).unwrap(), [Check::sound(id::RESULT_HASH, "results")]);
+    assert_eq!(ensure_results(&config, &files[1..]).unwrap_err().kind(), Kind::Verification);
     let config = built(&V1_1_2);
-    assert_eq!(check_results(&config, &[]).unwrap(), []);
-    let checks = check_results(&config, &files).unwrap();
+    assert_eq!(ensure_results(&config, &[]).unwrap(), []);
+    let checks = ensure_results(&config, &files).unwrap();
     assert!(matches!(&checks[..], [Check { id: id::RESULT_HASH, verdict: Verdict::Weak(_), .. }]));
 }
 
@@ -275,13 +277,13 @@ fn a_seal_sorts_the_route_and_keeps_what_it_does_not_know() {
     assert_eq!(indexes, [0, 1, 2]);
     assert_eq!((&raw["id"], &raw["route"][0]["x-note"]), (&json!("plain"), &json!(1)));
     assert!(raw["route"][0]["signature"].is_object() && raw["route"][2]["signature"].is_null());
-    assert_eq!(config.standing().unwrap().last_signed().unwrap().index, 0);
+    assert_eq!(config.route_state().unwrap().last_signed().unwrap().index, 0);
 }
 
 #[test]
 fn says_what_a_version_cannot_prove() {
     let weak = |config: &TrainConfig| {
-        let checks = examine(config).into_iter().filter(|check| matches!(check.verdict, Verdict::Weak(_)));
+        let checks = collect(config).into_iter().filter(|check| matches!(check.verdict, Verdict::Weak(_)));
         checks.map(|check| check.id).collect::<Vec<_>>()
     };
     assert_eq!(weak(&travelled(&V1_1_1, 1)), [id::ROUTE_BINDING]);

@@ -1,0 +1,113 @@
+//! What `inspect` and `verify` show to a person.
+
+use super::color::{Palette, Style, size, table};
+use crate::stage::{Inspection, Verification};
+use crate::train::{Check, Verdict};
+
+/// How much of a fingerprint a table shows.
+const SHORT_KEY: usize = 19;
+
+/// A train at one glance: what it is, where it has been, what comes next.
+pub(super) fn inspection(color: Palette, train: &Inspection) -> String {
+    let base = train.base_layers.map(|base| format!(", {base} of them its base")).unwrap_or_default();
+    let files = if train.files == 1 { "1 immutable file" } else { &format!("{} immutable files", train.files) };
+    let rows = [
+        ("digest", train.digest.clone()),
+        ("train", format!("{} (wire {})", train.id, train.wire)),
+        ("creator", train.creator.clone()),
+        ("master", train.master.clone()),
+        ("files", files.to_owned()),
+        ("layers", format!("{}{base}, {}", train.layers, size(train.size))),
+    ];
+    let mut text = color.tone(Style::Heading, &train.source) + "\n";
+    for (name, value) in rows {
+        text += &format!("  {}  {value}\n", color.tone(Style::Faint, &format!("{name:7}")));
+    }
+    text += "\n";
+    let stops = train.route.iter().map(|stop| {
+        let (state, tone) = match train.next {
+            _ if stop.signed => ("has signed", Style::Good),
+            Some(next) if next == stop.index => ("is next", Style::Doubtful),
+            _ => ("waits", Style::Faint),
+        };
+        let cells = [stop.index.to_string(), stop.station.clone(), stop.eco_system.clone(), short(&stop.key)];
+        (cells.into_iter().chain([state.to_owned()]).collect(), tone)
+    });
+    text += &table(color, 2, &["#", "station", "network", "key", "state"], &stops.collect::<Vec<_>>());
+    text + "\n  " + &color.tone(Style::Heading, &next_step(train)) + "\n"
+}
+
+/// What has to be done now, and by whom.
+fn next_step(train: &Inspection) -> String {
+    let Some(next) = train.next.map(|next| &train.route[next].station) else {
+        return "every station has signed; the creator can read the results (pht-oci results)".to_owned();
+    };
+    match train.stage {
+        Some("pre-run") => format!("opened at {next}: run it, then pht-oci post-run"),
+        _ => format!("next: pht-oci pre-run at {next}"),
+    }
+}
+
+fn short(key: &str) -> String {
+    let short: String = key.chars().take(SHORT_KEY).collect();
+    if short.len() < key.len() { short + "..." } else { short }
+}
+
+/// Every check with its verdict, and what they say of each stop.
+pub(super) fn verification(color: Palette, found: &Verification) -> String {
+    let heading = format!("verify of {} (wire {})", found.source, found.wire);
+    let mut text = format!("{}\n  {}\n", color.tone(Style::Heading, &heading), found.digest);
+    found.checks.iter().for_each(|one| text += &check(color, one));
+    text += "\n";
+    let stops = found.stops.iter().map(|stop| {
+        let signature = match stop.signature {
+            None => "has not signed",
+            Some(Verdict::Broken(_)) => "BROKEN",
+            Some(_) => "holds",
+        };
+        let digest = match stop.digest {
+            None => "",
+            Some(Verdict::Sound) => "recomputed",
+            Some(Verdict::Weak(_)) => "cannot be recomputed",
+            Some(Verdict::Broken(_)) => "BROKEN",
+        };
+        let worst = [&stop.signature, &stop.digest].into_iter().flatten().map(tone).max_by_key(|tone| *tone as u8);
+        let cells = [stop.index.to_string(), stop.station.clone(), short(&stop.key), signature.to_owned()];
+        (cells.into_iter().chain([digest.to_owned()]).collect(), worst.unwrap_or(Style::Faint))
+    });
+    text += &table(color, 2, &["#", "station", "key", "signature", "digest"], &stops.collect::<Vec<_>>());
+    text += "\n";
+    for warning in &found.warnings {
+        text += &format!("  {}: {warning}\n", color.tone(Style::Doubtful, "warning"));
+    }
+    let verdict = found.verdict();
+    let tone = match verdict {
+        "sound" => Style::Good,
+        "weak" => Style::Doubtful,
+        _ => Style::Bad,
+    };
+    let count = |name| found.checks.iter().filter(|check| check.verdict.name() == name).count();
+    let counts = format!("{} sound, {} weak, {} broken", count("sound"), count("weak"), count("broken"));
+    text + &format!("  the train is {} ({counts})\n", color.tone(tone, verdict))
+}
+
+/// One check as a line of a report.
+pub(super) fn check(color: Palette, check: &Check) -> String {
+    let mark = match check.verdict {
+        Verdict::Sound => "ok    ",
+        Verdict::Weak(_) => "weak  ",
+        Verdict::Broken(_) => "BROKEN",
+    };
+    let mark = color.tone(tone(&check.verdict), mark);
+    let reason = check.verdict.reason().map(|reason| format!(" ({reason})")).unwrap_or_default();
+    format!("  {mark} {}: {}{reason}\n", check.id, check.subject)
+}
+
+/// Ordered from good to bad.
+fn tone(verdict: &Verdict) -> Style {
+    match verdict {
+        Verdict::Sound => Style::Good,
+        Verdict::Weak(_) => Style::Doubtful,
+        Verdict::Broken(_) => Style::Bad,
+    }
+}

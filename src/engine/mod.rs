@@ -1,0 +1,34 @@
+//! Engines that run an opened image: each in a file of its own, and in one table. Knows an image and mounts, no train.
+//!
+//! Whatever the engine, the container has no network, and nothing of it stays with the engine.
+
+mod bundle;
+mod client;
+mod docker;
+mod interface;
+mod options;
+mod podman;
+mod runc;
+mod supervise;
+
+use crate::error::{Error, Result};
+use crate::text::Printable;
+
+pub use interface::{Engine, Job, SECRETS};
+pub(crate) use options::mountable;
+pub use options::{Mount, RunOptions, Variable, Volume};
+pub(crate) use supervise::{ExitReason, supervise};
+
+/// Every engine. To add one: a file that implements [`Engine`], and a line here.
+pub static ENGINES: &[&dyn Engine] = &[&podman::Podman, &docker::Docker, &runc::Runc];
+
+/// The engine with this name.
+///
+/// # Errors
+/// [`Kind::Usage`](crate::error::Kind::Usage) if there is none.
+pub fn engine_named(name: &str) -> Result<&'static dyn Engine> {
+    ENGINES.iter().copied().find(|engine| engine.name() == name).ok_or_else(|| {
+        let names: Vec<&str> = ENGINES.iter().map(|engine| engine.name()).collect();
+        Error::usage(format!("there is no engine `{}`; there are {}", Printable::new(name), names.join(", ")))
+    })
+}

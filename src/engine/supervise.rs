@@ -1,0 +1,145 @@
+//! A command that may take long: watched until it ends, and ended when somebody asks for it.
+
+use std::io::{self, Read, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::interface::SECRETS;
+use crate::error::{Error, ErrorContext, IoContext, Result};
+use crate::store::interrupt;
+
+/// How often is looked whether it has ended.
+const LOOKS: Duration = Duration::from_millis(20);
+/// What is read of its output at once, in bytes.
+const PIECE: usize = 64 << 10;
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ExitReason {
+    /// By itself.
+    Exited(ExitStatus),
+    /// It took longer than it may.
+    TimedOut,
+}
+
+/// Runs `command` until its end, its output and its errors into `output` as they come. When the limit is reached, or
+/// somebody asks the program to end, `end` has to end what the command attends; then the command itself is ended.
+///
+/// # Errors
+/// It cannot be started; [`Kind::Interrupted`](crate::error::Kind::Interrupted).
+pub(crate) fn supervise(
+    mut command: Command,
+    limit: Option<Duration>,
+    output: &mut (dyn Write + Send),
+    end: &dyn Fn(),
+) -> Result<ExitReason> {
+    let mut child = spawn(&mut command)?;
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let output = Mutex::new(output);
+    thread::scope(|scope| {
+        let forward = |pipe: Option<Box<dyn Read + Send>>| pipe.map(|pipe| scope.spawn(|| forward(pipe, &output)));
+        forward(stdout.map(|pipe| Box::new(pipe) as _));
+        forward(stderr.map(|pipe| Box::new(pipe) as _));
+        let ending = wait(&mut child, limit);
+        if !matches!(ending, Ok(ExitReason::Exited(_))) {
+            end();
+            // It may have ended with what it attended.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        ending
+    })
+}
+
+/// Runs `command` until its end; what it prints. If it fails, what it says of it.
+///
+/// # Errors
+/// It cannot be started or it fails; [`Kind::Interrupted`](crate::error::Kind::Interrupted).
+pub(super) fn run_capture(mut command: Command) -> Result<Vec<u8>> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let mut child = spawn(&mut command)?;
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    thread::scope(|scope| {
+        let stdout = scope.spawn(|| read_all(stdout));
+        let stderr = scope.spawn(|| read_all(stderr));
+        let ending = wait(&mut child, None);
+        if ending.is_err() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        let (stdout, stderr) = (stdout.join().unwrap_or_default(), stderr.join().unwrap_or_default());
+        match ending? {
+            ExitReason::Exited(status) if status.success() => Ok(stdout),
+            _ => Err(Error::io(format!("{program} failed"), io::Error::other(last_line(&stderr)))),
+        }
+    })
+}
+
+/// Runs `command` whatever has happened so far; whether it went well.
+pub(super) fn run_quiet(mut command: Command) -> bool {
+    quiet(&mut command).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+/// Nothing to read, nothing to know, and none of the signals that a terminal sends to all.
+fn quiet(command: &mut Command) -> &mut Command {
+    SECRETS.iter().for_each(|name| {
+        command.env_remove(name);
+    });
+    command.stdin(Stdio::null()).process_group(0)
+}
+
+fn spawn(command: &mut Command) -> Result<Child> {
+    interrupt::check()?;
+    let program = command.get_program().to_string_lossy().into_owned();
+    quiet(command).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().doing("start it").at(program)
+}
+
+fn wait(child: &mut Child, limit: Option<Duration>) -> Result<ExitReason> {
+    let begin = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().doing("wait for the engine")? {
+            return Ok(ExitReason::Exited(status));
+        }
+        interrupt::check()?;
+        if limit.is_some_and(|limit| begin.elapsed() >= limit) {
+            return Ok(ExitReason::TimedOut);
+        }
+        thread::sleep(LOOKS);
+    }
+}
+
+/// Reads to the end, come what may: who writes must not have to wait.
+fn forward(mut pipe: Box<dyn Read + Send>, output: &Mutex<&mut (dyn Write + Send)>) {
+    let mut piece = vec![0; PIECE];
+    loop {
+        match pipe.read(&mut piece) {
+            Ok(0) => return,
+            Ok(read) => {
+                if let Ok(mut output) = output.lock() {
+                    let _ = output.write_all(&piece[..read]);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return,
+        }
+    }
+}
+
+fn read_all(pipe: Option<impl Read>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if let Some(mut pipe) = pipe {
+        let _ = pipe.read_to_end(&mut bytes);
+    }
+    bytes
+}
+
+/// What a program said last, with nothing in it that a terminal would act on.
+fn last_line(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    let last = text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("it does not say why");
+    last.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}

@@ -1,0 +1,239 @@
+//! Reading the layers of an image: tar archives of files, whiteouts and links, plain or compressed (OCI image
+//! specification, layer).
+
+use std::io::{self, Read};
+use std::path::Path;
+
+use oci_spec::image::{Descriptor, Digest};
+
+use crate::crypto::Sha256;
+use crate::error::{Error, ErrorContext, IoContext, Result};
+use crate::store::{Blob, Digester, Extent, Source, Spool, Verified, interrupt};
+use crate::tar::{self, Compression, Decoder, Entry, EntryKind, Sequential, Skip};
+
+/// A layer whose entries have been read.
+pub struct ScannedLayer {
+    /// The entries that were asked for, in the order of the archive; offsets refer to `contents`.
+    pub entries: Vec<Entry>,
+    /// The other files, links and whiteouts, by path, at most [`ScannedLayer::MAX_OTHERS`].
+    pub others: Vec<Box<[u8]>>,
+    /// Where the contents of the files can be read at any position.
+    pub contents: Extent,
+    /// A plain layer is not read whole by looking at its entries: this remains to be verified, when all was read of it
+    /// that is needed.
+    pub unverified: Option<Extent>,
+}
+
+impl ScannedLayer {
+    /// How many paths beside the ones asked for are remembered, for reports.
+    pub const MAX_OTHERS: usize = 1000;
+}
+
+/// Reads the entries of a layer for which `matters` holds.
+///
+/// A plain layer in a local file is left where it is. Any other is read once through verification and decompression,
+/// and the contents of the files that matter are spooled.
+///
+/// # Errors
+/// Malformed archives, blobs that are not what their descriptor says, layers that are not what `diff_id` says.
+pub fn scan(
+    source: &dyn Source,
+    descriptor: &Descriptor,
+    diff_id: &Digest,
+    spool_dir: &Path,
+    matters: &dyn Fn(&[u8]) -> bool,
+) -> Result<ScannedLayer> {
+    let place = || format!("layer {}", descriptor.digest());
+    match source.open(descriptor)? {
+        // Of a plain layer diff ID and digest are the same, unless by another algorithm: then it must be read whole.
+        Blob::Extent(extent)
+            if descriptor.digest().algorithm() == diff_id.algorithm() && is_plain(&extent).at(place())? =>
+        {
+            scan_plain(extent, descriptor, diff_id, matters)
+        }
+        blob => scan_stream(blob, descriptor, diff_id, spool_dir, matters).map(|layer| {
+            let task = source.progress().begin("processing", descriptor, layer.contents.len());
+            ScannedLayer { contents: layer.contents.watched(task), ..layer }
+        }),
+    }
+    .at(place())
+}
+
+fn is_plain(extent: &Extent) -> Result<bool> {
+    let mut start = [0; 4];
+    let read = extent.read_at(&mut start, 0).doing("read it")?;
+    Ok(Compression::of(&start[..read]) == Compression::None)
+}
+
+fn scan_plain(
+    extent: Extent,
+    descriptor: &Descriptor,
+    diff_id: &Digest,
+    matters: &dyn Fn(&[u8]) -> bool,
+) -> Result<ScannedLayer> {
+    let extent = extent.hashed(descriptor)?;
+    let mut scan = Scan::new(matters);
+    let scanned = if descriptor.digest() == diff_id { scan.all_of_plain(&extent) } else { Err(lying_diff_id(diff_id)) };
+    if let Err(fault) = scanned {
+        // That the bytes are not the ones described says more than what is wrong with them.
+        extent.verify(descriptor)?;
+        return Err(fault);
+    }
+    Ok(ScannedLayer { entries: scan.entries, others: scan.others, contents: extent.clone(), unverified: Some(extent) })
+}
+
+fn scan_stream(
+    blob: Blob,
+    descriptor: &Descriptor,
+    diff_id: &Digest,
+    spool_dir: &Path,
+    matters: &dyn Fn(&[u8]) -> bool,
+) -> Result<ScannedLayer> {
+    let mut spool = Spool::new(spool_dir)?;
+    let mut scan = Scan::new(matters);
+    read_through(blob, descriptor, diff_id, |reader| scan.all_of_stream(reader, &mut spool))?;
+    Ok(ScannedLayer { entries: scan.entries, others: scan.others, contents: spool.into_extent(), unverified: None })
+}
+
+/// A layer on its way through verification and decompression.
+type Stream = Sequential<Digesting<Decoder<Verified<Box<dyn Read + Send>>>>>;
+
+/// Reads a layer to its end: what `visit` leaves of it, too.
+fn read_through(
+    blob: Blob,
+    descriptor: &Descriptor,
+    diff_id: &Digest,
+    visit: impl FnOnce(&mut tar::Reader<Stream>) -> Result<()>,
+) -> Result<()> {
+    let verified = Verified::new(blob.into_reader(), descriptor)?;
+    let decoded = Digesting { inner: Decoder::new(verified)?, hasher: Digester::of(diff_id)? };
+    let mut reader = tar::Reader::new(Sequential(decoded));
+    let visited = visit(&mut reader);
+    let mut decoded = reader.into_inner().0;
+    // Some writers pad beyond the end marker: it belongs to the digest.
+    let padding = visited.and_then(|()| io::copy(&mut decoded, &mut io::sink()).doing("read the layer"));
+    // That the bytes are not the ones described says more than what is wrong with them.
+    decoded.inner.into_inner().drain().doing("read the layer")?;
+    padding?;
+    if decoded.hasher.matches(diff_id) { Ok(()) } else { Err(lying_diff_id(diff_id)) }
+}
+
+/// Reads a layer to its end, and checks that it is what descriptor and `diff_id` say.
+///
+/// # Errors
+/// As [`scan`].
+pub fn ensure_contents(source: &dyn Source, descriptor: &Descriptor, diff_id: &Digest) -> Result<()> {
+    read_layer(source, descriptor, diff_id, |_| Ok(()))
+}
+
+fn read_layer(
+    source: &dyn Source,
+    descriptor: &Descriptor,
+    diff_id: &Digest,
+    visit: impl FnOnce(&mut tar::Reader<Stream>) -> Result<()>,
+) -> Result<()> {
+    let read = source.open(descriptor).and_then(|blob| read_through(blob, descriptor, diff_id, visit));
+    read.at(format_args!("layer {}", descriptor.digest()))
+}
+
+/// The most entries of one layer that are kept: bounds memory on hostile images.
+const MAX_DIGESTED: usize = 1 << 20;
+
+/// Reads a layer to its end, with a digest in the place of each file's contents: the `offset` of an entry is the
+/// position of its SHA-256 in `digests`. Nothing is spooled, and the names of owners and groups are left out.
+///
+/// # Errors
+/// As [`scan`].
+pub fn digest_files(
+    source: &dyn Source,
+    descriptor: &Descriptor,
+    diff_id: &Digest,
+    digests: &mut Vec<[u8; 32]>,
+) -> Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    let visit = |reader: &mut tar::Reader<Stream>| {
+        while let Some(mut entry) = reader.next_entry()? {
+            if entries.len() == MAX_DIGESTED {
+                return Err(Error::malformed(format!("more than {MAX_DIGESTED} entries in one layer")));
+            }
+            if entry.kind == EntryKind::File {
+                let mut hasher = Sha256::new();
+                reader.copy_contents(&mut hasher)?;
+                entry.offset = digests.len() as u64;
+                digests.push(hasher.finish());
+            }
+            (entry.meta.user, entry.meta.group) = Default::default();
+            entries.push(entry);
+        }
+        Ok(())
+    };
+    read_layer(source, descriptor, diff_id, visit)?;
+    Ok(entries)
+}
+
+fn lying_diff_id(diff_id: &Digest) -> Error {
+    Error::malformed(format!("its contents do not have the diff ID {diff_id} that the image config gives"))
+        .hint("the image was put together wrongly or tampered with; fetch it again")
+}
+
+/// What is kept of a layer while it is read.
+struct Scan<'a> {
+    matters: &'a dyn Fn(&[u8]) -> bool,
+    entries: Vec<Entry>,
+    others: Vec<Box<[u8]>>,
+}
+
+impl<'a> Scan<'a> {
+    fn new(matters: &'a dyn Fn(&[u8]) -> bool) -> Self {
+        Scan { matters, entries: Vec::new(), others: Vec::new() }
+    }
+
+    fn all_of_plain(&mut self, extent: &Extent) -> Result<()> {
+        let mut reader = extent.tar_reader();
+        while let Some(entry) = reader.next_entry()? {
+            if entry.offset.checked_add(entry.size).is_none_or(|end| end > extent.len()) {
+                return Err(Error::malformed("the layer ends in the middle of a file"));
+            }
+            self.add(entry);
+        }
+        self.entries.shrink_to_fit();
+        Ok(())
+    }
+
+    fn all_of_stream<R: Skip>(&mut self, reader: &mut tar::Reader<R>, spool: &mut Spool) -> Result<()> {
+        while let Some(mut entry) = reader.next_entry()? {
+            if entry.kind == EntryKind::File && (self.matters)(&entry.path) {
+                entry.offset = spool.position();
+                reader.copy_contents(spool)?;
+            }
+            self.add(entry);
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, entry: Entry) {
+        if (self.matters)(&entry.path) {
+            self.entries.push(entry);
+        } else if entry.kind != EntryKind::Directory && self.others.len() < ScannedLayer::MAX_OTHERS {
+            self.others.push(entry.path);
+        }
+    }
+}
+
+/// Digests what is read through it.
+struct Digesting<R> {
+    inner: R,
+    hasher: Digester,
+}
+
+impl<R: Read> Read for Digesting<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        interrupt::check()?;
+        let read = self.inner.read(buffer)?;
+        self.hasher.update(&buffer[..read]);
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,37 @@
+use super::document::Image;
+use crate::error::{Error, ErrorContext, Result};
+use crate::store::tag::{ENCRYPTED_SUFFIX, LATEST};
+use crate::store::{Context, ImageEntry, Reference, open_source, tagged};
+
+/// Opens the image that a reference names.
+pub fn open_image(reference: &Reference, context: &Context) -> Result<Image> {
+    let source = open_source(reference, context)?;
+    let listed = choose(&source.list()?, reference.tag()).at(source.name())?;
+    Image::open(source, listed, context.platform.as_ref())
+}
+
+/// The image with the tag; without a tag the only image there, or `latest`.
+fn choose(there: &[ImageEntry], tag: Option<&str>) -> Result<ImageEntry> {
+    let tags = || there.iter().map(|listed| listed.tag.as_deref().unwrap_or("(no tag)")).collect::<Vec<_>>().join(", ");
+    if there.is_empty() {
+        return Err(Error::malformed("there is no image in it"));
+    }
+    let tagged = |wanted: &str| tagged(there, wanted).cloned();
+    if let Some(tag) = tag {
+        return tagged(tag).ok_or_else(|| {
+            Error::usage(format!("no image has the tag `{tag}`")).hint(format!("there are: {}", tags()))
+        });
+    }
+    let has_original = |listed: &&ImageEntry| {
+        let original = listed.tag.as_deref().and_then(|tag| tag.strip_suffix(ENCRYPTED_SUFFIX));
+        original.is_none_or(|original| tagged(original).is_none())
+    };
+    // What pre-run in place has put aside is no choice of its own.
+    match there.iter().filter(has_original).collect::<Vec<_>>()[..] {
+        [only] => Ok(only.clone()),
+        _ => tagged(LATEST).ok_or_else(|| {
+            let hint = format!("name one by its tag; there are: {}", tags());
+            Error::usage("several images and no tag given").hint(hint)
+        }),
+    }
+}

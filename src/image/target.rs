@@ -1,0 +1,85 @@
+use oci_spec::image::Digest;
+
+use super::document::Image;
+use crate::error::{Error, Result};
+use crate::store::tag::LATEST;
+use crate::store::{Context, Destination, Reference, open_destination, open_source};
+
+/// Where an image will be published. Whether that is in place, and under which tag, can be said only when the image that
+/// it is made from is known: see [`resolve`](PendingTarget::resolve).
+pub struct PendingTarget {
+    destination: Box<dyn Destination>,
+    reference: Reference,
+}
+
+impl PendingTarget {
+    /// Opens DEST, or SRC again if there is none. The lock on it is taken before SRC is read.
+    ///
+    /// # Errors
+    /// There is nothing at SRC; as [`open_destination`].
+    pub fn open(source: &Reference, destination: Option<&Reference>, context: &Context) -> Result<PendingTarget> {
+        let reference = destination.unwrap_or(source).clone();
+        if destination.is_none() || source.is_same_place(&reference) {
+            open_source(source, context)?; // before anything is made at a place that is not there
+        }
+        let destination = open_destination(&reference, context)?;
+        Ok(PendingTarget { destination, reference })
+    }
+
+    /// Fails early where nothing can be written.
+    ///
+    /// # Errors
+    /// As [`Destination::check_writable`].
+    pub fn check_writable(&self) -> Result<()> {
+        self.destination.check_writable()
+    }
+
+    /// Settles tag and place now that the source image is known; `given` is DEST, if there is one.
+    ///
+    /// # Errors
+    /// As [`Destination::qualify_tag`].
+    pub fn resolve(self, source: &Reference, given: Option<&Reference>, image: &Image) -> Result<Target> {
+        let own = image.listed().tag.clone();
+        let same = source.is_same_place(&self.reference);
+        let tag = match given.and_then(Reference::tag) {
+            Some(tag) => self.destination.qualify_tag(tag)?,
+            None => self.destination.qualify_tag(own.as_deref().unwrap_or(LATEST))?,
+        };
+        let untagged = own.is_none() && given.and_then(Reference::tag).is_none();
+        Ok(Target {
+            in_place: same && (own.as_deref() == Some(&tag) || untagged),
+            replaces: (same && untagged).then(|| image.listed().descriptor.digest().clone()),
+            destination: self.destination,
+            reference: self.reference,
+            tag,
+        })
+    }
+}
+
+/// Where an image is published, and under which tag.
+pub struct Target {
+    /// The opened destination.
+    pub destination: Box<dyn Destination>,
+    /// The destination as it was named.
+    pub reference: Reference,
+    /// The tag as it stands there.
+    pub tag: String,
+    /// Whether the image replaces the one that it was made from.
+    pub in_place: bool,
+    /// The entry without a tag that it replaces, if that is what it was made from.
+    pub replaces: Option<Digest>,
+}
+
+impl Target {
+    /// Refuses pre-run in place where there is no room for the encrypted image beside the opened one.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`](crate::error::Kind::Usage) if the destination holds one image only.
+    pub fn ensure_keeps_encrypted(&self) -> Result<()> {
+        if !self.in_place || self.destination.supports_multiple() {
+            return Ok(());
+        }
+        let hint = "give a DEST: pre-run in place keeps the encrypted image too, and there is room for one only";
+        Err(Error::usage("pre-run cannot be done in place here").hint(hint).at(self.destination.name()))
+    }
+}

@@ -1,0 +1,155 @@
+//! Which of an image's layers are the train as built; everything above them is replaced by a stage.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::checks::{files_below, layers_of};
+use super::labels::Labels;
+use super::load::Train;
+use super::payload::Transform;
+use crate::error::{Error, Result};
+use crate::image::{Image, PathFilter, Tree, open_image, scan};
+use crate::store::tag::{BASE, ENCRYPTED_SUFFIX};
+use crate::store::{Context, Reference};
+use crate::tar::EntryKind;
+use crate::train::paths;
+
+/// How the base was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BaseOrigin {
+    /// By the labels of an earlier stage.
+    Labels,
+    /// By what the creator signed.
+    Signed,
+    /// It was given.
+    Given,
+    /// By the image `base` beside the train.
+    Beside,
+    /// By looking for the lowest layer that holds a result or a decrypted file.
+    Content,
+}
+
+impl BaseOrigin {
+    /// The name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            BaseOrigin::Labels => "labels",
+            BaseOrigin::Signed => "the creator's signature",
+            BaseOrigin::Given => "given",
+            BaseOrigin::Beside => "tag base",
+            BaseOrigin::Content => "content of the layers",
+        }
+    }
+}
+
+/// What is known of the base before the train is read.
+pub(in crate::stage) struct BaseLayers {
+    /// The image that was given, and how it was named.
+    given: Option<(String, Image)>,
+    /// As many layers as the labels or the image beside say.
+    likely: Option<(usize, BaseOrigin)>,
+}
+
+impl BaseLayers {
+    /// Looks at what was given, at labels and at the image `base` beside; at no layer.
+    pub(in crate::stage) fn detect(image: &Image, given: Option<&Reference>, context: &Context) -> Result<Self> {
+        let given = given.map(|given| Ok::<_, Error>((given.to_string(), open_image(given, context)?))).transpose()?;
+        let likely = match Labels::read(image).base_layers {
+            Some(layers) => Some((layers, BaseOrigin::Labels)),
+            None => {
+                let beside = image.beside(BASE, context.platform.as_ref())?.filter(|base| image.is_based_on(base));
+                beside.map(|base| (base.layers().len(), BaseOrigin::Beside))
+            }
+        };
+        Ok(BaseLayers { given, likely })
+    }
+
+    /// The layers above which everything is read, if it is known.
+    pub(in crate::stage) fn floor(&self) -> Option<usize> {
+        self.given.as_ref().map(|(_, base)| base.layers().len()).or(self.likely.map(|(layers, _)| layers))
+    }
+
+    /// The number of base layers of `train`; `change` is how its immutable files are read.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`](crate::error::Kind::Usage) if the train has another base than the given one,
+    /// [`Kind::Verification`](crate::error::Kind::Verification) if it has another one than its creator signed.
+    pub(in crate::stage) fn settle(
+        &self,
+        train: &Train,
+        change: Transform<'_>,
+        spool_dir: &Path,
+    ) -> Result<(usize, BaseOrigin)> {
+        let (image, wire) = (&train.image, train.config.wire());
+        if let Some(base) = wire.base_layers(&train.config, &layers_of(image))? {
+            return self.ensure_given(image, base).map(|()| (base, BaseOrigin::Signed));
+        }
+        match (&self.given, self.likely) {
+            (Some((_, given)), _) if image.is_based_on(given) => Ok((given.layers().len(), BaseOrigin::Given)),
+            (Some((name, _)), _) => {
+                let hint = "give the image that the train was built as, or leave --base out";
+                Err(Error::usage("the train is not based on it").hint(hint).at(name))
+            }
+            (None, Some(likely)) => Ok(likely),
+            (None, None) => {
+                let by_content = base_by_content(image, train.tree(), change, wire.encrypts_train(), spool_dir)?;
+                Ok((by_content, BaseOrigin::Content))
+            }
+        }
+    }
+
+    /// What was given must be the signed base, or the train as built on it.
+    fn ensure_given(&self, image: &Image, base: usize) -> Result<()> {
+        let Some((name, given)) = &self.given else { return Ok(()) };
+        let layers = if Labels::read(given).base_layers == Some(base) { base } else { given.layers().len() };
+        if layers == base && given.diff_ids().get(..base) == image.diff_ids().get(..base) {
+            return Ok(());
+        }
+        let what = "the train cannot go on with this base: its creator has signed another one, and every station checks \
+                    that signature";
+        Err(Error::usage(what).hint("leave --base out, or have the creator build the train anew").at(name))
+    }
+}
+
+/// Takes the base layers as the train as built or the image before pre-run has them, if one of these is beside the image.
+pub(in crate::stage) fn adopt_base(image: &mut Image, base: usize, context: &Context) -> Result<()> {
+    let before = format!("{}{ENCRYPTED_SUFFIX}", image.listed().tag.as_deref().unwrap_or_default());
+    for tag in [before.as_str(), BASE] {
+        if let Some(original) = image.beside(tag, context.platform.as_ref())? {
+            image.reuse_blobs(&original, base);
+        }
+    }
+    Ok(())
+}
+
+/// The number of layers below the lowest one that holds a result or, where the immutable files travel encrypted, one of
+/// them in plaintext. `tree` is the merged view, and `change` how its immutable files are read.
+fn base_by_content(
+    image: &Image,
+    tree: &Tree,
+    change: Transform<'_>,
+    encrypts_train: bool,
+    spool_dir: &Path,
+) -> Result<usize> {
+    let wanted = PathFilter::new([paths::RESULTS, paths::TRAIN]);
+    let plaintext: HashMap<Vec<u8>, u64> = files_below(tree, paths::TRAIN, change)?
+        .into_iter()
+        .map(|(at, meta)| (tree.nodes()[at].path.to_vec(), meta.size))
+        .collect();
+    for (layer, descriptor) in image.layers().iter().enumerate() {
+        let scanned =
+            scan(image.source(), descriptor, &image.diff_ids()[layer], spool_dir, &|path| wanted.matters(path))?;
+        let holds = scanned.entries.iter().filter(|entry| entry.kind == EntryKind::File).any(|entry| {
+            let is_result =
+                entry.path.starts_with(paths::RESULTS) && entry.path[paths::RESULTS.len()..].starts_with(b"/");
+            // A ciphertext is never as long as its plaintext.
+            let is_plaintext = encrypts_train && plaintext.get(&*entry.path) == Some(&entry.size);
+            is_result && !entry.path.ends_with(crate::image::OPAQUE) || is_plaintext
+        });
+        if holds {
+            return Ok(layer);
+        }
+    }
+    // Nothing was ever run: the image is the train as built.
+    Ok(image.layers().len())
+}

@@ -1,0 +1,98 @@
+//! The labels that carry an image's base through `docker commit` and `podman commit`. They are hints about layers,
+//! never a reason to trust content.
+
+use oci_spec::image::Digest;
+
+use crate::image::{Image, chain_id};
+use crate::train::Stop;
+
+const STAGE: &str = "de.personalhealthtrain.stage";
+const BASE_LAYERS: &str = "de.personalhealthtrain.base-layers";
+const BASE_CHAIN: &str = "de.personalhealthtrain.base-chain";
+const STATION: &str = "de.personalhealthtrain.station";
+const CONFIG_DIGEST: &str = "de.personalhealthtrain.config-digest";
+
+/// Which stage made an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::stage) enum ImageState {
+    Built,
+    PreRun,
+    PostRun,
+    Rebased,
+}
+
+impl ImageState {
+    /// What a person asked for, as in `post-run`.
+    pub(in crate::stage) fn verb(self) -> &'static str {
+        if self == ImageState::Built { "build" } else { self.name() }
+    }
+
+    pub(in crate::stage) fn name(self) -> &'static str {
+        match self {
+            ImageState::Built => "built",
+            ImageState::PreRun => "pre-run",
+            ImageState::PostRun => "post-run",
+            ImageState::Rebased => "rebase",
+        }
+    }
+}
+
+/// What the labels of an image say, as far as they fit its layers.
+#[derive(Debug, Clone, Default)]
+pub(in crate::stage) struct Labels {
+    /// Which stage made the image, or an image that it was committed from.
+    pub(in crate::stage) state: Option<ImageState>,
+    /// How many layers the train had as built.
+    pub(in crate::stage) base_layers: Option<usize>,
+    station: Option<String>,
+    config_digest: Option<String>,
+}
+
+impl Labels {
+    /// Reads the labels; those of another base are as good as missing.
+    pub(in crate::stage) fn read(image: &Image) -> Self {
+        let fitting = |layers: &usize| {
+            let chain = image.chain_id(*layers).map(|chain| chain.to_string()).unwrap_or_default();
+            *layers <= image.layers().len() && image.label(BASE_CHAIN) == Some(&chain)
+        };
+        let base_layers = image.label(BASE_LAYERS).and_then(|text| text.parse().ok()).filter(fitting);
+        if base_layers.is_none() {
+            return Labels::default();
+        }
+        let stages = [ImageState::Built, ImageState::PreRun, ImageState::PostRun, ImageState::Rebased];
+        Labels {
+            state: stages.into_iter().find(|state| image.label(STAGE) == Some(state.name())),
+            base_layers,
+            station: image.label(STATION).map(str::to_owned),
+            config_digest: image.label(CONFIG_DIGEST).map(str::to_owned),
+        }
+    }
+
+    /// The digest of the config that this very station's pre-run verified.
+    pub(in crate::stage) fn verified_config(&self, stop: &Stop) -> Option<&str> {
+        let own = self.state == Some(ImageState::PreRun) && self.station.as_deref() == Some(&stop.station.to_string());
+        self.config_digest.as_deref().filter(|_| own)
+    }
+
+    /// The digest of the config that some pre-run verified.
+    pub(in crate::stage) fn any_verified_config(&self) -> Option<&str> {
+        self.config_digest.as_deref().filter(|_| self.state == Some(ImageState::PreRun))
+    }
+}
+
+/// The labels of an image that a stage makes; `base` are the diff IDs of the train as built.
+pub(in crate::stage) fn labels(
+    state: ImageState,
+    base: &[Digest],
+    station: Option<&Stop>,
+    config_digest: Option<String>,
+) -> Vec<(&'static str, Option<String>)> {
+    let chain = chain_id(base).map(|chain| chain.to_string()).unwrap_or_default();
+    vec![
+        (STAGE, Some(state.name().to_owned())),
+        (BASE_LAYERS, Some(base.len().to_string())),
+        (BASE_CHAIN, Some(chain)),
+        (STATION, station.map(|stop| stop.station.to_string())),
+        (CONFIG_DIGEST, config_digest),
+    ]
+}

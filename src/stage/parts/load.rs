@@ -1,0 +1,145 @@
+use std::path::Path;
+
+use super::request::Station;
+use crate::crypto::Sha256;
+use crate::error::{Error, ErrorContext, Result};
+use crate::image::{Image, NodeKind, Partial, PathFilter, Tree, View};
+use crate::path::shown;
+use crate::store::sha256_digest;
+use crate::train::files::normalise;
+use crate::train::{Stop, TrainConfig, ensure_key_of, paths};
+
+/// The largest train config that is read, in bytes: a thousand stations take a few MiB.
+const MAX_CONFIG: u64 = 16 << 20;
+
+/// A train as it stands in an image.
+pub(in crate::stage) struct Train {
+    pub(in crate::stage) image: Image,
+    pub(in crate::stage) view: View,
+    pub(in crate::stage) config: TrainConfig,
+    /// The config's bytes as they stand.
+    pub(in crate::stage) document: Vec<u8>,
+}
+
+/// How far down to read the layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::stage) enum Depth {
+    /// Until the train config is found.
+    Config,
+    /// Until all that the config lists is found, and at least down to this layer.
+    ImageEntry(usize),
+    /// Until nothing below can be seen.
+    All,
+}
+
+impl Train {
+    /// Reads the train in `image`.
+    pub(in crate::stage) fn load(image: Image, spool_dir: &Path, depth: Depth) -> Result<Self> {
+        let view = read_view(&image, spool_dir, depth)?;
+        Self::in_view(image, view, depth)
+    }
+
+    /// The train that a view of `image` shows, which was read to `depth`.
+    pub(in crate::stage) fn in_view(image: Image, view: View, depth: Depth) -> Result<Self> {
+        let name = name_of(&image);
+        if depth != Depth::Config {
+            ensure_places(&view.tree).at(&name)?;
+        }
+        let parsed = read_config(&view.tree).and_then(|document| {
+            TrainConfig::parse(&document).at(shown(paths::CONFIG)).map(|config| (document, config))
+        });
+        let (document, config) = parsed.at(name)?;
+        Ok(Train { image, view, config, document })
+    }
+
+    /// Reads the train again, down to the last layer that can be seen.
+    pub(in crate::stage) fn reload(&mut self, spool_dir: &Path) -> Result<()> {
+        *self = Self::load(self.image.clone(), spool_dir, Depth::All)?;
+        Ok(())
+    }
+
+    pub(in crate::stage) fn tree(&self) -> &Tree {
+        &self.view.tree
+    }
+
+    pub(in crate::stage) fn name(&self) -> String {
+        name_of(&self.image)
+    }
+
+    /// The digest that a label `config-digest` has for this config.
+    pub(in crate::stage) fn config_digest(&self) -> String {
+        sha256_digest(Sha256::of(&self.document)).to_string()
+    }
+
+    /// The stop that acts, by id or by key; the key must be its own.
+    pub(in crate::stage) fn stop_of(&self, station: &Station<'_>) -> Result<&Stop> {
+        let stop = match station.id {
+            Some(id) => self.config.route().stop_named(id)?,
+            None => self.config.route().stop_with_key(&station.key.public_key())?,
+        };
+        ensure_key_of(&self.config, stop, station.key)?;
+        Ok(stop)
+    }
+}
+
+/// Reads as much of `image` as `depth` asks for.
+pub(in crate::stage) fn read_view(image: &Image, spool_dir: &Path, depth: Depth) -> Result<View> {
+    let wanted = match depth {
+        Depth::Config => PathFilter::new([paths::CONFIG]),
+        _ => PathFilter::new([paths::CONFIG, paths::TRAIN, paths::RESULTS]),
+    };
+    let mut listed = None;
+    let view = View::read(image, wanted, spool_dir, |partial| match depth {
+        Depth::ImageEntry(floor) if partial.layer <= floor => has_all_listed(partial, &mut listed),
+        _ => Ok(false),
+    });
+    view.at(name_of(image))
+}
+
+fn ensure_places(tree: &Tree) -> Result<()> {
+    for (path, required) in [(paths::OPT, true), (paths::TRAIN, true), (paths::RESULTS, false)] {
+        match tree.get(path).map(|node| &node.kind) {
+            Some(NodeKind::Directory) => {}
+            Some(_) => return Err(Error::malformed("not a directory").at(shown(path))),
+            // Layers may leave out the entries of directories that they have something in.
+            None if tree.below(path).is_empty() && required => return Err(not_a_train(path)),
+            None => {}
+        }
+    }
+    Ok(())
+}
+
+fn name_of(image: &Image) -> String {
+    match &image.listed().tag {
+        Some(tag) => format!("{}:{tag}", image.source().name()),
+        None => image.source().name(),
+    }
+}
+
+fn not_a_train(path: &[u8]) -> Error {
+    Error::malformed(format!("not a train: there is no {}", shown(path)))
+}
+
+/// The bytes of the train config.
+pub(in crate::stage) fn read_config(tree: &Tree) -> Result<Vec<u8>> {
+    let node = tree.get(paths::CONFIG).ok_or_else(|| not_a_train(paths::CONFIG))?;
+    tree.read(node, MAX_CONFIG)
+}
+
+/// Whether everything that the config lists can be seen already. What lies in lower layers is then not part of the
+/// train: it will be hidden.
+fn has_all_listed(partial: &Partial<'_>, listed: &mut Option<Vec<String>>) -> Result<bool> {
+    if listed.is_none() {
+        let Some(document) = partial.read_file(paths::CONFIG, MAX_CONFIG)? else { return Ok(false) };
+        // What is wrong with a config is said when all is read.
+        let Ok(config) = TrainConfig::parse(&document) else { return Ok(false) };
+        *listed = config.wire().listed(&config).ok();
+    }
+    let at = |path: &[u8]| partial.shows(&[paths::TRAIN, b"/", path].concat());
+    for entry in listed.as_deref().unwrap_or_default() {
+        if !at(normalise(entry)?.resolve(at).as_bytes()) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

@@ -1,0 +1,15 @@
+//! What the stages share.
+
+pub(super) mod base;
+pub(super) mod checks;
+pub(super) mod hashing;
+pub(super) mod homomorphic;
+pub(super) mod labels;
+pub(super) mod load;
+pub(super) mod payload;
+pub(super) mod pinned_keys;
+pub(super) mod publish;
+pub(super) mod report;
+pub(super) mod request;
+pub(super) mod results_archive;
+pub(super) mod space;

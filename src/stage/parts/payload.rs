@@ -1,0 +1,251 @@
+//! The way of a file through a stage: read, decrypt or encrypt, seen by a hash on another core, written.
+
+use std::io::{self, BufRead, Read, Write};
+use std::ops::Range;
+
+use super::hashing::HashSink;
+use crate::crypto::{Cipher, Decryptor, Encryptor, StageKey};
+use crate::error::{Error, ErrorContext, IoContext, Result};
+use crate::image::{AddedLayer, EntrySink, LayerSink, Node, OPAQUE, Tree, read_some};
+use crate::store::{BUFFER, interrupt};
+use crate::tar;
+use crate::tar::{EntryKind, Meta};
+use crate::train::paths;
+
+/// What happens to the contents of files.
+#[derive(Clone, Copy)]
+pub(in crate::stage) enum Transform<'k> {
+    /// Nothing.
+    Keep,
+    /// They are encrypted.
+    Encrypt(Cipher, &'k StageKey),
+    /// They are decrypted.
+    Decrypt(Cipher, &'k StageKey),
+}
+
+impl<'k> Transform<'k> {
+    /// Decrypts if there is a key.
+    pub(in crate::stage) fn decrypt_with(key: Option<&'k StageKey>, cipher: Cipher) -> Self {
+        key.map_or(Transform::Keep, |key| Transform::Decrypt(cipher, key))
+    }
+
+    /// The size of a file's plaintext.
+    pub(in crate::stage) fn plaintext_len(self, tree: &Tree, node: &Node) -> Result<u64> {
+        let size = tree.file(node).map_or(0, |(size, _)| size);
+        let Transform::Decrypt(cipher, key) = self else { return Ok(size) };
+        let extent = tree.extent(node).ok_or_else(|| Error::malformed("not in a layer").at(node.shown()))?;
+        let tail = extent.part(size.saturating_sub(cipher.tail_len() as u64), u64::MAX);
+        let mut end = Vec::with_capacity(cipher.tail_len());
+        tail.reader().read_to_end(&mut end).doing("read it").at(node.shown())?;
+        cipher.plaintext_len(key, size, &end).at(node.shown())
+    }
+
+    /// The size that a file will have.
+    fn new_len(self, tree: &Tree, node: &Node) -> Result<u64> {
+        match self {
+            Transform::Encrypt(cipher, _) => Ok(cipher.ciphertext_len(tree.file(node).map_or(0, |(size, _)| size))),
+            Transform::Keep | Transform::Decrypt(..) => self.plaintext_len(tree, node),
+        }
+    }
+
+    /// The plaintext of a file.
+    fn open(self, tree: &Tree, node: &Node) -> Result<Plaintext> {
+        let contents = tree.open(node)?;
+        match self {
+            Transform::Decrypt(cipher, key) => {
+                Ok(Plaintext::Decrypted(cipher.decryptor(key, below_opt(node), contents)?))
+            }
+            Transform::Keep | Transform::Encrypt(..) => Ok(Plaintext::AsItIs(contents)),
+        }
+    }
+}
+
+/// Where the plaintext of a file is read from.
+enum Plaintext {
+    /// The file itself.
+    AsItIs(Box<dyn Read + Send>),
+    /// Its ciphertext; the plaintext stands in the decryptor's own buffer.
+    Decrypted(Decryptor<Box<dyn Read + Send>>),
+}
+
+impl Plaintext {
+    /// The next piece, empty at the end: in `buffer`, or where it stands already.
+    fn next<'a>(&'a mut self, buffer: &'a mut [u8]) -> Result<&'a [u8]> {
+        match self {
+            Plaintext::AsItIs(reader) => {
+                let read = read_some(reader, buffer)?;
+                Ok(&buffer[..read])
+            }
+            Plaintext::Decrypted(reader) => reader.fill_buf().doing("read it"),
+        }
+    }
+
+    /// The piece, of this length, is done with.
+    fn consume(&mut self, length: usize) {
+        if let Plaintext::Decrypted(reader) = self {
+            reader.consume(length);
+        }
+    }
+}
+
+/// The path of a file of the train as ciphers bind it: relative to `/opt`.
+fn below_opt(node: &Node) -> &[u8] {
+    node.path.strip_prefix(paths::OPT).and_then(|path| path.strip_prefix(b"/")).unwrap_or(&node.path)
+}
+
+/// Feeds the plaintext of one file to `hasher`.
+pub(in crate::stage) fn hash_file(
+    tree: &Tree,
+    node: &Node,
+    change: Transform<'_>,
+    file: usize,
+    hasher: &mut dyn HashSink,
+    buffer: &mut CopyBuffer,
+) -> Result<()> {
+    hasher.begin(file)?;
+    buffer.pass(change.open(tree, node)?, &mut io::sink(), Some(hasher)).at(node.shown())
+}
+
+/// Hands every entry below `root` to `sink`, files changed, their plaintext fed to `hasher`; files are counted from
+/// 0 in walk order.
+pub(in crate::stage) fn transform(
+    tree: &Tree,
+    root: &[u8],
+    change: Transform<'_>,
+    mut hasher: Option<&mut dyn HashSink>,
+    sink: &mut dyn EntrySink,
+) -> Result<()> {
+    let Range { start, end } = tree.below(root);
+    let (mut files, mut buffer) = (0, CopyBuffer::new());
+    for node in &tree.nodes()[start..end] {
+        let kind = tree.entry_kind(node);
+        if kind != EntryKind::File {
+            sink.entry(&node.path, &kind, &node.meta, 0).at(node.shown())?;
+            continue;
+        }
+        let size = change.new_len(tree, node)?;
+        sink.entry(&node.path, &kind, &node.meta, size).at(node.shown())?;
+        if let Some(hasher) = &mut hasher {
+            hasher.begin(files)?;
+        }
+        files += 1;
+        let passed = match change {
+            Transform::Encrypt(cipher, key) => {
+                let encryptor = cipher.encryptor(key, below_opt(node), sink as &mut dyn Write)?;
+                encrypt(tree.open(node)?, encryptor, reborrow(&mut hasher))
+            }
+            Transform::Keep | Transform::Decrypt(..) => {
+                buffer.pass(change.open(tree, node)?, sink, reborrow(&mut hasher))
+            }
+        };
+        passed.at(node.shown())?;
+    }
+    Ok(())
+}
+
+/// The same hasher for a while.
+fn reborrow<'a>(hasher: &'a mut Option<&mut dyn HashSink>) -> Option<&'a mut dyn HashSink> {
+    match hasher {
+        Some(hasher) => Some(&mut **hasher),
+        None => None,
+    }
+}
+
+/// Moves contents to where they are encrypted, in the encryptor's own memory.
+fn encrypt(
+    mut contents: Box<dyn Read + Send>,
+    mut encryptor: Encryptor<&mut dyn Write>,
+    mut hasher: Option<&mut dyn HashSink>,
+) -> Result<()> {
+    loop {
+        let space = encryptor.space();
+        let read = read_some(&mut contents, space)?;
+        if read == 0 {
+            return encryptor.finish().doing("encrypt it").map(drop);
+        }
+        interrupt::check()?;
+        if let Some(hasher) = &mut hasher {
+            hasher.update(&space[..read])?;
+        }
+        encryptor.advance(read).doing("write it")?;
+    }
+}
+
+/// Moves contents through a buffer that is erased in the end: it holds plaintext.
+pub(in crate::stage) struct CopyBuffer(zeroize::Zeroizing<Vec<u8>>);
+
+impl CopyBuffer {
+    pub(in crate::stage) fn new() -> Self {
+        CopyBuffer(zeroize::Zeroizing::new(vec![0; BUFFER]))
+    }
+
+    fn pass(
+        &mut self,
+        mut contents: Plaintext,
+        out: &mut dyn Write,
+        mut hasher: Option<&mut dyn HashSink>,
+    ) -> Result<()> {
+        loop {
+            let piece = contents.next(&mut self.0)?;
+            if piece.is_empty() {
+                return Ok(());
+            }
+            interrupt::check()?;
+            if let Some(hasher) = &mut hasher {
+                hasher.update(piece)?;
+            }
+            out.write_all(piece).doing("write it")?;
+            let length = piece.len();
+            contents.consume(length);
+        }
+    }
+}
+
+/// Writes the payload layer: the directories that it is about, hidden below by opaque whiteouts, then their entries.
+pub(in crate::stage) struct PayloadWriter {
+    tar: tar::Writer<LayerSink>,
+}
+
+impl PayloadWriter {
+    /// Begins the layer. `places` gives the directories their owner, mode and times.
+    pub(in crate::stage) fn new(sink: LayerSink, places: &Tree, now: i64) -> Result<Self> {
+        let mut tar = tar::Writer::new(sink);
+        let fallback = Meta::new(0o755, now);
+        let meta = |path| places.get(path).map_or(&fallback, |node| &node.meta);
+        tar.header(paths::OPT, &EntryKind::Directory, meta(paths::OPT), 0)?;
+        for dir in [paths::RESULTS, paths::TRAIN] {
+            tar.header(dir, &EntryKind::Directory, meta(dir), 0)?;
+            let marker = [dir, b"/", OPAQUE].concat();
+            tar.header(&marker, &EntryKind::File, &Meta::new(0o644, meta(dir).mtime), 0)?;
+        }
+        Ok(PayloadWriter { tar })
+    }
+
+    /// Where the entries go.
+    pub(in crate::stage) fn sink(&mut self) -> &mut dyn EntrySink {
+        &mut self.tar
+    }
+
+    pub(in crate::stage) fn finish(self) -> Result<AddedLayer> {
+        self.tar.finish()?.finish()
+    }
+}
+
+/// Writes the control layer: the train config and the creator's wrapped key.
+pub(in crate::stage) fn write_control(
+    sink: LayerSink,
+    (config, meta): (&[u8], &Meta),
+    creator_key: Option<&[u8]>,
+    now: i64,
+) -> Result<AddedLayer> {
+    let mut tar = tar::Writer::new(sink);
+    let mut put = |path, content: &[u8], meta: &Meta| {
+        tar.header(path, &EntryKind::File, meta, content.len() as u64)?;
+        tar.write_all(content).doing("write the control layer")
+    };
+    put(paths::CONFIG, config, meta)?;
+    if let Some(key) = creator_key {
+        put(paths::USER_KEY, key, &Meta::new(0o644, now))?;
+    }
+    tar.finish()?.finish()
+}

@@ -1,0 +1,128 @@
+//! The last step of a stage that makes an image: the control layer, config, manifest, and the tag.
+
+use super::labels::{ImageState, labels};
+use super::load::Train;
+use super::payload::write_control;
+use super::report::Report;
+use crate::error::{Error, Result};
+use crate::image::{AddedLayer, BytesMoved, Edit, ImageReport, LayerCounts, LayerSink, Target, rfc3339};
+use crate::store::tag::{ENCRYPTED_SUFFIX, LATEST};
+use crate::store::{Context, GcStats, Reference, TagChange};
+use crate::tar::Meta;
+use crate::train::{Stop, TrainConfig, paths};
+
+/// What a stage has made of a train.
+pub(in crate::stage) struct StageOutput<'a> {
+    pub(in crate::stage) state: ImageState,
+    pub(in crate::stage) stop: &'a Stop,
+    pub(in crate::stage) base_layers: usize,
+    pub(in crate::stage) payload: AddedLayer,
+    /// The config's bytes, and whether they are new.
+    pub(in crate::stage) document: &'a [u8],
+    pub(in crate::stage) config: &'a TrainConfig,
+    pub(in crate::stage) rewritten: bool,
+}
+
+impl StageOutput<'_> {
+    /// Publishes the image; everything has been checked by now.
+    pub(in crate::stage) fn publish(
+        self,
+        train: &mut Train,
+        target: &mut Target,
+        context: &Context,
+    ) -> Result<(Report, GcStats)> {
+        let now = context.now;
+        let place = train.tree().get(paths::CONFIG);
+        let meta = place.map_or_else(|| Meta::new(0o644, now), |node| node.meta.clone());
+        let meta = if self.rewritten { meta.touched(now) } else { meta };
+        let sink = LayerSink::new(&mut *target.destination, train.image.format())?;
+        let creator_key = self.config.creator().encrypted_key.as_deref();
+        let control = write_control(sink, (self.document, &meta), creator_key, now)?;
+        let digest = (self.state == ImageState::PreRun).then(|| train.config_digest());
+        let edit = Edit {
+            keep: self.base_layers,
+            added: vec![
+                (self.payload.clone(), format!("pht-oci {}: payload", self.state.verb())),
+                (control, format!("pht-oci {}: control", self.state.verb())),
+            ],
+            labels: labels(self.state, &train.image.diff_ids()[..self.base_layers], Some(self.stop), digest),
+            settings: Vec::new(),
+            created: rfc3339(now)?,
+        };
+        let image = edit.write(&train.image, &mut *target.destination)?;
+        // The layers that were read are verified by now or here: nothing unverified is published.
+        train.view.verify()?;
+        let tags = self.tags(train, target, &image.descriptor);
+        let collected = target.destination.publish(&tags, self.collects_garbage(target))?;
+        let image = ImageReport {
+            source: train.name(),
+            destination: format!("{}:{}", target.destination.name(), target.tag),
+            digest_before: Some(train.image.descriptor().digest().to_string()),
+            digest_after: Some(image.descriptor.digest().to_string()),
+            layers: layer_changes(train, &edit),
+            bytes: BytesMoved {
+                read: train.image.source().bytes_read(),
+                written: target.destination.bytes_written(),
+                transferred: image.copied,
+            },
+        };
+        let report = Report {
+            stage: self.state.verb(),
+            station: Some(self.stop.station.to_string()),
+            wire: train.config.wire().name(),
+            image,
+            ..Report::default()
+        };
+        Ok((report, collected))
+    }
+
+    /// After post-run in place nothing of the plaintext may stay, not even what another run has left.
+    fn collects_garbage(&self, target: &Target) -> bool {
+        self.state == ImageState::PostRun && target.in_place
+    }
+
+    fn tags(&self, train: &Train, target: &Target, new: &oci_spec::image::Descriptor) -> Vec<TagChange> {
+        let aside = format!("{}{ENCRYPTED_SUFFIX}", target.tag);
+        let mut changes = vec![TagChange::Set {
+            tag: target.tag.clone(),
+            descriptor: Box::new(new.clone()),
+            replaces: target.replaces.clone(),
+        }];
+        match self.state {
+            // So that a run that failed can be started again.
+            ImageState::PreRun if target.in_place => {
+                let descriptor = Box::new(train.image.listed().descriptor.clone());
+                changes.push(TagChange::Set { tag: aside, descriptor, replaces: None });
+            }
+            ImageState::PostRun if target.in_place => changes.push(TagChange::Drop { tag: aside }),
+            _ => {}
+        }
+        changes
+    }
+}
+
+fn layer_changes(train: &Train, edit: &Edit) -> LayerCounts {
+    let digest = |descriptor: &oci_spec::image::Descriptor| descriptor.digest().to_string();
+    LayerCounts {
+        added: edit.added_digests(),
+        dropped: train.image.layers()[edit.keep..].iter().map(digest).collect(),
+        reused: edit.keep,
+    }
+}
+
+/// Refuses to open a train in place in a registry: its plaintext would take the place of the train for all to fetch.
+pub(in crate::stage) fn ensure_not_in_registry(source: &Reference, destination: Option<&Reference>) -> Result<()> {
+    if !source.is_shared() {
+        return Ok(());
+    }
+    let tag = |reference: &Reference| reference.tag().unwrap_or(LATEST).to_owned();
+    let same = destination.is_none_or(|destination| {
+        let keeps_tag = destination.tag().is_none() || tag(destination) == tag(source);
+        source.is_same_place(destination) && keeps_tag
+    });
+    if !same {
+        return Ok(());
+    }
+    let hint = "give a DEST of your own, as in: pht-oci pre-run docker://HOST/REPO oci:./work:latest";
+    Err(Error::usage("pre-run would publish plaintext in the registry").hint(hint).at(source))
+}

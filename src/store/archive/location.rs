@@ -1,0 +1,79 @@
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::write::ArchiveWriter;
+use crate::error::Result;
+use crate::store::archive::{Archive, ArchiveFormat};
+use crate::store::context::Context;
+use crate::store::destination::Destination;
+use crate::store::progress::ProgressSource;
+use crate::store::reference::{Location, Reference, Transport, path_and_tag};
+use crate::store::source::Source;
+
+/// `oci-archive:FILE`: an OCI image layout in a tar file.
+pub(in crate::store) static OCI_TRANSPORT: Transport = Transport {
+    prefix: "oci-archive:",
+    syntax: "FILE[:TAG]",
+    description: "an OCI image layout in a tar file",
+    parse: |text| path_and_tag(text, "oci-archive:FILE[:TAG]").map(|(file, tag)| Reference::oci_archive(file, tag)),
+    recognises: |path| !path.is_dir(),
+    at_path: Some(|file| Arc::new(ArchiveLocation { file, format: ArchiveFormat::Oci })),
+};
+
+/// `docker-archive:FILE`: what `docker save` writes.
+pub(in crate::store) static DOCKER_TRANSPORT: Transport = Transport {
+    prefix: "docker-archive:",
+    syntax: "FILE[:NAME]",
+    description: "what `docker save` writes",
+    parse: |text| {
+        path_and_tag(text, "docker-archive:FILE[:NAME]").map(|(file, tag)| Reference::docker_archive(file, tag))
+    },
+    recognises: |path| !path.is_dir() && ArchiveFormat::of(path) == ArchiveFormat::Docker,
+    at_path: Some(|file| Arc::new(ArchiveLocation { file, format: ArchiveFormat::Docker })),
+};
+
+impl Reference {
+    /// An OCI image layout in a tar file.
+    pub fn oci_archive(file: impl Into<PathBuf>, tag: Option<String>) -> Self {
+        Self::new(Arc::new(ArchiveLocation { file: file.into(), format: ArchiveFormat::Oci }), tag)
+    }
+
+    /// What `docker save` writes; the tag is the image's whole name.
+    pub fn docker_archive(file: impl Into<PathBuf>, tag: Option<String>) -> Self {
+        Self::new(Arc::new(ArchiveLocation { file: file.into(), format: ArchiveFormat::Docker }), tag)
+    }
+}
+
+/// A tar file with images.
+#[derive(Debug)]
+pub(in crate::store) struct ArchiveLocation {
+    pub(in crate::store) file: PathBuf,
+    pub(in crate::store) format: ArchiveFormat,
+}
+
+impl fmt::Display for ArchiveLocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.format.name(), self.file.display())
+    }
+}
+
+impl Location for ArchiveLocation {
+    fn path(&self) -> Option<&Path> {
+        Some(&self.file)
+    }
+
+    fn spool_dir(&self, _context: &Context) -> PathBuf {
+        let parent = self.file.parent().filter(|parent| !parent.as_os_str().is_empty());
+        parent.unwrap_or(Path::new(".")).to_owned()
+    }
+
+    fn source(&self, _reference: &Reference, context: &Context) -> Result<Arc<dyn Source>> {
+        let archive = Archive::open(&self.file, Some(self.format), &context.temporary)?;
+        Ok(Arc::new(ProgressSource::new(archive, &context.progress)))
+    }
+
+    fn destination(&self, _reference: &Reference, context: &Context) -> Result<Box<dyn Destination>> {
+        Ok(Box::new(ArchiveWriter::open(&self.file, self.format, context.waiting, &context.temporary)?))
+    }
+}

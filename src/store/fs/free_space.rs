@@ -1,0 +1,28 @@
+use std::path::Path;
+
+use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
+use crate::store::destination::Destination;
+
+/// How many bytes can still be written into the file system of a directory, by whoever this is.
+pub(crate) fn free_in(dir: &Path) -> Result<u64> {
+    let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+    let found = rustix::fs::statvfs(dir).map_err(std::io::Error::from);
+    let found = found.doing("look how much room there is").at(dir.display())?;
+    Ok(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
+/// Sees to it that there is room for so many bytes, where that can be told, so that nobody waits for a copy that cannot
+/// succeed.
+///
+/// # Errors
+/// [`Kind::Io`] if there is less.
+pub fn ensure_free_space(destination: &dyn Destination, needed: u64) -> Result<()> {
+    match destination.available_space()? {
+        Some(free) if free < needed => {
+            let what = format!("at least {needed} bytes are needed and {free} are free");
+            let hint = "make room there, or write to another file system";
+            Err(Error::new(Kind::Io, what).hint(hint).at(destination.name()))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,57 @@
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::error::{Error, Kind, Result};
+use crate::store::interrupt;
+
+/// How often a writer that waits looks whether the other has finished.
+const LOOKS: Duration = Duration::from_millis(50);
+
+/// What to do when another process is writing to the same place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Waiting {
+    /// Wait until it has finished.
+    #[default]
+    Wait,
+    /// Fail at once.
+    Fail,
+}
+
+/// Locks an open file or directory for one writer; `name` is for the message while it waits.
+///
+/// # Errors
+/// Another process has the lock and `waiting` says not to wait; input/output.
+pub(crate) fn lock(file: &File, waiting: Waiting, name: &str) -> Result<()> {
+    let failed = |error: rustix::io::Errno| Error::io("cannot lock it", error.into());
+    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => return Ok(()),
+        Err(rustix::io::Errno::WOULDBLOCK) => {}
+        Err(error) => return Err(failed(error)),
+    }
+    if waiting == Waiting::Fail {
+        let what = "another process is writing to it";
+        return Err(Error::new(Kind::Io, what).hint("try again when it has finished"));
+    }
+    tracing::warn!("{name} is being written by another process; waiting for it");
+    loop {
+        // Not a call that blocks: a signal would not end it.
+        interrupt::check()?;
+        std::thread::sleep(LOOKS);
+        match flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(()),
+            Err(rustix::io::Errno::WOULDBLOCK) => {}
+            Err(error) => return Err(failed(error)),
+        }
+    }
+}
+
+/// Whether the open file is the one at this path: whoever had the lock before may have removed or replaced it.
+pub(crate) fn is_at(file: &File, path: &Path) -> bool {
+    let identity = |found: fs::Metadata| (found.dev(), found.ino());
+    let (open, there) = (file.metadata().map(identity), fs::metadata(path).map(identity));
+    matches!((open, there), (Ok(open), Ok(there)) if open == there)
+}

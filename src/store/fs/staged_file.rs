@@ -1,0 +1,64 @@
+use std::fs::{self, File};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+
+use super::staged_dir::beside;
+use crate::error::{Error, ErrorContext, IoContext, Result};
+
+/// A file that is to appear when all in it is verified, as [`StagedDir`](super::staged_dir::StagedDir) is a directory: until then
+/// it fills under another name beside, always the same one.
+pub(crate) struct StagedFile<'a> {
+    out: &'a Path,
+    filling: PathBuf,
+}
+
+impl<'a> StagedFile<'a> {
+    /// # Errors
+    /// [`Kind::Usage`](crate::error::Kind::Usage) if something is there already, or it is no name of a file.
+    pub(crate) fn new(out: &'a Path) -> Result<Self> {
+        if out.symlink_metadata().is_ok() {
+            return Err(there_already().at(out.display()));
+        }
+        let filling = beside(out).ok_or_else(|| Error::usage("not a file to create").at(out.display()))?;
+        Ok(StagedFile { out, filling })
+    }
+
+    /// The file to fill, empty; nobody else can read it.
+    pub(crate) fn filling(&self) -> Result<File> {
+        self.clear();
+        let made = File::options().write(true).create_new(true).mode(0o600).open(&self.filling);
+        made.doing("create a file").at(self.filling.display())
+    }
+
+    /// Lets it appear, and replaces nothing.
+    pub(crate) fn reveal(&self, file: &File) -> Result<()> {
+        file.sync_all().doing("write it").at(self.out.display())?;
+        let moved = match renameat_with(CWD, &self.filling, CWD, self.out, RenameFlags::NOREPLACE) {
+            Err(Errno::EXIST) => return Err(there_already().at(self.out.display())),
+            // Not every file system can do it; then there is a moment between the look and the move.
+            Err(Errno::INVAL | Errno::NOSYS) if self.out.symlink_metadata().is_err() => {
+                fs::rename(&self.filling, self.out)
+            }
+            moved => moved.map_err(Into::into),
+        };
+        moved.doing("move what was written into place").at(self.out.display())
+    }
+
+    fn clear(&self) {
+        // If it cannot be removed, it cannot be made either, and that is said.
+        let _ = fs::remove_file(&self.filling);
+    }
+}
+
+impl Drop for StagedFile<'_> {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+fn there_already() -> Error {
+    Error::usage("it is there already").hint("give the name of a new file")
+}

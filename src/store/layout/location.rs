@@ -1,0 +1,69 @@
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::write::LayoutWriter;
+use crate::error::{Error, Result};
+use crate::store::GcStats;
+use crate::store::context::Context;
+use crate::store::destination::Destination;
+use crate::store::layout::Layout;
+use crate::store::progress::ProgressSource;
+use crate::store::reference::{Location, Reference, Transport, path_and_tag};
+use crate::store::source::Source;
+
+/// `oci:DIR`: an OCI image layout in a directory.
+pub(in crate::store) static TRANSPORT: Transport = Transport {
+    prefix: "oci:",
+    syntax: "DIR[:TAG]",
+    description: "an OCI image layout",
+    parse: |text| path_and_tag(text, "oci:DIR[:TAG]").map(|(dir, tag)| Reference::layout(dir, tag)),
+    recognises: Path::is_dir,
+    at_path: Some(|path| Arc::new(LayoutLocation(path))),
+};
+
+impl Reference {
+    /// An OCI image layout in a directory.
+    pub fn layout(dir: impl Into<PathBuf>, tag: Option<String>) -> Self {
+        Self::new(Arc::new(LayoutLocation(dir.into())), tag)
+    }
+}
+
+/// The directory of a layout.
+#[derive(Debug)]
+pub(in crate::store) struct LayoutLocation(pub(in crate::store) PathBuf);
+
+impl fmt::Display for LayoutLocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "oci:{}", self.0.display())
+    }
+}
+
+impl Location for LayoutLocation {
+    fn path(&self) -> Option<&Path> {
+        Some(&self.0)
+    }
+
+    fn spool_dir(&self, _context: &Context) -> PathBuf {
+        self.0.clone()
+    }
+
+    fn source(&self, _reference: &Reference, context: &Context) -> Result<Arc<dyn Source>> {
+        if !self.0.exists() {
+            return Err(Error::usage("there is no such file or directory").at(self.0.display()));
+        }
+        Ok(Arc::new(ProgressSource::new(Layout::open(&self.0)?, &context.progress)))
+    }
+
+    fn destination(&self, _reference: &Reference, context: &Context) -> Result<Box<dyn Destination>> {
+        Ok(Box::new(LayoutWriter::open(&self.0, context.waiting)?))
+    }
+
+    fn collect_garbage(&self, context: &Context) -> Result<GcStats> {
+        if !self.0.exists() {
+            return Err(Error::usage("there is no such directory").at(self.0.display()));
+        }
+        Layout::open(&self.0)?; // before anything is made at a place that holds no layout
+        LayoutWriter::open(&self.0, context.waiting)?.publish(&[], true)
+    }
+}

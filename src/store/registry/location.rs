@@ -1,0 +1,86 @@
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use oci_spec::image::Digest;
+
+use super::repository::Repository;
+use super::source::Registry;
+use super::write::RegistryWriter;
+use crate::error::{Error, ErrorContext, Result};
+use crate::store::context::Context;
+use crate::store::destination::Destination;
+use crate::store::progress::ProgressSource;
+use crate::store::reference::{Location, Reference, Transport, not_a_tag};
+use crate::store::source::Source;
+use crate::text::Printable;
+
+/// `docker://HOST/REPO`: a repository in a registry.
+pub(in crate::store) static TRANSPORT: Transport = Transport {
+    prefix: "docker://",
+    syntax: "HOST/REPO[:TAG|@DIGEST]",
+    description: "a repository in a registry",
+    parse,
+    recognises: |_| false,
+    at_path: None,
+};
+
+/// A repository in a registry.
+#[derive(Debug)]
+struct RegistryLocation(Repository);
+
+impl fmt::Display for RegistryLocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "docker://{}", self.0)
+    }
+}
+
+impl Location for RegistryLocation {
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    fn spool_dir(&self, context: &Context) -> PathBuf {
+        context.temporary.clone()
+    }
+
+    fn source(&self, reference: &Reference, context: &Context) -> Result<Arc<dyn Source>> {
+        let registry = Registry::open(&self.0, reference.tag(), reference.digest(), &context.pull)?;
+        Ok(Arc::new(ProgressSource::new(registry, &context.progress)))
+    }
+
+    fn destination(&self, reference: &Reference, context: &Context) -> Result<Box<dyn Destination>> {
+        if reference.digest().is_some() {
+            let hint = "name a tag: docker://HOST/REPO:TAG";
+            return Err(Error::usage("an image cannot be published under a digest").hint(hint).at(reference));
+        }
+        Ok(Box::new(RegistryWriter::open(&self.0, &context.push)?))
+    }
+}
+
+/// `HOST/REPO[:TAG|@DIGEST]`.
+fn parse(text: &str) -> Result<Reference> {
+    let (name, digest) = match text.split_once('@') {
+        Some((name, digest)) => (name, Some(digest)),
+        None => (text, None),
+    };
+    // A colon in front of a slash is that of a port.
+    let (repository, tag) = match name.rsplit_once(':') {
+        Some((repository, tag)) if !tag.contains('/') => (repository, Some(parse_tag(tag)?)),
+        _ => (name, None),
+    };
+    let digest = digest.map(str::parse::<Digest>).transpose();
+    let digest = digest.map_err(|_| Error::usage(format!("`{}` does not end in a digest", Printable::new(text))))?;
+    if tag.is_some() && digest.is_some() {
+        return Err(Error::usage("a tag and a digest at once").hint("leave the tag out").at(Printable::new(text)));
+    }
+    let location = Arc::new(RegistryLocation(repository.parse().at(Printable::new(text))?));
+    Ok(Reference::new(location, tag).with_digest(digest))
+}
+
+/// OCI distribution specification: `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}`.
+fn parse_tag(tag: &str) -> Result<String> {
+    let starts = tag.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
+    let fits = tag.len() <= 128 && tag.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'));
+    if starts && fits { Ok(tag.to_owned()) } else { Err(not_a_tag(tag)) }
+}

@@ -1,0 +1,112 @@
+use std::io::Read;
+use std::path::PathBuf;
+
+use oci_spec::image::Descriptor;
+
+use super::extent::Extent;
+use super::progress::Progress;
+use super::registry::Repository;
+use super::verify::Verified;
+use crate::error::{Error, ErrorContext, IoContext, Result};
+
+/// The largest manifest, index or image config that is read, in bytes. Registries refuse manifests above 4 MiB.
+pub const MAX_DOCUMENT: u64 = 8 << 20;
+
+/// The annotation that names an image in a layout (OCI image layout, `index.json`).
+pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
+
+/// One image that a store lists.
+#[derive(Debug, Clone)]
+pub struct ImageEntry {
+    /// Its tag, if it has one.
+    pub tag: Option<String>,
+    /// Its manifest or index.
+    pub descriptor: Descriptor,
+}
+
+/// The image with a tag. Where names of repositories stand before tags, as in Docker archives, the tag alone will do if
+/// only one image has it.
+pub fn tagged<'a>(listed: &'a [ImageEntry], tag: &str) -> Option<&'a ImageEntry> {
+    let ends = |own: &str| own.rsplit_once(':').is_some_and(|(_, own)| own == tag);
+    let exact = listed.iter().find(|listed| listed.tag.as_deref() == Some(tag));
+    let mut ending = listed.iter().filter(|listed| listed.tag.as_deref().is_some_and(ends));
+    exact.or_else(|| ending.next().filter(|_| ending.next().is_none()))
+}
+
+/// A blob as a source hands it out, not verified yet.
+pub enum Blob {
+    /// It lies in a local file and can be read at any position.
+    Extent(Extent),
+    /// It arrives once, from the beginning.
+    Stream(Box<dyn Read + Send>),
+}
+
+impl Blob {
+    /// Reads it from the beginning.
+    pub fn into_reader(self) -> Box<dyn Read + Send> {
+        match self {
+            Blob::Extent(extent) => Box::new(extent.reader()),
+            Blob::Stream(stream) => stream,
+        }
+    }
+}
+
+/// A place that images are read from.
+pub trait Source: Send + Sync {
+    /// The place as the user would write it, for messages.
+    fn name(&self) -> String;
+
+    /// How many bytes of blobs were read so far.
+    fn bytes_read(&self) -> u64;
+
+    /// The images there.
+    ///
+    /// # Errors
+    /// [`Kind::Malformed`](crate::error::Kind::Malformed) if there is nothing of this transport's form.
+    fn list(&self) -> Result<Vec<ImageEntry>>;
+
+    /// The image with this tag, if there is one. Where there is no list of images, it is looked up by its tag alone.
+    ///
+    /// # Errors
+    /// As [`list`](Source::list).
+    fn find(&self, tag: &str) -> Result<Option<ImageEntry>> {
+        Ok(tagged(&self.list()?, tag).cloned())
+    }
+
+    /// Opens a blob: a manifest, a config or a layer.
+    ///
+    /// # Errors
+    /// [`Kind::Malformed`](crate::error::Kind::Malformed) if it is absent.
+    fn open(&self, descriptor: &Descriptor) -> Result<Blob>;
+
+    /// The file that is the blob and nothing but the blob, where there is one that may be shared by a hard link.
+    fn local_path(&self, _descriptor: &Descriptor) -> Option<PathBuf> {
+        None
+    }
+
+    /// The repository that it is, if it is in a registry: one in the same registry may share its blobs.
+    fn repository(&self) -> Option<&Repository> {
+        None
+    }
+
+    /// Where long steps with its blobs are told.
+    fn progress(&self) -> Progress {
+        Progress::default()
+    }
+}
+
+/// Reads a manifest, an index or an image config whole, verified.
+///
+/// # Errors
+/// As [`Source::open`] and [`Verified`]; documents above [`MAX_DOCUMENT`] are malformed.
+pub fn read_document(source: &dyn Source, descriptor: &Descriptor) -> Result<Vec<u8>> {
+    let place = format!("{} {}", source.name(), descriptor.digest());
+    if descriptor.size() > MAX_DOCUMENT {
+        let found = descriptor.size();
+        return Err(Error::malformed(format!("a document of {found} bytes; at most {MAX_DOCUMENT} are read")).at(place));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(descriptor.size()).unwrap_or_default());
+    let reader = source.open(descriptor)?.into_reader();
+    Verified::new(reader, descriptor).at(&place)?.read_to_end(&mut bytes).doing("read it").at(&place)?;
+    Ok(bytes)
+}

@@ -1,0 +1,127 @@
+//! The table of transports, and how a person names an image of any of them.
+
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use super::layout::LayoutLocation;
+use super::reference::{Location, Reference, Transport, parse_tag, path_and_tag};
+use crate::error::{Error, Result};
+use crate::store::{archive, dir, layout, registry};
+
+/// Every transport. To add one: a file or folder beside this one with its [`Location`], and a line here.
+pub static TRANSPORTS: &[&Transport] =
+    &[&dir::TRANSPORT, &layout::TRANSPORT, &archive::DOCKER_TRANSPORT, &archive::OCI_TRANSPORT, &registry::TRANSPORT];
+
+/// The prefixes of transports that other tools know; a path never begins like this by accident.
+const FOREIGN: [&str; 5] = ["docker-daemon:", "containers-storage:", "ostree:", "sif:", "tarball:"];
+
+impl Reference {
+    /// Reads a reference as a person writes it: what a path without a prefix is, the file system tells. A path as it is,
+    /// or a path and a tag if the whole is nothing that exists.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`](crate::error::Kind::Usage) if the text names no place.
+    pub fn locate(text: &str) -> Result<Self> {
+        if transport_of(text).is_some() {
+            return text.parse();
+        }
+        let path = Path::new(text);
+        if path.exists() {
+            return Ok(Self::new(location_at(path), None));
+        }
+        let cut = text.match_indices(':').map(|(at, _)| text.split_at(at)).find(|(path, _)| Path::new(path).exists());
+        match cut {
+            Some((path, tag)) => Ok(Self::new(location_at(Path::new(path)), Some(parse_tag(&tag[1..])?))),
+            None => text.parse(),
+        }
+    }
+
+    /// Whether a text begins with the prefix of a transport that reads local files.
+    pub fn is_local(text: &str) -> bool {
+        let known = transport_of(text).is_some_and(|(transport, _)| transport.at_path.is_some());
+        known || FOREIGN.iter().any(|prefix| text.starts_with(prefix))
+    }
+}
+
+impl FromStr for Reference {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        if let Some((transport, rest)) = transport_of(text) {
+            return (transport.parse)(rest);
+        }
+        if let Some(prefix) = FOREIGN.iter().find(|prefix| text.starts_with(**prefix)) {
+            let hint = "copy the image into a layout first: skopeo copy SOURCE oci:DIR:TAG";
+            return Err(Error::usage(format!("the transport `{prefix}` is not supported")).hint(hint));
+        }
+        if text.is_empty() {
+            return Err(Error::usage("an empty image reference"));
+        }
+        let (dir, tag) = path_and_tag(text, "oci:DIR[:TAG]")?;
+        Ok(Self::layout(dir, tag))
+    }
+}
+
+/// The transport whose prefix a text has, and what follows.
+fn transport_of(text: &str) -> Option<(&'static Transport, &str)> {
+    TRANSPORTS.iter().find_map(|transport| Some((*transport, text.strip_prefix(transport.prefix)?)))
+}
+
+/// What lies at a path; what is nothing known is an archive or a layout that cannot be read.
+fn location_at(path: &Path) -> Arc<dyn Location> {
+    let found = TRANSPORTS.iter().find(|transport| (transport.recognises)(path)).and_then(|found| found.at_path);
+    match found {
+        Some(at_path) => at_path(path.into()),
+        None => Arc::new(LayoutLocation(path.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_skopeo_reads() {
+        let digest = format!("docker://host:5000/a/b@sha256:{}", "0".repeat(64));
+        for (text, shown) in [
+            ("oci:train", "oci:train"),
+            ("oci:./train:latest", "oci:./train:latest"),
+            ("oci:/a b/train:1-pre", "oci:/a b/train:1-pre"),
+            ("not-there-yet", "oci:not-there-yet"),
+            ("oci:dir:host/repo:tag", "oci:dir:host/repo:tag"),
+            ("oci-archive:train.tar:latest", "oci-archive:train.tar:latest"),
+            ("docker-archive:train.tar:host/repo:tag", "docker-archive:train.tar:host/repo:tag"),
+            ("dir:a:b", "dir:a:b"),
+            ("docker://alpine", "docker://docker.io/library/alpine"),
+            ("docker://me/train:1", "docker://docker.io/me/train:1"),
+            ("docker://localhost/train", "docker://localhost/train"),
+            ("docker://[::1]:5000/a__b/c-d:v1.0", "docker://[::1]:5000/a__b/c-d:v1.0"),
+            (&digest, &digest),
+        ] {
+            assert_eq!(text.parse::<Reference>().unwrap().to_string(), shown);
+        }
+        let none = [
+            "",
+            "oci:",
+            "oci::tag",
+            "oci:dir:",
+            "oci:dir:a b",
+            "docker-daemon:x",
+            "sif:x",
+            "oci-archive:",
+            "docker://",
+            "docker://host:5000/Upper",
+            "docker://host:5000/a//b",
+            "docker://host:99999/a",
+            "docker://host.x/a:b c",
+            "docker://h.x/a@sha256:1",
+            "docker://h.x/../a",
+            "docker://h.x/a:b@sha256:0",
+            "docker://user@h.x/a",
+        ];
+        for text in none {
+            assert_eq!(text.parse::<Reference>().unwrap_err().kind(), crate::error::Kind::Usage, "{text}");
+        }
+    }
+}

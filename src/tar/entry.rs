@@ -1,0 +1,263 @@
+use crate::error::{Error, Result};
+use crate::text::Printable;
+
+/// The longest path that is read, in bytes: Linux's `PATH_MAX`.
+const MAX_PATH: usize = 4096;
+
+/// What an entry of a layer is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A regular file.
+    File,
+    /// Another name for a file of the same layer or of a lower one; the path is normalised.
+    HardLink(Box<[u8]>),
+    /// A symbolic link, its target as it stands.
+    Symlink(Box<[u8]>),
+    /// A directory.
+    Directory,
+    /// A named pipe.
+    Fifo,
+    /// A character (`true`) or block device.
+    Device {
+        /// Character device, as opposed to block device.
+        character: bool,
+        /// Major and minor number.
+        number: (u32, u32),
+    },
+    /// A file with holes in one of GNU's forms, which this program cannot read.
+    Sparse,
+}
+
+impl EntryKind {
+    /// What it is called in messages.
+    pub fn name(&self) -> &'static str {
+        match self {
+            EntryKind::File => "a regular file",
+            EntryKind::HardLink(_) => "a hard link",
+            EntryKind::Symlink(_) => "a symbolic link",
+            EntryKind::Directory => "a directory",
+            EntryKind::Fifo => "a named pipe",
+            EntryKind::Device { .. } => "a device node",
+            EntryKind::Sparse => "a sparse file",
+        }
+    }
+}
+
+/// PAX records (POSIX.1-2017, pax Interchange Format) that are kept as they are: extended attributes, times with
+/// fractions, and whatever else a program has written.
+pub type PaxRecords = Box<[PaxRecord]>;
+
+/// Keyword and value of one PAX record.
+pub type PaxRecord = (Box<[u8]>, Box<[u8]>);
+
+/// Everything about a file but its name, kind and contents.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Meta {
+    /// Permission bits with set-user-ID, set-group-ID and sticky bit.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u64,
+    /// Group.
+    pub gid: u64,
+    /// Modification time in seconds since 1970, rounded down; a fraction stands in a PAX record `mtime`.
+    pub mtime: i64,
+    /// The owner's name, if the archive has it.
+    pub user: Box<[u8]>,
+    /// The group's name, if the archive has it.
+    pub group: Box<[u8]>,
+    /// Further PAX records.
+    pub pax: PaxRecords,
+}
+
+impl Meta {
+    /// Root's, with this mode and time.
+    pub fn new(mode: u32, mtime: i64) -> Self {
+        Meta { mode, mtime, ..Meta::default() }
+    }
+
+    /// The same with another modification time.
+    #[must_use]
+    pub fn touched(&self, mtime: i64) -> Self {
+        let pax = self.pax.iter().filter(|(key, _)| &**key != b"mtime").cloned().collect();
+        Meta { mtime, pax, ..self.clone() }
+    }
+
+    /// The fraction of the modification time, in nanoseconds after [`mtime`](Meta::mtime).
+    pub fn nanos(&self) -> u32 {
+        let record = self.pax.iter().find(|(key, _)| &**key == b"mtime");
+        record.and_then(|(_, time)| pax_time(time).ok()).map_or(0, |(_, nanos)| nanos)
+    }
+
+    /// The mode without the type bits that some writers put into it.
+    pub fn permissions(&self) -> u32 {
+        self.mode & 0o7777
+    }
+}
+
+/// One entry of a layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its path, normalised: relative, no `.` and no empty components, no slash at the end.
+    pub path: Box<[u8]>,
+    /// What it is.
+    pub kind: EntryKind,
+    /// Owner, mode, times and the rest.
+    pub meta: Meta,
+    /// Bytes of contents; 0 but for files.
+    pub size: u64,
+    /// Where the contents can be read: in the uncompressed layer, or in what they were spooled to.
+    pub offset: u64,
+    /// Where its header ends in the uncompressed layer: no other entry has the same.
+    pub position: u64,
+}
+
+impl Entry {
+    /// What it names, if it is a hard link.
+    pub fn link_target(&self) -> Option<&[u8]> {
+        match &self.kind {
+            EntryKind::HardLink(target) => Some(target),
+            _ => None,
+        }
+    }
+}
+
+/// A time as it stands in a PAX record, `-1.5` say: seconds, rounded down, and the nanoseconds after them.
+///
+/// # Errors
+/// [`Kind::Malformed`](crate::error::Kind::Malformed) for anything else.
+pub fn pax_time(text: &[u8]) -> Result<(i64, u32)> {
+    let wrong = || Error::malformed("a time in a PAX header is none");
+    let text = std::str::from_utf8(text).map_err(|_| wrong())?;
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let seconds: i64 = whole.parse().map_err(|_| wrong())?;
+    if !fraction.bytes().all(|digit| digit.is_ascii_digit()) {
+        return Err(wrong());
+    }
+    let digits = fraction.bytes().map(|digit| u32::from(digit - b'0')).chain(std::iter::repeat(0)).take(9);
+    let nanos = digits.fold(0, |nanos, digit| nanos * 10 + digit);
+    if nanos == 0 || !whole.starts_with('-') {
+        return Ok((seconds, nanos));
+    }
+    Ok((seconds.checked_sub(1).ok_or_else(wrong)?, 1_000_000_000 - nanos))
+}
+
+/// The time as a PAX record; `None` if it is a whole second, which needs none.
+pub fn pax_mtime(seconds: i64, nanos: u32) -> Option<PaxRecord> {
+    if nanos == 0 {
+        return None;
+    }
+    let (sign, whole, nanos) = if seconds < 0 {
+        ("-", (seconds + 1).unsigned_abs(), 1_000_000_000 - nanos)
+    } else {
+        ("", seconds.unsigned_abs(), nanos)
+    };
+    let time = format!("{sign}{whole}.{nanos:09}");
+    Some((b"mtime"[..].into(), time.trim_end_matches('0').as_bytes().into()))
+}
+
+/// The normalised form of a path in an archive; `/`, `./` and nothing before it are the same place.
+///
+/// # Errors
+/// [`Kind::Malformed`](crate::error::Kind::Malformed) for a path with `..`, with a NUL byte, or longer than 4096
+/// bytes.
+pub fn normalise(path: &[u8]) -> Result<Box<[u8]>> {
+    if path.len() > MAX_PATH {
+        return Err(Error::malformed(format!("a path of {} bytes; at most {MAX_PATH} are possible", path.len())));
+    }
+    let mut normal = Vec::with_capacity(path.len());
+    for component in path.split(|&byte| byte == b'/') {
+        match component {
+            b"" | b"." => continue,
+            b".." => return Err(Error::malformed(format!("the path `{}` has `..` in it", Printable::new(path)))),
+            _ if component.contains(&0) => return Err(Error::malformed("a path has a NUL byte in it")),
+            _ if !normal.is_empty() => normal.push(b'/'),
+            _ => {}
+        }
+        normal.extend_from_slice(component);
+    }
+    Ok(normal.into())
+}
+
+/// A number in a tar header: octal text, or binary with the top bit set (GNU), there negative too.
+///
+/// # Errors
+/// [`Kind::Malformed`](crate::error::Kind::Malformed) for anything else.
+pub fn number(field: &[u8]) -> Result<i64> {
+    let wrong = || Error::malformed("a number in a tar header is none");
+    if let Some(&first) = field.first().filter(|&&first| first & 0x80 != 0) {
+        let negative = first & 0x40 != 0;
+        let start = if negative { -1 } else { 0 };
+        let low_bits = if negative { i64::from(first) - 0x100 } else { i64::from(first & 0x3f) };
+        let (mut value, rest) = (low_bits, &field[1..]);
+        if low_bits == start || rest.len() < 8 {
+            for &byte in rest {
+                value = value.checked_mul(256).ok_or_else(wrong)? + i64::from(byte);
+            }
+            return Ok(value);
+        }
+        return Err(wrong());
+    }
+    let text = field.split(|&byte| byte == 0).next().unwrap_or_default().trim_ascii();
+    if text.is_empty() {
+        return Ok(0);
+    }
+    let text = std::str::from_utf8(text).map_err(|_| wrong())?;
+    i64::from_str_radix(text, 8).ok().filter(|value| *value >= 0).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_path_has_one_form() {
+        for (path, normal) in [
+            ("opt/x", "opt/x"),
+            ("./opt/x", "opt/x"),
+            ("/opt/x", "opt/x"),
+            ("//opt/./x//", "opt/x"),
+            ("./", ""),
+            ("opt/..x", "opt/..x"),
+        ] {
+            assert_eq!(&*normalise(path.as_bytes()).unwrap(), normal.as_bytes(), "{path}");
+        }
+        for path in ["../x", "opt/../../x", "a\0b", &"x".repeat(65536)] {
+            assert!(normalise(path.as_bytes()).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn times_before_1970_have_fractions_too() {
+        for (text, seconds, nanos) in [
+            ("1600000000.25", 1_600_000_000, 250_000_000),
+            ("0.000000001", 0, 1),
+            ("-0.5", -1, 500_000_000),
+            ("-1.5", -2, 500_000_000),
+            ("-86400.999999999", -86_401, 1),
+        ] {
+            assert_eq!(pax_time(text.as_bytes()).unwrap(), (seconds, nanos), "{text}");
+            let (key, value) = pax_mtime(seconds, nanos).unwrap();
+            assert_eq!((&*key, &*value), (&b"mtime"[..], text.as_bytes()));
+            let meta = Meta { pax: [(key, value)].into(), ..Meta::new(0, seconds) };
+            assert_eq!((meta.nanos(), meta.touched(1).nanos()), (nanos, 0));
+        }
+        assert_eq!(pax_time(b"7").unwrap(), (7, 0));
+        assert_eq!(pax_time(b"7.0000000009").unwrap(), (7, 0), "below a nanosecond");
+        assert_eq!(pax_mtime(7, 0), None);
+        for wrong in ["", ".5", "1.-5", "1.5.5", "x", "1e3", "-9223372036854775808.5", "9223372036854775808"] {
+            assert!(pax_time(wrong.as_bytes()).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn reads_octal_and_binary_numbers() {
+        assert_eq!(number(b"0000644\0").unwrap(), 0o644);
+        assert_eq!(number(b"  644 \0").unwrap(), 0o644);
+        assert_eq!(number(b"\0\0\0").unwrap(), 0);
+        assert_eq!(number(&[0x80, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0]).unwrap(), 2 << 32);
+        assert_eq!(number(&[0xff; 12]).unwrap(), -1);
+        for wrong in [&b"8"[..], b"-7", b"6 4", &[0x80, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255]] {
+            assert!(number(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Tar archives (POSIX.1-2017 ustar and pax, GNU), and how they are compressed. Knows no image.
+
+mod codec;
+mod entry;
+mod read;
+#[cfg(test)]
+mod tests;
+mod write;
+
+pub use codec::{Compression, Decoder, Encoder};
+pub use entry::{Entry, EntryKind, Meta, PaxRecord, PaxRecords, normalise, number, pax_mtime};
+pub use read::{Reader, Sequential, Skip};
+pub use write::Writer;
