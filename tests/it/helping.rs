@@ -1,0 +1,104 @@
+//! What helps a person at a terminal: completions, the manual, colours.
+
+use std::fs;
+use std::process::Command;
+
+use support::vectors::Vectors;
+use support::{Peer, Wire, available, pht_oci, run};
+
+#[test]
+fn bash_completes_commands_and_options() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = dir.path().join("completion.bash");
+    fs::write(&script, pht_oci(&["completions", "bash"], &[]).ok().stdout).unwrap();
+    // As the shell itself calls what the script has registered.
+    let ask = r#"
+        source "$1"
+        function=$(complete -p pht-oci | sed 's/.*-F \([^ ]*\).*/\1/')
+        COMP_WORDS=(pht-oci "${@:2}") COMP_CWORD=$(($# - 1)) COMPREPLY=()
+        "$function" pht-oci "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+        printf '%s\n' "${COMPREPLY[@]}""#;
+    let completed = |words: &[&str]| {
+        let line = [&["-c", ask, "ask", script.to_str().unwrap()], words].concat();
+        let out = run("bash", &line).unwrap_or_else(|told| panic!("{told}"));
+        String::from_utf8(out).unwrap().split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(completed(&["pre"]), ["pre-run"]);
+    assert_eq!(completed(&["results", "--paillier"]), ["--paillier-key"]);
+    assert_eq!(completed(&["inspect", "--format", ""]), ["text", "json"]);
+    assert!(completed(&[""]).contains(&"completions".to_owned()));
+}
+
+#[test]
+fn other_shells_get_scripts_of_their_own() {
+    let mut scripts: Vec<Vec<u8>> = Vec::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = pht_oci(&["completions", shell], &[]).ok().stdout;
+        let text = String::from_utf8_lossy(&script).into_owned();
+        assert!(text.contains("post-run") && text.contains("paillier-key"), "{shell}: {text}");
+        assert!(!scripts.contains(&script), "{shell} has another's script");
+        scripts.push(script);
+    }
+    assert!(pht_oci(&["completions", "csh"], &[]).refused(2).stderr.contains("possible values"));
+}
+
+/// What the program prints to a terminal.
+fn on_a_terminal(arguments: &[&str], variables: &[(&str, &str)]) -> String {
+    let spawn = "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)";
+    let mut command = Command::new("python3");
+    command.args(["-I", "-c", spawn, support::program()]).args(arguments);
+    let output = command.env_remove("NO_COLOR").envs(variables.iter().copied()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{text}");
+    text
+}
+
+#[test]
+fn colours_are_for_terminals_only_and_for_those_who_want_them() {
+    if !available("colours_are_for_terminals_only", &[Peer::Python]) {
+        return;
+    }
+    let image = Vectors::ours(Wire::V2_0);
+    let source = image.layout.at("1-post");
+    for (command, told) in [("inspect", "\x1b[33mis next"), ("verify", "\x1b[32mok")] {
+        let shown = on_a_terminal(&[command, &source], &[]);
+        assert!(shown.contains(told), "{command}: {shown:?}");
+        let plain = on_a_terminal(&[command, &source], &[("NO_COLOR", "1")]);
+        assert!(!plain.contains('\x1b'), "{command}: {plain:?}");
+        let json = on_a_terminal(&[command, &source, "--format", "json"], &[]);
+        assert!(!json.contains('\x1b'), "{command}: {json:?}");
+        let piped = String::from_utf8(pht_oci(&[command, &source], &[]).ok().stdout).unwrap();
+        assert_eq!(piped, plain.replace('\r', ""), "{command}: colours are all the difference");
+    }
+}
+
+#[test]
+fn a_person_sees_the_route_at_one_glance() {
+    if !available("a_person_sees_the_route_at_one_glance", &[Peer::Python]) {
+        return;
+    }
+    let vectors = Vectors::ours(Wire::V2_0);
+    let lines = |command: &str, tag: &str| {
+        let shown = pht_oci(&[command, &vectors.layout.at(tag)], &[]).ok().stdout;
+        let shown = String::from_utf8(shown).unwrap();
+        shown.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>()
+    };
+    let has = |lines: &[String], start: &str, end: &str| {
+        assert!(lines.iter().any(|line| line.starts_with(start) && line.ends_with(end)), "{start} {end}: {lines:#?}");
+    };
+    let shown = lines("inspect", "1-post");
+    has(&shown, "# station network key state", "");
+    has(&shown, "0 station_1 tue", "has signed");
+    has(&shown, "1 station_2 tue", "is next");
+    has(&shown, "layers", "KiB");
+    has(&shown, "next: pht-oci pre-run at station_2", "");
+    has(&lines("inspect", "2-post"), "every station has signed", "(pht-oci results)");
+    let key = vectors.key("station_2");
+    let open = vectors.layout.at("open");
+    pht_oci(&["pre-run", &vectors.layout.at("1-post"), &open, "--private-key", &key], &[]).ok();
+    has(&lines("inspect", "open"), "opened at station_2", "then pht-oci post-run");
+    let shown = lines("verify", "2-post");
+    has(&shown, "0 station_1", "holds cannot be recomputed");
+    has(&shown, "1 station_2", "holds recomputed");
+    has(&shown, "the train is weak (", " 0 broken)");
+}

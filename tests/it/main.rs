@@ -1,0 +1,29 @@
+//! What needs nothing but this package: every command, on trains and images that are made here. Python and OpenSSL
+//! judge the outcome where a second reader or a second implementation has to; without them such tests are left out.
+
+mod architecture;
+mod building;
+mod creator;
+mod extracting;
+mod formats;
+mod helping;
+mod hostile;
+mod leaks;
+mod mutation;
+mod rebasing;
+mod refusals;
+mod reports;
+mod secrets;
+mod support_readers;
+mod transports;
+mod trusting;
+mod validating;
+mod variants;
+mod vectors;
+mod verifying;
+mod wire3;
+
+#[test]
+fn no_file_is_forgotten() {
+    support::modules::check("tests/it");
+}

@@ -1,0 +1,91 @@
+//! Keys and passphrases: how they come in, and that they do not get out.
+
+use std::fs;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use serde_json::Value;
+use support::peers::test_file;
+use support::tree::snapshot;
+use support::{Implementation, Peer, Train, TrainSpec, Wire, available, pht_oci, run};
+
+const PASSPHRASE: &str = "open sesame";
+
+fn locked_train() -> Train {
+    let spec = TrainSpec { password: Some(PASSPHRASE), ..TrainSpec::default() };
+    Train::build(Implementation::Ours, Wire::V3, &spec).unwrap_or_else(|told| panic!("{told}"))
+}
+
+/// Pre-run of the first stop in place on a terminal where this is typed.
+fn at_a_terminal(train: &Train, typed: &str) -> Value {
+    let script = test_file("python/prompted.py");
+    let line = train.line("pre-run", "0", "0", 0);
+    let mut arguments = vec!["-I", script.to_str().expect("a path in UTF-8"), typed, support::program()];
+    arguments.extend(line.iter().map(String::as_str));
+    let told = run("python3", &arguments).unwrap_or_else(|told| panic!("{told}"));
+    serde_json::from_slice(&told).expect("JSON")
+}
+
+#[test]
+fn a_passphrase_is_asked_for_at_a_terminal_and_not_shown() {
+    if !available("secrets::a_passphrase_is_asked_for_at_a_terminal_and_not_shown", &[Peer::Python]) {
+        return;
+    }
+    let train = locked_train();
+    let before = snapshot(&train.layout.dir);
+    for (typed, status, says) in [
+        ("wrong one\\n", 4, "the passphrase is wrong"),
+        ("\\n", 4, "no passphrase was typed"),
+        ("\\x04", 4, "no passphrase was typed"),
+        ("\\x03", 130, "interrupted"),
+    ] {
+        let told = at_a_terminal(&train, typed);
+        assert_eq!(told["status"], status, "{typed}: {told}");
+        assert!(told["seen"].as_str().is_some_and(|seen| seen.contains(says)), "{typed}: {told}");
+        assert_eq!((&told["echo_while_asked"], &told["echo_after"]), (&false.into(), &true.into()), "{typed}");
+        assert_eq!(snapshot(&train.layout.dir), before, "{typed}");
+    }
+    let told = at_a_terminal(&train, &format!("{PASSPHRASE}\\n"));
+    assert_eq!(told["status"], 0, "{told}");
+    assert_eq!((&told["echo_while_asked"], &told["echo_after"]), (&false.into(), &true.into()));
+    assert!(told["seen"].as_str().is_some_and(|seen| seen.contains("passphrase of") && !seen.contains(PASSPHRASE)));
+    assert_ne!(snapshot(&train.layout.dir), before);
+}
+
+#[test]
+fn nobody_is_asked_where_there_is_no_terminal() {
+    if !available("secrets::nobody_is_asked_where_there_is_no_terminal", &[Peer::Python]) {
+        return;
+    }
+    let train = locked_train();
+    let outcome = pht_oci(&train.line("pre-run", "0", "0", 0), &[]).refused(4);
+    assert!(outcome.stderr.contains("PRIVATE_KEY_PASSWORD"), "{}", outcome.stderr);
+}
+
+#[test]
+fn a_key_in_memory_is_in_no_core_dump() {
+    if !available("secrets::a_key_in_memory_is_in_no_core_dump", &[Peer::Python]) {
+        return;
+    }
+    let train = locked_train();
+    // Nobody ever writes the passphrase: the program waits for it.
+    let passphrase = train.dir.path().join("never");
+    mknodat(CWD, &passphrase, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a new pipe");
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -Sc \"$(ulimit -Hc)\"; exec \"$@\"", "sh", support::program()]);
+    command.args(train.line("pre-run", "0", "0", 0)).arg("--passphrase-file").arg(&passphrase);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts");
+    let (begin, name) = (Instant::now(), format!("/proc/{}/limits", child.id()));
+    let core = || {
+        let limits = fs::read_to_string(&name).expect("the program runs");
+        let line = limits.lines().find_map(|line| line.strip_prefix("Max core file size")).expect("a limit");
+        line.split_whitespace().take(2).map(str::to_owned).collect::<Vec<_>>()
+    };
+    while core() != ["0", "0"] && begin.elapsed() < Duration::from_secs(30) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let found = core();
+    child.kill().and_then(|()| child.wait()).expect("it ends");
+    assert_eq!(found, ["0", "0"]);
+}

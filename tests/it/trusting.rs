@@ -1,0 +1,220 @@
+//! `--trust DIR`: whose keys they are, in every command that verifies.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use support::peers::test_file;
+use support::tree::{copy, differences, snapshot};
+use support::{Edit, Layout, Outcome, Peer, available, pht_oci, run};
+
+/// A train of wire 3 after its second station, and a directory of pinned keys that fits.
+struct TrustFixture {
+    dir: tempfile::TempDir,
+    layout: Layout,
+}
+
+/// The stations as the train calls them, and their key files.
+const STATIONS: [(&str, &str); 3] =
+    [("station_1", "station_1"), ("2", "station_2"), ("Universität 🚂 \"3\"", "station_3")];
+
+impl TrustFixture {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/wire-3"), dir.path());
+        let fixture = TrustFixture { layout: Layout::new(dir.path().join("layout")), dir };
+        fixture.pin("creators/alice.pem", "creator");
+        fixture.pin("builders/whoever.pem", "builder");
+        for (id, key) in STATIONS {
+            fixture.pin(&format!("stations/{id}.pem"), key);
+        }
+        fixture
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.dir.path().join(name).to_str().expect("a path in UTF-8").to_owned()
+    }
+
+    fn pinned(&self, name: &str) -> PathBuf {
+        self.dir.path().join("trust").join(name)
+    }
+
+    fn pin(&self, name: &str, key: &str) {
+        let path = self.pinned(name);
+        fs::create_dir_all(path.parent().expect("below a directory")).expect("a new directory");
+        fs::copy(self.path(&format!("keys/{key}.pub.pem")), path).expect("a key");
+    }
+
+    fn key(&self, name: &str) -> String {
+        self.path(&format!("keys/{name}.pem"))
+    }
+
+    /// Every command that looks at the train after its second station, held against the pinned keys.
+    fn commands(&self, options: &[&str]) -> Vec<Outcome> {
+        let (image, trust, out) = (self.layout.at("2"), self.path("trust"), self.path("out"));
+        let (station, creator, to) = (self.key("station_3"), self.key("creator"), self.layout.at("opened"));
+        let lines = [
+            vec!["verify", &image],
+            vec!["results", &image, "--private-key", &creator, "--out", &out],
+            vec!["pre-run", &image, &to, "--private-key", &station],
+        ];
+        let common = [&["--trust", &trust], options].concat();
+        lines.iter().map(|line| pht_oci(&[&line[..], &common].concat(), &[])).collect()
+    }
+
+    /// Every command refuses, and nothing has changed.
+    #[track_caller]
+    fn refused(&self, status: i32, says: &str) {
+        let before = snapshot(self.dir.path());
+        for outcome in self.commands(&[]) {
+            let said = outcome.refused(status).stderr;
+            assert!(said.contains(says), "`{says}` is not in: {said}");
+        }
+        assert_eq!(differences(&before, &snapshot(self.dir.path()), true), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn pinned_keys_make_a_train_of_wire_3_sound() {
+    let fixture = TrustFixture::new();
+    for outcome in fixture.commands(&["--strict", "--format", "json"]) {
+        let report = outcome.ok().json();
+        let checks = report["checks"].as_array().expect("a list");
+        assert!(checks.iter().all(|check| check["verdict"] == "sound"), "{report}");
+        let count = |id: &str| checks.iter().filter(|check| check["id"] == id).count();
+        assert_eq!(["creator-key", "builder-key", "station-key", "trust"].map(count), [1, 1, 3, 0]);
+        assert_eq!(report["warnings"], json!([]));
+    }
+}
+
+#[test]
+fn post_run_holds_keys_against_the_pins_too() {
+    if !available("trusting::post_run_holds_keys_against_the_pins_too", &[Peer::Python]) {
+        return;
+    }
+    let fixture = TrustFixture::new();
+    let (key, trust) = (fixture.key("station_3"), fixture.path("trust"));
+    pht_oci(&["pre-run", &fixture.layout.at("2"), &fixture.layout.at("opened"), "--private-key", &key], &[]).ok();
+    fixture.layout.append("opened", "ran", &[Edit::Put("opt/pht_results/new.txt", b"new".to_vec())]);
+    let (ran, to) = (fixture.layout.at("ran"), fixture.layout.at("3-new"));
+    let line = ["post-run", &ran, &to, "--private-key", &key, "--trust", &trust, "--strict"];
+    fixture.pin("stations/2.pem", "builder");
+    let before = snapshot(fixture.dir.path());
+    pht_oci(&line, &[]).refused(3);
+    assert_eq!(differences(&before, &snapshot(fixture.dir.path()), true), Vec::<String>::new());
+    fixture.pin("stations/2.pem", "station_2");
+    pht_oci(&line, &[]).ok();
+}
+
+/// Labels say which config pre-run verified; an engine may lose them.
+#[test]
+fn a_config_that_cannot_be_compared_after_the_run_is_weak() {
+    if !available("trusting::a_config_that_cannot_be_compared_after_the_run_is_weak", &[Peer::Python]) {
+        return;
+    }
+    let fixture = TrustFixture::new();
+    let (key, trust) = (fixture.key("station_3"), fixture.path("trust"));
+    pht_oci(&["pre-run", &fixture.layout.at("2"), &fixture.layout.at("opened"), "--private-key", &key], &[]).ok();
+    let script = test_file("python/layout.py");
+    let script = script.to_str().expect("a path in UTF-8");
+    let bare = [script, "config", fixture.layout.path(), "opened", "bare", "--merge", r#"{"Labels": {}}"#];
+    run("python3", &bare).unwrap_or_else(|told| panic!("{told}"));
+    let (from, to) = (fixture.layout.at("bare"), fixture.layout.at("3-new"));
+    let line = ["post-run", &from, &to, "--private-key", &key, "--trust", &trust, "--format", "json"];
+    let before = snapshot(fixture.dir.path());
+    let said = pht_oci(&[&line[..], &["--strict"]].concat(), &[]).refused(3).stderr;
+    assert!(said.contains("could not be compared"), "{said}");
+    assert_eq!(differences(&before, &snapshot(fixture.dir.path()), true), Vec::<String>::new());
+    let report = pht_oci(&line, &[]).ok().json();
+    let checks = report["checks"].as_array().expect("a list");
+    let weak: Vec<&Value> =
+        checks.iter().filter(|check| check["verdict"] == "weak").map(|check| &check["id"]).collect();
+    assert_eq!(weak, ["config-after-run"]);
+}
+
+#[test]
+fn another_key_than_the_pinned_one_is_refused() {
+    for name in ["creators/alice.pem", "builders/whoever.pem", "stations/station_1.pem", "stations/2.pem"] {
+        let fixture = TrustFixture::new();
+        fixture.pin(name, "station_3");
+        fixture.refused(3, if name.starts_with("builders") { "not among the pinned ones" } else { "is pinned" });
+    }
+}
+
+#[test]
+fn a_party_without_a_pin_is_refused() {
+    for (name, says) in [
+        ("creators/alice.pem", "creators/alice.pem"),
+        ("builders/whoever.pem", "builders"),
+        ("stations/station_1.pem", "stations/station_1.pem"),
+        ("stations", "stations/"),
+    ] {
+        let fixture = TrustFixture::new();
+        let path = fixture.pinned(name);
+        if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
+            .expect("a pin that can be removed");
+        fixture.refused(3, says);
+    }
+}
+
+#[test]
+fn a_directory_that_is_none_or_holds_no_keys_is_a_mistake() {
+    let fixture = TrustFixture::new();
+    fs::write(fixture.pinned("stations/2.pem"), "no key").expect("a new file");
+    fixture.refused(2, "2.pem");
+    let fixture = TrustFixture::new();
+    fs::copy(fixture.key("station_2"), fixture.pinned("stations/2.pem")).expect("a new file");
+    fixture.refused(2, "2.pem");
+    let fixture = TrustFixture::new();
+    fixture.pin("stations/002.pem", "builder");
+    fixture.refused(2, "pinned for");
+    let fixture = TrustFixture::new();
+    fs::remove_dir_all(fixture.pinned("")).expect("a directory that can be removed");
+    fixture.refused(2, "no such directory");
+}
+
+#[test]
+fn the_form_of_a_pinned_key_does_not_matter_and_the_directory_may_come_from_the_environment() {
+    if !available("trusting::the_form_of_a_pinned_key", &[Peer::Openssl]) {
+        return;
+    }
+    let fixture = TrustFixture::new();
+    let pin = fixture.pinned("stations/2.pem");
+    let pin = pin.to_str().expect("a path in UTF-8");
+    run("openssl", &["rsa", "-pubin", "-in", pin, "-RSAPublicKey_out", "-out", pin]).expect("another form");
+    assert!(fs::read_to_string(pin).expect("a key").contains("RSA PUBLIC KEY"));
+    fixture.commands(&["--strict"]).into_iter().for_each(|outcome| drop(outcome.ok()));
+    let (image, trust) = (fixture.layout.at("2"), fixture.path("trust"));
+    pht_oci(&["verify", &image, "--strict"], &[("PHT_TRUST_DIR", &trust)]).ok();
+    fixture.pin("stations/2.pem", "builder");
+    pht_oci(&["verify", &image], &[("PHT_TRUST_DIR", &trust)]).refused(3);
+}
+
+/// An id may be anything; no path is made of it.
+#[test]
+fn ids_do_not_leave_the_directory() {
+    let fixture = TrustFixture::new();
+    for (number, id) in ["../x", "a/b", "..", "/etc/x", "stations/../x"].into_iter().enumerate() {
+        let station = fixture.path("keys/station_1.pub.pem");
+        fs::write(fixture.path("route.json"), json!([{ "station": id, "public_key_file": station }]).to_string())
+            .expect("a new file");
+        fs::create_dir_all(fixture.path("files")).expect("a new directory");
+        fs::write(fixture.path("files/main"), "code").expect("a new file");
+        // Where a path that is put together from the id would lead.
+        for name in ["x.pem", "stations/a.pem", "x", "...pem"] {
+            fixture.pin(name, "station_1");
+        }
+        fs::create_dir_all(fixture.pinned("stations/a")).expect("a new directory");
+        fixture.pin("stations/a/b.pem", "station_1");
+        let (to, route, files) =
+            (fixture.path(&format!("train-{number}")), fixture.path("route.json"), fixture.path("files"));
+        let (creator, builder, trust) = (fixture.key("creator"), fixture.key("builder"), fixture.path("trust"));
+        let line = ["build", &to, "--base", "scratch", "--files", &files, "--route", &route, "--creator", "alice"];
+        pht_oci(&[&line[..], &["--creator-key", &creator, "--builder-key", &builder]].concat(), &[]).ok();
+        let outcome = pht_oci(&["verify", &to, "--trust", &trust, "--format", "json"], &[]).refused(3);
+        let report: Value = serde_json::from_slice(&outcome.stdout).expect("a report");
+        let checks = report["checks"].as_array().expect("a list");
+        let station = checks.iter().find(|check| check["id"] == "station-key").expect("a check of the station");
+        assert_eq!(station["verdict"], "broken", "{id}: {station}");
+    }
+}

@@ -1,0 +1,150 @@
+//! `verify`: what can be said of a train without any private key, one line each, sound or not.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use support::checks::{verdicts, verify};
+use support::tree::{copy, differences, snapshot};
+use support::vectors::Vectors;
+use support::{Edit, Layout, Peer, Wire, available, pht_oci};
+
+const CONFIG: &str = "opt/train_config.json";
+
+/// A train after its second station, on a layout that may be changed; and a directory that holds it.
+fn closed(wire: Wire) -> (tempfile::TempDir, Layout, &'static str) {
+    if wire != Wire::V3 {
+        let vectors = Vectors::ours(wire);
+        return (vectors.dir, vectors.layout, "2-post");
+    }
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/wire-3"), dir.path());
+    let layout = Layout::new(dir.path().join("layout"));
+    (dir, layout, "2")
+}
+
+fn expected(wire: Wire) -> Vec<(&'static str, &'static str, usize)> {
+    let mut checks = vec![("creator-signature", "sound", 1), ("layers", "sound", 1), ("route-order", "sound", 1)];
+    checks.extend([("stop-signature", "sound", 2), ("trust", "weak", 1)]);
+    if wire == Wire::V3 {
+        checks.extend([("base-chain", "sound", 1), ("build-digest", "sound", 1), ("build-signature", "sound", 1)]);
+        checks.extend([("builder-key", "weak", 1), ("control", "sound", 1), ("immutable-files", "sound", 1)]);
+        checks.extend([("key-recipients", "sound", 1), ("payload", "sound", 1), ("route-binding", "sound", 1)]);
+        checks.extend([("statement", "sound", 1), ("stop-digest", "sound", 2)]);
+        return checks;
+    }
+    checks.extend([("last-digest", "sound", 1), ("older-digest", "weak", 1), ("result-signature", "sound", 1)]);
+    checks.extend([("result-hash", "weak", 1), ("route-binding", "weak", 1)]);
+    checks.extend(match wire {
+        Wire::V2_0 => [("build-signature", "sound", 1), ("builder-key", "weak", 1), ("immutable-hash", "weak", 1)],
+        _ => [("file-names", "weak", 1), ("immutable-hash", "sound", 1), ("", "", 0)],
+    });
+    // The reference encrypts all files of a stage under one initialisation vector.
+    checks.push(if wire == Wire::V1_1_1 { ("", "", 0) } else { ("file-ivs", "weak", 1) });
+    checks.retain(|check| check.2 > 0);
+    checks
+}
+
+#[test]
+fn every_check_of_every_wire_has_its_verdict() {
+    for wire in Wire::OURS {
+        let (dir, layout, tag) = closed(wire);
+        let before = snapshot(dir.path());
+        let report = verify(&layout.at(tag), 0, &[]);
+        let wanted: BTreeMap<_, _> =
+            expected(wire).into_iter().map(|(id, verdict, count)| ((id.into(), verdict.into()), count)).collect();
+        assert_eq!(verdicts(&report), wanted, "{wire:?}");
+        assert_eq!((&report["wire"], &report["verdict"]), (&json!(wire.option()), &json!("weak")));
+        let older = if wire == Wire::V3 { "sound" } else { "weak" };
+        let stop = |at: usize| (report["stops"][at]["signature"].clone(), report["stops"][at]["digest"].clone());
+        assert_eq!(stop(0), (json!("sound"), json!(older)), "{wire:?}");
+        assert_eq!(stop(1), (json!("sound"), json!("sound")), "{wire:?}");
+        assert!(report["stops"][2]["signature"].is_null(), "{wire:?}: the third has not signed");
+        assert!(report["warnings"][0].as_str().is_some_and(|text| text.contains("come from the train itself")));
+        assert_eq!(differences(&before, &snapshot(dir.path()), true), Vec::<String>::new());
+        let text = pht_oci(&["verify", &layout.at(tag)], &[]).ok();
+        let text = String::from_utf8(text.stdout).expect("a report in UTF-8");
+        for (id, verdict, _) in expected(wire) {
+            let mark = if verdict == "sound" { "ok" } else { verdict };
+            assert!(text.lines().any(|line| line.trim().starts_with(&format!("{mark:6} {id}: "))), "{id}\n{text}");
+        }
+    }
+}
+
+#[test]
+fn what_is_weak_is_refused_when_asked() {
+    for wire in Wire::OURS {
+        let (_dir, layout, tag) = closed(wire);
+        let report = verify(&layout.at(tag), 3, &["--strict"]);
+        assert_eq!(report["verdict"], "weak", "{wire:?}");
+    }
+}
+
+/// A hex digit of a field that a signature covers, or of the signature.
+fn flip(field: &mut Value) {
+    let mut text = field.as_str().expect("a hex string").to_owned();
+    let other = if text.ends_with('0') { "1" } else { "0" };
+    text.replace_range(text.len() - 1.., other);
+    *field = Value::from(text);
+}
+
+#[test]
+fn a_broken_train_shows_all_lines_and_ends_with_3() {
+    if !available("verifying::a_broken_train_shows_all_lines_and_ends_with_3", &[Peer::Python]) {
+        return;
+    }
+    type Change = fn(&mut Value);
+    let changes: [(&str, Change); 4] = [
+        ("stop-signature", |config| flip(&mut config["route"][0]["signature"]["signature"])),
+        ("digest", |config| flip(&mut config["route"][1]["signature"]["digest"])),
+        ("creator-signature", |config| {
+            let name = if config.get("signature").is_some() { "signature" } else { "immutable_file_signature" };
+            flip(&mut config[name]);
+        }),
+        ("route-order", |config| config["route"][0]["signature"] = Value::Null),
+    ];
+    for wire in Wire::OURS {
+        for (id, change) in changes {
+            let (_dir, layout, tag) = closed(wire);
+            let mut config = layout.train_config(tag);
+            change(&mut config);
+            layout.append(tag, "changed", &[Edit::Put(CONFIG, config.to_string().into_bytes())]);
+            let report = verify(&layout.at("changed"), 3, &[]);
+            assert_eq!(report["verdict"], "broken", "{wire:?} {id}");
+            let checks = report["checks"].as_array().expect("a list");
+            let broken = |check: &&Value| {
+                check["verdict"] == "broken" && check["id"].as_str().is_some_and(|found| found.ends_with(id))
+            };
+            assert!(checks.iter().any(|check| broken(&check)), "{wire:?} {id}: {checks:?}");
+            assert!(checks.iter().any(|check| check["id"] == "layers"), "{wire:?} {id}: the rest is shown too");
+        }
+    }
+}
+
+#[test]
+fn changed_files_are_broken_where_no_key_is_needed() {
+    if !available("verifying::changed_files_are_broken_where_no_key_is_needed", &[Peer::Python]) {
+        return;
+    }
+    for (wire, id) in [(Wire::V1_1_1, "immutable-hash"), (Wire::V1_1_2, "immutable-hash"), (Wire::V3, "payload")] {
+        let (_dir, layout, tag) = closed(wire);
+        let name = if wire == Wire::V3 { "opt/pht_train/lib/1.bin" } else { "opt/pht_train/entrypoint.sh" };
+        layout.append(tag, "changed", &[Edit::Put(name, b"other".to_vec())]);
+        let report = verify(&layout.at("changed"), 3, &[]);
+        assert_eq!(verdicts(&report).get(&(id.to_owned(), "broken".to_owned())), Some(&1), "{wire:?}: {report}");
+    }
+    // 2.0: what is encrypted cannot be hashed, but a file too many shows.
+    let (_dir, layout, tag) = closed(Wire::V2_0);
+    layout.append(tag, "changed", &[Edit::Put("opt/pht_train/more.py", b"other".to_vec())]);
+    verify(&layout.at("changed"), 3, &[]);
+}
+
+#[test]
+fn an_opened_train_is_not_what_was_signed() {
+    let (dir, layout, tag) = closed(Wire::V3);
+    let key = dir.path().join("keys/station_3.pem");
+    let (key, opened) = (key.to_str().expect("a path in UTF-8"), layout.at("opened"));
+    pht_oci(&["pre-run", &layout.at(tag), &opened, "--private-key", key], &[]).ok();
+    let report = verify(&opened, 3, &[]);
+    assert!(report["warnings"].to_string().contains("has been through pre-run"), "{report}");
+}

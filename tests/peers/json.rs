@@ -1,0 +1,147 @@
+//! The JSON that programs read: which fields there are and of what type, for every command.
+//!
+//! `tests/golden/json.txt` holds them. A field that is renamed, removed or added fails here; with the change the file
+//! and the table in README have to be changed as well: `PHT_GOLDEN=write cargo test --test json` writes the file.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use serde_json::Value;
+use support::peers::test_file;
+use support::vectors::Vectors;
+use support::{Edit, Layout, Peer, Wire, available, pht_oci};
+
+/// Command and path of a field, with the types that it has.
+type Shape = BTreeMap<(String, String), BTreeSet<&'static str>>;
+
+fn collect(shape: &mut Shape, command: &str, path: &str, value: &Value) {
+    let kind = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(items) => {
+            items.iter().for_each(|item| collect(shape, command, &format!("{path}[]"), item));
+            "array"
+        }
+        Value::Object(members) => {
+            for (name, member) in members {
+                let dot = if path.is_empty() { "" } else { "." };
+                collect(shape, command, &format!("{path}{dot}{name}"), member);
+            }
+            "object"
+        }
+    };
+    if !path.is_empty() {
+        shape.entry((command.to_owned(), path.to_owned())).or_default().insert(kind);
+    }
+}
+
+/// Every command with a report, and what can make a field of it null or not.
+fn reports() -> Shape {
+    let mut shape = Shape::new();
+    let mut see = |line: &[&str]| {
+        let report = pht_oci(&[line, &["--format", "json"]].concat(), &[]).ok().json();
+        collect(&mut shape, line[0], "", &report);
+    };
+    let vectors = Vectors::ours(Wire::V2_0);
+    let path = |name: &str| vectors.dir.path().join(name).to_str().unwrap().to_owned();
+    let (station, user, builder) = (vectors.key("station_2"), vectors.key("user"), vectors.key("builder"));
+    let (keys, files, route, built) = (path("new"), path("files"), path("route.json"), path("built"));
+    fs::create_dir(&files).unwrap();
+    fs::write(path("files/main"), "main").unwrap();
+    fs::write(&route, r#"[{"station": "a", "public_key_file": "keys/station_1.pub.pem"}]"#).unwrap();
+    see(&["keygen", &keys, "--bits", "2048"]);
+    let build = ["build", &built, "--base", "scratch", "--files", &files, "--route", &route, "--creator", "c"];
+    see(&[&build[..], &["--creator-key", &user, "--builder-key", &builder]].concat());
+    let tag = |tag: &str| vectors.layout.at(tag);
+    for image in [&tag("1-post"), &tag("2-post"), &built] {
+        see(&["inspect", image]);
+        see(&["verify", image]);
+    }
+    see(&["pre-run", &tag("1-post"), &tag("pre"), "--private-key", &station]);
+    see(&["inspect", &tag("pre")]);
+    let edit = Edit::Put("opt/pht_results/result.txt", b"result\n".to_vec());
+    vectors.layout.append("pre", "ran", &[edit]);
+    see(&["post-run", &tag("ran"), &tag("post"), "--private-key", &station]);
+    see(&["results", &tag("post"), "--private-key", &user, "--out", &path("out")]);
+    see(&["copy", &tag("post"), &format!("oci:{}:copy", path("copied"))]);
+    see(&["gc", vectors.layout.path()]);
+    see(&["man", "--out", &path("man")]);
+    let masters = Layout::new(path("masters"));
+    masters.make_base("old", false);
+    masters.append("old", "new", &[Edit::Put("usr/lib/fixed", b"fixed\n".to_vec())]);
+    let (old, new, classic) = (masters.at("old"), masters.at("new"), path("classic"));
+    let build = ["build", &classic, "--base", &old, "--files", &files, "--route", &route, "--creator", "c"];
+    see(&[&build[..], &["--wire", "2.0", "--creator-key", &user, "--builder-key", &builder]].concat());
+    see(&["validate", &classic, "--master", &old]);
+    let refused = pht_oci(&["validate", &classic, "--master", &new, "--format", "json"], &[]).refused(3);
+    collect(&mut shape, "validate", "", &refused.json());
+    let rebased = format!("oci:{}:new", path("rebased"));
+    let report = pht_oci(&["rebase", &classic, &rebased, "--base", &new, "--format", "json"], &[]).ok().json();
+    collect(&mut shape, "rebase", "", &report);
+    see_runs(&mut shape, &vectors, &masters, (&files, &route));
+    // What extract prints is data, whatever form reports have; errors have one form for all commands.
+    let config = pht_oci(&["extract", &tag("post"), "/opt/train_config.json", "--format", "json"], &[]).ok().stdout;
+    assert_eq!(config, vectors.layout.cat("post", "opt/train_config.json"));
+    for source in [path("absent"), format!("oci:{}:absent", vectors.layout.path())] {
+        let error = pht_oci(&["inspect", &source, "--format", "json"], &[]);
+        collect(&mut shape, "an error", "", &serde_json::from_str(error.stderr.trim()).unwrap());
+    }
+    shape
+}
+
+/// A train that does well and one that fails.
+fn see_runs(shape: &mut Shape, vectors: &Vectors, masters: &Layout, (files, route): (&str, &str)) {
+    masters.make_base("shell", true);
+    let path = |name: &str| vectors.dir.path().join(name).to_str().unwrap().to_owned();
+    let (user, builder, first) = (vectors.key("user"), vectors.key("builder"), vectors.key("station_1"));
+    for command in ["/bin/true", "/bin/false"] {
+        let (train, outbox) = (path(&command[1..].replace('/', "-")), format!("oci:{}:latest", path("outbox")));
+        let build = ["build", &train, "--base", &masters.at("shell"), "--files", files, "--route", route];
+        let keys = ["--creator", "c", "--creator-key", &user, "--builder-key", &builder, "--cmd", command];
+        pht_oci(&[&build[..], &keys].concat(), &[]).ok();
+        let run = ["run", &train, &outbox, "--engine", "runc", "--private-key", &first, "--format", "json"];
+        let ran = pht_oci(&run, &[]);
+        if command == "/bin/true" {
+            collect(shape, "run", "", &ran.ok().json());
+        } else {
+            let error = ran.refused(1).stderr;
+            let document = error.lines().last().expect("an error is said");
+            collect(shape, "an error", "", &serde_json::from_str(document).unwrap());
+        }
+    }
+}
+
+#[test]
+fn fields_keep_their_names_and_types_and_are_documented() {
+    if !available("fields_keep_their_names_and_types", &[Peer::Python, Peer::Runc, Peer::Busybox]) {
+        return;
+    }
+    let shape = reports();
+    let line = |((command, path), kinds): (&(String, String), &BTreeSet<&str>)| {
+        format!("{command}: {path}: {}\n", kinds.iter().copied().collect::<Vec<_>>().join(" or "))
+    };
+    let found: String = shape.iter().map(line).collect();
+    let file = test_file("golden/json.txt");
+    if std::env::var_os("PHT_GOLDEN").is_some_and(|what| what == "write") {
+        fs::write(&file, &found).unwrap();
+    }
+    let golden = fs::read_to_string(&file).unwrap();
+    let told = |what: &str, from: &str, other: &str| -> Vec<String> {
+        let others: BTreeSet<&str> = other.lines().collect();
+        from.lines().filter(|line| !others.contains(line)).map(|line| format!("{what} {line}")).collect()
+    };
+    let differences = [told("gone", &golden, &found), told("new", &found, &golden)].concat();
+    assert!(differences.is_empty(), "the JSON of reports has changed:\n{}", differences.join("\n"));
+
+    // README says what each means. A field is documented by its path, in a row of its table.
+    let readme = fs::read_to_string(test_file("../README.md")).unwrap();
+    let undocumented: Vec<&String> = shape
+        .keys()
+        .map(|(_, path)| path)
+        .filter(|path| !readme.lines().any(|line| line.starts_with("| `") && line.contains(&format!("`{path}`"))))
+        .filter(|path| !path.ends_with("[]"))
+        .collect();
+    assert!(undocumented.is_empty(), "not documented in README: {undocumented:#?}");
+}

@@ -1,0 +1,23 @@
+//! What needs other programs, root or minutes: engines, registries, the readers and writers of images, the reference
+//! implementation, a release, small disks and large files. `scripts/test.sh` installs what is missing; a test whose peer is
+//! not here is left out, and with `CI=true` it fails.
+
+mod crashes;
+mod engines;
+mod formats;
+mod json;
+mod limits;
+mod manual;
+mod overlay;
+mod pipelines;
+mod readme;
+mod reference;
+mod registry;
+mod release;
+mod running;
+mod skopeo;
+
+#[test]
+fn no_file_is_forgotten() {
+    support::modules::check("tests/peers");
+}

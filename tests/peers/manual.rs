@@ -1,0 +1,30 @@
+//! The manual, set by groff.
+
+use std::fs;
+use std::process::Command;
+
+use support::{Peer, available, pht_oci};
+
+#[test]
+fn the_manual_has_a_page_for_every_command_and_groff_sets_it() {
+    if !available("the_manual_has_a_page_for_every_command", &[Peer::Groff]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("share/man1");
+    pht_oci(&["man", "--out", out.to_str().unwrap()], &[]).ok();
+    let pages: Vec<_> = fs::read_dir(&out).unwrap().map(|page| page.unwrap().path()).collect();
+    for name in ["pht-oci.1", "pht-oci-pre-run.1", "pht-oci-results.1", "pht-oci-man.1"] {
+        assert!(pages.iter().any(|page| page.ends_with(name)), "{name}: {pages:?}");
+    }
+    for page in pages {
+        let set = Command::new("groff").args(["-man", "-Tutf8", "-ww"]).arg(&page).output().unwrap();
+        let (text, told) = (String::from_utf8_lossy(&set.stdout), String::from_utf8_lossy(&set.stderr));
+        assert!(set.status.success() && told.is_empty(), "{}: {told}", page.display());
+        assert!(text.contains("Example") || page.ends_with("pht-oci.1"), "{}: {text}", page.display());
+    }
+    // Where no directory can be.
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    pht_oci(&["man", "--out", file.to_str().unwrap()], &[]).refused(1);
+}

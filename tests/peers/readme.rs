@@ -1,0 +1,124 @@
+//! The commands of README run as they are printed there, one block after the other, in one directory.
+//!
+//! A block ```` ```sh NAME ```` is run; NAME says at what point of the journey. Other blocks are examples of output.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::registry::server::Server;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+use support::Peer;
+use support::containers::configure;
+use support::layout::Layout;
+use support::peers::available;
+
+/// The blocks in the order in which a train needs them; README puts them where people look for them.
+const JOURNEY: [&str; 7] =
+    ["station-key", "creator-build", "pipeline", "station-whole", "station-run", "audit", "creator-results"];
+
+/// What others have done before the pipeline: the new train and its master image are in the registry.
+const PUSH: &str = "pht-oci copy ./master $MASTER\npht-oci copy ./train $INCOMING:latest";
+
+/// What README presupposes, beside a master image: an algorithm that adds one line at every station.
+const ALGORITHM: &str = "#!/bin/sh\necho visited >> /opt/pht_results/visits\n";
+
+fn readme() -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("README.md can be read")
+}
+
+/// Name and text of every block that is to be run.
+fn blocks(text: &str) -> Vec<(String, String)> {
+    let mut found: Vec<(String, String)> = Vec::new();
+    let mut open = false;
+    for line in text.lines() {
+        match line.strip_prefix("```") {
+            Some(_) if open => open = false,
+            Some(info) => {
+                if let Some(name) = info.strip_prefix("sh ") {
+                    found.push((name.trim().to_owned(), String::new()));
+                    open = true;
+                }
+            }
+            None if open => {
+                let block = &mut found.last_mut().expect("a block is open").1;
+                block.push_str(line);
+                block.push('\n');
+            }
+            None => {}
+        }
+    }
+    found
+}
+
+/// Runs a block as a person would, in a shell that stops at the first command that fails.
+fn run(dir: &Path, name: &str, block: &str, variables: &[(&str, String)]) -> String {
+    let program = Path::new(support::program()).parent().expect("in a directory").to_owned();
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut shell = Command::new("bash");
+    shell.args(["-euo", "pipefail", "-c", block]).current_dir(dir).stdin(Stdio::null());
+    shell.env("PATH", format!("{}:{path}", program.display()));
+    shell.envs(configure(dir)).envs(variables.iter().map(|(name, value)| (name, value)));
+    for variable in ["STATION_ID", "PRIVATE_KEY_PATH", "PRIVATE_KEY_PASSWORD", "PHT_TRUST_DIR"] {
+        shell.env_remove(variable);
+    }
+    let output = shell.output().expect("bash starts");
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "block `{name}` of README fails:\n{block}\n{stdout}\n{stderr}");
+    stdout.into_owned()
+}
+
+fn prepare(dir: &Path) {
+    Layout::new(dir.join("master")).make_base("latest", true);
+    let write = |name: &str, text: &str| std::fs::write(dir.join(name), text).expect("a file can be written");
+    std::fs::create_dir(dir.join("algorithm")).expect("a directory can be made");
+    write("algorithm/main.sh", ALGORITHM);
+}
+
+/// What a pipeline has in its environment: where its trains are, its login, and whom it trusts.
+fn registry(dir: &Path, server: &Server) -> [(&'static str, String); 5] {
+    let login =
+        json!({ "auths": { format!("127.0.0.1:{}", server.port): { "auth": STANDARD.encode("robot:robot-secret") } } });
+    let file = dir.join("auth.json");
+    std::fs::write(&file, login.to_string()).expect("a file can be written");
+    [
+        ("INCOMING", server.at("incoming/train")),
+        ("OUTGOING", server.at("outgoing/train")),
+        ("MASTER", server.at("master/sh:1.0")),
+        ("REGISTRY_AUTH_FILE", file.display().to_string()),
+        ("SSL_CERT_FILE", server.dir.path().join("ca/ca.crt").display().to_string()),
+    ]
+}
+
+#[test]
+fn every_command_works_as_printed() {
+    let peers = [Peer::Podman, Peer::Busybox, Peer::Python, Peer::Openssl, Peer::Registry];
+    if !available("every_command_works_as_printed", &peers) {
+        return;
+    }
+    let (dir, server) = (tempfile::tempdir().unwrap(), Server::locked(&["robot"]));
+    prepare(dir.path());
+    let variables = registry(dir.path(), &server);
+    let blocks = blocks(&readme());
+    for (name, _) in &blocks {
+        assert!(JOURNEY.contains(&name.as_str()), "README has a block `{name}` that no step of the journey runs");
+    }
+    let mut printed = String::new();
+    for step in JOURNEY {
+        let block: String = blocks.iter().filter(|(name, _)| name == step).map(|(_, text)| text.as_str()).collect();
+        assert!(!block.is_empty(), "README has no block `{step}`");
+        if step == "pipeline" {
+            run(dir.path(), "what the builder does", PUSH, &variables);
+        }
+        printed = run(dir.path(), step, &block, &variables);
+    }
+    assert!(printed.ends_with("visited\n"), "the creator reads what the station has computed, not: {printed}");
+}
+
+#[test]
+fn finds_the_blocks_that_are_run() {
+    let text = "```sh\nnot\n```\n```sh one\na\nb\n```\n```console\n$ no\n```\n```sh two\nc\n```\n";
+    let found = blocks(text);
+    assert_eq!(found, [("one".to_owned(), "a\nb\n".to_owned()), ("two".to_owned(), "c\n".to_owned())]);
+}

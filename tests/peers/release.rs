@@ -1,0 +1,76 @@
+//! What `scripts/release.sh` makes: a static binary, and an image of it that Podman runs.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use support::containers::configure;
+use support::tree::{differences, snapshot, write_results};
+use support::{Implementation, Peer, Train, TrainSpec, Wire, available, run};
+
+/// The file of the release whose name ends so.
+fn released(ending: &str) -> PathBuf {
+    let dir = PathBuf::from(std::env::var_os("PHT_RELEASE").unwrap());
+    let entries = dir.read_dir().unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
+    let mut found = entries.map(|entry| entry.unwrap().path()).filter(|path| path.to_str().unwrap().ends_with(ending));
+    found.next().unwrap_or_else(|| panic!("{}: nothing ends in {ending}", dir.display()))
+}
+
+#[test]
+fn the_binary_needs_no_library() {
+    if !available("the_binary_needs_no_library", &[Peer::Release]) {
+        return;
+    }
+    let binary = released("-linux");
+    let dynamic = run("readelf", &["-d", binary.to_str().unwrap()]).unwrap();
+    assert!(!String::from_utf8_lossy(&dynamic).contains("NEEDED"));
+    let text = std::fs::read(&binary).unwrap();
+    let home = std::env::var("HOME").unwrap();
+    let here = env!("CARGO_MANIFEST_DIR");
+    for path in [here, &format!("{home}/.cargo")] {
+        assert!(!text.windows(path.len()).any(|window| window == path.as_bytes()), "{path} is in the binary");
+    }
+    // Of OpenSSL there are the digests, nothing that would read a configuration or load a module.
+    for name in ["openssl.cnf", "OPENSSL_CONF", "OPENSSL_MODULES"] {
+        assert!(!text.windows(name.len()).any(|window| window == name.as_bytes()), "{name} is in the binary");
+    }
+}
+
+/// Podman with a storage in `dir`.
+fn podman(dir: &Path, line: &[&str]) -> Result<String, String> {
+    let mut command = Command::new("podman");
+    let output = command.args(line).envs(configure(dir)).stdin(Stdio::null()).output().unwrap();
+    let told = [&output.stdout[..], &output.stderr].map(String::from_utf8_lossy).concat();
+    if output.status.success() { Ok(told) } else { Err(told) }
+}
+
+#[test]
+fn the_image_runs_the_stages_as_the_reference_image_does() {
+    let peers = [Peer::Release, Peer::Podman, Peer::Python];
+    if !available("the_image_runs_the_stages_as_the_reference_image_does", &peers) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let image = released("-image.tar");
+    let loaded = podman(dir.path(), &["pull", "-q", &format!("oci-archive:{}", image.display())]).unwrap();
+    let spec = TrainSpec { password: Some("open sesame"), ..TrainSpec::default() };
+    let train = Train::build(Implementation::Ours, Wire::V2_0, &spec).unwrap();
+    let (work, key) = (train.layout.dir.display(), train.key("station_1"));
+    let mounts = [format!("-v={work}:{work}"), format!("-v={key}:/opt/private_key.pem:ro")];
+    let stage = |line: &[&str]| {
+        let mut all = vec!["run", "--rm", "--network=none", &mounts[0], &mounts[1]];
+        all.extend(["-e", "STATION_ID=station_1", "-e", "PRIVATE_KEY_PATH=/opt/private_key.pem"]);
+        all.extend(["-e", "PRIVATE_KEY_PASSWORD=open sesame", loaded.trim()]);
+        all.extend(line);
+        podman(dir.path(), &all)
+    };
+    let image = train.layout.at("0");
+    stage(&["pre-run", &image]).unwrap();
+    let results = tempfile::tempdir().unwrap();
+    write_results(results.path(), 0);
+    train.put("0", "0", 0, results.path());
+    stage(&["post-run", &image, "--rebase"]).unwrap();
+    train.check_results("0", results.path(), true).unwrap();
+    stage(&["post-run", &image]).expect_err("it has been closed");
+    let told = differences(&snapshot(results.path()), &snapshot(&train.dir.path().join("out-0")), true);
+    assert!(told.is_empty(), "{told:?}");
+}

@@ -1,0 +1,355 @@
+//! `run`: whole stops with Podman, Docker and runc, and what becomes of a train that does not end well.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use support::tree::{MARKER, snapshot};
+use support::{Implementation, Layout, Outcome, Peer, Train, TrainSpec, Wire, available, pht_oci};
+
+/// Stands in the train's own files.
+const TRAIN_MARKER: &str = "TRAIN-PLAINTEXT-MARKER";
+
+/// Shows what it can see and do, leaves a result, and ends as it is told to.
+const ENTRYPOINT: &str = "#!/bin/sh
+# TRAIN-PLAINTEXT-MARKER
+cat /proc/net/dev
+echo \"given $GIVEN, taken $TAKEN, secret <$PRIVATE_KEY_PASSWORD>\"
+touch /data/new && echo 'the volume can be written'
+cat /data/patients >> /opt/pht_results/seen
+echo 'RESULT-PLAINTEXT-MARKER' >> /opt/pht_results/result.txt
+echo changed >> /opt/pht_train/entrypoint.sh
+echo 'said on standard error' >&2
+[ -z \"$WAIT\" ] || sleep \"$WAIT\"
+exit \"${STATUS:-0}\"
+";
+
+/// A train of two stations at its first, the only thing in a layout, and an engine to run it.
+struct RunFixture {
+    train: Train,
+    layout: Layout,
+    engine: &'static str,
+    variables: Vec<(&'static str, String)>,
+}
+
+impl RunFixture {
+    fn new(engine: &'static str, wire: Wire) -> Self {
+        let stations = vec![json!("station_1"), json!("station_2")];
+        let spec =
+            TrainSpec { stations, indexes: vec![0, 1], entrypoint: ENTRYPOINT.to_owned(), ..TrainSpec::default() };
+        let train = Train::build(Implementation::Ours, wire, &spec).unwrap_or_else(|told| panic!("{told}"));
+        let place = train.dir.path().join("place");
+        let (data, engines) = (train.dir.path().join("data"), train.dir.path().join("engine"));
+        [&place, &data, &engines].into_iter().for_each(|dir| fs::create_dir(dir).expect("a new directory"));
+        fs::write(data.join("patients"), "a patient\n").expect("a new file");
+        let layout = train.layout.only("0", place.join("train"));
+        let variables = support::containers::configure(&engines).to_vec();
+        RunFixture { train, layout, engine, variables }
+    }
+
+    fn place(&self) -> &Path {
+        self.layout.dir.parent().expect("in a directory")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.place().join("train.run.log")
+    }
+
+    fn line(&self, stop: usize, more: &[&str]) -> Vec<String> {
+        let key = self.train.key(&self.train.station_id(stop));
+        let line = ["run", self.layout.path(), "--engine", self.engine, "--private-key", &key];
+        [&line[..], more].concat().into_iter().map(str::to_owned).collect()
+    }
+
+    fn run(&self, stop: usize, more: &[&str]) -> Outcome {
+        let variables: Vec<(&str, &str)> = self.variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        pht_oci(&self.line(stop, more), &[&variables[..], &[("TAKEN", "from here")]].concat())
+    }
+
+    /// Started and not waited for but until the train says something.
+    fn start(&self, wait: &str) -> Child {
+        let mut command = Command::new(support::program());
+        command.args(self.line(0, &["--env", &format!("WAIT={wait}")])).envs(self.variables.clone());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let _ = fs::remove_file(self.log());
+        let child = command.spawn().expect("the program starts");
+        let begin = Instant::now();
+        while !fs::read_to_string(self.log()).is_ok_and(|text| text.contains("said on standard error")) {
+            assert!(begin.elapsed() < Duration::from_secs(60), "{}: the train does not begin", self.engine);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        child
+    }
+
+    /// What the engine still has of a run.
+    fn with_engine(&self) -> String {
+        let ask = |arguments: &[&str]| {
+            let output = Command::new(self.engine).args(arguments).envs(self.variables.clone()).output();
+            let output = output.expect("the engine starts");
+            assert!(output.status.success(), "{}: {}", self.engine, String::from_utf8_lossy(&output.stderr));
+            String::from_utf8_lossy(&output.stdout).into_owned()
+        };
+        if self.engine == "runc" {
+            return String::new();
+        }
+        let name = self.own_name();
+        let all = ask(&["images", "--format", "{{.Repository}}"]) + &ask(&["ps", "-a", "--format", "{{.Names}}"]);
+        all.lines().filter(|line| line.contains(&name)).collect()
+    }
+
+    /// The name of the work directory, container and image.
+    fn own_name(&self) -> String {
+        let path = self.layout.dir.canonicalize().expect("a layout");
+        let digest = support::tree::sha256(format!("{}:", path.display()).as_bytes());
+        format!("pht-oci-run-{}", &digest[..16])
+    }
+
+    /// Nothing but the layout and the log lies there, and the engine has nothing.
+    fn check_nothing_left(&self) {
+        let mut names: Vec<String> = fs::read_dir(self.place())
+            .expect("a directory")
+            .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        assert_eq!(names, ["train", "train.run.log"], "{}", self.engine);
+        assert_eq!(self.with_engine(), "", "{}", self.engine);
+        for marker in [MARKER, TRAIN_MARKER] {
+            assert!(self.layout.search(marker).is_empty(), "{}: {marker} in the layout", self.engine);
+        }
+    }
+}
+
+/// The interfaces in what `/proc/net/dev` shows.
+fn interfaces(log: &str) -> Vec<&str> {
+    let lines = log.lines().filter(|line| line.contains(':') && line.split_whitespace().count() > 10);
+    lines.filter_map(|line| line.split(':').next()).map(str::trim).collect()
+}
+
+fn journey(test: &str, engine: &'static str, peer: Peer) {
+    if !available(test, &[Peer::Python, Peer::Busybox, peer]) {
+        return;
+    }
+    for wire in [Wire::V2_0, Wire::V3] {
+        let fixture = RunFixture::new(engine, wire);
+        let layers = fixture.train.layout.layers("0").len() - wire.layers_above_base();
+        let data = format!("{}:/data:ro", fixture.train.dir.path().join("data").display());
+        for stop in 0..2 {
+            let line = ["--volume", &data, "--env", "GIVEN=a b", "--env", "TAKEN", "--format", "json"];
+            let outcome = fixture.run(stop, &line).ok();
+            let report = outcome.json();
+            assert_eq!((&report["stage"], &report["ran"]["engine"]), (&json!("run"), &json!(engine)));
+            assert_eq!(report["station"], json!(fixture.train.station_id(stop)));
+            let log = fixture.log().canonicalize().expect("a log");
+            assert_eq!(report["ran"]["log"], json!(log), "{engine}");
+            let log = fs::read_to_string(log).expect("a log");
+            assert_eq!(interfaces(&log), ["lo"], "{engine}: {log}");
+            assert!(log.contains("given a b, taken from here, secret <>\n"), "{engine}: {log}");
+            assert!(!log.contains("can be written"), "{engine}: {log}");
+            assert!(outcome.stderr.contains("said on standard error"), "{engine}: not shown");
+            assert_eq!(fs::metadata(fixture.log()).expect("a log").mode() & 0o777, 0o600, "{engine}");
+            fixture.check_nothing_left();
+            assert_eq!(fixture.layout.tags(), ["0"], "{engine}");
+            assert_eq!(fixture.layout.layers("0").len(), layers + 2, "{engine}: layers after stop {stop}");
+        }
+        let out = fixture.train.dir.path().join("out");
+        let (key, to) = (fixture.train.key("user"), out.to_str().expect("a path in UTF-8"));
+        pht_oci(&["results", fixture.layout.path(), "--private-key", &key, "--out", to], &[]).ok();
+        let read = |name: &str| fs::read_to_string(out.join(name)).expect("a result");
+        assert_eq!(read("result.txt"), format!("{MARKER}\n{MARKER}\n"), "{engine}, wire {wire:?}");
+        assert_eq!(read("seen"), "a patient\na patient\n", "{engine}, wire {wire:?}");
+    }
+}
+
+/// A train that fails, takes too long or is interrupted, and a program that is killed.
+fn bad_ends(test: &str, engine: &'static str, peer: Peer) {
+    if !available(test, &[Peer::Python, Peer::Busybox, peer]) {
+        return;
+    }
+    let fixture = RunFixture::new(engine, Wire::V3);
+    let before = snapshot(&fixture.layout.dir);
+    let check = |what: &str| {
+        assert!(snapshot(&fixture.layout.dir) == before, "{engine}: {what} has changed the layout");
+        fixture.check_nothing_left();
+    };
+
+    let error = fixture.run(0, &["--env", "STATUS=7", "--format", "json", "-q"]).refused(1).stderr;
+    let error: Value = serde_json::from_str(&error).expect("an error as JSON, and no more");
+    assert_eq!(error["error"]["train"]["exit_status"], 7, "{error}");
+    assert!(error["error"]["message"].as_str().is_some_and(|text| text.contains("exit status 7")), "{error}");
+    assert!(error["error"]["hint"].as_str().is_some_and(|text| text.contains("train.run.log")), "{error}");
+    assert!(fs::read_to_string(fixture.log()).expect("a log").contains("said on standard error"));
+    check("a train that fails");
+
+    let begin = Instant::now();
+    let error = fixture.run(0, &["--env", "WAIT=120", "--timeout", "2s"]).refused(1).stderr;
+    assert!(error.contains("longer than it may"), "{error}");
+    assert!(begin.elapsed() < Duration::from_secs(60), "{engine}: ended by itself");
+    check("a train that takes too long");
+
+    // Without such a card the engine itself says that it was asked for one.
+    if engine != "runc" && !Path::new("/dev/nvidia0").exists() {
+        let error = fixture.run(0, &["--gpus", "all"]).refused(1).stderr;
+        let log = fs::read_to_string(fixture.log()).unwrap_or_default();
+        let told = format!("{error}{log}").to_lowercase();
+        assert!(told.contains("gpu"), "{engine}: {told}");
+        check("a card that is not there");
+    }
+
+    let child = fixture.start("120");
+    kill_process(Pid::from_child(&child), Signal::TERM).expect("a signal");
+    let status = child.wait_with_output().expect("the program ends").status;
+    assert_eq!(status.code(), Some(143), "{engine}");
+    check("a signal");
+
+    let mut child = fixture.start("120");
+    child.kill().expect("a signal that cannot be caught");
+    child.wait().expect("the program ends");
+    assert!(snapshot(&fixture.layout.dir) == before, "{engine}: a kill has changed the layout");
+    let left = fixture.place().join(format!(".{}", fixture.own_name()));
+    assert_eq!(fs::metadata(left).expect("what it left").mode() & 0o777, 0o700, "{engine}");
+    fixture.run(0, &[]).ok();
+    fixture.check_nothing_left();
+}
+
+#[test]
+fn podman_runs_a_journey() {
+    journey("running::podman_runs_a_journey", "podman", Peer::Podman);
+}
+
+#[test]
+fn docker_runs_a_journey() {
+    journey("running::docker_runs_a_journey", "docker", Peer::Docker);
+}
+
+#[test]
+fn runc_runs_a_journey() {
+    journey("running::runc_runs_a_journey", "runc", Peer::Runc);
+}
+
+#[test]
+fn podman_leaves_nothing_of_a_bad_end() {
+    bad_ends("running::podman_leaves_nothing_of_a_bad_end", "podman", Peer::Podman);
+}
+
+#[test]
+fn docker_leaves_nothing_of_a_bad_end() {
+    bad_ends("running::docker_leaves_nothing_of_a_bad_end", "docker", Peer::Docker);
+}
+
+#[test]
+fn runc_leaves_nothing_of_a_bad_end() {
+    bad_ends("running::runc_leaves_nothing_of_a_bad_end", "runc", Peer::Runc);
+}
+
+/// What came to the train's place while it ran stays there.
+#[test]
+fn an_image_that_came_meanwhile_is_not_replaced() {
+    let test = "running::an_image_that_came_meanwhile_is_not_replaced";
+    if !available(test, &[Peer::Python, Peer::Busybox, Peer::Runc]) {
+        return;
+    }
+    let fixture = RunFixture::new("runc", Wire::V3);
+    let child = fixture.start("5");
+    fixture.layout.append("0", "0", &[support::Edit::Put("opt/new", b"new".to_vec())]);
+    let before = snapshot(&fixture.layout.dir);
+    assert_eq!(child.wait_with_output().expect("the program ends").status.code(), Some(1));
+    assert!(snapshot(&fixture.layout.dir) == before, "the other image was replaced");
+    fixture.check_nothing_left();
+}
+
+#[test]
+fn two_trains_of_one_place_do_not_get_into_each_other_s_way() {
+    let test = "running::two_trains_of_one_place_do_not_get_into_each_other_s_way";
+    if !available(test, &[Peer::Python, Peer::Busybox, Peer::Runc]) {
+        return;
+    }
+    let fixture = RunFixture::new("runc", Wire::V3);
+    let child = fixture.start("8");
+    // It was named without a tag, as the only one there.
+    let other = format!("{}:other", fixture.layout.path());
+    pht_oci(&["copy", &format!("{}:0", fixture.layout.path()), &other], &[]).ok();
+    let key = fixture.train.key(&fixture.train.station_id(0));
+    let line = ["run", &other, "--engine", "runc", "--private-key", &key];
+    let told = pht_oci(&line, &[]).refused(2).stderr;
+    assert!(told.contains("--log"), "{told}");
+    let log = fixture.place().join("other.log");
+    pht_oci(&[&line[..], &["--log", log.to_str().expect("a path in UTF-8")]].concat(), &[]).ok();
+    assert_eq!(child.wait_with_output().expect("the program ends").status.code(), Some(0));
+    assert_eq!(fixture.layout.tags().len(), 2, "{:?}", fixture.layout.tags());
+    for log in [log, fixture.log()] {
+        assert!(fs::read_to_string(log).expect("a log").contains("said on standard error"));
+    }
+}
+
+/// The whole stop as a user who is nobody.
+#[test]
+fn runc_needs_no_root() {
+    const NOBODY: u32 = 54_321;
+    if !available("running::runc_needs_no_root", &[Peer::Python, Peer::Busybox, Peer::Runc, Peer::Namespaces]) {
+        return;
+    }
+    let fixture = RunFixture::new("runc", Wire::V3);
+    let dir = fixture.train.dir.path();
+    let program = dir.join("pht-oci");
+    fs::copy(support::program(), &program).expect("a copy of the program");
+    for path in walk(dir) {
+        chown(&path, Some(NOBODY), Some(NOBODY)).expect("a file for somebody else");
+    }
+    let user = NOBODY.to_string();
+    let as_nobody = |line: &[String]| {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", &user, "--regid", &user, "--clear-groups", "--no-new-privs"]).args(line);
+        let output = command.current_dir(dir).env_remove("XDG_RUNTIME_DIR").output().expect("setpriv starts");
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let line = [vec![program.display().to_string()], fixture.line(0, &[])].concat();
+    let (ended_well, told) = as_nobody(&line);
+    assert!(ended_well, "{told}");
+    assert_eq!(interfaces(&told), ["lo"], "{told}");
+    fixture.check_nothing_left();
+    assert_eq!(fs::metadata(fixture.log()).expect("a log").uid(), NOBODY);
+}
+
+fn walk(top: &Path) -> Vec<PathBuf> {
+    let below = snapshot(top).into_keys().map(|path| top.join(path));
+    std::iter::once(top.to_owned()).chain(below).filter(|path| !path.is_symlink()).collect()
+}
+
+#[test]
+fn what_cannot_be_run_is_refused_before_anything_is_opened() {
+    let test = "running::what_cannot_be_run_is_refused_before_anything_is_opened";
+    if !available(test, &[Peer::Python, Peer::Busybox, Peer::Runc]) {
+        return;
+    }
+    let fixture = RunFixture::new("runc", Wire::V3);
+    let before = snapshot(fixture.place());
+    for (more, told) in [
+        (&["--gpus", "all"][..], "graphics cards"),
+        (&["--volume", "/nowhere/at/all:/data"], "there is no such file"),
+        (&["--volume", "/tmp:/opt/pht_train"], "must not be hidden"),
+        (&["--volume", "/tmp"], "not a volume"),
+        (&["--env", "NOT_SET_ANYWHERE"], "has no value here"),
+        (&["--env", "PRIVATE_KEY_PASSWORD=x"], "secret"),
+        (&["--timeout", "soon"], "not a duration"),
+        (&["--network", "host"], "--network"),
+    ] {
+        let line = fixture.line(0, more);
+        let error = pht_oci(&line, &[]).refused(2).stderr;
+        assert!(error.contains(told), "{more:?}: {error}");
+    }
+    let engine = |part: String| if part == "runc" { "lxc".to_owned() } else { part };
+    let other: Vec<String> = fixture.line(0, &[]).into_iter().map(engine).collect();
+    let error = pht_oci(&other, &[]).refused(2).stderr;
+    assert!(error.contains("podman, docker, runc"), "{error}");
+    let empty = tempfile::tempdir().expect("a temporary directory");
+    let nothing = [("PATH", empty.path().to_str().expect("a path in UTF-8"))];
+    let error = pht_oci(&fixture.line(0, &[]), &nothing).refused(2).stderr;
+    assert!(error.contains("install runc"), "{error}");
+    let wrong = [&fixture.line(0, &[])[..5], &[fixture.train.key("user")]].concat();
+    pht_oci(&wrong, &[]).refused(4);
+    assert!(snapshot(fixture.place()) == before, "something was made or changed");
+}
