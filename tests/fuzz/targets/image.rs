@@ -7,9 +7,9 @@ use std::sync::Arc;
 use libfuzzer_sys::fuzz_target;
 use oci_spec::image::{Descriptor, MediaType};
 use pht_oci::error::{Error, Result};
-use pht_oci::image::{Family, Image};
+use pht_oci::image::{ManifestFormat, Image};
 use pht_oci::json::parse_object;
-use pht_oci::store::{Blob, Listed, Source, digest_of};
+use pht_oci::store::{Blob, ImageEntry, Source, digest_of};
 
 /// Documents that are found by their digests.
 struct Documents(Vec<Vec<u8>>);
@@ -23,7 +23,7 @@ impl Source for Documents {
         0
     }
 
-    fn list(&self) -> Result<Vec<Listed>> {
+    fn list(&self) -> Result<Vec<ImageEntry>> {
         Ok(Vec::new())
     }
 
@@ -46,13 +46,13 @@ fuzz_target!(|data: &[u8]| {
         }
         _ => manifest,
     };
-    let family = if data.len().is_multiple_of(2) { Family::Oci } else { Family::Docker };
+    let family = if data.len().is_multiple_of(2) { ManifestFormat::Oci } else { ManifestFormat::Docker };
     let media_type = MediaType::from(family.manifest());
     let descriptor = Descriptor::new(media_type, manifest.len() as u64, digest_of(&manifest));
     let source = Arc::new(Documents(vec![manifest.clone(), config]));
-    let Ok(image) = Image::open(source, Listed { tag: None, descriptor }, None) else { return };
+    let Ok(image) = Image::open(source, ImageEntry { tag: None, descriptor }, None) else { return };
     assert_eq!(image.layers().len(), image.diff_ids().len());
-    assert_eq!(image.family(), family);
+    assert_eq!(image.format(), family);
     assert_eq!(*image.manifest(), parse_object(&manifest).expect("a manifest is JSON"));
     assert_eq!(image.chain_id(image.layers().len()).is_some(), !image.layers().is_empty());
     assert!(image.is_based_on(&image));

@@ -6,14 +6,14 @@ use std::io::Write;
 
 use libfuzzer_sys::fuzz_target;
 use pht_oci::error::Result;
-use pht_oci::image::layer::{Decoder, Entry, Kind, LayerReader, Sequential, TarWriter, normalise};
+use pht_oci::tar::{Decoder, Entry, EntryKind, Reader, Sequential, Writer, normalise};
 
 fn read(layer: &[u8]) -> Result<Vec<(Entry, Vec<u8>)>> {
-    let mut reader = LayerReader::new(Sequential(Decoder::new(layer)?));
+    let mut reader = Reader::new(Sequential(Decoder::new(layer)?));
     let mut found = Vec::new();
     while let Some(entry) = reader.next_entry()? {
         let mut contents = Vec::new();
-        if matches!(entry.kind, Kind::File) {
+        if matches!(entry.kind, EntryKind::File) {
             reader.copy_contents(&mut contents)?;
         }
         found.push((entry, contents));
@@ -34,7 +34,7 @@ fn with_checksums(layer: &[u8]) -> Vec<u8> {
 
 fuzz_target!(|layer: &[u8]| {
     let Ok(found) = read(&with_checksums(layer)) else { return };
-    let mut writer = TarWriter::new(Vec::new());
+    let mut writer = Writer::new(Vec::new());
     for (entry, contents) in &found {
         assert_eq!(normalise(&entry.path).expect("a clean path"), entry.path);
         assert_eq!(contents.len() as u64, entry.size);

@@ -5,8 +5,9 @@
 
 use libfuzzer_sys::fuzz_target;
 use pht_oci::error::Result;
-use pht_oci::image::layer::{Entry, Kind, Meta};
-use pht_oci::image::{NodeKind, OPAQUE, Overlay, Tree, Wanted, walk_order};
+use pht_oci::tar::{Entry, EntryKind, Meta};
+use pht_oci::image::{NodeKind, OPAQUE, Overlay, PathFilter, Tree};
+use pht_oci::path::walk_order;
 
 const NAMES: [&[u8]; 6] = [b"a", b"b", b"c", b".wh.a", b".wh.b", OPAQUE];
 
@@ -20,10 +21,10 @@ fn layers(data: &[u8]) -> Vec<Vec<Entry>> {
         };
         let path = below(&[place & 7, place >> 3 & 7, place >> 6][..usize::from(end & 3)]);
         let kind = match kind % 6 {
-            0 | 1 => Kind::Directory,
-            2 => Kind::Symlink(b"x"[..].into()),
-            3 => Kind::HardLink(below(&[kind >> 3 & 1, kind >> 4 & 1][..usize::from(kind >> 5 & 1) + 1]).into()),
-            _ => Kind::File,
+            0 | 1 => EntryKind::Directory,
+            2 => EntryKind::Symlink(b"x"[..].into()),
+            3 => EntryKind::HardLink(below(&[kind >> 3 & 1, kind >> 4 & 1][..usize::from(kind >> 5 & 1) + 1]).into()),
+            _ => EntryKind::File,
         };
         let (position, meta) = (512 * number as u64, Meta::new(0o644, 0));
         let entry = Entry { path: path.into(), kind, meta, size: 0, offset: position, position };
@@ -36,12 +37,12 @@ fn layers(data: &[u8]) -> Vec<Vec<Entry>> {
 }
 
 fn merge(layers: &[Vec<Entry>]) -> Result<Tree> {
-    let mut overlay = Overlay::new(Wanted::new([&b"r"[..]]));
+    let mut overlay = Overlay::new(PathFilter::new([&b"r"[..]]));
     for (layer, entries) in layers.iter().enumerate().rev() {
-        for link in overlay.put_under(layer, layer, entries.clone())? {
-            let mut lower = Overlay::new(Wanted::new([&*link.target]));
+        for link in overlay.push_lower(layer, layer, entries.clone())? {
+            let mut lower = Overlay::new(PathFilter::new([&*link.target]));
             for (below, entries) in layers[..layer].iter().enumerate().rev() {
-                lower.put_under(below, below, entries.clone())?;
+                lower.push_lower(below, below, entries.clone())?;
             }
             overlay.resolve(&link, lower);
         }
@@ -68,7 +69,7 @@ fuzz_target!(|data: &[u8]| {
         Entry { path: path.into(), kind, meta: Meta::new(0o755, 0), size: 0, offset: position, position }
     };
     let marker = [&b"r/"[..], OPAQUE].concat();
-    layers.push(vec![entry(b"r", Kind::Directory, 1), entry(&marker, Kind::File, 2)]);
+    layers.push(vec![entry(b"r", EntryKind::Directory, 1), entry(&marker, EntryKind::File, 2)]);
     let hidden = merge(&layers).expect("nothing below can be seen");
     assert_eq!(shown(&hidden), [(&b"r"[..], &NodeKind::Directory)]);
 });

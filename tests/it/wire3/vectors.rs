@@ -65,7 +65,7 @@ fn documents_hashes_and_signatures() {
         wire.verify_build(&config).unwrap();
         wire.verify_route(&config).unwrap();
         let records = state["records"].as_array().unwrap();
-        let signed = config.standing().unwrap().signed().len();
+        let signed = config.route_state().unwrap().signed().len();
         assert_eq!(records.len(), 1 + signed);
         for (record, stop) in records[1..].iter().zip(config.route().stops()) {
             let document = text(record, "document");
@@ -85,7 +85,7 @@ fn keys_and_commitments() {
         assert_eq!(hex::encode(stage_key.as_bytes()), text(&state, "stage_key"));
         let commitment = hkdf_sha256(stage_key.as_bytes(), config.session_id(), &[b"pht-oci/3 commit"]).unwrap();
         assert_eq!(hex::encode(&*commitment), text(&state, "key_commitment"));
-        if let Some(next) = config.standing().unwrap().next() {
+        if let Some(next) = config.route_state().unwrap().next() {
             let theirs = unwrap_stage_key(&config, next, &private_key(&format!("station_{}", next.index + 1))).unwrap();
             assert_eq!(theirs.as_bytes(), stage_key.as_bytes());
         }

@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use pht_oci::image::{Image, NodeKind, Tree, View, Wanted};
+use pht_oci::image::{Image, NodeKind, PathFilter, Tree, View};
 use pht_oci::store::Source;
 use pht_oci::store::layout::Layout;
 
@@ -48,7 +48,7 @@ pub fn through_view(layout: &Path, spool: &Path) -> pht_oci::error::Result<All> 
     let source = Arc::new(Layout::open(layout)?);
     let listed = source.list()?.remove(0);
     let image = Image::open(source, listed, None)?;
-    let wanted = Wanted::new(ROOTS.iter().map(|root| root.as_bytes()));
+    let wanted = PathFilter::new(ROOTS.iter().map(|root| root.as_bytes()));
     let mut view = View::read(&image, wanted, spool, |_| Ok(false))?;
     view.verify()?;
     seen_in(&view.tree)
