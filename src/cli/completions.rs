@@ -1,8 +1,7 @@
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::{Shell, generate};
 
 use super::output::Output;
-use crate::cli::Cli;
 use crate::error::Result;
 
 /// The program.
@@ -21,9 +20,10 @@ pub(super) struct Completions {
 }
 
 impl Completions {
-    pub(super) fn run(&self, output: &Output) -> Result<()> {
+    /// `program` is the whole command line.
+    pub(super) fn run(&self, mut program: Command, output: &Output) -> Result<()> {
         let mut script = Vec::new();
-        generate(self.shell, &mut Cli::command(), NAME, &mut script);
+        generate(self.shell, &mut program, NAME, &mut script);
         // For bash, clap_complete 4.6 spells a program's name that has a hyphen in two ways, so that no command's options
         // would be found.
         let script = String::from_utf8_lossy(&script).replace("pht__subcmd__oci", "pht__oci");

@@ -1,10 +1,9 @@
 use std::fs;
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 
 use super::output::Output;
-use crate::cli::Cli;
 use crate::error::{ErrorContext, IoContext, Result};
 use crate::json::json;
 
@@ -18,9 +17,10 @@ pub(super) struct Man {
 }
 
 impl Man {
-    pub(super) fn run(&self, output: &mut Output) -> Result<()> {
+    /// `program` is the whole command line.
+    pub(super) fn run(&self, program: Command, output: &mut Output) -> Result<()> {
         fs::create_dir_all(&self.out).doing("create the directory").at(self.out.display())?;
-        clap_mangen::generate_to(Cli::command(), &self.out).doing("write the manual").at(self.out.display())?;
+        clap_mangen::generate_to(program, &self.out).doing("write the manual").at(self.out.display())?;
         let out = self.out.display().to_string();
         output.value(&format!("{out}\n"), &json!({ "destination": out }))
     }

@@ -6,6 +6,7 @@ mod color;
 mod completions;
 mod copy;
 mod extract;
+mod format;
 mod gc;
 mod inspect;
 mod keygen;
@@ -31,12 +32,13 @@ mod verify;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::error::{Error, Result};
 use crate::store::registry::Side;
 use crate::store::{Context, Platform, Waiting};
 
+use format::Format;
 use output::Output;
 use progress::{Display, When};
 
@@ -93,12 +95,6 @@ struct Global {
     access: access::AccessOptions,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Text,
-    Json,
-}
-
 #[derive(Debug, Subcommand)]
 enum Command {
     Keygen(keygen::Keygen),
@@ -136,8 +132,8 @@ impl Command {
             Command::Run(command) => command.run(context, output),
             Command::Results(command) => command.run(context, output),
             Command::ToolImage(command) => command.run(context, output),
-            Command::Completions(command) => command.run(output),
-            Command::Man(command) => command.run(output),
+            Command::Completions(command) => command.run(Cli::command(), output),
+            Command::Man(command) => command.run(Cli::command(), output),
         }
     }
 }
@@ -160,7 +156,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    let display = Display::new(&cli.global);
+    let display = Display::new(cli.global.progress, cli.global.quiet, cli.global.format);
     start_log(&cli.global, &display);
     let mut output = Output::new(cli.global.format, cli.global.quiet, display.clone());
     let done = signals::catch().and_then(|()| context(&cli.global, &display));

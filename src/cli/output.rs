@@ -3,8 +3,9 @@
 use std::io::{self, Write};
 
 use super::color::{Palette, Style, may_color};
+use super::format::Format;
 use super::progress::Display;
-use crate::cli::{Format, text};
+use super::text;
 use crate::error::{Error, IoContext, Result};
 use crate::image::ImageReport;
 use crate::json::{Value, json};

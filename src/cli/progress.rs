@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 use indicatif::{BinaryBytes, MultiProgress, ProgressBar, ProgressStyle};
 
-use crate::cli::{Format, Global};
+use super::format::Format;
 use crate::store::Progress;
 use crate::store::progress::{ProgressListener, Task};
 
@@ -65,13 +65,13 @@ struct Shown {
 
 impl Display {
     /// As the options ask for it.
-    pub(super) fn new(global: &Global) -> Self {
+    pub(super) fn new(when: When, quiet: bool, format: Format) -> Self {
         let is_terminal = io::stderr().is_terminal();
-        let style = match global.progress {
-            _ if global.quiet => return Display(None),
+        let style = match when {
+            _ if quiet => return Display(None),
             When::Never => return Display(None),
             // A program reads it, and expects a document.
-            When::Auto if global.format == Format::Json && !is_terminal => return Display(None),
+            When::Auto if format == Format::Json && !is_terminal => return Display(None),
             When::Auto | When::Always if is_terminal => Style::Bars,
             When::Auto => Style::Lines { all: false },
             When::Always => Style::Lines { all: true },

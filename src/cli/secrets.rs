@@ -8,7 +8,7 @@ use clap::Args;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use zeroize::Zeroizing;
 
-use crate::cli::prompt;
+use super::prompt;
 use crate::crypto::paillier::PaillierSecret;
 use crate::crypto::{Passphrase, PrivateKey, PublicKey};
 use crate::error::{Error, ErrorContext, IoContext, Result};

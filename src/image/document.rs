@@ -2,11 +2,10 @@ use std::sync::Arc;
 
 use oci_spec::image::{Descriptor, Digest, MediaType};
 
-use super::edit::object_at;
 use super::layer::ensure_contents;
 use crate::crypto::Sha256;
 use crate::error::{Error, ErrorContext, Result};
-use crate::json::{self, Object, Value};
+use crate::json::{self, Object, Value, object_at};
 use crate::store::{Blob, ImageEntry, Platform, Source, digest_of, is_supported, read_document, sha256_digest};
 
 /// The most layers that an image may have. Docker's storage drivers end at 127.

@@ -7,7 +7,7 @@ use oci_spec::image::{Descriptor, Digest, MediaType};
 use super::document::{Image, ManifestFormat};
 use crate::crypto::Sha256;
 use crate::error::{Error, IoContext, Result};
-use crate::json::{self, Object, Value, json};
+use crate::json::{self, Object, Value, json, object_at};
 use crate::store::{BlobSink, Destination, ThreadedWriter, Transfer, sha256_digest};
 use crate::tar::Encoder;
 
@@ -227,18 +227,6 @@ fn put_config(destination: &mut dyn Destination, media_type: &str, config: Objec
     sink.write_all(&json::to_vec(&Value::Object(config))).doing("write the image config")?;
     let written = sink.finish()?;
     Ok(Descriptor::new(MediaType::from(media_type), written.size, written.digest))
-}
-
-/// The object at `key`; whatever else is there (`null`, most likely) makes way.
-pub(super) fn object_at<'a>(parent: &'a mut Object, key: &str) -> &'a mut Object {
-    let value = parent.entry(key).or_insert_with(|| json!({}));
-    if !value.is_object() {
-        *value = json!({});
-    }
-    match value {
-        Value::Object(object) => object,
-        _ => unreachable!("made an object above"),
-    }
 }
 
 /// A time, in seconds since 1970, as image configs have it (RFC 3339).

@@ -2,10 +2,10 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use oci_spec::image::Descriptor;
 
+use super::count::Count;
 use super::incremental_hasher::IncrementalHasher;
 use super::progress::Task;
 use super::verify::{Digester, ensure_whole};
@@ -23,22 +23,6 @@ pub struct Extent {
     hasher: Option<Arc<IncrementalHasher>>,
     /// Tells how much of it was read.
     task: Option<Arc<Task>>,
-}
-
-/// Counts bytes for reports; clones count together.
-#[derive(Debug, Clone, Default)]
-pub struct Count(Arc<AtomicU64>);
-
-impl Count {
-    /// Counts `bytes` more.
-    pub fn add(&self, bytes: usize) {
-        self.0.fetch_add(bytes as u64, Ordering::Relaxed);
-    }
-
-    /// How many there were so far.
-    pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
 }
 
 impl Extent {

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::extent::Count;
+use super::count::Count;
 use super::threaded_writer::{BUFFER, ThreadedWriter};
 use super::verify::Digester;
 

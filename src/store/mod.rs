@@ -6,6 +6,7 @@
 
 pub mod archive;
 mod context;
+mod count;
 mod destination;
 pub mod dir;
 mod extent;
@@ -18,6 +19,7 @@ mod open;
 mod parallel;
 mod platform;
 pub mod progress;
+mod progress_source;
 mod reach;
 mod reference;
 pub mod registry;
@@ -29,8 +31,9 @@ mod transports;
 mod verify;
 
 pub use context::Context;
+pub use count::Count;
 pub use destination::{BlobSink, Destination, GcStats, TagChange, Transfer, Written};
-pub use extent::{Count, Extent, ExtentReader};
+pub use extent::{Extent, ExtentReader};
 pub use fs::{Waiting, ensure_free_space};
 pub use open::{open_destination, open_source, spool_dir};
 pub use platform::Platform;

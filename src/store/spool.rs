@@ -3,7 +3,8 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::extent::{Count, Extent};
+use super::count::Count;
+use super::extent::Extent;
 use crate::error::{IoContext, Result};
 
 /// A temporary file that nobody else can open: mode 0600 and already unlinked. What must be read at random positions

@@ -6,8 +6,8 @@ use aes::Aes256Dec;
 use cbc::cipher::{Array, BlockModeDecrypt, KeyIvInit, consts::U16};
 
 use super::buffer::Buffer;
+use super::opening::{Piece, cannot_decrypt, fill};
 use crate::crypto::aes_cbc::{BLOCK, Encryptor};
-use crate::crypto::cipher::{Piece, cannot_decrypt, fill};
 use crate::error::{Error, Result};
 
 /// Bytes that are encrypted or decrypted at a time; a multiple of the block, and small enough for a core's own cache.

@@ -15,8 +15,8 @@ use zeroize::Zeroizing;
 
 use super::buffer::Buffer;
 use super::cbc::{decrypt, pad, padded_len, padding};
+use super::opening::{Piece, cannot_decrypt, fill};
 use crate::crypto::aes_cbc::{BLOCK, Encryptor};
-use crate::crypto::cipher::{Piece, cannot_decrypt, fill};
 use crate::crypto::digest::HmacSha256;
 use crate::error::{Error, Kind, Result};
 

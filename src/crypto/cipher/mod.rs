@@ -6,6 +6,7 @@
 mod buffer;
 mod cbc;
 mod fernet;
+mod opening;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -19,10 +20,6 @@ use zeroize::Zeroizing;
 use crate::crypto::aes_cbc::BLOCK;
 use crate::crypto::random;
 use crate::error::{Error, Kind, Result};
-
-/// What every failure that depends on the key says: the same for bad padding and for a wrong tag, so that neither a
-/// person nor a program can tell them apart.
-const CANNOT_DECRYPT: &str = "cannot be decrypted with this train's key (wrong key or changed data)";
 
 /// The symmetric key of one stage, as the bytes that RSA-OAEP wraps; erased from memory on drop.
 pub struct StageKey(Zeroizing<Vec<u8>>);
@@ -284,13 +281,6 @@ impl Opener {
     }
 }
 
-/// A piece of plaintext in the opener's buffer.
-struct Piece {
-    range: Range<usize>,
-    /// Nothing comes after it, and the ciphertext was whole.
-    last: bool,
-}
-
 /// Decrypts what it reads; made by [`Cipher::decryptor`].
 ///
 /// Plaintext comes out before the ciphertext's end is seen, so it counts only when the end was reached without an
@@ -375,23 +365,4 @@ impl<R: Read> Read for Decryptor<R> {
         self.consume(count);
         Ok(count)
     }
-}
-
-/// The failure of a ciphertext that is at odds with the key.
-fn cannot_decrypt() -> Error {
-    Error::verification(CANNOT_DECRYPT)
-}
-
-/// Reads until `buffer` is full or the end comes, and says how much.
-fn fill(inner: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match inner.read(&mut buffer[filled..]) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
 }

@@ -11,7 +11,7 @@ use std::io::{self, Read, Write};
 use zeroize::Zeroizing;
 
 use super::buffer::Buffer;
-use crate::crypto::cipher::{Piece, cannot_decrypt, fill};
+use super::opening::{Piece, cannot_decrypt, fill};
 use crate::crypto::gcm::{Gcm, TAG};
 use crate::crypto::kdf::hkdf_sha256;
 use crate::error::{Error, Kind, Result};

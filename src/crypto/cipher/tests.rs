@@ -4,7 +4,8 @@ use std::io::{self, Cursor, Read, Write};
 
 use proptest::prelude::*;
 
-use crate::crypto::cipher::*;
+use super::opening::CANNOT_DECRYPT;
+use super::*;
 use crate::crypto::hex;
 
 mod stream_tests;

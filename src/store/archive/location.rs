@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::store::archive::{Archive, ArchiveFormat};
 use crate::store::context::Context;
 use crate::store::destination::Destination;
-use crate::store::progress::ProgressSource;
+use crate::store::progress_source::ProgressSource;
 use crate::store::reference::{Location, Reference, Transport, path_and_tag};
 use crate::store::source::Source;
 

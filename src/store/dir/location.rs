@@ -7,7 +7,7 @@ use crate::store::context::Context;
 use crate::store::destination::Destination;
 use crate::store::dir::{Dir, DirWriter};
 use crate::store::layout::Layout;
-use crate::store::progress::ProgressSource;
+use crate::store::progress_source::ProgressSource;
 use crate::store::reference::{Location, Reference, Transport};
 use crate::store::source::Source;
 

@@ -12,8 +12,9 @@ use oci_spec::image::{Descriptor, Digest, MediaType};
 
 use crate::error::{Error, ErrorContext, IoContext, Result};
 use crate::json;
+use crate::store::count::Count;
 use crate::store::destination::{BlobSink, Destination, GcStats, TagChange, Transfer};
-use crate::store::extent::{Count, Extent};
+use crate::store::extent::Extent;
 use crate::store::fs::{Waiting, free_in, is_at, lock};
 use crate::store::index::Index;
 use crate::store::layout::{Staging, is_staging, remove_left_staging};

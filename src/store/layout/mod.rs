@@ -17,7 +17,8 @@ use oci_spec::image::{Descriptor, Digest};
 
 use crate::error::{Error, ErrorContext, IoContext, Result};
 use crate::json;
-use crate::store::extent::{Count, Extent};
+use crate::store::count::Count;
+use crate::store::extent::Extent;
 use crate::store::index::Index;
 use crate::store::source::{Blob, ImageEntry, MAX_DOCUMENT, Source};
 

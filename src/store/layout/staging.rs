@@ -10,8 +10,8 @@ use oci_spec::image::{Descriptor, Digest};
 
 use super::file::NewFile;
 use crate::error::{ErrorContext, IoContext, Result};
+use crate::store::count::Count;
 use crate::store::destination::{BlobSink, Transfer, Written};
-use crate::store::extent::Count;
 use crate::store::interrupt;
 use crate::store::layout::Layout;
 use crate::store::parallel::Shared;

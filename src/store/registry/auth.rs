@@ -8,8 +8,8 @@ use reqwest::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
 use zeroize::Zeroizing;
 
 use super::access::Access;
-use super::client::fault;
 use super::credentials::Login;
+use super::fault::transport_error;
 use super::repository::Repository;
 use super::retry::{RetryPolicy, asked_pause, is_passing};
 use crate::error::{Error, ErrorContext, Kind, Result};
@@ -153,7 +153,7 @@ enum Asked {
 fn read_token(request: RequestBuilder, login: Option<&Login>) -> Result<Asked> {
     let response = match request.send() {
         Ok(response) => response,
-        Err(error) => return Ok(Asked::Passing(fault("cannot ask the token server", error), None)),
+        Err(error) => return Ok(Asked::Passing(transport_error("cannot ask the token server", error), None)),
     };
     let status = response.status();
     if is_passing(status) {

@@ -13,6 +13,7 @@ use reqwest::{Certificate, Identity, Method, StatusCode, Url};
 
 use super::access::{Access, Side};
 use super::auth::Session;
+use super::fault::transport_error;
 use super::repository::Repository;
 use super::retry::{RetryPolicy, asked_pause, is_passing};
 use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
@@ -204,7 +205,7 @@ impl Client {
                 builder = builder.identity(identity);
             }
         }
-        builder.build().map_err(|error| fault("cannot prepare TLS", error))
+        builder.build().map_err(|error| transport_error("cannot prepare TLS", error))
     }
 
     /// What the registry says against a request, as an error.
@@ -242,20 +243,8 @@ impl Client {
             self.access.option("cert-dir"),
             self.access.option("tls-verify")
         );
-        fault("the registry cannot be reached", error).hint(hint).at(&self.repository)
+        transport_error("the registry cannot be reached", error).hint(hint).at(&self.repository)
     }
-}
-
-/// An error of the transport, without the URL: its query may hold a secret.
-pub(super) fn fault(what: &str, error: reqwest::Error) -> Error {
-    let error = error.without_url();
-    let mut message = if error.is_timeout() { "no answer in time".to_owned() } else { error.to_string() };
-    let mut cause = std::error::Error::source(&error);
-    while let Some(inner) = cause {
-        message = inner.to_string();
-        cause = inner.source();
-    }
-    Error::new(Kind::Registry, format!("{what}: {message}"))
 }
 
 /// A URL without its query, which may hold a secret.

@@ -9,7 +9,7 @@ use reqwest::{Method, StatusCode};
 use super::client::{Call, Client};
 use super::retry::RetryPolicy;
 use crate::error::{Error, Kind, Result};
-use crate::store::extent::Count;
+use crate::store::count::Count;
 use crate::store::interrupt;
 
 /// How often one blob may be cut, even if each time some of it came.

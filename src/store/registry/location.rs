@@ -10,7 +10,7 @@ use super::write::RegistryWriter;
 use crate::error::{Error, ErrorContext, Result};
 use crate::store::context::Context;
 use crate::store::destination::Destination;
-use crate::store::progress::ProgressSource;
+use crate::store::progress_source::ProgressSource;
 use crate::store::reference::{Location, Reference, Transport, not_a_tag};
 use crate::store::source::Source;
 use crate::text::Printable;

@@ -12,6 +12,7 @@ mod auth;
 mod client;
 mod credentials;
 mod download;
+mod fault;
 mod location;
 mod repository;
 mod retry;

@@ -12,7 +12,7 @@ use super::client::{Call, Client};
 use super::download::Download;
 use super::repository::Repository;
 use crate::error::{Error, ErrorContext, Kind, Result};
-use crate::store::extent::Count;
+use crate::store::count::Count;
 use crate::store::source::{Blob, ImageEntry, MAX_DOCUMENT, Source};
 use crate::store::verify::digest_of;
 

@@ -11,8 +11,8 @@ use super::client::{Answer, Call, Client};
 use super::retry::RetryPolicy;
 use crate::crypto::Sha256;
 use crate::error::{Error, Kind, Result};
+use crate::store::count::Count;
 use crate::store::destination::{BlobSink, Written};
-use crate::store::extent::Count;
 use crate::store::interrupt;
 use crate::store::verify::sha256_digest;
 

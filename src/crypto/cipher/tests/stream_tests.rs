@@ -3,6 +3,7 @@
 use aes_gcm::aead::inout::InOutBuf;
 use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit, Nonce};
 
+use super::super::opening::CANNOT_DECRYPT;
 use super::*;
 use crate::crypto::kdf::hkdf_sha256;
 

@@ -1,0 +1,77 @@
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use oci_spec::image::Descriptor;
+
+use super::progress::{Progress, Task};
+use super::registry::Repository;
+use super::source::{Blob, ImageEntry, Source};
+use crate::error::Result;
+
+/// A source of which every long read is told.
+pub struct ProgressSource<S> {
+    inner: S,
+    progress: Progress,
+}
+
+impl<S: Source> ProgressSource<S> {
+    /// The same source, watched.
+    pub fn new(inner: S, progress: &Progress) -> Self {
+        ProgressSource { inner, progress: progress.clone() }
+    }
+}
+
+impl<S: Source> Source for ProgressSource<S> {
+    fn name(&self) -> String {
+        self.inner.name()
+    }
+
+    fn bytes_read(&self) -> u64 {
+        self.inner.bytes_read()
+    }
+
+    fn list(&self) -> Result<Vec<ImageEntry>> {
+        self.inner.list()
+    }
+
+    fn find(&self, tag: &str) -> Result<Option<ImageEntry>> {
+        self.inner.find(tag)
+    }
+
+    fn open(&self, descriptor: &Descriptor) -> Result<Blob> {
+        let begin = |verb: &str| self.progress.begin(verb, descriptor, descriptor.size());
+        Ok(match self.inner.open(descriptor)? {
+            Blob::Extent(extent) => Blob::Extent(extent.watched(begin("reading"))),
+            Blob::Stream(stream) => match begin("fetching") {
+                Some(task) => Blob::Stream(Box::new(ProgressReader { inner: stream, task })),
+                None => Blob::Stream(stream),
+            },
+        })
+    }
+
+    fn local_path(&self, descriptor: &Descriptor) -> Option<PathBuf> {
+        self.inner.local_path(descriptor)
+    }
+
+    fn repository(&self) -> Option<&Repository> {
+        self.inner.repository()
+    }
+
+    fn progress(&self) -> Progress {
+        self.progress.clone()
+    }
+}
+
+struct ProgressReader {
+    inner: Box<dyn Read + Send>,
+    task: Arc<Task>,
+}
+
+impl Read for ProgressReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.task.add(read);
+        Ok(read)
+    }
+}

@@ -1,0 +1,13 @@
+use crate::error::{Error, Kind};
+
+/// An error of the transport, without the URL: its query may hold a secret.
+pub(super) fn transport_error(what: &str, error: reqwest::Error) -> Error {
+    let error = error.without_url();
+    let mut message = if error.is_timeout() { "no answer in time".to_owned() } else { error.to_string() };
+    let mut cause = std::error::Error::source(&error);
+    while let Some(inner) = cause {
+        message = inner.to_string();
+        cause = inner.source();
+    }
+    Error::new(Kind::Registry, format!("{what}: {message}"))
+}
