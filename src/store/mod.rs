@@ -29,6 +29,7 @@ pub mod tag;
 mod threaded_writer;
 mod transports;
 mod verify;
+mod worker;
 
 pub use context::Context;
 pub use count::Count;
@@ -44,3 +45,4 @@ pub use spool::Spool;
 pub use threaded_writer::{BUFFER, ThreadedWriter};
 pub use transports::TRANSPORTS;
 pub use verify::{Digester, Verified, digest_of, is_supported, sha256_digest};
+pub(crate) use worker::{Batches, Worker};

@@ -1,16 +1,16 @@
-//! Work on another core: a writer that hands full buffers to a thread, through a bounded queue.
+//! A writer that hands full buffers to a thread of its own.
 
 use std::io::{self, Write};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::JoinHandle;
 
 use zeroize::Zeroizing;
+
+use super::worker::{Batches, Worker};
 
 /// The size of the buffers that travel between threads: large enough that a hand-over costs nothing, small enough to
 /// stay in the cache of the core that takes it.
 pub const BUFFER: usize = 256 << 10;
 /// How many full buffers may wait: so many that a short lead of either side costs neither time. With those being filled
-/// and emptied, a threaded_writer holds up to 4.5 MiB.
+/// and emptied, a writer holds up to 4.5 MiB.
 const WAITING: usize = 16;
 
 /// Its bytes may be plaintext: erased on drop. It never grows, so that nothing of it stays elsewhere.
@@ -23,27 +23,22 @@ fn buffer() -> Buffer {
 /// Writes to `W` on a thread of its own. A fault there is reported by a later write, or by [`ThreadedWriter::finish`].
 pub struct ThreadedWriter<W> {
     current: Buffer,
-    full: Option<SyncSender<Buffer>>,
-    empty: Receiver<Buffer>,
-    thread: Option<JoinHandle<io::Result<W>>>,
+    worker: Worker<Buffer, io::Result<W>>,
 }
 
 impl<W: Write + Send + 'static> ThreadedWriter<W> {
     /// Starts the thread.
     pub fn new(mut inner: W) -> Self {
-        let (full, to_write) = sync_channel::<Buffer>(WAITING);
-        let (give_back, empty) = sync_channel(WAITING + 2);
-        let thread = std::thread::spawn(move || {
-            for mut buffer in to_write {
+        let worker = Worker::spawn(WAITING, move |buffers: Batches<Buffer>| {
+            while let Some(mut buffer) = buffers.take() {
                 inner.write_all(&buffer)?;
                 buffer.clear();
-                // Nobody takes it back once the producer has ended; then it is dropped.
-                let _ = give_back.try_send(buffer);
+                buffers.give_back(buffer);
             }
             inner.flush()?;
             Ok(inner)
         });
-        ThreadedWriter { current: buffer(), full: Some(full), empty, thread: Some(thread) }
+        ThreadedWriter { current: buffer(), worker }
     }
 
     /// Waits until everything is written and gives the writer back.
@@ -58,19 +53,14 @@ impl<W: Write + Send + 'static> ThreadedWriter<W> {
     }
 
     fn hand_over(&mut self) -> io::Result<()> {
-        let next = self.empty.try_recv().unwrap_or_else(|_| buffer());
+        let next = self.worker.recycled().unwrap_or_else(buffer);
         let buffer = std::mem::replace(&mut self.current, next);
-        let sent = self.full.as_ref().is_some_and(|full| full.send(buffer).is_ok());
+        let sent = self.worker.send(buffer);
         if sent { Ok(()) } else { self.join().and(Err(io::Error::other("the writing thread has ended"))) }
     }
 
     fn join(&mut self) -> io::Result<W> {
-        self.full = None;
-        match self.thread.take().map(JoinHandle::join) {
-            Some(Ok(result)) => result,
-            Some(Err(panic)) => std::panic::resume_unwind(panic),
-            None => Err(io::Error::other("an earlier write has failed")),
-        }
+        self.worker.join().unwrap_or_else(|| Err(io::Error::other("an earlier write has failed")))
     }
 }
 

@@ -1,12 +1,9 @@
 //! Hashing on another core: contents go to a thread in batches, with marks where files begin.
 
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::JoinHandle;
-
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Kind, Result};
-use crate::store::BUFFER;
+use crate::store::{BUFFER, Batches, Worker};
 use crate::train::HasFeed;
 
 /// How many batches may wait, 4 MiB: so much that the slowest digest always finds work, whatever else its core does.
@@ -46,26 +43,21 @@ impl Batch {
 pub(in crate::stage) struct BackgroundHasher<T> {
     reads_content: bool,
     batch: Batch,
-    sender: Option<SyncSender<Batch>>,
-    empty: Receiver<Batch>,
-    thread: Option<JoinHandle<Result<T>>>,
+    worker: Worker<Batch, Result<T>>,
 }
 
 impl<T: HasFeed + 'static> BackgroundHasher<T> {
     pub(in crate::stage) fn new(mut target: T) -> Self {
         let reads_content = target.feed().reads_content();
-        let (sender, batches) = sync_channel::<Batch>(WAITING);
-        let (give_back, empty) = sync_channel(WAITING + 2);
-        let thread = std::thread::spawn(move || {
-            for mut batch in batches {
+        let worker = Worker::spawn(WAITING, move |batches: Batches<Batch>| {
+            while let Some(mut batch) = batches.take() {
                 batch.give(&mut target)?;
                 batch.clear();
-                // Nobody takes it back once everything was sent; then it is dropped.
-                let _ = give_back.try_send(batch);
+                batches.give_back(batch);
             }
             Ok(target)
         });
-        BackgroundHasher { reads_content, batch: Batch::new(), sender: Some(sender), empty, thread: Some(thread) }
+        BackgroundHasher { reads_content, batch: Batch::new(), worker }
     }
 
     /// Waits until everything is taken.
@@ -75,19 +67,13 @@ impl<T: HasFeed + 'static> BackgroundHasher<T> {
     }
 
     fn send(&mut self) -> Result<()> {
-        let next = self.empty.try_recv().unwrap_or_else(|_| Batch::new());
+        let next = self.worker.recycled().unwrap_or_else(Batch::new);
         let batch = std::mem::replace(&mut self.batch, next);
-        let sent = self.sender.as_ref().is_some_and(|sender| sender.send(batch).is_ok());
-        if sent { Ok(()) } else { self.join().and(Err(ended())) }
+        if self.worker.send(batch) { Ok(()) } else { self.join().and(Err(ended())) }
     }
 
     fn join(&mut self) -> Result<T> {
-        self.sender = None;
-        match self.thread.take().map(JoinHandle::join) {
-            Some(Ok(result)) => result,
-            Some(Err(panic)) => std::panic::resume_unwind(panic),
-            None => Err(ended()),
-        }
+        self.worker.join().unwrap_or_else(|| Err(ended()))
     }
 }
 

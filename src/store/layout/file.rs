@@ -1,13 +1,12 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::JoinHandle;
 
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use zeroize::Zeroizing;
 
 use crate::crypto::Sha256;
+use crate::store::worker::{Batches, Worker};
 
 /// How much is written at once, in bytes. Past the page cache, less is slow.
 const BLOCK: usize = 1 << 20;
@@ -30,12 +29,11 @@ pub(super) struct NewFile {
     writer: Option<Writer>,
 }
 
-struct Writer {
-    full: SyncSender<(Block, u64)>,
-    empty: Receiver<Block>,
-    digesting: JoinHandle<Sha256>,
-    writing: JoinHandle<io::Result<()>>,
-}
+/// A block and its position in the file.
+type Placed = (Block, u64);
+
+/// Two threads, one behind the other: blocks are digested, then written.
+struct Writer(Worker<Placed, (Sha256, io::Result<()>)>);
 
 impl NewFile {
     /// For a file that is empty and open for writing.
@@ -70,12 +68,12 @@ impl NewFile {
         if self.writer.is_none() {
             self.writer = Some(Writer::start(self.file.try_clone()?));
         }
-        let Some(writer) = &self.writer else { return Ok(()) };
-        let next = writer.empty.try_recv().unwrap_or_default();
+        let Some(Writer(worker)) = &self.writer else { return Ok(()) };
+        let next = worker.recycled().map(|(block, _)| block).unwrap_or_default();
         let block = std::mem::replace(&mut self.current, next);
         let position = self.position;
         self.position += block.bytes().len() as u64;
-        if writer.full.send((block, position)).is_ok() {
+        if worker.send((block, position)) {
             return Ok(());
         }
         self.join().and(Err(io::Error::other("the writing thread has ended")))
@@ -83,38 +81,35 @@ impl NewFile {
 
     /// Waits for the threads; the digest of the blocks.
     fn join(&mut self) -> io::Result<Sha256> {
-        let Some(Writer { full, digesting, writing, .. }) = self.writer.take() else { return Ok(Sha256::new()) };
-        drop(full);
-        let digest = digesting.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        writing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        Ok(digest)
+        match self.writer.take().and_then(|Writer(mut worker)| worker.join()) {
+            Some((digest, written)) => written.map(|()| digest),
+            None => Ok(Sha256::new()),
+        }
     }
 }
 
 impl Writer {
     fn start(file: File) -> Self {
-        let (full, to_digest) = sync_channel::<(Block, u64)>(WAITING);
-        let (digested, to_write) = sync_channel::<(Block, u64)>(WAITING);
-        let (give_back, empty) = sync_channel(2 * WAITING + 3);
-        let digesting = std::thread::spawn(move || {
+        Writer(Worker::spawn(WAITING, |blocks: Batches<Placed>| {
             let mut digest = Sha256::new();
-            for (block, position) in to_digest {
+            let mut writing = Worker::spawn(WAITING, move |blocks: Batches<Placed>| write_blocks(&file, &blocks));
+            while let Some((block, position)) = blocks.take() {
                 digest.update(block.bytes());
                 // Where writing has failed, the other thread tells why.
-                if digested.send((block, position)).is_err() {
+                if !writing.send((block, position)) {
                     break;
                 }
+                writing.recycled().into_iter().for_each(|block| blocks.give_back(block));
             }
-            digest
-        });
-        let writing = std::thread::spawn(move || write_blocks(&file, to_write, &give_back));
-        Writer { full, empty, digesting, writing }
+            let written = writing.join().unwrap_or_else(|| Err(io::Error::other("the writing thread has ended")));
+            (digest, written)
+        }))
     }
 }
 
-fn write_blocks(file: &File, blocks: Receiver<(Block, u64)>, give_back: &SyncSender<Block>) -> io::Result<()> {
+fn write_blocks(file: &File, blocks: &Batches<Placed>) -> io::Result<()> {
     let mut direct = set_direct(file, true).is_ok();
-    for (mut block, position) in blocks {
+    while let Some((mut block, position)) = blocks.take() {
         match file.write_all_at(block.bytes(), position) {
             // Some file systems take the flag and then refuse to write so.
             Err(error) if direct && error.kind() == io::ErrorKind::InvalidInput => {
@@ -125,8 +120,7 @@ fn write_blocks(file: &File, blocks: Receiver<(Block, u64)>, give_back: &SyncSen
             written => written?,
         }
         block.clear();
-        // Nobody takes it back once the producer has ended; then it is dropped.
-        let _ = give_back.try_send(block);
+        blocks.give_back((block, position));
     }
     Ok(())
 }
