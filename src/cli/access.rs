@@ -38,7 +38,7 @@ pub(super) struct AccessOptions {
     #[arg(long, global = true)]
     offline: bool,
     /// How long a registry may be silent
-    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 60, value_parser = seconds)]
     registry_timeout: u64,
 }
 
@@ -82,6 +82,11 @@ impl AccessOptions {
             containers.map(|dir| dir.join("containers/auth.json")).chain(docker.map(|dir| dir.join("config.json")));
         paths.map(|path| AuthFile { path, required: false }).collect()
     }
+}
+
+fn seconds(text: &str) -> Result<u64, String> {
+    let number = text.parse().ok().filter(|number| (1..=86_400).contains(number));
+    number.ok_or_else(|| "not a number of seconds from 1 to 86400".to_owned())
 }
 
 /// An empty variable counts as one that is not set.

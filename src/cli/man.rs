@@ -20,7 +20,7 @@ pub(super) struct Man {
 impl Man {
     pub(super) fn run(&self, output: &mut Output) -> Result<()> {
         fs::create_dir_all(&self.out).doing("create the directory").at(self.out.display())?;
-        clap_mangen::generate_to(Cli::command(), &self.out).doing("write the manual").at(self.out.display())?;
+        clap_mangen::generate_to(Cli::command(), &self.out).doing("write the manual pages").at(self.out.display())?;
         let out = self.out.display().to_string();
         output.value(&format!("{out}\n"), &json!({ "destination": out }))
     }

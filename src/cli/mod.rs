@@ -1,6 +1,7 @@
 //! The command line: one file per command, reports, shared options. Nothing below imports it.
 
 mod access;
+mod advice;
 mod build;
 mod color;
 mod completions;

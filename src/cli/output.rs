@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::advice::words;
 use super::color::{Palette, Style, may_color};
 use super::progress::Display;
 use crate::cli::{Format, text};
@@ -102,7 +103,7 @@ impl Output {
         let text = match self.format {
             Format::Json => format!("{}\n", error_json(error)),
             Format::Text => {
-                let hint = error.advice().map(|hint| format!("pht-oci: hint: {hint}\n")).unwrap_or_default();
+                let hint = error.advice().map(|hint| format!("pht-oci: hint: {}\n", words(hint))).unwrap_or_default();
                 format!("pht-oci: {error}\n{hint}")
             }
         };
@@ -131,7 +132,7 @@ fn error_json(error: &Error) -> Value {
         "message": error.to_string(),
         "what": error.what(),
         "where": error.places().collect::<Vec<_>>(),
-        "hint": error.advice(),
+        "hint": error.advice().map(words),
     }});
     if let Some(failed) = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<TrainFailed>()) {
         document["error"]["train"] =

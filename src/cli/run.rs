@@ -10,6 +10,7 @@ use crate::engine::{Engine, RunOptions, SECRETS, Variable, Volume, engine_named}
 use crate::error::{Error, Result};
 use crate::stage::{RunRequest, StageRequest, run};
 use crate::store::Context;
+use crate::text::Printable;
 
 /// A whole stop: pre-run, the train in a container with no network, post-run.
 ///
@@ -65,15 +66,35 @@ impl Run {
     }
 }
 
-/// Where the train's output can be seen while it runs: standard error, for standard output has the report.
+/// The train's output while it runs, on standard error: standard output is the report's.
 struct Screen {
     quiet: bool,
     terminal: bool,
+    /// The beginning of a character whose other bytes are still to come.
+    begun: Vec<u8>,
 }
 
 impl Screen {
     fn new(quiet: bool) -> Self {
-        Screen { quiet, terminal: io::stderr().is_terminal() }
+        Screen { quiet, terminal: io::stderr().is_terminal(), begun: Vec::new() }
+    }
+
+    /// The text that is complete by now, harmless for a terminal.
+    fn harmless(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut text = std::mem::take(&mut self.begun);
+        text.extend_from_slice(bytes);
+        let end = text.utf8_chunks().last().map_or(&[][..], |chunk| chunk.invalid());
+        if std::str::from_utf8(end).is_err_and(|error| error.error_len().is_none()) {
+            self.begun = text.split_off(text.len() - end.len());
+        }
+        let is_layout = |byte: &u8| b"\n\r\t".contains(byte);
+        let mut shown = Vec::with_capacity(text.len());
+        for piece in text.split_inclusive(is_layout) {
+            let (words, layout) = piece.split_at(piece.len() - usize::from(piece.last().is_some_and(is_layout)));
+            shown.extend_from_slice(Printable::new(words).to_string().as_bytes());
+            shown.extend_from_slice(layout);
+        }
+        shown
     }
 }
 
@@ -85,9 +106,8 @@ impl Write for Screen {
         if !self.terminal {
             return io::stderr().write_all(bytes).map(|()| bytes.len());
         }
-        // A train does not get to steer the station's terminal.
-        let harmless = |byte: &u8| if byte.is_ascii_control() && !b"\n\r\t".contains(byte) { b'?' } else { *byte };
-        let text: Vec<u8> = bytes.iter().map(harmless).collect();
+        // A train must not control the station's terminal.
+        let text = self.harmless(bytes);
         io::stderr().write_all(&text).map(|()| bytes.len())
     }
 
@@ -102,13 +122,13 @@ fn variable(text: &str) -> Result<Variable> {
         return Err(Error::usage("a variable has a name: KEY=VALUE or KEY"));
     }
     if SECRETS.contains(&name) {
-        return Err(Error::usage("this is the station's secret, and no train's"));
+        return Err(Error::usage("this variable is a secret of the station"));
     }
     let inherited = value.is_none();
     let value = match value {
         Some(value) => value,
         None => std::env::var(name)
-            .map_err(|_| Error::usage(format!("`{}` has no value here; write KEY=VALUE", name.escape_debug())))?,
+            .map_err(|_| Error::usage(format!("`{}` is not set here; write KEY=VALUE", Printable::new(name))))?,
     };
     Ok(Variable { name: name.to_owned(), value, inherited })
 }
@@ -136,6 +156,14 @@ mod tests {
         for wrong in ["", "h", "-1s", "0", "1.5h", "2w", "99999999999999999999d", "9999999999999999d"] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_train_does_not_control_the_terminal() {
+        let mut screen = Screen::new(false);
+        let mut shown = screen.harmless(b"50 %\r\tb\xc3");
+        shown.extend(screen.harmless(b"\xa9b\xe9\x1b[2J\xe2\x80\xae\n"));
+        assert_eq!(String::from_utf8(shown).unwrap(), "50 %\r\tb\u{e9}b\\xe9\\u{1b}[2J\\u{202e}\n");
     }
 
     #[test]

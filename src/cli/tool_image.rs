@@ -26,7 +26,7 @@ pub(super) struct ToolImage {
 
 impl ToolImage {
     pub(super) fn run(&self, context: &Context, output: &mut Output) -> Result<()> {
-        let program = std::env::current_exe().doing("find this program")?;
+        let program = std::env::current_exe().doing("find this program's file")?;
         let request = ToolImageRequest {
             destination: &self.destination,
             program: &program,

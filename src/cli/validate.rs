@@ -59,8 +59,8 @@ fn to_text(found: &Validation) -> String {
     }
     found.warnings.iter().for_each(|warning| text += &format!("  warning: {warning}\n"));
     text + match found.differences.len() {
-        0 => "  the train differs from it only where a train may\n",
-        _ => "  the train DIFFERS from it where a train may not\n",
+        0 => "  the train differs from the master image only in its own files\n",
+        _ => "  the train DIFFERS from the master image outside its own files\n",
     }
 }
 

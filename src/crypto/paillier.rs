@@ -51,9 +51,9 @@ impl PaillierPublicKey {
         let (n, g) = (parse_number(n).map_err(|error| error.at("n"))?, parse_number(g).map_err(|error| error.at("g"))?);
         let bits = n.bit_width_vartime();
         if bits < 4 || bits as usize > MAX_BITS {
-            return Err(Error::malformed(format!("a modulus of {bits} bits; at most {MAX_BITS} are read")).at("n"));
+            return Err(Error::malformed(format!("a modulus of {bits} bits; at most {MAX_BITS} are supported")).at("n"));
         }
-        let n = n.to_odd().into_option().ok_or_else(|| Error::malformed("an even number is no modulus").at("n"))?;
+        let n = n.to_odd().into_option().ok_or_else(|| Error::malformed("the modulus is even").at("n"))?;
         Ok(PaillierPublicKey { n, g })
     }
 }

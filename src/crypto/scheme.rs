@@ -59,7 +59,7 @@ impl PrivateKey {
     /// [`Kind::Key`] with one and the same message whatever is wrong, so that nobody learns from it.
     pub fn unwrap(&self, wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
         self.key.oaep_decrypt_with_rng::<SchemeHash, _>(&mut SystemRandom, wrapped).map(Zeroizing::new).map_err(|_| {
-            Error::key("the wrapped key does not open with this private key (it is for another key, or changed)")
+            Error::key("the wrapped key cannot be opened with this private key (wrapped for another key, or changed)")
         })
     }
 
@@ -71,7 +71,7 @@ impl PrivateKey {
         let scheme = Pss::<SchemeHash>::new_with_salt(salt_length(&self.public_key()));
         self.key
             .sign_with_rng(&mut SystemRandom, scheme, digest)
-            .map_err(|cause| Error::new(Kind::Io, "cannot sign").because(cause))
+            .map_err(|cause| Error::new(Kind::Io, "cannot sign the digest").because(cause))
     }
 
     /// The RSASSA-PKCS1-v1_5 signature that [`PublicKey::verify_pkcs1v15`] accepts.
@@ -81,7 +81,7 @@ impl PrivateKey {
     pub fn sign_pkcs1v15(&self, message: &[u8]) -> Result<Vec<u8>> {
         self.key
             .pkcs1v15_sign_prehash_with_rng::<SchemeHash, _>(&mut SystemRandom, &Sha512::of(message))
-            .map_err(|cause| Error::new(Kind::Io, "cannot sign").because(cause))
+            .map_err(|cause| Error::new(Kind::Io, "cannot sign the digest").because(cause))
     }
 }
 

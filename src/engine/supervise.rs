@@ -8,8 +8,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::interface::SECRETS;
-use crate::error::{Error, ErrorContext, IoContext, Result};
+use crate::error::{Error, IoContext, Result};
 use crate::store::interrupt;
+use crate::text::Printable;
 
 /// How often is looked whether it has ended.
 const LOOKS: Duration = Duration::from_millis(20);
@@ -95,7 +96,7 @@ fn quiet(command: &mut Command) -> &mut Command {
 fn spawn(command: &mut Command) -> Result<Child> {
     interrupt::check()?;
     let program = command.get_program().to_string_lossy().into_owned();
-    quiet(command).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().doing("start it").at(program)
+    quiet(command).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().doing(format_args!("start {program}"))
 }
 
 fn wait(child: &mut Child, limit: Option<Duration>) -> Result<ExitReason> {
@@ -139,7 +140,6 @@ fn read_all(pipe: Option<impl Read>) -> Vec<u8> {
 
 /// What a program said last, with nothing in it that a terminal would act on.
 fn last_line(text: &[u8]) -> String {
-    let text = String::from_utf8_lossy(text);
-    let last = text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("it does not say why");
-    last.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    let last = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).rfind(|line| !line.is_empty());
+    last.map_or_else(|| "no message".to_owned(), |line| Printable::new(line).to_string())
 }

@@ -7,6 +7,7 @@ use super::snapshot::{FileRecord, FileRecordKind};
 use crate::crypto::hex;
 use crate::json::{Object, Value};
 use crate::path::{shown, walk_order};
+use crate::text::Printable;
 
 /// Where two images differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,7 +118,7 @@ fn attributes(old: &FileRecord, new: &FileRecord) -> Vec<Attribute> {
     }
     if old.attributes != new.attributes {
         let names = |seen: &FileRecord| {
-            let keys = seen.attributes.iter().map(|(key, _)| String::from_utf8_lossy(key).escape_debug().to_string());
+            let keys = seen.attributes.iter().map(|(key, _)| Printable::new(key).to_string());
             keys.collect::<Vec<_>>().join(" ")
         };
         found.push(Attribute::new("xattrs", names(old), names(new)));
@@ -126,7 +127,7 @@ fn attributes(old: &FileRecord, new: &FileRecord) -> Vec<Attribute> {
 }
 
 fn kind_attributes(old: &FileRecordKind, new: &FileRecordKind) -> Vec<Attribute> {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).escape_debug().to_string();
+    let text = |bytes: &[u8]| Printable::new(bytes).to_string();
     match (old, new) {
         (
             FileRecordKind::File { size, digest, .. },
@@ -205,7 +206,7 @@ fn compare_fields(prefix: &str, old: &Object, new: &Object, counts: impl Fn(&str
         let text = |value: Option<&Value>| value.map(Value::to_string).unwrap_or_default();
         vec![Attribute::new("value", text(old), text(new))]
     };
-    compare_maps(&message(old), &message(new), |key| format!("{prefix}{}", key.escape_debug()), attribute)
+    compare_maps(&message(old), &message(new), |key| format!("{prefix}{}", Printable::new(key)), attribute)
 }
 
 /// Without a working directory it is the root.
@@ -226,7 +227,7 @@ fn compare_variables(old: &Object, new: &Object) -> Vec<Difference> {
     compare_maps(
         &old,
         &new,
-        |name| format!("config.Env: {}", name.escape_debug()),
+        |name| format!("config.Env: {}", Printable::new(name)),
         |_, _| vec![Attribute::new("value", "", "")],
     )
 }

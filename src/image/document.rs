@@ -5,7 +5,7 @@ use oci_spec::image::{Descriptor, Digest, MediaType};
 use super::edit::object_at;
 use super::layer::ensure_contents;
 use crate::crypto::Sha256;
-use crate::error::{Error, ErrorContext, Result};
+use crate::error::{Advice, Error, ErrorContext, Result};
 use crate::json::{self, Object, Value};
 use crate::store::{Blob, ImageEntry, Platform, Source, digest_of, is_supported, read_document, sha256_digest};
 
@@ -343,10 +343,9 @@ fn choose(index: &Object, asked: Option<&Platform>) -> Result<Descriptor> {
     match fitting {
         Some((_, descriptor)) => Ok(descriptor.clone()),
         None => {
-            let there: Vec<String> =
-                images.iter().filter_map(|(found, _)| found.as_ref()).map(Platform::to_string).collect();
-            let hint = format!("there are: {}; choose one with --platform", there.join(", "));
-            Err(Error::usage(format!("no image for {wanted}")).hint(hint))
+            let available = images.iter().filter_map(|(found, _)| found.as_ref()).map(Platform::to_string).collect();
+            let advice = Advice::ChoosePlatform { available };
+            Err(Error::usage(format!("there is no image for {wanted}")).advise(advice))
         }
     }
 }
@@ -354,7 +353,7 @@ fn choose(index: &Object, asked: Option<&Platform>) -> Result<Descriptor> {
 fn family_of(descriptor: &Descriptor, manifest: &Object) -> Result<ManifestFormat> {
     let stated = descriptor.media_type().to_string();
     if let Some(own) = manifest.get("mediaType") {
-        let own = own.as_str().unwrap_or("not a text");
+        let own = own.as_str().unwrap_or("not a string");
         if own != stated {
             return Err(Error::malformed(format!("media type `{own}` inside, but `{stated}` in its descriptor")));
         }
@@ -362,12 +361,12 @@ fn family_of(descriptor: &Descriptor, manifest: &Object) -> Result<ManifestForma
     [ManifestFormat::Oci, ManifestFormat::Docker]
         .into_iter()
         .find(|format| format.manifest() == stated)
-        .ok_or_else(|| Error::malformed(format!("media type `{stated}` is not an image manifest's")))
+        .ok_or_else(|| Error::malformed(format!("`{stated}` is not the media type of an image manifest")))
 }
 
 fn layers_of(manifest: &Object) -> Result<Vec<Descriptor>> {
     let layers =
-        manifest.get("layers").and_then(Value::as_array).ok_or_else(|| Error::malformed("no list `layers`"))?;
+        manifest.get("layers").and_then(Value::as_array).ok_or_else(|| Error::malformed("`layers` is not a list"))?;
     if layers.len() > MAX_LAYERS {
         return Err(Error::malformed(format!("{} layers; at most {MAX_LAYERS} are read", layers.len())));
     }
@@ -386,11 +385,11 @@ fn to_layer(value: &Value) -> Result<Descriptor> {
     let descriptor = to_descriptor(value)?;
     let stated = descriptor.media_type().to_string();
     let known = KINDS.iter().filter_map(|kind| stated.strip_prefix(kind)).any(|end| COMPRESSIONS.contains(&end));
-    if known { Ok(descriptor) } else { Err(Error::malformed(format!("media type `{stated}` is not a layer's"))) }
+    if known { Ok(descriptor) } else { Err(Error::malformed(format!("`{stated}` is not the media type of a layer"))) }
 }
 
 fn diff_ids_of(config: &Object) -> Result<Vec<Digest>> {
-    let wrong = || Error::malformed("no list `rootfs.diff_ids` of digests");
+    let wrong = || Error::malformed("`rootfs.diff_ids` is not a list of digests");
     let ids = config.get("rootfs").and_then(|rootfs| rootfs.get("diff_ids"));
     let ids = ids.and_then(Value::as_array).ok_or_else(wrong)?;
     ids.iter().map(|id| id.as_str().and_then(|id| id.parse().ok()).ok_or_else(wrong)).collect()
@@ -404,8 +403,8 @@ fn to_descriptor(value: &Value) -> Result<Descriptor> {
     let descriptor: Descriptor =
         serde_json::from_value(value.clone()).map_err(|error| Error::malformed("not a descriptor").because(error))?;
     if !is_supported(descriptor.digest()) {
-        let what = format!("the digest `{}` is of an algorithm that is not supported", descriptor.digest());
-        return Err(Error::malformed(what).hint("sha256 and sha512 are"));
+        let what = format!("the algorithm of the digest `{}` is not supported", descriptor.digest());
+        return Err(Error::malformed(what).hint("sha256 and sha512 are supported"));
     }
     Ok(descriptor)
 }

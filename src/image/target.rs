@@ -1,7 +1,7 @@
 use oci_spec::image::Digest;
 
 use super::document::Image;
-use crate::error::{Error, Result};
+use crate::error::{Advice, Error, Result};
 use crate::store::tag::LATEST;
 use crate::store::{Context, Destination, Reference, open_destination, open_source};
 
@@ -79,7 +79,7 @@ impl Target {
         if !self.in_place || self.destination.supports_multiple() {
             return Ok(());
         }
-        let hint = "give a DEST: pre-run in place keeps the encrypted image too, and there is room for one only";
-        Err(Error::usage("pre-run cannot be done in place here").hint(hint).at(self.destination.name()))
+        let what = "pre-run in place keeps the encrypted image beside the opened one, but there is room for one only";
+        Err(Error::usage(what).advise(Advice::GiveDestination).at(self.destination.name()))
     }
 }

@@ -31,8 +31,8 @@ pub struct ToolImageRequest<'a> {
 /// [`Kind::Usage`](crate::error::Kind::Usage) if a file is missing or the program is not static; then nothing has changed.
 pub fn tool_image(request: &ToolImageRequest<'_>, context: &Context) -> Result<ImageReport> {
     if !cfg!(target_feature = "crt-static") {
-        let hint = "build it with scripts/release.sh";
-        let what = "this build of the program needs a system's libraries, and its image has none";
+        let hint = "build a static binary with scripts/release.sh";
+        let what = "this binary is not static, so its image could not run it";
         return Err(Error::usage(what).hint(hint).at(request.program.display()));
     }
     let mut files = vec![(PROGRAM, open(request.program)?, 0o755)];
@@ -88,7 +88,7 @@ fn write_layer(sink: LayerSink, files: Vec<(&str, File, u32)>, now: i64) -> Resu
         tar.header(path.as_bytes(), &EntryKind::Directory, &Meta::new(mode, now), 0)?;
     }
     for (path, mut file, mode) in files {
-        let size = file.metadata().doing("look at it").at(path)?.len();
+        let size = file.metadata().doing("stat the file").at(path)?.len();
         tar.header(path.as_bytes(), &EntryKind::File, &Meta::new(mode, now), size)?;
         std::io::copy(&mut file, &mut tar).doing("write the layer").at(path)?;
     }

@@ -118,7 +118,7 @@ impl Tree {
     pub fn open(&self, node: &Node) -> Result<Box<dyn Read + Send>> {
         match self.file(node) {
             Some((_, Content::Disk(path))) => {
-                let file = File::open(path).doing("open it").at(path.display())?;
+                let file = File::open(path).doing("open the file").at(path.display())?;
                 Ok(Box::new(file))
             }
             Some((size, Content::Layer { .. })) => {
@@ -160,7 +160,7 @@ impl Tree {
             return Err(Error::malformed(format!("{size} bytes; at most {most} are read")).at(node.shown()));
         }
         let mut bytes = Vec::new();
-        self.open(node)?.read_to_end(&mut bytes).doing("read it").at(node.shown())?;
+        self.open(node)?.read_to_end(&mut bytes).doing("read the file").at(node.shown())?;
         Ok(bytes)
     }
 }

@@ -151,7 +151,7 @@ fn message(left_out: &[String]) -> Vec<String> {
 fn ensure_has_results(config: &TrainConfig) -> Result<()> {
     if config.route_state()?.last_signed().is_none() {
         let what = "there are no results yet: no station has signed";
-        return Err(Error::verification(what).hint("wait until the train has been at its first station"));
+        return Err(Error::verification(what).hint("wait until the first station has run the train"));
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
 use super::parts::load::{Depth, Train};
-use crate::error::{Error, ErrorContext, Result};
+use crate::error::{Advice, Error, ErrorContext, Result};
 use crate::image::{
     Area, Attribute, Change, Difference, FileRecord, FileRecordKind, Image, LayerChange, compare_configs,
     compare_files, open_image, snapshot, snapshot_above,
@@ -7,6 +7,7 @@ use crate::image::{
 use crate::path::{is_below, shown};
 use crate::store::{Context, Reference};
 use crate::tar::EntryKind;
+use crate::text::Printable;
 use crate::train::{Source, TrainConfig, paths};
 
 /// Which image a train is held against.
@@ -91,13 +92,12 @@ impl Validation {
             more => format!(" and {more} more"),
         };
         let what = format!(
-            "not its master image ({}) and a train's files alone: {} was {}{more}",
+            "the train differs from its master image ({}) outside its own files: {} was {}{more}",
             self.master,
             first.subject,
             first.change.name()
         );
-        let hint =
-            "do not run it; have it built anew on the master image, or name the master image that it was built on";
+        let hint = "do not run the train; have it built anew on the master image, or name the one that it was built on";
         Err(Error::verification(what).hint(hint).at(&self.source))
     }
 }
@@ -153,7 +153,7 @@ fn open_master(master: Master<'_>, config: &TrainConfig, context: &Context) -> R
         Master::Named => {
             let reference = named_by(config.source()).at("the train config's source")?;
             let warning =
-                format!("the train itself names {reference} as its master image: nobody else vouches for that");
+                format!("the train itself names {reference} as its master image; nobody else vouches for that");
             Ok((reference.to_string(), open_image(&reference, context)?, Some(warning)))
         }
     }
@@ -161,16 +161,18 @@ fn open_master(master: Master<'_>, config: &TrainConfig, context: &Context) -> R
 
 /// The master image that a train names: in a registry, never a file of this machine that a stranger has chosen.
 fn named_by(source: &Source) -> Result<Reference> {
-    let hint = "say which the master image is: --master REF";
     let is_image = source.kind == "docker_repository";
     let place = source.address.strip_prefix("docker://").unwrap_or(&source.address);
     if !is_image || matches!(place, "" | "scratch") || Reference::is_local(&source.address) {
-        let what =
-            format!("`{}` ({}) is no image in a registry", source.address.escape_debug(), source.kind.escape_debug());
-        return Err(Error::usage(what).hint(hint));
+        let what = format!(
+            "`{}` ({}) is not an image in a registry",
+            Printable::new(&source.address),
+            Printable::new(&source.kind)
+        );
+        return Err(Error::usage(what).advise(Advice::NameMaster));
     }
     let tag = source.tag.as_deref().map(|tag| format!(":{tag}")).unwrap_or_default();
-    format!("docker://{place}{tag}").parse().map_err(|error: Error| error.hint(hint))
+    format!("docker://{place}{tag}").parse().map_err(|error: Error| error.advise(Advice::NameMaster))
 }
 
 /// Whether what lies above the master's layers layer_changes nothing but what a train may touch. The master's own layers are

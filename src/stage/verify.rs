@@ -164,7 +164,7 @@ fn warnings(train: &Train, policy: VerificationPolicy<'_>) -> Vec<String> {
     let mut warnings = policy.warnings();
     if Labels::read(&train.image).state == Some(ImageState::PreRun) {
         let text =
-            "this image has been through pre-run: its files are in plaintext, and only the encrypted image travels";
+            "the image was opened by pre-run: its files are in plaintext, and only the encrypted image may travel";
         warnings.push(text.to_owned());
     }
     warnings

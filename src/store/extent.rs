@@ -75,7 +75,7 @@ impl Extent {
     /// As [`Verified`](super::Verified).
     pub fn verify(&self, descriptor: &Descriptor) -> Result<()> {
         let Some(hasher) = &self.hasher else { return Ok(()) };
-        match hasher.finish(&self.file, self.start + self.len, &self.count).doing("read it")? {
+        match hasher.finish(&self.file, self.start + self.len, &self.count).doing("read the spooled bytes")? {
             Some(digester) => ensure_whole(self.len, &digester, descriptor),
             None => Ok(()),
         }
@@ -109,7 +109,7 @@ impl Extent {
             return Ok(0);
         }
         match self.file.read_at(&mut buffer[..wanted], self.start + position)? {
-            0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file ended early; was it changed meanwhile?")),
+            0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter while it was read")),
             read => {
                 self.count.add(read);
                 if let Some(task) = &self.task {

@@ -21,5 +21,6 @@ pub fn check() -> Result<()> {
     if !REQUESTED.load(Ordering::Relaxed) {
         return Ok(());
     }
-    Err(Error::new(Kind::Interrupted, "interrupted").hint("nothing was published; start it again when you like"))
+    Err(Error::new(Kind::Interrupted, "interrupted")
+        .hint("nothing was published; start the command again when you like"))
 }

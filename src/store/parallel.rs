@@ -9,7 +9,7 @@ use oci_spec::image::Descriptor;
 use super::destination::Transfer;
 use super::source::Source;
 use super::verify::Verified;
-use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
+use crate::error::{Error, ErrorContext, IoContext, Result};
 
 /// How many, at most. Each may hold an upload's chunk in memory.
 const AT_ONCE: usize = 3;
@@ -52,7 +52,7 @@ pub(super) fn copy_each(
 }
 
 fn lost() -> Error {
-    Error::new(Kind::Io, "internal error: a blob was not taken")
+    Error::internal("a blob was not copied")
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -76,7 +76,7 @@ impl Shared {
         (to, sink): (&str, &mut impl Write),
     ) -> Result<()> {
         let mut reader = self.reader(Verified::new(source.open(descriptor)?.into_reader(), descriptor)?);
-        let copied = io::copy(&mut reader, sink).doing(format_args!("copy it to {to}"));
+        let copied = io::copy(&mut reader, sink).doing(format_args!("copy the blob to {to}"));
         copied.map(drop).at(format_args!("{} {}", source.name(), descriptor.digest()))
     }
 
@@ -93,7 +93,7 @@ struct SharedReader<'s, R> {
 impl<R: Read> Read for SharedReader<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.shared.is_given_up() {
-            return Err(io::Error::other("given up, as another blob could not be taken"));
+            return Err(io::Error::other("given up, as another blob could not be copied"));
         }
         self.inner.read(buffer)
     }
@@ -106,6 +106,7 @@ mod tests {
     use oci_spec::image::MediaType;
 
     use super::*;
+    use crate::error::Kind;
     use crate::store::digest_of;
 
     fn descriptors(count: u8) -> Vec<Descriptor> {

@@ -125,7 +125,7 @@ pub trait Location: Debug + Display + Send + Sync {
     /// # Errors
     /// [`Kind::Usage`](crate::error::Kind::Usage) where nothing can lie unreached.
     fn collect_garbage(&self, _context: &Context) -> Result<GcStats> {
-        let what = "not an OCI layout; archives hold nothing that no tag reaches, and registries clean up themselves";
+        let what = "not an OCI layout; archives hold no unreachable blobs, and registries collect their own garbage";
         Err(Error::usage(what).at(self))
     }
 }
@@ -154,7 +154,7 @@ pub(super) fn path_and_tag(text: &str, syntax: &str) -> Result<(PathBuf, Option<
         None => (text, None),
     };
     if path.is_empty() {
-        return Err(Error::usage(format!("`{}` names no place; write {syntax}", Printable::new(text))));
+        return Err(Error::usage(format!("`{}`: the place is empty; write {syntax}", Printable::new(text))));
     }
     Ok((path.into(), tag))
 }

@@ -107,6 +107,6 @@ pub fn read_document(source: &dyn Source, descriptor: &Descriptor) -> Result<Vec
     }
     let mut bytes = Vec::with_capacity(usize::try_from(descriptor.size()).unwrap_or_default());
     let reader = source.open(descriptor)?.into_reader();
-    Verified::new(reader, descriptor).at(&place)?.read_to_end(&mut bytes).doing("read it").at(&place)?;
+    Verified::new(reader, descriptor).at(&place)?.read_to_end(&mut bytes).doing("read the document").at(&place)?;
     Ok(bytes)
 }

@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use super::config::TrainConfig;
 use crate::crypto::hex;
 use crate::crypto::paillier::{PaillierKey, PaillierPublicKey, PaillierSecret, parse_number};
-use crate::error::{Error, ErrorContext, Kind, Result};
+use crate::error::{Advice, Error, ErrorContext, Kind, Result};
 use crate::json::{self, Object, Value};
+use crate::text::Printable;
 
 /// What the names of files with such numbers have in them.
 const ENDING: &[u8] = b".he.json";
@@ -66,8 +67,8 @@ fn key_of(object: &Object) -> Result<PaillierPublicKey> {
 pub fn public_key(config: &TrainConfig) -> Result<PaillierPublicKey> {
     let creator = config.raw().get("creator").and_then(Value::as_object);
     let Some(key) = creator.and_then(|creator| creator.get("paillier_public_key")).filter(|key| !key.is_null()) else {
-        let hint = "leave --paillier-key out: without a public key no station can have encrypted anything with it";
-        return Err(Error::key("the train has no Paillier public key of its creator").hint(hint));
+        let what = "the train has no Paillier public key of its creator";
+        return Err(Error::key(what).advise(Advice::OmitPaillierKey));
     };
     key_of(&object_of(key).unwrap_or_default()).at("creator.paillier_public_key")
 }
@@ -107,7 +108,7 @@ fn decrypt(key: &PaillierKey<'_>, value: &mut Value, path: &mut String) -> Resul
     match value {
         Value::Object(members) => {
             for (name, member) in members {
-                let _ = write!(path, "/{}", name.escape_debug()); // into a string it cannot fail
+                let _ = write!(path, "/{}", Printable::new(name)); // into a string it cannot fail
                 decrypt(key, member, path)?;
                 path.truncate(length);
             }

@@ -100,7 +100,7 @@ impl TrustStore {
 /// Adds to what a wire version found of a config who vouches for its keys.
 pub fn collect(trust: Option<&TrustStore>, config: &TrainConfig, mut checks: Vec<Check>) -> Vec<Check> {
     let Some(trust) = trust else {
-        let reason = "they come from the train itself, and no pinned keys were given to hold them against";
+        let reason = "taken from the train itself and not compared with pinned keys, since none were given";
         checks.push(Check::weak(id::TRUST, "public keys", reason));
         return checks;
     };

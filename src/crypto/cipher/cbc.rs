@@ -72,7 +72,7 @@ pub(super) fn padding(last: &[u8]) -> Option<usize> {
 
 /// The failure of a ciphertext whose length alone is wrong.
 fn not_whole() -> Error {
-    Error::verification("is not whole AES-CBC ciphertext (cut off, or not encrypted at all)")
+    Error::verification("not complete AES-CBC ciphertext (cut off, or not encrypted at all)")
 }
 
 /// Plaintext on its way to ciphertext.

@@ -18,7 +18,7 @@ use super::cbc::{decrypt, pad, padded_len, padding};
 use crate::crypto::aes_cbc::{BLOCK, Encryptor};
 use crate::crypto::cipher::{Piece, cannot_decrypt, fill};
 use crate::crypto::digest::HmacSha256;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 
 const VERSION: u8 = 0x80;
 
@@ -75,7 +75,7 @@ impl Keys {
     /// The keys that `text` writes.
     ///
     /// # Errors
-    /// [`Kind::Key`] if it is not the base64url, with padding, of 32 bytes.
+    /// [`Kind::Key`](crate::error::Kind::Key) if it is not the base64url, with padding, of 32 bytes.
     pub(super) fn of(text: &[u8]) -> Result<Self> {
         // Room for what 44 characters may decode to.
         let mut bytes = Zeroizing::new([0; 33]);
@@ -93,10 +93,10 @@ impl Keys {
 /// `bytes` in base64url.
 ///
 /// # Errors
-/// [`Kind::Io`], never for 32 bytes.
+/// [`Kind::Internal`](crate::error::Kind::Internal), never for 32 bytes.
 pub(super) fn key_text(bytes: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
     let mut text = Zeroizing::new(vec![0; bytes.len().div_ceil(3) * 4]);
-    base64(PAD).encode_slice(bytes, &mut text).map_err(|_| Error::new(Kind::Io, "cannot write a Fernet key"))?;
+    base64(PAD).encode_slice(bytes, &mut text).map_err(|_| Error::internal("cannot encode the Fernet key"))?;
     Ok(text)
 }
 
@@ -126,7 +126,7 @@ type Decryptor = cbc::Decryptor<Aes128Dec>;
 
 /// The failure of what is no token whatever the key.
 fn not_whole() -> Error {
-    Error::verification("is not a whole Fernet token (cut off, or not encrypted at all)")
+    Error::verification("not a complete Fernet token (cut off, or not encrypted at all)")
 }
 
 /// Plaintext on its way to a token.

@@ -198,7 +198,7 @@ enum Sealer {
 /// Encrypts what is written to it, or put into its own memory; made by [`Cipher::encryptor`].
 ///
 /// The ciphertext is whole only after [`finish`](Self::finish). After a failed write every further one fails.
-#[must_use = "without finish the ciphertext has no end"]
+#[must_use = "the ciphertext is complete only after finish"]
 pub struct Encryptor<W> {
     sealer: Sealer,
     inner: W,

@@ -44,7 +44,7 @@ pub(super) fn plaintext_len(cipher_len: u64) -> Result<u64> {
 
 /// The failure of a ciphertext whose length alone is wrong.
 fn not_whole() -> Error {
-    Error::verification("is not a whole encrypted file (cut off, or not encrypted at all)")
+    Error::verification("not a complete encrypted file (cut off, or not encrypted at all)")
 }
 
 /// The cipher of one file, and where in it the stream stands.

@@ -7,7 +7,7 @@ use super::checks::{files_below, layers_of};
 use super::labels::Labels;
 use super::load::Train;
 use super::payload::Transform;
-use crate::error::{Error, Result};
+use crate::error::{Advice, Error, Result};
 use crate::image::{Image, PathFilter, Tree, open_image, scan};
 use crate::store::tag::{BASE, ENCRYPTED_SUFFIX};
 use crate::store::{Context, Reference};
@@ -87,8 +87,7 @@ impl BaseLayers {
         match (&self.given, self.likely) {
             (Some((_, given)), _) if image.is_based_on(given) => Ok((given.layers().len(), BaseOrigin::Given)),
             (Some((name, _)), _) => {
-                let hint = "give the image that the train was built as, or leave --base out";
-                Err(Error::usage("the train is not based on it").hint(hint).at(name))
+                Err(Error::usage("the train is not based on this image").advise(Advice::CheckBase).at(name))
             }
             (None, Some(likely)) => Ok(likely),
             (None, None) => {
@@ -105,9 +104,8 @@ impl BaseLayers {
         if layers == base && given.diff_ids().get(..base) == image.diff_ids().get(..base) {
             return Ok(());
         }
-        let what = "the train cannot go on with this base: its creator has signed another one, and every station checks \
-                    that signature";
-        Err(Error::usage(what).hint("leave --base out, or have the creator build the train anew").at(name))
+        let what = "not the base that the train's creator signed, and every station checks that signature";
+        Err(Error::usage(what).advise(Advice::OmitBase).at(name))
     }
 }
 

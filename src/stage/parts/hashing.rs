@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 
 use zeroize::Zeroizing;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::store::BUFFER;
 use crate::train::HasFeed;
 
@@ -92,7 +92,7 @@ impl<T: HasFeed + 'static> BackgroundHasher<T> {
 }
 
 fn ended() -> Error {
-    Error::new(Kind::Io, "the hashing thread has ended")
+    Error::internal("the hashing thread has ended")
 }
 
 /// Takes the plaintext of files while they are transformed.

@@ -102,7 +102,7 @@ fn ensure_places(tree: &Tree) -> Result<()> {
             Some(NodeKind::Directory) => {}
             Some(_) => return Err(Error::malformed("not a directory").at(shown(path))),
             // Layers may leave out the entries of directories that they have something in.
-            None if tree.below(path).is_empty() && required => return Err(not_a_train(path)),
+            None if tree.below(path).is_empty() && required => return Err(not_a_train(paths::CONFIG)),
             None => {}
         }
     }

@@ -26,7 +26,7 @@ impl VerificationPolicy<'_> {
 
     /// What a person has to know where no keys are pinned.
     pub(in crate::stage) fn warnings(&self) -> Vec<String> {
-        let text = "the public keys come from the train itself: who they belong to was not checked (--trust DIR does)";
+        let text = "the public keys come from the train itself: their owners were not verified against pinned keys";
         if self.trust.is_none() { vec![text.to_owned()] } else { Vec::new() }
     }
 }

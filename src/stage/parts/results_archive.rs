@@ -64,12 +64,12 @@ impl ResultsArchive {
         let wire = self.config.wire();
         let mut checks = Vec::new();
         if !wire.collect_layers(&self.config, &Layers::default()).is_empty() {
-            let reason = "there is no image around the results, so what was signed of its layers was not checked: of a \
-                          result that is missing nothing would be noticed";
+            let reason = "there is no image around the results, so the signatures over its layers were not checked: a \
+                          missing result would go unnoticed";
             checks.push(Check::weak(id::PAYLOAD, "payload layer", reason));
         }
         if wire.creator_checks_files() {
-            let reason = "they are not in the archive";
+            let reason = "not in the archive";
             checks.push(Check::weak(id::IMMUTABLE_FILES, "immutable files", reason));
         }
         checks
@@ -80,7 +80,7 @@ impl ResultsArchive {
         let others: Vec<String> = self.others.iter().map(|path| shown(path)).collect();
         let others = some_of(&others, MAX_NAMED);
         others
-            .map(|named| format!("neither the train config nor a result, and not read: {named}"))
+            .map(|named| format!("not read, being neither the train config nor a result: {named}"))
             .into_iter()
             .collect()
     }

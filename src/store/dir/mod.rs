@@ -57,11 +57,11 @@ impl Dir {
 
     fn manifest(&self) -> Result<Descriptor> {
         let path = self.dir.join(MANIFEST);
-        let len = fs::metadata(&path).doing("read it").at(MANIFEST)?.len();
+        let len = fs::metadata(&path).doing("read the manifest").at(MANIFEST)?.len();
         if len > MAX_DOCUMENT {
             return Err(Error::malformed(format!("{len} bytes; at most {MAX_DOCUMENT} are read")).at(MANIFEST));
         }
-        let bytes = fs::read(&path).doing("read it").at(MANIFEST)?;
+        let bytes = fs::read(&path).doing("read the manifest").at(MANIFEST)?;
         let document = json::parse_object(&bytes).at(MANIFEST)?;
         let stated = document.get("mediaType").and_then(json::Value::as_str);
         let media_type = match stated {
@@ -123,7 +123,7 @@ impl Source for Dir {
             }
             Err(error) => return Err(Error::io("cannot open the blob", error).at(place())),
         };
-        let found = file.metadata().doing("look at the blob").at(place())?;
+        let found = file.metadata().doing("stat the blob").at(place())?;
         if !found.is_file() || found.len() != descriptor.size() {
             let what = format!("the blob has {} bytes where its descriptor says {}", found.len(), descriptor.size());
             return Err(Error::malformed(what).hint("the copy is damaged; fetch the image again").at(place()));
@@ -164,7 +164,7 @@ impl DirWriter {
             }
         };
         if !Dir::is_dir(&dir.dir) && !holds_only_ours(&dir.dir).at(&name)? {
-            return Err(Error::malformed("the directory is neither empty nor an image of this form").at(name));
+            return Err(Error::malformed("the directory is neither empty nor an image of `dir:`").at(name));
         }
         let left = remove_left_staging(&dir.dir).at(&name)?;
         let writer = DirWriter { dir, staging: None, written: Count::default(), made, _lock: file };
@@ -198,15 +198,15 @@ impl DirWriter {
             if digest != *descriptor.digest() {
                 let (from, to) = (staging.path_of(&digest), dir.join(digest.digest()));
                 super::layout::share_mode(&from)?;
-                fs::rename(from, &to).doing("rename it into place").at(to.display())?;
+                fs::rename(from, &to).doing("rename the file into place").at(to.display())?;
             }
         }
         let version = staging.write(VERSION, OUR_VERSION)?;
         fs::rename(version, dir.join(VERSION)).doing("write `version`")?;
         super::layout::share_mode(&manifest)?;
-        File::open(&dir).and_then(|dir| dir.sync_all()).doing("write the directory")?;
+        File::open(&dir).and_then(|dir| dir.sync_all()).doing("sync the directory")?;
         fs::rename(manifest, dir.join(MANIFEST)).doing("replace `manifest.json`")?;
-        File::open(&dir).and_then(|dir| dir.sync_all()).doing("write the directory")?;
+        File::open(&dir).and_then(|dir| dir.sync_all()).doing("sync the directory")?;
         self.made = false;
         self.remove_unneeded()?;
         if let Some(staging) = self.staging.take() {
@@ -231,7 +231,7 @@ impl DirWriter {
             let name = entry.file_name().to_string_lossy().into_owned();
             let hex = name.strip_suffix(".manifest.json").unwrap_or(&name);
             if is_blob(&name) && !needed.contains(hex) {
-                fs::remove_file(entry.path()).doing("remove it").at(name)?;
+                fs::remove_file(entry.path()).doing("remove the file").at(name)?;
             }
         }
         Ok(())

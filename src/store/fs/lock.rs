@@ -26,17 +26,17 @@ pub enum Waiting {
 /// # Errors
 /// Another process has the lock and `waiting` says not to wait; input/output.
 pub(crate) fn lock(file: &File, waiting: Waiting, name: &str) -> Result<()> {
-    let failed = |error: rustix::io::Errno| Error::io("cannot lock it", error.into());
+    let failed = |error: rustix::io::Errno| Error::io("cannot lock the file", error.into());
     match flock(file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => return Ok(()),
         Err(rustix::io::Errno::WOULDBLOCK) => {}
         Err(error) => return Err(failed(error)),
     }
     if waiting == Waiting::Fail {
-        let what = "another process is writing to it";
-        return Err(Error::new(Kind::Io, what).hint("try again when it has finished"));
+        let what = "another process is writing here";
+        return Err(Error::new(Kind::Io, what).hint("try again when that process has finished"));
     }
-    tracing::warn!("{name} is being written by another process; waiting for it");
+    tracing::warn!("another process is writing to {name}; waiting for it to finish");
     loop {
         // Not a call that blocks: a signal would not end it.
         interrupt::check()?;

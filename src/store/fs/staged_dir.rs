@@ -24,9 +24,9 @@ impl<'a> StagedDir<'a> {
         let occupied = out.read_dir().is_ok_and(|mut entries| entries.next().is_some());
         if occupied || out.symlink_metadata().is_ok_and(|found| !found.is_dir()) {
             let hint = "give a new or an empty directory";
-            return Err(Error::usage("it is there already and not empty").hint(hint).at(out.display()));
+            return Err(Error::usage("the path exists and is not an empty directory").hint(hint).at(out.display()));
         }
-        let filling = beside(out).ok_or_else(|| Error::usage("not a directory to create").at(out.display()))?;
+        let filling = beside(out).ok_or_else(|| Error::usage("the path ends in no name").at(out.display()))?;
         Ok(StagedDir { out, filling })
     }
 
@@ -38,7 +38,9 @@ impl<'a> StagedDir<'a> {
 
     /// Lets it appear.
     pub(crate) fn reveal(&self) -> Result<()> {
-        std::fs::rename(&self.filling, self.out).doing("move what was written into place").at(self.out.display())
+        std::fs::rename(&self.filling, self.out)
+            .doing("rename the temporary directory into place")
+            .at(self.out.display())
     }
 
     fn clear(&self) {

@@ -34,7 +34,7 @@ pub(in crate::store) struct Staging {
 impl Staging {
     pub(in crate::store) fn new(layout: &Path, written: Count) -> Result<Self> {
         let dir = layout.join(format!("{PREFIX}{}", std::process::id()));
-        fs::DirBuilder::new().mode(0o700).create(&dir).doing("create a directory").at(dir.display())?;
+        fs::DirBuilder::new().mode(0o700).create(&dir).doing("create the staging directory").at(dir.display())?;
         Ok(Staging { dir, blobs: AtomicU32::new(0), written })
     }
 
@@ -43,7 +43,7 @@ impl Staging {
         let number = self.blobs.fetch_add(1, Ordering::Relaxed);
         let path = self.dir.join(format!("blob-{number}"));
         let file = File::options().write(true).create_new(true).mode(0o600).open(&path);
-        let file = file.doing("create a file").at(path.display())?;
+        let file = file.doing("create the blob").at(path.display())?;
         Ok(StagedBlob { file: NewFile::new(file), path, size: 0, count: self.written.clone() })
     }
 
@@ -89,19 +89,19 @@ impl Staging {
     pub(super) fn journal<'a>(&self, digests: impl Iterator<Item = &'a Digest>) -> Result<()> {
         let path = self.dir.join(JOURNAL);
         let file = File::options().append(true).create(true).mode(0o600).open(&path);
-        let mut out = BufWriter::new(file.doing("open it").at(path.display())?);
+        let mut out = BufWriter::new(file.doing("open the journal").at(path.display())?);
         for digest in digests {
-            writeln!(out, "{digest}").doing("write it").at(path.display())?;
+            writeln!(out, "{digest}").doing("write the journal").at(path.display())?;
         }
-        let file = out.into_inner().map_err(std::io::IntoInnerError::into_error).doing("write it")?;
-        file.sync_all().doing("write it").at(path.display())
+        let file = out.into_inner().map_err(std::io::IntoInnerError::into_error).doing("write the journal")?;
+        file.sync_all().doing("write the journal").at(path.display())
     }
 
     /// Writes a small file into the staging directory, to be renamed.
     pub(in crate::store) fn write(&self, name: &str, bytes: &[u8]) -> Result<PathBuf> {
         let path = self.dir.join(name);
         let written = File::create(&path).and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
-        written.doing("write it").at(path.display())?;
+        written.doing("write the file").at(path.display())?;
         Ok(path)
     }
 
@@ -119,7 +119,7 @@ impl Staging {
     /// Gives a finished blob its name by another algorithm.
     pub(in crate::store) fn rename(&self, from: &Digest, to: &Digest) -> Result<()> {
         let path = self.path_of(from);
-        fs::rename(&path, self.path_of(to)).doing("rename it").at(path.display())
+        fs::rename(&path, self.path_of(to)).doing("rename the blob").at(path.display())
     }
 
     pub(in crate::store) fn dir(&self) -> &Path {
@@ -174,7 +174,7 @@ pub(in crate::store) fn is_staging(name: &OsStr) -> bool {
 }
 
 fn remove_left(dir: &Path) -> Result<()> {
-    fs::remove_dir_all(dir).doing("remove what an interrupted run has left").at(dir.display())
+    fs::remove_dir_all(dir).doing("remove the leftovers of an interrupted run").at(dir.display())
 }
 
 /// Whether the file is one, and of the size that the descriptor says: a cut blob must not travel on unread.
@@ -184,11 +184,11 @@ fn is_whole(path: &Path, descriptor: &Descriptor) -> bool {
 
 /// Lets others read a blob that is published. One that another place shares with us is not ours to change.
 pub(in crate::store) fn share_mode(blob: &Path) -> Result<()> {
-    let found = fs::metadata(blob).doing("look at it").at(blob.display())?;
+    let found = fs::metadata(blob).doing("stat the blob").at(blob.display())?;
     if found.nlink() > 1 {
         return Ok(());
     }
-    fs::set_permissions(blob, fs::Permissions::from_mode(0o644)).doing("set its mode").at(blob.display())
+    fs::set_permissions(blob, fs::Permissions::from_mode(0o644)).doing("set the mode of the blob").at(blob.display())
 }
 
 /// Whether the directory holds nothing, or nothing but what an interrupted process that was to make a layout of it has
@@ -205,7 +205,9 @@ pub(super) fn holds_only_ours(dir: &Path) -> Result<bool> {
 /// Removes a file that may be gone already.
 pub(super) fn remove_if_there(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).doing("remove it").at(path.display()),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).doing("remove the file").at(path.display())
+        }
         _ => Ok(()),
     }
 }
@@ -238,9 +240,9 @@ impl BlobSink for StagedBlob {
     }
 
     fn finish(self: Box<Self>) -> Result<Written> {
-        let digest = sha256_digest(self.file.finish().doing("write it").at(self.path.display())?);
+        let digest = sha256_digest(self.file.finish().doing("write the blob").at(self.path.display())?);
         let finished = self.path.with_file_name(digest.as_ref().replace(':', "-"));
-        fs::rename(&self.path, &finished).doing("rename it").at(self.path.display())?;
+        fs::rename(&self.path, &finished).doing("rename the blob").at(self.path.display())?;
         Ok(Written { digest, size: self.size })
     }
 }

@@ -3,7 +3,8 @@ use std::time::Duration;
 
 use super::credentials::Credentials;
 use super::repository::Repository;
-use crate::error::{Error, Result};
+pub use crate::error::Side;
+use crate::error::{Advice, Error, Result};
 
 /// How registries are reached on one side of a command.
 #[derive(Debug, Clone)]
@@ -22,15 +23,6 @@ pub struct Access {
     pub offline: bool,
 }
 
-/// A side of a command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
-    /// Images are read from it.
-    Source,
-    /// Images are written to it.
-    Destination,
-}
-
 impl Access {
     /// Anonymous, over verified TLS.
     pub fn anonymous(side: Side) -> Self {
@@ -44,20 +36,11 @@ impl Access {
         }
     }
 
-    /// The command line's option of this side, as in `--src-creds`.
-    pub(super) fn option(&self, name: &str) -> String {
-        let side = match self.side {
-            Side::Source => "src",
-            Side::Destination => "dest",
-        };
-        format!("--{side}-{name}")
-    }
-
     pub(super) fn ensure_online(&self, repository: &Repository) -> Result<()> {
         if !self.offline {
             return Ok(());
         }
-        let hint = "leave --offline out, or copy the image into a layout first";
-        Err(Error::usage("a registry cannot be reached offline").hint(hint).at(format_args!("docker://{repository}")))
+        let error = Error::usage("a registry cannot be reached offline").advise(Advice::GoOnline);
+        Err(error.at(format_args!("docker://{repository}")))
     }
 }

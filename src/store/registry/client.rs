@@ -15,7 +15,8 @@ use super::access::{Access, Side};
 use super::auth::Session;
 use super::repository::Repository;
 use super::retry::{RetryPolicy, asked_pause, is_passing};
-use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
+use crate::error::{Advice, Error, ErrorContext, IoContext, Kind, Result};
+use crate::text::Printable;
 
 /// How we introduce ourselves.
 const USER_AGENT: &str = concat!("pht-oci/", env!("CARGO_PKG_VERSION"));
@@ -162,19 +163,19 @@ impl Client {
             host => host,
         };
         let parse = |scheme: &str| {
-            let wrong = || Error::usage("not the name of a host").at(host);
+            let wrong = || Error::usage("not a host name").at(host);
             format!("{scheme}://{host}/").parse::<Url>().map_err(|_| wrong())
         };
         let mut root = parse("https")?;
         if !self.access.verifies_tls {
-            let ping = root.join("v2/").map_err(|_| Error::usage("not the name of a host").at(host))?;
+            let ping = root.join("v2/").map_err(|_| Error::usage("not a host name").at(host))?;
             if self
                 .http()?
                 .get(ping)
                 .send()
                 .is_err_and(|error| !error.is_timeout() && (error.is_connect() || error.is_request()))
             {
-                tracing::info!("{host} speaks no TLS: using plain HTTP");
+                tracing::info!("{host} does not speak TLS; using plain HTTP");
                 root = parse("http")?;
             }
         }
@@ -218,36 +219,39 @@ impl Client {
             .and_then(|message| message.errors.into_iter().next())
             .map(|error| error.message)
             .unwrap_or_default();
-        let message = if message.is_empty() { String::new() } else { format!(": {}", message.escape_debug()) };
-        let hint = match status.as_u16() {
-            401 | 403 => format!(
-                "check the login ({} or --authfile) and its rights on the repository; -v says where a login came from",
-                self.access.option("creds")
-            ),
-            404 => {
-                "check the repository's name and the tag; if both are right, the image is incomplete there".to_owned()
-            }
-            429 | 500.. => "the registry is busy or broken; try again later".to_owned(),
-            _ => "the registry does not take this; ask who runs it".to_owned(),
+        let message = if message.is_empty() { String::new() } else { format!(": {}", Printable::new(&message)) };
+        let text = |text: &str| Advice::Text(text.to_owned());
+        let advice = match status.as_u16() {
+            401 | 403 => Advice::CheckCredentials { side: self.access.side },
+            404 => text("check the repository's name and the tag; if both are right, the image is incomplete there"),
+            429 | 500.. => text("the registry is busy or broken; try again later"),
+            _ => text("the registry refuses the request; ask who runs it"),
         };
         Error::new(Kind::Registry, format!("{what}: the registry answers {status}{message}"))
-            .hint(hint)
+            .advise(advice)
             .at(&self.repository)
     }
 
     pub(super) fn unreachable(&self, error: reqwest::Error) -> Error {
-        let hint = format!(
-            "check the host's name, its port and the network; for another certificate authority give {}, for plain HTTP \
-             {}=false",
-            self.access.option("cert-dir"),
-            self.access.option("tls-verify")
-        );
-        fault("the registry cannot be reached", error).hint(hint).at(&self.repository)
+        let advice = Advice::CheckConnection { side: self.access.side };
+        let cause = cause_of(error);
+        // The words of rustls for an answer in plain HTTP.
+        let what = if cause.contains("InvalidContentType") {
+            "the registry does not speak TLS".to_owned()
+        } else {
+            format!("the registry cannot be reached: {cause}")
+        };
+        Error::new(Kind::Registry, what).advise(advice).at(&self.repository)
     }
 }
 
-/// An error of the transport, without the URL: its query may hold a secret.
+/// An error of the transport.
 pub(super) fn fault(what: &str, error: reqwest::Error) -> Error {
+    Error::new(Kind::Registry, format!("{what}: {}", cause_of(error)))
+}
+
+/// The innermost cause of an error of the transport, without the URL: its query may hold a secret.
+fn cause_of(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut message = if error.is_timeout() { "no answer in time".to_owned() } else { error.to_string() };
     let mut cause = std::error::Error::source(&error);
@@ -255,7 +259,7 @@ pub(super) fn fault(what: &str, error: reqwest::Error) -> Error {
         message = inner.to_string();
         cause = inner.source();
     }
-    Error::new(Kind::Registry, format!("{what}: {message}"))
+    message
 }
 
 /// A URL without its query, which may hold a secret.
@@ -271,9 +275,9 @@ fn redirects() -> Policy {
         let falls =
             attempt.previous().last().is_some_and(|from| from.scheme() == "https") && attempt.url().scheme() != "https";
         if falls {
-            attempt.error("sent from TLS to plain HTTP")
+            attempt.error("redirected from TLS to plain HTTP")
         } else if attempt.previous().len() > 5 {
-            attempt.error("sent on too often")
+            attempt.error("too many redirects")
         } else {
             attempt.follow()
         }
@@ -295,7 +299,7 @@ fn files_ending(dir: &Path, end: &str) -> Result<Vec<std::path::PathBuf>> {
 fn authorities(dir: &Path) -> Result<Vec<Certificate>> {
     let mut all = Vec::new();
     for path in files_ending(dir, "crt")? {
-        let pem = fs::read(&path).doing("read it").at(path.display())?;
+        let pem = fs::read(&path).doing("read the certificate").at(path.display())?;
         let wrong = |_| Error::usage("not a certificate in PEM").at(path.display());
         all.extend(Certificate::from_pem_bundle(&pem).map_err(wrong)?);
     }
@@ -304,9 +308,9 @@ fn authorities(dir: &Path) -> Result<Vec<Certificate>> {
 
 fn own_certificate(dir: &Path) -> Result<Option<Identity>> {
     let Some(path) = files_ending(dir, "cert")?.into_iter().next() else { return Ok(None) };
-    let mut pem = zeroize::Zeroizing::new(fs::read(&path).doing("read it").at(path.display())?);
+    let mut pem = zeroize::Zeroizing::new(fs::read(&path).doing("read the certificate").at(path.display())?);
     let key = path.with_extension("key");
-    pem.extend(zeroize::Zeroizing::new(fs::read(&key).doing("read it").at(key.display())?).iter());
+    pem.extend(zeroize::Zeroizing::new(fs::read(&key).doing("read the private key").at(key.display())?).iter());
     let wrong = |_| Error::usage("not a certificate and its key in PEM").at(path.display());
     Identity::from_pem(&pem).map(Some).map_err(wrong)
 }

@@ -87,7 +87,7 @@ impl Credentials {
                 return Ok(Some(login));
             }
         }
-        tracing::info!("no credentials for {repository}: going on without");
+        tracing::info!("no credentials for {repository}; continuing without");
         Ok(None)
     }
 }
@@ -165,7 +165,7 @@ fn read_entry(entry: &Value) -> Result<Option<Login>> {
 }
 
 fn no_identity_tokens() -> Error {
-    let hint = "log in with a user name and a password or a robot's secret";
+    let hint = "log in with a user name and a password, or the secret of a robot account";
     Error::new(Kind::Registry, "an identity token; only user names with passwords are supported").hint(hint)
 }
 
@@ -173,7 +173,7 @@ fn no_identity_tokens() -> Error {
 fn ask_helper(name: &str, server: &str) -> Result<Option<(Login, String)>> {
     let program = format!("docker-credential-{name}");
     if Path::new(&program).components().count() != 1 {
-        return Err(Error::new(Kind::Registry, "the name of the credential helper is not a program's"));
+        return Err(Error::new(Kind::Registry, "the name of the credential helper is not a program name"));
     }
     let run = || {
         let mut command = Command::new(&program);
@@ -197,7 +197,7 @@ fn ask_helper(name: &str, server: &str) -> Result<Option<(Login, String)>> {
     match (text("Username"), text("Secret")) {
         (Some("<token>"), _) => Err(no_identity_tokens().at(program)),
         (Some(user), Some(secret)) => Ok(Some((Login::new(user, secret), program))),
-        _ => Err(Error::new(Kind::Registry, "no `Username` and `Secret` in its answer").at(program)),
+        _ => Err(Error::new(Kind::Registry, "the answer has no `Username` and `Secret`").at(program)),
     }
 }
 

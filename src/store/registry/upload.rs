@@ -141,7 +141,7 @@ impl Upload {
         let call = Call::new(Method::PUT, url).header(CONTENT_TYPE, "application/octet-stream").body(body);
         let refused = match self.client.send(&call) {
             Ok(response) if response.status() == StatusCode::CREATED => None,
-            Ok(response) => Some(self.client.refusal("the registry does not take the blob", response).at(digest)),
+            Ok(response) => Some(self.client.refusal("the registry refuses the blob", response).at(digest)),
             Err(error) => Some(error.at(digest)),
         };
         match refused {
@@ -204,6 +204,6 @@ pub(super) fn exists(client: &Client, digest: &Digest) -> Result<bool> {
 pub(super) fn location(client: &Client, response: &Response) -> Result<Url> {
     let found = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
     found.and_then(|found| response.url().join(found).ok()).ok_or_else(|| {
-        Error::new(Kind::Registry, "the registry does not say where the upload goes on").at(client.repository())
+        Error::new(Kind::Registry, "the registry does not say where to continue the upload").at(client.repository())
     })
 }

@@ -173,7 +173,7 @@ impl Destination for RegistryWriter {
         for change in changes.iter().rev() {
             match change {
                 TagChange::Set { tag, descriptor, .. } => self.tag(tag, descriptor.digest())?,
-                TagChange::Drop { tag } => tracing::debug!("registries keep tags: `{tag}` stays if it is there"),
+                TagChange::Drop { tag } => tracing::debug!("registries keep tags: `{tag}` stays if it exists"),
             }
         }
         Ok(GcStats::default())
