@@ -1,6 +1,7 @@
 //! The one error type of the library.
 //!
-//! An [`Error`] is written for the person at the station. It has four parts, shown as `where: what: cause`, then the advice:
+//! An [`Error`] is written for the person at the station. It has four parts, shown as `where: what: cause`, then the
+//! advice:
 //!
 //! - **What** was found and, where it helps, what was expected: "`index.json` is 5 MiB, more than the 4 MiB that are read".
 //!   Lower case, no final period. It names its object ("cannot read the key file", never "cannot read it"), unless the
@@ -12,16 +13,16 @@
 //! - **Advice** ([`Advice`]): what the person can do now. The library gives data, the command line the words, since only
 //!   the command line knows its options.
 //!
-//! The [`Kind`] says who has to act, and thereby the exit status. It is decided where the fault is found and kept on the
-//! way up; code branches on values that a function returns, not on the class of its error. A mistake of this program is
-//! [`Kind::Internal`], never a panic.
+//! The [`Kind`] says who has to act, and thereby the exit status. It is decided where the fault is found and kept on
+//! the way up; code branches on values that a function returns, not on the class of its error. A mistake of this
+//! program is [`Kind::Internal`], never a panic.
 //!
 //! No message holds a secret: no key, passphrase, token or plaintext. Text that comes from elsewhere is shown through
 //! [`Printable`](crate::text::Printable).
 
 use std::fmt;
 
-/// What a fallible operation of this library returns.
+/// The result of a fallible operation of this library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The class of an error: who has to act, and therefore the exit status of the program.
@@ -84,7 +85,7 @@ pub enum Side {
     Destination,
 }
 
-/// What the person can do about an error. The words, with the options of the command line, are in `cli::advice`.
+/// Advice on an error. The words, with the options of the command line, are in `cli::advice`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Advice {
@@ -114,7 +115,7 @@ pub enum Advice {
     },
     /// Install the engine, or choose another.
     InstallEngine {
-        /// What makes the engine usable, as in "install podman".
+        /// The remedy, as in "install podman".
         remedy: &'static str,
     },
     /// Use an engine that has drivers for GPUs.
@@ -127,11 +128,11 @@ pub enum Advice {
     ChooseWorkDir,
     /// The registry does not take the closed train; it is kept on this machine.
     SendKept {
-        /// What to do about the registry's error.
+        /// Advice on the registry's error.
         first: Option<Box<Advice>>,
         /// The archive with the closed train.
         archive: String,
-        /// Where the train was to go.
+        /// The destination of the train.
         target: String,
     },
     /// Give the master image that the train was built on.
@@ -177,7 +178,7 @@ impl Advice {
     }
 }
 
-/// What went wrong, where, and what to do about it.
+/// An error: what was found, where, the cause and advice.
 ///
 /// Shown as `where: what: cause`, outermost place first. No message ever holds a secret.
 #[derive(Debug)]
@@ -276,17 +277,17 @@ impl Error {
         self.0.kind
     }
 
-    /// What was found, without places and cause.
+    /// The finding, without places and cause.
     pub fn what(&self) -> &str {
         &self.0.what
     }
 
-    /// Where it happened, outermost first.
+    /// The places, outermost first.
     pub fn places(&self) -> impl Iterator<Item = &str> {
         self.0.places.iter().rev().map(String::as_str)
     }
 
-    /// What the person can do about it.
+    /// The advice.
     pub fn advice(&self) -> Option<&Advice> {
         self.0.advice.as_ref()
     }
@@ -312,7 +313,7 @@ impl std::error::Error for Error {
 }
 
 impl From<Error> for std::io::Error {
-    /// Lets a reader or writer of ours report a classified error through `std::io`; [`Error::io`] takes it out again.
+    /// Carries an error through `std::io`, for readers and writers of this crate; [`Error::io`] takes it out again.
     fn from(error: Error) -> Self {
         std::io::Error::other(error)
     }

@@ -11,7 +11,7 @@ use crate::crypto::{Passphrase, PrivateKey};
 use crate::error::{Error, ErrorContext, IoContext, Result};
 use crate::json::json;
 
-/// Make a key pair: NAME.pem (mode 0600) and NAME.pub.pem.
+/// Generate a key pair: NAME.pem (mode 0600) and NAME.pub.pem.
 ///
 /// Existing files are never overwritten. With a passphrase the private key is encrypted (PKCS#8, PBES2).
 #[derive(Debug, Args)]
@@ -22,7 +22,7 @@ pub(super) struct Keygen {
     /// The length of the key in bits
     #[arg(long, default_value_t = 3072, value_parser = parse_bits)]
     bits: usize,
-    /// A file whose first line is the passphrase that protects the private key
+    /// File whose first line is the passphrase for the private key
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
 }

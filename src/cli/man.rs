@@ -8,11 +8,11 @@ use crate::cli::Cli;
 use crate::error::{ErrorContext, IoContext, Result};
 use crate::json::json;
 
-/// Write the manual: a page for the program, and one for each command.
+/// Write the manual pages: one for the program, and one for each command.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  pht-oci man --out /usr/local/share/man/man1")]
 pub(super) struct Man {
-    /// The directory for the pages; it is made if it is not there
+    /// The directory for the pages; created if it does not exist
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 }

@@ -14,7 +14,7 @@ use crate::crypto::Passphrase;
 use crate::error::{Error, ErrorContext, IoContext, Result};
 use crate::store::interrupt;
 
-/// How often it is looked whether the line is there, or a signal.
+/// The interval between two looks for the line, or for a signal.
 const LOOKS: Duration = Duration::from_millis(50);
 /// The longest line that a terminal hands over, in bytes.
 const LONGEST: usize = 4096;

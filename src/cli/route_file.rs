@@ -11,7 +11,7 @@ use crate::stage::BuildStop;
 use crate::text::Printable;
 use crate::train::PartyId;
 
-/// The network of a station that names none: the field's oldest.
+/// The default `eco_system`.
 const DEFAULT_ECO_SYSTEM: &str = "tue";
 
 /// Reads the stops in the order of the route.
@@ -21,7 +21,7 @@ pub(super) fn read_route(path: &Path) -> Result<Vec<BuildStop>> {
     parse(&bytes, path.parent().unwrap_or(Path::new(""))).map_err(as_usage).at(path.display())
 }
 
-/// Whatever is wrong with the route, or with a public key on it, whoever wrote the route has to mend it.
+/// Faults of the route, and of a public key on it, are for the author of the route to mend.
 fn as_usage(error: Error) -> Error {
     error.as_kind(Kind::Usage)
 }

@@ -12,11 +12,11 @@ use crate::stage::{RunRequest, StageRequest, run};
 use crate::store::Context;
 use crate::text::Printable;
 
-/// A whole stop: pre-run, the train in a container with no network, post-run.
+/// Do a whole stop: pre-run, the train in a container without a network, post-run.
 ///
-/// The opened train lives in a private directory beside DEST (or in --tmpdir, for a registry) and is gone when this ends,
-/// however it ends. A train that fails leaves the encrypted image as it was. One that has run and that its registry does
-/// not take is kept in --tmpdir as it would travel, and the error says how to send it on.
+/// The opened train is kept in a private directory beside DEST (or in --tmpdir, for a registry) and is removed at the
+/// end, whatever happens. A train that fails leaves the encrypted image unchanged. If the run succeeds but the registry
+/// refuses the result, the closed train is kept in --tmpdir, ready to send, and the error says how.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   pht-oci run ./train --engine podman --private-key station_1.pem
@@ -25,25 +25,25 @@ use crate::text::Printable;
 pub(super) struct Run {
     #[command(flatten)]
     stage: StageOptions,
-    /// Who runs it: podman, docker or runc
+    /// Container engine: podman, docker or runc
     #[arg(long, value_name = "ENGINE", value_parser = engine_named)]
     engine: &'static dyn Engine,
-    /// A file or directory of the station that the train sees; repeat for more
+    /// A file or directory to mount into the container; repeat for more
     #[arg(long = "volume", value_name = "HOST:PATH[:ro]")]
     volumes: Vec<Volume>,
-    /// A variable for the train, with this value or with the one that it has here; repeat for more
+    /// An environment variable for the train, with VALUE or its value here; repeat for more
     #[arg(long = "env", value_name = "KEY[=VALUE]", value_parser = variable)]
     variables: Vec<Variable>,
-    /// Graphics cards: for Docker as its --gpus, for Podman the devices nvidia.com/gpu=VALUE
+    /// GPUs: for Docker the value of its --gpus, for Podman the devices nvidia.com/gpu=VALUE
     #[arg(long, value_name = "VALUE")]
     gpus: Option<String>,
-    /// How long the train may run, as in 90s, 30m, 12h or 2d [default: as long as it likes]
+    /// Time limit of the train, as in 90s, 30m, 12h or 2d [default: no limit]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     timeout: Option<Duration>,
-    /// The file for the train's output [default: DEST.run.log, for a registry in --tmpdir]
+    /// File for the train's output [default: DEST.run.log, in --tmpdir for a registry]
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
-    /// At the first station: carry results along that came with the train as built
+    /// At the first station: keep results that were built into the train
     #[arg(long)]
     keep_initial_results: bool,
 }

@@ -30,7 +30,7 @@ pub(super) struct KeyOptions {
     /// The private key, PEM in any form of RSA key
     #[arg(long, value_name = "PEM", env = "PRIVATE_KEY_PATH")]
     private_key: Option<PathBuf>,
-    /// A file whose first line is the private key's passphrase [default: the variable PRIVATE_KEY_PASSWORD, else what is typed]
+    /// File whose first line is the passphrase of the private key [default: PRIVATE_KEY_PASSWORD, else a prompt]
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
 }

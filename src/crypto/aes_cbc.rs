@@ -13,7 +13,8 @@ impl Encryptor {
     /// Begins a message under `key`, of 16 bytes for AES-128 or 32 for AES-256.
     ///
     /// # Errors
-    /// [`Kind::Internal`](crate::error::Kind::Internal) if the implementation refuses the key, which for these lengths never happens.
+    /// [`Kind::Internal`](crate::error::Kind::Internal) if the implementation refuses the key, which for these lengths
+    /// never happens.
     pub(super) fn new(key: &[u8], iv: [u8; BLOCK]) -> Result<Self> {
         implementation::start(key, iv).map(Encryptor).ok_or_else(|| Error::internal("cannot set up AES-CBC"))
     }

@@ -127,7 +127,7 @@ impl HmacSha256 {
         self.0.finalize().into_bytes().into()
     }
 
-    /// Whether `tag` is the tag over all that was appended; compares in constant time.
+    /// True if `tag` is the tag over all that was appended; compares in constant time.
     pub(crate) fn verify(self, tag: &[u8]) -> bool {
         self.0.verify_slice(tag).is_ok()
     }

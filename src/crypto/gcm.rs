@@ -12,7 +12,8 @@ impl Gcm {
     /// Takes up `key`.
     ///
     /// # Errors
-    /// [`Kind::Internal`](crate::error::Kind::Internal) if the implementation refuses the key, which for 32 bytes never happens.
+    /// [`Kind::Internal`](crate::error::Kind::Internal) if the implementation refuses the key, which for 32 bytes never
+    /// happens.
     pub(super) fn new(key: &[u8; 32]) -> Result<Self> {
         let key = implementation::key(key).ok_or_else(|| Error::internal("cannot set up AES-256-GCM"))?;
         Ok(Gcm(key))
@@ -31,8 +32,8 @@ impl Gcm {
         sealed.ok_or_else(|| Error::internal("cannot encrypt a chunk"))
     }
 
-    /// Decrypts all but the last [`TAG`] bytes of `buffer`, which are the tag; `None` if the tag is wrong or absent. Then
-    /// what the buffer holds is nothing.
+    /// Decrypts all but the last [`TAG`] bytes of `buffer`, which are the tag; `None` if the tag is wrong or absent.
+    /// Then what the buffer holds is nothing.
     pub(super) fn open(&self, nonce: [u8; 12], buffer: &mut [u8]) -> Option<()> {
         if buffer.len() < TAG { None } else { implementation::open(&self.0, nonce, buffer) }
     }

@@ -9,7 +9,8 @@ use crate::error::{Error, Result};
 /// parts.
 ///
 /// # Errors
-/// [`Kind::Internal`](crate::error::Kind::Internal) if the implementation refuses the length, which HKDF never does for 32 bytes.
+/// [`Kind::Internal`](crate::error::Kind::Internal) if the implementation refuses the length, which HKDF never does for
+/// 32 bytes.
 pub fn hkdf_sha256(ikm: &[u8], salt: &[u8], info: &[&[u8]]) -> Result<Zeroizing<[u8; 32]>> {
     let mut key = Zeroizing::new([0; 32]);
     Hkdf::<sha2::Sha256>::new(Some(salt), ikm)

@@ -115,14 +115,15 @@ impl fmt::Debug for PublicKey {
     }
 }
 
-/// An RSA private key of two primes (RFC 8017, section 3.2), of [`MIN_BITS`] to [`MAX_BITS`]; erased from memory on drop.
+/// An RSA private key of two primes (RFC 8017, section 3.2), of [`MIN_BITS`] to [`MAX_BITS`]; erased from memory on
+/// drop.
 pub struct PrivateKey {
     pub(super) key: rsa::PrivateKey,
     public: PublicKey,
 }
 
 impl PrivateKey {
-    /// Whether [`PrivateKey::from_pem`] needs a passphrase for this file.
+    /// True if [`PrivateKey::from_pem`] needs a passphrase for this file.
     pub fn is_encrypted(file: &[u8]) -> bool {
         pem::blocks(file).is_ok_and(|blocks| blocks.iter().find(is_private_key).is_some_and(is_encrypted))
     }

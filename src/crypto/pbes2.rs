@@ -32,8 +32,9 @@ const MAX_SALT: usize = pkcs5::pbes2::Salt::MAX_LEN;
 /// The DER of the `PrivateKeyInfo` inside of `der`, an `EncryptedPrivateKeyInfo`.
 ///
 /// # Errors
-/// [`Kind::Key`](crate::error::Kind::Key): malformed, encrypted otherwise than by PBES2 with PBKDF2 or scrypt and AES-CBC or DES-CBC, at a cost
-/// beyond all reason, or with another passphrase (noticed by the padding alone; once in some 256 times garbage comes out).
+/// [`Kind::Key`](crate::error::Kind::Key): malformed, encrypted otherwise than by PBES2 with PBKDF2 or scrypt and
+/// AES-CBC or DES-CBC, at a cost beyond all reason, or with another passphrase (noticed by the padding alone; once in
+/// some 256 times garbage comes out).
 pub(super) fn decrypt(der: &[u8], passphrase: &Passphrase) -> Result<Zeroizing<Vec<u8>>> {
     let malformed = |_| Error::key("encrypted private key is malformed");
     let (algorithm, data) = split(der).map_err(malformed)?;

@@ -20,7 +20,7 @@ const DASHES: &[u8] = b"-----";
 
 /// One `-----BEGIN label-----` to `-----END label-----`.
 pub(super) struct Block<'a> {
-    /// What it claims to be, such as `PRIVATE KEY`.
+    /// Its label, such as `PRIVATE KEY`.
     pub(super) label: &'a str,
     headers: Vec<(&'a str, &'a str)>,
     /// The lines of base64, one directly after the other.
@@ -33,7 +33,7 @@ impl Block<'_> {
         self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
     }
 
-    /// Whether OpenSSL's legacy encryption was used on it (RFC 1421, section 4.6.1.1).
+    /// True if OpenSSL's legacy encryption was used on it (RFC 1421, section 4.6.1.1).
     pub(super) fn is_legacy_encrypted(&self) -> bool {
         self.header("Proc-Type").is_some_and(|value| value.ends_with("ENCRYPTED"))
     }

@@ -1,4 +1,4 @@
-//! What the train protocol does with RSA keys (RFC 8017): OAEP, PSS and PKCS#1 v1.5, all with SHA-512.
+//! The train protocol's use of RSA keys (RFC 8017): OAEP, PSS and PKCS#1 v1.5, all with SHA-512.
 
 use rsa::Pss;
 use rsa::traits::PublicKeyParts;
@@ -38,14 +38,14 @@ impl PublicKey {
             .map_err(|cause| Error::new(Kind::Io, "cannot wrap a key").because(cause))
     }
 
-    /// Whether `signature` is the owner's RSASSA-PSS signature (RFC 8017, section 8.1) of the message with this
+    /// True if `signature` is the owner's RSASSA-PSS signature (RFC 8017, section 8.1) of the message with this
     /// `digest`, which is not hashed again: SHA-512, MGF1 with SHA-512, the salt of exactly the longest length that
     /// fits the key.
     pub fn verify_pss_prehashed(&self, digest: &[u8; 64], signature: &[u8]) -> bool {
         self.key.verify(Pss::<SchemeHash>::new_with_salt(salt_length(self)), digest, signature).is_ok()
     }
 
-    /// Whether `signature` is the owner's RSASSA-PKCS1-v1_5 signature (RFC 8017, section 8.2) of `message` with
+    /// True if `signature` is the owner's RSASSA-PKCS1-v1_5 signature (RFC 8017, section 8.2) of `message` with
     /// SHA-512.
     pub fn verify_pkcs1v15(&self, message: &[u8], signature: &[u8]) -> bool {
         self.key.pkcs1v15_verify_prehash::<SchemeHash>(&Sha512::of(message), signature).is_ok()

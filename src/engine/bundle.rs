@@ -18,12 +18,12 @@ use crate::json::{Object, Value};
 use crate::store::Context;
 use crate::text::Printable;
 
-/// Where programs are looked for if the image does not say.
+/// The `PATH` of images that set none.
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// The largest `/etc/passwd` or `/etc/group` that is read, in bytes.
 const MAX_ACCOUNTS: u64 = 1 << 20;
 
-/// What root may do in a container: as engines have it, without new device nodes and raw sockets.
+/// The capabilities of root in a container: those of engines, without new device nodes and raw sockets.
 const CAPABILITIES: [Capability; 11] = [
     Capability::Chown,
     Capability::DacOverride,

@@ -1,4 +1,4 @@
-//! What Podman's and Docker's command lines have in common.
+//! The parts that Podman's and Docker's command lines have in common.
 
 use std::io;
 use std::path::Path;
@@ -9,7 +9,7 @@ use super::supervise::{run_capture, run_quiet};
 use crate::error::{Advice, Error, ErrorContext, IoContext, Kind, Result};
 use crate::text::Printable;
 
-/// How an engine's client is called.
+/// The program of an engine's client.
 pub(super) struct Client(pub(super) &'static str);
 
 impl Client {
@@ -48,7 +48,7 @@ impl Client {
         self.command(&["start", "--attach", name])
     }
 
-    /// What the engine says of the train's end. The client's own exit status may be that of the client.
+    /// The train's exit status according to the engine. The client's own may be that of a fault of the client.
     pub(super) fn exit_status(&self, name: &str, ended: ExitStatus) -> Result<i32> {
         let format = "{{.State.Status}} {{.State.ExitCode}}";
         let message = run_capture(self.command(&["container", "inspect", "--format", format, name]))?;
@@ -81,7 +81,8 @@ impl Client {
             if run_quiet(self.command(&[kind, "inspect", what])) {
                 run_quiet(self.command(&[remove, &[what]].concat()));
                 if run_quiet(self.command(&[kind, "inspect", what])) {
-                    let hint = format!("it holds plaintext; remove it with {} {} {what}", self.0, remove.join(" "));
+                    let hint =
+                        format!("the {kind} holds plaintext; remove it with {} {} {what}", self.0, remove.join(" "));
                     return Err(Error::new(Kind::Io, format!("the {kind} cannot be removed")).hint(hint).at(what));
                 }
             }
@@ -90,7 +91,7 @@ impl Client {
     }
 }
 
-/// How the image is called while it is with the engine.
+/// The name of the image while the engine has it.
 pub(super) fn image_name(name: &str) -> String {
     format!("localhost/{name}:latest")
 }

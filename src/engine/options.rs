@@ -4,7 +4,7 @@ use std::str::FromStr;
 use crate::error::{Error, ErrorContext, Result};
 use crate::text::Printable;
 
-/// What the station gives to a train besides its results.
+/// The options that a station gives to a train's container.
 #[derive(Debug, Clone, Default)]
 pub struct RunOptions {
     /// Files and directories of the station.
@@ -18,24 +18,24 @@ pub struct RunOptions {
 /// A file or directory of this machine that a container sees.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
-    /// Where it is.
+    /// Its path on this machine.
     pub host: PathBuf,
-    /// Where the container sees it.
+    /// Its path in the container.
     pub path: PathBuf,
-    /// Whether the container may only read it.
+    /// True if the container can only read it.
     pub read_only: bool,
-    /// Whether it was made for this container alone, so that its SELinux label may be changed.
+    /// True if it was made for this container alone, so that its SELinux label may be changed.
     pub private: bool,
 }
 
 /// A file or directory of the station that the train sees.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Volume {
-    /// Where it is.
+    /// Its path on this machine.
     pub host: PathBuf,
-    /// Where the train sees it.
+    /// Its path in the train's container.
     pub path: PathBuf,
-    /// Whether the train may only read it.
+    /// True if the train can only read it.
     pub read_only: bool,
 }
 
@@ -46,12 +46,12 @@ pub struct Variable {
     pub name: String,
     /// Its value.
     pub value: String,
-    /// Whether this process has it under the same name: then it need not stand in any command line.
+    /// True if this process has it under the same name: then it need not stand in any command line.
     pub inherited: bool,
 }
 
 impl Volume {
-    /// How an engine mounts it.
+    /// The mount for an engine.
     pub fn mount(&self) -> Mount {
         Mount { host: self.host.clone(), path: self.path.clone(), read_only: self.read_only, private: false }
     }

@@ -74,7 +74,7 @@ fn runc(scratch: &Path) -> Command {
     command
 }
 
-/// What a line of runc's log says, if it is an error.
+/// The message in a line of runc's log, if it is an error.
 fn error_in(line: &str) -> Option<String> {
     let entry = json::parse_object(line.as_bytes()).ok()?;
     let text = |key| entry.get(key).and_then(json::Value::as_str);

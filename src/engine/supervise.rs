@@ -12,12 +12,12 @@ use crate::error::{Error, IoContext, Result};
 use crate::store::interrupt;
 use crate::text::Printable;
 
-/// How often is looked whether it has ended.
+/// The interval between two looks at the process.
 const LOOKS: Duration = Duration::from_millis(20);
-/// What is read of its output at once, in bytes.
+/// The bytes of its output that are read at once.
 const PIECE: usize = 64 << 10;
 
-/// How a command ended.
+/// The end of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ExitReason {
     /// By itself.
@@ -138,7 +138,7 @@ fn read_all(pipe: Option<impl Read>) -> Vec<u8> {
     bytes
 }
 
-/// What a program said last, with nothing in it that a terminal would act on.
+/// The last line of a program's output, safe to show.
 fn last_line(text: &[u8]) -> String {
     let last = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).rfind(|line| !line.is_empty());
     last.map_or_else(|| "no message".to_owned(), |line| Printable::new(line).to_string())

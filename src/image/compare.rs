@@ -9,7 +9,7 @@ use crate::json::{Object, Value};
 use crate::path::{shown, walk_order};
 use crate::text::Printable;
 
-/// Where two images differ.
+/// The part of an image in which two images differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Area {
     /// In their files.
@@ -28,7 +28,7 @@ impl Area {
     }
 }
 
-/// What became of something.
+/// A kind of change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
     /// It is new.
@@ -57,13 +57,13 @@ pub struct Difference {
     pub area: Area,
     /// A path, as in `/usr/bin/python3`, or a field, as in `config.Env: PATH`.
     pub subject: String,
-    /// What became of it.
+    /// The kind of change.
     pub change: Change,
-    /// What of it changed.
+    /// The attributes that changed.
     pub attributes: Vec<Attribute>,
 }
 
-/// What of a file or a field changed.
+/// An attribute of a file or a field that changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attribute {
     /// A stable name: `type`, `mode`, `owner`, `content`, `target`, `device`, `xattrs`, `hard-link` or `value`.
@@ -81,8 +81,8 @@ impl Attribute {
     }
 }
 
-/// Compares what two images show, both in walk order; paths for which `counts` does not hold are left out. Times are not
-/// compared, and neither is which files are one file with several names.
+/// Compares what two images show, both in walk order; paths for which `counts` does not hold are left out. Times are
+/// not compared, and neither is which files are one file with several names.
 pub fn compare_files(old: &[FileRecord], new: &[FileRecord], counts: impl Fn(&[u8]) -> bool) -> Vec<Difference> {
     let mut found = Vec::new();
     let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
@@ -156,7 +156,7 @@ fn kind_attributes(old: &FileRecordKind, new: &FileRecordKind) -> Vec<Attribute>
     }
 }
 
-/// What builders and engines note down in an image config and no engine acts upon.
+/// The fields of an image config that builders and engines note down and no engine acts upon.
 const NOTES: [&str; 10] = [
     "created",
     "author",
@@ -169,7 +169,7 @@ const NOTES: [&str; 10] = [
     "id",
     "parent",
 ];
-/// What Docker notes in `config` of the container that was committed; a new container gets none of it.
+/// The fields of `config` in which Docker describes the container that was committed; a new container gets none of it.
 const NOTES_OF_CONTAINER: [&str; 11] = [
     "Hostname",
     "Domainname",

@@ -14,11 +14,11 @@ use crate::store::{
 /// The most manifests and blobs that an image is made of.
 const MAX_PARTS: usize = 1 << 16;
 
-/// What is to be copied, and where to.
+/// A request to copy an image.
 pub struct CopyRequest<'a> {
     /// The image.
     pub source: &'a Reference,
-    /// Where to publish it.
+    /// The destination.
     pub destination: &'a Reference,
     /// Of an index the images for all platforms, not only the one asked for.
     pub all: bool,
@@ -77,7 +77,7 @@ fn tagged(image: &Image) -> Descriptor {
     descriptor
 }
 
-/// What has been copied so far.
+/// The blobs copied so far.
 #[derive(Default)]
 struct Copied {
     /// Layers.

@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorContext, IoContext, Result};
 use crate::tar::{EntryKind, Meta, PaxRecord, PaxRecords, pax_mtime};
 use crate::text::Printable;
 
-/// How extended attributes stand in PAX records.
+/// The prefix of extended attributes in PAX records.
 const XATTR: &[u8] = b"SCHILY.xattr.";
 
 /// Reads a directory as the tree that has it at `root`, itself included.
@@ -110,7 +110,7 @@ fn xattrs_of(path: &Path) -> Vec<PaxRecord> {
     found
 }
 
-/// How faithfully a tree is written to disk.
+/// The fidelity with which a tree is written to disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fidelity {
     /// For a container to go on with: owners too, where the user may set them, and every link as it stands.
@@ -274,7 +274,7 @@ pub(super) fn personal_mode(meta: &Meta) -> u32 {
     meta.permissions() & 0o777 | 0o600
 }
 
-/// Whether a link at `path` (relative to the directory) to `target` leaves the directory.
+/// True if a link at `path` (relative to the directory) to `target` leaves the directory.
 pub(super) fn leads_out(path: &[u8], target: &[u8]) -> bool {
     if target.starts_with(b"/") {
         return true;

@@ -11,7 +11,7 @@ use crate::store::{Blob, ImageEntry, Platform, Source, digest_of, is_supported, 
 
 /// The most layers that an image may have. Docker's storage drivers end at 127.
 const MAX_LAYERS: usize = 1024;
-/// How deep indexes may be nested.
+/// The depth to which indexes may be nested.
 pub(super) const MAX_INDEX_DEPTH: usize = 4;
 
 /// The format of manifest and media types that an image belongs to; a new image stays in the format of the old.
@@ -127,12 +127,12 @@ impl Image {
         found.map(|listed| Image::open(self.source.clone(), listed, platform)).transpose()
     }
 
-    /// Where it was read from.
+    /// The source that it was read from.
     pub fn source(&self) -> &dyn Source {
         &*self.source
     }
 
-    /// How the source lists it: its tag, and the manifest or index that the tag names.
+    /// Its entry in the source: its tag, and the manifest or index that the tag names.
     pub fn listed(&self) -> &ImageEntry {
         &self.listed
     }
@@ -236,26 +236,26 @@ impl Image {
     /// Reads layer number `layer` to its end, and checks that it has the diff ID that the config gives.
     ///
     /// # Errors
-    /// [`Kind::Malformed`](crate::error::Kind::Malformed) or [`Kind::Verification`](crate::error::Kind::Verification) if
-    /// it is not what config and manifest say; input/output.
+    /// [`Kind::Malformed`](crate::error::Kind::Malformed) or [`Kind::Verification`](crate::error::Kind::Verification)
+    /// if it is not what config and manifest say; input/output.
     pub fn ensure_layer(&self, layer: usize) -> Result<()> {
         ensure_contents(&*self.source, &self.layers[layer], &self.diff_ids[layer]).at(self.source.name())
     }
 
-    /// Whether all layers of `base` are the lowest layers of this image, by their contents.
+    /// True if all layers of `base` are the lowest layers of this image, by their contents.
     pub fn is_based_on(&self, base: &Image) -> bool {
         self.diff_ids.starts_with(&base.diff_ids)
     }
 }
 
-/// What a manifest or an index names.
+/// The descriptors in a manifest or an index.
 #[derive(Debug, Default)]
 pub struct Contents {
     /// Manifests and indexes, of an index.
     pub manifests: Vec<Descriptor>,
     /// Config and layers, of a manifest.
     pub blobs: Vec<Descriptor>,
-    /// How many of the blobs are layers.
+    /// The number of the blobs that are layers.
     pub layers: usize,
 }
 
@@ -276,7 +276,7 @@ pub fn contents_of(source: &dyn Source, descriptor: &Descriptor) -> Result<Conte
     Ok(Contents { layers: blobs.len() - 1, blobs, ..Contents::default() })
 }
 
-/// Where the empty image comes from.
+/// The source of the empty image.
 struct Nowhere;
 
 impl Source for Nowhere {

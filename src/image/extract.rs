@@ -15,17 +15,17 @@ use crate::store::{Context, Reference};
 use crate::tar;
 use crate::text::Printable;
 
-/// What is to be taken out of an image.
+/// A request to extract a path from an image.
 pub struct ExtractRequest<'a> {
     /// The image; it need not be a train.
     pub source: &'a Reference,
     /// The path in the image, as in `/opt/pht_train/query.json`.
     pub path: &'a str,
-    /// Where it goes.
+    /// The output.
     pub to: ExtractTo<'a>,
 }
 
-/// Where what is extracted goes.
+/// The output of an extraction.
 pub enum ExtractTo<'a> {
     /// A new file, or for a directory a new or an empty directory.
     Path(&'a Path),

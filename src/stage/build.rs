@@ -23,9 +23,9 @@ use crate::train::{BuildSeal, Draft, DraftStop, FileMeta, PartyId, Produced, Sig
 /// A stop of the route of a new train.
 pub type BuildStop = DraftStop;
 
-/// What build is asked to do.
+/// A request to build a train.
 pub struct BuildRequest<'a> {
-    /// Where the train is published.
+    /// The destination.
     pub destination: &'a Reference,
     /// The master image; `None` for the empty image.
     pub base: Option<&'a Reference>,

@@ -20,7 +20,7 @@ use crate::store::{Context, Reference, spool_dir};
 use crate::train::check::id;
 use crate::train::{Check, Produced, StageKind, Stop, StopSeal, paths, unwrap_stage_key};
 
-/// How many changes outside the results a report names.
+/// The number of changes outside the results that a report names.
 const NAMED: usize = 10;
 
 /// Closes a train after its run: hashes, signs and encrypts the results (train security protocol, post-run). What the
@@ -143,7 +143,7 @@ struct PostRun<'a> {
     base: BaseLayers,
     /// The results, where they are not in the image.
     results: Option<Tree>,
-    /// Whether the opened image is nobody's any more when this is done.
+    /// True if the caller deletes the opened image afterwards.
     elsewhere: bool,
 }
 

@@ -77,7 +77,7 @@ struct PreRun<'a> {
     context: &'a Context,
     spool: PathBuf,
     base: BaseLayers,
-    /// Where the plaintext results go, if not into the image.
+    /// The directory for the plaintext results, if they do not go into the image.
     results: Option<StagedDir<'a>>,
     /// Of a run that is left behind.
     warning: Option<String>,
@@ -163,7 +163,7 @@ impl PreRun<'_> {
         // an image would be in its way.
         let (mut report, _) = output.publish(train, target, self.context)?;
         if let Some(results) = &self.results {
-            let hint = "the image is published without them; run pre-run again";
+            let hint = "the image is published without the results; run pre-run again";
             results.reveal().map_err(|error| error.hint(hint))?;
         }
         report.checks = checks;

@@ -23,24 +23,24 @@ use crate::store::{Context, Reference, TagChange, spool_dir};
 use crate::tar::Meta;
 use crate::train::{Check, paths};
 
-/// What is to be rebased, and on what.
+/// A request to put a train on a newer master image.
 pub struct RebaseRequest<'a> {
     /// The train, closed: as built, or as a station's post-run left it.
     pub source: &'a Reference,
-    /// Where to publish it; in place if absent.
+    /// The destination; in place if absent.
     pub destination: Option<&'a Reference>,
     /// The new master image.
     pub base: &'a Reference,
     /// The image that the train was built on, if labels do not tell.
     pub old_base: Option<&'a Reference>,
-    /// What the train has to meet.
+    /// The policy that the train has to meet.
     pub policy: VerificationPolicy<'a>,
 }
 
-/// Puts a train on a newer master image, as building it anew on that would: layers, environment, entry point and history
-/// are the new image's; the command, labels and annotations of its own are the train's. Above the new layers come its
-/// payload and its control layer, whose contents stay as they are, encrypted. Nothing else of the old image is taken
-/// along, and what the train's layers changed elsewhere is named.
+/// Puts a train on a newer master image, as building it anew on that would: layers, environment, entry point and
+/// history are the new image's; the command, labels and annotations of its own are the train's. Above the new layers
+/// come its payload and its control layer, whose contents stay as they are, encrypted. Nothing else of the old image is
+/// taken along, and what the train's layers changed elsewhere is named.
 ///
 /// A train of wire 3 cannot be rebased, for its creator has signed the base; nor can one that is open: it is rebased
 /// between two stations. Published as `latest` it is the tag `base` as well, as a train that was just built: the
@@ -93,7 +93,7 @@ fn ensure_is_free(train: &Train) -> Result<()> {
 
 fn is_open(why: &str) -> Error {
     let what = format!("the train is open ({why}): its files are in plaintext");
-    Error::verification(what).hint("rebase it before pre-run or after post-run")
+    Error::verification(what).hint("rebase the train before pre-run or after post-run")
 }
 
 /// The layers of what the train was built on.
@@ -103,7 +103,7 @@ struct OldBase {
 }
 
 impl OldBase {
-    /// By what was given, by labels, or by content: the highest layer that layer_changes what is no train's business.
+    /// By what was given, by labels, or by content: the highest layer that changes what is no train's business.
     fn find(reference: Option<&Reference>, given: Option<&Image>, image: &Image) -> Result<Self> {
         if let (Some(reference), Some(given)) = (reference, given) {
             if !image.is_based_on(given) {
@@ -118,7 +118,7 @@ impl OldBase {
         let mut layers = image.layers().len();
         while layers > 0 {
             let mut only_its_own = true;
-            layer_changes(image, layers - 1, &mut |touch| only_its_own &= is_its_own(touch))?;
+            layer_changes(image, layers - 1, &mut |change| only_its_own &= is_its_own(change))?;
             if !only_its_own {
                 break;
             }
@@ -255,7 +255,7 @@ fn ensure_is_closed(train: &Train) -> Result<Vec<Check>> {
         }
     } else if let Some(first) = results.first() {
         let what = format!("there are {} results, but no station has signed yet", results.len());
-        let hint = "if the train is open, finish its stage first; if they were built in, build it anew on the new base";
+        let hint = "if the train is open, finish its stage first; if the results were built in, build the train anew on the new base";
         return Err(Error::verification(what).hint(hint).at(shown(&[paths::RESULTS, b"/", &first.path].concat())));
     }
     let immutable = ensure_immutable(train, Transform::Keep);

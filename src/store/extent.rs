@@ -19,7 +19,7 @@ pub struct Extent {
     start: u64,
     len: u64,
     count: Count,
-    /// What digests the blob that this is a part of, while it is read.
+    /// The hasher of the blob that this is a part of, while it is read.
     hasher: Option<Arc<IncrementalHasher>>,
     /// Tells how much of it was read.
     task: Option<Arc<Task>>,
@@ -35,7 +35,7 @@ impl Count {
         self.0.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// How many there were so far.
+    /// The number so far.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -86,7 +86,7 @@ impl Extent {
         self.len
     }
 
-    /// Whether it holds nothing.
+    /// True if it holds nothing.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }

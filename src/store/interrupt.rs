@@ -13,7 +13,7 @@ pub fn flag() -> &'static AtomicBool {
     &REQUESTED
 }
 
-/// Whether to go on: for loops that move contents, once for each buffer.
+/// An error if the program is to end: for loops that move contents, once for each buffer.
 ///
 /// # Errors
 /// [`Kind::Interrupted`] if the flag is set.

@@ -11,11 +11,11 @@ use super::source::Source;
 use super::verify::Verified;
 use crate::error::{Error, ErrorContext, IoContext, Result};
 
-/// How many, at most. Each may hold an upload's chunk in memory.
+/// The number of blobs copied at once, at most. Each may hold an upload's chunk in memory.
 const AT_ONCE: usize = 3;
 
-/// Takes each blob by `take`, a few at a time; how each came here, in their order. One that occurs again is there by then.
-/// After a failure no other is begun, those on their way are given up, and the failure is the result.
+/// Takes each blob by `take`, a few at a time; how each came here, in their order. One that occurs again is there by
+/// then. After a failure no other is begun, those on their way are given up, and the failure is the result.
 pub(super) fn copy_each(
     descriptors: &[Descriptor],
     take: impl Fn(&Descriptor, &Shared) -> Result<Transfer> + Sync,
@@ -59,7 +59,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What those that are on their way at once know of each other: whether one has failed.
+/// The state shared by the blobs that are copied at once: whether one has failed.
 #[derive(Default)]
 pub(super) struct Shared(AtomicBool);
 
@@ -68,7 +68,8 @@ impl Shared {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Copies a blob of `source`, verified on the way; `to` is the place for messages. An error once another has failed.
+    /// Copies a blob of `source`, verified on the way; `to` is the place for messages. An error once another has
+    /// failed.
     pub(super) fn copy(
         &self,
         source: &dyn Source,

@@ -56,7 +56,7 @@ pub trait Source: Send + Sync {
     /// The place as the user would write it, for messages.
     fn name(&self) -> String;
 
-    /// How many bytes of blobs were read so far.
+    /// Bytes of blobs read so far.
     fn bytes_read(&self) -> u64;
 
     /// The images there.
@@ -89,7 +89,7 @@ pub trait Source: Send + Sync {
         None
     }
 
-    /// Where long steps with its blobs are told.
+    /// The listener for long tasks with its blobs.
     fn progress(&self) -> Progress {
         Progress::default()
     }

@@ -139,7 +139,7 @@ impl<'a> FieldReader<'a> {
 fn mismatch(expected: &str, found: &Value) -> Error {
     let found = match found {
         Value::Null => "null",
-        Value::Bool(_) => "a truth value",
+        Value::Bool(_) => "a boolean",
         Value::Number(_) => "a number",
         Value::String(_) => "a string",
         Value::Array(_) => "a list",

@@ -26,7 +26,8 @@ pub fn is_homomorphic(path: &[u8]) -> bool {
 /// # Errors
 /// [`Kind::Key`] if it is none.
 pub fn read_secret(text: &[u8]) -> Result<PaillierSecret> {
-    let hint = "it is a JSON object with the decimal strings `lambda` and `mu`, as the desktop client writes it";
+    let hint =
+        "such a key is a JSON object with the decimal strings `lambda` and `mu`, as the desktop client writes it";
     let read = || -> Result<PaillierSecret> {
         let mut object = json::parse_object(text)?;
         let mut number = |name: &str| {
@@ -43,7 +44,7 @@ pub fn read_secret(text: &[u8]) -> Result<PaillierSecret> {
 /// # Errors
 /// [`Kind::Key`] if it is none.
 pub fn read_public(text: &[u8]) -> Result<String> {
-    let hint = "it is a JSON object with the decimal strings `n` and `g`, as the desktop client writes it";
+    let hint = "such a key is a JSON object with the decimal strings `n` and `g`, as the desktop client writes it";
     let read = || -> Result<String> {
         let object = json::parse_object(text)?;
         key_of(&object)?;
@@ -92,8 +93,8 @@ pub(super) fn digits_of(value: &Value) -> Option<String> {
     }
 }
 
-/// Decrypts every string and every long integer of a JSON document, at any depth, as the field's desktop client does: in
-/// their place stands the plaintext, as a number. Names, shorter integers, fractions, booleans and nulls stay.
+/// Decrypts every string and every long integer of a JSON document, at any depth, as the field's desktop client does:
+/// in their place stands the plaintext, as a number. Names, shorter integers, fractions, booleans and nulls stay.
 ///
 /// # Errors
 /// [`Kind::Malformed`] if it is not JSON, or if a string or a long integer in it is no ciphertext under this key.

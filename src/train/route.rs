@@ -208,10 +208,10 @@ impl<'a> RouteState<'a> {
     pub fn ensure_turn(&self, stop: &Stop, stage: StageKind) -> Result<()> {
         let turn = match self.next() {
             Some(next) if next.index == stop.index => return Ok(()),
-            Some(next) => format!("it is the turn of station `{}` (index {})", next.station, next.index),
+            Some(next) => format!("next is station `{}` (index {})", next.station, next.index),
             None => "every station on the route has signed".to_owned(),
         };
-        let fault = if stop.index < self.signed { "has signed already" } else { "is not next" };
+        let fault = if stop.index < self.signed { "has signed already" } else { "has to wait" };
         let what = format!("station `{}` (index {}) {fault}: {turn}", stop.station, stop.index);
         Err(Error::verification(what).at(format_args!("cannot {stage}")))
     }

@@ -56,7 +56,7 @@ impl TrustStore {
         let party = PartyId::from(name);
         if let Some(other) = self.pinned(role, &party).filter(|other| role != Role::Builder && **other != key) {
             let what = format!("another key is pinned for `{party}` already: {}", other.fingerprint());
-            return Err(Error::usage(what).hint("remove one of the two"));
+            return Err(Error::usage(what).hint("remove one of the two key files"));
         }
         self.pins.push((role, party, key));
         Ok(())

@@ -134,7 +134,7 @@ pub(super) struct Sealer {
     cipher: Encryptor,
     tag: HmacSha256,
     base64: Base64,
-    /// What is not written yet: bytes that are encrypted and fill no base64 group of three, then plaintext.
+    /// Bytes not written yet: ciphertext that fills no base64 group of three, then plaintext.
     buffer: Buffer,
     start: usize,
     end: usize,
@@ -164,7 +164,7 @@ impl Sealer {
         })
     }
 
-    /// Where plaintext goes next, never empty.
+    /// The space for the next plaintext, never empty.
     pub(super) fn space(&mut self) -> &mut [u8] {
         &mut self.buffer[self.end..self.full]
     }
@@ -222,7 +222,7 @@ pub(super) struct Opener {
     /// Characters at the text's beginning that were read ahead.
     ahead: usize,
     buffer: Buffer,
-    /// Where in the buffer stands what was held back.
+    /// The range of the buffer that was held back.
     held: std::ops::Range<usize>,
 }
 

@@ -20,7 +20,7 @@ use crate::crypto::aes_cbc::BLOCK;
 use crate::crypto::random;
 use crate::error::{Error, Kind, Result};
 
-/// What every failure that depends on the key says: the same for bad padding and for a wrong tag, so that neither a
+/// The one message for every failure that depends on the key, bad padding or a wrong tag, so that neither a
 /// person nor a program can tell them apart.
 const CANNOT_DECRYPT: &str = "cannot be decrypted with this train's key (wrong key or changed data)";
 
@@ -34,7 +34,7 @@ impl StageKey {
     }
 }
 
-/// How the files of a train are encrypted; one cipher per wire version.
+/// The cipher of a train's files; one per wire version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cipher {
     /// Fernet tokens: AES-128-CBC and HMAC-SHA-256 in base64url. Authenticated.
@@ -91,7 +91,7 @@ impl Cipher {
         }
     }
 
-    /// How many of a ciphertext's last bytes [`plaintext_len`](Self::plaintext_len) wants to see.
+    /// The number of a ciphertext's last bytes that [`plaintext_len`](Self::plaintext_len) needs.
     pub fn tail_len(self) -> usize {
         match self {
             Cipher::Fernet => fernet::TAIL,
@@ -126,7 +126,7 @@ impl Cipher {
         }
     }
 
-    /// Whether a ciphertext can be `len` bytes long and have `start` as its first four bytes. What cannot be one is
+    /// True if a ciphertext can be `len` bytes long and have `start` as its first four bytes. What cannot be one is
     /// plaintext; what can need not be one.
     pub fn may_have_written(self, len: u64, start: &[u8]) -> bool {
         match self {
@@ -147,9 +147,9 @@ impl Cipher {
         }
     }
 
-    /// Encrypts into `inner` what is written to the result, under a fresh random IV or salt. A Fernet token also carries
-    /// the time, in seconds, that the system's clock shows at this call. `path` is the file's under `/opt`, as in
-    /// `pht_results/out.csv`, for ciphers that bind it.
+    /// Encrypts into `inner` what is written to the result, under a fresh random IV or salt. A Fernet token also
+    /// carries the time, in seconds, that the system's clock shows at this call. `path` is the file's under `/opt`, as
+    /// in `pht_results/out.csv`, for ciphers that bind it.
     ///
     /// # Errors
     /// [`Kind::Io`] if the system gives no random bytes, [`Kind::Key`] if the key is for another cipher.
@@ -220,7 +220,7 @@ impl<W: Write> Encryptor<W> {
     /// Takes the first `count` bytes of [`space`](Self::space), at most its length, as the next plaintext.
     ///
     /// # Errors
-    /// What the writer reports.
+    /// An error of the writer.
     pub fn advance(&mut self, count: usize) -> io::Result<()> {
         self.check()?;
         let count = count.min(self.space().len());
@@ -236,7 +236,7 @@ impl<W: Write> Encryptor<W> {
     /// Writes the end of the ciphertext and hands back the writer, not flushed.
     ///
     /// # Errors
-    /// What the writer reports.
+    /// An error of the writer.
     pub fn finish(mut self) -> io::Result<W> {
         self.check()?;
         match self.sealer {

@@ -1,4 +1,4 @@
-//! Which of an image's layers are the train as built; everything above them is replaced by a stage.
+//! The layers of an image that are the train as built; everything above them is replaced by a stage.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::store::{Context, Reference};
 use crate::tar::EntryKind;
 use crate::train::paths;
 
-/// How the base was found.
+/// The evidence by which the base was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BaseOrigin {
     /// By the labels of an earlier stage.
@@ -42,7 +42,7 @@ impl BaseOrigin {
     }
 }
 
-/// What is known of the base before the train is read.
+/// Knowledge of the base before the train is read.
 pub(in crate::stage) struct BaseLayers {
     /// The image that was given, and how it was named.
     given: Option<(String, Image)>,
@@ -97,7 +97,7 @@ impl BaseLayers {
         }
     }
 
-    /// What was given must be the signed base, or the train as built on it.
+    /// Requires that the given image is the signed base, or the train as built on it.
     fn ensure_given(&self, image: &Image, base: usize) -> Result<()> {
         let Some((name, given)) = &self.given else { return Ok(()) };
         let layers = if Labels::read(given).base_layers == Some(base) { base } else { given.layers().len() };
@@ -109,7 +109,8 @@ impl BaseLayers {
     }
 }
 
-/// Takes the base layers as the train as built or the image before pre-run has them, if one of these is beside the image.
+/// Takes the base layers as the train as built or the image before pre-run has them, if one of these is beside the
+/// image.
 pub(in crate::stage) fn adopt_base(image: &mut Image, base: usize, context: &Context) -> Result<()> {
     let before = format!("{}{ENCRYPTED_SUFFIX}", image.listed().tag.as_deref().unwrap_or_default());
     for tag in [before.as_str(), BASE] {

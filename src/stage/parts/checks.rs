@@ -103,7 +103,7 @@ pub(in crate::stage) fn collect_ivs(config: &TrainConfig, tree: &Tree) -> Result
     })
 }
 
-/// Whether a path is one of the control layer, or above one.
+/// True if a path is one of the control layer, or above one.
 fn is_of_control(path: &[u8]) -> bool {
     matches!(path, b"" | paths::OPT | paths::CONFIG | paths::USER_KEY)
 }

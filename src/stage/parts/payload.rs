@@ -12,7 +12,7 @@ use crate::tar;
 use crate::tar::{EntryKind, Meta};
 use crate::train::paths;
 
-/// What happens to the contents of files.
+/// The transformation of the contents of files.
 #[derive(Clone, Copy)]
 pub(in crate::stage) enum Transform<'k> {
     /// Nothing.
@@ -60,7 +60,7 @@ impl<'k> Transform<'k> {
     }
 }
 
-/// Where the plaintext of a file is read from.
+/// The plaintext of a file.
 enum Plaintext {
     /// The file itself.
     AsItIs(Box<dyn Read + Send>),
@@ -221,7 +221,7 @@ impl PayloadWriter {
         Ok(PayloadWriter { tar })
     }
 
-    /// Where the entries go.
+    /// The sink of the entries.
     pub(in crate::stage) fn sink(&mut self) -> &mut dyn EntrySink {
         &mut self.tar
     }

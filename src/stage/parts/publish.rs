@@ -11,7 +11,7 @@ use crate::store::{Context, GcStats, Reference, TagChange};
 use crate::tar::Meta;
 use crate::train::{Stop, TrainConfig, paths};
 
-/// What a stage has made of a train.
+/// The result of a stage.
 pub(in crate::stage) struct StageOutput<'a> {
     pub(in crate::stage) state: ImageState,
     pub(in crate::stage) stop: &'a Stop,

@@ -10,9 +10,9 @@ use crate::store::{Context, Count, Reference, archive};
 use crate::train::check::id;
 use crate::train::{Check, Layers, TrainConfig, paths};
 
-/// What the members of such an archive lie in, within a train.
+/// The directory of the members of such an archive, in a train.
 const ABOVE: &[u8] = paths::OPT;
-/// How many of the members that are no part of it a report names.
+/// The number of foreign members that a report names.
 const MAX_NAMED: usize = 5;
 
 /// The archive that the central service hands out to a creator: `train_config.json` and `pht_results` at its root, as
@@ -59,7 +59,7 @@ impl ResultsArchive {
         self.read.get()
     }
 
-    /// What an image would prove and this cannot.
+    /// The checks that need an image.
     pub(in crate::stage) fn unchecked(&self) -> Vec<Check> {
         let wire = self.config.wire();
         let mut checks = Vec::new();
@@ -75,7 +75,7 @@ impl ResultsArchive {
         checks
     }
 
-    /// What the person has to know besides.
+    /// Conditions that the person should know about; nothing failed.
     pub(in crate::stage) fn warnings(&self) -> Vec<String> {
         let others: Vec<String> = self.others.iter().map(|path| shown(path)).collect();
         let others = some_of(&others, MAX_NAMED);

@@ -27,7 +27,7 @@ impl<'a> Log<'a> {
         &self.path
     }
 
-    /// What the person has to know of a log that is not whole.
+    /// The warning of an incomplete log.
     pub(super) fn warning(&self) -> Option<String> {
         let error = self.failed.as_ref()?;
         Some(format!("the train's output in {} is incomplete: {error}", self.path.display()))

@@ -27,21 +27,21 @@ use log::Log;
 use rescue::rescue;
 use work_dir::WorkDir;
 
-/// What run is asked to do.
+/// A request for a whole stop.
 pub struct RunRequest<'a> {
     /// The train, who acts, and where it goes. Its `results` are run's own.
     pub stage: StageRequest<'a>,
-    /// Who runs it.
+    /// The engine.
     pub engine: &'static dyn Engine,
-    /// What the station gives to it.
+    /// The options of the container.
     pub options: &'a RunOptions,
-    /// How long it may run.
+    /// The time limit.
     pub limit: Option<Duration>,
     /// The file for its output [default: beside the destination].
     pub log: Option<&'a Path>,
 }
 
-/// Why a train did not come to a good end. It is the cause of the error that [`run`] returns then.
+/// The failure of a train: the cause of the error that [`run`] then returns.
 #[derive(Debug, Clone)]
 pub struct TrainFailed {
     /// Its exit status; `None` if it was ended because it took too long.
@@ -110,7 +110,7 @@ pub fn run(request: &RunRequest<'_>, show: &mut (dyn Write + Send), context: &Co
     Ok(report)
 }
 
-/// What the train sees of this machine: its results, then what the station gives.
+/// The mounts of the train: its results, then the station's volumes.
 fn mounts(results: &Path, options: &RunOptions) -> Vec<Mount> {
     let path = Path::new("/").join(OsStr::from_bytes(paths::RESULTS));
     let own = Mount { host: results.to_owned(), path, read_only: false, private: true };

@@ -1,4 +1,4 @@
-//! Where a train goes that has run and that its registry does not take: it may have run for days.
+//! Keeps a train that has run and that its registry refuses: it may have run for days.
 
 use std::path::Path;
 
@@ -9,8 +9,8 @@ use crate::stage::post_run::post_run_elsewhere;
 use crate::store::tag::LATEST;
 use crate::store::{Context, Reference};
 
-/// What is to be said of the `error` with which post-run has ended. If it was the registry's, the train is closed into an
-/// archive on this machine, encrypted as it would travel, and the error says where and what to do with it.
+/// What is to be said of the `error` with which post-run has ended. If it was the registry's, the train is closed into
+/// an archive on this machine, encrypted as it would travel, and the error says where and what to do with it.
 pub(super) fn rescue(
     post: &StageRequest<'_>,
     (opened, before): (&Reference, &Image),

@@ -12,9 +12,9 @@ use crate::error::{Advice, Error, ErrorContext, IoContext, Kind, Result};
 use crate::store::fs::{is_at, lock};
 use crate::store::{Context, Reference, Waiting};
 
-/// How the directory is named, and with it container and image.
+/// The prefix of the directory's name, and of the names of container and image.
 const PREFIX: &str = "pht-oci-run-";
-/// How many bytes of a digest tell one train of this machine from another.
+/// The bytes of a digest that tell one train of this machine from another.
 const NAME_BYTES: usize = 8;
 /// The file with the name of the engine that may have something of this run.
 const ENGINE: &str = "engine";
@@ -24,7 +24,7 @@ const ENGINE: &str = "engine";
 pub(super) struct WorkDir {
     path: PathBuf,
     name: String,
-    /// Whether it has been removed: from then on the path may be another run's.
+    /// True if it has been removed: from then on the path may be another run's.
     gone: Cell<bool>,
     /// Held until the directory is gone.
     _lock: File,
@@ -120,7 +120,7 @@ impl Drop for WorkDir {
     }
 }
 
-/// Where the work directory of a destination lies.
+/// The place of the work directory of a destination.
 struct Place {
     parent: PathBuf,
     identity: String,

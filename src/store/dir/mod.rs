@@ -50,7 +50,7 @@ impl Dir {
         Err(Error::malformed("not a directory with an image: there is no `manifest.json`").at(dir.name()))
     }
 
-    /// Whether `dir` looks like one.
+    /// True if `dir` looks like such a directory.
     pub fn is_dir(dir: &Path) -> bool {
         dir.join(MANIFEST).is_file() && dir.join(VERSION).is_file()
     }
@@ -80,7 +80,7 @@ impl Dir {
     }
 }
 
-/// Whether there is nothing in the directory, or what an interrupted writer has left of a first image.
+/// True if the directory holds nothing but leftovers of an interrupted writer of a first image.
 fn holds_only_ours(dir: &Path) -> Result<bool> {
     let names = fs::read_dir(dir).doing("list the directory")?.map(|entry| entry.map(|entry| entry.file_name()));
     let names = names.collect::<io::Result<Vec<_>>>().doing("list the directory")?;
@@ -89,7 +89,7 @@ fn holds_only_ours(dir: &Path) -> Result<bool> {
     Ok(names.is_empty() || was_interrupted && names.iter().all(is_ours))
 }
 
-/// Whether a blob, or a further manifest, is named so.
+/// True for the name of a blob or of a further manifest.
 fn is_blob(name: &str) -> bool {
     let hex = name.strip_suffix(".manifest.json").unwrap_or(name);
     format!("sha256:{hex}").parse::<Digest>().is_ok_and(|digest| is_supported(&digest))
@@ -136,8 +136,8 @@ impl Source for Dir {
     }
 }
 
-/// A directory to write one image to. New blobs wait in a staging directory inside; the new `manifest.json` replaces the
-/// old one in one step, and then what only the old one needed is removed.
+/// A directory to write one image to. New blobs wait in a staging directory inside; the new `manifest.json` replaces
+/// the old one in one step, and then what only the old one needed is removed.
 pub struct DirWriter {
     dir: Dir,
     staging: Option<Staging>,
@@ -150,8 +150,8 @@ impl DirWriter {
     /// Opens the directory for writing, or makes it.
     ///
     /// # Errors
-    /// [`Kind::Malformed`](crate::error::Kind::Malformed) if it holds something else, input/output, or another process is
-    /// writing and `waiting` says not to wait.
+    /// [`Kind::Malformed`](crate::error::Kind::Malformed) if it holds something else, input/output, or another process
+    /// is writing and `waiting` says not to wait.
     pub fn open(dir: &Path, waiting: Waiting) -> Result<Self> {
         let dir = Dir { dir: dir.to_owned(), read: Count::default() };
         let name = dir.name();

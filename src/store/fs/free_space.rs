@@ -3,7 +3,7 @@ use std::path::Path;
 use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
 use crate::store::destination::Destination;
 
-/// How many bytes can still be written into the file system of a directory, by whoever this is.
+/// The bytes that this user can still write into the file system of a directory.
 pub(crate) fn free_in(dir: &Path) -> Result<u64> {
     let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
     let found = rustix::fs::statvfs(dir).map_err(std::io::Error::from);

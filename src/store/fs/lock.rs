@@ -8,10 +8,10 @@ use rustix::fs::{FlockOperation, flock};
 use crate::error::{Error, Kind, Result};
 use crate::store::interrupt;
 
-/// How often a writer that waits looks whether the other has finished.
+/// The interval at which a waiting writer tries again.
 const LOOKS: Duration = Duration::from_millis(50);
 
-/// What to do when another process is writing to the same place.
+/// The behavior when another process is writing to the same place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Waiting {
     /// Wait until it has finished.
@@ -49,7 +49,7 @@ pub(crate) fn lock(file: &File, waiting: Waiting, name: &str) -> Result<()> {
     }
 }
 
-/// Whether the open file is the one at this path: whoever had the lock before may have removed or replaced it.
+/// True if the open file is the one at this path: the last holder of the lock may have removed or replaced it.
 pub(crate) fn is_at(file: &File, path: &Path) -> bool {
     let identity = |found: fs::Metadata| (found.dev(), found.ino());
     let (open, there) = (file.metadata().map(identity), fs::metadata(path).map(identity));

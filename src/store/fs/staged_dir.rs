@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorContext, IoContext, Result};
 
-/// Where something is filled that is to appear at `out`: beside it, and always under the same name.
+/// The hidden path beside `out` in which its contents are prepared, always the same for the same `out`.
 pub(crate) fn beside(out: &Path) -> Option<PathBuf> {
     let mut hidden = OsString::from(".pht-oci-");
     hidden.push(out.file_name()?);
@@ -30,13 +30,13 @@ impl<'a> StagedDir<'a> {
         Ok(StagedDir { out, filling })
     }
 
-    /// Where to fill it: a directory that is not there yet, or not any more if this is another attempt.
+    /// The path of the directory to fill; nothing is there, also on a second attempt.
     pub(crate) fn filling(&self) -> &Path {
         self.clear();
         &self.filling
     }
 
-    /// Lets it appear.
+    /// Moves the directory into place.
     pub(crate) fn reveal(&self) -> Result<()> {
         std::fs::rename(&self.filling, self.out)
             .doing("rename the temporary directory into place")

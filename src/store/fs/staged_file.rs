@@ -8,8 +8,8 @@ use rustix::io::Errno;
 use super::staged_dir::beside;
 use crate::error::{Error, ErrorContext, IoContext, Result};
 
-/// A file that is to appear when all in it is verified, as [`StagedDir`](super::staged_dir::StagedDir) is a directory: until then
-/// it fills under another name beside, always the same one.
+/// A file that is to appear when all in it is verified, as [`StagedDir`](super::staged_dir::StagedDir) is a directory:
+/// until then it fills under another name beside, always the same one.
 pub(crate) struct StagedFile<'a> {
     out: &'a Path,
     filling: PathBuf,
@@ -33,7 +33,7 @@ impl<'a> StagedFile<'a> {
         made.doing("create the temporary file").at(self.filling.display())
     }
 
-    /// Lets it appear, and replaces nothing.
+    /// Moves the file into place; an existing one is never replaced.
     pub(crate) fn reveal(&self, file: &File) -> Result<()> {
         file.sync_all().doing("sync the file").at(self.out.display())?;
         let moved = match renameat_with(CWD, &self.filling, CWD, self.out, RenameFlags::NOREPLACE) {

@@ -51,7 +51,7 @@ impl Layout {
         Ok(layout)
     }
 
-    /// Whether `dir` looks like a layout.
+    /// True if `dir` looks like a layout.
     pub fn is_layout(dir: &Path) -> bool {
         dir.join("oci-layout").is_file() || dir.join("index.json").is_file()
     }

@@ -18,7 +18,7 @@ use crate::store::parallel::Shared;
 use crate::store::source::Source;
 use crate::store::verify::{is_supported, sha256_digest};
 
-/// How our staging directories begin; a layout's readers ignore other files beside its own.
+/// The prefix of our staging directories; a layout's readers ignore other files beside its own.
 const PREFIX: &str = ".pht-oci-";
 /// The file in a staging directory that lists blobs to remove from `blobs/` if no image reaches them.
 const JOURNAL: &str = "journal";
@@ -47,8 +47,8 @@ impl Staging {
         Ok(StagedBlob { file: NewFile::new(file), path, size: 0, count: self.written.clone() })
     }
 
-    /// Takes a blob of a source. A second name for the same bytes costs nothing; across file systems it fails, and they are
-    /// copied. `to` is the place for messages.
+    /// Takes a blob of a source. A second name for the same bytes costs nothing; across file systems it fails, and they
+    /// are copied. `to` is the place for messages.
     pub(super) fn copy_blob(
         &self,
         source: &dyn Source,
@@ -80,7 +80,7 @@ impl Staging {
         Ok(Transfer::Copied(written.size))
     }
 
-    /// Where a finished blob waits.
+    /// The path of a finished blob until it is published.
     pub(in crate::store) fn path_of(&self, digest: &Digest) -> PathBuf {
         self.dir.join(digest.as_ref().replace(':', "-"))
     }
@@ -167,7 +167,7 @@ fn left_staging(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(left)
 }
 
-/// Whether a staging directory is named so; others of ours, as for a run or for results, are not.
+/// True for the name of a staging directory; not for other directories of ours, as for a run or for results.
 pub(in crate::store) fn is_staging(name: &OsStr) -> bool {
     let id = name.to_str().and_then(|name| name.strip_prefix(PREFIX));
     id.is_some_and(|id| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit()))
@@ -177,12 +177,12 @@ fn remove_left(dir: &Path) -> Result<()> {
     fs::remove_dir_all(dir).doing("remove the leftovers of an interrupted run").at(dir.display())
 }
 
-/// Whether the file is one, and of the size that the descriptor says: a cut blob must not travel on unread.
+/// True if the file is one, and of the size that the descriptor says: a cut blob must not travel on unread.
 fn is_whole(path: &Path, descriptor: &Descriptor) -> bool {
     fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() == descriptor.size())
 }
 
-/// Lets others read a blob that is published. One that another place shares with us is not ours to change.
+/// Lets others read a blob that is published. A blob shared with another place (a hard link) is left alone.
 pub(in crate::store) fn share_mode(blob: &Path) -> Result<()> {
     let found = fs::metadata(blob).doing("stat the blob").at(blob.display())?;
     if found.nlink() > 1 {
@@ -191,7 +191,7 @@ pub(in crate::store) fn share_mode(blob: &Path) -> Result<()> {
     fs::set_permissions(blob, fs::Permissions::from_mode(0o644)).doing("set the mode of the blob").at(blob.display())
 }
 
-/// Whether the directory holds nothing, or nothing but what an interrupted process that was to make a layout of it has
+/// True if the directory holds nothing, or nothing but what an interrupted process that was to make a layout of it has
 /// left: it is as good as empty.
 pub(super) fn holds_only_ours(dir: &Path) -> Result<bool> {
     let mut names = Vec::new();

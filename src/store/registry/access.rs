@@ -6,18 +6,18 @@ use super::repository::Repository;
 pub use crate::error::Side;
 use crate::error::{Advice, Error, Result};
 
-/// How registries are reached on one side of a command.
+/// The access to registries on one side of a command.
 #[derive(Debug, Clone)]
 pub struct Access {
     /// The side, for advice in messages.
     pub side: Side,
-    /// Who we are.
+    /// The credentials.
     pub credentials: Credentials,
-    /// Whether certificates are verified. If not, plain HTTP is tried where there is no TLS.
+    /// True if certificates are verified. If not, plain HTTP is tried where there is no TLS.
     pub verifies_tls: bool,
     /// A directory with `*.crt` (authorities that are trusted besides the system's) and `*.cert` with `*.key` (ours).
     pub cert_dir: Option<PathBuf>,
-    /// How long a registry may be silent.
+    /// The idle timeout of a connection.
     pub timeout: Duration,
     /// No socket may be opened.
     pub offline: bool,

@@ -19,14 +19,14 @@ use crate::text::Printable;
 /// The largest answer of a token server, in bytes.
 const MAX_TOKEN: u64 = 1 << 20;
 
-/// What is shown to one registry so that it lets us in.
+/// The authorization for one registry.
 #[derive(Debug, Default)]
 pub(super) struct Session {
     login: OnceLock<Option<Login>>,
     header: Mutex<Option<HeaderValue>>,
     /// Held while a new header is got, so that one does it for all.
     renewing: Mutex<()>,
-    /// What a token has to be good for.
+    /// The scopes that a token must have.
     scopes: Mutex<Vec<String>>,
 }
 
@@ -145,7 +145,7 @@ impl Session {
     }
 }
 
-/// How asking a token server once ended.
+/// The outcome of one request to a token server.
 enum Asked {
     Token(Zeroizing<String>),
     /// It may go better soon; after this time if it says so.

@@ -18,9 +18,9 @@ use super::retry::{RetryPolicy, asked_pause, is_passing};
 use crate::error::{Advice, Error, ErrorContext, IoContext, Kind, Result};
 use crate::text::Printable;
 
-/// How we introduce ourselves.
+/// The user agent.
 const USER_AGENT: &str = concat!("pht-oci/", env!("CARGO_PKG_VERSION"));
-/// How much of a refusal's text is read, in bytes.
+/// The bytes of a refusal's text that are read.
 const MAX_REFUSAL: u64 = 16 << 10;
 
 /// Talks to one repository.
@@ -42,7 +42,7 @@ pub(super) struct Call {
     pub(super) body: Option<Bytes>,
 }
 
-/// How an attempt ended.
+/// The outcome of an attempt.
 pub(super) enum Answer {
     /// The registry has answered.
     Response(Response),
@@ -83,7 +83,7 @@ impl Client {
         &self.repository
     }
 
-    /// Whether tokens have to be good for reading this repository, too.
+    /// True if tokens have to be good for reading this repository, too.
     pub(super) fn also_reads(&self, other: &Repository, also: bool) {
         let scope = format!("repository:{}:pull", other.path());
         if also { self.session.widen(scope) } else { self.session.narrow(&scope) }
@@ -208,7 +208,7 @@ impl Client {
         builder.build().map_err(|error| fault("cannot prepare TLS", error))
     }
 
-    /// What the registry says against a request, as an error.
+    /// The registry's refusal of a request, as an error.
     pub(super) fn refusal(&self, what: &str, response: Response) -> Error {
         let status = response.status();
         let mut text = Vec::new();

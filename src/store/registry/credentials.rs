@@ -1,4 +1,4 @@
-//! Who we are to a registry, as containers-auth.json(5) and Docker's config file have it.
+//! Credentials for registries, as containers-auth.json(5) and Docker's config file have them.
 
 use std::fmt;
 use std::io::{ErrorKind, Write};
@@ -12,7 +12,7 @@ use super::repository::Repository;
 use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
 use crate::json::{self, Object, Value};
 
-/// Where a login comes from.
+/// The origin of a login.
 #[derive(Debug, Clone)]
 pub enum Credentials {
     /// There is none.
@@ -35,7 +35,7 @@ pub struct Login {
 pub struct AuthFile {
     /// Its path.
     pub path: PathBuf,
-    /// Whether it must be there.
+    /// True if it must be there.
     pub required: bool,
 }
 
@@ -105,8 +105,8 @@ impl AuthFile {
     }
 }
 
-/// The login that an [`AuthFile`] with these bytes has for a repository, and what in the file it comes from. Where the file
-/// names a credential helper, that program is asked.
+/// The login that an [`AuthFile`] with these bytes has for a repository, and what in the file it comes from. Where the
+/// file names a credential helper, that program is asked.
 ///
 /// # Errors
 /// [`Kind::Registry`] if it is no such file, or the login is none that can be used. The message repeats no secret.
@@ -115,7 +115,8 @@ pub fn login_in(file: &[u8], repository: &Repository) -> Result<Option<(Login, S
     find_in(&document, repository)
 }
 
-/// The login in one file: the host's helper, then the longest entry that covers the repository, then the helper for all.
+/// The login in one file: the host's helper, then the longest entry that covers the repository, then the helper for
+/// all.
 fn find_in(document: &Object, repository: &Repository) -> Result<Option<(Login, String)>> {
     let (host, hub) = (repository.host(), "https://index.docker.io/v1/");
     let is_hub = host == "docker.io";

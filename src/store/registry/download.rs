@@ -12,7 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::store::extent::Count;
 use crate::store::interrupt;
 
-/// How often one blob may be cut, even if each time some of it came.
+/// The number of times that the transfer of one blob may be cut off, even if each time some of it came.
 const MAX_CUTS: u32 = 100;
 
 /// Reads a blob; after a cut it goes on where it was.
@@ -25,7 +25,7 @@ pub(super) struct Download {
     retry: RetryPolicy,
     cuts: u32,
     count: Count,
-    /// What broke it; it stays so.
+    /// The error that broke it, for good.
     broken: Option<String>,
 }
 

@@ -104,7 +104,7 @@ fn media_type_of(response: &Response) -> String {
     stated.split(';').next().unwrap_or_default().trim().to_owned()
 }
 
-/// Whether it is a manifest or an index, which registries keep apart from blobs.
+/// True if it is a manifest or an index, which registries keep apart from blobs.
 pub(super) fn is_manifest(descriptor: &Descriptor) -> bool {
     MANIFESTS.contains(&descriptor.media_type().to_string().as_str())
 }

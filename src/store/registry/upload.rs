@@ -16,13 +16,13 @@ use crate::store::extent::Count;
 use crate::store::interrupt;
 use crate::store::verify::sha256_digest;
 
-/// How much is sent at once and kept until the registry has it, in bytes. Some registries take no less than 5 MiB.
+/// The bytes sent at once and kept until the registry has them. Some registries take no less than 5 MiB.
 const CHUNK: usize = 6 << 20;
 
 /// Uploads a blob in chunks; its digest is known at the end. A blob of one chunk is sent only if it is not there.
 pub(super) struct Upload {
     client: Arc<Client>,
-    /// Where the next chunk goes, once the upload has begun.
+    /// The URL for the next chunk, once the upload has begun.
     session: Option<Url>,
     sent: u64,
     chunk: Vec<u8>,
@@ -111,7 +111,7 @@ impl Upload {
         Ok(())
     }
 
-    /// How many bytes the registry has.
+    /// The bytes that the registry has.
     fn ask_position(&mut self) -> Result<u64> {
         let url = self.session()?;
         let response = self.client.send(&Call::new(Method::GET, url))?;
@@ -190,7 +190,7 @@ impl BlobSink for Upload {
     }
 }
 
-/// Whether the repository has the blob.
+/// True if the repository has the blob.
 pub(super) fn exists(client: &Client, digest: &Digest) -> Result<bool> {
     let response = client.send(&Call::new(Method::HEAD, client.url(&format!("blobs/{digest}"))?))?;
     match response.status() {
@@ -200,7 +200,7 @@ pub(super) fn exists(client: &Client, digest: &Digest) -> Result<bool> {
     }
 }
 
-/// Where an upload goes on.
+/// The URL at which an upload continues.
 pub(super) fn location(client: &Client, response: &Response) -> Result<Url> {
     let found = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
     found.and_then(|found| response.url().join(found).ok()).ok_or_else(|| {

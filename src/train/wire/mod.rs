@@ -226,8 +226,8 @@ pub trait ContentFeed: Send {
     /// The next file begins.
     ///
     /// # Errors
-    /// [`Kind::Internal`](crate::error::Kind::Internal) if it is not the next one of [`order`](ContentFeed::order), a mistake of
-    /// the caller.
+    /// [`Kind::Internal`](crate::error::Kind::Internal) if it is not the next one of [`order`](ContentFeed::order), a
+    /// mistake of the caller.
     fn begin(&mut self, file: usize) -> Result<()>;
 
     /// Whether it looks at the contents at all: to hand a large file to another core for nothing costs time.
