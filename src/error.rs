@@ -1,19 +1,38 @@
 //! The one error type of the library.
 //!
-//! An [`Error`] is written for the person at the station: what was found, where, and what to do. Its [`Kind`] decides
-//! the exit status of the program and is what a library user matches on.
+//! An [`Error`] is written for the person at the station. It has four parts, shown as `where: what: cause`, then the
+//! advice:
+//!
+//! - **What** was found and, where it helps, what was expected: "`index.json` is 5 MiB, more than the 4 MiB that are read".
+//!   Lower case, no final period. It names its object ("cannot read the key file", never "cannot read it"), unless the
+//!   place does: "`route[2].station` is missing".
+//! - **Where** it was found, outermost first: the image, the layer's digest, the path in the image or on the disk. A
+//!   function adds the place that it was given ([`at`](ErrorContext::at)); what is inside that place, the callee has added.
+//!   No place is added twice.
+//! - **The cause**, in the words of the system or of a library, if there is one ([`because`](Error::because)).
+//! - **Advice** ([`Advice`]): what the person can do now. The library gives data, the command line the words, since only
+//!   the command line knows its options.
+//!
+//! The [`Kind`] says who has to act, and thereby the exit status. It is decided where the fault is found and kept on
+//! the way up; code branches on values that a function returns, not on the class of its error. A mistake of this
+//! program is [`Kind::Internal`], never a panic.
+//!
+//! No message holds a secret: no key, passphrase, token or plaintext. Text that comes from elsewhere is shown through
+//! [`Printable`](crate::text::Printable).
 
 use std::fmt;
 
-/// What a fallible operation of this library returns.
+/// The result of a fallible operation of this library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The class of an error: who has to act, and therefore the exit status of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Kind {
-    /// Input/output failed, or something inside went wrong. Exit status 1.
+    /// Input/output failed, or a train did. Exit status 1.
     Io,
+    /// A mistake of this program. Exit status 1.
+    Internal,
     /// The request makes no sense as given. Exit status 2.
     Usage,
     /// A hash, a signature or the order of the route does not hold, or a key is not trusted. Exit status 3.
@@ -32,7 +51,7 @@ impl Kind {
     /// The exit status that the program ends with.
     pub fn exit_status(self) -> u8 {
         match self {
-            Kind::Io => 1,
+            Kind::Io | Kind::Internal => 1,
             Kind::Usage => 2,
             Kind::Verification => 3,
             Kind::Key => 4,
@@ -46,6 +65,7 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Kind::Io => "io",
+            Kind::Internal => "internal",
             Kind::Usage => "usage",
             Kind::Verification => "verification",
             Kind::Key => "key",
@@ -56,7 +76,109 @@ impl Kind {
     }
 }
 
-/// What went wrong, where, and what to do about it.
+/// One of the two places of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// Images are read from it.
+    Source,
+    /// Images are written to it.
+    Destination,
+}
+
+/// Advice on an error. The words, with the options of the command line, are in `cli::advice`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Advice {
+    /// Words that name no option.
+    Text(String),
+    /// Pass the passphrase of the private key.
+    GivePassphrase,
+    /// Name the station: the private key belongs to several.
+    NameStation,
+    /// The finding is a warning only, unless the policy is strict.
+    NotStrict,
+    /// Do without the creator's Paillier key.
+    OmitPaillierKey,
+    /// Choose one of these platforms.
+    ChoosePlatform {
+        /// The platforms of the image.
+        available: Vec<String>,
+    },
+    /// Copy one image only, or to a place that holds several.
+    CopyOne,
+    /// Write to another place: this one holds one image only.
+    GiveDestination,
+    /// Open the train in another place: in the registry it would be published in plaintext.
+    PreRunTo {
+        /// The image in the registry.
+        source: String,
+    },
+    /// Install the engine, or choose another.
+    InstallEngine {
+        /// The remedy, as in "install podman".
+        remedy: &'static str,
+    },
+    /// Use an engine that has drivers for GPUs.
+    ChooseGpuEngine,
+    /// Run as root, or with an engine that maps users.
+    RunAsRoot,
+    /// Choose another file for the train's output.
+    ChooseLog,
+    /// Remove what is in the way of the working directory, or choose another place.
+    ChooseWorkDir,
+    /// The registry does not take the closed train; it is kept on this machine.
+    SendKept {
+        /// Advice on the registry's error.
+        first: Option<Box<Advice>>,
+        /// The archive with the closed train.
+        archive: String,
+        /// The destination of the train.
+        target: String,
+    },
+    /// Give the master image that the train was built on.
+    GiveOldBase,
+    /// Give the very image that the train was built on, or none.
+    CheckOldBase,
+    /// Give the image that the train was built as, or none.
+    CheckBase,
+    /// Leave the base to the train, or have it built anew.
+    OmitBase,
+    /// Say which the master image is.
+    NameMaster,
+    /// Carry results along that came with the train as built.
+    KeepInitialResults,
+    /// Allow the network, or copy the image first.
+    GoOnline,
+    /// Give credentials for the registry.
+    GiveCredentials {
+        /// The side of the command.
+        side: Side,
+    },
+    /// Check the credentials and their rights on the repository.
+    CheckCredentials {
+        /// The side of the command.
+        side: Side,
+    },
+    /// Check user name and password, which the token server refuses.
+    CheckLogin,
+    /// Check host, port and network, the certificate authority, or plain HTTP.
+    CheckConnection {
+        /// The side of the command.
+        side: Side,
+    },
+}
+
+impl Advice {
+    /// The words, of advice that needs no option.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Advice::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+/// An error: what was found, where, the cause and advice.
 ///
 /// Shown as `where: what: cause`, outermost place first. No message ever holds a secret.
 #[derive(Debug)]
@@ -68,14 +190,14 @@ struct Inner {
     what: String,
     /// Innermost first.
     places: Vec<String>,
-    hint: Option<String>,
+    advice: Option<Advice>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Error {
     /// A new error of `kind`; `what` says what was found and, where it helps, what was expected.
     pub fn new(kind: Kind, what: impl Into<String>) -> Self {
-        Error(Box::new(Inner { kind, what: what.into(), places: Vec::new(), hint: None, source: None }))
+        Error(Box::new(Inner { kind, what: what.into(), places: Vec::new(), advice: None, source: None }))
     }
 
     /// The request makes no sense as given.
@@ -98,6 +220,11 @@ impl Error {
         Self::new(Kind::Malformed, what)
     }
 
+    /// A mistake of this program; `what` says which of its assumptions does not hold.
+    pub fn internal(what: impl Into<String>) -> Self {
+        Self::new(Kind::Internal, what)
+    }
+
     /// Input/output failed while doing `what`.
     pub fn io(what: impl Into<String>, source: std::io::Error) -> Self {
         // A reader of ours that found a fault hands it through `std::io`; do not bury its class.
@@ -118,17 +245,23 @@ impl Error {
         self
     }
 
-    /// Adds where it happened (a file, an image, a layer digest, a path in the image); call it from inside out.
+    /// Adds where it happened (a file, an image, a layer digest, a path in the image), from inside out.
     #[must_use]
     pub fn at(mut self, place: impl fmt::Display) -> Self {
         self.0.places.push(place.to_string());
         self
     }
 
+    /// Adds what the person can do about it, in words that name no option.
+    #[must_use]
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        self.advise(Advice::Text(hint.into()))
+    }
+
     /// Adds what the person can do about it.
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.0.hint = Some(hint.into());
+    pub fn advise(mut self, advice: Advice) -> Self {
+        self.0.advice = Some(advice);
         self
     }
 
@@ -144,19 +277,19 @@ impl Error {
         self.0.kind
     }
 
-    /// What was found, without places and cause.
+    /// The finding, without places and cause.
     pub fn what(&self) -> &str {
         &self.0.what
     }
 
-    /// Where it happened, outermost first.
+    /// The places, outermost first.
     pub fn places(&self) -> impl Iterator<Item = &str> {
         self.0.places.iter().rev().map(String::as_str)
     }
 
-    /// What the person can do about it.
-    pub fn advice(&self) -> Option<&str> {
-        self.0.hint.as_deref()
+    /// The advice.
+    pub fn advice(&self) -> Option<&Advice> {
+        self.0.advice.as_ref()
     }
 }
 
@@ -180,7 +313,7 @@ impl std::error::Error for Error {
 }
 
 impl From<Error> for std::io::Error {
-    /// Lets a reader or writer of ours report a classified error through `std::io`; [`Error::io`] takes it out again.
+    /// Carries an error through `std::io`, for readers and writers of this crate; [`Error::io`] takes it out again.
     fn from(error: Error) -> Self {
         std::io::Error::other(error)
     }
@@ -200,7 +333,7 @@ impl<T> ErrorContext<T> for Result<T> {
 
 /// Turns input/output results into ours.
 pub trait IoContext<T> {
-    /// Says what was being done when the operation failed, as in `cannot write index.json`.
+    /// Names what failed, as in `write index.json`; shown as `cannot write index.json`.
     fn doing(self, what: impl fmt::Display) -> Result<T>;
 }
 
@@ -224,6 +357,6 @@ mod tests {
     #[test]
     fn keeps_its_class_through_std_io() {
         let carried = std::io::Error::from(Error::verification("digest differs"));
-        assert_eq!(Error::io("cannot read", carried).kind(), Kind::Verification);
+        assert_eq!(Error::io("cannot read the blob", carried).kind(), Kind::Verification);
     }
 }

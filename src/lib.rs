@@ -7,7 +7,8 @@
 //!
 //! ```no_run
 //! use pht_oci::crypto::PrivateKey;
-//! use pht_oci::stage::{StageRequest, Station, Context, pre_run};
+//! use pht_oci::stage::{StageRequest, Station, pre_run};
+//! use pht_oci::store::Context;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let key = PrivateKey::from_pem(&std::fs::read("station_1.pem")?, None)?;
@@ -18,28 +19,41 @@
 //! # }
 //! ```
 //!
-//! # The house
+//! # Architecture
 //!
 //! Imports run downwards in this list, never up, and never in a circle; a test holds that.
 //!
 //! | module | what it knows |
 //! | --- | --- |
 //! | [`cli`] | the command line: one file per command; reports, keys and the clock |
-//! | [`stage`] | the verbs, from build to verify. The only place where the three below meet |
+//! | [`stage`] | the verbs, from build to verify. The only place where trains, images and engines meet |
+//! | [`engine`] | running a train in a container of Podman, Docker or runc. An image and mounts, no train |
 //! | [`train`] | the domain: config, route, wire versions, hashes, signatures, trust. No tar and no registry |
 //! | [`image`] | OCI images: manifest and config, layers, the merged view, a new image from an old one. No train |
-//! | [`store`] | where images live: two traits, and one implementation per transport |
+//! | [`store`] | the places of images: two traits, and one implementation per transport |
+//! | [`tar`] | tar archives: one reader, one writer, compression |
 //! | [`crypto`] | RSA keys and schemes, digests, streaming ciphers. No image |
 //!
-//! Below all of them are [`error`] and [`json`].
+//! Below all of them are [`error`], [`json`], [`path`] and [`text`].
 //!
-//! # The way of a byte through a stage
+//! # Glossary
+//!
+//! - **train**: an image with an algorithm, its config and, later, results; **closed** while it travels (what its wire
+//!   version encrypts is encrypted), **open** between pre-run and post-run (files and results are plaintext).
+//! - **stop**: a position on the route; **station**: the party that runs the train there.
+//! - **wire**: a version of the train security protocol; **classic** before 3, **authenticated** from 3 on.
+//! - **base**: the layers below the train's own; **payload**: the layer with its files and results; **control**: the layer
+//!   with its config.
+//! - **weak**: what a wire version cannot prove, or what no pinned key vouches for; **broken**: what does not hold.
+//! - **rescue**: keeping a train that has run where its registry refuses it.
+//!
+//! # The path of a byte through a stage
 //!
 //! A file of a payload layer goes through a pipeline of bounded buffers; nothing is held whole in memory.
 //!
 //! ```text
 //! layer in a file ── Extent ── Decryptor ──┬── tar, Encryptor ── ThreadedWriter ══ digest, write ── new blob
-//! (or the spool of a                       └── Feeder ══ the wire's hash of the plaintext
+//! (or the spool of a                       └── BackgroundHasher ══ the wire's hash of the plaintext
 //!  compressed layer)          one core ────────────────┴─ the other core
 //! ```
 //!
@@ -52,10 +66,10 @@
 //!
 //! - **a wire version**: one implementation of [`train::Wire`] and its line in [`train::wire::WIRES`]; a cipher, if it
 //!   has a new one, in [`crypto::cipher`];
-//! - **a transport**: one folder in [`store`] that implements [`store::Source`] and [`store::Destination`], its prefix in
-//!   [`image::Reference`], and a line in [`stage::open_source`] and [`stage::open_destination`];
-//! - **an engine** that runs trains: one file in `stage/engine` that implements [`stage::Engine`] and its line in
-//!   [`stage::ENGINES`];
+//! - **a transport**: one folder in [`store`] that implements [`store::Source`] and [`store::Destination`], and a line in
+//!   [`store::TRANSPORTS`];
+//! - **an engine** that runs trains: one file in [`engine`] that implements [`engine::Engine`] and its line in
+//!   [`engine::ENGINES`];
 //! - **a command**: one file in [`stage`], one in [`cli`], and a line in the list of commands.
 
 #![forbid(unsafe_code)]

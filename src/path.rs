@@ -9,7 +9,7 @@ pub fn shown(path: &[u8]) -> String {
     format!("/{}", Printable::new(path))
 }
 
-/// Whether `path` lies below the directory `dir` (the empty path is the root).
+/// True if `path` lies below the directory `dir` (the empty path is the root).
 pub fn is_below(path: &[u8], dir: &[u8]) -> bool {
     dir.is_empty() && !path.is_empty() || path.len() > dir.len() && path.starts_with(dir) && path[dir.len()] == b'/'
 }

@@ -1,4 +1,4 @@
-//! How registries are reached: options and environment, as skopeo and podman have them.
+//! Access to registries: options and environment, as skopeo and podman have them.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,44 +13,44 @@ use crate::store::registry::{Access, AuthFile, Credentials, Login, Side};
 #[derive(Args)]
 #[command(next_help_heading = "Registries")]
 pub(super) struct AccessOptions {
-    /// The file with logins; then no other is looked at
+    /// Credentials file; disables the default search
     #[arg(long, global = true, value_name = "FILE", env = "REGISTRY_AUTH_FILE", value_parser = path_or_nothing())]
     authfile: Option<PathBuf>,
-    /// The login for SRC (and for REF)
+    /// Credentials for SRC (and for REF)
     #[arg(long, global = true, value_name = "USER:PASSWORD")]
     src_creds: Option<String>,
-    /// The login for DEST
+    /// Credentials for DEST
     #[arg(long, global = true, value_name = "USER:PASSWORD")]
     dest_creds: Option<String>,
-    /// Whether the certificate of SRC's registry is verified; if not, plain HTTP is taken, too
+    /// Verify the certificate of SRC's registry; if false, plain HTTP is accepted as well
     #[arg(long, global = true, value_name = "BOOL", action = ArgAction::Set, default_value_t = true)]
     src_tls_verify: bool,
-    /// Whether the certificate of DEST's registry is verified; if not, plain HTTP is taken, too
+    /// Verify the certificate of DEST's registry; if false, plain HTTP is accepted as well
     #[arg(long, global = true, value_name = "BOOL", action = ArgAction::Set, default_value_t = true)]
     dest_tls_verify: bool,
-    /// A directory with certificates for SRC's registry: *.crt of authorities, *.cert and *.key of ours
+    /// Certificates for SRC's registry: *.crt for authorities, *.cert and *.key for the client
     #[arg(long, global = true, value_name = "DIR")]
     src_cert_dir: Option<PathBuf>,
-    /// A directory with certificates for DEST's registry
+    /// Certificates for DEST's registry
     #[arg(long, global = true, value_name = "DIR")]
     dest_cert_dir: Option<PathBuf>,
-    /// Open no socket, whatever SRC and DEST are
+    /// Use no network
     #[arg(long, global = true)]
     offline: bool,
-    /// How long a registry may be silent
-    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    /// Idle timeout of registry connections
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 60, value_parser = seconds)]
     registry_timeout: u64,
 }
 
 impl std::fmt::Debug for AccessOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Logins are nobody's to see.
+        // Never print credentials.
         f.debug_struct("AccessOptions").finish_non_exhaustive()
     }
 }
 
 impl AccessOptions {
-    /// How registries are reached on this side.
+    /// The access to registries on this side.
     pub(super) fn access(&self, side: Side) -> Result<Access> {
         let (creds, option, verifies_tls, cert_dir) = match side {
             Side::Source => (&self.src_creds, "--src-creds", self.src_tls_verify, &self.src_cert_dir),
@@ -82,6 +82,11 @@ impl AccessOptions {
             containers.map(|dir| dir.join("containers/auth.json")).chain(docker.map(|dir| dir.join("config.json")));
         paths.map(|path| AuthFile { path, required: false }).collect()
     }
+}
+
+fn seconds(text: &str) -> Result<u64, String> {
+    let number = text.parse().ok().filter(|number| (1..=86_400).contains(number));
+    number.ok_or_else(|| "not a number of seconds from 1 to 86400".to_owned())
 }
 
 /// An empty variable counts as one that is not set.

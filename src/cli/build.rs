@@ -13,13 +13,13 @@ use crate::train::wire::by_name;
 /// Build a train from a master image and its files.
 ///
 /// ROUTE.json is a list of {station, eco_system?, index?, rsa_public_key | public_key_file}; without `index` the order
-/// of the list is the route. A train `latest` is tagged `base` too, as registries of the field have it.
+/// of the list is the route. A train `latest` is tagged `base` too, as the central registry expects.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   pht-oci build ./train-layout --base oci:master --files ./algorithm --route route.json --creator alice \\
     --creator-key alice.pem --builder-key builder.pem --cmd python /opt/pht_train/main.py")]
 pub(super) struct Build {
-    /// Where to publish the train
+    /// The destination
     #[arg(value_name = "DEST", value_parser = Reference::locate)]
     destination: Reference,
     /// The master image, or `scratch` for the empty image
@@ -28,7 +28,7 @@ pub(super) struct Build {
     /// The directory with the train's files
     #[arg(long, value_name = "DIR")]
     files: PathBuf,
-    /// The query, to be `query.json`
+    /// The query file, stored as `query.json`
     #[arg(long, value_name = "FILE")]
     query: Option<PathBuf>,
     /// The route
@@ -40,13 +40,14 @@ pub(super) struct Build {
     /// The creator's private key
     #[arg(long, value_name = "PEM")]
     creator_key: PathBuf,
-    /// The creator's Paillier public key, JSON with `n` and `g`, for stations that compute under it; no wire signs it
+    /// The creator's Paillier public key (JSON with `n` and `g`), for encrypted computation; not covered by any
+    /// signature
     #[arg(long, value_name = "FILE")]
     paillier_public_key: Option<PathBuf>,
-    /// The builder's private key; wires 2.0 and 3 need it
+    /// The builder's private key, required by wires 2.0 and 3
     #[arg(long, value_name = "PEM")]
     builder_key: Option<PathBuf>,
-    /// The wire version: 1.1.1, 1.1.2, 2.0 or 3; only 3 binds route, files and results to one another
+    /// The wire version: 1.1.1, 1.1.2, 2.0 or 3; only 3 binds route, files and results together
     #[arg(long, value_name = "VERSION", default_value = "3")]
     wire: String,
     /// The train's id [default: a random UUID]

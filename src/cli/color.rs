@@ -1,13 +1,13 @@
-//! Colours for terminals, and numbers and tables for text.
+//! Colors for terminals, and numbers and tables for text.
 
 use std::io::IsTerminal;
 
-/// Whether what goes there may be coloured: only to a terminal, and not where the person asks for none (no-color.org).
+/// True if output to `stream` may be colored: only on a terminal, and not if `NO_COLOR` is set (no-color.org).
 pub(super) fn may_color(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|text| text.is_empty())
 }
 
-/// What a colour says.
+/// The meaning of a color.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Style {
     /// It is as it should be.
@@ -22,32 +22,32 @@ pub(super) enum Style {
     Faint,
 }
 
-/// Colours text, or leaves it.
+/// Colors text, or leaves it as it is.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Palette {
-    colours: bool,
+    enabled: bool,
 }
 
 impl Palette {
-    /// Colours if `colours`.
-    pub(super) fn new(colours: bool) -> Self {
-        Palette { colours }
+    /// Colors if `enabled`.
+    pub(super) fn new(enabled: bool) -> Self {
+        Palette { enabled }
     }
 
-    /// The text in this tone.
-    pub(super) fn tone(self, tone: Style, text: &str) -> String {
-        let code = match tone {
+    /// The text in this style.
+    pub(super) fn style(self, style: Style, text: &str) -> String {
+        let code = match style {
             Style::Good => "32",
             Style::Doubtful => "33",
             Style::Bad => "1;31",
             Style::Heading => "1",
             Style::Faint => "2",
         };
-        if self.colours { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.enabled { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 }
 
-/// Rows of a table, columns aligned; the last column has a tone.
+/// Rows of a table, columns aligned; the last column has a style.
 pub(super) fn table(color: Palette, indent: usize, heading: &[&str], rows: &[(Vec<String>, Style)]) -> String {
     let columns = heading.len();
     let width = |column: usize| {
@@ -61,7 +61,7 @@ pub(super) fn table(color: Palette, indent: usize, heading: &[&str], rows: &[(Ve
             let is_last = column + 1 == columns;
             let padded = if is_last { (*cell).to_owned() } else { format!("{cell:width$}  ", width = widths[column]) };
             line += &match if is_last { Some(last) } else { others } {
-                Some(tone) => color.tone(tone, &padded),
+                Some(style) => color.style(style, &padded),
                 None => padded,
             };
         }
@@ -69,8 +69,8 @@ pub(super) fn table(color: Palette, indent: usize, heading: &[&str], rows: &[(Ve
         line
     };
     let mut text = line(heading, Style::Faint, Some(Style::Faint));
-    for (cells, tone) in rows {
-        text += &line(&cells.iter().map(String::as_str).collect::<Vec<_>>(), *tone, None);
+    for (cells, style) in rows {
+        text += &line(&cells.iter().map(String::as_str).collect::<Vec<_>>(), *style, None);
     }
     text
 }
@@ -113,12 +113,12 @@ mod tests {
 
     #[test]
     fn columns_stand_below_one_another_whatever_is_in_them() {
-        let row = |cells: [&str; 3], tone| (cells.map(str::to_owned).to_vec(), tone);
+        let row = |cells: [&str; 3], style| (cells.map(str::to_owned).to_vec(), style);
         let rows = [row(["0", "charit\u{e9}", "signed"], Style::Good), row(["10", "b", "waits"], Style::Faint)];
         let plain = "  #   station  state\n  0   charit\u{e9}  signed\n  10  b        waits\n";
         assert_eq!(table(Palette::default(), 2, &["#", "station", "state"], &rows), plain);
-        let coloured = table(Palette::new(true), 2, &["#", "station", "state"], &rows);
-        assert!(coloured.contains("b        \x1b[2mwaits\x1b[0m\n"), "{coloured:?}");
-        assert_eq!(Palette::new(true).tone(Style::Bad, "x"), "\x1b[1;31mx\x1b[0m");
+        let colored = table(Palette::new(true), 2, &["#", "station", "state"], &rows);
+        assert!(colored.contains("b        \x1b[2mwaits\x1b[0m\n"), "{colored:?}");
+        assert_eq!(Palette::new(true).style(Style::Bad, "x"), "\x1b[1;31mx\x1b[0m");
     }
 }

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::image::{CopyRequest, copy};
 use crate::store::{Context, Reference};
 
-/// Copy an image between any two places, as it is; every blob is verified on the way.
+/// Copy an image unchanged between any two places, and verify every blob.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   pht-oci copy oci:./train:latest oci-archive:train.tar:latest
@@ -14,10 +14,10 @@ pub(super) struct Copy {
     /// The image
     #[arg(value_name = "SRC", value_parser = Reference::locate)]
     source: Reference,
-    /// Where to publish it
+    /// The destination
     #[arg(value_name = "DEST", value_parser = Reference::locate)]
     destination: Reference,
-    /// Copy the images for all platforms, where there are several
+    /// Copy the images for all platforms, if there are several
     #[arg(long, conflicts_with = "platform")]
     all: bool,
 }

@@ -7,9 +7,10 @@ use crate::error::Result;
 use crate::image::{ExtractRequest, ExtractTo, extract};
 use crate::store::{Context, Progress, Reference};
 
-/// Take one file or directory out of an image, as all its layers together show it.
+/// Extract one file or directory from an image, as its layers together show it.
 ///
-/// A file goes to standard output or to --out; a directory to --out, or with `--out -` to standard output as a tar archive.
+/// A file goes to standard output or to --out; a directory to --out, or with `--out -` to standard output as a tar
+/// archive.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   pht-oci extract ./train /opt/train_config.json

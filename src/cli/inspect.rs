@@ -7,7 +7,7 @@ use crate::store::{Context, Reference};
 
 /// Show the state of a train: wire version, route, who has signed, what comes next.
 ///
-/// It reads only the train config and verifies nothing of it.
+/// Only the train config is read, and nothing is verified.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  pht-oci inspect ./train-layout")]
 pub(super) struct Inspect {

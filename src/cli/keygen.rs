@@ -11,7 +11,7 @@ use crate::crypto::{Passphrase, PrivateKey};
 use crate::error::{Error, ErrorContext, IoContext, Result};
 use crate::json::json;
 
-/// Make a key pair: NAME.pem (mode 0600) and NAME.pub.pem.
+/// Generate a key pair: NAME.pem (mode 0600) and NAME.pub.pem.
 ///
 /// Existing files are never overwritten. With a passphrase the private key is encrypted (PKCS#8, PBES2).
 #[derive(Debug, Args)]
@@ -22,7 +22,7 @@ pub(super) struct Keygen {
     /// The length of the key in bits
     #[arg(long, default_value_t = 3072, value_parser = parse_bits)]
     bits: usize,
-    /// A file whose first line is the passphrase that protects the private key
+    /// File whose first line is the passphrase for the private key
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
 }
@@ -30,7 +30,7 @@ pub(super) struct Keygen {
 fn parse_bits(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(bits @ (2048 | 3072 | 4096)) => Ok(bits),
-        _ => Err("2048, 3072 and 4096 are possible".to_owned()),
+        _ => Err("choose 2048, 3072 or 4096".to_owned()),
     }
 }
 
@@ -38,7 +38,7 @@ impl Keygen {
     pub(super) fn run(&self, output: &mut Output) -> Result<()> {
         let passphrase = self.passphrase_file.as_deref().map(read_passphrase).transpose()?;
         if let (Some(file), true) = (&self.passphrase_file, passphrase.as_ref().is_some_and(Passphrase::is_empty)) {
-            let hint = "leave --passphrase-file out if the key shall not be encrypted";
+            let hint = "leave --passphrase-file out for an unencrypted key";
             return Err(Error::usage("the passphrase is empty").hint(hint).at(file.display()));
         }
         let (private, public) = (self.with_ending(".pem"), self.with_ending(".pub.pem"));
@@ -70,5 +70,5 @@ impl Keygen {
 fn write_new(path: &Path, mode: u32, bytes: &[u8]) -> Result<()> {
     let opened = File::options().write(true).create_new(true).mode(mode).open(path);
     let written = opened.and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
-    written.doing("write the key").at(path.display())
+    written.doing("write the key file").at(path.display())
 }

@@ -7,11 +7,11 @@ use super::output::Output;
 use crate::error::{ErrorContext, IoContext, Result};
 use crate::json::json;
 
-/// Write the manual: a page for the program, and one for each command.
+/// Write the manual pages: one for the program, and one for each command.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  pht-oci man --out /usr/local/share/man/man1")]
 pub(super) struct Man {
-    /// The directory for the pages; it is made if it is not there
+    /// The directory for the pages; created if it does not exist
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 }
@@ -20,7 +20,7 @@ impl Man {
     /// `program` is the whole command line.
     pub(super) fn run(&self, program: Command, output: &mut Output) -> Result<()> {
         fs::create_dir_all(&self.out).doing("create the directory").at(self.out.display())?;
-        clap_mangen::generate_to(program, &self.out).doing("write the manual").at(self.out.display())?;
+        clap_mangen::generate_to(program, &self.out).doing("write the manual pages").at(self.out.display())?;
         let out = self.out.display().to_string();
         output.value(&format!("{out}\n"), &json!({ "destination": out }))
     }

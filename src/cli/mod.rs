@@ -1,6 +1,7 @@
 //! The command line: one file per command, reports, shared options. Nothing below imports it.
 
 mod access;
+mod advice;
 mod build;
 mod color;
 mod completions;
@@ -47,15 +48,16 @@ const AFTER_HELP: &str = "\
 Images (SRC, DEST, REF):
   oci:DIR[:TAG]               an OCI image layout
   oci-archive:FILE[:TAG]      an OCI image layout in a tar file
-  docker-archive:FILE[:NAME]  what `docker save` writes
-  dir:DIR                     one image, as `skopeo copy` writes it
+  docker-archive:FILE[:NAME]  an archive written by `docker save`
+  dir:DIR                     one image, as written by `skopeo copy`
   docker://HOST/REPO[:TAG|@DIGEST]
                               a repository in a registry
-  PATH                        whichever of these it is
+  PATH                        any of these, detected from what is there
   Without TAG: the only image there, else `latest`.
 
 Exit status:
-  0 done   1 I/O or internal   2 usage   3 verification failed   4 key   5 not a train, or malformed   6 registry";
+  0 done   1 I/O or internal   2 usage   3 verification failed   4 key   5 not a train, or malformed   6 registry
+  129, 130, 143 ended by a signal";
 
 /// Run the Personal Health Train security protocol on OCI images, without a container daemon.
 #[derive(Debug, Parser)]
@@ -67,28 +69,29 @@ struct Cli {
     command: Command,
 }
 
-/// What every command takes.
+/// The options of every command.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
 struct Global {
-    /// How reports are written
+    /// Format of reports
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
     format: Format,
-    /// The platform of the image, where there are several [default: this machine's]
+    /// Platform of the image, if there are several [default: this machine's]
     #[arg(long, global = true, value_name = "OS/ARCH")]
     platform: Option<Platform>,
     /// Fail instead of waiting when another process writes to the same layout
     #[arg(long, global = true)]
     no_wait: bool,
-    /// Where temporary files go that belong to no destination
+    /// Directory for temporary files [default: TMPDIR, else /tmp]
     #[arg(long, global = true, value_name = "DIR")]
     tmpdir: Option<std::path::PathBuf>,
-    /// Say more (twice: much more)
+    /// Show more detail; twice for debugging
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
-    /// Say nothing but errors
+    /// Show errors only
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
-    /// When the progress of long steps is shown, on standard error
+    /// When to show the progress of long steps, on standard error
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = When::Auto)]
     progress: When,
     #[command(flatten)]
@@ -151,7 +154,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(error.kind().exit_status());
         }
         Err(error) => {
-            // Help and version are no errors; a closed standard output is none that could be reported.
+            // Help and version are no errors; a closed stdout cannot be reported.
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
@@ -171,14 +174,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// Whether a line that could not be parsed asks for JSON.
+/// True if a command line that could not be parsed asks for JSON.
 fn asks_for_json(arguments: &[OsString]) -> bool {
     let own = arguments.iter().take_while(|argument| *argument != "--" && *argument != "--cmd").collect::<Vec<_>>();
     own.contains(&&OsString::from("--format=json"))
         || own.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json")
 }
 
-/// What is wrong with a line, in one line; the rest of the parser's text is advice.
+/// The fault of a command line, in one line; the rest of the parser's text is advice.
 fn usage_error(error: &clap::Error) -> Error {
     let text = error.render().to_string();
     let (what, advice) = text.split_once("\n\n").unwrap_or((&text, ""));

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::advice::words;
 use super::color::{Palette, Style, may_color};
 use super::format::Format;
 use super::progress::Display;
@@ -12,7 +13,7 @@ use crate::json::{Value, json};
 use crate::stage::{Inspection, Report, TrainFailed, Verification};
 use crate::train::{Check, Verdict};
 
-/// Where a command says what it did: on standard output, in the form that was asked for.
+/// The output of a command: its report on standard output, in the format of `--format`.
 pub(super) struct Output {
     format: Format,
     quiet: bool,
@@ -31,17 +32,17 @@ impl Output {
         self.aside = true;
     }
 
-    /// What the command was asked for, in the form that it has, whatever form reports have.
+    /// The data that the command was asked for, as it is, whatever the format of reports.
     pub(super) fn data(&self, bytes: &[u8]) -> Result<()> {
         print_to(&mut io::stdout(), bytes)
     }
 
-    /// How what goes to standard output, or aside, is coloured.
+    /// The palette for the stream that reports go to.
     fn color(&self) -> Palette {
         Palette::new(if self.aside { may_color(&io::stderr()) } else { may_color(&io::stdout()) })
     }
 
-    /// Whether only errors are to be shown.
+    /// True if only errors are to be shown.
     pub(super) fn is_quiet(&self) -> bool {
         self.quiet
     }
@@ -64,7 +65,7 @@ impl Output {
         }
     }
 
-    /// What a train says of itself.
+    /// The state of a train by its own config.
     pub(super) fn inspection(&mut self, inspection: &Inspection) -> Result<()> {
         match self.format {
             Format::Json => self.print(&format!("{}\n", inspection_json(inspection))),
@@ -73,7 +74,7 @@ impl Output {
         }
     }
 
-    /// What can be said of a train without any private key.
+    /// The result of verify.
     pub(super) fn verification(&mut self, found: &Verification) -> Result<()> {
         match self.format {
             Format::Json => self.print(&format!("{}\n", verification_json(found))),
@@ -103,7 +104,7 @@ impl Output {
         let text = match self.format {
             Format::Json => format!("{}\n", error_json(error)),
             Format::Text => {
-                let hint = error.advice().map(|hint| format!("pht-oci: hint: {hint}\n")).unwrap_or_default();
+                let hint = error.advice().map(|hint| format!("pht-oci: hint: {}\n", words(hint))).unwrap_or_default();
                 format!("pht-oci: {error}\n{hint}")
             }
         };
@@ -132,7 +133,7 @@ fn error_json(error: &Error) -> Value {
         "message": error.to_string(),
         "what": error.what(),
         "where": error.places().collect::<Vec<_>>(),
-        "hint": error.advice(),
+        "hint": error.advice().map(words),
     }});
     if let Some(failed) = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<TrainFailed>()) {
         document["error"]["train"] =
@@ -195,10 +196,10 @@ fn report_text(color: Palette, report: &Report) -> String {
         heading += &format!(" at station {station}");
     }
     heading += &format!(" (wire {})", report.wire);
-    let mut text = color.tone(Style::Heading, &heading) + "\n";
+    let mut text = color.style(Style::Heading, &heading) + "\n";
     report.checks.iter().for_each(|check| text += &text::check(color, check));
     for warning in &report.warnings {
-        text += &format!("  {}: {warning}\n", color.tone(Style::Doubtful, "warning"));
+        text += &format!("  {}: {warning}\n", color.style(Style::Doubtful, "warning"));
     }
     report.notes.iter().for_each(|note| text += &format!("  {note}\n"));
     text + &destination_text(&report.image)
@@ -206,10 +207,10 @@ fn report_text(color: Palette, report: &Report) -> String {
 
 fn image_report_text(color: Palette, command: &str, report: &ImageReport) -> String {
     let heading = format!("{command} of {}", report.source);
-    format!("{}\n{}", color.tone(Style::Heading, &heading), destination_text(report))
+    format!("{}\n{}", color.style(Style::Heading, &heading), destination_text(report))
 }
 
-/// Where the image is now, and what became of its layers.
+/// The image's place, and the changes of its layers.
 fn destination_text(report: &ImageReport) -> String {
     let mut text = format!("  {}", report.destination);
     if let Some(digest) = &report.digest_after {

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::stage::{StageRequest, post_run};
 use crate::store::Context;
 
-/// After the train ran: hash, sign and encrypt the new results; drop every other change.
+/// After the run: hash, sign and encrypt the new results; drop every other change.
 ///
 /// Without DEST the image is replaced, and every blob that no image needs any more is removed.
 #[derive(Debug, Args)]

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::stage::{StageRequest, pre_run};
 use crate::store::Context;
 
-/// Before the train runs: verify the code, verify and decrypt the previous results.
+/// Before the run: verify the train, decrypt the previous results.
 ///
 /// Without DEST the image is replaced; the encrypted one stays as TAG-encrypted until post-run.
 #[derive(Debug, Args)]
@@ -18,7 +18,7 @@ pub(super) struct PreRun {
     stage: StageOptions,
     #[command(flatten)]
     results: ResultsOption,
-    /// At the first station: carry results along that came with the train as built
+    /// At the first station: keep results that were built into the train
     #[arg(long)]
     keep_initial_results: bool,
 }

@@ -14,11 +14,11 @@ use super::format::Format;
 use crate::store::Progress;
 use crate::store::progress::{ProgressListener, Task};
 
-/// How often it is looked at.
+/// The interval between two looks at the tasks.
 const BEAT: Duration = Duration::from_millis(100);
 /// A task that takes no longer gets no bar.
 const BRIEF: Duration = Duration::from_millis(300);
-/// How long a task has to take to be worth a line, and the time between lines.
+/// The time after which a task gets its first line, and the time between lines.
 const LONG: Duration = Duration::from_secs(10);
 const BAR: &str = "{msg} [{wide_bar}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta} left";
 
@@ -42,7 +42,7 @@ enum Style {
     },
 }
 
-/// What is shown on standard error while a command runs.
+/// The display on standard error while a command runs.
 #[derive(Clone, Default)]
 pub(super) struct Display(Option<Arc<Board>>);
 
@@ -80,9 +80,9 @@ impl Display {
         Display(Some(Arc::new(Board { style, bars: MultiProgress::new(), tasks, painter })))
     }
 
-    /// Where the library tells its tasks.
+    /// The listener for the library's tasks.
     pub(super) fn progress(&self) -> Progress {
-        self.0.as_ref().map_or_else(Progress::default, |board| Progress::new(Arc::new(Teller(board.clone()))))
+        self.0.as_ref().map_or_else(Progress::default, |board| Progress::new(Arc::new(Reporter(board.clone()))))
     }
 
     /// Standard error, for lines that must not run into the bars.
@@ -120,9 +120,9 @@ impl Write for BesideBars {
 }
 
 #[derive(Debug)]
-struct Teller(Arc<Board>);
+struct Reporter(Arc<Board>);
 
-impl ProgressListener for Teller {
+impl ProgressListener for Reporter {
     fn begins(&self, task: Arc<Task>) {
         let now = Instant::now();
         let shown = Shown { task, begun: now, message: now, bar: None };

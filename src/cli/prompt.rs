@@ -14,7 +14,7 @@ use crate::crypto::Passphrase;
 use crate::error::{Error, ErrorContext, IoContext, Result};
 use crate::store::interrupt;
 
-/// How often it is looked whether the line is there, or a signal.
+/// The interval between two looks for the line, or for a signal.
 const LOOKS: Duration = Duration::from_millis(50);
 /// The longest line that a terminal hands over, in bytes.
 const LONGEST: usize = 4096;
@@ -32,7 +32,7 @@ pub(super) fn passphrase(key: &Path) -> Result<Option<Passphrase>> {
     let Ok(terminal) = File::options().read(true).write(true).custom_flags(flags).open("/dev/tty") else {
         return Ok(None);
     };
-    let silence = Silence::begin(&terminal).doing("turn off the terminal's echo")?;
+    let silence = Silence::begin(&terminal).doing("turn off the echo of the terminal")?;
     let asked = write!(&terminal, "passphrase of {}: ", key.display());
     asked.doing("write to the terminal")?;
     let line = read_line(&terminal).at(key.display());

@@ -1,16 +1,16 @@
 use clap::Args;
 
 use super::output::Output;
-use super::policy::DemandOptions;
+use super::policy::PolicyOptions;
 use crate::error::Result;
 use crate::stage::{RebaseRequest, rebase};
 use crate::store::{Context, Reference};
 
-/// Put a train on a newer master image; between two stations, and not for trains of wire 3, whose creator signed the base.
+/// Put a train on a newer master image, between two stations; not possible with wire 3, whose creator signs the base.
 ///
 /// Layers, environment and entry point are the new image's, command and labels the train's; its files stay as they are.
-/// Published as `latest` it is tagged `base` too. Without DEST the image is replaced, and every blob that no image needs
-/// any more is removed.
+/// Published as `latest` it is tagged `base` too. Without DEST the image is replaced, and every blob that no image
+/// needs any more is removed.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   pht-oci rebase ./train-layout --base docker://registry.example/master/python:3.12
@@ -19,17 +19,17 @@ pub(super) struct Rebase {
     /// The train
     #[arg(value_name = "SRC", value_parser = Reference::locate)]
     source: Reference,
-    /// Where to publish it [default: in place]
+    /// The destination [default: in place]
     #[arg(value_name = "DEST", value_parser = Reference::locate)]
     destination: Option<Reference>,
     /// The new master image
     #[arg(long, value_name = "REF", value_parser = Reference::locate)]
     base: Reference,
-    /// The image that the train was built on; it is refused if it was not
+    /// The image that the train was built on; any other is refused
     #[arg(long, value_name = "REF", value_parser = Reference::locate)]
     old_base: Option<Reference>,
     #[command(flatten)]
-    policy: DemandOptions,
+    policy: PolicyOptions,
 }
 
 impl Rebase {

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::output::Output;
-use super::policy::DemandOptions;
+use super::policy::PolicyOptions;
 use super::secrets::{KeyOptions, load_paillier_secret};
 use crate::error::Result;
 use crate::stage::{ResultsRequest, ResultsTo, results};
@@ -11,7 +11,7 @@ use crate::store::{Context, Reference};
 
 /// Decrypt the results for the creator of the train.
 ///
-/// Nothing of them is to be seen before everything is verified. With `--out -` the report goes to standard error.
+/// Nothing is written until all checks have passed. With `--out -` the report goes to standard error.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   pht-oci results ./train-layout --private-key creator.pem --out ./results
@@ -19,18 +19,19 @@ use crate::store::{Context, Reference};
   pht-oci results download.tar --private-key creator.pem --paillier-key paillier.json --out ./results
   pht-oci results ./train-layout --private-key creator.pem --out - | tar xO pht_results/summary.csv")]
 pub(super) struct Results {
-    /// The train, or the tar file that the central service hands out to its creator
+    /// The train, or the archive of its results that the central service gives to its creator
     #[arg(value_name = "SRC", value_parser = Reference::locate)]
     source: Reference,
     #[command(flatten)]
     key: KeyOptions,
     #[command(flatten)]
-    policy: DemandOptions,
-    /// A new directory; or a new FILE.tar, or `-` for standard output: a tar archive with `pht_results/` in it
+    policy: PolicyOptions,
+    /// A new directory, or a tar archive: a new FILE.tar, or `-` for standard output
     #[arg(long, value_name = "DIR|FILE.tar|-")]
     out: PathBuf,
-    /// The creator's Paillier private key, JSON with `lambda` and `mu`: of files with `.he.json` in their name every string
-    /// and every integer of 16 digits or more is replaced by its plaintext, a number; the public key is the train's
+    /// The creator's Paillier private key, JSON with `lambda` and `mu`: of files with `.he.json` in their name every
+    /// string and every integer of 16 digits or more is replaced by its plaintext, a number; the public key is the
+    /// train's
     #[arg(long, value_name = "FILE")]
     paillier_key: Option<PathBuf>,
 }
@@ -57,7 +58,7 @@ impl Results {
     }
 }
 
-/// Whether the name asks for an archive; a directory that is there already is one whatever its name.
+/// True if the name asks for an archive; an existing directory is one whatever its name.
 fn is_archive(out: &Path) -> bool {
     out.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("tar")) && !out.is_dir()
 }

@@ -8,9 +8,10 @@ use crate::crypto::{PublicKey, hex};
 use crate::error::{Error, ErrorContext, Kind, Result};
 use crate::json::{self, Object, Value};
 use crate::stage::BuildStop;
+use crate::text::Printable;
 use crate::train::PartyId;
 
-/// The network of a station that names none: the field's oldest.
+/// The default `eco_system`.
 const DEFAULT_ECO_SYSTEM: &str = "tue";
 
 /// Reads the stops in the order of the route.
@@ -20,7 +21,7 @@ pub(super) fn read_route(path: &Path) -> Result<Vec<BuildStop>> {
     parse(&bytes, path.parent().unwrap_or(Path::new(""))).map_err(as_usage).at(path.display())
 }
 
-/// Whatever is wrong with the route, or with a public key on it, whoever wrote the route has to mend it.
+/// Faults of the route, and of a public key on it, are for the author of the route to mend.
 fn as_usage(error: Error) -> Error {
     error.as_kind(Kind::Usage)
 }
@@ -30,14 +31,17 @@ fn parse(bytes: &[u8], dir: &Path) -> Result<Vec<BuildStop>> {
     let mut stops = Vec::new();
     for (position, entry) in entries.iter().enumerate() {
         let stop = entry.as_object().ok_or_else(|| Error::usage("not an object"));
-        stops.push(stop.and_then(|entry| read_stop(entry, position, dir)).at(format_args!("[{position}]"))?);
+        stops.push(stop.and_then(|entry| read_stop(entry, position, dir)).at(format_args!("stop {position}"))?);
     }
     stops.sort_by_key(|(index, _)| *index);
-    if let Some((wrong, _)) = stops.iter().enumerate().find(|(position, (index, _))| position != index) {
-        return Err(Error::usage(format!(
-            "the indexes must be 0 to {} without gaps; {wrong} is missing",
-            stops.len() - 1
-        )));
+    if let Some((missing, (index, stop))) = stops.iter().enumerate().find(|(position, (index, _))| position != index) {
+        let rule = format!("the indexes must be 0 to {} without gaps", stops.len() - 1);
+        return Err(Error::usage(match stops.get(missing.wrapping_sub(1)) {
+            Some((before, other)) if before == index => {
+                format!("{rule}; stations `{}` and `{}` both have {index}", other.station, stop.station)
+            }
+            _ => format!("{rule}; {missing} is missing"),
+        }));
     }
     Ok(stops.into_iter().map(|(_, stop)| stop).collect())
 }
@@ -45,7 +49,8 @@ fn parse(bytes: &[u8], dir: &Path) -> Result<Vec<BuildStop>> {
 fn read_stop(entry: &Object, position: usize, dir: &Path) -> Result<(usize, BuildStop)> {
     const KNOWN: [&str; 5] = ["station", "eco_system", "index", "rsa_public_key", "public_key_file"];
     if let Some(unknown) = entry.keys().find(|key| !KNOWN.contains(&key.as_str())) {
-        return Err(Error::usage(format!("the field `{unknown}` is not known ({})", KNOWN.join(", "))));
+        let what = format!("the field `{}` is unknown; there are {}", Printable::new(unknown), KNOWN.join(", "));
+        return Err(Error::usage(what));
     }
     let index = match entry.get("index") {
         None => position,
@@ -57,14 +62,19 @@ fn read_stop(entry: &Object, position: usize, dir: &Path) -> Result<(usize, Buil
     let station = entry.get("station").and_then(PartyId::from_json);
     let eco_system = match entry.get("eco_system") {
         None => DEFAULT_ECO_SYSTEM,
-        Some(text) => text.as_str().ok_or_else(|| Error::usage("`eco_system` is not a text"))?,
+        Some(text) => text.as_str().ok_or_else(|| Error::usage("`eco_system` is not a string"))?,
     };
     let stop = BuildStop {
-        station: station.ok_or_else(|| Error::usage("`station` is not a text or an integer"))?,
+        station: station.ok_or_else(|| Error::usage("`station` is neither a string nor an integer"))?,
         eco_system: eco_system.to_owned(),
         public_key: read_key(entry, dir)?,
     };
     Ok((index, stop))
+}
+
+fn not_a_key(error: Error) -> Error {
+    let what = "`rsa_public_key` is neither PEM nor the hexadecimal form of PEM";
+    Error::usage(what).because(error).hint("to name a file use `public_key_file`")
 }
 
 fn read_key(entry: &Object, dir: &Path) -> Result<PublicKey> {
@@ -72,7 +82,7 @@ fn read_key(entry: &Object, dir: &Path) -> Result<PublicKey> {
     match (text("rsa_public_key"), text("public_key_file")) {
         (Some(key), None) if key.contains("-----BEGIN") => PublicKey::from_pem(key.as_bytes()),
         // As train configs have it.
-        (Some(key), None) => PublicKey::from_pem(&hex::decode(key)?),
+        (Some(key), None) => PublicKey::from_pem(&hex::decode(key).map_err(not_a_key)?),
         (None, Some(file)) => load_public_key(&dir.join(file)),
         _ => Err(Error::usage("give either `rsa_public_key` or `public_key_file`")),
     }

@@ -10,12 +10,13 @@ use crate::engine::{Engine, RunOptions, SECRETS, Variable, Volume, engine_named}
 use crate::error::{Error, Result};
 use crate::stage::{RunRequest, StageRequest, run};
 use crate::store::Context;
+use crate::text::Printable;
 
-/// A whole stop: pre-run, the train in a container with no network, post-run.
+/// Do a whole stop: pre-run, the train in a container without a network, post-run.
 ///
-/// The opened train lives in a private directory beside DEST (or in --tmpdir, for a registry) and is gone when this ends,
-/// however it ends. A train that fails leaves the encrypted image as it was. One that has run and that its registry does
-/// not take is kept in --tmpdir as it would travel, and the error says how to send it on.
+/// The opened train is kept in a private directory beside DEST (or in --tmpdir, for a registry) and is removed at the
+/// end, whatever happens. A train that fails leaves the encrypted image unchanged. If the run succeeds but the registry
+/// refuses the result, the closed train is kept in --tmpdir, ready to send, and the error says how.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   pht-oci run ./train --engine podman --private-key station_1.pem
@@ -24,25 +25,25 @@ use crate::store::Context;
 pub(super) struct Run {
     #[command(flatten)]
     stage: StageOptions,
-    /// Who runs it: podman, docker or runc
+    /// Container engine: podman, docker or runc
     #[arg(long, value_name = "ENGINE", value_parser = engine_named)]
     engine: &'static dyn Engine,
-    /// A file or directory of the station that the train sees; repeat for more
+    /// A file or directory to mount into the container; repeat for more
     #[arg(long = "volume", value_name = "HOST:PATH[:ro]")]
     volumes: Vec<Volume>,
-    /// A variable for the train, with this value or with the one that it has here; repeat for more
+    /// An environment variable for the train, with VALUE or its value here; repeat for more
     #[arg(long = "env", value_name = "KEY[=VALUE]", value_parser = variable)]
     variables: Vec<Variable>,
-    /// Graphics cards: for Docker as its --gpus, for Podman the devices nvidia.com/gpu=VALUE
+    /// GPUs: for Docker the value of its --gpus, for Podman the devices nvidia.com/gpu=VALUE
     #[arg(long, value_name = "VALUE")]
     gpus: Option<String>,
-    /// How long the train may run, as in 90s, 30m, 12h or 2d [default: as long as it likes]
+    /// Time limit of the train, as in 90s, 30m, 12h or 2d [default: no limit]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     timeout: Option<Duration>,
-    /// The file for the train's output [default: DEST.run.log, for a registry in --tmpdir]
+    /// File for the train's output [default: DEST.run.log, in --tmpdir for a registry]
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
-    /// At the first station: carry results along that came with the train as built
+    /// At the first station: keep results that were built into the train
     #[arg(long)]
     keep_initial_results: bool,
 }
@@ -65,15 +66,35 @@ impl Run {
     }
 }
 
-/// Where the train's output can be seen while it runs: standard error, for standard output has the report.
+/// The train's output while it runs, on standard error: standard output is the report's.
 struct Screen {
     quiet: bool,
     terminal: bool,
+    /// The beginning of a character whose other bytes are still to come.
+    begun: Vec<u8>,
 }
 
 impl Screen {
     fn new(quiet: bool) -> Self {
-        Screen { quiet, terminal: io::stderr().is_terminal() }
+        Screen { quiet, terminal: io::stderr().is_terminal(), begun: Vec::new() }
+    }
+
+    /// The text that is complete by now, harmless for a terminal.
+    fn harmless(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut text = std::mem::take(&mut self.begun);
+        text.extend_from_slice(bytes);
+        let end = text.utf8_chunks().last().map_or(&[][..], |chunk| chunk.invalid());
+        if std::str::from_utf8(end).is_err_and(|error| error.error_len().is_none()) {
+            self.begun = text.split_off(text.len() - end.len());
+        }
+        let is_layout = |byte: &u8| b"\n\r\t".contains(byte);
+        let mut shown = Vec::with_capacity(text.len());
+        for piece in text.split_inclusive(is_layout) {
+            let (words, layout) = piece.split_at(piece.len() - usize::from(piece.last().is_some_and(is_layout)));
+            shown.extend_from_slice(Printable::new(words).to_string().as_bytes());
+            shown.extend_from_slice(layout);
+        }
+        shown
     }
 }
 
@@ -85,9 +106,8 @@ impl Write for Screen {
         if !self.terminal {
             return io::stderr().write_all(bytes).map(|()| bytes.len());
         }
-        // A train does not get to steer the station's terminal.
-        let harmless = |byte: &u8| if byte.is_ascii_control() && !b"\n\r\t".contains(byte) { b'?' } else { *byte };
-        let text: Vec<u8> = bytes.iter().map(harmless).collect();
+        // A train must not control the station's terminal.
+        let text = self.harmless(bytes);
         io::stderr().write_all(&text).map(|()| bytes.len())
     }
 
@@ -102,13 +122,13 @@ fn variable(text: &str) -> Result<Variable> {
         return Err(Error::usage("a variable has a name: KEY=VALUE or KEY"));
     }
     if SECRETS.contains(&name) {
-        return Err(Error::usage("this is the station's secret, and no train's"));
+        return Err(Error::usage("this variable is a secret of the station"));
     }
     let inherited = value.is_none();
     let value = match value {
         Some(value) => value,
         None => std::env::var(name)
-            .map_err(|_| Error::usage(format!("`{}` has no value here; write KEY=VALUE", name.escape_debug())))?,
+            .map_err(|_| Error::usage(format!("`{}` is not set here; write KEY=VALUE", Printable::new(name))))?,
     };
     Ok(Variable { name: name.to_owned(), value, inherited })
 }
@@ -136,6 +156,14 @@ mod tests {
         for wrong in ["", "h", "-1s", "0", "1.5h", "2w", "99999999999999999999d", "9999999999999999d"] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_train_does_not_control_the_terminal() {
+        let mut screen = Screen::new(false);
+        let mut shown = screen.harmless(b"50 %\r\tb\xc3");
+        shown.extend(screen.harmless(b"\xa9b\xe9\x1b[2J\xe2\x80\xae\n"));
+        assert_eq!(String::from_utf8(shown).unwrap(), "50 %\r\tb\u{e9}b\\xe9\\u{1b}[2J\\u{202e}\n");
     }
 
     #[test]

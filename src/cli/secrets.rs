@@ -12,6 +12,7 @@ use super::prompt;
 use crate::crypto::paillier::PaillierSecret;
 use crate::crypto::{Passphrase, PrivateKey, PublicKey};
 use crate::error::{Error, ErrorContext, IoContext, Result};
+use crate::text::Printable;
 use crate::train::paillier;
 
 /// The largest key file that is read, in bytes.
@@ -29,7 +30,7 @@ pub(super) struct KeyOptions {
     /// The private key, PEM in any form of RSA key
     #[arg(long, value_name = "PEM", env = "PRIVATE_KEY_PATH")]
     private_key: Option<PathBuf>,
-    /// A file whose first line is the private key's passphrase [default: the variable PRIVATE_KEY_PASSWORD, else what is typed]
+    /// File whose first line is the passphrase of the private key [default: PRIVATE_KEY_PASSWORD, else a prompt]
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
 }
@@ -70,12 +71,16 @@ pub(super) fn load_private_key(path: &Path, passphrase: Option<&Passphrase>) -> 
         None if PrivateKey::is_encrypted(&text) => prompt::passphrase(path)?,
         _ => None,
     };
-    PrivateKey::from_pem(&text, passphrase.or(typed.as_ref())).at(path.display())
+    let key = PrivateKey::from_pem(&text, passphrase.or(typed.as_ref())).at(path.display())?;
+    warn_if_others_read(path);
+    Ok(key)
 }
 
 /// The secret numbers of a Paillier key.
 pub(super) fn load_paillier_secret(path: &Path) -> Result<PaillierSecret> {
-    paillier::read_secret(&read_secret_file(path)?).at(path.display())
+    let key = paillier::read_secret(&read_secret_file(path)?).at(path.display())?;
+    warn_if_others_read(path);
+    Ok(key)
 }
 
 /// A Paillier public key, as train configs have it.
@@ -84,12 +89,15 @@ pub(super) fn load_paillier_public(path: &Path) -> Result<String> {
 }
 
 fn read_secret_file(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
-    let text = Zeroizing::new(read_key_file(path)?);
+    Ok(Zeroizing::new(read_key_file(path)?))
+}
+
+/// Warns of a key that others can read; not of a file that turned out to be something else.
+fn warn_if_others_read(path: &Path) {
     let mode = fs::metadata(path).map_or(0, |found| found.permissions().mode());
     if mode & 0o077 != 0 {
-        tracing::warn!("others can read the private key {}; `chmod 600` it", path.display());
+        tracing::warn!("others can read the private key {path}; protect it with chmod 600", path = path.display());
     }
-    Ok(text)
 }
 
 pub(super) fn load_public_key(path: &Path) -> Result<PublicKey> {
@@ -109,7 +117,7 @@ fn read_key_file(path: &Path) -> Result<Vec<u8>> {
 pub(super) fn now() -> Result<i64> {
     match std::env::var("SOURCE_DATE_EPOCH") {
         Ok(text) => text.parse().map_err(|_| {
-            Error::usage(format!("SOURCE_DATE_EPOCH is `{}`, not a number of seconds", text.escape_debug()))
+            Error::usage(format!("SOURCE_DATE_EPOCH is `{}`, not a number of seconds", Printable::new(&text)))
         }),
         Err(_) => {
             let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);

@@ -11,7 +11,7 @@ use crate::store::interrupt;
 /// The signal that came, 0 if none has.
 static RECEIVED: AtomicUsize = AtomicUsize::new(0);
 
-/// What a shell adds to a signal's number to make an exit status of it.
+/// The base of exit statuses of programs that a signal ended.
 const BY_SIGNAL: usize = 128;
 
 /// Catches them from now on.

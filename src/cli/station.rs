@@ -1,10 +1,10 @@
-//! What the stages take.
+//! The options of the stages.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::policy::DemandOptions;
+use super::policy::PolicyOptions;
 use super::secrets::KeyOptions;
 use crate::crypto::PrivateKey;
 use crate::error::Result;
@@ -18,25 +18,25 @@ pub(super) struct StageOptions {
     /// The train
     #[arg(value_name = "SRC", value_parser = Reference::locate)]
     source: Reference,
-    /// Where to publish it [default: in place]
+    /// The destination [default: in place]
     #[arg(value_name = "DEST", value_parser = Reference::locate)]
     destination: Option<Reference>,
-    /// The station's id [default: the stop whose key it is]
+    /// The station's id [default: the stop with this key]
     #[arg(long, value_name = "ID", env = "STATION_ID")]
     station: Option<String>,
     #[command(flatten)]
     key: KeyOptions,
     #[command(flatten)]
-    policy: DemandOptions,
-    /// The train as built, if it cannot be told from labels or a tag `base`
+    policy: PolicyOptions,
+    /// The train as built; needed only without labels and without a tag `base`
     #[arg(long, value_name = "REF", value_parser = Reference::locate)]
     base: Option<Reference>,
 }
 
-/// Where the results are, for those who run the train themselves.
+/// The directory of the results, for those who run the train themselves.
 #[derive(Debug, Args)]
 pub(super) struct ResultsOption {
-    /// Keep the plaintext results in this directory instead of the image: pre-run makes it, post-run reads it
+    /// Keep the plaintext results in this directory instead of the image: pre-run creates it, post-run reads it
     #[arg(long, value_name = "DIR")]
     pub(super) results: Option<PathBuf>,
 }
@@ -52,7 +52,7 @@ impl StageOptions {
         self.policy.load()
     }
 
-    /// What is asked for, with the keys that were loaded.
+    /// The request, with the keys that were loaded.
     pub(super) fn request<'a>(&'a self, key: &'a PrivateKey, trust: Option<&'a TrustStore>) -> StageRequest<'a> {
         StageRequest {
             policy: self.policy.policy(trust),

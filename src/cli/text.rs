@@ -4,7 +4,7 @@ use super::color::{Palette, Style, size, table};
 use crate::stage::{Inspection, Verification};
 use crate::train::{Check, Verdict};
 
-/// How much of a fingerprint a table shows.
+/// Characters of a fingerprint that a table shows.
 const SHORT_KEY: usize = 19;
 
 /// A train at one glance: what it is, where it has been, what comes next.
@@ -19,28 +19,28 @@ pub(super) fn inspection(color: Palette, train: &Inspection) -> String {
         ("files", files.to_owned()),
         ("layers", format!("{}{base}, {}", train.layers, size(train.size))),
     ];
-    let mut text = color.tone(Style::Heading, &train.source) + "\n";
+    let mut text = color.style(Style::Heading, &train.source) + "\n";
     for (name, value) in rows {
-        text += &format!("  {}  {value}\n", color.tone(Style::Faint, &format!("{name:7}")));
+        text += &format!("  {}  {value}\n", color.style(Style::Faint, &format!("{name:7}")));
     }
     text += "\n";
     let stops = train.route.iter().map(|stop| {
-        let (state, tone) = match train.next {
+        let (state, style) = match train.next {
             _ if stop.signed => ("has signed", Style::Good),
             Some(next) if next == stop.index => ("is next", Style::Doubtful),
             _ => ("waits", Style::Faint),
         };
         let cells = [stop.index.to_string(), stop.station.clone(), stop.eco_system.clone(), short(&stop.key)];
-        (cells.into_iter().chain([state.to_owned()]).collect(), tone)
+        (cells.into_iter().chain([state.to_owned()]).collect(), style)
     });
     text += &table(color, 2, &["#", "station", "network", "key", "state"], &stops.collect::<Vec<_>>());
-    text + "\n  " + &color.tone(Style::Heading, &next_step(train)) + "\n"
+    text + "\n  " + &color.style(Style::Heading, &next_step(train)) + "\n"
 }
 
-/// What has to be done now, and by whom.
+/// The next step, and who takes it.
 fn next_step(train: &Inspection) -> String {
     let Some(next) = train.next.map(|next| &train.route[next].station) else {
-        return "every station has signed; the creator can read the results (pht-oci results)".to_owned();
+        return "every station has signed; the creator can decrypt the results (pht-oci results)".to_owned();
     };
     match train.stage {
         Some("pre-run") => format!("opened at {next}: run it, then pht-oci post-run"),
@@ -56,7 +56,7 @@ fn short(key: &str) -> String {
 /// Every check with its verdict, and what they say of each stop.
 pub(super) fn verification(color: Palette, found: &Verification) -> String {
     let heading = format!("verify of {} (wire {})", found.source, found.wire);
-    let mut text = format!("{}\n  {}\n", color.tone(Style::Heading, &heading), found.digest);
+    let mut text = format!("{}\n  {}\n", color.style(Style::Heading, &heading), found.digest);
     found.checks.iter().for_each(|one| text += &check(color, one));
     text += "\n";
     let stops = found.stops.iter().map(|stop| {
@@ -71,24 +71,24 @@ pub(super) fn verification(color: Palette, found: &Verification) -> String {
             Some(Verdict::Weak(_)) => "cannot be recomputed",
             Some(Verdict::Broken(_)) => "BROKEN",
         };
-        let worst = [&stop.signature, &stop.digest].into_iter().flatten().map(tone).max_by_key(|tone| *tone as u8);
+        let worst = [&stop.signature, &stop.digest].into_iter().flatten().map(style).max_by_key(|style| *style as u8);
         let cells = [stop.index.to_string(), stop.station.clone(), short(&stop.key), signature.to_owned()];
         (cells.into_iter().chain([digest.to_owned()]).collect(), worst.unwrap_or(Style::Faint))
     });
     text += &table(color, 2, &["#", "station", "key", "signature", "digest"], &stops.collect::<Vec<_>>());
     text += "\n";
     for warning in &found.warnings {
-        text += &format!("  {}: {warning}\n", color.tone(Style::Doubtful, "warning"));
+        text += &format!("  {}: {warning}\n", color.style(Style::Doubtful, "warning"));
     }
     let verdict = found.verdict();
-    let tone = match verdict {
+    let style = match verdict {
         "sound" => Style::Good,
         "weak" => Style::Doubtful,
         _ => Style::Bad,
     };
     let count = |name| found.checks.iter().filter(|check| check.verdict.name() == name).count();
     let counts = format!("{} sound, {} weak, {} broken", count("sound"), count("weak"), count("broken"));
-    text + &format!("  the train is {} ({counts})\n", color.tone(tone, verdict))
+    text + &format!("  the train is {} ({counts})\n", color.style(style, verdict))
 }
 
 /// One check as a line of a report.
@@ -98,13 +98,13 @@ pub(super) fn check(color: Palette, check: &Check) -> String {
         Verdict::Weak(_) => "weak  ",
         Verdict::Broken(_) => "BROKEN",
     };
-    let mark = color.tone(tone(&check.verdict), mark);
+    let mark = color.style(style(&check.verdict), mark);
     let reason = check.verdict.reason().map(|reason| format!(" ({reason})")).unwrap_or_default();
     format!("  {mark} {}: {}{reason}\n", check.id, check.subject)
 }
 
 /// Ordered from good to bad.
-fn tone(verdict: &Verdict) -> Style {
+fn style(verdict: &Verdict) -> Style {
     match verdict {
         Verdict::Sound => Style::Good,
         Verdict::Weak(_) => Style::Doubtful,

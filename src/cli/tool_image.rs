@@ -9,14 +9,14 @@ use crate::store::{Context, Reference};
 
 /// Make a container image of this program.
 ///
-/// There is nothing in it but the program, which is its entry point, and the certificate authorities that are given.
+/// It holds only the program, which is its entry point, and the given certificate authorities.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   pht-oci tool-image oci-archive:pht-oci.tar:latest --certificates /etc/ssl/certs/ca-certificates.crt
   podman load -i pht-oci.tar
   podman run -v ./work:/work -e STATION_ID=a -e PRIVATE_KEY_PATH=/work/a.pem pht-oci pre-run /work/train")]
 pub(super) struct ToolImage {
-    /// Where to publish it
+    /// The destination
     #[arg(value_name = "DEST", value_parser = Reference::locate)]
     destination: Reference,
     /// Certificate authorities (PEM) for registries
@@ -26,7 +26,7 @@ pub(super) struct ToolImage {
 
 impl ToolImage {
     pub(super) fn run(&self, context: &Context, output: &mut Output) -> Result<()> {
-        let program = std::env::current_exe().doing("find this program")?;
+        let program = std::env::current_exe().doing("find this program's file")?;
         let request = ToolImageRequest {
             destination: &self.destination,
             program: &program,

@@ -7,14 +7,14 @@ use crate::json::{Value, json};
 use crate::stage::{Master, Method, ValidateRequest, Validation, validate};
 use crate::store::{Context, Reference};
 
-/// How many differences are named in text.
+/// The number of differences that the text names.
 const NAMED: usize = 20;
 
-/// Check that a train differs from its master image only where a train may.
+/// Check that a train differs from its master image only in its own files.
 ///
-/// That is in /opt/pht_train, /opt/pht_results, /opt/train_config.json and /opt/user_sym_key.key, and in command, labels,
-/// history and layers. Where digests agree, no layer of the master image is read; else files are compared one by one.
-/// Every difference is named; if there is one the exit status is 3.
+/// These are /opt/pht_train, /opt/pht_results, /opt/train_config.json and /opt/user_sym_key.key; command, labels,
+/// history and layers may differ, too. Where digests agree, no layer of the master image is read; else files are
+/// compared one by one. If there is a difference, the exit status is 3.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   pht-oci validate ./train-layout --master oci:./master
@@ -23,7 +23,7 @@ pub(super) struct Validate {
     /// The train
     #[arg(value_name = "SRC", value_parser = Reference::locate)]
     source: Reference,
-    /// Its master image, or `scratch` for the empty image [default: the one in a registry that the train names]
+    /// Its master image, or `scratch` for the empty image [default: the registry image that the train names]
     #[arg(long, value_name = "REF")]
     master: Option<String>,
 }
@@ -59,8 +59,8 @@ fn to_text(found: &Validation) -> String {
     }
     found.warnings.iter().for_each(|warning| text += &format!("  warning: {warning}\n"));
     text + match found.differences.len() {
-        0 => "  the train differs from it only where a train may\n",
-        _ => "  the train DIFFERS from it where a train may not\n",
+        0 => "  the train differs from the master image only in its own files\n",
+        _ => "  the train DIFFERS from the master image outside its own files\n",
     }
 }
 

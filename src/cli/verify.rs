@@ -1,12 +1,12 @@
 use clap::Args;
 
 use super::output::Output;
-use super::policy::DemandOptions;
+use super::policy::PolicyOptions;
 use crate::error::Result;
 use crate::stage::verify;
 use crate::store::{Context, Reference};
 
-/// Check everything about a train that needs no private key: signatures, digests, layers, whose keys they are.
+/// Check everything about a train that needs no private key: signatures, digests, layers, pinned keys.
 ///
 /// Every check is shown with its verdict; if one is broken the exit status is 3.
 #[derive(Debug, Args)]
@@ -18,7 +18,7 @@ pub(super) struct Verify {
     #[arg(value_name = "SRC", value_parser = Reference::locate)]
     source: Reference,
     #[command(flatten)]
-    policy: DemandOptions,
+    policy: PolicyOptions,
 }
 
 impl Verify {

@@ -1,7 +1,7 @@
 //! The one place where the implementation of encryption with AES-CBC (NIST SP 800-38A) is chosen. Each block waits for
 //! the one before it, so no core does it fast; decryption has no such bound, and one implementation.
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 
 /// Bytes of a block and of an IV.
 pub(super) const BLOCK: usize = 16;
@@ -13,19 +13,20 @@ impl Encryptor {
     /// Begins a message under `key`, of 16 bytes for AES-128 or 32 for AES-256.
     ///
     /// # Errors
-    /// [`Kind::Io`] if the implementation refuses the key, which for these lengths never happens.
+    /// [`Kind::Internal`](crate::error::Kind::Internal) if the implementation refuses the key, which for these lengths
+    /// never happens.
     pub(super) fn new(key: &[u8], iv: [u8; BLOCK]) -> Result<Self> {
-        implementation::start(key, iv).map(Encryptor).ok_or_else(|| Error::new(Kind::Io, "cannot set up AES-CBC"))
+        implementation::start(key, iv).map(Encryptor).ok_or_else(|| Error::internal("cannot set up AES-CBC"))
     }
 
     /// Encrypts the message's next blocks in place.
     ///
     /// # Errors
-    /// [`Kind::Io`] if they are not whole.
+    /// [`Kind::Internal`](crate::error::Kind::Internal) if they are not whole.
     pub(super) fn encrypt(&mut self, blocks: &mut [u8]) -> Result<()> {
         let whole = blocks.len().is_multiple_of(BLOCK);
         let done = if whole { implementation::encrypt(&mut self.0, blocks) } else { None };
-        done.ok_or_else(|| Error::new(Kind::Io, "cannot encrypt a chunk"))
+        done.ok_or_else(|| Error::internal("cannot encrypt a chunk"))
     }
 }
 

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 use hmac::{KeyInit, Mac};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 
 /// The SHA-512 that the RSA schemes are generic over (RFC 8017 leaves the hash to the user).
 pub(crate) type SchemeHash = sha2::Sha512;
@@ -112,9 +112,9 @@ impl HmacSha256 {
     /// Starts over no bytes with `key`.
     ///
     /// # Errors
-    /// [`Kind::Io`] if the implementation refuses the key, which HMAC never does.
+    /// [`Kind::Internal`](crate::error::Kind::Internal) if the implementation refuses the key, which HMAC never does.
     pub(crate) fn new(key: &[u8]) -> Result<Self> {
-        hmac::Hmac::new_from_slice(key).map(Self).map_err(|_| Error::new(Kind::Io, "cannot set up HMAC-SHA-256"))
+        hmac::Hmac::new_from_slice(key).map(Self).map_err(|_| Error::internal("cannot set up HMAC-SHA-256"))
     }
 
     /// Appends `data` to the message.
@@ -127,7 +127,7 @@ impl HmacSha256 {
         self.0.finalize().into_bytes().into()
     }
 
-    /// Whether `tag` is the tag over all that was appended; compares in constant time.
+    /// True if `tag` is the tag over all that was appended; compares in constant time.
     pub(crate) fn verify(self, tag: &[u8]) -> bool {
         self.0.verify_slice(tag).is_ok()
     }

@@ -1,6 +1,6 @@
 //! The one place where the implementation of AES-256-GCM (NIST SP 800-38D) is chosen.
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 
 /// Bytes of a tag.
 pub(super) const TAG: usize = 16;
@@ -12,27 +12,28 @@ impl Gcm {
     /// Takes up `key`.
     ///
     /// # Errors
-    /// [`Kind::Io`] if the implementation refuses the key, which for 32 bytes never happens.
+    /// [`Kind::Internal`](crate::error::Kind::Internal) if the implementation refuses the key, which for 32 bytes never
+    /// happens.
     pub(super) fn new(key: &[u8; 32]) -> Result<Self> {
-        let key = implementation::key(key).ok_or_else(|| Error::new(Kind::Io, "cannot set up AES-256-GCM"))?;
+        let key = implementation::key(key).ok_or_else(|| Error::internal("cannot set up AES-256-GCM"))?;
         Ok(Gcm(key))
     }
 
     /// Encrypts all but the last [`TAG`] bytes of `buffer`, and writes the tag there.
     ///
     /// # Errors
-    /// [`Kind::Io`] if there is no room for the tag, or more than GCM can take.
+    /// [`Kind::Internal`](crate::error::Kind::Internal) if there is no room for the tag, or more than GCM can take.
     pub(super) fn seal(&self, nonce: [u8; 12], buffer: &mut [u8]) -> Result<()> {
         let parts = buffer.split_last_chunk_mut::<TAG>();
         let sealed = parts.and_then(|(text, tag)| {
             *tag = implementation::seal(&self.0, nonce, text)?;
             Some(())
         });
-        sealed.ok_or_else(|| Error::new(Kind::Io, "cannot encrypt a chunk"))
+        sealed.ok_or_else(|| Error::internal("cannot encrypt a chunk"))
     }
 
-    /// Decrypts all but the last [`TAG`] bytes of `buffer`, which are the tag; `None` if the tag is wrong or absent. Then
-    /// what the buffer holds is nothing.
+    /// Decrypts all but the last [`TAG`] bytes of `buffer`, which are the tag; `None` if the tag is wrong or absent.
+    /// Then what the buffer holds is nothing.
     pub(super) fn open(&self, nonce: [u8; 12], buffer: &mut [u8]) -> Option<()> {
         if buffer.len() < TAG { None } else { implementation::open(&self.0, nonce, buffer) }
     }

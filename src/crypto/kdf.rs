@@ -3,18 +3,19 @@
 use hkdf::Hkdf;
 use zeroize::Zeroizing;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 
 /// HKDF-SHA-256 (RFC 5869): 32 bytes from the secret `ikm`, bound to `salt` and to `info`, the concatenation of its
 /// parts.
 ///
 /// # Errors
-/// [`Kind::Io`] if the implementation refuses the length, which HKDF never does for 32 bytes.
+/// [`Kind::Internal`](crate::error::Kind::Internal) if the implementation refuses the length, which HKDF never does for
+/// 32 bytes.
 pub fn hkdf_sha256(ikm: &[u8], salt: &[u8], info: &[&[u8]]) -> Result<Zeroizing<[u8; 32]>> {
     let mut key = Zeroizing::new([0; 32]);
     Hkdf::<sha2::Sha256>::new(Some(salt), ikm)
         .expand_multi_info(info, key.as_mut())
-        .map_err(|_| Error::new(Kind::Io, "cannot derive a key"))?;
+        .map_err(|_| Error::internal("cannot derive a key"))?;
     Ok(key)
 }
 

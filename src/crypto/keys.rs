@@ -17,7 +17,7 @@ use super::passphrase::{Passphrase, wrong_passphrase};
 use super::pem::Block;
 use super::random::SystemRandom;
 use crate::crypto::{hex, legacy_pem, pbes2, pem};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Advice, Error, Kind, Result};
 
 /// The fewest bits of a modulus that are accepted; less is within reach of factoring (NIST SP 800-131A).
 pub const MIN_BITS: usize = 2048;
@@ -45,7 +45,7 @@ impl PublicKey {
     pub fn from_pem(file: &[u8]) -> Result<Self> {
         let blocks = pem::blocks(file).map_err(|why| match file.trim_ascii_start().starts_with(b"ssh-") {
             true => {
-                Error::malformed("public key in the format of OpenSSH").hint("convert it with ssh-keygen -e -m pkcs8")
+                Error::malformed("public key in OpenSSH format").hint("convert the key with ssh-keygen -e -m pkcs8")
             }
             false => Error::malformed(format!("not a public key: {why}")),
         })?;
@@ -55,7 +55,7 @@ impl PublicKey {
         };
         // Which of two keys counts must not depend on who reads the file.
         if keys.next().is_some() {
-            return Err(Error::malformed("more than one public key in one place, expected one"));
+            return Err(Error::malformed("several public keys in one file, expected one"));
         }
         let der = block.decode().ok_or_else(|| Error::malformed("public key is not valid base64"))?;
         let broken = || Error::malformed(format!("public key (PEM {}) is malformed", block.label));
@@ -70,7 +70,7 @@ impl PublicKey {
 
     fn from_parts(parts: &RsaPublicKeyRef<'_>) -> Result<Self> {
         ensure_bits(&parts.modulus).map_err(Error::malformed)?;
-        let refused = || Error::malformed("public key with a modulus or exponent that no RSA key has");
+        let refused = || Error::malformed("public key with an invalid modulus or exponent");
         let (n, e) = (uint(&parts.modulus).ok_or_else(refused)?, uint(&parts.public_exponent).ok_or_else(refused)?);
         let key = rsa::PublicKey::new_with_size_limits(n, e, MIN_BITS..=MAX_BITS).map_err(|_| refused())?;
         Self::new(key)
@@ -78,7 +78,7 @@ impl PublicKey {
 
     fn new(key: rsa::PublicKey) -> Result<Self> {
         let spki =
-            key.to_public_key_der().map_err(|_| Error::malformed("public key that cannot be written as SPKI"))?;
+            key.to_public_key_der().map_err(|_| Error::malformed("public key that cannot be encoded as SPKI"))?;
         let pem = pem::encode("PUBLIC KEY", spki.as_bytes())?.to_string();
         let fingerprint = format!("SHA256:{}", hex::encode(&Sha256::of(spki.as_bytes())));
         Ok(PublicKey { key, pem, fingerprint })
@@ -115,14 +115,15 @@ impl fmt::Debug for PublicKey {
     }
 }
 
-/// An RSA private key of two primes (RFC 8017, section 3.2), of [`MIN_BITS`] to [`MAX_BITS`]; erased from memory on drop.
+/// An RSA private key of two primes (RFC 8017, section 3.2), of [`MIN_BITS`] to [`MAX_BITS`]; erased from memory on
+/// drop.
 pub struct PrivateKey {
     pub(super) key: rsa::PrivateKey,
     public: PublicKey,
 }
 
 impl PrivateKey {
-    /// Whether [`PrivateKey::from_pem`] needs a passphrase for this file.
+    /// True if [`PrivateKey::from_pem`] needs a passphrase for this file.
     pub fn is_encrypted(file: &[u8]) -> bool {
         pem::blocks(file).is_ok_and(|blocks| blocks.iter().find(is_private_key).is_some_and(is_encrypted))
     }
@@ -166,7 +167,7 @@ impl PrivateKey {
             return Err(Error::key("RSA key of more than two primes is not supported"));
         }
         ensure_bits(&parts.modulus).map_err(Error::key)?;
-        let inconsistent = |_| Error::key("private key whose parts do not fit together");
+        let inconsistent = |_| Error::key("private key with inconsistent parts");
         Self::new(rsa::PrivateKey::try_from(parts).map_err(inconsistent)?)
     }
 
@@ -181,10 +182,10 @@ impl PrivateKey {
     /// [`Kind::Usage`] for another size, [`Kind::Io`] if the system gives no random bytes.
     pub fn generate(bits: usize) -> Result<Self> {
         if ![2048, 3072, 4096].contains(&bits) {
-            return Err(Error::usage(format!("cannot make an RSA key of {bits} bits, only of 2048, 3072 or 4096")));
+            return Err(Error::usage(format!("cannot generate an RSA key of {bits} bits, only of 2048, 3072 or 4096")));
         }
         let key = rsa::PrivateKey::new(&mut SystemRandom, bits)
-            .map_err(|cause| Error::new(Kind::Io, "cannot make an RSA key").because(cause))?;
+            .map_err(|cause| Error::new(Kind::Io, "cannot generate the RSA key").because(cause))?;
         Self::new(key)
     }
 
@@ -204,10 +205,8 @@ impl PrivateKey {
     /// # Errors
     /// [`Kind::Io`] if the system gives no random bytes.
     pub fn to_pkcs8_pem(&self, passphrase: Option<&Passphrase>) -> Result<Zeroizing<String>> {
-        let der = self
-            .key
-            .to_pkcs8_der()
-            .map_err(|cause| Error::new(Kind::Io, "cannot write the private key").because(cause))?;
+        let der =
+            self.key.to_pkcs8_der().map_err(|cause| Error::internal("cannot encode the private key").because(cause))?;
         match passphrase {
             None => pem::encode("PRIVATE KEY", der.as_bytes()),
             Some(passphrase) => {
@@ -226,8 +225,7 @@ fn is_encrypted(block: &Block<'_>) -> bool {
 }
 
 fn locked() -> Error {
-    Error::key("private key is encrypted and no passphrase was given")
-        .hint("give it in PRIVATE_KEY_PASSWORD or with --passphrase-file")
+    Error::key("private key is encrypted and no passphrase was given").advise(Advice::GivePassphrase)
 }
 
 fn not_base64() -> Error {
@@ -237,8 +235,8 @@ fn not_base64() -> Error {
 fn not_a_private_key(label: &str) -> Error {
     match label {
         "PUBLIC KEY" | "RSA PUBLIC KEY" => Error::key("a public key was given where the private key is needed"),
-        "OPENSSH PRIVATE KEY" => Error::key("private key in the format of OpenSSH")
-            .hint("convert a copy of it in place with ssh-keygen -p -m pkcs8 -f FILE"),
+        "OPENSSH PRIVATE KEY" => Error::key("private key in OpenSSH format")
+            .hint("convert a copy, since ssh-keygen overwrites its file: ssh-keygen -p -m pkcs8 -f COPY"),
         "CERTIFICATE" | "TRUSTED CERTIFICATE" | "X509 CERTIFICATE" => {
             Error::key("a certificate was given where the private key is needed")
         }
@@ -251,11 +249,11 @@ fn not_a_public_key(label: &str) -> Error {
     match label {
         _ if label.ends_with("PRIVATE KEY") => {
             Error::malformed("a private key was given where the public key is needed")
-                .hint("take its public half with openssl pkey -pubout")
+                .hint("extract the public key with openssl pkey -pubout")
         }
         "CERTIFICATE" | "TRUSTED CERTIFICATE" | "X509 CERTIFICATE" => {
             Error::malformed("a certificate was given where the public key is needed")
-                .hint("take its key with openssl x509 -noout -pubkey")
+                .hint("extract the public key with openssl x509 -noout -pubkey")
         }
         _ => Error::malformed(format!("not a public key: PEM {label}")),
     }
@@ -270,7 +268,7 @@ fn ensure_algorithm(algorithm: &AlgorithmIdentifierRef<'_>) -> Result<(), String
     let name = match algorithm.oid {
         // RFC 3279 wants NULL for parameters; some writers leave them out.
         ALGORITHM_OID if algorithm.parameters.is_none_or(|parameters| parameters.is_null()) => return Ok(()),
-        ALGORITHM_OID => return Err("RSA key with parameters that no RSA key has".into()),
+        ALGORITHM_OID => return Err("RSA key with invalid algorithm parameters".into()),
         RSASSA_PSS => return Err("RSA key restricted to signing (RSASSA-PSS), expected a plain one".into()),
         EC => "EC".into(),
         DSA => "DSA".into(),

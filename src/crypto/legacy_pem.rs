@@ -35,7 +35,7 @@ pub(super) fn decrypt(block: &Block<'_>, passphrase: &Passphrase) -> Result<Zero
         "DES-CBC" => open::<des::Des>,
         _ => {
             return Err(Error::key("private key encrypted with a cipher that is not supported")
-                .hint("convert it with openssl pkcs8 -topk8 -v2 aes-256-cbc"));
+                .hint("convert the key with openssl pkcs8 -topk8 -v2 aes-256-cbc"));
         }
     };
     let mut der = block.decode().ok_or_else(|| Error::key("private key is not valid base64"))?;

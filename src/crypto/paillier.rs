@@ -12,8 +12,8 @@ const MAX_BITS: usize = 8192;
 /// leave them unreduced.
 const MAX_NUMBER_BITS: usize = 8 * MAX_BITS;
 
-/// A natural number as programs of the field write it: decimal digits, or after `0x`, `0o` or `0b` those of the base, with
-/// white space around.
+/// A natural number as programs of the field write it: decimal digits, or after `0x`, `0o` or `0b` those of the base,
+/// with white space around.
 ///
 /// # Errors
 /// [`Kind::Malformed`](crate::error::Kind::Malformed) for anything else and for what is too large; the message does not
@@ -51,9 +51,9 @@ impl PaillierPublicKey {
         let (n, g) = (parse_number(n).map_err(|error| error.at("n"))?, parse_number(g).map_err(|error| error.at("g"))?);
         let bits = n.bit_width_vartime();
         if bits < 4 || bits as usize > MAX_BITS {
-            return Err(Error::malformed(format!("a modulus of {bits} bits; at most {MAX_BITS} are read")).at("n"));
+            return Err(Error::malformed(format!("a modulus of {bits} bits; at most {MAX_BITS} are supported")).at("n"));
         }
-        let n = n.to_odd().into_option().ok_or_else(|| Error::malformed("an even number is no modulus").at("n"))?;
+        let n = n.to_odd().into_option().ok_or_else(|| Error::malformed("the modulus is even").at("n"))?;
         Ok(PaillierPublicKey { n, g })
     }
 }
@@ -108,8 +108,9 @@ impl<'a> PaillierKey<'a> {
         }
     }
 
-    /// The plaintext, below the modulus: `L(c^lambda mod n^2) * mu mod n` with `L(x) = (x - 1) / n`. `None` if the number
-    /// is no ciphertext under this key. As elsewhere in the field, a number that was not reduced counts modulo n^2.
+    /// The plaintext, below the modulus: `L(c^lambda mod n^2) * mu mod n` with `L(x) = (x - 1) / n`. `None` if the
+    /// number is no ciphertext under this key. As elsewhere in the field, a number that was not reduced counts modulo
+    /// n^2.
     pub fn decrypt(&self, ciphertext: &BoxedUint) -> Option<BoxedUint> {
         let reduced = ciphertext.rem_vartime(&self.n_squared);
         let power = BoxedMontyForm::new(reduced, &self.modulo_n_squared).pow(&self.secret.lambda).retrieve();

@@ -2,7 +2,7 @@ use zeroize::Zeroizing;
 
 use crate::error::Error;
 
-/// What protects a private key file; erased from memory on drop.
+/// The passphrase of a private key file; erased from memory on drop.
 pub struct Passphrase(Zeroizing<Vec<u8>>);
 
 impl Passphrase {
@@ -11,7 +11,7 @@ impl Passphrase {
         Passphrase(Zeroizing::new(bytes))
     }
 
-    /// Whether it protects nothing.
+    /// True for the empty passphrase.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::passphrase::{Passphrase, wrong_passphrase};
 use crate::crypto::random;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 
 /// Rounds of PBKDF2-HMAC-SHA-256 for what is written here (OWASP's advice of 2023 is 600 000).
 const ITERATIONS: u32 = 600_000;
@@ -32,8 +32,9 @@ const MAX_SALT: usize = pkcs5::pbes2::Salt::MAX_LEN;
 /// The DER of the `PrivateKeyInfo` inside of `der`, an `EncryptedPrivateKeyInfo`.
 ///
 /// # Errors
-/// [`Kind::Key`]: malformed, encrypted otherwise than by PBES2 with PBKDF2 or scrypt and AES-CBC or DES-CBC, at a cost
-/// beyond all reason, or with another passphrase (noticed by the padding alone; once in some 256 times garbage comes out).
+/// [`Kind::Key`](crate::error::Kind::Key): malformed, encrypted otherwise than by PBES2 with PBKDF2 or scrypt and
+/// AES-CBC or DES-CBC, at a cost beyond all reason, or with another passphrase (noticed by the padding alone; once in
+/// some 256 times garbage comes out).
 pub(super) fn decrypt(der: &[u8], passphrase: &Passphrase) -> Result<Zeroizing<Vec<u8>>> {
     let malformed = |_| Error::key("encrypted private key is malformed");
     let (algorithm, data) = split(der).map_err(malformed)?;
@@ -42,7 +43,7 @@ pub(super) fn decrypt(der: &[u8], passphrase: &Passphrase) -> Result<Zeroizing<V
             "private key encrypted by an old scheme (PBES1 or PKCS#12, {})",
             algorithm.oid
         ))
-        .hint("convert it with openssl pkcs8 -topk8 -v2 aes-256-cbc"));
+        .hint("convert the key with openssl pkcs8 -topk8 -v2 aes-256-cbc"));
     }
     let parameters = algorithm.parameters.ok_or_else(|| Error::key("encrypted private key without parameters"))?;
     let (kdf, cipher) = schemes(parameters).map_err(malformed)?;
@@ -122,16 +123,16 @@ fn ensure_cost(kdf: &Kdf) -> Result<()> {
     if fits {
         return Ok(());
     }
-    Err(Error::key("private key encrypted at a cost (rounds or memory) outside of what is accepted")
-        .hint("convert it with openssl pkcs8 -topk8 -v2 aes-256-cbc -iter 600000"))
+    Err(Error::key("private key encrypted with a cost (rounds or memory) outside the accepted range")
+        .hint("convert the key with openssl pkcs8 -topk8 -v2 aes-256-cbc -iter 600000"))
 }
 
 /// `der`, a `PrivateKeyInfo`, as an `EncryptedPrivateKeyInfo`: PBKDF2-HMAC-SHA-256 and AES-256-CBC.
 ///
 /// # Errors
-/// [`Kind::Io`] if there are no random bytes.
+/// [`Kind::Io`](crate::error::Kind::Io) if there are no random bytes.
 pub(super) fn encrypt(der: &[u8], passphrase: &Passphrase) -> Result<SecretDocument> {
-    let failed = || Error::new(Kind::Io, "cannot encrypt the private key");
+    let failed = || Error::internal("cannot encrypt the private key");
     let (salt, iv) = (random::bytes::<16>()?, random::bytes::<16>()?);
     let parameters =
         Parameters::generate_pbkdf2_sha256_aes256cbc(ITERATIONS, &salt, iv).map_err(|cause| failed().because(cause))?;

@@ -6,7 +6,7 @@
 use pem_rfc7468::LineEnding;
 use zeroize::Zeroizing;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 
 /// Bytes; larger than any key file: one of RSA-16384 is below 20 KiB.
 const MAX_FILE: usize = 256 << 10;
@@ -20,7 +20,7 @@ const DASHES: &[u8] = b"-----";
 
 /// One `-----BEGIN label-----` to `-----END label-----`.
 pub(super) struct Block<'a> {
-    /// What it claims to be, such as `PRIVATE KEY`.
+    /// Its label, such as `PRIVATE KEY`.
     pub(super) label: &'a str,
     headers: Vec<(&'a str, &'a str)>,
     /// The lines of base64, one directly after the other.
@@ -33,7 +33,7 @@ impl Block<'_> {
         self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
     }
 
-    /// Whether OpenSSL's legacy encryption was used on it (RFC 1421, section 4.6.1.1).
+    /// True if OpenSSL's legacy encryption was used on it (RFC 1421, section 4.6.1.1).
     pub(super) fn is_legacy_encrypted(&self) -> bool {
         self.header("Proc-Type").is_some_and(|value| value.ends_with("ENCRYPTED"))
     }
@@ -75,7 +75,7 @@ pub(super) fn blocks(file: &[u8]) -> Result<Vec<Block<'_>>, String> {
             None => "empty file, expected a PEM block".into(),
             // The tag and the length form of every DER key.
             Some(0x30) if file.get(1).is_some_and(|length| length & 0x80 != 0) => {
-                "no PEM block found; it looks like DER, convert it with openssl pkey -inform DER".into()
+                "no PEM block found; the file looks like DER, convert the key with openssl pkey -inform DER".into()
             }
             Some(_) => "no PEM block found, expected a line -----BEGIN ... KEY-----".into(),
         });
@@ -112,11 +112,11 @@ fn boundary<'a>(line: &'a [u8], kind: &[u8]) -> Option<&'a str> {
 /// `der` as a PEM block, lines of 64 and a line feed at the end. Encodes in constant time.
 ///
 /// # Errors
-/// [`Kind::Io`] if it is too long for memory.
+/// [`Kind::Internal`](crate::error::Kind::Internal) if it is too long for memory.
 pub(super) fn encode(label: &str, der: &[u8]) -> Result<Zeroizing<String>> {
     pem_rfc7468::encode_string(label, LineEnding::LF, der)
         .map(Zeroizing::new)
-        .map_err(|cause| Error::new(Kind::Io, "cannot write a PEM block").because(cause))
+        .map_err(|cause| Error::internal("cannot encode a PEM block").because(cause))
 }
 
 #[cfg(test)]

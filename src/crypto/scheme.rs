@@ -1,4 +1,4 @@
-//! What the train protocol does with RSA keys (RFC 8017): OAEP, PSS and PKCS#1 v1.5, all with SHA-512.
+//! The train protocol's use of RSA keys (RFC 8017): OAEP, PSS and PKCS#1 v1.5, all with SHA-512.
 
 use rsa::Pss;
 use rsa::traits::PublicKeyParts;
@@ -38,14 +38,14 @@ impl PublicKey {
             .map_err(|cause| Error::new(Kind::Io, "cannot wrap a key").because(cause))
     }
 
-    /// Whether `signature` is the owner's RSASSA-PSS signature (RFC 8017, section 8.1) of the message with this
+    /// True if `signature` is the owner's RSASSA-PSS signature (RFC 8017, section 8.1) of the message with this
     /// `digest`, which is not hashed again: SHA-512, MGF1 with SHA-512, the salt of exactly the longest length that
     /// fits the key.
     pub fn verify_pss_prehashed(&self, digest: &[u8; 64], signature: &[u8]) -> bool {
         self.key.verify(Pss::<SchemeHash>::new_with_salt(salt_length(self)), digest, signature).is_ok()
     }
 
-    /// Whether `signature` is the owner's RSASSA-PKCS1-v1_5 signature (RFC 8017, section 8.2) of `message` with
+    /// True if `signature` is the owner's RSASSA-PKCS1-v1_5 signature (RFC 8017, section 8.2) of `message` with
     /// SHA-512.
     pub fn verify_pkcs1v15(&self, message: &[u8], signature: &[u8]) -> bool {
         self.key.pkcs1v15_verify_prehash::<SchemeHash>(&Sha512::of(message), signature).is_ok()
@@ -59,7 +59,7 @@ impl PrivateKey {
     /// [`Kind::Key`] with one and the same message whatever is wrong, so that nobody learns from it.
     pub fn unwrap(&self, wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
         self.key.oaep_decrypt_with_rng::<SchemeHash, _>(&mut SystemRandom, wrapped).map(Zeroizing::new).map_err(|_| {
-            Error::key("the wrapped key does not open with this private key (it is for another key, or changed)")
+            Error::key("the wrapped key cannot be opened with this private key (wrapped for another key, or changed)")
         })
     }
 
@@ -71,7 +71,7 @@ impl PrivateKey {
         let scheme = Pss::<SchemeHash>::new_with_salt(salt_length(&self.public_key()));
         self.key
             .sign_with_rng(&mut SystemRandom, scheme, digest)
-            .map_err(|cause| Error::new(Kind::Io, "cannot sign").because(cause))
+            .map_err(|cause| Error::new(Kind::Io, "cannot sign the digest").because(cause))
     }
 
     /// The RSASSA-PKCS1-v1_5 signature that [`PublicKey::verify_pkcs1v15`] accepts.
@@ -81,7 +81,7 @@ impl PrivateKey {
     pub fn sign_pkcs1v15(&self, message: &[u8]) -> Result<Vec<u8>> {
         self.key
             .pkcs1v15_sign_prehash_with_rng::<SchemeHash, _>(&mut SystemRandom, &Sha512::of(message))
-            .map_err(|cause| Error::new(Kind::Io, "cannot sign").because(cause))
+            .map_err(|cause| Error::new(Kind::Io, "cannot sign the digest").because(cause))
     }
 }
 

@@ -12,17 +12,18 @@ use oci_spec::runtime::{
 use rustix::fs::Mode;
 
 use super::interface::Job;
-use crate::error::{Error, ErrorContext, IoContext, Result};
+use crate::error::{Advice, Error, ErrorContext, IoContext, Result};
 use crate::image::{DirectorySink, Fidelity, PathFilter, Tree, View, write_tree};
 use crate::json::{Object, Value};
 use crate::store::Context;
+use crate::text::Printable;
 
-/// Where programs are looked for if the image does not say.
+/// The `PATH` of images that set none.
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// The largest `/etc/passwd` or `/etc/group` that is read, in bytes.
 const MAX_ACCOUNTS: u64 = 1 << 20;
 
-/// What root may do in a container: as engines have it, without new device nodes and raw sockets.
+/// The capabilities of root in a container: those of engines, without new device nodes and raw sockets.
 const CAPABILITIES: [Capability; 11] = [
     Capability::Chown,
     Capability::DacOverride,
@@ -48,7 +49,7 @@ pub(super) fn write(dir: &Path, job: &Job<'_>, context: &Context) -> Result<()> 
     // Nothing of it may run before every layer is what the image says.
     view.verify()?;
     let mode = rustix::fs::chmod(&root, Mode::from_raw_mode(0o755));
-    mode.map_err(std::io::Error::from).doing("set its mode").at(root.display())?;
+    mode.map_err(std::io::Error::from).doing("set the mode of the directory").at(root.display())?;
     let text =
         serde_json::to_vec(&spec(job, &view.tree)?).map_err(|error| Error::io("cannot write JSON", error.into()));
     fs::write(dir.join("config.json"), text?).doing("write config.json").at(dir.display())
@@ -110,7 +111,7 @@ fn process(job: &Job<'_>, tree: &Tree) -> Result<Process> {
     let config = job.image.config().get("config").and_then(Value::as_object).unwrap_or(&empty);
     let arguments = [strings(config, "Entrypoint")?, strings(config, "Cmd")?].concat();
     if arguments.is_empty() {
-        return Err(Error::malformed("the image has no command").hint("the train has to be built with one"));
+        return Err(Error::malformed("the image has no command").hint("build the train with a command"));
     }
     let mut process = Process::default();
     process.set_args(Some(arguments)).set_env(Some(environment(config, job)?)).set_rlimits(None);
@@ -129,7 +130,7 @@ fn process(job: &Job<'_>, tree: &Tree) -> Result<Process> {
 }
 
 fn strings(config: &Object, key: &str) -> Result<Vec<String>> {
-    let wrong = || Error::malformed(format!("`{key}` of the image config is no list of texts"));
+    let wrong = || Error::malformed(format!("`{key}` in the image config is not a list of strings"));
     match config.get(key) {
         None | Some(Value::Null) => Ok(Vec::new()),
         Some(Value::Array(list)) => {
@@ -155,7 +156,7 @@ fn environment(config: &Object, job: &Job<'_>) -> Result<Vec<String>> {
 fn user(text: &str, tree: &Tree) -> Result<User> {
     let (name, group) = text.split_once(':').map_or((text, None), |(name, group)| (name, Some(group)));
     let unknown = |what: &str| {
-        Error::malformed(format!("the image is to run as the {what} `{}`, which it does not know", text.escape_debug()))
+        Error::malformed(format!("the image runs as the {what} `{}`, which it does not define", Printable::new(text)))
     };
     let accounts = account_lines(tree, b"etc/passwd")?;
     let fields = accounts.iter().find(|fields| fields.first().is_some_and(|own| own == name));
@@ -174,10 +175,8 @@ fn user(text: &str, tree: &Tree) -> Result<User> {
         None => by_uid().and_then(|fields| number(fields, 3)).unwrap_or(0),
     };
     if !rustix::process::geteuid().is_root() && (uid, gid) != (0, 0) {
-        let hint = "run it as root, or with --engine podman";
-        let what =
-            format!("the image is to run as user {uid} and group {gid}; without root, runc knows no user but root");
-        return Err(Error::usage(what).hint(hint));
+        let what = format!("the image runs as user {uid} and group {gid}, but runc without root can run as root only");
+        return Err(Error::usage(what).advise(Advice::RunAsRoot));
     }
     let mut user = User::default();
     user.set_uid(uid).set_gid(gid);

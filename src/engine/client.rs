@@ -1,4 +1,4 @@
-//! What Podman's and Docker's command lines have in common.
+//! The parts that Podman's and Docker's command lines have in common.
 
 use std::io;
 use std::path::Path;
@@ -6,9 +6,10 @@ use std::process::{Command, ExitStatus};
 
 use super::interface::Job;
 use super::supervise::{run_capture, run_quiet};
-use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
+use crate::error::{Advice, Error, ErrorContext, IoContext, Kind, Result};
+use crate::text::Printable;
 
-/// How an engine's client is called.
+/// The program of an engine's client.
 pub(super) struct Client(pub(super) &'static str);
 
 impl Client {
@@ -19,13 +20,12 @@ impl Client {
     }
 
     /// Looks whether the program is here, and who it has to talk to.
-    pub(super) fn check(&self, arguments: &[&str], advice: &str) -> Result<()> {
-        run_capture(self.command(arguments)).map(drop).map_err(|error| {
-            let hint = format!("{advice}, or choose another --engine");
-            match error.kind() {
-                Kind::Io => Error::usage("the engine cannot be used").because(error).hint(hint),
-                _ => error,
+    pub(super) fn check(&self, arguments: &[&str], remedy: &'static str) -> Result<()> {
+        run_capture(self.command(arguments)).map(drop).map_err(|error| match error.kind() {
+            Kind::Io => {
+                Error::usage("the engine cannot be used").because(error).advise(Advice::InstallEngine { remedy })
             }
+            _ => error,
         })
     }
 
@@ -41,14 +41,14 @@ impl Client {
             };
         }
         command.args(options).arg(image_name(job.name));
-        run_capture(command).map(drop).at("make the container")
+        run_capture(command).map(drop).at("creating the container")
     }
 
     pub(super) fn start(&self, name: &str) -> Command {
         self.command(&["start", "--attach", name])
     }
 
-    /// What the engine says of the train's end. The client's own exit status may be that of the client.
+    /// The train's exit status according to the engine. The client's own may be that of a fault of the client.
     pub(super) fn exit_status(&self, name: &str, ended: ExitStatus) -> Result<i32> {
         let format = "{{.State.Status}} {{.State.ExitCode}}";
         let message = run_capture(self.command(&["container", "inspect", "--format", format, name]))?;
@@ -56,7 +56,11 @@ impl Client {
         match message.trim().split_once(' ').map(|(state, code)| (state, code.parse())) {
             Some(("exited" | "stopped" | "dead", Ok(code))) => Ok(code),
             _ => {
-                let what = format!("the container is `{}` when {} ends ({ended})", message.trim(), self.0);
+                let what = format!(
+                    "the container is still `{}` after {} ended ({ended})",
+                    Printable::new(message.trim()),
+                    self.0
+                );
                 Err(Error::io("the train could not be started", io::Error::other(what)))
             }
         }
@@ -66,8 +70,8 @@ impl Client {
     pub(super) fn remove(&self, name: &str) -> Result<()> {
         let image = image_name(name);
         if !run_quiet(self.command(&["ps", "--quiet"])) {
-            let hint = format!("if {name} is still with it, that holds plaintext: remove the container and the image");
-            return Err(Error::new(Kind::Io, format!("{} does not answer any more", self.0)).hint(hint));
+            let hint = format!("the container and the image {name} hold plaintext: remove them if they still exist");
+            return Err(Error::new(Kind::Io, format!("{} no longer answers", self.0)).hint(hint));
         }
         // At once: neither grace nor results are due.
         run_quiet(self.command(&["kill", name]));
@@ -77,7 +81,8 @@ impl Client {
             if run_quiet(self.command(&[kind, "inspect", what])) {
                 run_quiet(self.command(&[remove, &[what]].concat()));
                 if run_quiet(self.command(&[kind, "inspect", what])) {
-                    let hint = format!("it holds plaintext; remove it: {} {} {what}", self.0, remove.join(" "));
+                    let hint =
+                        format!("the {kind} holds plaintext; remove it with {} {} {what}", self.0, remove.join(" "));
                     return Err(Error::new(Kind::Io, format!("the {kind} cannot be removed")).hint(hint).at(what));
                 }
             }
@@ -86,7 +91,7 @@ impl Client {
     }
 }
 
-/// How the image is called while it is with the engine.
+/// The name of the image while the engine has it.
 pub(super) fn image_name(name: &str) -> String {
     format!("localhost/{name}:latest")
 }

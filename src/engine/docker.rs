@@ -27,8 +27,8 @@ impl Engine for Docker {
         let file = job.scratch.join("image.tar");
         let archive = Reference::docker_archive(&file, Some(image_name(job.name)));
         copy(&CopyRequest { source: job.reference, destination: &archive, all: false }, context)?;
-        let path = file.to_str().ok_or_else(|| Error::usage("not in UTF-8").at(file.display()))?;
-        run_capture(DOCKER.command(&["load", "--quiet", "--input", path])).at("load the image")?;
+        let path = file.to_str().ok_or_else(|| Error::usage("the path is not UTF-8").at(file.display()))?;
+        run_capture(DOCKER.command(&["load", "--quiet", "--input", path])).at("loading the image")?;
         discard(&file)?;
         let mut options = Vec::new();
         for mount in job.mounts {

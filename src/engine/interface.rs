@@ -16,15 +16,15 @@ pub struct Job<'a> {
     pub name: &'a str,
     /// The opened image, in a layout.
     pub image: &'a Image,
-    /// How it is named there.
+    /// Its name there.
     pub reference: &'a Reference,
     /// The directory of that layout; its name and the image's tag are that of the job.
     pub layout: &'a Path,
-    /// What the container sees of this machine.
+    /// The files of this machine that the container sees.
     pub mounts: &'a [Mount],
     /// A directory for what the engine keeps outside of its own store; it is private, and goes when the run ends.
     pub scratch: &'a Path,
-    /// What was asked for besides.
+    /// The other options.
     pub options: &'a RunOptions,
 }
 
@@ -42,7 +42,7 @@ pub trait Engine: Sync {
     /// Makes the container, which does not run yet.
     ///
     /// # Errors
-    /// What the engine reports; input/output.
+    /// An error of the engine; input/output.
     fn prepare(&self, job: &Job<'_>, context: &Context) -> Result<()>;
 
     /// The command that runs the container until its end, with the train's output as its own.

@@ -2,8 +2,9 @@ use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
 use crate::error::{Error, ErrorContext, Result};
+use crate::text::Printable;
 
-/// What the station gives to a train besides its results.
+/// The options that a station gives to a train's container.
 #[derive(Debug, Clone, Default)]
 pub struct RunOptions {
     /// Files and directories of the station.
@@ -17,24 +18,24 @@ pub struct RunOptions {
 /// A file or directory of this machine that a container sees.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
-    /// Where it is.
+    /// Its path on this machine.
     pub host: PathBuf,
-    /// Where the container sees it.
+    /// Its path in the container.
     pub path: PathBuf,
-    /// Whether the container may only read it.
+    /// True if the container can only read it.
     pub read_only: bool,
-    /// Whether it was made for this container alone, so that its SELinux label may be changed.
+    /// True if it was made for this container alone, so that its SELinux label may be changed.
     pub private: bool,
 }
 
 /// A file or directory of the station that the train sees.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Volume {
-    /// Where it is.
+    /// Its path on this machine.
     pub host: PathBuf,
-    /// Where the train sees it.
+    /// Its path in the train's container.
     pub path: PathBuf,
-    /// Whether the train may only read it.
+    /// True if the train can only read it.
     pub read_only: bool,
 }
 
@@ -45,12 +46,12 @@ pub struct Variable {
     pub name: String,
     /// Its value.
     pub value: String,
-    /// Whether this process has it under the same name: then it need not stand in any command line.
+    /// True if this process has it under the same name: then it need not stand in any command line.
     pub inherited: bool,
 }
 
 impl Volume {
-    /// How an engine mounts it.
+    /// The mount for an engine.
     pub fn mount(&self) -> Mount {
         Mount { host: self.host.clone(), path: self.path.clone(), read_only: self.read_only, private: false }
     }
@@ -60,12 +61,12 @@ impl RunOptions {
     /// The same with the paths of the station as an engine can mount them.
     ///
     /// # Errors
-    /// [`Kind::Usage`](crate::error::Kind::Usage) if there is nothing at one of them, or engines cannot be message it.
+    /// [`Kind::Usage`](crate::error::Kind::Usage) if there is nothing at one of them, or engines cannot take it.
     pub(crate) fn resolved(&self) -> Result<RunOptions> {
         let resolve = |volume: &Volume| {
             let place = volume.host.display();
             let host = volume.host.canonicalize().map_err(|_| Error::usage("there is no such file or directory"));
-            let host = host.and_then(mountable).at(format_args!("--volume {place}"))?;
+            let host = host.and_then(mountable).at(format_args!("volume {place}"))?;
             Ok(Volume { host, ..volume.clone() })
         };
         Ok(RunOptions { volumes: self.volumes.iter().map(resolve).collect::<Result<_>>()?, ..self.clone() })
@@ -80,7 +81,7 @@ pub(crate) fn mountable(path: PathBuf) -> Result<PathBuf> {
     match path.to_str() {
         Some(text) if !text.contains([':', ',', '"', '\n', '\r']) => Ok(path),
         _ => Err(Error::usage(
-            "a path with a colon, a comma, a quotation mark, a line break or bytes that are no UTF-8 \
+            "a path with a colon, a comma, a quotation mark, a line break or bytes that are not UTF-8 \
                                cannot be mounted",
         )
         .at(path.display())),
@@ -93,10 +94,10 @@ impl FromStr for Volume {
     /// `HOST:PATH[:ro]`.
     fn from_str(text: &str) -> Result<Self> {
         let wrong =
-            |what: &str| Error::usage(format!("`{}`: {what}", text.escape_debug())).hint("write HOST:PATH[:ro]");
+            |what: &str| Error::usage(format!("`{}`: {what}", Printable::new(text))).hint("write HOST:PATH[:ro]");
         let mut parts = text.split(':');
         let (Some(host), Some(path)) = (parts.next().filter(|host| !host.is_empty()), parts.next()) else {
-            return Err(wrong("not a volume"));
+            return Err(wrong("the path in the train is missing"));
         };
         let read_only = match (parts.next(), parts.next()) {
             (None, _) | (Some("rw"), None) => false,
@@ -105,7 +106,7 @@ impl FromStr for Volume {
         };
         let path = Path::new(path);
         if !path.is_absolute() || path.components().any(|part| part == Component::ParentDir) {
-            return Err(wrong("the path in the train has to be absolute and without `..`"));
+            return Err(wrong("the path in the train must be absolute and without `..`"));
         }
         Ok(Volume { host: host.into(), path: mountable(path.components().collect())?, read_only })
     }

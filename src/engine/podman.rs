@@ -27,7 +27,7 @@ impl Engine for Podman {
         let place = format!("oci:{0}:{0}", job.name);
         let mut pull = PODMAN.command(&["pull", "--quiet", &place]);
         pull.current_dir(job.layout.parent().unwrap_or(job.scratch));
-        run_capture(pull).at("load the image")?;
+        run_capture(pull).at("loading the image")?;
         // Proxies of the station, and the passwords in their addresses, are nothing for a train.
         let mut options = vec!["--http-proxy=false".to_owned()];
         for mount in job.mounts {

@@ -8,9 +8,10 @@ use super::interface::{Engine, Job};
 use super::options::RunOptions;
 use super::supervise::run_quiet;
 use crate::engine::bundle;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Advice, Error, Kind, Result};
 use crate::json;
 use crate::store::Context;
+use crate::text::Printable;
 
 /// runc: no image store at all. The bundle is unpacked beside the results, and everything goes with the work directory.
 pub(super) struct Runc;
@@ -22,8 +23,7 @@ impl Engine for Runc {
 
     fn check(&self, options: &RunOptions) -> Result<()> {
         if options.gpus.is_some() {
-            let hint = "use --engine podman or docker, which have drivers for them";
-            return Err(Error::usage("runc alone cannot hand on graphics cards").hint(hint).at("--gpus"));
+            return Err(Error::usage("runc alone cannot give a container GPUs").advise(Advice::ChooseGpuEngine));
         }
         Client(self.name()).check(&["--version"], "install runc")
     }
@@ -74,9 +74,9 @@ fn runc(scratch: &Path) -> Command {
     command
 }
 
-/// What a line of runc's log says, if it is an error.
+/// The message in a line of runc's log, if it is an error.
 fn error_in(line: &str) -> Option<String> {
     let entry = json::parse_object(line.as_bytes()).ok()?;
     let text = |key| entry.get(key).and_then(json::Value::as_str);
-    (text("level") == Some("error")).then(|| text("msg").unwrap_or_default().escape_debug().to_string())
+    (text("level") == Some("error")).then(|| Printable::new(text("msg").unwrap_or_default()).to_string())
 }

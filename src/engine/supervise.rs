@@ -8,15 +8,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::interface::SECRETS;
-use crate::error::{Error, ErrorContext, IoContext, Result};
+use crate::error::{Error, IoContext, Result};
 use crate::store::interrupt;
+use crate::text::Printable;
 
-/// How often is looked whether it has ended.
+/// The interval between two looks at the process.
 const LOOKS: Duration = Duration::from_millis(20);
-/// What is read of its output at once, in bytes.
+/// The bytes of its output that are read at once.
 const PIECE: usize = 64 << 10;
 
-/// How a command ended.
+/// The end of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ExitReason {
     /// By itself.
@@ -95,7 +96,7 @@ fn quiet(command: &mut Command) -> &mut Command {
 fn spawn(command: &mut Command) -> Result<Child> {
     interrupt::check()?;
     let program = command.get_program().to_string_lossy().into_owned();
-    quiet(command).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().doing("start it").at(program)
+    quiet(command).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().doing(format_args!("start {program}"))
 }
 
 fn wait(child: &mut Child, limit: Option<Duration>) -> Result<ExitReason> {
@@ -137,9 +138,8 @@ fn read_all(pipe: Option<impl Read>) -> Vec<u8> {
     bytes
 }
 
-/// What a program said last, with nothing in it that a terminal would act on.
+/// The last line of a program's output, safe to show.
 fn last_line(text: &[u8]) -> String {
-    let text = String::from_utf8_lossy(text);
-    let last = text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("it does not say why");
-    last.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    let last = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).rfind(|line| !line.is_empty());
+    last.map_or_else(|| "no message".to_owned(), |line| Printable::new(line).to_string())
 }

@@ -72,7 +72,7 @@ impl Changeset {
                 Some(Mark::Opaque(dir)) => opaque.push(dir.into()),
                 Some(Mark::Foreign) => {}
                 Some(Mark::Below) => {
-                    let what = "it lies below a name that begins with `.wh.`, which no directory can have";
+                    let what = "below a name that begins with `.wh.`, which no directory can have";
                     return Err(Error::malformed(what).at(shown(&entry.path)));
                 }
                 None if entry.path.is_empty() => {} // the root itself

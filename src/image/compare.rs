@@ -7,8 +7,9 @@ use super::snapshot::{FileRecord, FileRecordKind};
 use crate::crypto::hex;
 use crate::json::{Object, Value};
 use crate::path::{shown, walk_order};
+use crate::text::Printable;
 
-/// Where two images differ.
+/// The part of an image in which two images differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Area {
     /// In their files.
@@ -27,7 +28,7 @@ impl Area {
     }
 }
 
-/// What became of something.
+/// A kind of change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
     /// It is new.
@@ -56,13 +57,13 @@ pub struct Difference {
     pub area: Area,
     /// A path, as in `/usr/bin/python3`, or a field, as in `config.Env: PATH`.
     pub subject: String,
-    /// What became of it.
+    /// The kind of change.
     pub change: Change,
-    /// What of it changed.
+    /// The attributes that changed.
     pub attributes: Vec<Attribute>,
 }
 
-/// What of a file or a field changed.
+/// An attribute of a file or a field that changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attribute {
     /// A stable name: `type`, `mode`, `owner`, `content`, `target`, `device`, `xattrs`, `hard-link` or `value`.
@@ -80,8 +81,8 @@ impl Attribute {
     }
 }
 
-/// Compares what two images show, both in walk order; paths for which `counts` does not hold are left out. Times are not
-/// compared, and neither is which files are one file with several names.
+/// Compares what two images show, both in walk order; paths for which `counts` does not hold are left out. Times are
+/// not compared, and neither is which files are one file with several names.
 pub fn compare_files(old: &[FileRecord], new: &[FileRecord], counts: impl Fn(&[u8]) -> bool) -> Vec<Difference> {
     let mut found = Vec::new();
     let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
@@ -117,7 +118,7 @@ fn attributes(old: &FileRecord, new: &FileRecord) -> Vec<Attribute> {
     }
     if old.attributes != new.attributes {
         let names = |seen: &FileRecord| {
-            let keys = seen.attributes.iter().map(|(key, _)| String::from_utf8_lossy(key).escape_debug().to_string());
+            let keys = seen.attributes.iter().map(|(key, _)| Printable::new(key).to_string());
             keys.collect::<Vec<_>>().join(" ")
         };
         found.push(Attribute::new("xattrs", names(old), names(new)));
@@ -126,7 +127,7 @@ fn attributes(old: &FileRecord, new: &FileRecord) -> Vec<Attribute> {
 }
 
 fn kind_attributes(old: &FileRecordKind, new: &FileRecordKind) -> Vec<Attribute> {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).escape_debug().to_string();
+    let text = |bytes: &[u8]| Printable::new(bytes).to_string();
     match (old, new) {
         (
             FileRecordKind::File { size, digest, .. },
@@ -155,7 +156,7 @@ fn kind_attributes(old: &FileRecordKind, new: &FileRecordKind) -> Vec<Attribute>
     }
 }
 
-/// What builders and engines note down in an image config and no engine acts upon.
+/// The fields of an image config that builders and engines note down and no engine acts upon.
 const NOTES: [&str; 10] = [
     "created",
     "author",
@@ -168,7 +169,7 @@ const NOTES: [&str; 10] = [
     "id",
     "parent",
 ];
-/// What Docker notes in `config` of the container that was committed; a new container gets none of it.
+/// The fields of `config` in which Docker describes the container that was committed; a new container gets none of it.
 const NOTES_OF_CONTAINER: [&str; 11] = [
     "Hostname",
     "Domainname",
@@ -205,7 +206,7 @@ fn compare_fields(prefix: &str, old: &Object, new: &Object, counts: impl Fn(&str
         let text = |value: Option<&Value>| value.map(Value::to_string).unwrap_or_default();
         vec![Attribute::new("value", text(old), text(new))]
     };
-    compare_maps(&message(old), &message(new), |key| format!("{prefix}{}", key.escape_debug()), attribute)
+    compare_maps(&message(old), &message(new), |key| format!("{prefix}{}", Printable::new(key)), attribute)
 }
 
 /// Without a working directory it is the root.
@@ -226,7 +227,7 @@ fn compare_variables(old: &Object, new: &Object) -> Vec<Difference> {
     compare_maps(
         &old,
         &new,
-        |name| format!("config.Env: {}", name.escape_debug()),
+        |name| format!("config.Env: {}", Printable::new(name)),
         |_, _| vec![Attribute::new("value", "", "")],
     )
 }

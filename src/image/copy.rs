@@ -6,7 +6,7 @@ use super::document::{Image, MAX_INDEX_DEPTH, contents_of};
 use super::open::open_image;
 use super::report::{BytesMoved, ImageReport, LayerCounts};
 use super::target::PendingTarget;
-use crate::error::{Error, ErrorContext, IoContext, Result};
+use crate::error::{Advice, Error, ErrorContext, IoContext, Result};
 use crate::store::{
     Context, Destination, Reference, Source, TagChange, Transfer, Verified, ensure_free_space, read_document,
 };
@@ -14,11 +14,11 @@ use crate::store::{
 /// The most manifests and blobs that an image is made of.
 const MAX_PARTS: usize = 1 << 16;
 
-/// What is to be copied, and where to.
+/// A request to copy an image.
 pub struct CopyRequest<'a> {
     /// The image.
     pub source: &'a Reference,
-    /// Where to publish it.
+    /// The destination.
     pub destination: &'a Reference,
     /// Of an index the images for all platforms, not only the one asked for.
     pub all: bool,
@@ -38,8 +38,8 @@ pub fn copy(request: &CopyRequest<'_>, context: &Context) -> Result<ImageReport>
     }
     let descriptor = if request.all { image.listed().descriptor.clone() } else { tagged(&image) };
     if request.all && descriptor.digest() != image.descriptor().digest() && !target.destination.supports_multiple() {
-        let hint = "leave --all out, or copy to a place that holds several";
-        return Err(Error::usage("one image only can be there").hint(hint).at(target.destination.name()));
+        let error = Error::usage("there is room for one image only").advise(Advice::CopyOne);
+        return Err(error.at(target.destination.name()));
     }
     ensure_copy(&*target.destination, image.source(), &descriptor)?;
     let mut copied = Copied::default();
@@ -67,7 +67,7 @@ pub fn copy(request: &CopyRequest<'_>, context: &Context) -> Result<ImageReport>
 fn verify(from: &dyn Source, blob: &Descriptor) -> Result<()> {
     let place = format!("{} {}", from.name(), blob.digest());
     let mut reader = Verified::new(from.open(blob)?.into_reader(), blob).at(&place)?;
-    reader.drain().doing("read it").at(place)
+    reader.drain().doing("read the blob").at(place)
 }
 
 /// The manifest itself, with the annotations that the tag has.
@@ -77,7 +77,7 @@ fn tagged(image: &Image) -> Descriptor {
     descriptor
 }
 
-/// What has been copied so far.
+/// The blobs copied so far.
 #[derive(Default)]
 struct Copied {
     /// Layers.

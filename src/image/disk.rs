@@ -14,8 +14,9 @@ use super::sink::EntrySink;
 use super::tree::{Content, Node, NodeKind, Tree};
 use crate::error::{Error, ErrorContext, IoContext, Result};
 use crate::tar::{EntryKind, Meta, PaxRecord, PaxRecords, pax_mtime};
+use crate::text::Printable;
 
-/// How extended attributes stand in PAX records.
+/// The prefix of extended attributes in PAX records.
 const XATTR: &[u8] = b"SCHILY.xattr.";
 
 /// Reads a directory as the tree that has it at `root`, itself included.
@@ -36,7 +37,7 @@ struct Walk {
 
 impl Walk {
     fn visit(&mut self, path: &Path, name: Box<[u8]>) -> Result<()> {
-        let found = fs::symlink_metadata(path).doing("look at it").at(path.display())?;
+        let found = fs::symlink_metadata(path).doing("stat the file").at(path.display())?;
         let kind = self.kind_of(path, &found)?;
         let is_directory = kind == NodeKind::Directory;
         self.nodes.push(Node { path: name.clone(), kind, meta: meta_of(path, &found) });
@@ -44,7 +45,7 @@ impl Walk {
             // In byte order a directory's children come in walk order, so the first of several names is the file.
             let entries = fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>);
             let mut children: Vec<PathBuf> =
-                entries.doing("list it").at(path.display())?.iter().map(fs::DirEntry::path).collect();
+                entries.doing("list the directory").at(path.display())?.iter().map(fs::DirEntry::path).collect();
             children.sort_by(|a, b| a.as_os_str().as_bytes().cmp(b.as_os_str().as_bytes()));
             for child in children {
                 let base = child.file_name().map(OsStr::as_bytes).unwrap_or_default();
@@ -67,7 +68,7 @@ impl Walk {
             return Ok(NodeKind::Fifo);
         }
         if !kind.is_file() {
-            let what = "a device node or a socket; results are files, directories, links and pipes";
+            let what = "a device node or a socket; results are files, directories, links and named pipes";
             return Err(Error::malformed(what).at(path.display()));
         }
         if found.nlink() > 1 {
@@ -109,7 +110,7 @@ fn xattrs_of(path: &Path) -> Vec<PaxRecord> {
     found
 }
 
-/// How faithfully a tree is written to disk.
+/// The fidelity with which a tree is written to disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fidelity {
     /// For a container to go on with: owners too, where the user may set them, and every link as it stands.
@@ -184,27 +185,29 @@ impl DirectorySink {
             if let (Ok(uid), Ok(gid), true) = (uid, gid, rustix::process::geteuid().is_root()) {
                 let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
                 io_result(rustix::fs::chownat(CWD, path, uid, gid, AtFlags::SYMLINK_NOFOLLOW))
-                    .doing("set its owner")?;
+                    .doing("set the owner")?;
             }
             set_xattrs(path, &meta.pax);
         }
         if has_mode {
-            io_result(rustix::fs::chmod(path, Mode::from_raw_mode(meta.mode))).doing("set its mode")?;
+            io_result(rustix::fs::chmod(path, Mode::from_raw_mode(meta.mode))).doing("set the mode")?;
         }
         let time = Timespec { tv_sec: meta.mtime, tv_nsec: meta.nanos().into() };
         let times = Timestamps { last_access: time, last_modification: time };
-        io_result(rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)).doing("set its time")
+        io_result(rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW))
+            .doing("set the modification time")
     }
 
     fn make(&mut self, to: &Path, kind: &EntryKind, meta: &Meta) -> Result<()> {
         match kind {
             EntryKind::File | EntryKind::Sparse => {
-                let file = File::options().write(true).create_new(true).mode(0o600).open(to).doing("create it")?;
+                let file =
+                    File::options().write(true).create_new(true).mode(0o600).open(to).doing("create the file")?;
                 self.current = Some((file, to.to_owned(), meta.clone()));
             }
             EntryKind::Directory => {
                 if to != self.dir {
-                    fs::DirBuilder::new().mode(0o700).create(to).doing("create it")?;
+                    fs::DirBuilder::new().mode(0o700).create(to).doing("create the directory")?;
                 }
                 self.directories.push((to.to_owned(), meta.clone()));
             }
@@ -216,7 +219,7 @@ impl DirectorySink {
             EntryKind::Fifo => {
                 let mode = Mode::from_raw_mode(0o600);
                 let made = rustix::fs::mknodat(CWD, to, rustix::fs::FileType::Fifo, mode, 0);
-                io_result(made).doing("create the pipe")?;
+                io_result(made).doing("create the named pipe")?;
                 self.apply(to, &Meta { mode: self.mode_of(meta), ..meta.clone() }, true)?;
             }
             EntryKind::Device { .. } => return Err(Error::malformed("a device node")),
@@ -232,7 +235,7 @@ impl EntrySink for DirectorySink {
         if let (EntryKind::Symlink(target), Fidelity::Personal) = (kind, self.fidelity)
             && leads_out(path.strip_prefix(&*self.root).unwrap_or(path), target)
         {
-            let target = String::from_utf8_lossy(target).escape_debug().to_string();
+            let target = Printable::new(target);
             self.left_out.push(format!("{} (a link to {target}, outside the results)", to.display()));
             return Ok(());
         }
@@ -242,7 +245,12 @@ impl EntrySink for DirectorySink {
             }
             // Whatever the tree has above it was made here before; what it has not is no link.
             let parent = to.parent().unwrap_or(&self.dir);
-            fs::DirBuilder::new().recursive(true).mode(0o755).create(parent).doing("create it").at(parent.display())?;
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o755)
+                .create(parent)
+                .doing("create the directory")
+                .at(parent.display())?;
         }
         self.make(&to, kind, meta).at(to.display())
     }
@@ -252,7 +260,7 @@ impl Write for DirectorySink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.current {
             Some((file, _, _)) => file.write(bytes),
-            None => Err(io::Error::other("contents without a file")),
+            None => Err(io::Error::other("contents without an open file")),
         }
     }
 
@@ -266,7 +274,7 @@ pub(super) fn personal_mode(meta: &Meta) -> u32 {
     meta.permissions() & 0o777 | 0o600
 }
 
-/// Whether a link at `path` (relative to the directory) to `target` leaves the directory.
+/// True if a link at `path` (relative to the directory) to `target` leaves the directory.
 pub(super) fn leads_out(path: &[u8], target: &[u8]) -> bool {
     if target.starts_with(b"/") {
         return true;

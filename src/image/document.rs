@@ -4,13 +4,13 @@ use oci_spec::image::{Descriptor, Digest, MediaType};
 
 use super::layer::ensure_contents;
 use crate::crypto::Sha256;
-use crate::error::{Error, ErrorContext, Result};
+use crate::error::{Advice, Error, ErrorContext, Result};
 use crate::json::{self, Object, Value, object_at};
 use crate::store::{Blob, ImageEntry, Platform, Source, digest_of, is_supported, read_document, sha256_digest};
 
 /// The most layers that an image may have. Docker's storage drivers end at 127.
 const MAX_LAYERS: usize = 1024;
-/// How deep indexes may be nested.
+/// The depth to which indexes may be nested.
 pub(super) const MAX_INDEX_DEPTH: usize = 4;
 
 /// The format of manifest and media types that an image belongs to; a new image stays in the format of the old.
@@ -126,12 +126,12 @@ impl Image {
         found.map(|listed| Image::open(self.source.clone(), listed, platform)).transpose()
     }
 
-    /// Where it was read from.
+    /// The source that it was read from.
     pub fn source(&self) -> &dyn Source {
         &*self.source
     }
 
-    /// How the source lists it: its tag, and the manifest or index that the tag names.
+    /// Its entry in the source: its tag, and the manifest or index that the tag names.
     pub fn listed(&self) -> &ImageEntry {
         &self.listed
     }
@@ -235,26 +235,26 @@ impl Image {
     /// Reads layer number `layer` to its end, and checks that it has the diff ID that the config gives.
     ///
     /// # Errors
-    /// [`Kind::Malformed`](crate::error::Kind::Malformed) or [`Kind::Verification`](crate::error::Kind::Verification) if
-    /// it is not what config and manifest say; input/output.
+    /// [`Kind::Malformed`](crate::error::Kind::Malformed) or [`Kind::Verification`](crate::error::Kind::Verification)
+    /// if it is not what config and manifest say; input/output.
     pub fn ensure_layer(&self, layer: usize) -> Result<()> {
         ensure_contents(&*self.source, &self.layers[layer], &self.diff_ids[layer]).at(self.source.name())
     }
 
-    /// Whether all layers of `base` are the lowest layers of this image, by their contents.
+    /// True if all layers of `base` are the lowest layers of this image, by their contents.
     pub fn is_based_on(&self, base: &Image) -> bool {
         self.diff_ids.starts_with(&base.diff_ids)
     }
 }
 
-/// What a manifest or an index names.
+/// The descriptors in a manifest or an index.
 #[derive(Debug, Default)]
 pub struct Contents {
     /// Manifests and indexes, of an index.
     pub manifests: Vec<Descriptor>,
     /// Config and layers, of a manifest.
     pub blobs: Vec<Descriptor>,
-    /// How many of the blobs are layers.
+    /// The number of the blobs that are layers.
     pub layers: usize,
 }
 
@@ -275,7 +275,7 @@ pub fn contents_of(source: &dyn Source, descriptor: &Descriptor) -> Result<Conte
     Ok(Contents { layers: blobs.len() - 1, blobs, ..Contents::default() })
 }
 
-/// Where the empty image comes from.
+/// The source of the empty image.
 struct Nowhere;
 
 impl Source for Nowhere {
@@ -342,10 +342,9 @@ fn choose(index: &Object, asked: Option<&Platform>) -> Result<Descriptor> {
     match fitting {
         Some((_, descriptor)) => Ok(descriptor.clone()),
         None => {
-            let there: Vec<String> =
-                images.iter().filter_map(|(found, _)| found.as_ref()).map(Platform::to_string).collect();
-            let hint = format!("there are: {}; choose one with --platform", there.join(", "));
-            Err(Error::usage(format!("no image for {wanted}")).hint(hint))
+            let available = images.iter().filter_map(|(found, _)| found.as_ref()).map(Platform::to_string).collect();
+            let advice = Advice::ChoosePlatform { available };
+            Err(Error::usage(format!("there is no image for {wanted}")).advise(advice))
         }
     }
 }
@@ -353,7 +352,7 @@ fn choose(index: &Object, asked: Option<&Platform>) -> Result<Descriptor> {
 fn family_of(descriptor: &Descriptor, manifest: &Object) -> Result<ManifestFormat> {
     let stated = descriptor.media_type().to_string();
     if let Some(own) = manifest.get("mediaType") {
-        let own = own.as_str().unwrap_or("not a text");
+        let own = own.as_str().unwrap_or("not a string");
         if own != stated {
             return Err(Error::malformed(format!("media type `{own}` inside, but `{stated}` in its descriptor")));
         }
@@ -361,12 +360,12 @@ fn family_of(descriptor: &Descriptor, manifest: &Object) -> Result<ManifestForma
     [ManifestFormat::Oci, ManifestFormat::Docker]
         .into_iter()
         .find(|format| format.manifest() == stated)
-        .ok_or_else(|| Error::malformed(format!("media type `{stated}` is not an image manifest's")))
+        .ok_or_else(|| Error::malformed(format!("`{stated}` is not the media type of an image manifest")))
 }
 
 fn layers_of(manifest: &Object) -> Result<Vec<Descriptor>> {
     let layers =
-        manifest.get("layers").and_then(Value::as_array).ok_or_else(|| Error::malformed("no list `layers`"))?;
+        manifest.get("layers").and_then(Value::as_array).ok_or_else(|| Error::malformed("`layers` is not a list"))?;
     if layers.len() > MAX_LAYERS {
         return Err(Error::malformed(format!("{} layers; at most {MAX_LAYERS} are read", layers.len())));
     }
@@ -385,11 +384,11 @@ fn to_layer(value: &Value) -> Result<Descriptor> {
     let descriptor = to_descriptor(value)?;
     let stated = descriptor.media_type().to_string();
     let known = KINDS.iter().filter_map(|kind| stated.strip_prefix(kind)).any(|end| COMPRESSIONS.contains(&end));
-    if known { Ok(descriptor) } else { Err(Error::malformed(format!("media type `{stated}` is not a layer's"))) }
+    if known { Ok(descriptor) } else { Err(Error::malformed(format!("`{stated}` is not the media type of a layer"))) }
 }
 
 fn diff_ids_of(config: &Object) -> Result<Vec<Digest>> {
-    let wrong = || Error::malformed("no list `rootfs.diff_ids` of digests");
+    let wrong = || Error::malformed("`rootfs.diff_ids` is not a list of digests");
     let ids = config.get("rootfs").and_then(|rootfs| rootfs.get("diff_ids"));
     let ids = ids.and_then(Value::as_array).ok_or_else(wrong)?;
     ids.iter().map(|id| id.as_str().and_then(|id| id.parse().ok()).ok_or_else(wrong)).collect()
@@ -403,8 +402,8 @@ fn to_descriptor(value: &Value) -> Result<Descriptor> {
     let descriptor: Descriptor =
         serde_json::from_value(value.clone()).map_err(|error| Error::malformed("not a descriptor").because(error))?;
     if !is_supported(descriptor.digest()) {
-        let what = format!("the digest `{}` is of an algorithm that is not supported", descriptor.digest());
-        return Err(Error::malformed(what).hint("sha256 and sha512 are"));
+        let what = format!("the algorithm of the digest `{}` is not supported", descriptor.digest());
+        return Err(Error::malformed(what).hint("sha256 and sha512 are supported"));
     }
     Ok(descriptor)
 }

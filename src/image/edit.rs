@@ -102,10 +102,10 @@ impl Write for Coder {
     }
 }
 
-/// What the new image differs in.
+/// The changes of a new image.
 #[derive(Debug, Default)]
 pub struct Edit {
-    /// How many of the old image's layers stay, from the bottom.
+    /// The number of the old image's layers that stay, from the bottom.
     pub keep: usize,
     /// The layers above them, each with what its history entry says made it.
     pub added: Vec<(AddedLayer, String)>,
@@ -122,9 +122,9 @@ pub struct Edit {
 pub struct NewImage {
     /// Its manifest.
     pub descriptor: Descriptor,
-    /// How many layers were there already, or could be shared.
+    /// The number of layers that existed already, or could be shared.
     pub reused: usize,
-    /// How many bytes of old layers were copied.
+    /// The bytes of old layers that were copied.
     pub copied: u64,
 }
 

@@ -13,18 +13,19 @@ use crate::path::shown;
 use crate::store::fs::{StagedDir, StagedFile};
 use crate::store::{Context, Reference};
 use crate::tar;
+use crate::text::Printable;
 
-/// What is to be taken out of an image.
+/// A request to extract a path from an image.
 pub struct ExtractRequest<'a> {
     /// The image; it need not be a train.
     pub source: &'a Reference,
     /// The path in the image, as in `/opt/pht_train/query.json`.
     pub path: &'a str,
-    /// Where it goes.
+    /// The output.
     pub to: ExtractTo<'a>,
 }
 
-/// Where what is extracted goes.
+/// The output of an extraction.
 pub enum ExtractTo<'a> {
     /// A new file, or for a directory a new or an empty directory.
     Path(&'a Path),
@@ -46,8 +47,8 @@ pub fn extract(request: ExtractRequest<'_>, context: &Context) -> Result<Vec<Str
     view.verify().at(request.source)?;
     let tree = &view.tree;
     let Some(node) = tree.get(&path) else {
-        let hint = "paths are those in the image, as in /opt/train_config.json";
-        return Err(Error::usage("there is nothing at this path in the image").hint(hint).at(shown(&path)));
+        let hint = "give a path in the image, such as /opt/train_config.json";
+        return Err(Error::usage("the image has nothing at this path").hint(hint).at(shown(&path)));
     };
     match (&node.kind, request.to) {
         (NodeKind::File { .. } | NodeKind::Link(_), ExtractTo::Stream(out)) => file(tree, node, out),
@@ -59,8 +60,8 @@ pub fn extract(request: ExtractRequest<'_>, context: &Context) -> Result<Vec<Str
             tar.finish()?.flush().doing("write the archive").map(|()| Vec::new())
         }
         (NodeKind::Symlink(target), _) => {
-            let hint = format!("it leads to {}", target.escape_ascii());
-            Err(Error::usage("a symbolic link").hint(hint).at(node.shown()))
+            let hint = format!("its target is {}", Printable::new(target));
+            Err(Error::usage("symbolic links are not extracted").hint(hint).at(node.shown()))
         }
         (NodeKind::Fifo | NodeKind::Device(..), _) => {
             Err(Error::usage("neither a file nor a directory").at(node.shown()))
@@ -73,7 +74,7 @@ fn normalise(path: &str) -> Result<Vec<u8>> {
     let parts: Vec<&str> = path.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
     if parts.is_empty() || parts.contains(&"..") {
         let hint = "name a file or a directory below the root, without `..`";
-        return Err(Error::usage(format!("`{}` is no path to extract", path.escape_debug())).hint(hint));
+        return Err(Error::usage(format!("`{}` cannot be extracted", Printable::new(path))).hint(hint));
     }
     Ok(parts.join("/").into_bytes())
 }
@@ -85,7 +86,7 @@ fn read(image: &Image, path: &[u8], context: &Context) -> Result<View> {
 
 fn file(tree: &Tree, node: &Node, out: &mut dyn Write) -> Result<Vec<String>> {
     write_contents(tree, node, out)?;
-    out.flush().doing("write it").at(node.shown())?;
+    out.flush().doing("write the contents").at(node.shown())?;
     Ok(Vec::new())
 }
 

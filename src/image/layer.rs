@@ -61,7 +61,7 @@ pub fn scan(
 
 fn is_plain(extent: &Extent) -> Result<bool> {
     let mut start = [0; 4];
-    let read = extent.read_at(&mut start, 0).doing("read it")?;
+    let read = extent.read_at(&mut start, 0).doing("read the layer")?;
     Ok(Compression::of(&start[..read]) == Compression::None)
 }
 

@@ -14,7 +14,7 @@ pub fn open_image(reference: &Reference, context: &Context) -> Result<Image> {
 fn choose(there: &[ImageEntry], tag: Option<&str>) -> Result<ImageEntry> {
     let tags = || there.iter().map(|listed| listed.tag.as_deref().unwrap_or("(no tag)")).collect::<Vec<_>>().join(", ");
     if there.is_empty() {
-        return Err(Error::malformed("there is no image in it"));
+        return Err(Error::malformed("there is no image here"));
     }
     let tagged = |wanted: &str| tagged(there, wanted).cloned();
     if let Some(tag) = tag {
@@ -30,7 +30,7 @@ fn choose(there: &[ImageEntry], tag: Option<&str>) -> Result<ImageEntry> {
     match there.iter().filter(has_original).collect::<Vec<_>>()[..] {
         [only] => Ok(only.clone()),
         _ => tagged(LATEST).ok_or_else(|| {
-            let hint = format!("name one by its tag; there are: {}", tags());
+            let hint = format!("give a tag; there are: {}", tags());
             Error::usage("several images and no tag given").hint(hint)
         }),
     }

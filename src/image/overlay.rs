@@ -111,7 +111,7 @@ impl Overlay {
     /// file or a symbolic link, bare whiteouts, too many entries.
     pub fn push_lower(&mut self, layer: usize, contents: usize, entries: Vec<Entry>) -> Result<Vec<Dangling>> {
         if self.visible.len() + entries.len() > MAX_ENTRIES {
-            return Err(Error::malformed(format!("more than {MAX_ENTRIES} entries; that is no image to work with")));
+            return Err(Error::malformed(format!("more than {MAX_ENTRIES} entries")));
         }
         let Changeset { files, mut links, whiteouts, mut opaque } = Changeset::collapse(entries)?;
         self.visible.reserve(files.len());
@@ -236,7 +236,7 @@ impl Overlay {
                     }
                 }
                 EntryKind::HardLink(target) => {
-                    let what = format!("a hard link to {}, which is not there", shown(&target));
+                    let what = format!("a hard link to {}, which does not exist", shown(&target));
                     return Err(Error::malformed(what).at(shown(&path)));
                 }
                 EntryKind::Sparse => return Err(sparse(&path)),
@@ -263,11 +263,11 @@ impl Placed {
 }
 
 fn below_a(dir: &[u8], kind: &EntryKind) -> Error {
-    Error::malformed(format!("something lies below it, but it is {}", kind.name())).at(shown(dir))
+    Error::malformed(format!("{}, with files below", kind.name())).at(shown(dir))
 }
 
 fn sparse(path: &[u8]) -> Error {
-    Error::malformed("a sparse file; this program cannot read its form")
+    Error::malformed("a sparse file in a form that is not supported")
         .hint("write the layer without sparse files")
         .at(shown(path))
 }

@@ -1,4 +1,4 @@
-/// What a command has made of an image, or of a directory: the rows of its report.
+/// The result of a command on an image or a directory: the rows of its report.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct ImageReport {
@@ -10,13 +10,13 @@ pub struct ImageReport {
     pub digest_before: Option<String>,
     /// The manifest's digest now.
     pub digest_after: Option<String>,
-    /// What became of the layers.
+    /// The changes of the layers.
     pub layers: LayerCounts,
     /// Bytes moved.
     pub bytes: BytesMoved,
 }
 
-/// What became of the layers of an image.
+/// The changes of an image's layers.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct LayerCounts {
@@ -24,7 +24,7 @@ pub struct LayerCounts {
     pub added: Vec<String>,
     /// Digests of those that are not part of the image any more.
     pub dropped: Vec<String>,
-    /// How many stayed as they are.
+    /// The number of layers kept as they are.
     pub reused: usize,
 }
 

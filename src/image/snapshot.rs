@@ -1,4 +1,5 @@
-//! What an image shows, with digests in the place of contents, so that two images can be compared while neither is kept.
+//! What an image shows, with digests in the place of contents, so that two images can be compared while neither is
+//! kept.
 
 use super::changeset::{Mark, mark_of};
 use super::document::Image;
@@ -10,18 +11,18 @@ use crate::error::{Error, ErrorContext, Result};
 use crate::path::{ancestors, is_below};
 use crate::tar::{Entry, EntryKind, Meta, PaxRecords};
 
-/// How many hard links to files of lower layers are followed; no builder of images writes even one.
+/// The number of hard links to files of lower layers that are followed; no builder of images writes even one.
 const MAX_LINKS_DOWN: usize = 1000;
 /// What PAX records have to be alike, by the beginning of their keywords: extended attributes and ACLs. Others tell of
 /// the file system that an archive was made from.
 const ATTRIBUTES: [&[u8]; 3] = [b"SCHILY.xattr.", b"LIBARCHIVE.xattr.", b"SCHILY.acl."];
 
-/// What an image has at one path.
+/// The state of one path in an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileRecord {
     /// Normalised path, relative to the root of the image.
     pub path: Box<[u8]>,
-    /// What is there.
+    /// The file, directory or other node.
     pub kind: FileRecordKind,
     /// Permission bits with set-user-ID, set-group-ID and sticky bit.
     pub mode: u32,
@@ -31,7 +32,7 @@ pub struct FileRecord {
     pub attributes: PaxRecords,
 }
 
-/// What is at a path, contents as their digest.
+/// The node at a path, contents as their digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FileRecordKind {
     /// A regular file.
@@ -54,7 +55,7 @@ pub enum FileRecordKind {
 }
 
 impl FileRecordKind {
-    /// What it is called in messages.
+    /// The name of the kind in messages.
     pub fn name(&self) -> &'static str {
         match self {
             FileRecordKind::File { .. } => "a regular file",
@@ -77,17 +78,18 @@ pub fn snapshot(image: &Image) -> Result<Vec<FileRecord>> {
     snapshot_above(image, 0, &mut |_| {})
 }
 
-/// [`snapshot`] of the layers from number `floor` on, as if there were none below; `touch` is told what they do to those.
+/// [`snapshot`] of the layers from number `floor` on, as if there were none below; `change` is called with what they do to
+/// those.
 ///
 /// # Errors
 /// As [`snapshot`], and hard links to files of the layers below.
-pub fn snapshot_above(image: &Image, floor: usize, touch: &mut dyn FnMut(LayerChange<'_>)) -> Result<Vec<FileRecord>> {
+pub fn snapshot_above(image: &Image, floor: usize, change: &mut dyn FnMut(LayerChange<'_>)) -> Result<Vec<FileRecord>> {
     let mut digests = Vec::new();
     let mut overlay = Overlay::new(PathFilter::new([&b""[..]]));
     let mut links = LinksDown::default();
     for layer in (floor..image.layers().len()).rev() {
         let entries = read_layer(image, layer, &mut digests)?;
-        entries.iter().for_each(|entry| tell(entry, touch));
+        entries.iter().for_each(|entry| report(entry, change));
         let place = || format!("layer {}", image.layers()[layer].digest());
         links.look(layer, &entries).at(place())?;
         links.follow(None, overlay.push_lower(layer, 0, entries).at(place())?).at(place())?;
@@ -96,7 +98,7 @@ pub fn snapshot_above(image: &Image, floor: usize, touch: &mut dyn FnMut(LayerCh
     seen_in(&overlay.into_tree(Vec::new())?, &digests)
 }
 
-/// What an entry of a layer does to the layers below it.
+/// The effect of a layer's entry on the layers below.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LayerChange<'a> {
     /// Something is at this path.
@@ -107,22 +109,23 @@ pub enum LayerChange<'a> {
     Emptied(&'a [u8]),
 }
 
-/// Tells `touch` what layer number `layer` of `image` does to those below it. The layer is read to its end and verified.
+/// Calls `change` with what layer number `layer` of `image` does to those below it. The layer is read to its end and
+/// verified.
 ///
 /// # Errors
 /// As [`snapshot`].
-pub fn layer_changes(image: &Image, layer: usize, touch: &mut dyn FnMut(LayerChange<'_>)) -> Result<()> {
+pub fn layer_changes(image: &Image, layer: usize, change: &mut dyn FnMut(LayerChange<'_>)) -> Result<()> {
     let entries = read_layer(image, layer, &mut Vec::new())?;
-    entries.iter().for_each(|entry| tell(entry, touch));
+    entries.iter().for_each(|entry| report(entry, change));
     Ok(())
 }
 
-fn tell(entry: &Entry, touch: &mut dyn FnMut(LayerChange<'_>)) {
+fn report(entry: &Entry, change: &mut dyn FnMut(LayerChange<'_>)) {
     match mark_of(&entry.path) {
-        Some(Mark::Whiteout(hidden)) => touch(LayerChange::Removed(&hidden)),
-        Some(Mark::Opaque(dir)) => touch(LayerChange::Emptied(dir)),
+        Some(Mark::Whiteout(hidden)) => change(LayerChange::Removed(&hidden)),
+        Some(Mark::Opaque(dir)) => change(LayerChange::Emptied(dir)),
         Some(Mark::Foreign) => {}
-        Some(Mark::Below) | None => touch(LayerChange::Entry(&entry.path, &entry.kind)),
+        Some(Mark::Below) | None => change(LayerChange::Entry(&entry.path, &entry.kind)),
     }
 }
 

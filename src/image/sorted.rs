@@ -14,7 +14,7 @@ impl<V> Default for SortedMap<V> {
 }
 
 impl<V> SortedMap<V> {
-    /// How many paths there are.
+    /// The number of paths.
     pub fn len(&self) -> usize {
         self.sorted.len() + self.run.len()
     }
@@ -41,12 +41,12 @@ impl<V> SortedMap<V> {
         }
     }
 
-    /// Whether there is something at `path`.
+    /// True if there is a value at `path`.
     pub fn contains(&self, path: &[u8]) -> bool {
         self.get(path).is_some()
     }
 
-    /// What is at `path`.
+    /// The value at `path`.
     pub fn get(&self, path: &[u8]) -> Option<&V> {
         let find = |list: &[(Box<[u8]>, V)]| list.binary_search_by(|(there, _)| (**there).cmp(path)).ok();
         match find(&self.sorted) {
@@ -55,7 +55,7 @@ impl<V> SortedMap<V> {
         }
     }
 
-    /// What is at `path`, to be changed; runs have ended.
+    /// The value at `path`, to be changed; runs have ended.
     pub fn get_mut(&mut self, path: &[u8]) -> Option<&mut V> {
         let found = self.sorted.binary_search_by(|(there, _)| (**there).cmp(path)).ok()?;
         Some(&mut self.sorted[found].1)

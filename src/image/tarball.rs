@@ -39,7 +39,7 @@ impl Tarball {
         let mut reader = contents.tar_reader();
         while let Some(entry) = reader.next_entry()? {
             if entry.offset.checked_add(entry.size).is_none_or(|end| end > contents.len()) {
-                return Err(Error::malformed("the archive ends in the middle of it").at(shown(&entry.path)));
+                return Err(Error::malformed("the archive ends inside this file").at(shown(&entry.path)));
             }
             let entry = placed_below(above, entry);
             if wanted.has(&entry.path) { entries.push(entry) } else { others.push(entry.path) }
@@ -47,7 +47,7 @@ impl Tarball {
         refuse_ambiguous(&entries)?;
         let mut overlay = Overlay::new(wanted);
         if let Some(link) = overlay.push_lower(0, 0, entries)?.first() {
-            let what = format!("a hard link to {}, which is not there", shown(&link.target));
+            let what = format!("a hard link to {}, which does not exist", shown(&link.target));
             return Err(Error::malformed(what).at(shown(&link.path)));
         }
         Ok(Tarball { tree: overlay.into_tree(vec![Some(contents)])?, others })
@@ -72,12 +72,12 @@ fn refuse_ambiguous(entries: &[Entry]) -> Result<()> {
     for entry in entries {
         let is_directory = entry.kind == EntryKind::Directory;
         if mark_of(&entry.path).is_some() {
-            return Err(Error::malformed("a whiteout, which is nothing outside of an image").at(shown(&entry.path)));
+            return Err(Error::malformed("a whiteout, which has no meaning outside an image").at(shown(&entry.path)));
         }
         if let Some(was_directory) = seen.insert(&entry.path, is_directory)
             && !(is_directory && was_directory)
         {
-            return Err(Error::malformed("it is there twice in the archive").at(shown(&entry.path)));
+            return Err(Error::malformed("twice in the archive").at(shown(&entry.path)));
         }
     }
     Ok(())
@@ -122,7 +122,7 @@ impl<W: Write> EntrySink for TarSink<W> {
         let name = self.renamed(path);
         let kind = match kind {
             EntryKind::Symlink(target) if leads_out(self.below_root(path), target) => {
-                let target = String::from_utf8_lossy(target).escape_debug().to_string();
+                let target = crate::text::Printable::new(target);
                 self.left_out.push(format!("{} (a link to {target}, outside the results)", shown(path)));
                 return Ok(());
             }

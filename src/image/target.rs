@@ -1,12 +1,12 @@
 use oci_spec::image::Digest;
 
 use super::document::Image;
-use crate::error::{Error, Result};
+use crate::error::{Advice, Error, Result};
 use crate::store::tag::LATEST;
 use crate::store::{Context, Destination, Reference, open_destination, open_source};
 
-/// Where an image will be published. Whether that is in place, and under which tag, can be said only when the image that
-/// it is made from is known: see [`resolve`](PendingTarget::resolve).
+/// Where an image will be published. Whether that is in place, and under which tag, can be said only when the image
+/// that it is made from is known: see [`resolve`](PendingTarget::resolve).
 pub struct PendingTarget {
     destination: Box<dyn Destination>,
     reference: Reference,
@@ -56,7 +56,7 @@ impl PendingTarget {
     }
 }
 
-/// Where an image is published, and under which tag.
+/// The place and tag under which an image is published.
 pub struct Target {
     /// The opened destination.
     pub destination: Box<dyn Destination>,
@@ -64,7 +64,7 @@ pub struct Target {
     pub reference: Reference,
     /// The tag as it stands there.
     pub tag: String,
-    /// Whether the image replaces the one that it was made from.
+    /// True if the image replaces the one that it was made from.
     pub in_place: bool,
     /// The entry without a tag that it replaces, if that is what it was made from.
     pub replaces: Option<Digest>,
@@ -79,7 +79,7 @@ impl Target {
         if !self.in_place || self.destination.supports_multiple() {
             return Ok(());
         }
-        let hint = "give a DEST: pre-run in place keeps the encrypted image too, and there is room for one only";
-        Err(Error::usage("pre-run cannot be done in place here").hint(hint).at(self.destination.name()))
+        let what = "pre-run in place keeps the encrypted image beside the opened one, but there is room for one only";
+        Err(Error::usage(what).advise(Advice::GiveDestination).at(self.destination.name()))
     }
 }

@@ -10,14 +10,14 @@ use crate::store::tag::LATEST;
 use crate::store::{Context, Reference, TagChange, open_destination};
 use crate::tar::{self, EntryKind, Meta};
 
-/// Where the program lies in its image.
+/// The path of the program in its image.
 const PROGRAM: &str = "usr/bin/pht-oci";
-/// Where programs look for certificate authorities.
+/// The path at which programs look for certificate authorities.
 const CERTIFICATES: &str = "etc/ssl/certs/ca-certificates.crt";
 
-/// What an image of the program is made of.
+/// The parts of an image of the program.
 pub struct ToolImageRequest<'a> {
-    /// Where to publish it.
+    /// The destination.
     pub destination: &'a Reference,
     /// The program: a static binary, as there is nothing else in the image.
     pub program: &'a Path,
@@ -28,11 +28,12 @@ pub struct ToolImageRequest<'a> {
 /// Makes a container image of the program: one layer, its entry point the program itself.
 ///
 /// # Errors
-/// [`Kind::Usage`](crate::error::Kind::Usage) if a file is missing or the program is not static; then nothing has changed.
+/// [`Kind::Usage`](crate::error::Kind::Usage) if a file is missing or the program is not static; then nothing has
+/// changed.
 pub fn tool_image(request: &ToolImageRequest<'_>, context: &Context) -> Result<ImageReport> {
     if !cfg!(target_feature = "crt-static") {
-        let hint = "build it with scripts/release.sh";
-        let what = "this build of the program needs a system's libraries, and its image has none";
+        let hint = "build a static binary with scripts/release.sh";
+        let what = "this binary is not static, so its image could not run it";
         return Err(Error::usage(what).hint(hint).at(request.program.display()));
     }
     let mut files = vec![(PROGRAM, open(request.program)?, 0o755)];
@@ -88,7 +89,7 @@ fn write_layer(sink: LayerSink, files: Vec<(&str, File, u32)>, now: i64) -> Resu
         tar.header(path.as_bytes(), &EntryKind::Directory, &Meta::new(mode, now), 0)?;
     }
     for (path, mut file, mode) in files {
-        let size = file.metadata().doing("look at it").at(path)?.len();
+        let size = file.metadata().doing("stat the file").at(path)?.len();
         tar.header(path.as_bytes(), &EntryKind::File, &Meta::new(mode, now), size)?;
         std::io::copy(&mut file, &mut tar).doing("write the layer").at(path)?;
     }

@@ -8,14 +8,14 @@ use crate::path::{is_below, shown, walk_order};
 use crate::store::Extent;
 use crate::tar::Meta;
 
-/// What a node of a [`Tree`] is.
+/// The kind of a node of a [`Tree`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NodeKind {
     /// A regular file; of several names of one file, the first in walk order.
     File {
         /// Bytes of contents.
         size: u64,
-        /// Where they are.
+        /// Their place.
         content: Content,
     },
     /// A further name of a file: the position in the tree of the node that is the file.
@@ -30,14 +30,14 @@ pub enum NodeKind {
     Device(bool, (u32, u32)),
 }
 
-/// Where the contents of a file are.
+/// The place of a file's contents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
     /// In a layer, or the spool of a compressed one, from `offset`.
     Layer {
         /// The position of the layer in the image, from the bottom.
         layer: usize,
-        /// Where they begin.
+        /// Their offset.
         offset: u64,
     },
     /// In a file of a directory on disk.
@@ -49,7 +49,7 @@ pub enum Content {
 pub struct Node {
     /// Normalised path, relative to the root of the image.
     pub path: Box<[u8]>,
-    /// What it is.
+    /// Its kind.
     pub kind: NodeKind,
     /// Mode, owner, times and the rest.
     pub meta: Meta,
@@ -118,7 +118,7 @@ impl Tree {
     pub fn open(&self, node: &Node) -> Result<Box<dyn Read + Send>> {
         match self.file(node) {
             Some((_, Content::Disk(path))) => {
-                let file = File::open(path).doing("open it").at(path.display())?;
+                let file = File::open(path).doing("open the file").at(path.display())?;
                 Ok(Box::new(file))
             }
             Some((size, Content::Layer { .. })) => {
@@ -160,7 +160,7 @@ impl Tree {
             return Err(Error::malformed(format!("{size} bytes; at most {most} are read")).at(node.shown()));
         }
         let mut bytes = Vec::new();
-        self.open(node)?.read_to_end(&mut bytes).doing("read it").at(node.shown())?;
+        self.open(node)?.read_to_end(&mut bytes).doing("read the file").at(node.shown())?;
         Ok(bytes)
     }
 }

@@ -110,7 +110,7 @@ impl Partial<'_> {
         let Some(contents) = self.contents.get(layer).and_then(Option::as_ref) else { return Ok(None) };
         let mut bytes = Vec::new();
         let mut reader = contents.part(offset, size).reader();
-        io::Read::read_to_end(&mut reader, &mut bytes).doing("read it").at(shown(path))?;
+        io::Read::read_to_end(&mut reader, &mut bytes).doing("read the file").at(shown(path))?;
         Ok(Some(bytes))
     }
 }

@@ -67,7 +67,7 @@ pub fn read_some(contents: &mut dyn Read, buffer: &mut [u8]) -> Result<usize> {
 }
 
 impl Tree {
-    /// What a node is in a tar archive.
+    /// The kind of a node's entry in a tar archive.
     pub fn entry_kind(&self, node: &Node) -> EntryKind {
         match &node.kind {
             NodeKind::File { .. } => EntryKind::File,

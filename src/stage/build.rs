@@ -23,9 +23,9 @@ use crate::train::{BuildSeal, Draft, DraftStop, FileMeta, PartyId, Produced, Sig
 /// A stop of the route of a new train.
 pub type BuildStop = DraftStop;
 
-/// What build is asked to do.
+/// A request to build a train.
 pub struct BuildRequest<'a> {
-    /// Where the train is published.
+    /// The destination.
     pub destination: &'a Reference,
     /// The master image; `None` for the empty image.
     pub base: Option<&'a Reference>,
@@ -123,7 +123,7 @@ fn read_files(request: &BuildRequest<'_>, now: i64) -> Result<Tree> {
             _ => None,
         };
         let Some(kind) = kind else {
-            let what = "neither a file nor a directory; a train consists of these only";
+            let what = "neither a file nor a directory; a train consists of files and directories only";
             return Err(Error::usage(what).at(node.shown()));
         };
         let meta = Meta::new(node.meta.permissions(), node.meta.mtime.min(now));
@@ -148,7 +148,7 @@ fn read_files(request: &BuildRequest<'_>, now: i64) -> Result<Tree> {
 fn sign(request: &BuildRequest<'_>, tree: &Tree, base_chain: Option<String>) -> Result<SignedDraft> {
     let files = files_below(tree, paths::TRAIN, Transform::Keep)?;
     if files.is_empty() {
-        return Err(Error::usage("there are no files in it").at(request.files.display()));
+        return Err(Error::usage("the directory holds no files").at(request.files.display()));
     }
     let metas: Vec<FileMeta> = files.iter().map(|(_, meta)| meta.clone()).collect();
     let mut draft = request.wire.draft(draft(request, base_chain)?, &metas)?;

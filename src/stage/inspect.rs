@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::image::open_image;
 use crate::store::{Context, Reference};
 
-/// What a train says of itself; nothing of it is verified.
+/// The state of a train by its own config; nothing of it is verified.
 #[derive(Debug, Clone)]
 pub struct Inspection {
     /// The image.
@@ -23,16 +23,16 @@ pub struct Inspection {
     pub route: Vec<StopState>,
     /// Whose turn it is: a position in `route`; at its end nobody's.
     pub next: Option<usize>,
-    /// How many layers the image has.
+    /// The number of layers.
     pub layers: usize,
-    /// How many of them are the train as built, if the labels tell.
+    /// The number of layers of the train as built, if the labels tell.
     pub base_layers: Option<usize>,
-    /// How many immutable files are listed.
+    /// The number of immutable files.
     pub files: usize,
     /// Bytes of all layers as they are stored.
     pub size: u64,
-    /// The stage that made the image, if the labels tell: `built`, `pre-run` or `post-run`. After `pre-run` the train is
-    /// open and waits for its run.
+    /// The stage that made the image, if the labels tell: `built`, `pre-run` or `post-run`. After `pre-run` the train
+    /// is open and waits for its run.
     pub stage: Option<&'static str>,
 }
 
@@ -41,13 +41,13 @@ pub struct Inspection {
 pub struct StopState {
     /// The position on the route, from 0.
     pub index: usize,
-    /// Who it is.
+    /// The station's id.
     pub station: String,
     /// The network that it belongs to.
     pub eco_system: String,
     /// The fingerprint of its public key.
     pub key: String,
-    /// Whether it has signed.
+    /// True if it has signed.
     pub signed: bool,
 }
 

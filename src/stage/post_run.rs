@@ -20,7 +20,7 @@ use crate::store::{Context, Reference, spool_dir};
 use crate::train::check::id;
 use crate::train::{Check, Produced, StageKind, Stop, StopSeal, paths, unwrap_stage_key};
 
-/// How many changes outside the results a report names.
+/// The number of changes outside the results that a report names.
 const NAMED: usize = 10;
 
 /// Closes a train after its run: hashes, signs and encrypts the results (train security protocol, post-run). What the
@@ -52,9 +52,9 @@ pub(super) fn post_run_elsewhere(
     let target = pending.resolve(request.source, request.destination, before)?;
     let digest = |image: &Image| image.listed().descriptor.digest().clone();
     if target.in_place && digest(&open_image(request.source, context)?) != digest(before) {
-        let what = "another image has come to this place while the train ran";
+        let what = "another image was published here while the train ran";
         return Err(Error::new(Kind::Io, what)
-            .hint("find out who has changed it, and run the train again")
+            .hint("find out who published it, and run the train again")
             .at(request.source));
     }
     close(request, open_image(opened, context)?, target, true, context)
@@ -103,7 +103,7 @@ fn ensure_is_not_signed(train: &Train) -> Result<()> {
 }
 
 fn not_opened() -> Error {
-    let what = "this image is as post-run or build left it: there is nothing new in it";
+    let what = "the image is as post-run or build left it: it holds nothing new";
     Error::verification(what).hint("run pre-run and the train first")
 }
 
@@ -113,7 +113,7 @@ fn load(image: Image, spool: &Path, base: Option<usize>, labels: &Labels) -> Res
     let view = read_view(&image, spool, depth)?;
     Train::in_view(image, view, depth).map_err(|error| {
         let rewritten = error.kind() == Kind::Malformed && labels.any_verified_config().is_some();
-        if rewritten { Error::verification("the run has damaged the train").because(error) } else { error }
+        if rewritten { Error::verification("the run damaged the train").because(error) } else { error }
     })
 }
 
@@ -127,7 +127,7 @@ fn ensure_not_encrypted(train: &Train, stop: &Stop, station: &Station<'_>) -> Re
     let key = unwrap_stage_key(&train.config, stop, station.key)?;
     match ensure_results(train, Transform::Decrypt(train.config.wire().cipher(), &key)) {
         Ok(_) => {
-            let what = "the results are still encrypted: pre-run has not been done";
+            let what = "the results are still encrypted: pre-run was not run";
             Err(Error::verification(what).hint("run pre-run and the train first"))
         }
         Err(error) if error.kind() == Kind::Verification => Ok(()),
@@ -143,7 +143,7 @@ struct PostRun<'a> {
     base: BaseLayers,
     /// The results, where they are not in the image.
     results: Option<Tree>,
-    /// Whether the opened image is nobody's any more when this is done.
+    /// True if the caller deletes the opened image afterwards.
     elsewhere: bool,
 }
 
@@ -188,7 +188,7 @@ impl PostRun<'_> {
         let (mut report, collected) = output.publish(train, target, self.context)?;
         report.checks = checks;
         report.warnings = warnings;
-        report.notes.push(format!("the base is the lowest {base} layers (known by {})", found.name()));
+        report.notes.push(format!("the base has {base} layers (according to {})", found.name()));
         let dropped = changes_elsewhere(train, base);
         report.notes.extend(dropped.map(|paths| format!("changes outside /opt/pht_results were dropped: {paths}")));
         report.notes.extend(collected.note());
@@ -212,11 +212,11 @@ impl PostRun<'_> {
             Some(digest) if digest == train.config_digest() => Ok(Check::sound(id::CONFIG_AFTER_RUN, "train config")),
             Some(_) => {
                 let hint = "do not pass this image on; start again from the encrypted one";
-                let what = "not the config that pre-run verified: the run has rewritten it";
+                let what = "not the config that pre-run verified: the run rewrote it";
                 Err(Error::verification(what).hint(hint).at(shown(paths::CONFIG)))
             }
             None => {
-                let why = "it could not be compared with the one before the run: pre-run was not done by this program";
+                let why = "could not be compared with the config before the run: another program did pre-run";
                 Ok(Check::weak(id::CONFIG_AFTER_RUN, "train config", why))
             }
         }

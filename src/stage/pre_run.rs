@@ -12,7 +12,7 @@ use super::parts::publish::{StageOutput, ensure_not_in_registry};
 use super::parts::report::Report;
 use super::parts::request::StageRequest;
 use super::parts::space::{decrypted, ensure_stage, size_below};
-use crate::error::{Error, ErrorContext, Result};
+use crate::error::{Advice, Error, ErrorContext, Result};
 use crate::image::{
     AddedLayer, DirectorySink, EntrySink, Fidelity, Image, LayerSink, PendingTarget, Target, Tree, open_image,
 };
@@ -62,7 +62,9 @@ fn start(request: &StageRequest<'_>, context: &Context) -> Result<(Image, Option
             let of_run = image.layers().len().saturating_sub(labels.base_layers.map_or(usize::MAX, |base| base + 2));
             let warning = (of_run > 0).then(|| {
                 let was = image.descriptor().digest();
-                format!("what a run had added to {was} ({of_run} layers) is left behind: pre-run started again from `{aside}`")
+                format!(
+                    "the layers that a run added to {was} ({of_run}) are dropped: pre-run started again from `{aside}`"
+                )
             });
             Ok((before, warning))
         }
@@ -75,7 +77,7 @@ struct PreRun<'a> {
     context: &'a Context,
     spool: PathBuf,
     base: BaseLayers,
-    /// Where the plaintext results go, if not into the image.
+    /// The directory for the plaintext results, if they do not go into the image.
     results: Option<StagedDir<'a>>,
     /// Of a run that is left behind.
     warning: Option<String>,
@@ -161,14 +163,14 @@ impl PreRun<'_> {
         // an image would be in its way.
         let (mut report, _) = output.publish(train, target, self.context)?;
         if let Some(results) = &self.results {
-            let hint = "the image is published without them; run pre-run again";
+            let hint = "the image is published without the results; run pre-run again";
             results.reveal().map_err(|error| error.hint(hint))?;
         }
         report.checks = checks;
         report.warnings = self.request.policy.warnings();
         report.warnings.extend(self.warning.take());
         if target.reference.is_shared() {
-            let what = "the opened train lies in plaintext in a registry: whoever may read there can read it";
+            let what = "the opened train is in a registry in plaintext: whoever can pull it can read it";
             report.warnings.push(what.to_owned());
         }
         if target.in_place {
@@ -206,9 +208,8 @@ fn ensure_no_results(train: &Train) -> Result<()> {
         .map(|file| shown(&[paths::RESULTS, b"/", &file.path].concat()))
         .collect();
     let Some(first) = files.first() else { return Ok(()) };
-    let what = format!("{} results are there, but no station has signed yet: nobody vouches for them", files.len());
-    let hint = "if they belong to the train as built, --keep-initial-results carries them along";
-    Err(Error::verification(what).hint(hint).at(first))
+    let what = format!("there are {} results, but no station has signed yet: nobody vouches for them", files.len());
+    Err(Error::verification(what).advise(Advice::KeepInitialResults).at(first))
 }
 
 /// The directory for the results, as they are in the image, with its own mode.

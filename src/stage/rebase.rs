@@ -12,7 +12,7 @@ use super::parts::request::VerificationPolicy;
 use super::parts::space::{ensure_stage, size_below};
 use super::post_run::changes_elsewhere;
 use super::validate::is_its_own;
-use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
+use crate::error::{Advice, Error, ErrorContext, IoContext, Kind, Result};
 use crate::image::{
     AddedLayer, BytesMoved, Edit, Image, ImageReport, LayerCounts, LayerSink, PendingTarget, Target, layer_changes,
     open_image, rfc3339,
@@ -23,24 +23,24 @@ use crate::store::{Context, Reference, TagChange, spool_dir};
 use crate::tar::Meta;
 use crate::train::{Check, paths};
 
-/// What is to be rebased, and on what.
+/// A request to put a train on a newer master image.
 pub struct RebaseRequest<'a> {
     /// The train, closed: as built, or as a station's post-run left it.
     pub source: &'a Reference,
-    /// Where to publish it; in place if absent.
+    /// The destination; in place if absent.
     pub destination: Option<&'a Reference>,
     /// The new master image.
     pub base: &'a Reference,
     /// The image that the train was built on, if labels do not tell.
     pub old_base: Option<&'a Reference>,
-    /// What the train has to meet.
+    /// The policy that the train has to meet.
     pub policy: VerificationPolicy<'a>,
 }
 
-/// Puts a train on a newer master image, as building it anew on that would: layers, environment, entry point and history
-/// are the new image's; the command, labels and annotations of its own are the train's. Above the new layers come its
-/// payload and its control layer, whose contents stay as they are, encrypted. Nothing else of the old image is taken
-/// along, and what the train's layers changed elsewhere is named.
+/// Puts a train on a newer master image, as building it anew on that would: layers, environment, entry point and
+/// history are the new image's; the command, labels and annotations of its own are the train's. Above the new layers
+/// come its payload and its control layer, whose contents stay as they are, encrypted. Nothing else of the old image is
+/// taken along, and what the train's layers changed elsewhere is named.
 ///
 /// A train of wire 3 cannot be rebased, for its creator has signed the base; nor can one that is open: it is rebased
 /// between two stations. Published as `latest` it is the tag `base` as well, as a train that was just built: the
@@ -55,7 +55,7 @@ pub fn rebase(request: &RebaseRequest<'_>, context: &Context) -> Result<Report> 
     let mut target = pending.resolve(request.source, request.destination, &image)?;
     let spool = spool_dir(&target.reference, context);
     if Labels::read(&image).state == Some(ImageState::PreRun) {
-        return Err(is_open("by its labels it has been through pre-run")).at(request.source);
+        return Err(is_open("its labels say that pre-run opened it")).at(request.source);
     }
     // Bases of the train's platform, where there are several.
     let of_train = Context { platform: context.platform.clone().or_else(|| image.platform()), ..context.clone() };
@@ -73,8 +73,8 @@ pub fn rebase(request: &RebaseRequest<'_>, context: &Context) -> Result<Report> 
 fn open_base(reference: &Reference, context: &Context) -> Result<Image> {
     let base = open_image(reference, context)?;
     if Labels::read(&base).state.is_some() {
-        let hint = "give the new master image, without a train on it";
-        return Err(Error::usage("it is a train itself").hint(hint).at(reference));
+        let hint = "give the new master image, without a train";
+        return Err(Error::usage("the image is a train itself").hint(hint).at(reference));
     }
     Ok(base)
 }
@@ -93,7 +93,7 @@ fn ensure_is_free(train: &Train) -> Result<()> {
 
 fn is_open(why: &str) -> Error {
     let what = format!("the train is open ({why}): its files are in plaintext");
-    Error::verification(what).hint("rebase it before pre-run or after post-run")
+    Error::verification(what).hint("rebase the train before pre-run or after post-run")
 }
 
 /// The layers of what the train was built on.
@@ -103,12 +103,12 @@ struct OldBase {
 }
 
 impl OldBase {
-    /// By what was given, by labels, or by content: the highest layer that layer_changes what is no train's business.
+    /// By what was given, by labels, or by content: the highest layer that changes what is no train's business.
     fn find(reference: Option<&Reference>, given: Option<&Image>, image: &Image) -> Result<Self> {
         if let (Some(reference), Some(given)) = (reference, given) {
             if !image.is_based_on(given) {
-                let hint = "give the very image that the train was built on, or leave --old-base out";
-                return Err(Error::usage("the train is not based on it").hint(hint).at(reference));
+                let error = Error::usage("the train is not based on this image").advise(Advice::CheckOldBase);
+                return Err(error.at(reference));
             }
             return Ok(OldBase { layers: given.layers().len(), found: BaseOrigin::Given });
         }
@@ -118,7 +118,7 @@ impl OldBase {
         let mut layers = image.layers().len();
         while layers > 0 {
             let mut only_its_own = true;
-            layer_changes(image, layers - 1, &mut |touch| only_its_own &= is_its_own(touch))?;
+            layer_changes(image, layers - 1, &mut |change| only_its_own &= is_its_own(change))?;
             if !only_its_own {
                 break;
             }
@@ -131,11 +131,11 @@ impl OldBase {
     fn ensure_holds_no_train(&self, train: &Train) -> Result<()> {
         if self.found == BaseOrigin::Content && train.view.lowest < self.layers {
             let what = format!(
-                "it cannot be told what the train was built on: layer {} of {} holds files of the train and others",
+                "the train's base is unknown: layer {} of {} holds files of the train and others",
                 self.layers,
                 train.image.layers().len()
             );
-            return Err(Error::usage(what).hint("say what it was built on: --old-base REF"));
+            return Err(Error::usage(what).advise(Advice::GiveOldBase));
         }
         Ok(())
     }
@@ -225,9 +225,9 @@ impl Rebase<'_> {
         let (stage, wire) = (ImageState::Rebased.verb(), train.config.wire().name());
         let mut report = Report { stage, wire, image, ..Report::default() };
         let (old, found) = (self.old.layers, self.old.found.name());
-        report.notes.push(format!("the old base was the lowest {old} layers (known by {found})"));
+        report.notes.push(format!("the old base had {old} layers (according to {found})"));
         if let Some(paths) = changes_elsewhere(train, old) {
-            report.warnings.push(format!("what the train's layers changed elsewhere is not taken along: {paths}"));
+            report.warnings.push(format!("changes of the train's layers elsewhere were dropped: {paths}"));
         }
         report.notes.extend(collected.note());
         Ok(report)
@@ -251,11 +251,11 @@ fn ensure_is_closed(train: &Train) -> Result<Vec<Check>> {
     if train.config.route_state()?.last_signed().is_some() {
         ensure_are_ciphertext(train, paths::RESULTS)?;
         if !results.is_empty() && holds(ensure_results(train, Transform::Keep))?.is_some() {
-            return Err(is_open("its results are what the last station has signed"));
+            return Err(is_open("the results are the ones that the last station signed"));
         }
     } else if let Some(first) = results.first() {
-        let what = format!("{} results are there, but no station has signed yet", results.len());
-        let hint = "if the train is open, finish its stage first; if they were built in, build it anew on the new base";
+        let what = format!("there are {} results, but no station has signed yet", results.len());
+        let hint = "if the train is open, finish its stage first; if the results were built in, build the train anew on the new base";
         return Err(Error::verification(what).hint(hint).at(shown(&[paths::RESULTS, b"/", &first.path].concat())));
     }
     let immutable = ensure_immutable(train, Transform::Keep);
@@ -263,7 +263,7 @@ fn ensure_is_closed(train: &Train) -> Result<Vec<Check>> {
         return immutable;
     }
     match holds(immutable)? {
-        Some(_) => Err(is_open("its files are what the creator has signed")),
+        Some(_) => Err(is_open("the files are the ones that the creator signed")),
         None => ensure_are_ciphertext(train, paths::TRAIN).map(|()| Vec::new()),
     }
 }
@@ -273,9 +273,9 @@ fn ensure_are_ciphertext(train: &Train, root: &[u8]) -> Result<()> {
     for node in tree.below(root).map(|at| &tree.nodes()[at]) {
         let Some(extent) = tree.extent(node) else { continue };
         let mut start = Vec::with_capacity(4);
-        extent.part(0, 4).reader().read_to_end(&mut start).doing("read it").at(node.shown())?;
+        extent.part(0, 4).reader().read_to_end(&mut start).doing("read the file").at(node.shown())?;
         if !cipher.may_have_written(extent.len(), &start) {
-            return Err(is_open("a file is no ciphertext")).at(node.shown());
+            return Err(is_open("a file is not ciphertext")).at(node.shown());
         }
     }
     Ok(())

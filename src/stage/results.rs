@@ -21,25 +21,25 @@ use crate::store::{Context, Reference};
 use crate::tar::EntryKind;
 use crate::train::{Check, TrainConfig, paillier, paths, unwrap_creator_key};
 
-/// What the results lie in, within an archive: the name that they have in the train.
+/// The directory of the results in an archive: its name in the train.
 const ARCHIVE_ROOT: &[u8] = b"pht_results";
 
-/// What the creator asks for.
+/// A request for the results.
 pub struct ResultsRequest<'a> {
     /// The train, or what the central service hands out of it.
     pub source: &'a Reference,
     /// The creator's private key.
     pub key: &'a PrivateKey,
-    /// Where the results go.
+    /// The output.
     pub to: ResultsTo<'a>,
-    /// The creator's Paillier private key, to decrypt what stations have computed under it: files with `.he.json` in their
-    /// name come out with plain numbers in place of the encrypted ones.
+    /// The creator's Paillier private key, to decrypt what stations have computed under it: files with `.he.json` in
+    /// their name come out with plain numbers in place of the encrypted ones.
     pub paillier: Option<&'a PaillierSecret>,
-    /// What the train has to meet.
+    /// The policy that the train has to meet.
     pub policy: VerificationPolicy<'a>,
 }
 
-/// Where the creator's results go.
+/// The output for the creator's results.
 pub enum ResultsTo<'a> {
     /// A directory, which must not exist, or be empty.
     Directory(&'a Path),
@@ -72,7 +72,7 @@ pub fn results(request: ResultsRequest<'_>, context: &Context) -> Result<Report>
     Ok(Report { stage: "results", ..report })
 }
 
-/// What a request asks for, wherever the results are and wherever they go.
+/// The results of a request, from an image or an archive.
 #[derive(Clone, Copy)]
 struct Terms<'a> {
     key: &'a PrivateKey,
@@ -151,7 +151,7 @@ fn message(left_out: &[String]) -> Vec<String> {
 fn ensure_has_results(config: &TrainConfig) -> Result<()> {
     if config.route_state()?.last_signed().is_none() {
         let what = "there are no results yet: no station has signed";
-        return Err(Error::verification(what).hint("wait until the train has been at its first station"));
+        return Err(Error::verification(what).hint("wait until the first station has run the train"));
     }
     Ok(())
 }
@@ -211,7 +211,7 @@ impl std::fmt::Display for ResultsTo<'_> {
     }
 }
 
-/// Where the results go, until they may appear.
+/// The hidden output, until the results may appear.
 enum Out<'a> {
     Directory(StagedDir<'a>),
     Archive(StagedFile<'a>, Option<File>),
@@ -248,7 +248,7 @@ impl<'a> Out<'a> {
         }
     }
 
-    /// Lets them appear, after [`fill`](Self::fill) and every other check.
+    /// Moves the results into place, after [`fill`](Self::fill) and every other check.
     fn reveal(&mut self, results: &Results<'_>) -> Result<()> {
         match self {
             Out::Directory(dir) => dir.reveal(),

@@ -1,5 +1,5 @@
 use super::parts::load::{Depth, Train};
-use crate::error::{Error, ErrorContext, Result};
+use crate::error::{Advice, Error, ErrorContext, Result};
 use crate::image::{
     Area, Attribute, Change, Difference, FileRecord, FileRecordKind, Image, LayerChange, compare_configs,
     compare_files, open_image, snapshot, snapshot_above,
@@ -7,9 +7,10 @@ use crate::image::{
 use crate::path::{is_below, shown};
 use crate::store::{Context, Reference};
 use crate::tar::EntryKind;
+use crate::text::Printable;
 use crate::train::{Source, TrainConfig, paths};
 
-/// Which image a train is held against.
+/// The image that a train is compared with.
 #[derive(Debug, Clone, Copy)]
 pub enum Master<'a> {
     /// This one.
@@ -20,7 +21,7 @@ pub enum Master<'a> {
     Named,
 }
 
-/// What is to be validated.
+/// A request to compare a train with its master image.
 pub struct ValidateRequest<'a> {
     /// The train.
     pub source: &'a Reference,
@@ -47,7 +48,7 @@ impl Method {
     }
 }
 
-/// How a train differs from its master image.
+/// The differences between a train and its master image.
 #[derive(Debug, Clone)]
 pub struct Validation {
     /// The train.
@@ -60,22 +61,22 @@ pub struct Validation {
     pub master: String,
     /// Its manifest's digest; `None` for the empty image.
     pub master_digest: Option<String>,
-    /// How they were compared.
+    /// The method of the comparison.
     pub method: Method,
-    /// How many layers the train has.
+    /// The number of layers of the train.
     pub layers: usize,
-    /// How many of them, from the bottom, are the master image's.
+    /// The number of them, from the bottom, that are the master image's.
     pub common_layers: usize,
     /// Every difference that a train may not have: files in walk order, then the config's fields.
     pub differences: Vec<Difference>,
     /// Bytes read from both images.
     pub read: u64,
-    /// What the person should know besides.
+    /// Conditions that the person should know about; nothing failed.
     pub warnings: Vec<String>,
 }
 
 impl Validation {
-    /// Whether the train differs from its master image only where a train may.
+    /// True if the train differs from its master image only in its own files.
     pub fn is_valid(&self) -> bool {
         self.differences.is_empty()
     }
@@ -91,13 +92,12 @@ impl Validation {
             more => format!(" and {more} more"),
         };
         let what = format!(
-            "not its master image ({}) and a train's files alone: {} was {}{more}",
+            "the train differs from its master image ({}) outside its own files: {} was {}{more}",
             self.master,
             first.subject,
             first.change.name()
         );
-        let hint =
-            "do not run it; have it built anew on the master image, or name the master image that it was built on";
+        let hint = "do not run the train; have it built anew on the master image, or name the one that it was built on";
         Err(Error::verification(what).hint(hint).at(&self.source))
     }
 }
@@ -105,15 +105,15 @@ impl Validation {
 /// Holds a train against its master image. It may differ in `/opt/pht_train`, `/opt/pht_results`,
 /// `/opt/train_config.json` and `/opt/user_sym_key.key`, and its config in command, labels, history, layers and times.
 ///
-/// Where its lowest layers are the master's by their digests, no layer of the master is read; those that were compressed
-/// anew are read through, for their contents have to be what their digests promise. Where layers differ (an image that
-/// was squashed or built anew), or one above them layer_changes anything else, all files of both images are compared as all
-/// layers together show them: type, mode, owner, contents, target, extended attributes and ACLs.
+/// Where its lowest layers are the master's by their digests, no layer of the master is read; those that were
+/// compressed anew are read through, for their contents have to be what their digests promise. Where layers differ (an
+/// image that was squashed or built anew), or one above them change anything else, all files of both images are
+/// compared as all layers together show them: type, mode, owner, contents, target, extended attributes and ACLs.
 ///
 /// # Errors
 /// [`Kind::Usage`](crate::error::Kind::Usage) if it is not known which the master image is;
-/// [`Kind::Malformed`](crate::error::Kind::Malformed) if this is no train, and for whatever cannot be read: what was not
-/// compared does not pass. A difference is no error but a finding.
+/// [`Kind::Malformed`](crate::error::Kind::Malformed) if this is no train, and for whatever cannot be read: what was
+/// not compared does not pass. A difference is no error but a finding.
 pub fn validate(request: &ValidateRequest<'_>, context: &Context) -> Result<Validation> {
     let mut train = Train::load(open_image(request.source, context)?, &context.temporary, Depth::Config)?;
     train.view.verify()?;
@@ -153,7 +153,7 @@ fn open_master(master: Master<'_>, config: &TrainConfig, context: &Context) -> R
         Master::Named => {
             let reference = named_by(config.source()).at("the train config's source")?;
             let warning =
-                format!("the train itself names {reference} as its master image: nobody else vouches for that");
+                format!("the train itself names {reference} as its master image; nobody else vouches for that");
             Ok((reference.to_string(), open_image(&reference, context)?, Some(warning)))
         }
     }
@@ -161,20 +161,22 @@ fn open_master(master: Master<'_>, config: &TrainConfig, context: &Context) -> R
 
 /// The master image that a train names: in a registry, never a file of this machine that a stranger has chosen.
 fn named_by(source: &Source) -> Result<Reference> {
-    let hint = "say which the master image is: --master REF";
     let is_image = source.kind == "docker_repository";
     let place = source.address.strip_prefix("docker://").unwrap_or(&source.address);
     if !is_image || matches!(place, "" | "scratch") || Reference::is_local(&source.address) {
-        let what =
-            format!("`{}` ({}) is no image in a registry", source.address.escape_debug(), source.kind.escape_debug());
-        return Err(Error::usage(what).hint(hint));
+        let what = format!(
+            "`{}` ({}) is not an image in a registry",
+            Printable::new(&source.address),
+            Printable::new(&source.kind)
+        );
+        return Err(Error::usage(what).advise(Advice::NameMaster));
     }
     let tag = source.tag.as_deref().map(|tag| format!(":{tag}")).unwrap_or_default();
-    format!("docker://{place}{tag}").parse().map_err(|error: Error| error.hint(hint))
+    format!("docker://{place}{tag}").parse().map_err(|error: Error| error.advise(Advice::NameMaster))
 }
 
-/// Whether what lies above the master's layers layer_changes nothing but what a train may touch. The master's own layers are
-/// read where they are not the blobs that the master has.
+/// True if what lies above the master's layers change nothing but what a train may touch. The master's own
+/// layers are read where they are not the blobs that the master has.
 fn touches_only_its_own(image: &Image, master: &Image) -> Result<bool> {
     for (layer, masters) in master.layers().iter().enumerate() {
         let (own, diff_id) = (image.layers()[layer].digest(), &image.diff_ids()[layer]);
@@ -184,14 +186,14 @@ fn touches_only_its_own(image: &Image, master: &Image) -> Result<bool> {
         }
     }
     let mut only_its_own = true;
-    let above = snapshot_above(image, master.layers().len(), &mut |touch| only_its_own &= is_its_own(touch));
+    let above = snapshot_above(image, master.layers().len(), &mut |change| only_its_own &= is_its_own(change));
     // What is wrong with these layers is found again, and said, where all layers are read.
     Ok(only_its_own && above.is_ok_and(|above| above.iter().all(|seen| misplaced(seen, &above).is_none())))
 }
 
-/// Whether what an entry of a layer does is for a train's layers to do.
-pub(super) fn is_its_own(touch: LayerChange<'_>) -> bool {
-    match touch {
+/// True if a train's layers may do what this entry of a layer does.
+pub(super) fn is_its_own(change: LayerChange<'_>) -> bool {
+    match change {
         LayerChange::Removed(path) | LayerChange::Emptied(path) => is_free(path),
         LayerChange::Entry(path, EntryKind::HardLink(target)) => is_free(path) && is_free(target),
         LayerChange::Entry(b"" | paths::OPT | paths::TRAIN | paths::RESULTS, kind) => *kind == EntryKind::Directory,
@@ -200,7 +202,7 @@ pub(super) fn is_its_own(touch: LayerChange<'_>) -> bool {
     }
 }
 
-/// Whether a train may have something of its own at `path`.
+/// True if a train may have something of its own at `path`.
 fn is_free(path: &[u8]) -> bool {
     let below = |dir| path == dir || is_below(path, dir);
     matches!(path, paths::CONFIG | paths::USER_KEY) || below(paths::TRAIN) || below(paths::RESULTS)
@@ -219,7 +221,7 @@ fn compare(master: &[FileRecord], train: &[FileRecord]) -> Vec<Difference> {
     differences
 }
 
-/// What is wrong about something that is where a train may have something.
+/// The fault of something at a path that a train may use.
 fn misplaced(seen: &FileRecord, train: &[FileRecord]) -> Option<Difference> {
     let attribute = match (&*seen.path, &seen.kind) {
         (paths::OPT | paths::TRAIN | paths::RESULTS, FileRecordKind::Directory) => return None,

@@ -12,7 +12,7 @@ use crate::store::{Context, Reference};
 use crate::train::check::{id, overall};
 use crate::train::{Check, FileMeta, Verdict, paths};
 
-/// What can be said of a train without any private key.
+/// The result of verify: everything that is checked without a private key.
 #[derive(Debug, Clone)]
 pub struct Verification {
     /// The image.
@@ -29,16 +29,16 @@ pub struct Verification {
     pub stops: Vec<StopVerdict>,
     /// Bytes read from layers, manifests and configs.
     pub read: u64,
-    /// What the person should know besides.
+    /// Conditions that the person should know about; nothing failed.
     pub warnings: Vec<String>,
 }
 
-/// What can be said of one stop.
+/// The verdicts on one stop.
 #[derive(Debug, Clone)]
 pub struct StopVerdict {
     /// The position on the route, from 0.
     pub index: usize,
-    /// Who it is.
+    /// The station's id.
     pub station: String,
     /// The fingerprint of its public key.
     pub key: String,
@@ -54,7 +54,7 @@ impl Verification {
         overall(&self.checks)
     }
 
-    /// Whether the train meets `policy`.
+    /// An error if the train does not meet `policy`.
     ///
     /// # Errors
     /// [`Kind::Verification`] if a check is broken or, strictly, weak.
@@ -164,7 +164,7 @@ fn warnings(train: &Train, policy: VerificationPolicy<'_>) -> Vec<String> {
     let mut warnings = policy.warnings();
     if Labels::read(&train.image).state == Some(ImageState::PreRun) {
         let text =
-            "this image has been through pre-run: its files are in plaintext, and only the encrypted image travels";
+            "the image was opened by pre-run: its files are in plaintext, and only the encrypted image may travel";
         warnings.push(text.to_owned());
     }
     warnings

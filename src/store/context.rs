@@ -5,7 +5,7 @@ use super::platform::Platform;
 use super::progress::Progress;
 use super::registry::{Access, Side};
 
-/// What a command needs to know of its surroundings; the library itself reads no clock and no environment.
+/// The surroundings of a command; the library itself reads no clock and no environment.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Context {
@@ -13,13 +13,13 @@ pub struct Context {
     pub now: i64,
     /// The platform whose image is taken from an index; this machine's if absent.
     pub platform: Option<Platform>,
-    /// What to do when another process writes to the same place.
+    /// The behavior when another process writes to the same place.
     pub waiting: Waiting,
-    /// Where temporary files go that are not kept in the destination's own file system.
+    /// The directory for temporary files that are not kept in the destination's own file system.
     pub temporary: PathBuf,
-    /// How registries are reached that images are read from.
+    /// The access to registries that images are read from.
     pub pull: Access,
-    /// How registries are reached that images are written to.
+    /// The access to registries that images are written to.
     pub push: Access,
     /// Told of steps that take long.
     pub progress: Progress,

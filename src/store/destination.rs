@@ -7,7 +7,7 @@ use crate::error::{IoContext, Result};
 
 /// A blob that is being written; nothing of it is visible before [`Destination::publish`].
 pub trait BlobSink: Write + Send {
-    /// Whether digesting and writing happen on threads of its own, so that who writes to it need not have one for that.
+    /// True if digesting and writing happen on threads of its own, so that who writes to it need not have one for that.
     fn is_apart(&self) -> bool {
         false
     }
@@ -28,7 +28,7 @@ pub struct Written {
     pub size: u64,
 }
 
-/// How a blob of the source came to the destination.
+/// The way in which a blob of the source came to the destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transfer {
     /// It was there already, or could be shared without moving a byte.
@@ -37,7 +37,7 @@ pub enum Transfer {
     Copied(u64),
 }
 
-/// What publishing changes about the names of images.
+/// A change that publishing makes to the names of images.
 #[derive(Debug, Clone)]
 pub enum TagChange {
     /// The tag names this manifest from now on; it replaces what had the tag, and `replaces` if given.
@@ -69,7 +69,7 @@ impl TagChange {
     }
 }
 
-/// What a [`Destination::publish`] removed.
+/// The blobs that [`Destination::publish`] removed.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct GcStats {
     /// Number of blobs.
@@ -79,7 +79,7 @@ pub struct GcStats {
 }
 
 impl GcStats {
-    /// What a person is told of it; nothing, if nothing was removed.
+    /// The note for a person; none, if nothing was removed.
     pub fn note(self) -> Option<String> {
         let GcStats { blobs, bytes } = self;
         (blobs > 0).then(|| format!("removed {blobs} blobs ({bytes} bytes) that no image needs"))
@@ -91,7 +91,7 @@ pub trait Destination {
     /// The place as the user would write it, for messages.
     fn name(&self) -> String;
 
-    /// How many bytes of blobs were written so far.
+    /// Bytes of blobs written so far.
     fn bytes_written(&self) -> u64;
 
     /// The images that are there now.
@@ -100,12 +100,12 @@ pub trait Destination {
     /// Input/output, or a destination of another form.
     fn list(&self) -> Result<Vec<ImageEntry>>;
 
-    /// Whether it can hold several images, by tags.
+    /// True if it can hold several images, by tags.
     fn supports_multiple(&self) -> bool {
         true
     }
 
-    /// How many bytes can still be written there, where that can be told.
+    /// The free space in bytes, where it is known.
     ///
     /// # Errors
     /// Input/output.
@@ -113,7 +113,7 @@ pub trait Destination {
         Ok(None)
     }
 
-    /// How many bytes [`copy_blobs`](Destination::copy_blobs) would write for this blob, at least.
+    /// The bytes that [`copy_blobs`](Destination::copy_blobs) would write for this blob, at least.
     fn estimate_bytes(&self, _source: &dyn Source, descriptor: &Descriptor) -> u64 {
         descriptor.size()
     }
@@ -150,15 +150,16 @@ pub trait Destination {
         sink.finish()
     }
 
-    /// Makes blobs of `source` part of what will be published, several at once where that is faster; how each came there.
+    /// Makes blobs of `source` part of what will be published, several at once where that is faster; how each came
+    /// there.
     ///
     /// # Errors
     /// As [`Source::open`], [`Verified`], and input/output.
     fn copy_blobs(&mut self, source: &dyn Source, descriptors: &[Descriptor]) -> Result<Vec<Transfer>>;
 
-    /// Makes everything written so far visible: blobs first, names last and all at once. Where they cannot change at once,
-    /// the first of them, which is the travelling one that others act upon, changes last. With `gc`, every blob that
-    /// no name reaches any more is removed afterwards.
+    /// Makes everything written so far visible: blobs first, names last and all at once. Where they cannot change at
+    /// once, the first of them, which is the travelling one that others act upon, changes last. With `gc`, every blob
+    /// that no name reaches any more is removed afterwards.
     ///
     /// # Errors
     /// Input/output; then the names are as they were.

@@ -19,7 +19,7 @@ pub struct Extent {
     start: u64,
     len: u64,
     count: Count,
-    /// What digests the blob that this is a part of, while it is read.
+    /// The hasher of the blob that this is a part of, while it is read.
     hasher: Option<Arc<IncrementalHasher>>,
     /// Tells how much of it was read.
     task: Option<Arc<Task>>,
@@ -59,7 +59,7 @@ impl Extent {
     /// As [`Verified`](super::Verified).
     pub fn verify(&self, descriptor: &Descriptor) -> Result<()> {
         let Some(hasher) = &self.hasher else { return Ok(()) };
-        match hasher.finish(&self.file, self.start + self.len, &self.count).doing("read it")? {
+        match hasher.finish(&self.file, self.start + self.len, &self.count).doing("read the spooled bytes")? {
             Some(digester) => ensure_whole(self.len, &digester, descriptor),
             None => Ok(()),
         }
@@ -70,7 +70,7 @@ impl Extent {
         self.len
     }
 
-    /// Whether it holds nothing.
+    /// True if it holds nothing.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -93,7 +93,7 @@ impl Extent {
             return Ok(0);
         }
         match self.file.read_at(&mut buffer[..wanted], self.start + position)? {
-            0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file ended early; was it changed meanwhile?")),
+            0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter while it was read")),
             read => {
                 self.count.add(read);
                 if let Some(task) = &self.task {

@@ -14,12 +14,12 @@ const MAX_GAP: u64 = 16 << 10;
 /// Digests a file in the order of its bytes, on a thread of its own, while others read it in about the same order: to
 /// verify it then takes no pass of its own.
 ///
-/// What is read far ahead is left for when its turn comes, and what was read before is not digested again, so the digest
-/// is right whatever the order.
+/// What is read far ahead is left for when its turn comes, and what was read before is not digested again, so the
+/// digest is right whatever the order.
 pub(super) struct IncrementalHasher(Mutex<Progress>);
 
 struct Progress {
-    /// Where the first byte is that was not digested yet.
+    /// The position of the first byte that was not digested yet.
     next: u64,
     /// None once it was finished.
     threaded_writer: Option<ThreadedWriter<Digester>>,

@@ -24,7 +24,7 @@ impl Index {
     pub(super) fn parse(bytes: &[u8]) -> Result<Self> {
         let document = json::parse_object(bytes)?;
         if !document.get("manifests").is_some_and(Value::is_array) {
-            return Err(Error::malformed("no list `manifests`"));
+            return Err(Error::malformed("`manifests` is not a list"));
         }
         Ok(Index { document })
     }

@@ -13,7 +13,7 @@ pub fn flag() -> &'static AtomicBool {
     &REQUESTED
 }
 
-/// Whether to go on: for loops that move contents, once for each buffer.
+/// An error if the program is to end: for loops that move contents, once for each buffer.
 ///
 /// # Errors
 /// [`Kind::Interrupted`] if the flag is set.
@@ -21,5 +21,6 @@ pub fn check() -> Result<()> {
     if !REQUESTED.load(Ordering::Relaxed) {
         return Ok(());
     }
-    Err(Error::new(Kind::Interrupted, "interrupted").hint("nothing was published; start it again when you like"))
+    Err(Error::new(Kind::Interrupted, "interrupted")
+        .hint("nothing was published; start the command again when you like"))
 }

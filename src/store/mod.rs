@@ -1,4 +1,4 @@
-//! Where images live: a trait to read from, a trait to write to, and one implementation for each transport.
+//! The places of images: a trait to read from, a trait to write to, and one implementation for each transport.
 //!
 //! A transport is a file (or folder) of this module that implements [`Source`] and [`Destination`] and has a line in
 //! [`TRANSPORTS`]; everything above sees only the two traits. Whatever a transport hands out is untrusted: readers go

@@ -23,7 +23,7 @@ pub fn open_destination(reference: &Reference, context: &Context) -> Result<Box<
     reference.location().destination(reference, context)
 }
 
-/// Where temporary files for an image at a reference go: into its own file system, if it is in one.
+/// The directory for temporary files of an image at a reference: in its own file system, if it is in one.
 pub fn spool_dir(reference: &Reference, context: &Context) -> PathBuf {
     reference.location().spool_dir(context)
 }

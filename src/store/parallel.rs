@@ -9,13 +9,13 @@ use oci_spec::image::Descriptor;
 use super::destination::Transfer;
 use super::source::Source;
 use super::verify::Verified;
-use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
+use crate::error::{Error, ErrorContext, IoContext, Result};
 
-/// How many, at most. Each may hold an upload's chunk in memory.
+/// The number of blobs copied at once, at most. Each may hold an upload's chunk in memory.
 const AT_ONCE: usize = 3;
 
-/// Takes each blob by `take`, a few at a time; how each came here, in their order. One that occurs again is there by then.
-/// After a failure no other is begun, those on their way are given up, and the failure is the result.
+/// Takes each blob by `take`, a few at a time; how each came here, in their order. One that occurs again is there by
+/// then. After a failure no other is begun, those on their way are given up, and the failure is the result.
 pub(super) fn copy_each(
     descriptors: &[Descriptor],
     take: impl Fn(&Descriptor, &Shared) -> Result<Transfer> + Sync,
@@ -52,14 +52,14 @@ pub(super) fn copy_each(
 }
 
 fn lost() -> Error {
-    Error::new(Kind::Io, "internal error: a blob was not taken")
+    Error::internal("a blob was not copied")
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What those that are on their way at once know of each other: whether one has failed.
+/// The state shared by the blobs that are copied at once: whether one has failed.
 #[derive(Default)]
 pub(super) struct Shared(AtomicBool);
 
@@ -68,7 +68,8 @@ impl Shared {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Copies a blob of `source`, verified on the way; `to` is the place for messages. An error once another has failed.
+    /// Copies a blob of `source`, verified on the way; `to` is the place for messages. An error once another has
+    /// failed.
     pub(super) fn copy(
         &self,
         source: &dyn Source,
@@ -76,7 +77,7 @@ impl Shared {
         (to, sink): (&str, &mut impl Write),
     ) -> Result<()> {
         let mut reader = self.reader(Verified::new(source.open(descriptor)?.into_reader(), descriptor)?);
-        let copied = io::copy(&mut reader, sink).doing(format_args!("copy it to {to}"));
+        let copied = io::copy(&mut reader, sink).doing(format_args!("copy the blob to {to}"));
         copied.map(drop).at(format_args!("{} {}", source.name(), descriptor.digest()))
     }
 
@@ -93,7 +94,7 @@ struct SharedReader<'s, R> {
 impl<R: Read> Read for SharedReader<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.shared.is_given_up() {
-            return Err(io::Error::other("given up, as another blob could not be taken"));
+            return Err(io::Error::other("given up, as another blob could not be copied"));
         }
         self.inner.read(buffer)
     }
@@ -106,6 +107,7 @@ mod tests {
     use oci_spec::image::MediaType;
 
     use super::*;
+    use crate::error::Kind;
     use crate::store::digest_of;
 
     fn descriptors(count: u8) -> Vec<Descriptor> {

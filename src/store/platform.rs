@@ -25,7 +25,7 @@ impl Platform {
         Platform { os: "linux".into(), architecture: architecture.into(), variant: None }
     }
 
-    /// What an image config or the `platform` of a descriptor says; `None` if it does not say.
+    /// The platform in an image config or in the `platform` of a descriptor; `None` if there is none.
     pub(crate) fn read(object: &Object) -> Option<Self> {
         let text = |key| object.get(key).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
         Some(Platform { os: text("os")?, architecture: text("architecture")?, variant: text("variant") })
@@ -41,13 +41,13 @@ impl Platform {
         config
     }
 
-    /// Whether an image of platform `other` is what was asked for; a variant counts only if one was asked for.
+    /// True if an image of platform `other` is what was asked for; a variant counts only if one was asked for.
     pub(crate) fn accepts(&self, other: &Platform) -> bool {
         let variant = self.significant_variant().is_none_or(|asked| other.significant_variant() == Some(asked));
         self.is_of(other) && variant
     }
 
-    /// Whether an image whose config says `config` cannot be what was asked for. Configs often leave the variant to the
+    /// True if an image whose config says `config` cannot be what was asked for. Configs often leave the variant to the
     /// index.
     pub(crate) fn contradicts(&self, config: &Platform) -> bool {
         !(self.accepts(config) || self.is_of(config) && config.variant.is_none())
@@ -62,7 +62,7 @@ impl Platform {
         self.variant.as_deref().filter(|variant| (self.architecture.as_str(), *variant) != ("arm64", "v8"))
     }
 
-    /// Whether this is how build tools mark what is not an image, such as attestations.
+    /// True if this is how build tools mark what is not an image, such as attestations.
     pub(crate) fn is_unknown(&self) -> bool {
         self.os == "unknown" || self.architecture == "unknown"
     }

@@ -1,5 +1,5 @@
-//! How long tasks go on. All that takes long is driven by the reading of blobs, so a task is a blob that is read: from a
-//! source, or from where it was spooled.
+//! How long tasks go on. All that takes long is driven by the reading of blobs, so a task is a blob that is read: from
+//! a source, or from where it was spooled.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -19,17 +19,17 @@ pub struct Task {
 }
 
 impl Task {
-    /// What is done, as in `reading sha256:0123456789ab`.
+    /// The task in words, as in `reading sha256:0123456789ab`.
     pub fn what(&self) -> &str {
         &self.what
     }
 
-    /// How many bytes there are.
+    /// The bytes to read.
     pub fn total(&self) -> u64 {
         self.total
     }
 
-    /// How many of them were read so far.
+    /// The bytes read so far.
     pub fn done(&self) -> u64 {
         self.done.load(Ordering::Relaxed).min(self.total)
     }
@@ -39,13 +39,13 @@ impl Task {
     }
 }
 
-/// Who shows a person how long tasks go on.
+/// A display of the progress of long tasks.
 pub trait ProgressListener: Debug + Send + Sync {
     /// A task begins. How far it is can be asked at any time; it has ended when nobody else holds it.
     fn begins(&self, task: Arc<Task>);
 }
 
-/// Where long tasks are told; nowhere by default.
+/// The listener for long tasks; none by default.
 #[derive(Debug, Clone, Default)]
 pub struct Progress(Option<Arc<dyn ProgressListener>>);
 

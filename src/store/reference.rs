@@ -10,7 +10,8 @@ use super::source::Source;
 use crate::error::{Error, Result};
 use crate::text::Printable;
 
-/// Where an image is, as the user writes it: a place of one of the [`TRANSPORTS`](super::TRANSPORTS), and a tag or a digest there.
+/// The name of an image, as the user writes it: a place of one of the [`TRANSPORTS`](super::TRANSPORTS), and a tag or a
+/// digest there.
 ///
 /// Parsing reads no file: a text without a prefix is an OCI layout. [`Reference::locate`] looks what lies there.
 #[derive(Debug, Clone)]
@@ -63,12 +64,12 @@ impl Reference {
         self.location.path()
     }
 
-    /// Whether others can fetch what is published there.
+    /// True if others can fetch what is published there.
     pub fn is_shared(&self) -> bool {
         self.location.is_shared()
     }
 
-    /// Whether both are in one place, whatever their tags.
+    /// True if both are in one place, whatever their tags.
     pub fn is_same_place(&self, other: &Reference) -> bool {
         let path = |reference: &Reference| reference.path().and_then(|path| path.canonicalize().ok());
         self.without_tag() == other.without_tag() || path(self).is_some() && path(self) == path(other)
@@ -100,12 +101,12 @@ pub trait Location: Debug + Display + Send + Sync {
         None
     }
 
-    /// Whether others can fetch what is published there.
+    /// True if others can fetch what is published there.
     fn is_shared(&self) -> bool {
         false
     }
 
-    /// Where temporary files for an image there go: into the same file system, if it is in one.
+    /// The directory for temporary files of an image there: in the same file system, if it is in one.
     fn spool_dir(&self, context: &Context) -> PathBuf;
 
     /// Opens it for reading.
@@ -125,7 +126,7 @@ pub trait Location: Debug + Display + Send + Sync {
     /// # Errors
     /// [`Kind::Usage`](crate::error::Kind::Usage) where nothing can lie unreached.
     fn collect_garbage(&self, _context: &Context) -> Result<GcStats> {
-        let what = "not an OCI layout; archives hold nothing that no tag reaches, and registries clean up themselves";
+        let what = "not an OCI layout; archives hold no unreachable blobs, and registries collect their own garbage";
         Err(Error::usage(what).at(self))
     }
 }
@@ -133,15 +134,15 @@ pub trait Location: Debug + Display + Send + Sync {
 /// One way in which images are stored and named.
 #[derive(Debug)]
 pub struct Transport {
-    /// What references of this transport begin with, as in `oci-archive:`.
+    /// The prefix of references of this transport, as in `oci-archive:`.
     pub prefix: &'static str,
-    /// What follows the prefix, for messages and help.
+    /// The syntax of the rest, for messages and help.
     pub syntax: &'static str,
-    /// What it is, in one line, for help.
+    /// A description in one line, for help.
     pub description: &'static str,
     /// Parses what follows the prefix; reads no file.
     pub(super) parse: fn(&str) -> Result<Reference>,
-    /// Whether this is what lies at a path of this machine; looked at in the order of the table.
+    /// True if this is what lies at a path of this machine; looked at in the order of the table.
     pub(super) recognises: fn(&Path) -> bool,
     /// The place at a path, for transports that live in the file system.
     pub(super) at_path: Option<fn(PathBuf) -> Arc<dyn Location>>,
@@ -154,7 +155,7 @@ pub(super) fn path_and_tag(text: &str, syntax: &str) -> Result<(PathBuf, Option<
         None => (text, None),
     };
     if path.is_empty() {
-        return Err(Error::usage(format!("`{}` names no place; write {syntax}", Printable::new(text))));
+        return Err(Error::usage(format!("`{}`: the place is empty; write {syntax}", Printable::new(text))));
     }
     Ok((path.into(), tag))
 }

@@ -56,7 +56,7 @@ pub trait Source: Send + Sync {
     /// The place as the user would write it, for messages.
     fn name(&self) -> String;
 
-    /// How many bytes of blobs were read so far.
+    /// Bytes of blobs read so far.
     fn bytes_read(&self) -> u64;
 
     /// The images there.
@@ -89,7 +89,7 @@ pub trait Source: Send + Sync {
         None
     }
 
-    /// Where long steps with its blobs are told.
+    /// The listener for long tasks with its blobs.
     fn progress(&self) -> Progress {
         Progress::default()
     }
@@ -107,6 +107,6 @@ pub fn read_document(source: &dyn Source, descriptor: &Descriptor) -> Result<Vec
     }
     let mut bytes = Vec::with_capacity(usize::try_from(descriptor.size()).unwrap_or_default());
     let reader = source.open(descriptor)?.into_reader();
-    Verified::new(reader, descriptor).at(&place)?.read_to_end(&mut bytes).doing("read it").at(&place)?;
+    Verified::new(reader, descriptor).at(&place)?.read_to_end(&mut bytes).doing("read the document").at(&place)?;
     Ok(bytes)
 }

@@ -25,7 +25,7 @@ impl Spool {
         Ok(Spool { file, len: 0 })
     }
 
-    /// How many bytes were written so far: the position of the next one.
+    /// Bytes written so far: the position of the next one.
     pub fn position(&self) -> u64 {
         self.len
     }

@@ -7,5 +7,5 @@ pub const LATEST: &str = "latest";
 /// The train as built, by the same convention.
 pub const BASE: &str = "base";
 
-/// What is put behind a tag for the encrypted image from which pre-run in place has made the opened one.
+/// The suffix of the tag of the encrypted image from which pre-run in place made the opened one.
 pub const ENCRYPTED_SUFFIX: &str = "-encrypted";

@@ -44,7 +44,7 @@ impl<W: Write + Send + 'static> ThreadedWriter<W> {
     /// Waits until everything is written and gives the writer back.
     ///
     /// # Errors
-    /// Whatever `W` reported.
+    /// An error of `W`.
     pub fn finish(mut self) -> io::Result<W> {
         if !self.current.is_empty() {
             self.hand_over()?;

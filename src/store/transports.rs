@@ -17,8 +17,8 @@ pub static TRANSPORTS: &[&Transport] =
 const FOREIGN: [&str; 5] = ["docker-daemon:", "containers-storage:", "ostree:", "sif:", "tarball:"];
 
 impl Reference {
-    /// Reads a reference as a person writes it: what a path without a prefix is, the file system tells. A path as it is,
-    /// or a path and a tag if the whole is nothing that exists.
+    /// Reads a reference as a person writes it: what a path without a prefix is, the file system tells. A path as it
+    /// is, or a path and a tag if the whole is nothing that exists.
     ///
     /// # Errors
     /// [`Kind::Usage`](crate::error::Kind::Usage) if the text names no place.
@@ -37,7 +37,7 @@ impl Reference {
         }
     }
 
-    /// Whether a text begins with the prefix of a transport that reads local files.
+    /// True if a text begins with the prefix of a transport that reads local files.
     pub fn is_local(text: &str) -> bool {
         let known = transport_of(text).is_some_and(|(transport, _)| transport.at_path.is_some());
         known || FOREIGN.iter().any(|prefix| text.starts_with(prefix))
@@ -68,7 +68,7 @@ fn transport_of(text: &str) -> Option<(&'static Transport, &str)> {
     TRANSPORTS.iter().find_map(|transport| Some((*transport, text.strip_prefix(transport.prefix)?)))
 }
 
-/// What lies at a path; what is nothing known is an archive or a layout that cannot be read.
+/// The place at a path; anything unknown is taken for a layout, whose error then says what is wrong.
 fn location_at(path: &Path) -> Arc<dyn Location> {
     let found = TRANSPORTS.iter().find(|transport| (transport.recognises)(path)).and_then(|found| found.at_path);
     match found {

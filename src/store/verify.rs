@@ -38,7 +38,7 @@ enum Hasher {
     Sha512(Sha512),
 }
 
-/// Whether the digest is of an algorithm that this program can compute.
+/// True if the digest is of an algorithm that this program can compute.
 pub fn is_supported(digest: &Digest) -> bool {
     Digester::of(digest).is_ok()
 }
@@ -75,7 +75,7 @@ impl Digester {
         }
     }
 
-    /// Whether the bytes so far have the digest.
+    /// True if the bytes so far have the digest.
     pub fn matches(&self, expected: &Digest) -> bool {
         let found = match self.0.clone() {
             Hasher::Sha256(hasher) => hex::encode(&hasher.finish()),
@@ -141,7 +141,7 @@ impl<R: Read> Verified<R> {
 }
 
 impl State {
-    /// What is to be said of `found` bytes where the descriptor says `size`.
+    /// The fault of `found` bytes where the descriptor says `size`.
     fn verdict(self, found: u64, size: u64) -> Result<()> {
         let fault = match self {
             State::Reading | State::Good => return Ok(()),

@@ -1,6 +1,6 @@
 //! What was checked, and with which verdict: the rows of a report.
 
-use crate::error::{Error, Result};
+use crate::error::{Advice, Error, Result};
 
 /// The stable names of checks, as reports show them.
 pub mod id {
@@ -153,8 +153,7 @@ pub fn require_sound(checks: Vec<Check>) -> Result<Vec<Check>> {
     match weak {
         None => Ok(checks),
         Some((reason, subject)) => {
-            let hint = "without --strict this is a warning only";
-            Err(Error::verification(format!("weak: {reason}")).hint(hint).at(subject))
+            Err(Error::verification(format!("weak: {reason}")).advise(Advice::NotStrict).at(subject))
         }
     }
 }

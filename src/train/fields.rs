@@ -50,7 +50,7 @@ impl<'a> FieldReader<'a> {
     /// An RSA public key: the hex of its PEM text.
     pub(crate) fn public_key(&self, key: &str) -> Result<Option<PublicKey>> {
         let Some(pem) = self.bytes(key)? else { return Ok(None) };
-        PublicKey::from_pem(&pem).map(Some).map_err(|cause| self.error(key, "is no RSA public key").because(cause))
+        PublicKey::from_pem(&pem).map(Some).map_err(|cause| self.error(key, "is not an RSA public key").because(cause))
     }
 
     /// An integer or a text that identifies somebody or something.
@@ -139,7 +139,7 @@ impl<'a> FieldReader<'a> {
 fn mismatch(expected: &str, found: &Value) -> Error {
     let found = match found {
         Value::Null => "null",
-        Value::Bool(_) => "a truth value",
+        Value::Bool(_) => "a boolean",
         Value::Number(_) => "a number",
         Value::String(_) => "a string",
         Value::Array(_) => "a list",

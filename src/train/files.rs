@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::error::{Error, Result};
+use crate::text::Printable;
 
 /// The name of the query among the immutable files.
 pub const QUERY: &str = "query.json";
@@ -136,9 +137,9 @@ fn show_all(names: &[Vec<u8>]) -> String {
     }
 }
 
-/// A file name for a message: no control characters, whatever a train may be called.
+/// A file name for a message.
 pub(crate) fn show(name: &[u8]) -> String {
-    String::from_utf8_lossy(name).chars().flat_map(char::escape_debug).collect()
+    Printable::new(name).to_string()
 }
 
 #[cfg(test)]

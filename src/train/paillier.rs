@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use super::config::TrainConfig;
 use crate::crypto::hex;
 use crate::crypto::paillier::{PaillierKey, PaillierPublicKey, PaillierSecret, parse_number};
-use crate::error::{Error, ErrorContext, Kind, Result};
+use crate::error::{Advice, Error, ErrorContext, Kind, Result};
 use crate::json::{self, Object, Value};
+use crate::text::Printable;
 
 /// What the names of files with such numbers have in them.
 const ENDING: &[u8] = b".he.json";
@@ -25,7 +26,8 @@ pub fn is_homomorphic(path: &[u8]) -> bool {
 /// # Errors
 /// [`Kind::Key`] if it is none.
 pub fn read_secret(text: &[u8]) -> Result<PaillierSecret> {
-    let hint = "it is a JSON object with the decimal strings `lambda` and `mu`, as the desktop client writes it";
+    let hint =
+        "such a key is a JSON object with the decimal strings `lambda` and `mu`, as the desktop client writes it";
     let read = || -> Result<PaillierSecret> {
         let mut object = json::parse_object(text)?;
         let mut number = |name: &str| {
@@ -42,7 +44,7 @@ pub fn read_secret(text: &[u8]) -> Result<PaillierSecret> {
 /// # Errors
 /// [`Kind::Key`] if it is none.
 pub fn read_public(text: &[u8]) -> Result<String> {
-    let hint = "it is a JSON object with the decimal strings `n` and `g`, as the desktop client writes it";
+    let hint = "such a key is a JSON object with the decimal strings `n` and `g`, as the desktop client writes it";
     let read = || -> Result<String> {
         let object = json::parse_object(text)?;
         key_of(&object)?;
@@ -66,8 +68,8 @@ fn key_of(object: &Object) -> Result<PaillierPublicKey> {
 pub fn public_key(config: &TrainConfig) -> Result<PaillierPublicKey> {
     let creator = config.raw().get("creator").and_then(Value::as_object);
     let Some(key) = creator.and_then(|creator| creator.get("paillier_public_key")).filter(|key| !key.is_null()) else {
-        let hint = "leave --paillier-key out: without a public key no station can have encrypted anything with it";
-        return Err(Error::key("the train has no Paillier public key of its creator").hint(hint));
+        let what = "the train has no Paillier public key of its creator";
+        return Err(Error::key(what).advise(Advice::OmitPaillierKey));
     };
     key_of(&object_of(key).unwrap_or_default()).at("creator.paillier_public_key")
 }
@@ -91,8 +93,8 @@ pub(super) fn digits_of(value: &Value) -> Option<String> {
     }
 }
 
-/// Decrypts every string and every long integer of a JSON document, at any depth, as the field's desktop client does: in
-/// their place stands the plaintext, as a number. Names, shorter integers, fractions, booleans and nulls stay.
+/// Decrypts every string and every long integer of a JSON document, at any depth, as the field's desktop client does:
+/// in their place stands the plaintext, as a number. Names, shorter integers, fractions, booleans and nulls stay.
 ///
 /// # Errors
 /// [`Kind::Malformed`] if it is not JSON, or if a string or a long integer in it is no ciphertext under this key.
@@ -107,7 +109,7 @@ fn decrypt(key: &PaillierKey<'_>, value: &mut Value, path: &mut String) -> Resul
     match value {
         Value::Object(members) => {
             for (name, member) in members {
-                let _ = write!(path, "/{}", name.escape_debug()); // into a string it cannot fail
+                let _ = write!(path, "/{}", Printable::new(name)); // into a string it cannot fail
                 decrypt(key, member, path)?;
                 path.truncate(length);
             }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::json::Value;
+use crate::text::Printable;
 
 /// Who a station, a creator or a proposal is: a JSON integer or a text.
 ///
@@ -58,9 +59,7 @@ impl Eq for PartyId {}
 impl fmt::Display for PartyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Value::String(text) = &self.json else { return f.write_str(&self.canonical) };
-        // Whoever wrote the config must not write to the terminal of whoever reads the report.
-        text.chars()
-            .try_for_each(|c| if c.is_control() { write!(f, "{}", c.escape_default()) } else { write!(f, "{c}") })
+        Printable::new(text).fmt(f)
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt;
 use super::fields::FieldReader;
 use super::party::PartyId;
 use crate::crypto::PublicKey;
-use crate::error::{Error, ErrorContext, Result};
+use crate::error::{Advice, Error, ErrorContext, Result};
 
 /// A station on the route.
 #[derive(Debug, Clone)]
@@ -133,7 +133,7 @@ impl Route {
             ))
             .hint("give the private key of one of these stations")),
             _ => Err(Error::usage(format!("the private key belongs to several stations: {}", list(owners)))
-                .hint("name the station with --station")),
+                .advise(Advice::NameStation)),
         }
     }
 
@@ -208,10 +208,10 @@ impl<'a> RouteState<'a> {
     pub fn ensure_turn(&self, stop: &Stop, stage: StageKind) -> Result<()> {
         let turn = match self.next() {
             Some(next) if next.index == stop.index => return Ok(()),
-            Some(next) => format!("it is the turn of station `{}` (index {})", next.station, next.index),
+            Some(next) => format!("next is station `{}` (index {})", next.station, next.index),
             None => "every station on the route has signed".to_owned(),
         };
-        let fault = if stop.index < self.signed { "has signed already" } else { "is not at its turn yet" };
+        let fault = if stop.index < self.signed { "has signed already" } else { "has to wait" };
         let what = format!("station `{}` (index {}) {fault}: {turn}", stop.station, stop.index);
         Err(Error::verification(what).at(format_args!("cannot {stage}")))
     }

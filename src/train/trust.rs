@@ -56,7 +56,7 @@ impl TrustStore {
         let party = PartyId::from(name);
         if let Some(other) = self.pinned(role, &party).filter(|other| role != Role::Builder && **other != key) {
             let what = format!("another key is pinned for `{party}` already: {}", other.fingerprint());
-            return Err(Error::usage(what).hint("remove one of the two"));
+            return Err(Error::usage(what).hint("remove one of the two key files"));
         }
         self.pins.push((role, party, key));
         Ok(())
@@ -100,7 +100,7 @@ impl TrustStore {
 /// Adds to what a wire version found of a config who vouches for its keys.
 pub fn collect(trust: Option<&TrustStore>, config: &TrainConfig, mut checks: Vec<Check>) -> Vec<Check> {
     let Some(trust) = trust else {
-        let reason = "they come from the train itself, and no pinned keys were given to hold them against";
+        let reason = "taken from the train itself and not compared with pinned keys, since none were given";
         checks.push(Check::weak(id::TRUST, "public keys", reason));
         return checks;
     };

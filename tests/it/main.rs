@@ -9,6 +9,7 @@ mod formats;
 mod helping;
 mod hostile;
 mod leaks;
+mod messages;
 mod mutation;
 mod rebasing;
 mod refusals;

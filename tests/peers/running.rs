@@ -328,11 +328,11 @@ fn what_cannot_be_run_is_refused_before_anything_is_opened() {
     let fixture = RunFixture::new("runc", Wire::V3);
     let before = snapshot(fixture.place());
     for (more, told) in [
-        (&["--gpus", "all"][..], "graphics cards"),
+        (&["--gpus", "all"][..], "GPUs"),
         (&["--volume", "/nowhere/at/all:/data"], "there is no such file"),
         (&["--volume", "/tmp:/opt/pht_train"], "must not be hidden"),
-        (&["--volume", "/tmp"], "not a volume"),
-        (&["--env", "NOT_SET_ANYWHERE"], "has no value here"),
+        (&["--volume", "/tmp"], "the path in the train is missing"),
+        (&["--env", "NOT_SET_ANYWHERE"], "is not set here"),
         (&["--env", "PRIVATE_KEY_PASSWORD=x"], "secret"),
         (&["--timeout", "soon"], "not a duration"),
         (&["--network", "host"], "--network"),

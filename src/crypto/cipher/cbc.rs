@@ -59,7 +59,7 @@ pub(super) fn pad(buffer: &mut [u8], start: usize, end: usize) -> usize {
     end + padding
 }
 
-/// How many of the last block's bytes are padding, if they are right; looks at all of them whatever they are.
+/// The number of padding bytes in the last block, if they are right; looks at all of them whatever they are.
 pub(super) fn padding(last: &[u8]) -> Option<usize> {
     let count = *last.last()?;
     let mut wrong = u8::from(count == 0) | u8::from(usize::from(count) > BLOCK);
@@ -72,14 +72,14 @@ pub(super) fn padding(last: &[u8]) -> Option<usize> {
 
 /// The failure of a ciphertext whose length alone is wrong.
 fn not_whole() -> Error {
-    Error::verification("is not whole AES-CBC ciphertext (cut off, or not encrypted at all)")
+    Error::verification("not complete AES-CBC ciphertext (cut off, or not encrypted at all)")
 }
 
 /// Plaintext on its way to ciphertext.
 pub(super) struct Sealer {
     cipher: Encryptor,
     buffer: Buffer,
-    /// Where the plaintext starts: before it stands the IV, the first time.
+    /// The start of the plaintext: the IV stands before it, the first time.
     start: usize,
     end: usize,
 }
@@ -91,7 +91,7 @@ impl Sealer {
         Ok(Sealer { cipher: Encryptor::new(key, iv)?, buffer, start: BLOCK, end: BLOCK })
     }
 
-    /// Where plaintext goes next, never empty.
+    /// The space for the next plaintext, never empty.
     pub(super) fn space(&mut self) -> &mut [u8] {
         &mut self.buffer[self.end..]
     }
@@ -122,7 +122,7 @@ pub(super) struct Opener {
     /// None until the IV was read.
     cipher: Option<Decryptor>,
     buffer: Buffer,
-    /// Whether the buffer's last block is one that may be the ciphertext's last, held back for its padding.
+    /// True if the buffer's last block is one that may be the ciphertext's last, held back for its padding.
     held: bool,
 }
 

@@ -18,7 +18,7 @@ use super::cbc::{decrypt, pad, padded_len, padding};
 use super::opening::{Piece, cannot_decrypt, fill};
 use crate::crypto::aes_cbc::{BLOCK, Encryptor};
 use crate::crypto::digest::HmacSha256;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 
 const VERSION: u8 = 0x80;
 
@@ -75,7 +75,7 @@ impl Keys {
     /// The keys that `text` writes.
     ///
     /// # Errors
-    /// [`Kind::Key`] if it is not the base64url, with padding, of 32 bytes.
+    /// [`Kind::Key`](crate::error::Kind::Key) if it is not the base64url, with padding, of 32 bytes.
     pub(super) fn of(text: &[u8]) -> Result<Self> {
         // Room for what 44 characters may decode to.
         let mut bytes = Zeroizing::new([0; 33]);
@@ -93,10 +93,10 @@ impl Keys {
 /// `bytes` in base64url.
 ///
 /// # Errors
-/// [`Kind::Io`], never for 32 bytes.
+/// [`Kind::Internal`](crate::error::Kind::Internal), never for 32 bytes.
 pub(super) fn key_text(bytes: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
     let mut text = Zeroizing::new(vec![0; bytes.len().div_ceil(3) * 4]);
-    base64(PAD).encode_slice(bytes, &mut text).map_err(|_| Error::new(Kind::Io, "cannot write a Fernet key"))?;
+    base64(PAD).encode_slice(bytes, &mut text).map_err(|_| Error::internal("cannot encode the Fernet key"))?;
     Ok(text)
 }
 
@@ -126,7 +126,7 @@ type Decryptor = cbc::Decryptor<Aes128Dec>;
 
 /// The failure of what is no token whatever the key.
 fn not_whole() -> Error {
-    Error::verification("is not a whole Fernet token (cut off, or not encrypted at all)")
+    Error::verification("not a complete Fernet token (cut off, or not encrypted at all)")
 }
 
 /// Plaintext on its way to a token.
@@ -134,7 +134,7 @@ pub(super) struct Sealer {
     cipher: Encryptor,
     tag: HmacSha256,
     base64: Base64,
-    /// What is not written yet: bytes that are encrypted and fill no base64 group of three, then plaintext.
+    /// Bytes not written yet: ciphertext that fills no base64 group of three, then plaintext.
     buffer: Buffer,
     start: usize,
     end: usize,
@@ -164,7 +164,7 @@ impl Sealer {
         })
     }
 
-    /// Where plaintext goes next, never empty.
+    /// The space for the next plaintext, never empty.
     pub(super) fn space(&mut self) -> &mut [u8] {
         &mut self.buffer[self.end..self.full]
     }
@@ -222,7 +222,7 @@ pub(super) struct Opener {
     /// Characters at the text's beginning that were read ahead.
     ahead: usize,
     buffer: Buffer,
-    /// Where in the buffer stands what was held back.
+    /// The range of the buffer that was held back.
     held: std::ops::Range<usize>,
 }
 

@@ -31,7 +31,7 @@ impl StageKey {
     }
 }
 
-/// How the files of a train are encrypted; one cipher per wire version.
+/// The cipher of a train's files; one per wire version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cipher {
     /// Fernet tokens: AES-128-CBC and HMAC-SHA-256 in base64url. Authenticated.
@@ -88,7 +88,7 @@ impl Cipher {
         }
     }
 
-    /// How many of a ciphertext's last bytes [`plaintext_len`](Self::plaintext_len) wants to see.
+    /// The number of a ciphertext's last bytes that [`plaintext_len`](Self::plaintext_len) needs.
     pub fn tail_len(self) -> usize {
         match self {
             Cipher::Fernet => fernet::TAIL,
@@ -123,7 +123,7 @@ impl Cipher {
         }
     }
 
-    /// Whether a ciphertext can be `len` bytes long and have `start` as its first four bytes. What cannot be one is
+    /// True if a ciphertext can be `len` bytes long and have `start` as its first four bytes. What cannot be one is
     /// plaintext; what can need not be one.
     pub fn may_have_written(self, len: u64, start: &[u8]) -> bool {
         match self {
@@ -144,9 +144,9 @@ impl Cipher {
         }
     }
 
-    /// Encrypts into `inner` what is written to the result, under a fresh random IV or salt. A Fernet token also carries
-    /// the time, in seconds, that the system's clock shows at this call. `path` is the file's under `/opt`, as in
-    /// `pht_results/out.csv`, for ciphers that bind it.
+    /// Encrypts into `inner` what is written to the result, under a fresh random IV or salt. A Fernet token also
+    /// carries the time, in seconds, that the system's clock shows at this call. `path` is the file's under `/opt`, as
+    /// in `pht_results/out.csv`, for ciphers that bind it.
     ///
     /// # Errors
     /// [`Kind::Io`] if the system gives no random bytes, [`Kind::Key`] if the key is for another cipher.
@@ -195,7 +195,7 @@ enum Sealer {
 /// Encrypts what is written to it, or put into its own memory; made by [`Cipher::encryptor`].
 ///
 /// The ciphertext is whole only after [`finish`](Self::finish). After a failed write every further one fails.
-#[must_use = "without finish the ciphertext has no end"]
+#[must_use = "the ciphertext is complete only after finish"]
 pub struct Encryptor<W> {
     sealer: Sealer,
     inner: W,
@@ -217,7 +217,7 @@ impl<W: Write> Encryptor<W> {
     /// Takes the first `count` bytes of [`space`](Self::space), at most its length, as the next plaintext.
     ///
     /// # Errors
-    /// What the writer reports.
+    /// An error of the writer.
     pub fn advance(&mut self, count: usize) -> io::Result<()> {
         self.check()?;
         let count = count.min(self.space().len());
@@ -233,7 +233,7 @@ impl<W: Write> Encryptor<W> {
     /// Writes the end of the ciphertext and hands back the writer, not flushed.
     ///
     /// # Errors
-    /// What the writer reports.
+    /// An error of the writer.
     pub fn finish(mut self) -> io::Result<W> {
         self.check()?;
         match self.sealer {

@@ -25,7 +25,7 @@ const SALT: usize = 16;
 /// Bytes of a whole chunk as it is stored.
 const SEALED: usize = CHUNK + TAG;
 
-/// What the key of a file is derived for, before the file's path.
+/// The context of a file's key derivation, before the file's path.
 const INFO: &[u8] = b"pht-oci/3 file\0";
 
 pub(super) fn ciphertext_len(plain: u64) -> u64 {
@@ -44,7 +44,7 @@ pub(super) fn plaintext_len(cipher_len: u64) -> Result<u64> {
 
 /// The failure of a ciphertext whose length alone is wrong.
 fn not_whole() -> Error {
-    Error::verification("is not a whole encrypted file (cut off, or not encrypted at all)")
+    Error::verification("not a complete encrypted file (cut off, or not encrypted at all)")
 }
 
 /// The cipher of one file, and where in it the stream stands.
@@ -85,10 +85,10 @@ impl Chunks {
 /// Plaintext on its way to ciphertext.
 pub(super) struct Sealer {
     chunks: Chunks,
-    /// The salt, until it is written; a chunk; and room for its tag, where before stands one byte more, which tells that
-    /// the chunk is not the last.
+    /// The salt, until it is written; a chunk; and room for its tag, where before stands one byte more, which tells
+    /// that the chunk is not the last.
     buffer: Buffer,
-    /// Where the plaintext starts: before it stands the salt, the first time.
+    /// The start of the plaintext: the salt stands before it, the first time.
     start: usize,
     end: usize,
 }
@@ -100,7 +100,7 @@ impl Sealer {
         Ok(Sealer { chunks: Chunks::new(key, &salt, path)?, buffer, start: SALT, end: SALT })
     }
 
-    /// Where plaintext goes next, never empty.
+    /// The space for the next plaintext, never empty.
     pub(super) fn space(&mut self) -> &mut [u8] {
         &mut self.buffer[self.end..=self.start + CHUNK]
     }
@@ -141,7 +141,7 @@ pub(super) struct Opener {
     chunks: Option<Chunks>,
     /// A chunk, and one byte more that tells whether it is the last.
     buffer: Buffer,
-    /// Whether that byte is there.
+    /// True if that byte exists.
     ahead: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Which of an image's layers are the train as built; everything above them is replaced by a stage.
+//! The layers of an image that are the train as built; everything above them is replaced by a stage.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -7,14 +7,14 @@ use super::checks::{files_below, layers_of};
 use super::labels::Labels;
 use super::load::Train;
 use super::payload::Transform;
-use crate::error::{Error, Result};
+use crate::error::{Advice, Error, Result};
 use crate::image::{Image, PathFilter, Tree, open_image, scan};
 use crate::store::tag::{BASE, ENCRYPTED_SUFFIX};
 use crate::store::{Context, Reference};
 use crate::tar::EntryKind;
 use crate::train::paths;
 
-/// How the base was found.
+/// The evidence by which the base was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BaseOrigin {
     /// By the labels of an earlier stage.
@@ -42,7 +42,7 @@ impl BaseOrigin {
     }
 }
 
-/// What is known of the base before the train is read.
+/// Knowledge of the base before the train is read.
 pub(in crate::stage) struct BaseLayers {
     /// The image that was given, and how it was named.
     given: Option<(String, Image)>,
@@ -87,8 +87,7 @@ impl BaseLayers {
         match (&self.given, self.likely) {
             (Some((_, given)), _) if image.is_based_on(given) => Ok((given.layers().len(), BaseOrigin::Given)),
             (Some((name, _)), _) => {
-                let hint = "give the image that the train was built as, or leave --base out";
-                Err(Error::usage("the train is not based on it").hint(hint).at(name))
+                Err(Error::usage("the train is not based on this image").advise(Advice::CheckBase).at(name))
             }
             (None, Some(likely)) => Ok(likely),
             (None, None) => {
@@ -98,20 +97,20 @@ impl BaseLayers {
         }
     }
 
-    /// What was given must be the signed base, or the train as built on it.
+    /// Requires that the given image is the signed base, or the train as built on it.
     fn ensure_given(&self, image: &Image, base: usize) -> Result<()> {
         let Some((name, given)) = &self.given else { return Ok(()) };
         let layers = if Labels::read(given).base_layers == Some(base) { base } else { given.layers().len() };
         if layers == base && given.diff_ids().get(..base) == image.diff_ids().get(..base) {
             return Ok(());
         }
-        let what = "the train cannot go on with this base: its creator has signed another one, and every station checks \
-                    that signature";
-        Err(Error::usage(what).hint("leave --base out, or have the creator build the train anew").at(name))
+        let what = "not the base that the train's creator signed, and every station checks that signature";
+        Err(Error::usage(what).advise(Advice::OmitBase).at(name))
     }
 }
 
-/// Takes the base layers as the train as built or the image before pre-run has them, if one of these is beside the image.
+/// Takes the base layers as the train as built or the image before pre-run has them, if one of these is beside the
+/// image.
 pub(in crate::stage) fn adopt_base(image: &mut Image, base: usize, context: &Context) -> Result<()> {
     let before = format!("{}{ENCRYPTED_SUFFIX}", image.listed().tag.as_deref().unwrap_or_default());
     for tag in [before.as_str(), BASE] {

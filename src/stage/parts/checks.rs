@@ -51,7 +51,7 @@ pub(in crate::stage) fn ensure_above_payload(train: &Train, spool_dir: &Path) ->
         // hold it against the diff ID, and engines do.
         let is_plain = descriptor.media_type().to_string().ends_with(".tar");
         if is_plain && descriptor.digest().algorithm() == diff_id.algorithm() && descriptor.digest() != diff_id {
-            let what = format!("it is not the base layer {diff_id} that the creator signed");
+            let what = format!("not the base layer {diff_id} that the creator signed");
             return Err(Error::verification(what).at(format_args!("layer {}", descriptor.digest())));
         }
     }
@@ -84,14 +84,14 @@ pub(in crate::stage) fn collect_ivs(config: &TrainConfig, tree: &Tree) -> Result
         let node = &tree.nodes()[at];
         if let (NodeKind::File { .. }, Some(extent)) = (&node.kind, tree.extent(node)) {
             let mut iv = Vec::with_capacity(length);
-            extent.part(0, length as u64).reader().read_to_end(&mut iv).doing("read it").at(node.shown())?;
+            extent.part(0, length as u64).reader().read_to_end(&mut iv).doing("read the file").at(node.shown())?;
             files += 1;
             different.insert(iv);
         }
     }
     let reason = || {
         format!(
-            "{files} files have {} initialisation vectors between them: files under one show to anybody how far they \
+            "{files} files share {} initialisation vectors: of files under the same one anybody can see how far they \
              begin alike",
             different.len()
         )
@@ -103,7 +103,7 @@ pub(in crate::stage) fn collect_ivs(config: &TrainConfig, tree: &Tree) -> Result
     })
 }
 
-/// Whether a path is one of the control layer, or above one.
+/// True if a path is one of the control layer, or above one.
 fn is_of_control(path: &[u8]) -> bool {
     matches!(path, b"" | paths::OPT | paths::CONFIG | paths::USER_KEY)
 }

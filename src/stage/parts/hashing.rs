@@ -2,18 +2,18 @@
 
 use zeroize::Zeroizing;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::store::{BUFFER, Batches, Worker};
 use crate::train::HasFeed;
 
-/// How many batches may wait, 4 MiB: so much that the slowest digest always finds work, whatever else its core does.
+/// The batches that may wait, 4 MiB: enough that the slowest digest always finds work, whatever else its core does.
 const WAITING: usize = 16;
 
 /// Contents of one or several files.
 struct Batch {
     /// Plaintext: erased on drop. It never grows, so that nothing of it stays elsewhere.
     bytes: Zeroizing<Vec<u8>>,
-    /// Which files begin, and where in `bytes`.
+    /// The files that begin in `bytes`, and where.
     begins: Vec<(usize, usize)>,
 }
 
@@ -78,7 +78,7 @@ impl<T: HasFeed + 'static> BackgroundHasher<T> {
 }
 
 fn ended() -> Error {
-    Error::new(Kind::Io, "the hashing thread has ended")
+    Error::internal("the hashing thread has ended")
 }
 
 /// Takes the plaintext of files while they are transformed.

@@ -40,7 +40,7 @@ impl<'a> HomomorphicSink<'a> {
         let place = shown(&document.path);
         let text = Zeroizing::new(decrypt_document(self.key, &document.text).at(&place)?);
         self.inner.entry(&document.path, &EntryKind::File, &document.meta, text.len() as u64)?;
-        self.inner.write_all(&text).doing("write it").at(place)
+        self.inner.write_all(&text).doing("write the file").at(place)
     }
 }
 
@@ -51,8 +51,7 @@ impl EntrySink for HomomorphicSink<'_> {
             return self.inner.entry(path, kind, meta, size);
         }
         if size > MAX_DOCUMENT {
-            let what =
-                format!("{size} bytes; of files to be decrypted with --paillier-key at most {MAX_DOCUMENT} are read");
+            let what = format!("{size} bytes; at most {MAX_DOCUMENT} of a file with encrypted numbers are read");
             return Err(Error::malformed(what).at(shown(path)));
         }
         let text = Zeroizing::new(Vec::with_capacity(size as usize)); // at most MAX_DOCUMENT

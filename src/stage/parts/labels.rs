@@ -12,7 +12,7 @@ const BASE_CHAIN: &str = "de.personalhealthtrain.base-chain";
 const STATION: &str = "de.personalhealthtrain.station";
 const CONFIG_DIGEST: &str = "de.personalhealthtrain.config-digest";
 
-/// Which stage made an image.
+/// The stage that made an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::stage) enum ImageState {
     Built,
@@ -22,7 +22,7 @@ pub(in crate::stage) enum ImageState {
 }
 
 impl ImageState {
-    /// What a person asked for, as in `post-run`.
+    /// The name of the command, as in `post-run`.
     pub(in crate::stage) fn verb(self) -> &'static str {
         if self == ImageState::Built { "build" } else { self.name() }
     }
@@ -37,12 +37,12 @@ impl ImageState {
     }
 }
 
-/// What the labels of an image say, as far as they fit its layers.
+/// The labels of an image, as far as they fit its layers.
 #[derive(Debug, Clone, Default)]
 pub(in crate::stage) struct Labels {
-    /// Which stage made the image, or an image that it was committed from.
+    /// The stage that made the image, or an image that it was committed from.
     pub(in crate::stage) state: Option<ImageState>,
-    /// How many layers the train had as built.
+    /// The number of layers of the train as built.
     pub(in crate::stage) base_layers: Option<usize>,
     station: Option<String>,
     config_digest: Option<String>,

@@ -21,7 +21,7 @@ pub(in crate::stage) struct Train {
     pub(in crate::stage) document: Vec<u8>,
 }
 
-/// How far down to read the layers.
+/// The depth to which the layers are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::stage) enum Depth {
     /// Until the train config is found.
@@ -102,7 +102,7 @@ fn ensure_places(tree: &Tree) -> Result<()> {
             Some(NodeKind::Directory) => {}
             Some(_) => return Err(Error::malformed("not a directory").at(shown(path))),
             // Layers may leave out the entries of directories that they have something in.
-            None if tree.below(path).is_empty() && required => return Err(not_a_train(path)),
+            None if tree.below(path).is_empty() && required => return Err(not_a_train(paths::CONFIG)),
             None => {}
         }
     }
@@ -126,7 +126,7 @@ pub(in crate::stage) fn read_config(tree: &Tree) -> Result<Vec<u8>> {
     tree.read(node, MAX_CONFIG)
 }
 
-/// Whether everything that the config lists can be seen already. What lies in lower layers is then not part of the
+/// True if everything that the config lists can be seen already. What lies in lower layers is then not part of the
 /// train: it will be hidden.
 fn has_all_listed(partial: &Partial<'_>, listed: &mut Option<Vec<String>>) -> Result<bool> {
     if listed.is_none() {

@@ -1,4 +1,4 @@
-//! What the stages share.
+//! The parts that several stages share.
 
 pub(super) mod base;
 pub(super) mod checks;

@@ -12,7 +12,7 @@ use crate::tar;
 use crate::tar::{EntryKind, Meta};
 use crate::train::paths;
 
-/// What happens to the contents of files.
+/// The transformation of the contents of files.
 #[derive(Clone, Copy)]
 pub(in crate::stage) enum Transform<'k> {
     /// Nothing.
@@ -36,7 +36,7 @@ impl<'k> Transform<'k> {
         let extent = tree.extent(node).ok_or_else(|| Error::malformed("not in a layer").at(node.shown()))?;
         let tail = extent.part(size.saturating_sub(cipher.tail_len() as u64), u64::MAX);
         let mut end = Vec::with_capacity(cipher.tail_len());
-        tail.reader().read_to_end(&mut end).doing("read it").at(node.shown())?;
+        tail.reader().read_to_end(&mut end).doing("read the file").at(node.shown())?;
         cipher.plaintext_len(key, size, &end).at(node.shown())
     }
 
@@ -60,7 +60,7 @@ impl<'k> Transform<'k> {
     }
 }
 
-/// Where the plaintext of a file is read from.
+/// The plaintext of a file.
 enum Plaintext {
     /// The file itself.
     AsItIs(Box<dyn Read + Send>),
@@ -76,7 +76,7 @@ impl Plaintext {
                 let read = read_some(reader, buffer)?;
                 Ok(&buffer[..read])
             }
-            Plaintext::Decrypted(reader) => reader.fill_buf().doing("read it"),
+            Plaintext::Decrypted(reader) => reader.fill_buf().doing("read the file"),
         }
     }
 
@@ -161,13 +161,13 @@ fn encrypt(
         let space = encryptor.space();
         let read = read_some(&mut contents, space)?;
         if read == 0 {
-            return encryptor.finish().doing("encrypt it").map(drop);
+            return encryptor.finish().doing("encrypt the file").map(drop);
         }
         interrupt::check()?;
         if let Some(hasher) = &mut hasher {
             hasher.update(&space[..read])?;
         }
-        encryptor.advance(read).doing("write it")?;
+        encryptor.advance(read).doing("write the file")?;
     }
 }
 
@@ -194,7 +194,7 @@ impl CopyBuffer {
             if let Some(hasher) = &mut hasher {
                 hasher.update(piece)?;
             }
-            out.write_all(piece).doing("write it")?;
+            out.write_all(piece).doing("write the file")?;
             let length = piece.len();
             contents.consume(length);
         }
@@ -221,7 +221,7 @@ impl PayloadWriter {
         Ok(PayloadWriter { tar })
     }
 
-    /// Where the entries go.
+    /// The sink of the entries.
     pub(in crate::stage) fn sink(&mut self) -> &mut dyn EntrySink {
         &mut self.tar
     }

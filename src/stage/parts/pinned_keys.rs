@@ -18,7 +18,7 @@ const ENDING: &str = ".pem";
 /// [`Kind::Usage`] if there is no such directory or a file in it is no public key; input/output.
 pub fn read_trust(dir: &Path) -> Result<TrustStore> {
     if !dir.is_dir() {
-        let hint = "make it, with creators/ID.pem, builders/NAME.pem and stations/ID.pem in it";
+        let hint = "create the directory, with creators/ID.pem, builders/NAME.pem and stations/ID.pem";
         return Err(Error::usage("there is no such directory of pinned keys").hint(hint).at(dir.display()));
     }
     let mut trust = TrustStore::default();
@@ -35,7 +35,9 @@ pub fn read_trust(dir: &Path) -> Result<TrustStore> {
 fn key_files(dir: &Path) -> Result<Vec<(PathBuf, String)>> {
     let entries = match fs::read_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.and_then(Iterator::collect::<io::Result<Vec<_>>>).doing("list it").at(dir.display())?,
+        entries => {
+            entries.and_then(Iterator::collect::<io::Result<Vec<_>>>).doing("list the directory").at(dir.display())?
+        }
     };
     let named = |entry: &fs::DirEntry| Some(entry.file_name().to_str()?.strip_suffix(ENDING)?.to_owned());
     let mut files: Vec<_> = entries.iter().filter_map(|entry| Some((entry.path(), named(entry)?))).collect();

@@ -4,14 +4,14 @@ use super::labels::{ImageState, labels};
 use super::load::Train;
 use super::payload::write_control;
 use super::report::Report;
-use crate::error::{Error, Result};
+use crate::error::{Advice, Error, Result};
 use crate::image::{AddedLayer, BytesMoved, Edit, ImageReport, LayerCounts, LayerSink, Target, rfc3339};
 use crate::store::tag::{ENCRYPTED_SUFFIX, LATEST};
 use crate::store::{Context, GcStats, Reference, TagChange};
 use crate::tar::Meta;
 use crate::train::{Stop, TrainConfig, paths};
 
-/// What a stage has made of a train.
+/// The result of a stage.
 pub(in crate::stage) struct StageOutput<'a> {
     pub(in crate::stage) state: ImageState,
     pub(in crate::stage) stop: &'a Stop,
@@ -123,6 +123,6 @@ pub(in crate::stage) fn ensure_not_in_registry(source: &Reference, destination: 
     if !same {
         return Ok(());
     }
-    let hint = "give a DEST of your own, as in: pht-oci pre-run docker://HOST/REPO oci:./work:latest";
-    Err(Error::usage("pre-run would publish plaintext in the registry").hint(hint).at(source))
+    let advice = Advice::PreRunTo { source: source.to_string() };
+    Err(Error::usage("pre-run would publish plaintext in the registry").advise(advice).at(source))
 }

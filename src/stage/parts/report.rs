@@ -3,24 +3,24 @@ use std::path::PathBuf;
 use crate::image::ImageReport;
 use crate::train::Check;
 
-/// What a stage has done: the rows of its report, the same for people and for programs.
+/// The report of a stage, the same for people and for programs.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
     /// The command, as in `pre-run`.
     pub stage: &'static str,
-    /// Who acted.
+    /// The station that acted.
     pub station: Option<String>,
     /// The wire version.
     pub wire: &'static str,
-    /// What became of the image.
+    /// The changes of the image.
     pub image: ImageReport,
     /// Every check with its verdict.
     pub checks: Vec<Check>,
-    /// What the person should know: nothing is wrong, but something is not as it might seem.
+    /// Conditions that the person should know about; nothing failed.
     pub warnings: Vec<String>,
-    /// What happened besides.
+    /// Notes on what else was done.
     pub notes: Vec<String>,
-    /// How the train ran, if it did.
+    /// The run of the train, if it ran.
     pub ran: Option<Ran>,
 }
 
@@ -34,12 +34,12 @@ pub(in crate::stage) fn some_of(names: &[String], most: usize) -> Option<String>
     }
 }
 
-/// How a train ran.
+/// The run of a train.
 #[derive(Debug, Clone)]
 pub struct Ran {
     /// The engine that ran it.
     pub engine: &'static str,
-    /// How long it took, in whole seconds.
+    /// The duration in whole seconds.
     pub seconds: u64,
     /// The file with its output.
     pub log: PathBuf,

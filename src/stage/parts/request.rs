@@ -6,7 +6,7 @@ use crate::store::Reference;
 use crate::train::check::{require_ok, require_sound};
 use crate::train::{Check, TrustStore};
 
-/// What a person policy of a train beyond what its wire version does.
+/// Demands on a train beyond those of its wire version.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct VerificationPolicy<'a> {
     /// The keys that the parties of the train must have.
@@ -24,25 +24,25 @@ impl VerificationPolicy<'_> {
         if self.strict { require_sound(checks) } else { require_ok(checks) }
     }
 
-    /// What a person has to know where no keys are pinned.
+    /// The warning where no keys are pinned.
     pub(in crate::stage) fn warnings(&self) -> Vec<String> {
-        let text = "the public keys come from the train itself: who they belong to was not checked (--trust DIR does)";
+        let text = "the public keys come from the train itself: their owners were not verified against pinned keys";
         if self.trust.is_none() { vec![text.to_owned()] } else { Vec::new() }
     }
 }
 
-/// What a station asks a stage to do.
+/// A request of a station to a stage.
 #[derive(Clone, Copy)]
 pub struct StageRequest<'a> {
     /// The train: for pre-run as it arrived, for post-run the image after the run.
     pub source: &'a Reference,
-    /// Where to publish it; in place if absent.
+    /// The destination; in place if absent.
     pub destination: Option<&'a Reference>,
     /// The train as built, if it cannot be told otherwise.
     pub base: Option<&'a Reference>,
-    /// Who acts.
+    /// The station that acts.
     pub station: Station<'a>,
-    /// What the train has to meet.
+    /// The policy that the train has to meet.
     pub policy: VerificationPolicy<'a>,
     /// A directory for the plaintext results, instead of the image. Pre-run makes it: it must not exist, or be empty.
     pub results: Option<&'a Path>,
@@ -65,7 +65,7 @@ impl<'a> StageRequest<'a> {
     }
 }
 
-/// Who acts at a stage.
+/// The station that acts at a stage.
 #[derive(Clone, Copy)]
 pub struct Station<'a> {
     /// The station's id, if it was given; else it is the stop whose key this is.

@@ -10,9 +10,9 @@ use crate::store::{Context, Count, Reference, archive};
 use crate::train::check::id;
 use crate::train::{Check, Layers, TrainConfig, paths};
 
-/// What the members of such an archive lie in, within a train.
+/// The directory of the members of such an archive, in a train.
 const ABOVE: &[u8] = paths::OPT;
-/// How many of the members that are no part of it a report names.
+/// The number of foreign members that a report names.
 const MAX_NAMED: usize = 5;
 
 /// The archive that the central service hands out to a creator: `train_config.json` and `pht_results` at its root, as
@@ -59,28 +59,28 @@ impl ResultsArchive {
         self.read.get()
     }
 
-    /// What an image would prove and this cannot.
+    /// The checks that need an image.
     pub(in crate::stage) fn unchecked(&self) -> Vec<Check> {
         let wire = self.config.wire();
         let mut checks = Vec::new();
         if !wire.collect_layers(&self.config, &Layers::default()).is_empty() {
-            let reason = "there is no image around the results, so what was signed of its layers was not checked: of a \
-                          result that is missing nothing would be noticed";
+            let reason = "there is no image around the results, so the signatures over its layers were not checked: a \
+                          missing result would go unnoticed";
             checks.push(Check::weak(id::PAYLOAD, "payload layer", reason));
         }
         if wire.creator_checks_files() {
-            let reason = "they are not in the archive";
+            let reason = "not in the archive";
             checks.push(Check::weak(id::IMMUTABLE_FILES, "immutable files", reason));
         }
         checks
     }
 
-    /// What the person has to know besides.
+    /// Conditions that the person should know about; nothing failed.
     pub(in crate::stage) fn warnings(&self) -> Vec<String> {
         let others: Vec<String> = self.others.iter().map(|path| shown(path)).collect();
         let others = some_of(&others, MAX_NAMED);
         others
-            .map(|named| format!("neither the train config nor a result, and not read: {named}"))
+            .map(|named| format!("not read, being neither the train config nor a result: {named}"))
             .into_iter()
             .collect()
     }

@@ -8,7 +8,7 @@ pub(in crate::stage) fn size_below(tree: &Tree, root: &[u8]) -> u64 {
     files.filter_map(|node| tree.file(node)).fold(0, |sum, (size, _)| sum.saturating_add(size))
 }
 
-/// What is left at least of so many bytes of ciphertext: the most wasteful of the ciphers writes base64.
+/// The least plaintext in so many bytes of ciphertext: the most wasteful of the ciphers writes base64.
 pub(in crate::stage) fn decrypted(size: u64) -> u64 {
     size / 4 * 3
 }

@@ -3,7 +3,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, ErrorContext, IoContext, Result};
+use crate::error::{Advice, Error, ErrorContext, IoContext, Result};
 use crate::store::fs::lock;
 use crate::store::{Context, Reference, Waiting};
 
@@ -27,10 +27,10 @@ impl<'a> Log<'a> {
         &self.path
     }
 
-    /// What the person has to know of a log that is not whole.
+    /// The warning of an incomplete log.
     pub(super) fn warning(&self) -> Option<String> {
         let error = self.failed.as_ref()?;
-        Some(format!("the train's output in {} is not whole: {error}", self.path.display()))
+        Some(format!("the train's output in {} is incomplete: {error}", self.path.display()))
     }
 }
 
@@ -71,25 +71,23 @@ fn new_file(path: &Path) -> Result<File> {
             if let Ok(old) = File::open(path) {
                 take(&old)?;
             }
-            fs::remove_file(path).doing("replace it")?;
+            fs::remove_file(path).doing("replace the log")?;
         }
         Ok(found) if found.is_dir() || found.is_symlink() => {
-            let what = "neither a file nor a place for one";
-            return Err(Error::usage(what).hint("name another one with --log"));
+            let what = "not a regular file that can be replaced";
+            return Err(Error::usage(what).advise(Advice::ChooseLog));
         }
         // A pipe or a device that somebody has named.
-        Ok(_) => return options.open(path).doing("open it"),
+        Ok(_) => return options.open(path).doing("open the log"),
         Err(_) => {}
     }
-    let file = options.create_new(true).open(path).doing("create it")?;
+    let file = options.create_new(true).open(path).doing("create the log")?;
     take(&file)?;
     Ok(file)
 }
 
 /// Locks a log against other runs: those of another tag of the same place would replace it.
 fn take(log: &File) -> Result<()> {
-    lock(log, Waiting::Fail, "the log").map_err(|_| {
-        let what = "the output of another run, which is under way, goes there";
-        Error::usage(what).hint("name another file with --log")
-    })
+    lock(log, Waiting::Fail, "the log")
+        .map_err(|_| Error::usage("another run is writing to this log").advise(Advice::ChooseLog))
 }

@@ -27,21 +27,21 @@ use log::Log;
 use rescue::rescue;
 use work_dir::WorkDir;
 
-/// What run is asked to do.
+/// A request for a whole stop.
 pub struct RunRequest<'a> {
     /// The train, who acts, and where it goes. Its `results` are run's own.
     pub stage: StageRequest<'a>,
-    /// Who runs it.
+    /// The engine.
     pub engine: &'static dyn Engine,
-    /// What the station gives to it.
+    /// The options of the container.
     pub options: &'a RunOptions,
-    /// How long it may run.
+    /// The time limit.
     pub limit: Option<Duration>,
     /// The file for its output [default: beside the destination].
     pub log: Option<&'a Path>,
 }
 
-/// Why a train did not come to a good end. It is the cause of the error that [`run`] returns then.
+/// The failure of a train: the cause of the error that [`run`] then returns.
 #[derive(Debug, Clone)]
 pub struct TrainFailed {
     /// Its exit status; `None` if it was ended because it took too long.
@@ -53,8 +53,8 @@ pub struct TrainFailed {
 impl fmt::Display for TrainFailed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.exit_status {
-            Some(status) => write!(f, "it ended with exit status {status}"),
-            None => f.write_str("it ran longer than it may and was ended"),
+            Some(status) => write!(f, "exit status {status}"),
+            None => f.write_str("stopped at the time limit"),
         }
     }
 }
@@ -110,7 +110,7 @@ pub fn run(request: &RunRequest<'_>, show: &mut (dyn Write + Send), context: &Co
     Ok(report)
 }
 
-/// What the train sees of this machine: its results, then what the station gives.
+/// The mounts of the train: its results, then the station's volumes.
 fn mounts(results: &Path, options: &RunOptions) -> Vec<Mount> {
     let path = Path::new("/").join(OsStr::from_bytes(paths::RESULTS));
     let own = Mount { host: results.to_owned(), path, read_only: false, private: true };
@@ -125,7 +125,7 @@ fn ensure_volume(volume: &Volume) -> Result<()> {
         None => Ok(()),
         Some(own) => {
             let what = format!("the train's own {} must not be hidden or changed", own.display());
-            Err(Error::usage(what).at(format_args!("--volume {}:{}", volume.host.display(), volume.path.display())))
+            Err(Error::usage(what).at(format_args!("volume {}:{}", volume.host.display(), volume.path.display())))
         }
     }
 }
@@ -145,7 +145,7 @@ fn open_results(image: &Image, results: &Path, context: &Context) -> Result<()> 
     view.verify()?;
     let mode = view.tree.get(paths::RESULTS).map_or(0o755, |node| node.meta.permissions());
     let changed = rustix::fs::chmod(results, Mode::from_raw_mode(mode)).map_err(std::io::Error::from);
-    changed.doing("set its mode").at(results.display())
+    changed.doing("set the mode of the directory").at(results.display())
 }
 
 /// Runs the train until its end, good or bad.
@@ -161,15 +161,15 @@ fn drive(request: &RunRequest<'_>, job: &Job<'_>, log: &mut Log<'_>) -> Result<R
     let seconds = begin.elapsed().as_secs();
     let kept = log.path().to_owned();
     let failed = |exit_status| {
-        let hint = format!("its output is in {}; the encrypted image is as it was", kept.display());
+        let hint = format!("the train's output is in {}; the encrypted image is unchanged", kept.display());
         let cause = TrainFailed { exit_status, log: kept.clone() };
-        Err(Error::new(Kind::Io, "the train has failed").because(cause).hint(hint))
+        Err(Error::new(Kind::Io, "the train failed").because(cause).hint(hint))
     };
     let status = match ending {
         ExitReason::TimedOut => return failed(None),
         ExitReason::Exited(ended) => engine
             .exit_status(job.name, job.scratch, ended)
-            .map_err(|error| error.hint(format!("what was printed is in {}", kept.display())).at(engine.name()))?,
+            .map_err(|error| error.hint(format!("the engine's output is in {}", kept.display())).at(engine.name()))?,
     };
     if status != 0 {
         return failed(Some(status));
@@ -197,7 +197,9 @@ fn whole(pre: Report, post: Report, ran: Ran) -> Report {
         }
     }
     let Ran { engine, seconds, log } = &ran;
-    report.notes.insert(0, format!("{engine} ran the train for {seconds} s; its output is in {}", log.display()));
+    report
+        .notes
+        .insert(0, format!("{engine} ran the train for {seconds} s; the train's output is in {}", log.display()));
     report.ran = Some(ran);
     report
 }

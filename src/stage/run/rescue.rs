@@ -1,16 +1,16 @@
-//! Where a train goes that has run and that its registry does not take: it may have run for days.
+//! Keeps a train that has run and that its registry refuses: it may have run for days.
 
 use std::path::Path;
 
-use crate::error::{Error, IoContext, Kind, Result};
+use crate::error::{Advice, Error, IoContext, Kind, Result};
 use crate::image::Image;
 use crate::stage::parts::request::StageRequest;
 use crate::stage::post_run::post_run_elsewhere;
 use crate::store::tag::LATEST;
 use crate::store::{Context, Reference};
 
-/// What is to be said of the `error` with which post-run has ended. If it was the registry's, the train is closed into an
-/// archive on this machine, encrypted as it would travel, and the error says where and what to do with it.
+/// What is to be said of the `error` with which post-run has ended. If it was the registry's, the train is closed into
+/// an archive on this machine, encrypted as it would travel, and the error says where and what to do with it.
 pub(super) fn rescue(
     post: &StageRequest<'_>,
     (opened, before): (&Reference, &Image),
@@ -24,15 +24,12 @@ pub(super) fn rescue(
     let target = post.destination.unwrap_or(post.source);
     match close_here(post, (opened, before), target, context) {
         Ok(archive) => {
-            let first = error.advice().map(|hint| format!("{hint}; ")).unwrap_or_default();
-            let hint = format!(
-                "{first}the closed train with its results is in {archive}: when the registry takes it, \
-                 pht-oci copy {archive} {target}"
-            );
-            error.at("the train has run, but its registry has not taken it").hint(hint)
+            let first = error.advice().cloned().map(Box::new);
+            let advice = Advice::SendKept { first, archive: archive.to_string(), target: target.to_string() };
+            error.at("the train has run, but the registry refused the closed train").advise(advice)
         }
         Err(second) => {
-            tracing::warn!("the closed train could not be kept here either: {second}");
+            tracing::warn!("the closed train could not be kept on this machine either: {second}");
             error.at(LOST)
         }
     }
@@ -46,7 +43,10 @@ fn close_here(
     context: &Context,
 ) -> Result<Reference> {
     let mut dir = tempfile::Builder::new();
-    let dir = dir.prefix("pht-oci-closed-").tempdir_in(&context.temporary).doing("create a directory")?;
+    let dir = dir
+        .prefix("pht-oci-closed-")
+        .tempdir_in(&context.temporary)
+        .doing("create a directory for the closed train")?;
     let archive = archive_in(dir.path(), target);
     post_run_elsewhere(&StageRequest { destination: Some(&archive), ..*post }, opened, before, context)?;
     let _ = dir.keep();

@@ -8,13 +8,13 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use crate::crypto::{Sha256, hex};
 use crate::engine::{engine_named, mountable};
-use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
+use crate::error::{Advice, Error, ErrorContext, IoContext, Kind, Result};
 use crate::store::fs::{is_at, lock};
 use crate::store::{Context, Reference, Waiting};
 
-/// How the directory is named, and with it container and image.
+/// The prefix of the directory's name, and of the names of container and image.
 const PREFIX: &str = "pht-oci-run-";
-/// How many bytes of a digest tell one train of this machine from another.
+/// The bytes of a digest that tell one train of this machine from another.
 const NAME_BYTES: usize = 8;
 /// The file with the name of the engine that may have something of this run.
 const ENGINE: &str = "engine";
@@ -24,7 +24,7 @@ const ENGINE: &str = "engine";
 pub(super) struct WorkDir {
     path: PathBuf,
     name: String,
-    /// Whether it has been removed: from then on the path may be another run's.
+    /// True if it has been removed: from then on the path may be another run's.
     gone: Cell<bool>,
     /// Held until the directory is gone.
     _lock: File,
@@ -45,7 +45,7 @@ impl WorkDir {
             };
             let dir = open(&path)?;
             lock(&dir, Waiting::Fail, &path.display().to_string()).map_err(|error| match error.kind() {
-                Kind::Io => Error::new(Kind::Io, "another run of this train is under way").at(path.display()),
+                Kind::Io => Error::new(Kind::Io, "another run of this train is in progress").at(path.display()),
                 _ => error,
             })?;
             if !is_at(&dir, &path) {
@@ -55,7 +55,7 @@ impl WorkDir {
             if is_new {
                 return Ok(work);
             }
-            tracing::info!("removing what a run that was killed has left in {}", path.display());
+            tracing::info!("removing the leftovers of a killed run in {}", path.display());
             work.remove()?;
         }
     }
@@ -79,7 +79,7 @@ impl WorkDir {
     pub(super) fn note_engine(&self, name: &str) -> Result<()> {
         let scratch = self.scratch();
         DirBuilder::new().mode(0o700).create(&scratch).doing("create the directory").at(scratch.display())?;
-        fs::write(self.join(ENGINE), name).doing("write a note").at(self.path.display())
+        fs::write(self.join(ENGINE), name).doing("note the engine").at(self.path.display())
     }
 
     /// Removes everything, with the engine too.
@@ -100,8 +100,7 @@ impl WorkDir {
         });
         match removed {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                let hint =
-                    "it holds plaintext: remove it as a user who may (with rootless Podman: podman unshare rm -r)";
+                let hint = "the directory holds plaintext: remove it as a user who may (with rootless Podman: podman unshare rm -r)";
                 Err(Error::io("cannot remove the directory", error).hint(hint).at(self.path.display()))
             }
             _ => {
@@ -115,13 +114,13 @@ impl WorkDir {
 impl Drop for WorkDir {
     fn drop(&mut self) {
         if let Err(error) = self.remove() {
-            let hint = error.advice().map(|hint| format!(" ({hint})")).unwrap_or_default();
-            tracing::warn!("{error}{hint}");
+            let hint = error.advice().and_then(Advice::as_text).map(|hint| format!(" ({hint})"));
+            tracing::warn!("{error}{}", hint.unwrap_or_default());
         }
     }
 }
 
-/// Where the work directory of a destination lies.
+/// The place of the work directory of a destination.
 struct Place {
     parent: PathBuf,
     identity: String,
@@ -131,18 +130,21 @@ impl Place {
     /// Beside what is in a file system, else where temporary files go.
     fn of(target: &Reference, context: &Context) -> Result<Self> {
         let Some(path) = target.path() else {
-            let parent = context.temporary.canonicalize().doing("look at it").at(context.temporary.display())?;
+            let parent = context.temporary.canonicalize().doing("resolve the path").at(context.temporary.display())?;
             return Ok(Place { parent, identity: target.without_tag() });
         };
         let path = match path.canonicalize() {
             Ok(path) => path,
             Err(_) => {
                 let given = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-                let parent = given.canonicalize().doing("look at it").at(given.display())?;
-                parent.join(path.file_name().ok_or_else(|| Error::usage("no name to create").at(path.display()))?)
+                let parent = given.canonicalize().doing("resolve the path").at(given.display())?;
+                parent.join(
+                    path.file_name().ok_or_else(|| Error::usage("the path ends in no file name").at(path.display()))?,
+                )
             }
         };
-        let parent = path.parent().ok_or_else(|| Error::usage("nothing can be beside it").at(path.display()))?;
+        let parent =
+            path.parent().ok_or_else(|| Error::usage("there is no directory above this path").at(path.display()))?;
         Ok(Place { parent: parent.to_owned(), identity: path.display().to_string() })
     }
 }
@@ -152,10 +154,10 @@ fn open(path: &Path) -> Result<File> {
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
     let opened = openat(CWD, path, flags, Mode::empty()).map(File::from).map_err(io::Error::from);
     let dir = opened.doing("open the directory").at(path.display())?;
-    let found = dir.metadata().doing("look at it").at(path.display())?;
+    let found = dir.metadata().doing("stat the directory").at(path.display())?;
     if found.uid() != rustix::process::geteuid().as_raw() || found.mode() & 0o077 != 0 {
-        let hint = "remove it, or choose another place with --tmpdir or DEST";
-        return Err(Error::new(Kind::Io, "somebody else's directory is in the way").hint(hint).at(path.display()));
+        let error = Error::new(Kind::Io, "another user's directory is in the way").advise(Advice::ChooseWorkDir);
+        return Err(error.at(path.display()));
     }
     Ok(dir)
 }

@@ -34,7 +34,7 @@ pub(super) fn read(archive: &mut Archive) -> Result<()> {
 }
 
 fn read_image(archive: &mut Archive, image: &Value) -> Result<()> {
-    let name = image.get("Config").and_then(Value::as_str).ok_or_else(|| Error::malformed("no `Config`"))?;
+    let name = image.get("Config").and_then(Value::as_str).ok_or_else(|| Error::malformed("`Config` is missing"))?;
     let config = archive.members.document(name, MAX_DOCUMENT)?;
     let config = config.ok_or_else(|| Error::malformed("the image config is absent").at(name))?;
     let diff_ids = diff_ids(&json::parse_object(&config).at(name)?).at(name)?;
@@ -45,13 +45,13 @@ fn read_image(archive: &mut Archive, image: &Value) -> Result<()> {
     }
     let mut descriptors = Vec::new();
     for (layer, diff_id) in layers.iter().zip(&diff_ids) {
-        let name = layer.as_str().ok_or_else(|| Error::malformed("a layer that is no name"))?;
+        let name = layer.as_str().ok_or_else(|| Error::malformed("the name of a layer is not a string"))?;
         descriptors.push(layer_descriptor(archive, name, diff_id).at(name)?);
     }
     let digest = digest_of(&config);
     let stem = name.rsplit('/').next().unwrap_or_default().trim_end_matches(".json");
     if stem.len() == 64 && stem.bytes().all(|byte| byte.is_ascii_hexdigit()) && stem != digest.digest() {
-        let what = "its bytes do not have the digest that is its name";
+        let what = "the image config does not have the digest in its name";
         let hint = "the archive is damaged or was changed; fetch it again";
         return Err(Error::verification(what).hint(hint).at(name));
     }
@@ -76,7 +76,7 @@ fn read_image(archive: &mut Archive, image: &Value) -> Result<()> {
 }
 
 fn diff_ids(config: &Object) -> Result<Vec<String>> {
-    let wrong = || Error::malformed("no list `rootfs.diff_ids` of digests");
+    let wrong = || Error::malformed("`rootfs.diff_ids` is not a list of digests");
     let ids = config.get("rootfs").and_then(|rootfs| rootfs.get("diff_ids")).and_then(Value::as_array);
     ids.ok_or_else(wrong)?.iter().map(|id| id.as_str().map(str::to_owned).ok_or_else(wrong)).collect()
 }
@@ -86,7 +86,7 @@ fn layer_descriptor(archive: &mut Archive, name: &str, diff_id: &str) -> Result<
         Error::malformed("the layer is absent").hint("the archive is incomplete; fetch it again, whole")
     })?;
     let mut start = [0; 4];
-    let read = extent.read_at(&mut start, 0).doing("read it")?;
+    let read = extent.read_at(&mut start, 0).doing("read the layer")?;
     // Of a plain layer the diff ID is the digest, which readers verify; only a compressed one has to be read for it.
     let (digest, end) = match &start[..read] {
         [0x1f, 0x8b, ..] => (digest(&extent)?, "+gzip"),
@@ -110,7 +110,7 @@ fn digest(extent: &Extent) -> Result<String> {
         }
     }
     let mut digesting = Digesting(Sha256::new());
-    io::copy(&mut extent.reader(), &mut digesting).doing("read it")?;
+    io::copy(&mut extent.reader(), &mut digesting).doing("read the layer")?;
     Ok(sha256_digest(digesting.0.finish()).to_string())
 }
 

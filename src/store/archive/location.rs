@@ -25,7 +25,7 @@ pub(in crate::store) static OCI_TRANSPORT: Transport = Transport {
 pub(in crate::store) static DOCKER_TRANSPORT: Transport = Transport {
     prefix: "docker-archive:",
     syntax: "FILE[:NAME]",
-    description: "what `docker save` writes",
+    description: "an archive written by `docker save`",
     parse: |text| {
         path_and_tag(text, "docker-archive:FILE[:NAME]").map(|(file, tag)| Reference::docker_archive(file, tag))
     },

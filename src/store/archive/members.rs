@@ -86,7 +86,7 @@ impl Members {
             return Err(Error::malformed(format!("{} bytes; at most {most} are read", extent.len())).at(name));
         }
         let mut bytes = Vec::new();
-        extent.reader().read_to_end(&mut bytes).doing("read it").at(name)?;
+        extent.reader().read_to_end(&mut bytes).doing("read the member").at(name)?;
         Ok(Some(bytes))
     }
 
@@ -127,7 +127,7 @@ impl Members {
         match self.found.insert(normal(&name), member) {
             None => Ok(()),
             // To one reader it would be one image, and another to the next.
-            Some(_) => Err(Error::malformed(format!("the member `{}` is there twice", name.escape_debug()))),
+            Some(_) => Err(Error::malformed(format!("two members are named `{}`", crate::text::Printable::new(&name)))),
         }
     }
 
@@ -158,7 +158,7 @@ impl Extended {
                 b"linkpath" => self.link = Some(record.value_bytes().to_vec()),
                 b"size" => {
                     let size = record.value().ok().and_then(|size| size.parse().ok());
-                    self.size = Some(size.ok_or_else(|| Error::malformed("a PAX size that is no number"))?);
+                    self.size = Some(size.ok_or_else(|| Error::malformed("invalid size in a PAX header"))?);
                 }
                 _ => {}
             }

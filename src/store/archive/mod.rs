@@ -119,7 +119,7 @@ impl Archive {
         let marker = json::parse_object(&marker).at("oci-layout")?;
         match marker.get("imageLayoutVersion").and_then(json::Value::as_str) {
             Some("1.0.0") => {}
-            _ => return Err(Error::malformed("not of the layout version 1.0.0").at("oci-layout")),
+            _ => return Err(Error::malformed("not an image layout of version 1.0.0").at("oci-layout")),
         }
         let index = self.members.document("index.json", MAX_DOCUMENT)?.ok_or_else(|| absent("index.json"))?;
         Index::parse(&index).at("index.json")
@@ -151,9 +151,9 @@ pub fn to_extent(path: &Path, spool_dir: &Path, read: &Count) -> Result<Extent> 
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Error::usage("there is no such file")),
-        Err(error) => return Err(Error::io("cannot open it", error)),
+        Err(error) => return Err(Error::io("cannot open the archive", error)),
     };
-    let metadata = file.metadata().doing("look at it")?;
+    let metadata = file.metadata().doing("stat the archive")?;
     if metadata.is_dir() {
         return Err(Error::malformed("a directory, not an archive"));
     }
@@ -175,7 +175,7 @@ pub fn to_extent(path: &Path, spool_dir: &Path, read: &Count) -> Result<Extent> 
 /// What was compressed by gzip or Zstandard, and whether it was.
 fn decoded<'r>(reader: impl Read + 'r) -> Result<(Box<dyn Read + 'r>, bool)> {
     let mut reader = BufReader::new(reader);
-    Ok(match reader.fill_buf().doing("read it")? {
+    Ok(match reader.fill_buf().doing("read the archive")? {
         [0x1f, 0x8b, ..] => (Box::new(flate2::bufread::MultiGzDecoder::new(reader)), true),
         [0x28, 0xb5, 0x2f, 0xfd, ..] => {
             let mut decoder = zstd::stream::read::Decoder::with_buffer(reader).doing("start decompression")?;
@@ -188,15 +188,15 @@ fn decoded<'r>(reader: impl Read + 'r) -> Result<(Box<dyn Read + 'r>, bool)> {
 
 /// Whether there is a member with this name. Nothing is spooled, so a compressed archive is read through.
 fn has_member(path: &Path, name: &str) -> Result<bool> {
-    let file = File::open(path).doing("open it")?;
-    let len = file.metadata().doing("look at it")?.len();
+    let file = File::open(path).doing("open the archive")?;
+    let len = file.metadata().doing("stat the archive")?.len();
     let whole = Extent::new(Arc::new(file), 0, len, Count::default());
     let (plain, true) = decoded(whole.reader())? else {
         return Ok(Members::read(whole)?.get(name).is_some());
     };
-    for entry in tar::Archive::new(plain).entries().doing("read it")? {
+    for entry in tar::Archive::new(plain).entries().doing("read the archive")? {
         interrupt::check()?;
-        if members::normal(&String::from_utf8_lossy(&entry.doing("read it")?.path_bytes())) == name {
+        if members::normal(&String::from_utf8_lossy(&entry.doing("read the archive")?.path_bytes())) == name {
             return Ok(true);
         }
     }

@@ -71,9 +71,9 @@ impl ArchiveWriter {
         // A link stays one, and what it leads to is replaced.
         let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
         if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
-            return Err(Error::usage("it is there already and no regular file").hint("give a file to write"));
+            return Err(Error::usage("the path exists and is not a regular file").hint("give a file to write"));
         }
-        let name = path.file_name().ok_or_else(|| Error::usage("not a file to write"))?;
+        let name = path.file_name().ok_or_else(|| Error::usage("the path ends in no file name"))?;
         let mut hidden = OsString::from(".pht-oci-");
         hidden.push(name);
         let temporary = path.with_file_name(hidden);
@@ -101,7 +101,9 @@ impl ArchiveWriter {
         };
         match fs::metadata(path) {
             Ok(found) if found.len() > 0 => writer.old = Some(Archive::open_here(path, Some(format), spool_dir)?),
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::io("cannot look at it", error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(Error::io("cannot stat the archive", error));
+            }
             _ => {}
         }
         Ok(writer)
@@ -189,12 +191,12 @@ impl ArchiveWriter {
         self.carry_over(&index)?;
         self.conclude(&index)?;
         let mode = fs::metadata(&self.path).map_or(0o644, |old| old.permissions().mode() & 0o7777);
-        self.file.set_permissions(fs::Permissions::from_mode(mode)).doing("set its mode")?;
+        self.file.set_permissions(fs::Permissions::from_mode(mode)).doing("set the mode of the archive")?;
         self.file.sync_all().doing("write the archive")?;
         fs::rename(&self.temporary, &self.path).doing("rename the new archive into place")?;
         self.published = true;
         let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        File::open(parent).and_then(|dir| dir.sync_all()).doing("write the directory")
+        File::open(parent).and_then(|dir| dir.sync_all()).doing("sync the directory")
     }
 }
 
@@ -336,18 +338,18 @@ impl BlobSink for ArchivedBlob {
 }
 
 fn superseded() -> io::Error {
-    io::Error::other("internal error: another blob was begun before this one was finished")
+    io::Error::other("another blob was begun before this one was finished")
 }
 
 /// Empties a temporary file that may be a leftover, of ours only.
 fn take_over(file: &File) -> Result<()> {
-    let found = file.metadata().doing("look at the temporary file")?;
+    let found = file.metadata().doing("stat the temporary file")?;
     if !found.is_file() || found.nlink() != 1 || found.uid() != rustix::process::geteuid().as_raw() {
-        let what = "something that is not ours lies where the temporary file goes";
-        return Err(Error::new(Kind::Io, what).hint("remove it, or write to another directory"));
+        let what = "the path of the temporary file is taken by somebody else";
+        return Err(Error::new(Kind::Io, what).hint("remove the file, or write to another directory"));
     }
-    file.set_permissions(fs::Permissions::from_mode(0o600)).doing("set its mode")?;
-    file.set_len(0).doing("empty it")
+    file.set_permissions(fs::Permissions::from_mode(0o600)).doing("set the mode of the archive")?;
+    file.set_len(0).doing("truncate the temporary file")
 }
 
 /// What stands before the contents of a member with this name, in bytes.

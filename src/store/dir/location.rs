@@ -15,9 +15,9 @@ use crate::store::source::Source;
 pub(in crate::store) static TRANSPORT: Transport = Transport {
     prefix: "dir:",
     syntax: "DIR",
-    description: "one image, as `skopeo copy` writes it",
+    description: "one image, as written by `skopeo copy`",
     parse: |dir| match dir {
-        "" => Err(Error::usage("`dir:` names no place; write dir:DIR")),
+        "" => Err(Error::usage("`dir:`: the place is empty; write dir:DIR")),
         dir => Ok(Reference::new(Arc::new(DirLocation(dir.into())), None)),
     },
     recognises: |path| path.is_dir() && !Layout::is_layout(path) && Dir::is_dir(path),

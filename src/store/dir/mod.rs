@@ -51,18 +51,18 @@ impl Dir {
         Err(Error::malformed("not a directory with an image: there is no `manifest.json`").at(dir.name()))
     }
 
-    /// Whether `dir` looks like one.
+    /// True if `dir` looks like such a directory.
     pub fn is_dir(dir: &Path) -> bool {
         dir.join(MANIFEST).is_file() && dir.join(VERSION).is_file()
     }
 
     fn manifest(&self) -> Result<Descriptor> {
         let path = self.dir.join(MANIFEST);
-        let len = fs::metadata(&path).doing("read it").at(MANIFEST)?.len();
+        let len = fs::metadata(&path).doing("read the manifest").at(MANIFEST)?.len();
         if len > MAX_DOCUMENT {
             return Err(Error::malformed(format!("{len} bytes; at most {MAX_DOCUMENT} are read")).at(MANIFEST));
         }
-        let bytes = fs::read(&path).doing("read it").at(MANIFEST)?;
+        let bytes = fs::read(&path).doing("read the manifest").at(MANIFEST)?;
         let document = json::parse_object(&bytes).at(MANIFEST)?;
         let stated = document.get("mediaType").and_then(json::Value::as_str);
         let media_type = match stated {
@@ -81,7 +81,7 @@ impl Dir {
     }
 }
 
-/// Whether there is nothing in the directory, or what an interrupted writer has left of a first image.
+/// True if the directory holds nothing but leftovers of an interrupted writer of a first image.
 fn holds_only_ours(dir: &Path) -> Result<bool> {
     let names = fs::read_dir(dir).doing("list the directory")?.map(|entry| entry.map(|entry| entry.file_name()));
     let names = names.collect::<io::Result<Vec<_>>>().doing("list the directory")?;
@@ -90,7 +90,7 @@ fn holds_only_ours(dir: &Path) -> Result<bool> {
     Ok(names.is_empty() || was_interrupted && names.iter().all(is_ours))
 }
 
-/// Whether a blob, or a further manifest, is named so.
+/// True for the name of a blob or of a further manifest.
 fn is_blob(name: &str) -> bool {
     let hex = name.strip_suffix(".manifest.json").unwrap_or(name);
     format!("sha256:{hex}").parse::<Digest>().is_ok_and(|digest| is_supported(&digest))
@@ -124,7 +124,7 @@ impl Source for Dir {
             }
             Err(error) => return Err(Error::io("cannot open the blob", error).at(place())),
         };
-        let found = file.metadata().doing("look at the blob").at(place())?;
+        let found = file.metadata().doing("stat the blob").at(place())?;
         if !found.is_file() || found.len() != descriptor.size() {
             let what = format!("the blob has {} bytes where its descriptor says {}", found.len(), descriptor.size());
             return Err(Error::malformed(what).hint("the copy is damaged; fetch the image again").at(place()));
@@ -137,8 +137,8 @@ impl Source for Dir {
     }
 }
 
-/// A directory to write one image to. New blobs wait in a staging directory inside; the new `manifest.json` replaces the
-/// old one in one step, and then what only the old one needed is removed.
+/// A directory to write one image to. New blobs wait in a staging directory inside; the new `manifest.json` replaces
+/// the old one in one step, and then what only the old one needed is removed.
 pub struct DirWriter {
     dir: Dir,
     staging: Option<Staging>,
@@ -151,8 +151,8 @@ impl DirWriter {
     /// Opens the directory for writing, or makes it.
     ///
     /// # Errors
-    /// [`Kind::Malformed`](crate::error::Kind::Malformed) if it holds something else, input/output, or another process is
-    /// writing and `waiting` says not to wait.
+    /// [`Kind::Malformed`](crate::error::Kind::Malformed) if it holds something else, input/output, or another process
+    /// is writing and `waiting` says not to wait.
     pub fn open(dir: &Path, waiting: Waiting) -> Result<Self> {
         let dir = Dir { dir: dir.to_owned(), read: Count::default() };
         let name = dir.name();
@@ -165,7 +165,7 @@ impl DirWriter {
             }
         };
         if !Dir::is_dir(&dir.dir) && !holds_only_ours(&dir.dir).at(&name)? {
-            return Err(Error::malformed("the directory is neither empty nor an image of this form").at(name));
+            return Err(Error::malformed("the directory is neither empty nor an image of `dir:`").at(name));
         }
         let left = remove_left_staging(&dir.dir).at(&name)?;
         let writer = DirWriter { dir, staging: None, written: Count::default(), made, _lock: file };
@@ -199,15 +199,15 @@ impl DirWriter {
             if digest != *descriptor.digest() {
                 let (from, to) = (staging.path_of(&digest), dir.join(digest.digest()));
                 super::layout::share_mode(&from)?;
-                fs::rename(from, &to).doing("rename it into place").at(to.display())?;
+                fs::rename(from, &to).doing("rename the file into place").at(to.display())?;
             }
         }
         let version = staging.write(VERSION, OUR_VERSION)?;
         fs::rename(version, dir.join(VERSION)).doing("write `version`")?;
         super::layout::share_mode(&manifest)?;
-        File::open(&dir).and_then(|dir| dir.sync_all()).doing("write the directory")?;
+        File::open(&dir).and_then(|dir| dir.sync_all()).doing("sync the directory")?;
         fs::rename(manifest, dir.join(MANIFEST)).doing("replace `manifest.json`")?;
-        File::open(&dir).and_then(|dir| dir.sync_all()).doing("write the directory")?;
+        File::open(&dir).and_then(|dir| dir.sync_all()).doing("sync the directory")?;
         self.made = false;
         self.remove_unneeded()?;
         if let Some(staging) = self.staging.take() {
@@ -232,7 +232,7 @@ impl DirWriter {
             let name = entry.file_name().to_string_lossy().into_owned();
             let hex = name.strip_suffix(".manifest.json").unwrap_or(&name);
             if is_blob(&name) && !needed.contains(hex) {
-                fs::remove_file(entry.path()).doing("remove it").at(name)?;
+                fs::remove_file(entry.path()).doing("remove the file").at(name)?;
             }
         }
         Ok(())

@@ -3,11 +3,11 @@ use std::path::Path;
 use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
 use crate::store::destination::Destination;
 
-/// How many bytes can still be written into the file system of a directory, by whoever this is.
+/// The bytes that this user can still write into the file system of a directory.
 pub(crate) fn free_in(dir: &Path) -> Result<u64> {
     let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
     let found = rustix::fs::statvfs(dir).map_err(std::io::Error::from);
-    let found = found.doing("look how much room there is").at(dir.display())?;
+    let found = found.doing("read the free space").at(dir.display())?;
     Ok(found.f_bavail.saturating_mul(found.f_frsize))
 }
 
@@ -20,7 +20,7 @@ pub fn ensure_free_space(destination: &dyn Destination, needed: u64) -> Result<(
     match destination.available_space()? {
         Some(free) if free < needed => {
             let what = format!("at least {needed} bytes are needed and {free} are free");
-            let hint = "make room there, or write to another file system";
+            let hint = "free some space there, or write to another file system";
             Err(Error::new(Kind::Io, what).hint(hint).at(destination.name()))
         }
         _ => Ok(()),

@@ -8,10 +8,10 @@ use rustix::fs::{FlockOperation, flock};
 use crate::error::{Error, Kind, Result};
 use crate::store::interrupt;
 
-/// How often a writer that waits looks whether the other has finished.
+/// The interval at which a waiting writer tries again.
 const LOOKS: Duration = Duration::from_millis(50);
 
-/// What to do when another process is writing to the same place.
+/// The behavior when another process is writing to the same place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Waiting {
     /// Wait until it has finished.
@@ -26,17 +26,17 @@ pub enum Waiting {
 /// # Errors
 /// Another process has the lock and `waiting` says not to wait; input/output.
 pub(crate) fn lock(file: &File, waiting: Waiting, name: &str) -> Result<()> {
-    let failed = |error: rustix::io::Errno| Error::io("cannot lock it", error.into());
+    let failed = |error: rustix::io::Errno| Error::io("cannot lock the file", error.into());
     match flock(file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => return Ok(()),
         Err(rustix::io::Errno::WOULDBLOCK) => {}
         Err(error) => return Err(failed(error)),
     }
     if waiting == Waiting::Fail {
-        let what = "another process is writing to it";
-        return Err(Error::new(Kind::Io, what).hint("try again when it has finished"));
+        let what = "another process is writing here";
+        return Err(Error::new(Kind::Io, what).hint("try again when that process has finished"));
     }
-    tracing::warn!("{name} is being written by another process; waiting for it");
+    tracing::warn!("another process is writing to {name}; waiting for it to finish");
     loop {
         // Not a call that blocks: a signal would not end it.
         interrupt::check()?;
@@ -49,7 +49,7 @@ pub(crate) fn lock(file: &File, waiting: Waiting, name: &str) -> Result<()> {
     }
 }
 
-/// Whether the open file is the one at this path: whoever had the lock before may have removed or replaced it.
+/// True if the open file is the one at this path: the last holder of the lock may have removed or replaced it.
 pub(crate) fn is_at(file: &File, path: &Path) -> bool {
     let identity = |found: fs::Metadata| (found.dev(), found.ino());
     let (open, there) = (file.metadata().map(identity), fs::metadata(path).map(identity));

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorContext, IoContext, Result};
 
-/// Where something is filled that is to appear at `out`: beside it, and always under the same name.
+/// The hidden path beside `out` in which its contents are prepared, always the same for the same `out`.
 pub(crate) fn beside(out: &Path) -> Option<PathBuf> {
     let mut hidden = OsString::from(".pht-oci-");
     hidden.push(out.file_name()?);
@@ -24,21 +24,23 @@ impl<'a> StagedDir<'a> {
         let occupied = out.read_dir().is_ok_and(|mut entries| entries.next().is_some());
         if occupied || out.symlink_metadata().is_ok_and(|found| !found.is_dir()) {
             let hint = "give a new or an empty directory";
-            return Err(Error::usage("it is there already and not empty").hint(hint).at(out.display()));
+            return Err(Error::usage("the path exists and is not an empty directory").hint(hint).at(out.display()));
         }
-        let filling = beside(out).ok_or_else(|| Error::usage("not a directory to create").at(out.display()))?;
+        let filling = beside(out).ok_or_else(|| Error::usage("the path ends in no name").at(out.display()))?;
         Ok(StagedDir { out, filling })
     }
 
-    /// Where to fill it: a directory that is not there yet, or not any more if this is another attempt.
+    /// The path of the directory to fill; nothing is there, also on a second attempt.
     pub(crate) fn filling(&self) -> &Path {
         self.clear();
         &self.filling
     }
 
-    /// Lets it appear.
+    /// Moves the directory into place.
     pub(crate) fn reveal(&self) -> Result<()> {
-        std::fs::rename(&self.filling, self.out).doing("move what was written into place").at(self.out.display())
+        std::fs::rename(&self.filling, self.out)
+            .doing("rename the temporary directory into place")
+            .at(self.out.display())
     }
 
     fn clear(&self) {

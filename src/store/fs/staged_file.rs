@@ -8,8 +8,8 @@ use rustix::io::Errno;
 use super::staged_dir::beside;
 use crate::error::{Error, ErrorContext, IoContext, Result};
 
-/// A file that is to appear when all in it is verified, as [`StagedDir`](super::staged_dir::StagedDir) is a directory: until then
-/// it fills under another name beside, always the same one.
+/// A file that is to appear when all in it is verified, as [`StagedDir`](super::staged_dir::StagedDir) is a directory:
+/// until then it fills under another name beside, always the same one.
 pub(crate) struct StagedFile<'a> {
     out: &'a Path,
     filling: PathBuf,
@@ -22,7 +22,7 @@ impl<'a> StagedFile<'a> {
         if out.symlink_metadata().is_ok() {
             return Err(there_already().at(out.display()));
         }
-        let filling = beside(out).ok_or_else(|| Error::usage("not a file to create").at(out.display()))?;
+        let filling = beside(out).ok_or_else(|| Error::usage("the path ends in no file name").at(out.display()))?;
         Ok(StagedFile { out, filling })
     }
 
@@ -30,12 +30,12 @@ impl<'a> StagedFile<'a> {
     pub(crate) fn filling(&self) -> Result<File> {
         self.clear();
         let made = File::options().write(true).create_new(true).mode(0o600).open(&self.filling);
-        made.doing("create a file").at(self.filling.display())
+        made.doing("create the temporary file").at(self.filling.display())
     }
 
-    /// Lets it appear, and replaces nothing.
+    /// Moves the file into place; an existing one is never replaced.
     pub(crate) fn reveal(&self, file: &File) -> Result<()> {
-        file.sync_all().doing("write it").at(self.out.display())?;
+        file.sync_all().doing("sync the file").at(self.out.display())?;
         let moved = match renameat_with(CWD, &self.filling, CWD, self.out, RenameFlags::NOREPLACE) {
             Err(Errno::EXIST) => return Err(there_already().at(self.out.display())),
             // Not every file system can do it; then there is a moment between the look and the move.
@@ -44,7 +44,7 @@ impl<'a> StagedFile<'a> {
             }
             moved => moved.map_err(Into::into),
         };
-        moved.doing("move what was written into place").at(self.out.display())
+        moved.doing("rename the temporary file into place").at(self.out.display())
     }
 
     fn clear(&self) {
@@ -60,5 +60,5 @@ impl Drop for StagedFile<'_> {
 }
 
 fn there_already() -> Error {
-    Error::usage("it is there already").hint("give the name of a new file")
+    Error::usage("the path exists").hint("give the name of a new file")
 }

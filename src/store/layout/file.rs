@@ -8,19 +8,19 @@ use zeroize::Zeroizing;
 use crate::crypto::Sha256;
 use crate::store::worker::{Batches, Worker};
 
-/// How much is written at once, in bytes. Past the page cache, less is slow.
+/// The bytes written at once. Past the page cache, less is slow.
 const BLOCK: usize = 1 << 20;
 /// What memory, lengths and positions are a multiple of past the page cache: no device has larger sectors.
 const ALIGNMENT: usize = 4096;
-/// How many full blocks may wait for each thread. With those in work, a large file holds 11 MiB.
+/// The full blocks that may wait for each thread. With those in work, a large file holds 11 MiB.
 const WAITING: usize = 4;
 
 /// A new file that is written from beginning to end and digested. The blocks of a large one are digested on one thread
 /// and written on another, past the page cache where the file system can do that; no block is copied on the way.
 ///
-/// What a stage writes it never reads again, and all of it must be on the disk before anything is published. Through the
-/// page cache every byte would be copied once more, for nothing, and push out of memory what others need; for a large
-/// result that copy takes longer than the cipher.
+/// What a stage writes it never reads again, and all of it must be on the disk before anything is published. Through
+/// the page cache every byte would be copied once more, for nothing, and push out of memory what others need; for a
+/// large result that copy takes longer than the cipher.
 pub(super) struct NewFile {
     file: File,
     current: Block,

@@ -11,6 +11,7 @@ use crate::store::layout::Layout;
 use crate::store::progress_source::ProgressSource;
 use crate::store::reference::{Location, Reference, Transport, path_and_tag};
 use crate::store::source::Source;
+use crate::text::Printable;
 
 /// `oci:DIR`: an OCI image layout in a directory.
 pub(in crate::store) static TRANSPORT: Transport = Transport {
@@ -27,6 +28,15 @@ impl Reference {
     pub fn layout(dir: impl Into<PathBuf>, tag: Option<String>) -> Self {
         Self::new(Arc::new(LayoutLocation(dir.into())), tag)
     }
+}
+
+/// The reference that somebody may have meant who wrote `HOST/NAME:TAG` or `HOST:PORT/NAME`.
+fn registry_form(path: &Path, tag: Option<&str>) -> Option<String> {
+    let path = path.to_str()?;
+    let text = tag.map_or_else(|| path.to_owned(), |tag| format!("{path}:{tag}"));
+    let (host, name) = text.split_once('/')?;
+    let is_host = !host.starts_with('.') && host.contains(['.', ':']) || host == "localhost";
+    (is_host && !name.is_empty()).then(|| format!("docker://{}", Printable::new(&text)))
 }
 
 /// The directory of a layout.
@@ -48,9 +58,14 @@ impl Location for LayoutLocation {
         self.0.clone()
     }
 
-    fn source(&self, _reference: &Reference, context: &Context) -> Result<Arc<dyn Source>> {
+    fn source(&self, reference: &Reference, context: &Context) -> Result<Arc<dyn Source>> {
         if !self.0.exists() {
-            return Err(Error::usage("there is no such file or directory").at(self.0.display()));
+            let error = Error::usage("there is no such file or directory");
+            let error = match registry_form(&self.0, reference.tag()) {
+                Some(image) => error.hint(format!("for an image in a registry write {image}")),
+                None => error,
+            };
+            return Err(error.at(self.0.display()));
         }
         Ok(Arc::new(ProgressSource::new(Layout::open(&self.0)?, &context.progress)))
     }

@@ -52,7 +52,7 @@ impl Layout {
         Ok(layout)
     }
 
-    /// Whether `dir` looks like a layout.
+    /// True if `dir` looks like a layout.
     pub fn is_layout(dir: &Path) -> bool {
         dir.join("oci-layout").is_file() || dir.join("index.json").is_file()
     }
@@ -65,8 +65,8 @@ impl Layout {
         let document = json::parse_object(&read_small(&marker)?).at("oci-layout")?;
         match document.get("imageLayoutVersion").and_then(json::Value::as_str) {
             Some("1.0.0") => Ok(()),
-            Some(other) => Err(Error::malformed(format!("layout version {other}; this program knows 1.0.0"))),
-            None => Err(Error::malformed("no `imageLayoutVersion`").at("oci-layout")),
+            Some(other) => Err(Error::malformed(format!("image layout version {other}; only 1.0.0 is supported"))),
+            None => Err(Error::malformed("`imageLayoutVersion` is missing").at("oci-layout")),
         }
     }
 
@@ -127,9 +127,9 @@ impl Source for Layout {
 
 /// Reads a small file of the layout whole.
 fn read_small(path: &Path) -> Result<Vec<u8>> {
-    let len = fs::metadata(path).doing("read it").at(path.display())?.len();
+    let len = fs::metadata(path).doing("read the file").at(path.display())?.len();
     if len > MAX_DOCUMENT {
         return Err(Error::malformed(format!("{len} bytes; at most {MAX_DOCUMENT} are read")).at(path.display()));
     }
-    fs::read(path).doing("read it").at(path.display())
+    fs::read(path).doing("read the file").at(path.display())
 }

@@ -27,7 +27,7 @@ pub(super) fn present(layout: &Layout) -> Result<Vec<(Digest, u64)>> {
         for name in read_dir_names(&blobs.join(&algorithm))? {
             // Whatever is not named like a blob is not ours to touch.
             let Ok(digest) = format!("{algorithm}:{name}").parse::<Digest>() else { continue };
-            let metadata = fs::symlink_metadata(layout.blob_path(&digest)).doing("look at a blob").at(layout.name())?;
+            let metadata = fs::symlink_metadata(layout.blob_path(&digest)).doing("stat a blob").at(layout.name())?;
             if metadata.is_file() {
                 found.push((digest, metadata.len()));
             }

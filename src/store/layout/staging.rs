@@ -18,7 +18,7 @@ use crate::store::parallel::Shared;
 use crate::store::source::Source;
 use crate::store::verify::{is_supported, sha256_digest};
 
-/// How our staging directories begin; a layout's readers ignore other files beside its own.
+/// The prefix of our staging directories; a layout's readers ignore other files beside its own.
 const PREFIX: &str = ".pht-oci-";
 /// The file in a staging directory that lists blobs to remove from `blobs/` if no image reaches them.
 const JOURNAL: &str = "journal";
@@ -34,7 +34,7 @@ pub(in crate::store) struct Staging {
 impl Staging {
     pub(in crate::store) fn new(layout: &Path, written: Count) -> Result<Self> {
         let dir = layout.join(format!("{PREFIX}{}", std::process::id()));
-        fs::DirBuilder::new().mode(0o700).create(&dir).doing("create a directory").at(dir.display())?;
+        fs::DirBuilder::new().mode(0o700).create(&dir).doing("create the staging directory").at(dir.display())?;
         Ok(Staging { dir, blobs: AtomicU32::new(0), written })
     }
 
@@ -43,12 +43,12 @@ impl Staging {
         let number = self.blobs.fetch_add(1, Ordering::Relaxed);
         let path = self.dir.join(format!("blob-{number}"));
         let file = File::options().write(true).create_new(true).mode(0o600).open(&path);
-        let file = file.doing("create a file").at(path.display())?;
+        let file = file.doing("create the blob").at(path.display())?;
         Ok(StagedBlob { file: NewFile::new(file), path, size: 0, count: self.written.clone() })
     }
 
-    /// Takes a blob of a source. A second name for the same bytes costs nothing; across file systems it fails, and they are
-    /// copied. `to` is the place for messages.
+    /// Takes a blob of a source. A second name for the same bytes costs nothing; across file systems it fails, and they
+    /// are copied. `to` is the place for messages.
     pub(super) fn copy_blob(
         &self,
         source: &dyn Source,
@@ -80,7 +80,7 @@ impl Staging {
         Ok(Transfer::Copied(written.size))
     }
 
-    /// Where a finished blob waits.
+    /// The path of a finished blob until it is published.
     pub(in crate::store) fn path_of(&self, digest: &Digest) -> PathBuf {
         self.dir.join(digest.as_ref().replace(':', "-"))
     }
@@ -89,19 +89,19 @@ impl Staging {
     pub(super) fn journal<'a>(&self, digests: impl Iterator<Item = &'a Digest>) -> Result<()> {
         let path = self.dir.join(JOURNAL);
         let file = File::options().append(true).create(true).mode(0o600).open(&path);
-        let mut out = BufWriter::new(file.doing("open it").at(path.display())?);
+        let mut out = BufWriter::new(file.doing("open the journal").at(path.display())?);
         for digest in digests {
-            writeln!(out, "{digest}").doing("write it").at(path.display())?;
+            writeln!(out, "{digest}").doing("write the journal").at(path.display())?;
         }
-        let file = out.into_inner().map_err(std::io::IntoInnerError::into_error).doing("write it")?;
-        file.sync_all().doing("write it").at(path.display())
+        let file = out.into_inner().map_err(std::io::IntoInnerError::into_error).doing("write the journal")?;
+        file.sync_all().doing("write the journal").at(path.display())
     }
 
     /// Writes a small file into the staging directory, to be renamed.
     pub(in crate::store) fn write(&self, name: &str, bytes: &[u8]) -> Result<PathBuf> {
         let path = self.dir.join(name);
         let written = File::create(&path).and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
-        written.doing("write it").at(path.display())?;
+        written.doing("write the file").at(path.display())?;
         Ok(path)
     }
 
@@ -119,7 +119,7 @@ impl Staging {
     /// Gives a finished blob its name by another algorithm.
     pub(in crate::store) fn rename(&self, from: &Digest, to: &Digest) -> Result<()> {
         let path = self.path_of(from);
-        fs::rename(&path, self.path_of(to)).doing("rename it").at(path.display())
+        fs::rename(&path, self.path_of(to)).doing("rename the blob").at(path.display())
     }
 
     pub(in crate::store) fn dir(&self) -> &Path {
@@ -167,31 +167,31 @@ fn left_staging(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(left)
 }
 
-/// Whether a staging directory is named so; others of ours, as for a run or for results, are not.
+/// True for the name of a staging directory; not for other directories of ours, as for a run or for results.
 pub(in crate::store) fn is_staging(name: &OsStr) -> bool {
     let id = name.to_str().and_then(|name| name.strip_prefix(PREFIX));
     id.is_some_and(|id| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn remove_left(dir: &Path) -> Result<()> {
-    fs::remove_dir_all(dir).doing("remove what an interrupted run has left").at(dir.display())
+    fs::remove_dir_all(dir).doing("remove the leftovers of an interrupted run").at(dir.display())
 }
 
-/// Whether the file is one, and of the size that the descriptor says: a cut blob must not travel on unread.
+/// True if the file is one, and of the size that the descriptor says: a cut blob must not travel on unread.
 fn is_whole(path: &Path, descriptor: &Descriptor) -> bool {
     fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() == descriptor.size())
 }
 
-/// Lets others read a blob that is published. One that another place shares with us is not ours to change.
+/// Lets others read a blob that is published. A blob shared with another place (a hard link) is left alone.
 pub(in crate::store) fn share_mode(blob: &Path) -> Result<()> {
-    let found = fs::metadata(blob).doing("look at it").at(blob.display())?;
+    let found = fs::metadata(blob).doing("stat the blob").at(blob.display())?;
     if found.nlink() > 1 {
         return Ok(());
     }
-    fs::set_permissions(blob, fs::Permissions::from_mode(0o644)).doing("set its mode").at(blob.display())
+    fs::set_permissions(blob, fs::Permissions::from_mode(0o644)).doing("set the mode of the blob").at(blob.display())
 }
 
-/// Whether the directory holds nothing, or nothing but what an interrupted process that was to make a layout of it has
+/// True if the directory holds nothing, or nothing but what an interrupted process that was to make a layout of it has
 /// left: it is as good as empty.
 pub(super) fn holds_only_ours(dir: &Path) -> Result<bool> {
     let mut names = Vec::new();
@@ -205,7 +205,9 @@ pub(super) fn holds_only_ours(dir: &Path) -> Result<bool> {
 /// Removes a file that may be gone already.
 pub(super) fn remove_if_there(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).doing("remove it").at(path.display()),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).doing("remove the file").at(path.display())
+        }
         _ => Ok(()),
     }
 }
@@ -238,9 +240,9 @@ impl BlobSink for StagedBlob {
     }
 
     fn finish(self: Box<Self>) -> Result<Written> {
-        let digest = sha256_digest(self.file.finish().doing("write it").at(self.path.display())?);
+        let digest = sha256_digest(self.file.finish().doing("write the blob").at(self.path.display())?);
         let finished = self.path.with_file_name(digest.as_ref().replace(':', "-"));
-        fs::rename(&self.path, &finished).doing("rename it").at(self.path.display())?;
+        fs::rename(&self.path, &finished).doing("rename the blob").at(self.path.display())?;
         Ok(Written { digest, size: self.size })
     }
 }

@@ -88,10 +88,10 @@ impl LayoutWriter {
         for digest in &finished {
             let (from, to) = (staging.path_of(digest), self.layout.blob_path(digest));
             if let Some(parent) = to.parent() {
-                fs::create_dir_all(parent).doing("create it").at(parent.display())?;
+                fs::create_dir_all(parent).doing("create the directory").at(parent.display())?;
             }
             share_mode(&from)?;
-            fs::rename(&from, &to).doing("rename it into place").at(to.display())?;
+            fs::rename(&from, &to).doing("rename the blob into place").at(to.display())?;
         }
         Ok(())
     }
@@ -112,7 +112,7 @@ impl LayoutWriter {
         }
         let written = staging.write("index.json", &index.to_vec())?;
         fs::rename(written, dir.join("index.json")).doing("replace `index.json`")?;
-        File::open(&dir).and_then(|dir| dir.sync_all()).doing("write the directory")
+        File::open(&dir).and_then(|dir| dir.sync_all()).doing("sync the directory")
     }
 
     fn publish_all(&mut self, changes: &[TagChange], gc: bool) -> Result<GcStats> {

@@ -3,32 +3,24 @@ use std::time::Duration;
 
 use super::credentials::Credentials;
 use super::repository::Repository;
-use crate::error::{Error, Result};
+pub use crate::error::Side;
+use crate::error::{Advice, Error, Result};
 
-/// How registries are reached on one side of a command.
+/// The access to registries on one side of a command.
 #[derive(Debug, Clone)]
 pub struct Access {
     /// The side, for advice in messages.
     pub side: Side,
-    /// Who we are.
+    /// The credentials.
     pub credentials: Credentials,
-    /// Whether certificates are verified. If not, plain HTTP is tried where there is no TLS.
+    /// True if certificates are verified. If not, plain HTTP is tried where there is no TLS.
     pub verifies_tls: bool,
     /// A directory with `*.crt` (authorities that are trusted besides the system's) and `*.cert` with `*.key` (ours).
     pub cert_dir: Option<PathBuf>,
-    /// How long a registry may be silent.
+    /// The idle timeout of a connection.
     pub timeout: Duration,
     /// No socket may be opened.
     pub offline: bool,
-}
-
-/// A side of a command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
-    /// Images are read from it.
-    Source,
-    /// Images are written to it.
-    Destination,
 }
 
 impl Access {
@@ -44,20 +36,11 @@ impl Access {
         }
     }
 
-    /// The command line's option of this side, as in `--src-creds`.
-    pub(super) fn option(&self, name: &str) -> String {
-        let side = match self.side {
-            Side::Source => "src",
-            Side::Destination => "dest",
-        };
-        format!("--{side}-{name}")
-    }
-
     pub(super) fn ensure_online(&self, repository: &Repository) -> Result<()> {
         if !self.offline {
             return Ok(());
         }
-        let hint = "leave --offline out, or copy the image into a layout first";
-        Err(Error::usage("a registry cannot be reached offline").hint(hint).at(format_args!("docker://{repository}")))
+        let error = Error::usage("a registry cannot be reached offline").advise(Advice::GoOnline);
+        Err(error.at(format_args!("docker://{repository}")))
     }
 }

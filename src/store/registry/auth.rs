@@ -12,20 +12,21 @@ use super::credentials::Login;
 use super::fault::transport_error;
 use super::repository::Repository;
 use super::retry::{RetryPolicy, asked_pause, is_passing};
-use crate::error::{Error, ErrorContext, Kind, Result};
+use crate::error::{Advice, Error, ErrorContext, Kind, Result};
 use crate::json::{self, Value};
+use crate::text::Printable;
 
 /// The largest answer of a token server, in bytes.
 const MAX_TOKEN: u64 = 1 << 20;
 
-/// What is shown to one registry so that it lets us in.
+/// The authorization for one registry.
 #[derive(Debug, Default)]
 pub(super) struct Session {
     login: OnceLock<Option<Login>>,
     header: Mutex<Option<HeaderValue>>,
     /// Held while a new header is got, so that one does it for all.
     renewing: Mutex<()>,
-    /// What a token has to be good for.
+    /// The scopes that a token must have.
     scopes: Mutex<Vec<String>>,
 }
 
@@ -95,13 +96,14 @@ impl Session {
             return Ok(());
         }
         if wanted.iter().any(|challenge| challenge.scheme == "basic") {
-            let login = login.ok_or_else(|| refused("the registry asks for a login, and there is none", access))?;
+            let login =
+                login.ok_or_else(|| refused("the registry asks for credentials, and there are none", access))?;
             if sent.is_some() {
-                let what = format!("the registry does not take the login of `{}`", login.user().escape_debug());
+                let what = format!("the registry refuses the credentials of `{}`", Printable::new(login.user()));
                 return Err(refused(what, access));
             }
             let request = http.get(refusal.url().clone()).basic_auth(login.user(), Some(login.password()));
-            let built = request.build().map_err(|_| refused("the login cannot be sent", access))?;
+            let built = request.build().map_err(|_| refused("the credentials cannot be sent in a header", access))?;
             self.set(built.headers().get(AUTHORIZATION).cloned());
             return Ok(());
         }
@@ -119,7 +121,7 @@ impl Session {
         let mut url: Url =
             realm.parse().map_err(|_| Error::new(Kind::Registry, "the token server has no valid URL"))?;
         if registry.scheme() == "https" && url.scheme() != "https" {
-            let what = "the registry sends us to a token server without TLS; nothing was sent there";
+            let what = "the registry names a token server without TLS; no credentials were sent to it";
             return Err(Error::new(Kind::Registry, what).at(url.host_str().unwrap_or_default()));
         }
         for (key, value) in service.map(|service| ("service", service)).into_iter() {
@@ -143,7 +145,7 @@ impl Session {
     }
 }
 
-/// How asking a token server once ended.
+/// The outcome of one request to a token server.
 enum Asked {
     Token(Zeroizing<String>),
     /// It may go better soon; after this time if it says so.
@@ -158,18 +160,17 @@ fn read_token(request: RequestBuilder, login: Option<&Login>) -> Result<Asked> {
     let status = response.status();
     if is_passing(status) {
         let error = Error::new(Kind::Registry, format!("the token server answers {status}"));
-        let error = error.hint("it is busy or broken; try again later");
+        let error = error.hint("the token server is busy or broken; try again later");
         return Ok(Asked::Passing(error, asked_pause(&response)));
     }
     if !status.is_success() {
-        let who = login.map_or("anonymous access".to_owned(), |login| format!("`{}`", login.user().escape_debug()));
+        let who = login.map_or("anonymous access".to_owned(), |login| format!("`{}`", Printable::new(login.user())));
         let what = format!("the token server refuses {who} ({status})");
-        let hint = "check user name, password and the rights on the repository; -v says where a login came from";
-        return Err(Error::new(Kind::Registry, what).hint(hint));
+        return Err(Error::new(Kind::Registry, what).advise(Advice::CheckLogin));
     }
     let mut bytes = Zeroizing::new(Vec::new());
     if response.take(MAX_TOKEN).read_to_end(&mut bytes).is_err() {
-        return Ok(Asked::Passing(Error::new(Kind::Registry, "the token server's answer was cut"), None));
+        return Ok(Asked::Passing(Error::new(Kind::Registry, "the token server's answer was cut off"), None));
     }
     let answer = json::parse_object(&bytes).map_err(|_| bad_token())?;
     let token = ["token", "access_token"].iter().find_map(|key| answer.get(*key).and_then(Value::as_str));
@@ -181,8 +182,7 @@ fn bad_token() -> Error {
 }
 
 fn refused(what: impl Into<String>, access: &Access) -> Error {
-    let hint = format!("give a login by {} or --authfile; -v says which file gave which user", access.option("creds"));
-    Error::new(Kind::Registry, what).hint(hint)
+    Error::new(Kind::Registry, what).advise(Advice::GiveCredentials { side: access.side })
 }
 
 /// One way in that a registry offers.

@@ -13,14 +13,15 @@ use reqwest::{Certificate, Identity, Method, StatusCode, Url};
 
 use super::access::{Access, Side};
 use super::auth::Session;
-use super::fault::transport_error;
+use super::fault::{cause_of, transport_error};
 use super::repository::Repository;
 use super::retry::{RetryPolicy, asked_pause, is_passing};
-use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
+use crate::error::{Advice, Error, ErrorContext, IoContext, Kind, Result};
+use crate::text::Printable;
 
-/// How we introduce ourselves.
+/// The user agent.
 const USER_AGENT: &str = concat!("pht-oci/", env!("CARGO_PKG_VERSION"));
-/// How much of a refusal's text is read, in bytes.
+/// The bytes of a refusal's text that are read.
 const MAX_REFUSAL: u64 = 16 << 10;
 
 /// Talks to one repository.
@@ -42,7 +43,7 @@ pub(super) struct Call {
     pub(super) body: Option<Bytes>,
 }
 
-/// How an attempt ended.
+/// The outcome of an attempt.
 pub(super) enum Answer {
     /// The registry has answered.
     Response(Response),
@@ -83,7 +84,7 @@ impl Client {
         &self.repository
     }
 
-    /// Whether tokens have to be good for reading this repository, too.
+    /// True if tokens have to be good for reading this repository, too.
     pub(super) fn also_reads(&self, other: &Repository, also: bool) {
         let scope = format!("repository:{}:pull", other.path());
         if also { self.session.widen(scope) } else { self.session.narrow(&scope) }
@@ -163,19 +164,19 @@ impl Client {
             host => host,
         };
         let parse = |scheme: &str| {
-            let wrong = || Error::usage("not the name of a host").at(host);
+            let wrong = || Error::usage("not a host name").at(host);
             format!("{scheme}://{host}/").parse::<Url>().map_err(|_| wrong())
         };
         let mut root = parse("https")?;
         if !self.access.verifies_tls {
-            let ping = root.join("v2/").map_err(|_| Error::usage("not the name of a host").at(host))?;
+            let ping = root.join("v2/").map_err(|_| Error::usage("not a host name").at(host))?;
             if self
                 .http()?
                 .get(ping)
                 .send()
                 .is_err_and(|error| !error.is_timeout() && (error.is_connect() || error.is_request()))
             {
-                tracing::info!("{host} speaks no TLS: using plain HTTP");
+                tracing::info!("{host} does not speak TLS; using plain HTTP");
                 root = parse("http")?;
             }
         }
@@ -208,7 +209,7 @@ impl Client {
         builder.build().map_err(|error| transport_error("cannot prepare TLS", error))
     }
 
-    /// What the registry says against a request, as an error.
+    /// The registry's refusal of a request, as an error.
     pub(super) fn refusal(&self, what: &str, response: Response) -> Error {
         let status = response.status();
         let mut text = Vec::new();
@@ -219,31 +220,29 @@ impl Client {
             .and_then(|message| message.errors.into_iter().next())
             .map(|error| error.message)
             .unwrap_or_default();
-        let message = if message.is_empty() { String::new() } else { format!(": {}", message.escape_debug()) };
-        let hint = match status.as_u16() {
-            401 | 403 => format!(
-                "check the login ({} or --authfile) and its rights on the repository; -v says where a login came from",
-                self.access.option("creds")
-            ),
-            404 => {
-                "check the repository's name and the tag; if both are right, the image is incomplete there".to_owned()
-            }
-            429 | 500.. => "the registry is busy or broken; try again later".to_owned(),
-            _ => "the registry does not take this; ask who runs it".to_owned(),
+        let message = if message.is_empty() { String::new() } else { format!(": {}", Printable::new(&message)) };
+        let text = |text: &str| Advice::Text(text.to_owned());
+        let advice = match status.as_u16() {
+            401 | 403 => Advice::CheckCredentials { side: self.access.side },
+            404 => text("check the repository's name and the tag; if both are right, the image is incomplete there"),
+            429 | 500.. => text("the registry is busy or broken; try again later"),
+            _ => text("the registry refuses the request; ask who runs it"),
         };
         Error::new(Kind::Registry, format!("{what}: the registry answers {status}{message}"))
-            .hint(hint)
+            .advise(advice)
             .at(&self.repository)
     }
 
     pub(super) fn unreachable(&self, error: reqwest::Error) -> Error {
-        let hint = format!(
-            "check the host's name, its port and the network; for another certificate authority give {}, for plain HTTP \
-             {}=false",
-            self.access.option("cert-dir"),
-            self.access.option("tls-verify")
-        );
-        transport_error("the registry cannot be reached", error).hint(hint).at(&self.repository)
+        let advice = Advice::CheckConnection { side: self.access.side };
+        let cause = cause_of(error);
+        // The words of rustls for an answer in plain HTTP.
+        let what = if cause.contains("InvalidContentType") {
+            "the registry does not speak TLS".to_owned()
+        } else {
+            format!("the registry cannot be reached: {cause}")
+        };
+        Error::new(Kind::Registry, what).advise(advice).at(&self.repository)
     }
 }
 
@@ -260,9 +259,9 @@ fn redirects() -> Policy {
         let falls =
             attempt.previous().last().is_some_and(|from| from.scheme() == "https") && attempt.url().scheme() != "https";
         if falls {
-            attempt.error("sent from TLS to plain HTTP")
+            attempt.error("redirected from TLS to plain HTTP")
         } else if attempt.previous().len() > 5 {
-            attempt.error("sent on too often")
+            attempt.error("too many redirects")
         } else {
             attempt.follow()
         }
@@ -284,7 +283,7 @@ fn files_ending(dir: &Path, end: &str) -> Result<Vec<std::path::PathBuf>> {
 fn authorities(dir: &Path) -> Result<Vec<Certificate>> {
     let mut all = Vec::new();
     for path in files_ending(dir, "crt")? {
-        let pem = fs::read(&path).doing("read it").at(path.display())?;
+        let pem = fs::read(&path).doing("read the certificate").at(path.display())?;
         let wrong = |_| Error::usage("not a certificate in PEM").at(path.display());
         all.extend(Certificate::from_pem_bundle(&pem).map_err(wrong)?);
     }
@@ -293,9 +292,9 @@ fn authorities(dir: &Path) -> Result<Vec<Certificate>> {
 
 fn own_certificate(dir: &Path) -> Result<Option<Identity>> {
     let Some(path) = files_ending(dir, "cert")?.into_iter().next() else { return Ok(None) };
-    let mut pem = zeroize::Zeroizing::new(fs::read(&path).doing("read it").at(path.display())?);
+    let mut pem = zeroize::Zeroizing::new(fs::read(&path).doing("read the certificate").at(path.display())?);
     let key = path.with_extension("key");
-    pem.extend(zeroize::Zeroizing::new(fs::read(&key).doing("read it").at(key.display())?).iter());
+    pem.extend(zeroize::Zeroizing::new(fs::read(&key).doing("read the private key").at(key.display())?).iter());
     let wrong = |_| Error::usage("not a certificate and its key in PEM").at(path.display());
     Identity::from_pem(&pem).map(Some).map_err(wrong)
 }

@@ -1,4 +1,4 @@
-//! Who we are to a registry, as containers-auth.json(5) and Docker's config file have it.
+//! Credentials for registries, as containers-auth.json(5) and Docker's config file have them.
 
 use std::fmt;
 use std::io::{ErrorKind, Write};
@@ -12,7 +12,7 @@ use super::repository::Repository;
 use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
 use crate::json::{self, Object, Value};
 
-/// Where a login comes from.
+/// The origin of a login.
 #[derive(Debug, Clone)]
 pub enum Credentials {
     /// There is none.
@@ -35,7 +35,7 @@ pub struct Login {
 pub struct AuthFile {
     /// Its path.
     pub path: PathBuf,
-    /// Whether it must be there.
+    /// True if it must be there.
     pub required: bool,
 }
 
@@ -87,7 +87,7 @@ impl Credentials {
                 return Ok(Some(login));
             }
         }
-        tracing::info!("no credentials for {repository}: going on without");
+        tracing::info!("no credentials for {repository}; continuing without");
         Ok(None)
     }
 }
@@ -105,8 +105,8 @@ impl AuthFile {
     }
 }
 
-/// The login that an [`AuthFile`] with these bytes has for a repository, and what in the file it comes from. Where the file
-/// names a credential helper, that program is asked.
+/// The login that an [`AuthFile`] with these bytes has for a repository, and what in the file it comes from. Where the
+/// file names a credential helper, that program is asked.
 ///
 /// # Errors
 /// [`Kind::Registry`] if it is no such file, or the login is none that can be used. The message repeats no secret.
@@ -115,7 +115,8 @@ pub fn login_in(file: &[u8], repository: &Repository) -> Result<Option<(Login, S
     find_in(&document, repository)
 }
 
-/// The login in one file: the host's helper, then the longest entry that covers the repository, then the helper for all.
+/// The login in one file: the host's helper, then the longest entry that covers the repository, then the helper for
+/// all.
 fn find_in(document: &Object, repository: &Repository) -> Result<Option<(Login, String)>> {
     let (host, hub) = (repository.host(), "https://index.docker.io/v1/");
     let is_hub = host == "docker.io";
@@ -165,7 +166,7 @@ fn read_entry(entry: &Value) -> Result<Option<Login>> {
 }
 
 fn no_identity_tokens() -> Error {
-    let hint = "log in with a user name and a password or a robot's secret";
+    let hint = "log in with a user name and a password, or the secret of a robot account";
     Error::new(Kind::Registry, "an identity token; only user names with passwords are supported").hint(hint)
 }
 
@@ -173,7 +174,7 @@ fn no_identity_tokens() -> Error {
 fn ask_helper(name: &str, server: &str) -> Result<Option<(Login, String)>> {
     let program = format!("docker-credential-{name}");
     if Path::new(&program).components().count() != 1 {
-        return Err(Error::new(Kind::Registry, "the name of the credential helper is not a program's"));
+        return Err(Error::new(Kind::Registry, "the name of the credential helper is not a program name"));
     }
     let run = || {
         let mut command = Command::new(&program);
@@ -197,7 +198,7 @@ fn ask_helper(name: &str, server: &str) -> Result<Option<(Login, String)>> {
     match (text("Username"), text("Secret")) {
         (Some("<token>"), _) => Err(no_identity_tokens().at(program)),
         (Some(user), Some(secret)) => Ok(Some((Login::new(user, secret), program))),
-        _ => Err(Error::new(Kind::Registry, "no `Username` and `Secret` in its answer").at(program)),
+        _ => Err(Error::new(Kind::Registry, "the answer has no `Username` and `Secret`").at(program)),
     }
 }
 

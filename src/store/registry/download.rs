@@ -12,7 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::store::count::Count;
 use crate::store::interrupt;
 
-/// How often one blob may be cut, even if each time some of it came.
+/// The number of times that the transfer of one blob may be cut off, even if each time some of it came.
 const MAX_CUTS: u32 = 100;
 
 /// Reads a blob; after a cut it goes on where it was.
@@ -25,7 +25,7 @@ pub(super) struct Download {
     retry: RetryPolicy,
     cuts: u32,
     count: Count,
-    /// What broke it; it stays so.
+    /// The error that broke it, for good.
     broken: Option<String>,
 }
 
@@ -48,7 +48,7 @@ impl Download {
     }
 
     fn fault(&self, what: impl Into<String>) -> Error {
-        let hint = "try again; if it stays so, the registry or a proxy before it is damaged";
+        let hint = "try again; if the error persists, the registry or a proxy in front of it is faulty";
         Error::new(Kind::Registry, what).hint(hint).at(&self.digest).at(self.client.repository())
     }
 
@@ -65,7 +65,7 @@ impl Download {
                 let range = response.headers().get(CONTENT_RANGE).and_then(|value| value.to_str().ok());
                 let start = format!("bytes {}-", self.position);
                 if range.is_some_and(|range| !range.starts_with(&start)) {
-                    return Err(self.fault("the registry sends another part than the one asked for"));
+                    return Err(self.fault("the registry sent another range than the one requested"));
                 }
             }
             StatusCode::OK => {
@@ -76,7 +76,7 @@ impl Download {
                 }
                 // It knows no ranges: what was read already comes again.
                 let skipped = io::copy(&mut response.by_ref().take(self.position), &mut io::sink());
-                skipped.map_err(|_| self.fault("the transfer was cut again"))?;
+                skipped.map_err(|_| self.fault("the transfer was cut off again"))?;
             }
             _ => return Err(self.client.refusal(&format!("blob {}", self.digest), response)),
         }
@@ -104,7 +104,7 @@ impl Download {
                 Err(error) => {
                     let (position, size) = (self.position, self.size);
                     let silent = is_timeout(&error);
-                    let how = if silent { "stalled" } else { "was cut" };
+                    let how = if silent { "stalled" } else { "was cut off" };
                     format!("the transfer {how} after {position} of {size} bytes")
                 }
             };

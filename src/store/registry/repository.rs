@@ -2,6 +2,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
+use crate::text::Printable;
 
 /// The host that names without one belong to, as everywhere in the field.
 const DEFAULT_HOST: &str = "docker.io";
@@ -45,7 +46,7 @@ impl FromStr for Repository {
             None => (DEFAULT_HOST, format!("library/{text}")),
         };
         if !is_host(host) || path.len() > MAX_PATH || !path.split('/').all(is_component) {
-            let what = format!("`{}` is not a repository; write HOST[:PORT]/NAME", text.escape_debug());
+            let what = format!("`{}` is not a repository; write HOST[:PORT]/NAME", Printable::new(text));
             return Err(Error::usage(what));
         }
         Ok(Repository { host: host.to_owned(), path })

@@ -10,13 +10,13 @@ use crate::crypto::random;
 use crate::error::{Error, Result};
 use crate::store::interrupt;
 
-/// How often the same thing is tried again.
+/// The number of times that a request is repeated.
 const RETRIES: u32 = 5;
 /// The first pause; each further one is twice as long.
 const PAUSE: Duration = Duration::from_millis(200);
 /// The longest pause that a registry may ask for.
 const LONGEST: Duration = Duration::from_secs(120);
-/// How often a pause is broken to see whether to go on at all.
+/// The interval at which a pause looks for an interrupt.
 const BEAT: Duration = Duration::from_millis(100);
 
 /// Waits between attempts: exponentially longer, with jitter so that many stations do not come back at once, or as long
@@ -57,7 +57,7 @@ fn jittered(pause: Duration) -> Result<Duration> {
     Ok(pause / 2 + pause.mul_f64(f64::from(random) / 256.0))
 }
 
-/// Whether it may go better soon.
+/// True if the error may pass soon.
 pub(super) fn is_passing(status: StatusCode) -> bool {
     status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
 }
@@ -67,8 +67,8 @@ pub(super) fn asked_pause(response: &Response) -> Option<Duration> {
     retry_after(response.headers())
 }
 
-/// `Retry-After` is seconds or a date (RFC 9110, section 10.2.3). A date counts from the answer's own, so that clocks that
-/// differ do no harm.
+/// `Retry-After` is seconds or a date (RFC 9110, section 10.2.3). A date counts from the answer's own, so that clocks
+/// that differ do no harm.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name: HeaderName| headers.get(name)?.to_str().ok().map(str::trim);
     let asked = text(RETRY_AFTER)?;

@@ -63,7 +63,7 @@ impl Registry {
         let media_type = media_type_of(&response);
         let mut bytes = Vec::new();
         response.take(MAX_DOCUMENT + 1).read_to_end(&mut bytes).map_err(|error| {
-            let what = format!("manifest {name}: the transfer was cut");
+            let what = format!("manifest {name}: the transfer was cut off");
             Error::new(Kind::Registry, what).because(error).hint("try again").at(self.client.repository())
         })?;
         if bytes.len() as u64 > MAX_DOCUMENT {
@@ -86,8 +86,8 @@ impl Registry {
                 hasher.matches(digest)
             })
         }) {
-            let hint = "the registry or a proxy before it is damaged or lies; do not use it";
-            let error = Error::verification("the manifest that the registry sends does not have this digest");
+            let hint = "the registry or a proxy in front of it is faulty or dishonest; do not use this image";
+            let error = Error::verification("the manifest from the registry does not have this digest");
             return Err(error.hint(hint).at(digest).at(self.client.repository()));
         }
         descriptor.set_digest(digest.clone());
@@ -104,7 +104,7 @@ fn media_type_of(response: &Response) -> String {
     stated.split(';').next().unwrap_or_default().trim().to_owned()
 }
 
-/// Whether it is a manifest or an index, which registries keep apart from blobs.
+/// True if it is a manifest or an index, which registries keep apart from blobs.
 pub(super) fn is_manifest(descriptor: &Descriptor) -> bool {
     MANIFESTS.contains(&descriptor.media_type().to_string().as_str())
 }
@@ -147,7 +147,7 @@ impl Source for Registry {
         if self.kept(digest).is_none() {
             self.find_digest(digest)?;
         }
-        let absent = || Error::new(Kind::Registry, format!("manifest {digest} is not there")).at(self.name());
+        let absent = || Error::new(Kind::Registry, format!("manifest {digest} is missing")).at(self.name());
         Ok(Blob::Stream(Box::new(Cursor::new(self.kept(digest).ok_or_else(absent)?))))
     }
 

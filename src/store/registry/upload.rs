@@ -16,13 +16,13 @@ use crate::store::destination::{BlobSink, Written};
 use crate::store::interrupt;
 use crate::store::verify::sha256_digest;
 
-/// How much is sent at once and kept until the registry has it, in bytes. Some registries take no less than 5 MiB.
+/// The bytes sent at once and kept until the registry has them. Some registries take no less than 5 MiB.
 const CHUNK: usize = 6 << 20;
 
 /// Uploads a blob in chunks; its digest is known at the end. A blob of one chunk is sent only if it is not there.
 pub(super) struct Upload {
     client: Arc<Client>,
-    /// Where the next chunk goes, once the upload has begun.
+    /// The URL for the next chunk, once the upload has begun.
     session: Option<Url>,
     sent: u64,
     chunk: Vec<u8>,
@@ -111,7 +111,7 @@ impl Upload {
         Ok(())
     }
 
-    /// How many bytes the registry has.
+    /// The bytes that the registry has.
     fn ask_position(&mut self) -> Result<u64> {
         let url = self.session()?;
         let response = self.client.send(&Call::new(Method::GET, url))?;
@@ -141,7 +141,7 @@ impl Upload {
         let call = Call::new(Method::PUT, url).header(CONTENT_TYPE, "application/octet-stream").body(body);
         let refused = match self.client.send(&call) {
             Ok(response) if response.status() == StatusCode::CREATED => None,
-            Ok(response) => Some(self.client.refusal("the registry does not take the blob", response).at(digest)),
+            Ok(response) => Some(self.client.refusal("the registry refuses the blob", response).at(digest)),
             Err(error) => Some(error.at(digest)),
         };
         match refused {
@@ -190,7 +190,7 @@ impl BlobSink for Upload {
     }
 }
 
-/// Whether the repository has the blob.
+/// True if the repository has the blob.
 pub(super) fn exists(client: &Client, digest: &Digest) -> Result<bool> {
     let response = client.send(&Call::new(Method::HEAD, client.url(&format!("blobs/{digest}"))?))?;
     match response.status() {
@@ -200,10 +200,10 @@ pub(super) fn exists(client: &Client, digest: &Digest) -> Result<bool> {
     }
 }
 
-/// Where an upload goes on.
+/// The URL at which an upload continues.
 pub(super) fn location(client: &Client, response: &Response) -> Result<Url> {
     let found = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
     found.and_then(|found| response.url().join(found).ok()).ok_or_else(|| {
-        Error::new(Kind::Registry, "the registry does not say where the upload goes on").at(client.repository())
+        Error::new(Kind::Registry, "the registry does not say where to continue the upload").at(client.repository())
     })
 }

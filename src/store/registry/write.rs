@@ -41,8 +41,8 @@ impl RegistryWriter {
         Ok(RegistryWriter { client, manifests: Vec::new(), written: Count::default() })
     }
 
-    /// Has the registry share a blob of another repository of its own. Where it does not, for whatever reason (who writes
-    /// here need not be allowed to read there), the blob is copied.
+    /// Has the registry share a blob of another repository of its own. Where it does not, for whatever reason (who
+    /// writes here need not be allowed to read there), the blob is copied.
     fn mount(&self, from: &Repository, digest: &Digest) -> Result<Mounted> {
         self.client.also_reads(from, true);
         match self.ask_to_mount(from, digest) {
@@ -157,8 +157,8 @@ impl Destination for RegistryWriter {
         })
     }
 
-    /// Pushes the manifests: those that get no name, as an index's are, by their digest. A registry removes blobs itself,
-    /// and names not at all.
+    /// Pushes the manifests: those that get no name, as an index's are, by their digest. A registry removes blobs
+    /// itself, and names not at all.
     fn publish(&mut self, changes: &[TagChange], _sweep: bool) -> Result<GcStats> {
         let gets_name = |manifest: &&Manifest| {
             let names_it = |change: &TagChange| match change {
@@ -173,7 +173,7 @@ impl Destination for RegistryWriter {
         for change in changes.iter().rev() {
             match change {
                 TagChange::Set { tag, descriptor, .. } => self.tag(tag, descriptor.digest())?,
-                TagChange::Drop { tag } => tracing::debug!("registries keep tags: `{tag}` stays if it is there"),
+                TagChange::Drop { tag } => tracing::debug!("registries keep tags: `{tag}` stays if it exists"),
             }
         }
         Ok(GcStats::default())

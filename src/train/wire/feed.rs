@@ -1,6 +1,6 @@
 //! The order in which a feed takes its files, and that its caller keeps to it.
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 
 /// The files that a feed takes, in order, and how many of them have begun.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ impl Turns {
                 self.begun += 1;
                 Ok(())
             }
-            _ => Err(Error::new(Kind::Io, format!("internal error: file {file} was fed out of order"))),
+            _ => Err(Error::internal(format!("file {file} was hashed out of order"))),
         }
     }
 
@@ -33,7 +33,7 @@ impl Turns {
     pub(crate) fn finish(&self) -> Result<()> {
         match self.order.get(self.begun) {
             None => Ok(()),
-            Some(next) => Err(Error::new(Kind::Io, format!("internal error: file {next} was not fed"))),
+            Some(next) => Err(Error::internal(format!("file {next} was not hashed"))),
         }
     }
 }

@@ -56,7 +56,10 @@ fn by_shape(config: &Object) -> Result<&'static dyn Wire> {
 pub fn by_name(name: &str) -> Result<&'static dyn Wire> {
     WIRES.into_iter().find(|wire| wire.name() == name).ok_or_else(|| {
         let known = WIRES.map(Wire::name).join(", ");
-        Error::usage(format!("the wire version `{}` is not known; there are {known}", name.escape_debug()))
+        Error::usage(format!(
+            "the wire version `{}` is not known; there are {known}",
+            crate::text::Printable::new(name)
+        ))
     })
 }
 
@@ -223,8 +226,8 @@ pub trait ContentFeed: Send {
     /// The next file begins.
     ///
     /// # Errors
-    /// [`Kind::Io`](crate::error::Kind::Io) if it is not the next one of [`order`](ContentFeed::order), a mistake of
-    /// the caller.
+    /// [`Kind::Internal`](crate::error::Kind::Internal) if it is not the next one of [`order`](ContentFeed::order), a
+    /// mistake of the caller.
     fn begin(&mut self, file: usize) -> Result<()>;
 
     /// Whether it looks at the contents at all: to hand a large file to another core for nothing costs time.
@@ -275,7 +278,7 @@ pub trait ContentCheck: HasFeed {
     ///
     /// # Errors
     /// [`Kind::Verification`](crate::error::Kind::Verification) if a hash differs,
-    /// [`Kind::Io`](crate::error::Kind::Io) if a file was not fed.
+    /// [`Kind::Internal`](crate::error::Kind::Internal) if a file was not fed.
     fn finish(self: Box<Self>) -> Result<Vec<Check>>;
 }
 
@@ -285,7 +288,7 @@ pub trait DraftFeed: HasFeed {
     ///
     /// # Errors
     /// [`Kind::Key`](crate::error::Kind::Key) if the key is not the draft's creator's or cannot sign,
-    /// [`Kind::Io`](crate::error::Kind::Io) if a file was not fed.
+    /// [`Kind::Internal`](crate::error::Kind::Internal) if a file was not fed.
     fn finish(self: Box<Self>, creator: &PrivateKey) -> Result<SignedDraft>;
 }
 

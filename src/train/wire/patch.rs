@@ -1,7 +1,7 @@
 //! Patches of a config that was parsed: what all wire versions write.
 
 use crate::crypto::{PublicKey, StageKey, hex};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::json::{Object, Value};
 
 /// The stage's key, wrapped for somebody, as configs hold it.
@@ -34,5 +34,5 @@ pub(super) fn object(value: &mut Value) -> Result<&mut Object> {
 
 /// Cannot happen with a config that was parsed; an error all the same, since nothing here may panic.
 pub(super) fn internal(what: &str) -> Error {
-    Error::new(Kind::Io, format!("internal error: {what}"))
+    Error::internal(what)
 }

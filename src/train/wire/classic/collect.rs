@@ -47,14 +47,14 @@ pub(super) fn closed(wire: &Classic, config: &TrainConfig, files: &[FileMeta]) -
     let mut checks = Vec::new();
     if wire.encrypts_train {
         let paths: Vec<&[u8]> = files.iter().map(|file| file.path.as_slice()).collect();
-        let reason = "they are encrypted, so that only a station or the creator can hash them: not checked";
+        let reason = "encrypted, so that only a station or the creator can check them";
         checks.push(match hash_order(config.file_list(), &paths, wire.query) {
             Ok(_) => Check::weak(id::IMMUTABLE_HASH, IMMUTABLE, reason),
             Err(error) => Check::broken(id::IMMUTABLE_HASH, IMMUTABLE, error.to_string()),
         });
     }
     if config.result_hash().is_some() {
-        let reason = "they are encrypted, so that only a station or the creator can hash them: not checked";
+        let reason = "encrypted, so that only a station or the creator can check them";
         checks.push(Check::weak(id::RESULT_HASH, "results", reason));
     }
     checks
@@ -66,7 +66,7 @@ pub(super) fn route(config: &TrainConfig) -> Vec<Check> {
         Ok(route_state) => route_state,
         Err(error) => return vec![Check::broken(id::ROUTE_ORDER, "route", error.what())],
     };
-    let unsigned = "which stations and keys are on the route is under no signature in this wire version";
+    let unsigned = "no signature covers the stations and keys of the route in this wire version";
     let mut checks = vec![Check::sound(id::ROUTE_ORDER, "route"), Check::weak(id::ROUTE_BINDING, "route", unsigned)];
     for stop in route_state.signed() {
         checks.extend(stop.signature.as_ref().map(|signature| stop_signature(stop, signature)));

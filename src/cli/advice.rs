@@ -1,0 +1,150 @@
+//! The words for what a person can do about an error: only the command line knows its options.
+
+use crate::error::{Advice, Side};
+
+/// The words of a piece of advice, in one line.
+pub(super) fn words(advice: &Advice) -> String {
+    let fixed = match advice {
+        Advice::Text(text) => text,
+        Advice::SendKept { first, archive, target } => {
+            let first = first.as_deref().map(|first| format!("{}; ", words(first))).unwrap_or_default();
+            let send = format!("send it with pht-oci copy {archive} {target}");
+            return format!("{first}the closed train with its results is in {archive}: {send}");
+        }
+        Advice::ChoosePlatform { available } => {
+            return format!("there are: {}; choose one with --platform", available.join(", "));
+        }
+        Advice::PreRunTo { source } => {
+            return format!("give a DEST on this machine: pht-oci pre-run {source} oci:./work:latest");
+        }
+        Advice::InstallEngine { remedy } => return format!("{remedy}, or choose another engine with --engine"),
+        Advice::GiveCredentials { side } => return give_credentials(*side),
+        Advice::CheckCredentials { side } => return check_credentials(*side),
+        Advice::CheckConnection { side } => return check_connection(*side),
+        Advice::CheckLogin => {
+            "check user name, password and the rights on the repository; -v shows where they came from"
+        }
+        Advice::GoOnline => "leave --offline out, or copy the image into a layout first",
+        Advice::GivePassphrase => "give it in the variable PRIVATE_KEY_PASSWORD or with --passphrase-file",
+        Advice::NameStation => "name the station with --station",
+        Advice::NotStrict => "without --strict this is only a warning",
+        Advice::OmitPaillierKey => {
+            "leave --paillier-key out: without the creator's public key no station can have encrypted numbers under it"
+        }
+        Advice::CopyOne => "leave --all out, or copy to a place that holds several images",
+        Advice::GiveDestination => "give a DEST",
+        Advice::ChooseGpuEngine => "use --engine podman or --engine docker",
+        Advice::RunAsRoot => "run the command as root, or with --engine podman",
+        Advice::ChooseLog => "choose another file with --log",
+        Advice::ChooseWorkDir => "remove the directory, or choose another place with --tmpdir or DEST",
+        Advice::GiveOldBase => "give the master image that the train was built on with --old-base",
+        Advice::CheckOldBase => "give the very image that the train was built on, or leave --old-base out",
+        Advice::CheckBase => "give the image that the train was built as, or leave --base out",
+        Advice::OmitBase => "leave --base out, or have the creator build the train anew",
+        Advice::NameMaster => "name the master image with --master",
+        Advice::KeepInitialResults => "if they were built into the train, --keep-initial-results keeps them",
+    };
+    fixed.to_owned()
+}
+
+fn give_credentials(side: Side) -> String {
+    format!("give credentials with {} or --authfile; -v shows which file was used", option(side, "creds"))
+}
+
+fn check_credentials(side: Side) -> String {
+    let creds = option(side, "creds");
+    format!(
+        "check the credentials ({creds} or --authfile) and their rights on the repository; -v shows where they came from"
+    )
+}
+
+fn check_connection(side: Side) -> String {
+    let (certificates, tls) = (option(side, "cert-dir"), option(side, "tls-verify"));
+    let network = "check the host's name, its port and the network";
+    format!("{network}; for another certificate authority give {certificates}, for plain HTTP {tls}=false")
+}
+
+/// The option of one side of a command, as in `--src-creds`.
+fn option(side: Side, name: &str) -> String {
+    match side {
+        Side::Source => format!("--src-{name}"),
+        Side::Destination => format!("--dest-{name}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One of each kind.
+    fn all() -> Vec<Advice> {
+        let side = Side::Destination;
+        let first = Some(Box::new(Advice::GoOnline));
+        vec![
+            Advice::Text("run pre-run first".to_owned()),
+            Advice::GivePassphrase,
+            Advice::NameStation,
+            Advice::NotStrict,
+            Advice::OmitPaillierKey,
+            Advice::ChoosePlatform { available: vec!["linux/amd64".to_owned(), "linux/arm64".to_owned()] },
+            Advice::CopyOne,
+            Advice::GiveDestination,
+            Advice::PreRunTo { source: "docker://r.example/train:latest".to_owned() },
+            Advice::InstallEngine { remedy: "install podman" },
+            Advice::ChooseGpuEngine,
+            Advice::RunAsRoot,
+            Advice::ChooseLog,
+            Advice::ChooseWorkDir,
+            Advice::SendKept {
+                first,
+                archive: "oci-archive:t.tar".to_owned(),
+                target: "docker://r.example/t".to_owned(),
+            },
+            Advice::GiveOldBase,
+            Advice::CheckOldBase,
+            Advice::CheckBase,
+            Advice::OmitBase,
+            Advice::NameMaster,
+            Advice::KeepInitialResults,
+            Advice::GoOnline,
+            Advice::GiveCredentials { side },
+            Advice::CheckCredentials { side },
+            Advice::CheckLogin,
+            Advice::CheckConnection { side },
+        ]
+    }
+
+    #[test]
+    fn every_piece_of_advice_is_one_plain_sentence() {
+        let declared = include_str!("../error.rs");
+        let body = declared.split("pub enum Advice {").nth(1).and_then(|rest| rest.split("\n}").next()).unwrap();
+        let variants =
+            body.lines().filter(|line| line.starts_with("    ") && line[4..].starts_with(char::is_uppercase));
+        let (all, variants) = (all(), variants.count());
+        let kinds: std::collections::HashSet<_> = all.iter().map(std::mem::discriminant).collect();
+        assert_eq!((all.len(), kinds.len()), (variants, variants), "not every variant of Advice is rendered");
+        for advice in &all {
+            let text = words(advice);
+            assert!(text.starts_with(|c: char| c.is_lowercase()), "{text}");
+            assert!(!text.ends_with('.') && !text.contains(['{', '}', '\n']) && !text.contains("  "), "{text}");
+        }
+    }
+
+    #[test]
+    fn options_named_in_advice_exist() {
+        use clap::CommandFactory;
+        let mut command = crate::cli::Cli::command();
+        command.build();
+        let known: Vec<String> = command
+            .get_subcommands()
+            .flat_map(|one| {
+                one.get_arguments().filter_map(|argument| argument.get_long()).map(|long| format!("--{long}"))
+            })
+            .collect();
+        for text in all().iter().map(words) {
+            for option in text.split([' ', ',', '=', ')', '(', ';']).filter(|word| word.starts_with("--")) {
+                assert!(known.iter().any(|long| long == option), "{option} in: {text}");
+            }
+        }
+    }
+}
