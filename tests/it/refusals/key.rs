@@ -16,7 +16,7 @@ fn locked(fixture: &RefusalFixture, station: &str) -> String {
 
 #[test]
 fn keys() {
-    if !available("refusals::keys", &[Peer::Python, Peer::Openssl]) {
+    if !available("refusals::keys", &[Peer::Openssl]) {
         return;
     }
     let mut failures = Vec::new();
@@ -56,9 +56,6 @@ fn keys() {
 
 #[test]
 fn results_with_the_wrong_key() {
-    if !available("refusals::results_with_the_wrong_key", &[Peer::Python]) {
-        return;
-    }
     for wire in Wire::ALL {
         let fixture = RefusalFixture::new(Start::Sealed, wire);
         let out = fixture.vectors.dir.path().join("out");

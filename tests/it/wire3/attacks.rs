@@ -128,7 +128,7 @@ struct Field {
 impl Field {
     /// The train after its second stop, and another train of the same people.
     fn new(python: String) -> Self {
-        let fixture = Wire3Fixture::new();
+        let fixture = Wire3Fixture::prepare();
         for (id, [built, one, two]) in [("ours", ["0", "1", STATE]), ("other", ["other-0", "other-1", "other-2"])] {
             fixture.build(built, id);
             fixture.stop(built, one, 0);
