@@ -57,26 +57,33 @@ impl Server {
 
     fn start(tls: impl Fn(&Path) -> String, auth: impl Fn(&Path) -> String) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let data = dir.path().join("data");
-        let config = format!(
-            "version: 0.1\nlog: {{level: error}}\nstorage:\n  filesystem: {{rootdirectory: {}}}\nhttp:\n  addr: \
-             127.0.0.1:{port}\n{}{}",
-            data.display(),
-            tls(dir.path()),
-            auth(dir.path())
-        );
-        fs::write(dir.path().join("config.yml"), config).unwrap();
-        let mut command = Command::new("docker-registry");
-        command.arg("serve").arg(dir.path().join("config.yml")).stdin(Stdio::null());
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("docker-registry starts");
-        let server = Server { child, port, dir };
+        let (tls, auth) = (tls(dir.path()), auth(dir.path()));
+        let config = |port: u16| {
+            format!(
+                "version: 0.1\nlog: {{level: error}}\nstorage:\n  filesystem: {{rootdirectory: {}}}\nhttp:\n  addr: \
+                 127.0.0.1:{port}\n{tls}{auth}",
+                data.display(),
+            )
+        };
         let begun = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(begun.elapsed() < Duration::from_secs(30), "docker-registry does not listen");
-            std::thread::sleep(Duration::from_millis(50));
+        loop {
+            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            fs::write(dir.path().join("config.yml"), config(port)).unwrap();
+            let mut command = Command::new("docker-registry");
+            command.arg("serve").arg(dir.path().join("config.yml")).stdin(Stdio::null());
+            let mut child =
+                command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("docker-registry starts");
+            // It ends where another test has taken the port in the meantime.
+            while child.try_wait().unwrap().is_none() {
+                let answers = TcpStream::connect(("127.0.0.1", port)).is_ok();
+                std::thread::sleep(Duration::from_millis(50));
+                if answers && child.try_wait().unwrap().is_none() {
+                    return Server { child, port, dir };
+                }
+                assert!(begun.elapsed() < Duration::from_secs(30), "docker-registry does not listen");
+            }
         }
-        server
     }
 
     /// The place of a repository there.
