@@ -3,7 +3,7 @@
 use std::fs;
 
 use support::tree::{differences, snapshot};
-use support::{Edit, Implementation, Peer, Train, TrainSpec, Wire, available, pht_oci, run};
+use support::{Edit, Implementation, Peer, Train, TrainSpec, Wire, available, pht_oci, run, utf8};
 
 /// A train (its immutable files in plaintext) with a layer of results and of links above.
 fn ground() -> Train {
@@ -61,7 +61,7 @@ fn says_why_nothing_can_be_extracted_and_makes_nothing() {
     }
     let train = ground();
     let (image, out) = (train.layout.at("2"), train.dir.path().join("out"));
-    let line = |path: &str| pht_oci(&["extract", &image, path, "--out", out.to_str().unwrap()], &[]);
+    let line = |path: &str| pht_oci(&["extract", &image, path, "--out", utf8(&out)], &[]);
     for (path, told) in [
         ("opt/absent", "nothing at this path"),
         ("opt/pht_results/gone", "nothing at this path"),

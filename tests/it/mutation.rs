@@ -10,7 +10,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use support::tree::sha256;
 use support::vectors::Signed;
-use support::{Layout, Peer, Wire, available, pht_oci};
+use support::{Layout, Peer, Wire, available, pht_oci, utf8};
 
 /// Which fields of the config no signature covers, and why a change of them does no harm at a station.
 const UNSIGNED: [(&str, &str); 8] = [
@@ -139,7 +139,7 @@ impl MutationFixture {
     /// The same, with a look at what was published.
     fn pre_run_and<T>(&self, look: impl FnOnce(&Layout) -> T) -> (i32, Option<T>) {
         let to = self.dir.path().join("to");
-        let utf8 = |path: &Path| path.to_str().expect("a path in UTF-8").to_owned();
+        let utf8 = |path: &Path| utf8(path).to_owned();
         let line =
             ["pre-run".to_owned(), utf8(&self.layout.dir), utf8(&to), "--private-key".to_owned(), self.key.clone()];
         let outcome = pht_oci(&line, &[]);

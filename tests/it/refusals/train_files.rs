@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::case::{CONFIG, Case, RefusalFixture, Start, VERIFICATION, check, flip, goes_through, stop};
 use support::peers::run;
-use support::{Peer, Wire, available};
+use support::{Peer, Wire, available, utf8};
 
 const fn sealed(name: &'static str, tamper: fn(&RefusalFixture, Wire)) -> Case {
     Case { name, start: Start::Sealed, stage: "pre-run", station: "station_2", status: VERIFICATION, tamper }
@@ -142,7 +142,7 @@ fn a_digest_of_another_train() {
     let other_train = |fixture: &RefusalFixture, _: Wire| {
         let digest = fixture.vectors.dir.path().join("digest");
         std::fs::write(&digest, [7; 64]).expect("a new file");
-        let (key, digest) = (fixture.vectors.key("station_1"), digest.to_str().expect("a path in UTF-8"));
+        let (key, digest) = (fixture.vectors.key("station_1"), utf8(&digest));
         let line = ["pkeyutl", "-sign", "-inkey", &key, "-in", digest, "-pkeyopt", "digest:sha512"];
         let padding = ["-pkeyopt", "rsa_padding_mode:pss", "-pkeyopt", "rsa_pss_saltlen:max"];
         let signed = run("openssl", &[&line[..], &padding].concat()).unwrap_or_else(|told| panic!("{told}"));

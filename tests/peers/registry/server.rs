@@ -5,6 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+use support::utf8;
 
 use tempfile::TempDir;
 
@@ -45,7 +46,7 @@ impl Server {
             fs::copy(dir.join("ca/ca.crt"), ours.join("ca.crt")).unwrap();
             make_certificate(dir, "client", &ours.join("client.cert"), &ours.join("client.key"));
             let tls = "certificate: {0}/server.crt, key: {0}/server.key, clientcas: [{0}/ca/ca.crt]";
-            format!("  tls: {{{}}}\n", tls.replace("{0}", dir.to_str().unwrap()))
+            format!("  tls: {{{}}}\n", tls.replace("{0}", utf8(dir)))
         };
         Self::start(tls, |_| String::new())
     }
@@ -115,7 +116,7 @@ fn make_certificates(dir: &Path) {
 fn make_certificate(dir: &Path, name: &str, certificate: &Path, key: &Path) {
     let path = |name: &str| dir.join(name).to_str().unwrap().to_owned();
     let (subject, request) = (format!("/CN={name}"), path("request.csr"));
-    let (key, certificate) = (key.to_str().unwrap(), certificate.to_str().unwrap());
+    let (key, certificate) = (utf8(key), utf8(certificate));
     run("openssl", &["req", "-newkey", "rsa:2048", "-nodes", "-subj", &subject, "-keyout", key, "-out", &request])
         .unwrap();
     let sign = ["x509", "-req", "-days", "9", "-CAcreateserial", "-in", &request, "-CA", &path("ca/ca.crt")];

@@ -9,7 +9,7 @@ use super::proxy::{Act, Proxy, Request};
 use super::server::Server;
 use support::peers::test_file;
 use support::tree::noise;
-use support::{Edit, Implementation, Layout, Peer, Train, TrainSpec, Wire, available, measured, pht_oci, run};
+use support::{Edit, Implementation, Layout, Peer, Train, TrainSpec, Wire, available, measured, pht_oci, run, utf8};
 
 const MIB: u64 = 1 << 20;
 
@@ -67,8 +67,7 @@ fn memory_does_not_grow_with_a_payload_over_http() {
     let layout = &train.layout;
     train.ours("pre-run", "0", "pre", 0).unwrap();
     let script = test_file("python/bulk.py");
-    let line =
-        [script.to_str().unwrap(), "layer", layout.path(), "pre", "ran", "opt/pht_results", "plain", "1", &bulk()];
+    let line = [utf8(&script), "layer", layout.path(), "pre", "ran", "opt/pht_results", "plain", "1", &bulk()];
     run("python3", &line).unwrap();
     let (latest, opened, copied) = (server.at("t:latest"), server.at("t:opened"), server.at("u:latest"));
     let stage = |name: &str, from: &str, to: &str, stop: usize| {
