@@ -14,6 +14,7 @@ import json
 import subprocess
 import sys
 import tarfile
+import tempfile
 
 sys.dont_write_bytecode = True
 import layout as lib  # noqa: E402
@@ -149,10 +150,16 @@ def gzip_bomb(image): image.blob(gzipped_zeros(), "sha256:" + "0" * 64)
 
 @functools.cache
 def zstd_zeros():
+    """The same, piece by piece: nobody holds it in memory."""
     info = tarfile.TarInfo(TRAIN + "/bomb")
     info.size = 1 << 30
-    raw = info.tobuf(tarfile.USTAR_FORMAT) + bytes(1 << 30) + bytes(1024)
-    return subprocess.run(["zstd", "-cq1"], input=raw, stdout=subprocess.PIPE, check=True).stdout
+    with tempfile.TemporaryFile() as out:
+        with subprocess.Popen(["zstd", "-cq1"], stdin=subprocess.PIPE, stdout=out) as packer:
+            for piece in [info.tobuf(tarfile.USTAR_FORMAT)] + [bytes(1 << 20)] * 1024 + [bytes(1024)]:
+                packer.stdin.write(piece)
+        assert packer.returncode == 0
+        out.seek(0)
+        return out.read()
 
 
 def zstd_bomb(image): image.blob(zstd_zeros(), "sha256:" + "0" * 64, "zstd")
