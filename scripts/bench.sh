@@ -5,7 +5,7 @@
 # Docker (for root on Debian, see scripts/setup-reference.sh) are left out where those are not here. About 10 GiB of disk
 # and, on two cores, a quarter of an hour; --quick is less of everything. For figures to compare, let the machine do
 # nothing else.
-# Wall and CPU time, peak memory and bytes are those of the whole process (tests/support/measure.py).
+# Wall and CPU time, peak memory and bytes are those of the whole process (tests/python/measure.py).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -30,12 +30,12 @@ fi
 unset STATION_ID PRIVATE_KEY_PATH PRIVATE_KEY_PASSWORD PHT_TRUST_DIR
 
 say() { printf '== %s\n' "$*" >&2; }
-bulk() { python3 "$home/tests/support/bulk.py" "$@"; }
+bulk() { python3 "$home/tests/python/bulk.py" "$@"; }
 # measure WHAT DATA COMMAND...: a row of figures.tsv
 measure() {
   local what="$1" data="$2"
   shift 2
-  python3 -I "$home/tests/support/measure.py" took.json "$@" >out.log 2>&1 || { cat out.log >&2; exit 1; }
+  python3 -I "$home/tests/python/measure.py" took.json "$@" >out.log 2>&1 || { cat out.log >&2; exit 1; }
   printf '%s\t%s\t%s\n' "$what" "$data" "$(cat took.json)" >>figures.tsv
 }
 
@@ -126,7 +126,7 @@ by_reference() {
 by_reference_stage() {
   rm -f stage.seconds
   PHT_REFERENCE_SECONDS="$PWD/stage.seconds" measure "reference $version, $1-run" "$reference" "$PHT_PYTHON" \
-    "$home/tests/reference/reference.py" "$version" "$1" "train-$wire" "$2" "reference-$1" --station "$3" --key "$3.pem"
+    "$home/tests/python/reference.py" "$version" "$1" "train-$wire" "$2" "reference-$1" --station "$3" --key "$3.pem"
   python3 - figures.tsv "$(cat stage.seconds)" <<'PYTHON'
 import json, sys
 rows = open(sys.argv[1], encoding="utf-8").read().splitlines()

@@ -6,4 +6,4 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PHT_KILLS="${1:-300}" PHT_DISKS="${2:-10}" \
-  exec cargo test --locked --test crashes -- --nocapture --test-threads 1
+  exec cargo test --locked --test peers -- crashes:: --nocapture --test-threads 1

@@ -3,7 +3,7 @@
 # something new are kept in target/fuzz/corpus for the next run; one that fails is left in target/fuzz/artifacts.
 #   scripts/fuzz.sh [SECONDS]   in total, shared evenly [default: 3600]
 # Variables: PHT_FUZZ_TARGETS (the names of some targets [default: all]).
-# Needs the nightly toolchain and cargo-fuzz: rustup toolchain install nightly; cargo install --locked cargo-fuzz
+# Needs the nightly toolchain: rustup toolchain install nightly
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,8 +11,8 @@ seconds="${1:-3600}"
 case "$seconds" in
   '' | *[!0-9]*) echo "fuzz.sh: SECONDS is a number, not \`$seconds\`" >&2; exit 2 ;;
 esac
-if ! cargo +nightly fuzz --version >/dev/null 2>&1; then
-  echo "fuzz.sh: needs: rustup toolchain install nightly; cargo install --locked cargo-fuzz" >&2
+if ! cargo +nightly --version >/dev/null 2>&1; then
+  echo "fuzz.sh: needs: rustup toolchain install nightly" >&2
   exit 2
 fi
 read -r -a targets <<<"${PHT_FUZZ_TARGETS:-$(sed -n 's/^name = "\([a-z]*\)"$/\1/p' tests/fuzz/Cargo.toml | tr '\n' ' ')}"
@@ -20,7 +20,14 @@ each=$((seconds / ${#targets[@]}))
 [ "$each" -gt 0 ] || each=1
 export CARGO_TARGET_DIR="$PWD/target/fuzz"
 mkdir -p "$CARGO_TARGET_DIR/log"
-cargo +nightly fuzz build --fuzz-dir tests/fuzz
+
+# As cargo-fuzz builds them, which is a minute more of compiling and does no more here: AddressSanitizer, and the
+# coverage by which libFuzzer finds its way.
+coverage="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters
+  -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares"
+triple="$(rustc +nightly -vV | sed -n 's/^host: //p')"
+RUSTFLAGS="$(echo $coverage) -Zsanitizer=address --cfg fuzzing -Ccodegen-units=1" \
+  cargo +nightly build --locked --release --quiet --manifest-path tests/fuzz/Cargo.toml --target "$triple" --bins
 
 status=0
 for target in "${targets[@]}"; do
@@ -29,7 +36,7 @@ for target in "${targets[@]}"; do
   mkdir -p "$corpus" "$artifacts"
   result=ok
   # A key derivation may take long, and memory is bounded by the readers; 60 s and 1 GiB are beyond both.
-  cargo +nightly fuzz run --fuzz-dir tests/fuzz "$target" "$corpus" "tests/fuzz/corpus/$target" -- \
+  "$CARGO_TARGET_DIR/$triple/release/$target" "$corpus" "tests/fuzz/corpus/$target" \
     -max_total_time="$each" -timeout=60 -rss_limit_mb=1024 -print_final_stats=1 -artifact_prefix="$artifacts" \
     >"$log" 2>&1 || result=FAILED
   runs="$(sed -n 's/^stat::number_of_executed_units: *//p' "$log" | tail -n 1)"

@@ -9,8 +9,8 @@ work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 environment="$("$top/scripts/setup-reference.sh")"
 eval "$environment"
-layout() { python3 "$top/tests/support/layout.py" "$@"; }
-reference() { "$PHT_PYTHON" "$top/tests/reference/reference.py" "$@"; }
+layout() { python3 "$top/tests/python/layout.py" "$@"; }
+reference() { "$PHT_PYTHON" "$top/tests/python/reference.py" "$@"; }
 
 # Deletions need a program in the image; the second station adds and changes only.
 results() {

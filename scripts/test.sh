@@ -1,22 +1,14 @@
 #!/usr/bin/env bash
-# All checks of this project. As root on Debian it installs what the tests hold the program against (Docker, Podman,
-# skopeo, umoci, the reference implementation) and runs everything; otherwise it runs what needs no missing peer and
-# names what it left out. With CI=true anything left out is a failure.
-#   scripts/test.sh [arguments of cargo test, which then runs without the fuzz targets]
+# All checks of this project: scripts/check.sh, what needs other programs, a release, the dependencies, the fuzz targets.
+# As root on Debian it installs what the tests hold the program against (Docker, Podman, skopeo, umoci, the reference
+# implementation, Airflow) and runs everything; otherwise it runs what needs no missing peer and names what it left out.
+# With CI=true anything left out is a failure.
+#   scripts/test.sh [arguments of cargo nextest or cargo test, which then run without the fuzz targets]
 # Variables: PHT_VECTORS (a directory with more vectors), PHT_REFERENCE_HOME (default ~/.cache/pht-reference).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/needs.sh
-
-say() { printf '\n== %s\n' "$*"; }
-
-# What the lints are run with.
-need_lints() {
-  local part
-  for part in fmt clippy; do
-    cargo "$part" --version >/dev/null 2>&1 || { echo "cargo $part is missing: rustup component add rustfmt clippy" >&2; exit 2; }
-  done
-}
+. scripts/parts.sh
 
 # command:package, for what the tests call.
 PEERS="dockerd:docker.io skopeo:skopeo umoci:umoci podman:podman buildah:buildah runc:runc conmon:conmon
@@ -32,24 +24,29 @@ install_peers() {
   python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
   [ -f /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
   [ ${#missing[@]} -eq 0 ] && return
-  say "installing ${missing[*]}"
+  echo "installing ${missing[*]}"
   apt-get update -qq
   # docker-cli is a package of its own only on newer systems; elsewhere docker.io has the client.
   apt-cache show docker-cli >/dev/null 2>&1 || missing=("${missing[@]/docker-cli/docker.io}")
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
-# Tools of Cargo's. What is only called a few times need not be fast: a build without optimisation takes half the time.
-install_tools() {
-  local tool
-  for tool in cargo-deny cargo-fuzz; do
-    command -v "$tool" >/dev/null && continue
-    say "installing $tool"
-    cargo install --locked --debug --quiet "$tool" || echo "$tool cannot be installed"
-  done
+# What waits for the network and disks rather than for a processor, and so runs while the release is compiled.
+set_up() {
+  part "other programs" install_peers
+  part "reference implementation" set_up_reference
+  part "Airflow" set_up_airflow
 }
 
+set_up_reference() { scripts/setup-reference.sh >"$work/reference.env"; }
+set_up_airflow() { scripts/setup-airflow.sh >"$work/airflow.env"; }
+
 leave_out() { echo "left out: $1: needs $2" | tee -a "$PHT_LEFT_OUT"; }
+
+# Called a few times, it need not be fast: without optimisation and debug information it is built in half the time.
+install_cargo_deny() {
+  command -v cargo-deny >/dev/null || CARGO_PROFILE_DEV_DEBUG=0 cargo install --locked --debug --quiet cargo-deny
+}
 
 # Licences, bans and sources of all dependencies; advisories where their database can be had.
 check_dependencies() {
@@ -67,49 +64,49 @@ check_dependencies() {
 
 # A few seconds of each fuzz target.
 fuzz() {
-  if command -v cargo-fuzz >/dev/null && cargo +nightly --version >/dev/null 2>&1; then
+  if cargo +nightly --version >/dev/null 2>&1; then
     scripts/fuzz.sh 60
   else
-    leave_out scripts/fuzz.sh "the nightly toolchain and cargo-fuzz"
+    leave_out scripts/fuzz.sh "the nightly toolchain"
+  fi
+}
+
+# OpenSSL as it was built for the release serves the other builds of CI too: its source is compiled once, not twice. Only
+# there, since to come and go with it is what has it compiled anew.
+reuse_openssl() {
+  [ "${CI:-}" = true ] || return 0
+  local built=(target/release-build/*/release/build/openssl-sys-*/out/openssl-build/install)
+  if [ -d "${built[0]}" ]; then
+    export OPENSSL_NO_VENDOR=1 OPENSSL_STATIC=1 OPENSSL_DIR="$PWD/${built[0]}"
   fi
 }
 
 need_to_build
-need_lints
-PHT_LEFT_OUT="$(mktemp)"
-export PHT_LEFT_OUT
-trap 'rm -f "$PHT_LEFT_OUT"' EXIT
+work="$(mktemp -d)"
+export PHT_LEFT_OUT="$work/left-out"
+trap 'rm -rf "$work" "$PARTS"' EXIT
+status=0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-  install_peers
-  install_tools
-  say "reference implementation and its Docker daemon"
-  environment="$(scripts/setup-reference.sh)"
-  eval "$environment"
-  say "release"
-  scripts/release.sh
+  # The image of the release has the certificate authorities in it.
+  [ -f /etc/ssl/certs/ca-certificates.crt ] || part "other programs" install_peers
+  set_up >"$work/set-up.log" 2>&1 &
+  setting_up=$!
+  part "release" scripts/release.sh
   export PHT_RELEASE="$PWD/target/dist"
-  say "Airflow"
-  environment="$(scripts/setup-airflow.sh)"
-  eval "$environment"
+  reuse_openssl
+  part "cargo-deny" install_cargo_deny || echo "cargo-deny cannot be installed"
+  wait "$setting_up" || { cat "$work/set-up.log" >&2; exit 1; }
+  . "$work/reference.env"
+  . "$work/airflow.env"
 else
   say "not root on Debian: tests whose peers are missing are left out"
 fi
 
-say "format, lints, documentation"
-cargo fmt --check
-cargo clippy --locked --all-targets -- -D warnings
-RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --quiet
-
-status=0
-say "dependencies"
-check_dependencies || status=1
-
-say "tests"
-cargo test --locked --no-fail-fast "$@" || status=$?
-
+part "dependencies" check_dependencies || status=1
+scripts/check.sh "$@" || status=1
+part "tests that need other programs" run_tests --test peers "$@" || status=1
 if [ $# -eq 0 ]; then
-  say "fuzz targets, a few seconds each"
-  fuzz || status=1
+  part "fuzz targets, a few seconds each" fuzz || status=1
 fi
 
 say "left out"
@@ -119,4 +116,6 @@ if [ -s "$PHT_LEFT_OUT" ]; then
 else
   echo "nothing"
 fi
+print_parts
+[ "$status" = 0 ] && say "all tests are well" || say "something FAILED; see above"
 exit "$status"

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use support::tree::{differences, snapshot};
 use support::vectors::Vectors;
-use support::{Layout, Outcome, Peer, Wire, available, pht_oci, run};
+use support::{Layout, Outcome, Peer, Wire, available, pht_oci, run, utf8};
 
 const EPOCH: &str = "1700000000";
 
@@ -27,7 +27,7 @@ impl Yard {
     }
 
     fn path(&self, name: &str) -> String {
-        self.vectors.dir.path().join(name).to_str().expect("a path in UTF-8").to_owned()
+        utf8(&self.vectors.dir.path().join(name)).to_owned()
     }
 
     fn put(&self, name: &str, data: &[u8]) {

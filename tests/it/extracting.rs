@@ -3,10 +3,10 @@
 use std::fs;
 
 use support::tree::{differences, snapshot};
-use support::{Edit, Implementation, Peer, Train, TrainSpec, Wire, available, pht_oci, run};
+use support::{Edit, Implementation, Peer, Train, TrainSpec, Wire, available, pht_oci, run, utf8};
 
 /// A train (its immutable files in plaintext) with a layer of results and of links above.
-fn ground() -> Train {
+fn fixture() -> Train {
     let train = Train::build(Implementation::Ours, Wire::V1_1_2, &TrainSpec::default()).unwrap();
     let results = train.dir.path().join("results");
     fs::create_dir_all(results.join("sub")).unwrap();
@@ -24,7 +24,7 @@ fn extracts_what_the_layers_together_show() {
     if !available("extracts_what_the_layers_together_show", &[Peer::Python]) {
         return;
     }
-    let train = ground();
+    let train = fixture();
     let (image, dir) = (train.layout.at("2"), train.dir.path());
     let path = |name: &str| dir.join(name).to_str().unwrap().to_owned();
     for file in ["opt/train_config.json", "opt/pht_train/query.json", "opt/pht_results/sub/x", "etc/os-release"] {
@@ -59,9 +59,9 @@ fn says_why_nothing_can_be_extracted_and_makes_nothing() {
     if !available("says_why_nothing_can_be_extracted", &[Peer::Python]) {
         return;
     }
-    let train = ground();
+    let train = fixture();
     let (image, out) = (train.layout.at("2"), train.dir.path().join("out"));
-    let line = |path: &str| pht_oci(&["extract", &image, path, "--out", out.to_str().unwrap()], &[]);
+    let line = |path: &str| pht_oci(&["extract", &image, path, "--out", utf8(&out)], &[]);
     for (path, told) in [
         ("opt/absent", "nothing at this path"),
         ("opt/pht_results/gone", "nothing at this path"),

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use support::vectors::Vectors;
-use support::{Peer, Wire, available, pht_oci, run};
+use support::{Peer, Wire, available, pht_oci, run, utf8};
 
 #[test]
 fn bash_completes_commands_and_options() {
@@ -19,7 +19,7 @@ fn bash_completes_commands_and_options() {
         "$function" pht-oci "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
         printf '%s\n' "${COMPREPLY[@]}""#;
     let completed = |words: &[&str]| {
-        let line = [&["-c", ask, "ask", script.to_str().unwrap()], words].concat();
+        let line = [&["-c", ask, "ask", utf8(&script)], words].concat();
         let out = run("bash", &line).unwrap_or_else(|told| panic!("{told}"));
         String::from_utf8(out).unwrap().split_whitespace().map(str::to_owned).collect::<Vec<_>>()
     };

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 use support::tree::{MARKER, differences, snapshot};
 use support::vectors::Vectors;
-use support::{Edit, Layout, Outcome, Peer, Wire, available, pht_oci, run};
+use support::{Edit, Layout, Outcome, Peer, Wire, available, pht_oci, run, utf8};
 
 const RESULT: &str = "opt/pht_results/result.txt";
 const PASSPHRASE: &str = "c0rrect-h0rse-battery";
@@ -28,7 +28,7 @@ impl ReportsFixture {
     }
 
     fn path(&self, name: &str) -> String {
-        self.vectors.dir.path().join(name).to_str().expect("a path in UTF-8").to_owned()
+        utf8(&self.vectors.dir.path().join(name)).to_owned()
     }
 
     fn put(&self, name: &str, data: &[u8]) -> String {

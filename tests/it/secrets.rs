@@ -8,7 +8,7 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::Value;
 use support::peers::test_file;
 use support::tree::snapshot;
-use support::{Implementation, Peer, Train, TrainSpec, Wire, available, pht_oci, run};
+use support::{Implementation, Peer, Train, TrainSpec, Wire, available, pht_oci, run, utf8};
 
 const PASSPHRASE: &str = "open sesame";
 
@@ -21,7 +21,7 @@ fn locked_train() -> Train {
 fn at_a_terminal(train: &Train, typed: &str) -> Value {
     let script = test_file("python/prompted.py");
     let line = train.line("pre-run", "0", "0", 0);
-    let mut arguments = vec!["-I", script.to_str().expect("a path in UTF-8"), typed, support::program()];
+    let mut arguments = vec!["-I", utf8(&script), typed, support::program()];
     arguments.extend(line.iter().map(String::as_str));
     let told = run("python3", &arguments).unwrap_or_else(|told| panic!("{told}"));
     serde_json::from_slice(&told).expect("JSON")

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use support::tree::{sha256, write_results};
 use support::vectors::Signed;
 use support::{Edit, Layout, Peer, Wire, available};
@@ -34,7 +34,10 @@ fn both_readers_of_images_see_the_same() {
         // A container engine's diff and an opaque whiteout come to the same.
         let strip = |tag: &str| {
             let mut view = layout.view(tag, "opt/pht_results");
-            view.values_mut().for_each(|entry| drop(entry.as_object_mut().expect("an entry").remove("names")));
+            for entry in view.values_mut().filter_map(Value::as_object_mut) {
+                // A diff leaves directories alone whose mode is the same, and gives a link to what is there no second name.
+                entry.retain(|field, _| !matches!(field.as_str(), "names" | "mtime"));
+            }
             view
         };
         assert_eq!(strip("diff again"), strip("opaque"), "{wire:?}");

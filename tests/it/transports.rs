@@ -6,7 +6,7 @@ use sha2::Digest;
 
 use support::transports::{TRANSPORTS, path_of, place, stage};
 use support::tree::snapshot;
-use support::{Implementation, Peer, Train, TrainSpec, Wire, available, pht_oci};
+use support::{Implementation, Peer, Train, TrainSpec, Wire, available, pht_oci, utf8};
 
 /// What a bare path is says the archive's member names: nothing is spooled for that, and a fault is that form's.
 #[test]
@@ -18,12 +18,12 @@ fn a_compressed_archive_of_docker_s_is_known_without_a_spool() {
     let dir = train.dir.path();
     let tar = dir.join("train.tar");
     pht_oci(&["copy", &train.layout.at("0"), &format!("docker-archive:{}:t:0", tar.display())], &[]).ok();
-    support::run("gzip", &["-k", tar.to_str().unwrap()]).unwrap();
+    support::run("gzip", &["-k", utf8(&tar)]).unwrap();
     let archive = dir.join("train.tar.gz");
-    let (spool, archive) = (dir.join("spool"), archive.to_str().unwrap());
+    let (spool, archive) = (dir.join("spool"), utf8(&archive));
     std::fs::create_dir(&spool).unwrap();
     let nowhere = [("TMPDIR", "/proc/nowhere")];
-    let line = ["inspect", archive, "--tmpdir", spool.to_str().unwrap()];
+    let line = ["inspect", archive, "--tmpdir", utf8(&spool)];
     pht_oci(&line, &nowhere).ok();
     assert_eq!(spool.read_dir().unwrap().count(), 0);
     let told = pht_oci(&["inspect", archive], &nowhere).refused(1).stderr;
@@ -110,7 +110,7 @@ fn copies_keep_the_manifest() {
     pht_oci(&["copy", &current, &current], &[]).refused(2);
     // A pipe is read once; what is compressed is spooled.
     let archive = path_of(&place(dir, "oci-archive", "copied"));
-    support::run("gzip", &["-kf", archive.to_str().unwrap()]).unwrap();
+    support::run("gzip", &["-kf", utf8(&archive)]).unwrap();
     assert_eq!(digest(&format!("oci-archive:{}.gz", archive.display())), original);
 }
 
@@ -148,7 +148,7 @@ fn blobs_named_by_sha512_go_through_archives() {
     let (archive, back) = (format!("oci-archive:{}:long", file.display()), train.dir.path().join("back"));
     pht_oci(&["copy", &train.layout.at("long"), &archive], &[]).ok();
     // Other readers of tar files find it by its whole name ...
-    let listed = String::from_utf8(support::run("tar", &["tvf", file.to_str().unwrap()]).unwrap()).unwrap();
+    let listed = String::from_utf8(support::run("tar", &["tvf", utf8(&file)]).unwrap()).unwrap();
     let name = format!("blobs/{}", digest.replace(':', "/"));
     assert!(listed.lines().any(|line| line.ends_with(&name)), "{listed}");
     // ... and it comes back as it was, also when something is put beside it.
@@ -184,7 +184,7 @@ fn a_temporary_file_that_is_not_ours_is_not_used() {
     assert!(link.symlink_metadata().unwrap().is_symlink());
     pht_oci(&["inspect", &format!("{}:second", out.trim_end_matches(":latest"))], &[]).ok();
     let pipe = dir.path().join("pipe");
-    support::run("mkfifo", &[pipe.to_str().unwrap()]).unwrap();
+    support::run("mkfifo", &[utf8(&pipe)]).unwrap();
     pht_oci(&["copy", &train.layout.at("0"), &format!("oci-archive:{}:latest", pipe.display())], &[]).refused(2);
 }
 

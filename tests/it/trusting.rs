@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use support::peers::test_file;
 use support::tree::{copy, differences, snapshot};
-use support::{Edit, Layout, Outcome, Peer, available, pht_oci, run};
+use support::{Edit, Layout, Outcome, Peer, available, pht_oci, run, utf8};
 
 /// A train of wire 3 after its second station, and a directory of pinned keys that fits.
 struct TrustFixture {
@@ -32,7 +32,7 @@ impl TrustFixture {
     }
 
     fn path(&self, name: &str) -> String {
-        self.dir.path().join(name).to_str().expect("a path in UTF-8").to_owned()
+        utf8(&self.dir.path().join(name)).to_owned()
     }
 
     fn pinned(&self, name: &str) -> PathBuf {
@@ -116,7 +116,7 @@ fn a_config_that_cannot_be_compared_after_the_run_is_weak() {
     let (key, trust) = (fixture.key("station_3"), fixture.path("trust"));
     pht_oci(&["pre-run", &fixture.layout.at("2"), &fixture.layout.at("opened"), "--private-key", &key], &[]).ok();
     let script = test_file("python/layout.py");
-    let script = script.to_str().expect("a path in UTF-8");
+    let script = utf8(&script);
     let bare = [script, "config", fixture.layout.path(), "opened", "bare", "--merge", r#"{"Labels": {}}"#];
     run("python3", &bare).unwrap_or_else(|told| panic!("{told}"));
     let (from, to) = (fixture.layout.at("bare"), fixture.layout.at("3-new"));
@@ -180,7 +180,7 @@ fn the_form_of_a_pinned_key_does_not_matter_and_the_directory_may_come_from_the_
     }
     let fixture = TrustFixture::new();
     let pin = fixture.pinned("stations/2.pem");
-    let pin = pin.to_str().expect("a path in UTF-8");
+    let pin = utf8(&pin);
     run("openssl", &["rsa", "-pubin", "-in", pin, "-RSAPublicKey_out", "-out", pin]).expect("another form");
     assert!(fs::read_to_string(pin).expect("a key").contains("RSA PUBLIC KEY"));
     fixture.commands(&["--strict"]).into_iter().for_each(|outcome| drop(outcome.ok()));

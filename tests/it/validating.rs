@@ -4,12 +4,12 @@ use serde_json::{Value, json};
 
 use support::peers::test_file;
 use support::tree::write_results;
-use support::{Edit, Implementation, Layout, Outcome, Peer, Train, TrainSpec, Wire, available, pht_oci, run};
+use support::{Edit, Implementation, Layout, Outcome, Peer, Train, TrainSpec, Wire, available, pht_oci, run, utf8};
 
 #[track_caller]
 fn script(name: &str, layout: &Layout, command: &str, arguments: &[&str]) {
     let script = test_file(&format!("python/{name}"));
-    let first = [script.to_str().expect("a path in UTF-8"), command, layout.path()];
+    let first = [utf8(&script), command, layout.path()];
     run("python3", &[&first, arguments].concat()).unwrap_or_else(|told| panic!("{told}"));
 }
 

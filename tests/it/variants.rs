@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use support::journey::{journey, written};
 use support::tree::{differences, snapshot, write_results};
-use support::{Edit, Implementation, Peer, Train, TrainSpec, Wire, available, pht_oci};
+use support::{Edit, Implementation, Peer, Train, TrainSpec, Wire, available, pht_oci, utf8};
 
 use Implementation::Ours;
 
@@ -111,7 +111,7 @@ fn results_beside_the_image() {
             let (from, pre, to) = (layout.at(&stop.to_string()), layout.at("pre"), layout.at(&(stop + 1).to_string()));
             let station = train.station_id(stop);
             let (key, beside) = (train.key(&station), train.dir.path().join(format!("beside-{stop}")));
-            let beside = beside.to_str().expect("a path in UTF-8");
+            let beside = utf8(&beside);
             let rest = ["--station", &station, "--private-key", &key, "--results", beside];
             pht_oci(&[&["pre-run", &from, &pre], &rest[..]].concat(), &[]).ok();
             if stop > 0 {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use support::checks::{verdicts, verify};
 use support::tree::{copy, differences, snapshot};
 use support::vectors::Vectors;
-use support::{Edit, Layout, Peer, Wire, available, pht_oci};
+use support::{Edit, Layout, Peer, Wire, available, pht_oci, utf8};
 
 const CONFIG: &str = "opt/train_config.json";
 
@@ -143,7 +143,7 @@ fn changed_files_are_broken_where_no_key_is_needed() {
 fn an_opened_train_is_not_what_was_signed() {
     let (dir, layout, tag) = closed(Wire::V3);
     let key = dir.path().join("keys/station_3.pem");
-    let (key, opened) = (key.to_str().expect("a path in UTF-8"), layout.at("opened"));
+    let (key, opened) = (utf8(&key), layout.at("opened"));
     pht_oci(&["pre-run", &layout.at(tag), &opened, "--private-key", key], &[]).ok();
     let report = verify(&opened, 3, &[]);
     assert!(report["warnings"].to_string().contains("has been through pre-run"), "{report}");

@@ -4,7 +4,7 @@ use std::fs;
 
 use support::peers::run;
 use support::stage::{RESULT, StageFixture, layers};
-use support::{Peer, Wire, available};
+use support::{Peer, Wire, available, utf8};
 
 #[track_caller]
 fn call(program: &str, arguments: &[&str]) -> Vec<u8> {
@@ -22,7 +22,7 @@ fn umoci() {
         fixture.stage("pre-run", &["latest"], &[]).ok();
         fixture.check_opened("latest");
         let bundle = fixture.vectors.dir.path().join("bundle");
-        let (image, to) = (format!("{}:latest", fixture.layout.path()), bundle.to_str().expect("UTF-8"));
+        let (image, to) = (format!("{}:latest", fixture.layout.path()), utf8(&bundle));
         call("umoci", &["unpack", "--image", &image, to]);
         let results = bundle.join("rootfs").join(RESULT);
         fs::write(&results, "second run\n").expect("a result");

@@ -9,7 +9,7 @@ use std::fs;
 use serde_json::Value;
 use support::peers::test_file;
 use support::vectors::Vectors;
-use support::{Edit, Layout, Peer, Wire, available, pht_oci};
+use support::{Edit, Layout, Peer, Wire, available, pht_oci, utf8};
 
 /// Command and path of a field, with the types that it has.
 type Shape = BTreeMap<(String, String), BTreeSet<&'static str>>;
@@ -45,7 +45,7 @@ fn reports() -> Shape {
         collect(&mut shape, line[0], "", &report);
     };
     let vectors = Vectors::ours(Wire::V2_0);
-    let path = |name: &str| vectors.dir.path().join(name).to_str().unwrap().to_owned();
+    let path = |name: &str| utf8(&vectors.dir.path().join(name)).to_owned();
     let (station, user, builder) = (vectors.key("station_2"), vectors.key("user"), vectors.key("builder"));
     let (keys, files, route, built) = (path("new"), path("files"), path("route.json"), path("built"));
     fs::create_dir(&files).unwrap();
@@ -94,7 +94,7 @@ fn reports() -> Shape {
 /// A train that does well and one that fails.
 fn see_runs(shape: &mut Shape, vectors: &Vectors, masters: &Layout, (files, route): (&str, &str)) {
     masters.make_base("shell", true);
-    let path = |name: &str| vectors.dir.path().join(name).to_str().unwrap().to_owned();
+    let path = |name: &str| utf8(&vectors.dir.path().join(name)).to_owned();
     let (user, builder, first) = (vectors.key("user"), vectors.key("builder"), vectors.key("station_1"));
     for command in ["/bin/true", "/bin/false"] {
         let (train, outbox) = (path(&command[1..].replace('/', "-")), format!("oci:{}:latest", path("outbox")));

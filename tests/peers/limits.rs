@@ -4,7 +4,7 @@ use std::path::Path;
 
 use support::peers::test_file;
 use support::program::Took;
-use support::{Implementation, Layout, Peer, Train, TrainSpec, Wire, available, measured, pht_oci, run};
+use support::{Implementation, Layout, Peer, Train, TrainSpec, Wire, available, measured, pht_oci, run, utf8};
 
 /// The most memory that a stage may take, in bytes.
 const MEMORY: u64 = 64 << 20;
@@ -14,7 +14,7 @@ const READ_BESIDE: u64 = 8 << 20;
 /// One more layer on an image: `files` files of `each` bytes (`1G`) below `at`.
 fn add_bulk(layout: &Layout, (from, to): (&str, &str), at: &str, compress: &str, (files, each): (u32, &str)) {
     let (script, files) = (test_file("python/bulk.py"), files.to_string());
-    let script = script.to_str().expect("a path in UTF-8");
+    let script = utf8(&script);
     let line = [script, "layer", layout.path(), from, to, at, compress, &files, each];
     run("python3", &line).unwrap_or_else(|told| panic!("{told}"));
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use support::{Peer, available, pht_oci};
+use support::{Peer, available, pht_oci, utf8};
 
 #[test]
 fn the_manual_has_a_page_for_every_command_and_groff_sets_it() {
@@ -12,7 +12,7 @@ fn the_manual_has_a_page_for_every_command_and_groff_sets_it() {
     }
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("share/man1");
-    pht_oci(&["man", "--out", out.to_str().unwrap()], &[]).ok();
+    pht_oci(&["man", "--out", utf8(&out)], &[]).ok();
     let pages: Vec<_> = fs::read_dir(&out).unwrap().map(|page| page.unwrap().path()).collect();
     for name in ["pht-oci.1", "pht-oci-pre-run.1", "pht-oci-results.1", "pht-oci-man.1"] {
         assert!(pages.iter().any(|page| page.ends_with(name)), "{name}: {pages:?}");
@@ -26,5 +26,5 @@ fn the_manual_has_a_page_for_every_command_and_groff_sets_it() {
     // Where no directory can be.
     let file = dir.path().join("file");
     fs::write(&file, "").unwrap();
-    pht_oci(&["man", "--out", file.to_str().unwrap()], &[]).refused(1);
+    pht_oci(&["man", "--out", utf8(&file)], &[]).refused(1);
 }

@@ -8,7 +8,7 @@ use crate::registry::server::Server;
 use serde_json::json;
 use support::containers::configure;
 use support::peers::test_file;
-use support::{Implementation, Peer, Train, TrainSpec, Wire, available, pht_oci, run};
+use support::{Implementation, Peer, Train, TrainSpec, Wire, available, pht_oci, run, utf8};
 
 const PLAIN: [&str; 2] = ["--src-tls-verify=false", "--dest-tls-verify=false"];
 
@@ -83,7 +83,7 @@ fn airflow_carries_a_train_through_the_station() {
     assert_eq!(left(), 0);
     let (key, out) = (train.key("user"), dir.path().join("out"));
     let latest = format!("{repository}:latest");
-    let line = ["results", &latest, "--private-key", &key, "--out", out.to_str().unwrap(), PLAIN[0]];
+    let line = ["results", &latest, "--private-key", &key, "--out", utf8(&out), PLAIN[0]];
     pht_oci(&line, &[]).ok();
     assert_eq!(fs::read_to_string(out.join("visits")).unwrap(), "visited\n");
 }

@@ -5,13 +5,13 @@ use std::process::{Command, Stdio};
 
 use support::containers::configure;
 use support::tree::{differences, snapshot, write_results};
-use support::{Implementation, Peer, Train, TrainSpec, Wire, available, run};
+use support::{Implementation, Peer, Train, TrainSpec, Wire, available, run, utf8};
 
 /// The file of the release whose name ends so.
 fn released(ending: &str) -> PathBuf {
     let dir = PathBuf::from(std::env::var_os("PHT_RELEASE").unwrap());
     let entries = dir.read_dir().unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
-    let mut found = entries.map(|entry| entry.unwrap().path()).filter(|path| path.to_str().unwrap().ends_with(ending));
+    let mut found = entries.map(|entry| entry.unwrap().path()).filter(|path| utf8(path).ends_with(ending));
     found.next().unwrap_or_else(|| panic!("{}: nothing ends in {ending}", dir.display()))
 }
 
@@ -21,7 +21,7 @@ fn the_binary_needs_no_library() {
         return;
     }
     let binary = released("-linux");
-    let dynamic = run("readelf", &["-d", binary.to_str().unwrap()]).unwrap();
+    let dynamic = run("readelf", &["-d", utf8(&binary)]).unwrap();
     assert!(!String::from_utf8_lossy(&dynamic).contains("NEEDED"));
     let text = std::fs::read(&binary).unwrap();
     let home = std::env::var("HOME").unwrap();

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use support::tree::{MARKER, snapshot};
-use support::{Implementation, Layout, Outcome, Peer, Train, TrainSpec, Wire, available, pht_oci};
+use support::{Implementation, Layout, Outcome, Peer, Train, TrainSpec, Wire, available, pht_oci, utf8};
 
 /// Stands in the train's own files.
 const TRAIN_MARKER: &str = "TRAIN-PLAINTEXT-MARKER";
@@ -156,7 +156,7 @@ fn journey(test: &str, engine: &'static str, peer: Peer) {
             assert_eq!(fixture.layout.layers("0").len(), layers + 2, "{engine}: layers after stop {stop}");
         }
         let out = fixture.train.dir.path().join("out");
-        let (key, to) = (fixture.train.key("user"), out.to_str().expect("a path in UTF-8"));
+        let (key, to) = (fixture.train.key("user"), utf8(&out));
         pht_oci(&["results", fixture.layout.path(), "--private-key", &key, "--out", to], &[]).ok();
         let read = |name: &str| fs::read_to_string(out.join(name)).expect("a result");
         assert_eq!(read("result.txt"), format!("{MARKER}\n{MARKER}\n"), "{engine}, wire {wire:?}");
@@ -277,7 +277,7 @@ fn two_trains_of_one_place_do_not_get_into_each_other_s_way() {
     let told = pht_oci(&line, &[]).refused(2).stderr;
     assert!(told.contains("--log"), "{told}");
     let log = fixture.place().join("other.log");
-    pht_oci(&[&line[..], &["--log", log.to_str().expect("a path in UTF-8")]].concat(), &[]).ok();
+    pht_oci(&[&line[..], &["--log", utf8(&log)]].concat(), &[]).ok();
     assert_eq!(child.wait_with_output().expect("the program ends").status.code(), Some(0));
     assert_eq!(fixture.layout.tags().len(), 2, "{:?}", fixture.layout.tags());
     for log in [log, fixture.log()] {

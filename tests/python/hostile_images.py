@@ -1,21 +1,22 @@
 #!/usr/bin/env python3
 """Makes hostile images out of a good one.
 
-  images.py LAYOUT TAG OUT CASE
+  hostile_images.py CASE LAYOUT TAG OUT [LAYOUT TAG OUT ...]
 
-Writes the image TAG as OUT after CASE, a function of this file. Digests and sizes are right unless the case is about
+Writes each image TAG as OUT after CASE, a function of this file. Digests and sizes are right unless the case is about
 them: what is hostile has to be found by what it is.
 """
+import functools
 import gzip
 import hashlib
 import io
 import json
-import os
 import subprocess
 import sys
 import tarfile
+import tempfile
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+sys.dont_write_bytecode = True
 import layout as lib  # noqa: E402
 
 RESULTS, TRAIN, CONFIG = "opt/pht_results", "opt/pht_train", "opt/train_config.json"
@@ -122,31 +123,46 @@ def gnu_name_of_64_kib(image):
     image.tar(tar_of(entry(TRAIN + "/" + "n" * (64 << 10), data=b"x"), format=tarfile.GNU_FORMAT))
 
 
-def many_unlisted_files(image):
-    image.put(*[entry(f"{TRAIN}/{n}") for n in range(100_000)])
+@functools.cache
+def many_files():
+    return tar_of(*[entry(f"{TRAIN}/{n}") for n in range(100_000)])
 
 
-def gzip_bomb(image):
-    """1 GiB of zeros among the immutable files in a megabyte."""
-    head = tar_of(entry(TRAIN + "/bomb", data=b""))[:512]
+def many_unlisted_files(image): image.tar(many_files())
+
+
+@functools.cache
+def gzipped_zeros():
+    """A file of 1 GiB of zeros among the immutable files in a megabyte."""
     info = tarfile.TarInfo(TRAIN + "/bomb")
     info.size = 1 << 30
     head = info.tobuf(tarfile.USTAR_FORMAT)
-    out, sha = io.BytesIO(), hashlib.sha256()
+    out = io.BytesIO()
     with gzip.GzipFile(fileobj=out, mode="wb", mtime=0, compresslevel=6) as packed:
         for piece in [head] + [bytes(1 << 20)] * 1024 + [bytes(1024)]:
             packed.write(piece)
-            sha.update(piece)
-    # That it does not have this diff ID is found at its end.
-    image.blob(out.getvalue(), "sha256:" + "0" * 64)
+    return out.getvalue()
 
 
-def zstd_bomb(image):
+# That it does not have this diff ID is found at its end.
+def gzip_bomb(image): image.blob(gzipped_zeros(), "sha256:" + "0" * 64)
+
+
+@functools.cache
+def zstd_zeros():
+    """The same, piece by piece: nobody holds it in memory."""
     info = tarfile.TarInfo(TRAIN + "/bomb")
     info.size = 1 << 30
-    raw = info.tobuf(tarfile.USTAR_FORMAT) + bytes(1 << 30) + bytes(1024)
-    image.blob(subprocess.run(["zstd", "-cq1"], input=raw, stdout=subprocess.PIPE, check=True).stdout,
-               "sha256:" + "0" * 64, "zstd")
+    with tempfile.TemporaryFile() as out:
+        with subprocess.Popen(["zstd", "-cq1"], stdin=subprocess.PIPE, stdout=out) as packer:
+            for piece in [info.tobuf(tarfile.USTAR_FORMAT)] + [bytes(1 << 20)] * 1024 + [bytes(1024)]:
+                packer.stdin.write(piece)
+        assert packer.returncode == 0
+        out.seek(0)
+        return out.read()
+
+
+def zstd_bomb(image): image.blob(zstd_zeros(), "sha256:" + "0" * 64, "zstd")
 
 
 def truncated_gzip(image): image.blob(gzip.compress(HARMLESS, mtime=0)[:-12], digest(HARMLESS))
@@ -211,10 +227,11 @@ def route_empty(image): route(image, lambda stops: stops.clear())
 
 
 def main():
-    where, tag, out, case = sys.argv[1:]
-    image = Image(where, tag)
-    globals()[case](image)
-    lib.save(where, out, image.manifest, image.config)
+    case, places = sys.argv[1], sys.argv[2:]
+    for where, tag, out in zip(places[::3], places[1::3], places[2::3], strict=True):
+        image = Image(where, tag)
+        globals()[case](image)
+        lib.save(where, out, image.manifest, image.config)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::creator::fixture::ResultsFixture;
 use support::tree::{differences, snapshot, write_results};
-use support::{Edit, Peer, Wire, available, run};
+use support::{Edit, Peer, Wire, available, run, utf8};
 
 #[test]
 fn an_archive_holds_what_the_directory_holds() {
@@ -29,7 +29,7 @@ fn an_archive_holds_what_the_directory_holds() {
 
         fs::create_dir(fixture.path("unpacked")).unwrap();
         let (tar, to) = (fixture.path("results.tar"), fixture.path("unpacked"));
-        run("tar", &["xpf", tar.to_str().unwrap(), "-C", to.to_str().unwrap()]).unwrap();
+        run("tar", &["xpf", utf8(&tar), "-C", utf8(&to)]).unwrap();
         let unpacked = snapshot(&to.join("pht_results"));
         assert_eq!(differences(&unpacked, &snapshot(&fixture.path("tree")), true), Vec::<String>::new());
         let has = |name: &str| unpacked.contains_key(Path::new(name));

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use support::{Implementation, Outcome, Train, TrainSpec, Wire, pht_oci};
+use support::{Implementation, Outcome, Train, TrainSpec, Wire, pht_oci, utf8};
 
 /// A train after its first station, as tag `post`.
 pub struct ResultsFixture {
@@ -40,7 +40,7 @@ impl ResultsFixture {
     /// `results` of `source` to `out`, a name beside the layout, or `-`.
     pub fn results(&self, source: &str, out: &str, options: &[&str]) -> Outcome {
         let path = self.path(out);
-        let out = if out == "-" { out } else { path.to_str().unwrap() };
+        let out = if out == "-" { out } else { utf8(&path) };
         let key = self.train.key("user");
         pht_oci(&[&["results", source, "--private-key", &key, "--out", out], options].concat(), &[])
     }

@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 
 use crate::creator::fixture::ResultsFixture;
 use support::peers::test_file;
-use support::{Edit, Outcome, Peer, Wire, available, pht_oci, run};
+use support::{Edit, Outcome, Peer, Wire, available, pht_oci, run, utf8};
 
 fn peer(arguments: &[&str]) -> Value {
     let script = test_file("python/paillier.py");
-    let out = run("python3", &[&["-I", script.to_str().unwrap()], arguments].concat());
+    let out = run("python3", &[&["-I", utf8(&script)], arguments].concat());
     serde_json::from_slice(&out.unwrap_or_else(|told| panic!("{told}"))).unwrap()
 }
 
@@ -36,7 +36,7 @@ fn set_public_key(fixture: &ResultsFixture, tag: &str, key: Value) {
 
 fn decrypt(fixture: &ResultsFixture, out: &str) -> Outcome {
     let key = fixture.path("paillier.json");
-    fixture.results(&fixture.image(), out, &["--paillier-key", key.to_str().unwrap()])
+    fixture.results(&fixture.image(), out, &["--paillier-key", utf8(&key)])
 }
 
 fn hex(text: &str) -> String {
@@ -70,7 +70,7 @@ fn numbers_under_the_creators_key_come_out_plain() {
         // An archive of it has the size of what is in it now; without the key it stays as the station left it.
         decrypt(&fixture, "out.tar").ok();
         let (tar, member) = (fixture.path("out.tar"), "pht_results/sub/sums.he.json");
-        let unpacked = run("tar", &["xOf", tar.to_str().unwrap(), member]).unwrap();
+        let unpacked = run("tar", &["xOf", utf8(&tar), member]).unwrap();
         assert_eq!(String::from_utf8(unpacked).unwrap(), read("out/sub/sums.he.json"));
         fixture.results(&fixture.image(), "sealed", &[]).ok();
         assert_eq!(read("sealed/sub/sums.he.json"), document);
@@ -93,7 +93,7 @@ fn a_train_is_built_with_the_creators_public_key() {
         fs::write(fixture.path("paillier.json"), key["private"].to_string()).unwrap();
         let build = |text: &str| {
             fs::write(&public, text).unwrap();
-            let [files, route, public] = [&files, &route, &public].map(|path| path.to_str().unwrap());
+            let [files, route, public] = [&files, &route, &public].map(|path| utf8(path));
             let (to, user, builder) = (train.layout.at("keyed"), train.key("user"), train.key("builder"));
             let mut line = vec!["build", &to, "--base", "scratch", "--files", files, "--route", route];
             line.extend(["--wire", wire.option(), "--creator", "alice", "--creator-key", &user]);

@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use crate::creator::fixture::ResultsFixture;
 use support::peers::test_file;
 use support::tree::{differences, snapshot, write_results};
-use support::{Peer, Wire, available, pht_oci, run};
+use support::{Peer, Wire, available, pht_oci, run, utf8};
 
 /// A member of an archive, as `handout.py` reads it.
 fn member(name: &str, kind: &str, to: &str) -> String {
@@ -20,7 +20,7 @@ fn file(name: &str) -> String {
 /// The archive of the fixture's train, beside its layout.
 fn hand_out(fixture: &ResultsFixture, options: &[&str]) -> String {
     let (script, out) = (test_file("python/handout.py"), fixture.path("handout.tar"));
-    let (script, out) = (script.to_str().unwrap(), out.to_str().unwrap().to_owned());
+    let (script, out) = (utf8(&script), utf8(&out).to_owned());
     let line = [script, fixture.train.layout.path(), "post", &out];
     run("python3", &[&line, options].concat()).unwrap_or_else(|told| panic!("{told}"));
     out
@@ -76,7 +76,7 @@ fn an_archive_that_does_not_hold_gives_nothing() {
     hand_out(&fixture, &[]);
     // Not the creator's key, an image's tag, a demand that only an image can meet.
     let (key, out) = (fixture.train.key("a"), fixture.path("out"));
-    pht_oci(&["results", &archive, "--private-key", &key, "--out", out.to_str().unwrap()], &[]).refused(4);
+    pht_oci(&["results", &archive, "--private-key", &key, "--out", utf8(&out)], &[]).refused(4);
     fixture.results(&format!("oci-archive:{archive}:latest"), "out", &[]).refused(5);
     fixture.results(&archive, "out", &["--strict"]).refused(3);
     // Cut in the middle of a file.
@@ -96,7 +96,7 @@ fn hostile_archives_are_refused_and_nothing_is_written_anywhere() {
     let outside = fixture.path("outside");
     fs::create_dir(&outside).unwrap();
     symlink(&outside, fixture.path("way")).unwrap();
-    let (names, here) = (fixture.names(), outside.to_str().unwrap());
+    let (names, here) = (fixture.names(), utf8(&outside));
     let absolute = format!("{here}/planted");
     for (members, told) in [
         (vec![file("../planted")], "has `..` in it"),

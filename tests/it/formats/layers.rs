@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use support::stage::{RESULT, StageFixture, layers};
-use support::{Edit, Peer, Wire, available, pht_oci};
+use support::{Edit, Peer, Wire, available, pht_oci, utf8};
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
@@ -132,7 +132,7 @@ fn built_on_a_docker_base() {
     }
     let fixture = StageFixture::with_base(Wire::V2_0);
     fixture.layout.reform("image", &["base", "master", "--docker"]);
-    let path = |name: &str| fixture.vectors.dir.path().join(name).to_str().expect("UTF-8").to_owned();
+    let path = |name: &str| utf8(&fixture.vectors.dir.path().join(name)).to_owned();
     std::fs::create_dir(path("files")).expect("a new directory");
     std::fs::write(path("files/main"), "run").expect("a new file");
     let route = json!([{ "station": "s", "public_key_file": "keys/station_1.pub.pem" }]).to_string();

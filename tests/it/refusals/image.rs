@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::case::{MALFORMED, RefusalFixture, Start, TAG, USAGE, VERIFICATION};
 use support::tree::{differences, snapshot};
 use support::vectors::Vectors;
-use support::{Layout, Peer, Wire, available, pht_oci};
+use support::{Layout, Wire, pht_oci};
 
 /// The digest of the manifest (`None`), the config, or a layer counted from the top.
 fn digest(fixture: &RefusalFixture, layer_from_top: Option<usize>) -> String {
@@ -117,10 +117,7 @@ const DOCUMENTS: [(&str, Tamper); 10] = [
     }),
 ];
 
-fn check(test: &str, cases: &[(&str, Tamper)]) {
-    if !available(test, &[Peer::Python]) {
-        return;
-    }
+fn check(cases: &[(&str, Tamper)]) {
     let mut failures = Vec::new();
     for (start, stage) in [(Start::Sealed, "pre-run"), (Start::Ran, "post-run")] {
         for (name, tamper) in cases {
@@ -138,12 +135,12 @@ fn check(test: &str, cases: &[(&str, Tamper)]) {
 
 #[test]
 fn blobs() {
-    check("refusals::blobs", &BLOBS);
+    check(&BLOBS);
 }
 
 #[test]
 fn documents() {
-    check("refusals::documents", &DOCUMENTS);
+    check(&DOCUMENTS);
 }
 
 /// Every command that reads a train.
@@ -174,25 +171,20 @@ fn not_a_layout() {
 
 #[test]
 fn an_image_that_is_no_train() {
-    if available("refusals::an_image_that_is_no_train", &[Peer::Python]) {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let layout = Layout::new(dir.path());
-        layout.make_base("base", false);
-        let before = snapshot(dir.path());
-        let vectors = Vectors::ours(Wire::V2_0);
-        let (source, key) = (layout.at("base"), vectors.key("station_1"));
-        for line in lines(&source, &key) {
-            pht_oci(&line, &[]).refused(MALFORMED);
-        }
-        assert_eq!(differences(&before, &snapshot(dir.path()), true), Vec::<String>::new());
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let layout = Layout::new(dir.path());
+    layout.make_base("base", false);
+    let before = snapshot(dir.path());
+    let vectors = Vectors::ours(Wire::V2_0);
+    let (source, key) = (layout.at("base"), vectors.key("station_1"));
+    for line in lines(&source, &key) {
+        pht_oci(&line, &[]).refused(MALFORMED);
     }
+    assert_eq!(differences(&before, &snapshot(dir.path()), true), Vec::<String>::new());
 }
 
 #[test]
 fn two_images_and_no_tag() {
-    if !available("refusals::two_images_and_no_tag", &[Peer::Python]) {
-        return;
-    }
     let fixture = RefusalFixture::new(Start::Sealed, Wire::V2_0);
     let key = fixture.vectors.key("station_2");
     let bare = format!("oci:{}", fixture.layout.path());

@@ -2,12 +2,12 @@
 
 use super::case::{KEY, RefusalFixture, Start, TAG};
 use support::peers::run;
-use support::{Peer, Wire, available, pht_oci};
+use support::{Peer, Wire, available, pht_oci, utf8};
 
 /// The station's key under a passphrase, as OpenSSL writes it.
 fn locked(fixture: &RefusalFixture, station: &str) -> String {
     let file = fixture.vectors.dir.path().join("locked.pem");
-    let file = file.to_str().expect("a path in UTF-8").to_owned();
+    let file = utf8(&file).to_owned();
     let key = fixture.vectors.key(station);
     let line = ["pkcs8", "-topk8", "-v2", "aes-256-cbc", "-in", &key, "-out", &file, "-passout", "pass:right"];
     run("openssl", &line).unwrap_or_else(|told| panic!("{told}"));
@@ -16,7 +16,7 @@ fn locked(fixture: &RefusalFixture, station: &str) -> String {
 
 #[test]
 fn keys() {
-    if !available("refusals::keys", &[Peer::Python, Peer::Openssl]) {
+    if !available("refusals::keys", &[Peer::Openssl]) {
         return;
     }
     let mut failures = Vec::new();
@@ -56,14 +56,11 @@ fn keys() {
 
 #[test]
 fn results_with_the_wrong_key() {
-    if !available("refusals::results_with_the_wrong_key", &[Peer::Python]) {
-        return;
-    }
     for wire in Wire::ALL {
         let fixture = RefusalFixture::new(Start::Sealed, wire);
         let out = fixture.vectors.dir.path().join("out");
         let (image, key) = (fixture.layout.at(TAG), fixture.vectors.key("station_1"));
-        let line = ["results", &image, "--private-key", &key, "--out", out.to_str().expect("a path in UTF-8")];
+        let line = ["results", &image, "--private-key", &key, "--out", utf8(&out)];
         fixture.refuse(&line, &[], KEY).unwrap_or_else(|told| panic!("{told}"));
         assert!(
             std::fs::read_dir(&out).map_or(true, |mut entries| entries.next().is_none()),

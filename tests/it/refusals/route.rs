@@ -1,7 +1,7 @@
 //! Stages out of order, and stations that are not on the route.
 
 use super::case::{Case, KEY, RefusalFixture, Start, TAG, VERIFICATION, check};
-use support::{Peer, Wire, available};
+use support::Wire;
 
 const fn order(name: &'static str, start: Start, stage: &'static str, station: &'static str) -> Case {
     Case { name, start, stage, station, status: VERIFICATION, tamper: |_, _| {} }
@@ -19,21 +19,18 @@ fn stages_out_of_order() {
         order("post-run without pre-run, sealed by the reference", Start::Sealed, "post-run", "station_2"),
         order("pre-run twice", Start::Opened, "pre-run", "station_2"),
     ];
-    check("refusals::stages_out_of_order", &Wire::ALL, &cases);
+    check(&Wire::ALL, &cases);
 }
 
 /// In 2.0 the train files of a train as built are sealed, so that a missing pre-run shows.
 #[test]
 fn post_run_of_a_train_as_built() {
     let cases = [order("post-run of a train as built", Start::Built, "post-run", "station_1")];
-    check("refusals::post_run_of_a_train_as_built", &[Wire::V2_0], &cases);
+    check(&[Wire::V2_0], &cases);
 }
 
 #[test]
 fn strangers() {
-    if !available("refusals::strangers", &[Peer::Python]) {
-        return;
-    }
     for wire in Wire::ALL {
         let fixture = RefusalFixture::new(Start::Sealed, wire);
         let (image, key) = (fixture.layout.at(TAG), fixture.vectors.key("station_2"));

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::case::{CONFIG, Case, RefusalFixture, Start, VERIFICATION, check, goes_through, stop};
-use support::{Peer, Wire, available};
+use support::Wire;
 
 const ENTRYPOINT: &str = "opt/pht_train/entrypoint.sh";
 
@@ -13,12 +13,10 @@ const fn ran(name: &'static str, tamper: fn(&RefusalFixture, Wire)) -> Case {
 
 #[test]
 fn a_run_that_wrote_results_only() {
-    if available("refusals::a_run_that_wrote_results_only", &[Peer::Python]) {
-        for wire in Wire::ALL {
-            goes_through(Start::Ran, "post-run", "station_2", wire, |fixture, _| {
-                fixture.put("tmp/scratch", b"dropped".to_vec());
-            });
-        }
+    for wire in Wire::ALL {
+        goes_through(Start::Ran, "post-run", "station_2", wire, |fixture, _| {
+            fixture.put("tmp/scratch", b"dropped".to_vec());
+        });
     }
 }
 
@@ -46,7 +44,7 @@ fn trains_that_rewrote_their_config() {
             g.put(CONFIG, text);
         }),
     ];
-    check("refusals::trains_that_rewrote_their_config", &Wire::ALL, &cases);
+    check(&Wire::ALL, &cases);
 }
 
 fn creator_key(config: &Value) -> Value {
@@ -62,7 +60,7 @@ fn trains_that_rewrote_their_files() {
         ran("a changed query", |g, _| g.put("opt/pht_train/query.json", b"{}".to_vec())),
         ran("all files gone", |g, _| g.remove("opt/pht_train")),
     ];
-    check("refusals::trains_that_rewrote_their_files", &Wire::ALL, &cases);
+    check(&Wire::ALL, &cases);
 }
 
 /// The reference leaves no label to compare the config with, but the train's files are under a hash.
@@ -74,5 +72,5 @@ fn trains_of_the_reference_that_rewrote_their_files() {
         at("a missing file", |g, _| g.remove("opt/pht_train/lib/helper.py")),
         at("an added file", |g, _| g.put("opt/pht_train/lib/more.py", b"more".to_vec())),
     ];
-    check("refusals::trains_of_the_reference_that_rewrote_their_files", &Wire::ALL, &cases);
+    check(&Wire::ALL, &cases);
 }

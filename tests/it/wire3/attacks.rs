@@ -3,6 +3,7 @@
 use support::peers::{cryptography, run, test_file};
 use support::pht_oci;
 use support::tree::{differences, snapshot};
+use support::utf8;
 use support::wire3::Wire3Fixture;
 
 const VERIFICATION: i32 = 3;
@@ -128,7 +129,7 @@ struct Field {
 impl Field {
     /// The train after its second stop, and another train of the same people.
     fn new(python: String) -> Self {
-        let fixture = Wire3Fixture::new();
+        let fixture = Wire3Fixture::prepare();
         for (id, [built, one, two]) in [("ours", ["0", "1", STATE]), ("other", ["other-0", "other-1", "other-2"])] {
             fixture.build(built, id);
             fixture.stop(built, one, 0);
@@ -139,7 +140,7 @@ impl Field {
 
     fn mount(&self, attack: &Attack) -> Result<(), String> {
         let script = test_file("python/wire3_attacks.py");
-        let (script, keys) = (script.to_str().expect("a path in UTF-8"), self.fixture.path(""));
+        let (script, keys) = (utf8(&script), self.fixture.path(""));
         let mut line = vec![script, self.fixture.layout.path(), attack.from, "attacked", attack.name, "--keys", &keys];
         line.extend(attack.sign.iter().flat_map(|name| ["--sign", name]));
         line.extend(attack.other.iter().flat_map(|tag| ["--other", tag]));
@@ -205,7 +206,7 @@ fn a_station_that_has_left_cannot_read_what_later_ones_computed() {
         assert_eq!(stop.get("encrypted_key").is_some(), stop["index"] == 2, "{stop}");
     }
     let script = test_file("python/wire3_peer.py");
-    let script = script.to_str().expect("a path in UTF-8");
+    let script = utf8(&script);
     let line = [script, "open", field.fixture.layout.path(), STATE, "--key", &key, "--out", &out];
     let told = run(&field.python, &line).expect_err("no key is wrapped for it");
     assert!(told.contains("exit status: 4"), "{told}");

@@ -16,7 +16,7 @@ fn python() -> Option<String> {
 #[test]
 fn the_peer_reads_what_the_program_wrote() {
     let Some(python) = python() else { return };
-    let fixture = Wire3Fixture::new();
+    let fixture = Wire3Fixture::prepare();
     fixture.build("0", "ours");
     let tags: Vec<String> = (0..=STATIONS).map(|tag| tag.to_string()).collect();
     for stop in 0..STATIONS {
@@ -45,7 +45,7 @@ fn the_peer_reads_what_the_program_wrote() {
 #[test]
 fn the_program_accepts_what_the_peer_built() {
     let Some(python) = python() else { return };
-    let fixture = Wire3Fixture::new();
+    let fixture = Wire3Fixture::prepare();
     fixture.build_by_peer(&python, "0");
     for stop in 0..STATIONS {
         fixture.stop(&stop.to_string(), &(stop + 1).to_string(), stop);
@@ -56,7 +56,7 @@ fn the_program_accepts_what_the_peer_built() {
 #[test]
 fn stations_of_both_kinds_mix() {
     let Some(python) = python() else { return };
-    let fixture = Wire3Fixture::new();
+    let fixture = Wire3Fixture::prepare();
     fixture.build("0", "ours");
     fixture.stop_by_peer(&python, "0", "1", 0);
     fixture.stop("1", "2", 1);
@@ -69,7 +69,7 @@ fn another_base_is_refused_with_the_reason() {
     if !support::available("wire3::another_base", &[support::Peer::Python]) {
         return;
     }
-    let fixture = Wire3Fixture::new();
+    let fixture = Wire3Fixture::prepare();
     fixture.build("0", "ours");
     let (key, source, opened) = (fixture.key("station_1"), fixture.layout.at("0"), fixture.layout.at("opened"));
     pht_oci(&["pre-run", &source, &opened, "--private-key", &key], &[]).ok();
@@ -91,7 +91,7 @@ fn the_published_files_are_the_signed_ones_with_their_modes() {
     if !support::available("wire3::published_files", &[support::Peer::Python]) {
         return;
     }
-    let fixture = Wire3Fixture::new();
+    let fixture = Wire3Fixture::prepare();
     fixture.build("0", "ours");
     let (key, opened) = (fixture.key("station_1"), fixture.layout.at("opened"));
     pht_oci(&["pre-run", &fixture.layout.at("0"), &opened, "--private-key", &key], &[]).ok();

@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use support::utf8;
 
 use pht_oci::crypto::kdf::hkdf_sha256;
 use pht_oci::crypto::{Cipher, PrivateKey, Sha256, Sha512, StageKey, hex};
@@ -137,7 +138,7 @@ fn the_program_goes_on_from_every_state() {
     let scratch = tempfile::tempdir().expect("a temporary directory");
     let dir = |name: String| scratch.path().join(name).to_str().expect("a path in UTF-8").to_owned();
     let layout = vectors().join("layout");
-    let layout = layout.to_str().expect("a path in UTF-8");
+    let layout = utf8(&layout);
     let key = |name: &str| vectors().join(format!("keys/{name}.pem")).to_str().expect("a path in UTF-8").to_owned();
     for state in 0..4 {
         let (source, to) = (format!("oci:{layout}:{state}"), format!("oci:{}:open", dir(format!("to-{state}"))));

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::statvfs;
 
-use crate::crashes::fixture::{CASES, Case, CrashFixture, Trial, end, utf8};
+use crate::crashes::fixture::{CASES, Case, CrashFixture, Trial, end};
 use crate::crashes::kills::Undisturbed;
 use crate::crashes::number;
 use support::tree::{differences, snapshot};
-use support::{Peer, Wire, available, run};
+use support::{Peer, Wire, available, run, utf8};
 
 /// More than any trial needs, in bytes.
 const LARGE: u64 = 256 << 20;

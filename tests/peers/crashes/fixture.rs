@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use support::layout::Edit;
 use support::tree::{MARKER, Node, Tree, copy, noise, snapshot};
-use support::{Implementation, Layout, Train, TrainSpec, Wire, pht_oci, run};
+use support::{Implementation, Layout, Train, TrainSpec, Wire, pht_oci, run, utf8};
 
 /// A stage at the second station, in one place or from one to another. In `{}` goes a directory of the trial's own.
 #[derive(Debug, Clone, Copy)]
@@ -44,11 +44,6 @@ pub const CASES: [Case; 10] = [
     Case { destination: Some("oci:{}/to:t"), ..in_place("layout to layout", "pre-run", LAYOUT) },
     Case { destination: Some("oci-archive:{}/to.tar:t"), ..in_place("layout to archive", "post-run", LAYOUT) },
 ];
-
-/// A path as an argument.
-pub fn utf8(path: &Path) -> &str {
-    path.to_str().expect("a path in UTF-8")
-}
 
 /// A train that has been to its first station, with results of `size` bytes.
 pub struct CrashFixture {

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use rustix::fs::{CWD, FileType, FlockOperation, Mode, flock, mknodat};
 use rustix::process::Signal;
 
-use crate::crashes::fixture::{CASES, CrashFixture, end, send, until_written, utf8};
+use crate::crashes::fixture::{CASES, CrashFixture, end, send, until_written};
 use support::tree::{differences, snapshot};
-use support::{Implementation, Peer, Train, TrainSpec, Wire, available};
+use support::{Implementation, Peer, Train, TrainSpec, Wire, available, utf8};
 
 /// Pre-run of the first stop in place, started and not waited for.
 fn start(train: &Train, more: &[&str]) -> Child {

@@ -1,7 +1,7 @@
 //! Archives between the program and the engines: what they save it opens, what it closes they load.
 
 use super::engine::{Engine, Kind};
-use support::{Implementation, Peer, Train, TrainSpec, Wire, available, pht_oci};
+use support::{Implementation, Peer, Train, TrainSpec, Wire, available, pht_oci, utf8};
 
 const NAME: &str = "localhost/pht-oci-archive/train:latest";
 
@@ -14,7 +14,7 @@ fn travels(kind: Kind, wire: Wire, form: &[&str], transport: &str) {
     engine.save(&image, form, &file);
     let station = train.station_id(0);
     let key = train.key(&station);
-    let source = file.to_str().unwrap();
+    let source = utf8(&file);
     let destination = format!("{transport}:{}:{NAME}", opened.display());
     // Told by content, and by name.
     for source in [source.to_owned(), format!("{transport}:{source}")] {

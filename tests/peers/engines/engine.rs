@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use support::peers::{run, skopeo_copy};
-use support::{Layout, Peer};
+use support::{Layout, Peer, utf8};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -81,14 +81,14 @@ impl Engine {
     #[track_caller]
     pub fn load_archive(&mut self, file: &Path, name: &str) {
         self.names.push(name.to_owned());
-        let file = file.to_str().expect("a path in UTF-8");
+        let file = utf8(file);
         self.call(&["load", "-q", "-i", file]).unwrap_or_else(|told| panic!("{file}: {told}"));
     }
 
     /// Saves an image as an archive, in a form that the engine knows.
     #[track_caller]
     pub fn save(&self, name: &str, form: &[&str], file: &Path) {
-        let line = [&["save"], form, &["-o", file.to_str().expect("a path in UTF-8"), name]].concat();
+        let line = [&["save"], form, &["-o", utf8(file), name]].concat();
         self.call(&line).unwrap_or_else(|told| panic!("{told}"));
     }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::engine::{Engine, Kind};
 use support::peers::{run, test_file};
-use support::{Implementation, Layout, Peer, Train, TrainSpec, Wire, available, pht_oci};
+use support::{Implementation, Layout, Peer, Train, TrainSpec, Wire, available, pht_oci, utf8};
 
 fn report(layout: &Layout, tag: &str, master: &str, status: i32) -> Value {
     let line = ["validate", &layout.at(tag), "--master", master, "--format", "json"];
@@ -64,7 +64,7 @@ fn repacked_and_squashed() {
         let printed = run(program, line).unwrap_or_else(|told| panic!("{told}"));
         String::from_utf8(printed).expect("UTF-8").trim().to_owned()
     };
-    let (image, to) = (format!("{}:0", layout.path()), bundle.to_str().expect("UTF-8"));
+    let (image, to) = (format!("{}:0", layout.path()), utf8(&bundle));
     call("umoci", &["unpack", "--image", &image, to]);
     fs::write(bundle.join("rootfs/opt/pht_results/x"), "x").expect("a result");
     call("umoci", &["repack", "--image", &format!("{}:repacked", layout.path()), to]);
@@ -75,7 +75,7 @@ fn repacked_and_squashed() {
     assert_eq!(found["differences"][0]["subject"], "/etc/os-release", "{found}");
 
     let (root, run_root) = (train.dir.path().join("root"), train.dir.path().join("run"));
-    let place = ["--root", root.to_str().expect("UTF-8"), "--runroot", run_root.to_str().expect("UTF-8")];
+    let place = ["--root", utf8(&root), "--runroot", utf8(&run_root)];
     let buildah = |line: &[&str]| call("buildah", &[&place, &["--storage-driver", "vfs"][..], line].concat());
     // buildah makes a name of the path, and names are in lower case.
     let lower = std::env::temp_dir().join(format!("pht-oci-test-squash-{}", std::process::id()));
@@ -114,7 +114,7 @@ fn the_reference_agrees() {
     let (layout, master) = (&train.layout, train.base.at("base"));
     let tamper = |out: &str, entries: Value| {
         let script = test_file("python/tamper.py");
-        let line = [script.to_str().expect("UTF-8"), "layer", layout.path(), "0", out, &entries.to_string()];
+        let line = [utf8(&script), "layer", layout.path(), "0", out, &entries.to_string()];
         run("python3", &line).unwrap_or_else(|told| panic!("{told}"));
     };
     tamper("own", json!([{ "path": "opt/pht_train/more" }, { "path": "opt/pht_results/x" }]));

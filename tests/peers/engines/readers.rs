@@ -11,7 +11,7 @@ use super::engine::{Engine, Kind};
 use support::layout::View;
 use support::peers::run;
 use support::tree::{sha256, write_results};
-use support::{Implementation, Layout, Peer, Train, TrainSpec, Wire, available};
+use support::{Implementation, Layout, Peer, Train, TrainSpec, Wire, available, utf8};
 
 /// Results with modes, owners, times, xattrs and links that nobody has by chance.
 fn write_odd_results(dir: &Path, stop: usize) {
@@ -27,7 +27,7 @@ fn write_odd_results(dir: &Path, stop: usize) {
     }
     for name in ["sub.txt", "noise.bin", "sub"] {
         let path = dir.join(name);
-        let note = ["-n", "user.note", "-v", "kept \u{fc}", path.to_str().expect("a path in UTF-8")];
+        let note = ["-n", "user.note", "-v", "kept \u{fc}", utf8(&path)];
         run("setfattr", &note).unwrap_or_else(|told| panic!("{told}"));
     }
     for (seconds, name) in [(1_000_000_000, "block"), (1_234_567_890, "noise.bin"), (86_400, "sub-a")] {
@@ -135,7 +135,7 @@ fn umoci_unpacks_every_state() {
         for tag in states() {
             let bundle = train.dir.path().join(format!("bundle-{tag}"));
             let image = format!("{}:{tag}", train.layout.path());
-            let line = ["unpack", "--image", &image, bundle.to_str().expect("a path in UTF-8")];
+            let line = ["unpack", "--image", &image, utf8(&bundle)];
             run("umoci", &line).unwrap_or_else(|told| panic!("{tag}: {told}"));
             compare(&bundle.join("rootfs"), &train.layout, &tag);
             fs::remove_dir_all(&bundle).expect("a bundle to remove");

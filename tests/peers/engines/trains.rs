@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::engine::{Engine, Kind};
 use support::tree::{MARKER, Node, sha256, snapshot};
-use support::{Implementation, Peer, Train, TrainSpec, Wire, available, pht_oci};
+use support::{Implementation, Peer, Train, TrainSpec, Wire, available, pht_oci, utf8};
 
 /// Counts the stops, and leaves links, modes, a hidden file, a deletion and names that sort badly.
 const ENTRYPOINT: &str = "#!/bin/sh
@@ -51,7 +51,7 @@ fn expected(stops: usize) -> BTreeMap<&'static str, String> {
 fn check_results(train: &Train, tag: &str, stops: usize) {
     let out = train.dir.path().join(format!("out-{tag}"));
     let line = ["results", &train.layout.at(tag), "--private-key", &train.key("user"), "--out"];
-    pht_oci(&[&line[..], &[out.to_str().expect("a path in UTF-8")]].concat(), &[]).ok();
+    pht_oci(&[&line[..], &[utf8(&out)]].concat(), &[]).ok();
     let mut wanted: BTreeMap<_, _> = expected(stops)
         .into_iter()
         .map(|(path, text)| (path.into(), Node::File { sha256: sha256(text.as_bytes()), size: text.len() }))

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::journey::{PLAIN, stage};
 use super::proxy::{Act, Proxy, Request, answer};
 use super::server::Server;
-use support::{Implementation, Peer, Train, TrainSpec, Wire, available, pht_oci, run};
+use support::{Implementation, Peer, Train, TrainSpec, Wire, available, pht_oci, run, utf8};
 
 /// base64 of `USER:SECRET`.
 fn basic(login: &str) -> String {
@@ -49,7 +49,7 @@ fn two_robots_on_one_host_in_one_command() {
     let host = format!("127.0.0.1:{}", proxy.port);
     let entries = logins.each_ref().map(|(at, login)| format!(r#""{host}/{}": {{"auth": "{login}"}}"#, &at[4..5]));
     fs::write(&file, format!(r#"{{"auths": {{{}, "{host}": {{"auth": "eDp5"}}}}}}"#, entries.join(","))).unwrap();
-    let file = file.to_str().unwrap();
+    let file = utf8(&file);
     let (from, to) = (proxy.at("a/t"), proxy.at("b/t:opened"));
     let outcome = stage(&train, "pre-run", &from, &[&to], 0, &[&PLAIN[..], &["--authfile", file, "-v"]].concat()).ok();
     for user in ["robot-a", "robot-b"] {
@@ -151,7 +151,7 @@ fn offline_opens_no_socket() {
     let registry = "docker://127.0.0.1:9/a/t";
     for (from, to) in [(registry, train.layout.at("x")), (train.layout.at("0").as_str(), registry.to_owned())] {
         let log = train.layout.dir.join("strace");
-        let log = log.to_str().unwrap();
+        let log = utf8(&log);
         let traced = ["-f", "-e", "trace=socket", "-o", log, program, "pre-run", from, &to, "--private-key", &key];
         let told = run("strace", &[&traced[..], &["--offline"]].concat()).unwrap_err();
         assert!(told.contains("exit status: 2") && told.contains("--offline"), "{told}");

@@ -8,7 +8,7 @@ use super::journey::{PLAIN, stage};
 use super::proxy::{Act, Proxy, Request, answer};
 use super::server::Server;
 use support::tree::noise;
-use support::{Implementation, Outcome, Peer, Train, TrainSpec, Wire, available, pht_oci};
+use support::{Implementation, Outcome, Peer, Train, TrainSpec, Wire, available, pht_oci, utf8};
 
 const PEERS: [Peer; 2] = [Peer::Registry, Peer::Python];
 
@@ -171,7 +171,7 @@ fn uploads_survive_cuts_and_move_no_tag_when_refused() {
     stage(train, "post-run", &train.layout.at("ran1"), &[&proxy.at("t:latest")], 1, &PLAIN).ok();
     assert!(proxy.count(|request| request.method == "PATCH") > 2);
     let out = train.layout.dir.join("out");
-    let (key, place, out) = (train.key("user"), server.at("t"), out.to_str().unwrap());
+    let (key, place, out) = (train.key("user"), server.at("t"), utf8(&out));
     pht_oci(&[&["results", &place, "--private-key", &key, "--out", out][..], &PLAIN].concat(), &[]).ok();
     assert_eq!(std::fs::read(Path::new(out).join("large.bin")).unwrap(), noise(14 << 20));
 }

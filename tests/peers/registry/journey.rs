@@ -6,7 +6,7 @@ use std::path::Path;
 use super::server::Server;
 use super::tokens::Tokens;
 use support::tree::{differences, snapshot, write_results};
-use support::{Implementation, Outcome, Peer, Train, TrainSpec, Wire, available, pht_oci, run};
+use support::{Implementation, Outcome, Peer, Train, TrainSpec, Wire, available, pht_oci, run, utf8};
 
 /// What goes before every command that talks to a registry without TLS.
 pub const PLAIN: [&str; 4] = ["--src-tls-verify", "false", "--dest-tls-verify", "false"];
@@ -70,7 +70,7 @@ impl Journey<'_> {
             }
         }
         let out = train.layout.dir.join("out");
-        let (key, path) = (train.key("user"), out.to_str().unwrap());
+        let (key, path) = (train.key("user"), utf8(&out));
         pht_oci(&[&["results", &latest, "--private-key", &key, "--out", path][..], self.options].concat(), &[]).ok();
         let told = differences(&snapshot(results[2].path()), &snapshot(&out), false);
         assert!(told.is_empty(), "{told:#?}");
@@ -122,7 +122,7 @@ fn a_train_travels_behind_a_login_and_a_private_authority() {
     }
     let server = Server::locked(&["robot"]);
     let authority = server.dir.path().join("ca");
-    let authority = authority.to_str().unwrap();
+    let authority = utf8(&authority);
     let login = "robot:robot-secret";
     let options =
         ["--src-creds", login, "--dest-creds", login, "--src-cert-dir", authority, "--dest-cert-dir", authority];

@@ -4,7 +4,7 @@ use super::journey::{PLAIN, stage};
 use super::proxy::{Act, Proxy};
 use super::server::Server;
 use support::tree::write_results;
-use support::{Edit, Implementation, Layout, Peer, Train, TrainSpec, Wire, available, pht_oci};
+use support::{Edit, Implementation, Layout, Peer, Train, TrainSpec, Wire, available, pht_oci, utf8};
 
 #[test]
 fn a_train_is_held_against_the_master_image_that_it_names_and_rebased() {
@@ -23,7 +23,7 @@ fn a_train_is_held_against_the_master_image_that_it_names_and_rebased() {
     let (old, newer) = (format!("{}:1", server.at("master/tool")), format!("{}:2", server.at("master/tool")));
     let train = Train::build(Implementation::Ours, Wire::V2_0, &TrainSpec::default()).unwrap();
     let (files, route) = (train.dir.path().join("files"), train.dir.path().join("route.json"));
-    let (files, route) = (files.to_str().unwrap(), route.to_str().unwrap());
+    let (files, route) = (utf8(&files), utf8(&route));
     let (user, builder, home) = (train.key("user"), train.key("builder"), server.at("trains/one"));
     let line = ["build", &home, "--base", &old, "--files", files, "--route", route, "--wire", "2.0", "--creator", "c"];
     run(&[&line[..], &["--creator-key", &user, "--builder-key", &builder]].concat()).ok();

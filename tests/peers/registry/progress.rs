@@ -7,7 +7,7 @@ use super::proxy::{Act, Proxy, Request};
 use super::server::Server;
 use support::peers::test_file;
 use support::tree::noise;
-use support::{Edit, Layout, Peer, available, pht_oci, run};
+use support::{Edit, Layout, Peer, available, pht_oci, run, utf8};
 
 const LARGE: usize = 4 << 20;
 
@@ -48,7 +48,7 @@ fn a_terminal_shows_a_bar_and_the_report_stands_alone() {
     let on_a_terminal = |name: &str, options: &[&str]| {
         let proxy = slow(&server, &layer);
         let to = format!("oci:{}:x", dir.path().join(name).display());
-        let own = [script.to_str().unwrap(), support::program()].map(str::to_owned);
+        let own = [utf8(&script), support::program()].map(str::to_owned);
         let line = [&own[..], &line(&proxy, &to, options)].concat();
         let told: serde_json::Value = serde_json::from_slice(&run("python3", &line).unwrap()).unwrap();
         assert_eq!(told["status"], 0, "{told}");

@@ -4,19 +4,14 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use super::journey::PLAIN;
 use super::proxy::{Act, Proxy};
 use super::server::Server;
-use support::{Layout, Outcome, Peer, available, pht_oci};
+use support::{Layout, Outcome, Peer, available, pht_oci, utf8};
 
 const PEERS: [Peer; 3] = [Peer::Registry, Peer::Python, Peer::Openssl];
-
-fn utf8(path: &Path) -> String {
-    path.to_str().unwrap().to_owned()
-}
 
 /// Puts an image into a repository of the registry and takes it out again.
 fn there_and_back(server: &Server, options: &[&str], variables: &[(&str, &str)]) -> Outcome {
@@ -53,7 +48,7 @@ fn helpers_are_asked_for_logins() {
     helper("knows", &knows);
     helper("other", "cat >/dev/null; echo credentials not found in native keychain; exit 1");
     helper("breaks", "cat >/dev/null; echo robot-secret; exit 1");
-    let ca = utf8(&server.dir.path().join("ca"));
+    let ca = utf8(&server.dir.path().join("ca")).to_owned();
     let options = ["--src-cert-dir", &ca, "--dest-cert-dir", &ca, "-v"];
     let path = format!("{}:{}", dir.path().display(), std::env::var("PATH").unwrap());
     let home = utf8(dir.path());
@@ -68,7 +63,7 @@ fn helpers_are_asked_for_logins() {
     ] {
         fs::write(dir.path().join(".docker/config.json"), &config).unwrap();
         // An empty variable is none: the file at home counts.
-        let variables = [("PATH", path.as_str()), ("HOME", &home), ("REGISTRY_AUTH_FILE", ""), ("XDG_RUNTIME_DIR", "")];
+        let variables = [("PATH", path.as_str()), ("HOME", home), ("REGISTRY_AUTH_FILE", ""), ("XDG_RUNTIME_DIR", "")];
         let outcome = there_and_back(&server, &options, &variables);
         let outcome = outcome.expect(status).unwrap_or_else(|told| panic!("{config}: {told}"));
         assert!(outcome.stderr.contains(said), "{config}: no {said} in {}", outcome.stderr);
@@ -82,7 +77,7 @@ fn a_registry_that_demands_a_certificate_gets_ours() {
         return;
     }
     let server = Server::for_certificates();
-    let dir = |name: &str| utf8(&server.dir.path().join(name));
+    let dir = |name: &str| utf8(&server.dir.path().join(name)).to_owned();
     for (certificates, status) in [("ours", 0), ("ca", 6)] {
         let certificates = dir(certificates);
         let options = ["--src-cert-dir", &certificates, "--dest-cert-dir", &certificates];
@@ -135,7 +130,7 @@ fn proxies_from_the_environment_are_used() {
         return;
     }
     let server = Server::locked(&["robot"]);
-    let ca = utf8(&server.dir.path().join("ca"));
+    let ca = utf8(&server.dir.path().join("ca")).to_owned();
     let login = "robot:robot-secret";
     let options = ["--src-cert-dir", &ca, "--dest-cert-dir", &ca, "--src-creds", login, "--dest-creds", login];
     let (port, led) = tunnels();

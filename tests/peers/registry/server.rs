@@ -5,6 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+use support::utf8;
 
 use tempfile::TempDir;
 
@@ -45,7 +46,7 @@ impl Server {
             fs::copy(dir.join("ca/ca.crt"), ours.join("ca.crt")).unwrap();
             make_certificate(dir, "client", &ours.join("client.cert"), &ours.join("client.key"));
             let tls = "certificate: {0}/server.crt, key: {0}/server.key, clientcas: [{0}/ca/ca.crt]";
-            format!("  tls: {{{}}}\n", tls.replace("{0}", dir.to_str().unwrap()))
+            format!("  tls: {{{}}}\n", tls.replace("{0}", utf8(dir)))
         };
         Self::start(tls, |_| String::new())
     }
@@ -57,26 +58,33 @@ impl Server {
 
     fn start(tls: impl Fn(&Path) -> String, auth: impl Fn(&Path) -> String) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let data = dir.path().join("data");
-        let config = format!(
-            "version: 0.1\nlog: {{level: error}}\nstorage:\n  filesystem: {{rootdirectory: {}}}\nhttp:\n  addr: \
-             127.0.0.1:{port}\n{}{}",
-            data.display(),
-            tls(dir.path()),
-            auth(dir.path())
-        );
-        fs::write(dir.path().join("config.yml"), config).unwrap();
-        let mut command = Command::new("docker-registry");
-        command.arg("serve").arg(dir.path().join("config.yml")).stdin(Stdio::null());
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("docker-registry starts");
-        let server = Server { child, port, dir };
+        let (tls, auth) = (tls(dir.path()), auth(dir.path()));
+        let config = |port: u16| {
+            format!(
+                "version: 0.1\nlog: {{level: error}}\nstorage:\n  filesystem: {{rootdirectory: {}}}\nhttp:\n  addr: \
+                 127.0.0.1:{port}\n{tls}{auth}",
+                data.display(),
+            )
+        };
         let begun = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(begun.elapsed() < Duration::from_secs(30), "docker-registry does not listen");
-            std::thread::sleep(Duration::from_millis(50));
+        loop {
+            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            fs::write(dir.path().join("config.yml"), config(port)).unwrap();
+            let mut command = Command::new("docker-registry");
+            command.arg("serve").arg(dir.path().join("config.yml")).stdin(Stdio::null());
+            let mut child =
+                command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("docker-registry starts");
+            // It ends where another test has taken the port in the meantime.
+            while child.try_wait().unwrap().is_none() {
+                let answers = TcpStream::connect(("127.0.0.1", port)).is_ok();
+                std::thread::sleep(Duration::from_millis(50));
+                if answers && child.try_wait().unwrap().is_none() {
+                    return Server { child, port, dir };
+                }
+                assert!(begun.elapsed() < Duration::from_secs(30), "docker-registry does not listen");
+            }
         }
-        server
     }
 
     /// The place of a repository there.
@@ -108,7 +116,7 @@ fn make_certificates(dir: &Path) {
 fn make_certificate(dir: &Path, name: &str, certificate: &Path, key: &Path) {
     let path = |name: &str| dir.join(name).to_str().unwrap().to_owned();
     let (subject, request) = (format!("/CN={name}"), path("request.csr"));
-    let (key, certificate) = (key.to_str().unwrap(), certificate.to_str().unwrap());
+    let (key, certificate) = (utf8(key), utf8(certificate));
     run("openssl", &["req", "-newkey", "rsa:2048", "-nodes", "-subj", &subject, "-keyout", key, "-out", &request])
         .unwrap();
     let sign = ["x509", "-req", "-days", "9", "-CAcreateserial", "-in", &request, "-CA", &path("ca/ca.crt")];

@@ -12,7 +12,7 @@ use super::journey::PLAIN;
 use super::proxy::{Act, Proxy, Request, answer};
 use super::server::Server;
 use support::tree::noise;
-use support::{Edit, Layout, Outcome, Peer, available, pht_oci};
+use support::{Edit, Layout, Outcome, Peer, available, pht_oci, utf8};
 
 const PEERS: [Peer; 2] = [Peer::Registry, Peer::Python];
 /// More than two chunks of an upload.
@@ -165,7 +165,7 @@ fn a_signal_ends_waiting_for_a_busy_registry() {
     });
     let to = dir.path().join("to");
     let mut command = Command::new(support::program());
-    command.args(["copy", &proxy.at("t:it"), to.to_str().unwrap()]).args(PLAIN);
+    command.args(["copy", &proxy.at("t:it"), utf8(&to)]).args(PLAIN);
     let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let begun = Instant::now();
     while proxy.count(|request| request.path.contains("/blobs/")) == 0 {

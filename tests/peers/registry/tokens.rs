@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
+use support::utf8;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -80,6 +81,6 @@ fn token(home: &Path, request: &Request, number: usize) -> String {
     let to_sign = home.join(format!("to-sign-{number}"));
     fs::write(&to_sign, &signed).unwrap();
     let key = home.join("token.key");
-    let line = ["dgst", "-sha256", "-sign", key.to_str().unwrap(), to_sign.to_str().unwrap()];
+    let line = ["dgst", "-sha256", "-sign", utf8(&key), utf8(&to_sign)];
     format!("{signed}.{}", URL_SAFE_NO_PAD.encode(run("openssl", &line).unwrap()))
 }

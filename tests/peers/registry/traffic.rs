@@ -9,7 +9,7 @@ use super::proxy::{Act, Proxy, Request};
 use super::server::Server;
 use support::peers::test_file;
 use support::tree::noise;
-use support::{Edit, Implementation, Layout, Peer, Train, TrainSpec, Wire, available, measured, pht_oci, run};
+use support::{Edit, Implementation, Layout, Peer, Train, TrainSpec, Wire, available, measured, pht_oci, run, utf8};
 
 const MIB: u64 = 1 << 20;
 
@@ -67,8 +67,7 @@ fn memory_does_not_grow_with_a_payload_over_http() {
     let layout = &train.layout;
     train.ours("pre-run", "0", "pre", 0).unwrap();
     let script = test_file("python/bulk.py");
-    let line =
-        [script.to_str().unwrap(), "layer", layout.path(), "pre", "ran", "opt/pht_results", "plain", "1", &bulk()];
+    let line = [utf8(&script), "layer", layout.path(), "pre", "ran", "opt/pht_results", "plain", "1", &bulk()];
     run("python3", &line).unwrap();
     let (latest, opened, copied) = (server.at("t:latest"), server.at("t:opened"), server.at("u:latest"));
     let stage = |name: &str, from: &str, to: &str, stop: usize| {
@@ -91,7 +90,7 @@ fn memory_does_not_grow_with_a_payload_over_http() {
 }
 
 /// A registry, and a layout with a master image.
-fn ground() -> (Server, Layout) {
+fn fixture() -> (Server, Layout) {
     let server = Server::open();
     let layout = Layout::new(server.dir.path().join("layout"));
     layout.make_base("base", false);
@@ -107,7 +106,7 @@ fn what_is_there_is_not_pushed_again() {
     if !available("what_is_there_is_not_pushed_again", &[Peer::Registry, Peer::Python]) {
         return;
     }
-    let (server, layout) = ground();
+    let (server, layout) = fixture();
     layout.append("base", "it", &[Edit::Put("large.bin", noise(20 << 20))]);
     let archive = format!("oci-archive:{}/it.tar:it", server.dir.path().display());
     copy(&layout.at("it"), &archive);
@@ -129,7 +128,7 @@ fn a_few_blobs_are_on_their_way_at_once() {
     if !available("a_few_blobs_are_on_their_way_at_once", &[Peer::Registry, Peer::Python]) {
         return;
     }
-    let (server, layout) = ground();
+    let (server, layout) = fixture();
     for (number, (from, to)) in [("base", "1"), ("1", "2"), ("2", "3"), ("3", "it")].into_iter().enumerate() {
         layout.append(from, to, &[Edit::Put(["a", "b", "c", "d"][number], noise(MIB as usize))]);
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use support::peers::skopeo_copy;
 use support::transports::{TRANSPORTS, path_of, place, stage};
 use support::tree::{MARKER, differences, snapshot, write_results};
-use support::{Edit, Implementation, Peer, Train, TrainSpec, Wire, available, pht_oci};
+use support::{Edit, Implementation, Peer, Train, TrainSpec, Wire, available, pht_oci, utf8};
 
 /// The train over two stations, every stage from a place of one transport to a place of another.
 fn journey(wire: Wire, from: &str, to: &str) {
@@ -31,7 +31,7 @@ fn journey(wire: Wire, from: &str, to: &str) {
         current = closed;
     }
     let out = dir.join("out");
-    let line = ["results", &current, "--private-key", &train.key("user"), "--out", out.to_str().unwrap()];
+    let line = ["results", &current, "--private-key", &train.key("user"), "--out", utf8(&out)];
     pht_oci(&line, &[]).ok();
     assert_eq!(differences(&snapshot(&out), &snapshot(&results(1)), false), Vec::<String>::new());
 }

@@ -13,7 +13,7 @@ fn wire_3_needs_the_payload_only_and_in_any_compression() {
     if !available("verifying::wire_3_needs_the_payload_only", &[Peer::Python, Peer::Skopeo]) {
         return;
     }
-    let fixture = Wire3Fixture::new();
+    let fixture = Wire3Fixture::prepare();
     fixture.build("latest", "one");
     let compressed = fixture.path("compressed");
     let to = format!("dir:{compressed}");

@@ -9,7 +9,7 @@ fn recompression_is_no_change() {
     if !available("wire3::recompression", &[Peer::Python, Peer::Skopeo]) {
         return;
     }
-    let fixture = Wire3Fixture::new();
+    let fixture = Wire3Fixture::prepare();
     fixture.build("0", "ours");
     for stop in 0..STATIONS {
         let (from, squeezed) = (stop.to_string(), format!("{stop}-squeezed"));

@@ -202,7 +202,7 @@ impl Layout {
     /// A base image: busybox, or nothing that can run.
     #[track_caller]
     pub fn make_base(&self, tag: &str, busybox: bool) {
-        let mut layer = LayerBuilder::new();
+        let mut layer = LayerBuilder::empty();
         for path in ["bin", "etc", "opt", "tmp"] {
             layer.directory(path, None);
         }
@@ -231,7 +231,7 @@ impl Layout {
     /// Puts one more layer on an image.
     #[track_caller]
     pub fn append(&self, tag: &str, out: &str, edits: &[Edit]) {
-        let mut layer = LayerBuilder::new();
+        let mut layer = LayerBuilder::empty();
         let is_diff = |edit: &Edit| matches!(edit, Edit::Diff(..));
         let view = if edits.iter().any(is_diff) { self.merged(tag) } else { Merged::new() };
         for edit in edits {

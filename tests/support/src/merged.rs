@@ -102,7 +102,7 @@ fn header(kind: EntryType, mode: u32, size: usize) -> Header {
 }
 
 impl LayerBuilder {
-    pub fn new() -> Self {
+    pub fn empty() -> Self {
         Self { tar: Builder::new(Vec::new()), inodes: HashMap::new() }
     }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::vectors::Vectors;
-use crate::{Edit, Layout, Outcome, Wire, pht_oci};
+use crate::{Edit, Layout, Outcome, Wire, pht_oci, utf8};
 
 pub const RESULT: &str = "opt/pht_results/result.txt";
 const STATION: &str = "station_2";
@@ -84,7 +84,7 @@ impl StageFixture {
     pub fn check_closed(&self, tag: &str) {
         let out = self.vectors.dir.path().join(format!("out-{tag}"));
         let (image, key) = (self.layout.at(tag), self.vectors.key("user"));
-        pht_oci(&["results", &image, "--private-key", &key, "--out", out.to_str().expect("UTF-8")], &[]).ok();
+        pht_oci(&["results", &image, "--private-key", &key, "--out", utf8(&out)], &[]).ok();
         assert_eq!(std::fs::read(out.join("result.txt")).expect("a result"), b"second run\n");
         assert!(out.join("sub/x").exists(), "the first station's results are not all there");
         assert_ne!(self.layout.cat(tag, RESULT), b"second run\n", "plaintext in the image");

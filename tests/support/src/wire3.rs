@@ -27,7 +27,7 @@ pub struct Wire3Fixture {
 
 impl Wire3Fixture {
     /// Keys, files and a master image; no train yet.
-    pub fn new() -> Self {
+    pub fn prepare() -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let base = Layout::new(dir.path().join("base"));
         base.make_base("base", false);
