@@ -113,10 +113,11 @@ impl<'de> Visitor<'de> for NoDuplicateKeys {
 
 /// The object at `key`; whatever else is there (`null`, most likely) makes way.
 pub(crate) fn object_at<'a>(parent: &'a mut Object, key: &str) -> &'a mut Object {
-    let value = parent.entry(key).or_insert_with(|| json!({}));
+    let value = parent.entry(key).or_insert(Value::Null);
     if !value.is_object() {
         *value = json!({});
     }
+    #[expect(clippy::unreachable, reason = "made an object above")]
     match value {
         Value::Object(object) => object,
         _ => unreachable!("made an object above"),

@@ -71,7 +71,7 @@ impl AccessOptions {
     /// The files with logins in the order of containers-auth.json(5), or the one that was named.
     fn files(&self) -> Vec<AuthFile> {
         if let Some(path) = self.authfile.as_ref().filter(|path| !path.as_os_str().is_empty()) {
-            return vec![AuthFile { path: path.clone(), required: true }];
+            return vec![AuthFile::required(path)];
         }
         let directory = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let home = directory("HOME");
@@ -80,7 +80,7 @@ impl AccessOptions {
         let containers = [directory("XDG_RUNTIME_DIR"), config].into_iter().flatten();
         let paths =
             containers.map(|dir| dir.join("containers/auth.json")).chain(docker.map(|dir| dir.join("config.json")));
-        paths.map(|path| AuthFile { path, required: false }).collect()
+        paths.map(AuthFile::optional).collect()
     }
 }
 

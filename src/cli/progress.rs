@@ -148,7 +148,10 @@ impl Board {
             let ends = at_the_end || Arc::strong_count(&shown.task) == 1;
             match self.style {
                 Style::Bars => shown.paint_bar(&self.bars, ends),
-                Style::Lines { all } => shown.write_line(all, ends),
+                Style::Lines { all } => {
+                    let least = if all { Duration::ZERO } else { LONG };
+                    shown.write_line(least, ends);
+                }
             }
             !ends
         });
@@ -173,9 +176,10 @@ impl Shown {
         }
     }
 
-    fn write_line(&mut self, all: bool, ends: bool) {
+    /// `least`: how long a task takes at the least whose end is told.
+    fn write_line(&mut self, least: Duration, ends: bool) {
         let (done, total, took) = (self.task.done(), self.task.total(), self.begun.elapsed());
-        let is_due = if ends { all || took >= LONG } else { self.message.elapsed() >= LONG };
+        let is_due = if ends { took >= least } else { self.message.elapsed() >= LONG };
         if !is_due || done == 0 {
             return;
         }

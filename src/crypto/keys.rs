@@ -43,11 +43,12 @@ impl PublicKey {
     /// # Errors
     /// [`Kind::Malformed`]: no such block or more than one, not RSA, or of a size that is not accepted.
     pub fn from_pem(file: &[u8]) -> Result<Self> {
-        let blocks = pem::blocks(file).map_err(|why| match file.trim_ascii_start().starts_with(b"ssh-") {
-            true => {
-                Error::malformed("public key in OpenSSH format").hint("convert the key with ssh-keygen -e -m pkcs8")
+        let blocks = pem::blocks(file).map_err(|why| {
+            if file.trim_ascii_start().starts_with(b"ssh-") {
+                let error = Error::malformed("public key in OpenSSH format");
+                return error.hint("convert the key with ssh-keygen -e -m pkcs8");
             }
-            false => Error::malformed(format!("not a public key: {why}")),
+            Error::malformed(format!("not a public key: {why}"))
         })?;
         let mut keys = blocks.iter().filter(|block| matches!(block.label, "PUBLIC KEY" | "RSA PUBLIC KEY"));
         let Some(block) = keys.next() else {

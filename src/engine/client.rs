@@ -35,10 +35,12 @@ impl Client {
         // The image is here or nowhere, and what the train prints is kept by us alone.
         command.args(["--pull", "never", "--log-driver", "none"]);
         for variable in &job.options.variables {
-            match variable.inherited {
-                true => command.arg("--env").arg(&variable.name),
-                false => command.arg("--env").arg(format!("{}={}", variable.name, variable.value)),
-            };
+            command.arg("--env");
+            if variable.inherited {
+                command.arg(&variable.name);
+            } else {
+                command.arg(format!("{}={}", variable.name, variable.value));
+            }
         }
         command.args(options).arg(image_name(job.name));
         run_capture(command).map(drop).at("creating the container")

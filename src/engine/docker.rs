@@ -2,7 +2,7 @@ use std::path::Path;
 use std::process::{Command, ExitStatus};
 
 use super::client::{Client, discard, image_name};
-use super::interface::{Engine, Job};
+use super::interface::{Engine, Job, Sealed};
 use super::options::RunOptions;
 use super::supervise::run_capture;
 use crate::error::{Error, ErrorContext, Result};
@@ -13,6 +13,8 @@ use crate::store::{Context, Reference};
 pub(super) struct Docker;
 
 const DOCKER: Client = Client("docker");
+
+impl Sealed for Docker {}
 
 impl Engine for Docker {
     fn name(&self) -> &'static str {

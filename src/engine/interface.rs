@@ -11,6 +11,7 @@ use crate::store::{Context, Reference};
 pub const SECRETS: [&str; 2] = ["PRIVATE_KEY_PASSWORD", "PRIVATE_KEY_PATH"];
 
 /// An image that is ready to run.
+#[non_exhaustive]
 pub struct Job<'a> {
     /// The name that container and image get; nobody else uses it.
     pub name: &'a str,
@@ -28,8 +29,14 @@ pub struct Job<'a> {
     pub options: &'a RunOptions,
 }
 
+/// Nobody outside can know what `run` will ask of an engine next.
+mod sealed {
+    pub trait Sealed {}
+}
+pub(super) use sealed::Sealed;
+
 /// A program that runs containers.
-pub trait Engine: Sync {
+pub trait Engine: Sealed + Sync {
     /// Its name, as in `--engine`.
     fn name(&self) -> &'static str;
 

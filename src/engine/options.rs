@@ -6,6 +6,7 @@ use crate::text::Printable;
 
 /// The options that a station gives to a train's container.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct RunOptions {
     /// Files and directories of the station.
     pub volumes: Vec<Volume>,
@@ -17,6 +18,7 @@ pub struct RunOptions {
 
 /// A file or directory of this machine that a container sees.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Mount {
     /// Its path on this machine.
     pub host: PathBuf,
@@ -30,6 +32,7 @@ pub struct Mount {
 
 /// A file or directory of the station that the train sees.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Volume {
     /// Its path on this machine.
     pub host: PathBuf,
@@ -41,6 +44,7 @@ pub struct Volume {
 
 /// A variable of the train's environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Variable {
     /// Its name.
     pub name: String,
@@ -48,6 +52,13 @@ pub struct Variable {
     pub value: String,
     /// True if this process has it under the same name: then it need not stand in any command line.
     pub inherited: bool,
+}
+
+impl Variable {
+    /// A variable with this value, which this process need not have.
+    pub fn new(name: impl Into<String>, value: impl Into<String>) -> Self {
+        Variable { name: name.into(), value: value.into(), inherited: false }
+    }
 }
 
 impl Volume {

@@ -2,7 +2,7 @@ use std::path::Path;
 use std::process::{Command, ExitStatus};
 
 use super::client::Client;
-use super::interface::{Engine, Job};
+use super::interface::{Engine, Job, Sealed};
 use super::options::RunOptions;
 use super::supervise::run_capture;
 use crate::error::{ErrorContext, Result};
@@ -12,6 +12,8 @@ use crate::store::Context;
 pub(super) struct Podman;
 
 const PODMAN: Client = Client("podman");
+
+impl Sealed for Podman {}
 
 impl Engine for Podman {
     fn name(&self) -> &'static str {

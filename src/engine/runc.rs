@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, ExitStatus};
 
 use super::client::Client;
-use super::interface::{Engine, Job};
+use super::interface::{Engine, Job, Sealed};
 use super::options::RunOptions;
 use super::supervise::run_quiet;
 use crate::engine::bundle;
@@ -15,6 +15,8 @@ use crate::text::Printable;
 
 /// runc: no image store at all. The bundle is unpacked beside the results, and everything goes with the work directory.
 pub(super) struct Runc;
+
+impl Sealed for Runc {}
 
 impl Engine for Runc {
     fn name(&self) -> &'static str {

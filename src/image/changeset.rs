@@ -60,7 +60,7 @@ impl Changeset {
     ///
     /// # Errors
     /// [`Kind::Malformed`](crate::error::Kind::Malformed) for a whiteout of nothing, and for what lies below a whiteout.
-    pub fn collapse(mut entries: Vec<Entry>) -> Result<Self> {
+    pub(crate) fn collapse(mut entries: Vec<Entry>) -> Result<Self> {
         let (mut whiteouts, mut opaque, mut links) = (Vec::new(), Vec::new(), HashMap::new());
         let mut names = Names::of(&entries);
         for entry in &entries {

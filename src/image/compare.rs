@@ -11,6 +11,7 @@ use crate::text::Printable;
 
 /// The part of an image in which two images differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Area {
     /// In their files.
     Files,
@@ -30,6 +31,7 @@ impl Area {
 
 /// A kind of change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Change {
     /// It is new.
     Added,
@@ -52,6 +54,7 @@ impl Change {
 
 /// One thing in which two images differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Difference {
     /// Files or config.
     pub area: Area,
@@ -65,6 +68,7 @@ pub struct Difference {
 
 /// An attribute of a file or a field that changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Attribute {
     /// A stable name: `type`, `mode`, `owner`, `content`, `target`, `device`, `xattrs`, `hard-link` or `value`.
     pub name: &'static str,

@@ -8,13 +8,14 @@ use super::report::{BytesMoved, ImageReport, LayerCounts};
 use super::target::PendingTarget;
 use crate::error::{Advice, Error, ErrorContext, IoContext, Result};
 use crate::store::{
-    Context, Destination, Reference, Source, TagChange, Transfer, Verified, ensure_free_space, read_document,
+    Context, Destination, Reference, Source, TagChange, Transfer, Unreached, Verified, ensure_free_space, read_document,
 };
 
 /// The most manifests and blobs that an image is made of.
 const MAX_PARTS: usize = 1 << 16;
 
 /// A request to copy an image.
+#[non_exhaustive]
 pub struct CopyRequest<'a> {
     /// The image.
     pub source: &'a Reference,
@@ -22,6 +23,13 @@ pub struct CopyRequest<'a> {
     pub destination: &'a Reference,
     /// Of an index the images for all platforms, not only the one asked for.
     pub all: bool,
+}
+
+impl<'a> CopyRequest<'a> {
+    /// The image for the platform that is asked for.
+    pub fn new(source: &'a Reference, destination: &'a Reference) -> Self {
+        CopyRequest { source, destination, all: false }
+    }
 }
 
 /// Copies an image between any two places, its manifest and every blob as they are; each is verified on the way.
@@ -49,7 +57,7 @@ pub fn copy(request: &CopyRequest<'_>, context: &Context) -> Result<ImageReport>
         descriptor: Box::new(descriptor.clone()),
         replaces: target.replaces.clone(),
     };
-    target.destination.publish(&[set], false)?;
+    target.destination.publish(&[set], Unreached::Keep)?;
     Ok(ImageReport {
         source: request.source.to_string(),
         destination: format!("{}:{}", target.destination.name(), target.tag),

@@ -112,6 +112,7 @@ fn xattrs_of(path: &Path) -> Vec<PaxRecord> {
 
 /// The fidelity with which a tree is written to disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Fidelity {
     /// For a container to go on with: owners too, where the user may set them, and every link as it stands.
     Exact,

@@ -15,6 +15,7 @@ pub(super) const MAX_INDEX_DEPTH: usize = 4;
 
 /// The format of manifest and media types that an image belongs to; a new image stays in the format of the old.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ManifestFormat {
     /// OCI image specification.
     Oci,
@@ -249,6 +250,7 @@ impl Image {
 
 /// The descriptors in a manifest or an index.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct Contents {
     /// Manifests and indexes, of an index.
     pub manifests: Vec<Descriptor>,

@@ -137,7 +137,7 @@ impl Edit {
     /// Writes config and manifest and sees to it that the layers that stay are at the destination.
     ///
     /// # Errors
-    /// As [`Destination::take`] and [`Destination::create`].
+    /// As [`Destination::copy_blobs`] and [`Destination::create`].
     pub fn write(&self, image: &Image, destination: &mut dyn Destination) -> Result<NewImage> {
         let (mut reused, mut copied) = (0, 0);
         for transfer in destination.copy_blobs(image.source(), &image.layers()[..self.keep])? {

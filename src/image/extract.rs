@@ -16,6 +16,7 @@ use crate::tar;
 use crate::text::Printable;
 
 /// A request to extract a path from an image.
+#[non_exhaustive]
 pub struct ExtractRequest<'a> {
     /// The image; it need not be a train.
     pub source: &'a Reference,
@@ -25,7 +26,15 @@ pub struct ExtractRequest<'a> {
     pub to: ExtractTo<'a>,
 }
 
+impl<'a> ExtractRequest<'a> {
+    /// What is at a path in an image.
+    pub fn new(source: &'a Reference, path: &'a str, to: ExtractTo<'a>) -> Self {
+        ExtractRequest { source, path, to }
+    }
+}
+
 /// The output of an extraction.
+#[non_exhaustive]
 pub enum ExtractTo<'a> {
     /// A new file, or for a directory a new or an empty directory.
     Path(&'a Path),

@@ -12,6 +12,7 @@ use crate::store::{Blob, Digester, Extent, Source, Spool, Verified, interrupt};
 use crate::tar::{self, Compression, Decoder, Entry, EntryKind, Sequential, Skip};
 
 /// A layer whose entries have been read.
+#[non_exhaustive]
 pub struct ScannedLayer {
     /// The entries that were asked for, in the order of the archive; offsets refer to `contents`.
     pub entries: Vec<Entry>,
@@ -144,7 +145,7 @@ const MAX_DIGESTED: usize = 1 << 20;
 ///
 /// # Errors
 /// As [`scan`].
-pub fn digest_files(
+pub(crate) fn digest_files(
     source: &dyn Source,
     descriptor: &Descriptor,
     diff_id: &Digest,

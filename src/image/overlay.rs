@@ -273,7 +273,7 @@ fn sparse(path: &[u8]) -> Error {
 }
 
 /// The targets of hard links among `entries` that the view is not about: their layer must be read once more for them.
-pub fn targets_outside(wanted: &PathFilter, entries: &[Entry]) -> Option<PathFilter> {
+pub(crate) fn targets_outside(wanted: &PathFilter, entries: &[Entry]) -> Option<PathFilter> {
     let mut outside = entries.iter().filter_map(Entry::link_target).filter(|target| !wanted.has(target)).peekable();
     outside.peek()?;
     Some(wanted.with(outside.map(Box::from)))

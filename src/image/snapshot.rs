@@ -19,6 +19,7 @@ const ATTRIBUTES: [&[u8]; 3] = [b"SCHILY.xattr.", b"LIBARCHIVE.xattr.", b"SCHILY
 
 /// The state of one path in an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FileRecord {
     /// Normalised path, relative to the root of the image.
     pub path: Box<[u8]>,
@@ -100,6 +101,7 @@ pub fn snapshot_above(image: &Image, floor: usize, change: &mut dyn FnMut(LayerC
 
 /// The effect of a layer's entry on the layers below.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LayerChange<'a> {
     /// Something is at this path.
     Entry(&'a [u8], &'a EntryKind),

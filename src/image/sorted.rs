@@ -15,23 +15,23 @@ impl<V> Default for SortedMap<V> {
 
 impl<V> SortedMap<V> {
     /// The number of paths.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.sorted.len() + self.run.len()
     }
 
     /// Makes room for a run of `more` paths, and no more.
-    pub fn reserve(&mut self, more: usize) {
+    pub(crate) fn reserve(&mut self, more: usize) {
         self.run.reserve_exact(more);
     }
 
     /// Appends to the run; the path is greater than the last one and not in the map.
-    pub fn push(&mut self, path: Box<[u8]>, value: V) {
+    pub(crate) fn push(&mut self, path: Box<[u8]>, value: V) {
         debug_assert!(self.run.last().is_none_or(|(last, _)| **last < *path) && !self.contains(&path));
         self.run.push((path, value));
     }
 
     /// Ends the run.
-    pub fn end_run(&mut self) {
+    pub(crate) fn end_run(&mut self) {
         if self.sorted.is_empty() {
             std::mem::swap(&mut self.sorted, &mut self.run);
         } else if !self.run.is_empty() {
@@ -42,12 +42,12 @@ impl<V> SortedMap<V> {
     }
 
     /// True if there is a value at `path`.
-    pub fn contains(&self, path: &[u8]) -> bool {
+    pub(crate) fn contains(&self, path: &[u8]) -> bool {
         self.get(path).is_some()
     }
 
     /// The value at `path`.
-    pub fn get(&self, path: &[u8]) -> Option<&V> {
+    pub(crate) fn get(&self, path: &[u8]) -> Option<&V> {
         let find = |list: &[(Box<[u8]>, V)]| list.binary_search_by(|(there, _)| (**there).cmp(path)).ok();
         match find(&self.sorted) {
             Some(found) => Some(&self.sorted[found].1),
@@ -56,19 +56,19 @@ impl<V> SortedMap<V> {
     }
 
     /// The value at `path`, to be changed; runs have ended.
-    pub fn get_mut(&mut self, path: &[u8]) -> Option<&mut V> {
+    pub(crate) fn get_mut(&mut self, path: &[u8]) -> Option<&mut V> {
         let found = self.sorted.binary_search_by(|(there, _)| (**there).cmp(path)).ok()?;
         Some(&mut self.sorted[found].1)
     }
 
     /// Takes out what is at `path`; runs have ended.
-    pub fn remove(&mut self, path: &[u8]) -> Option<V> {
+    pub(crate) fn remove(&mut self, path: &[u8]) -> Option<V> {
         let found = self.sorted.binary_search_by(|(there, _)| (**there).cmp(path)).ok()?;
         Some(self.sorted.remove(found).1)
     }
 
     /// All of it, sorted by path.
-    pub fn into_list(mut self) -> Vec<(Box<[u8]>, V)> {
+    pub(crate) fn into_list(mut self) -> Vec<(Box<[u8]>, V)> {
         self.end_run();
         self.sorted
     }

@@ -14,6 +14,7 @@ use crate::store::Extent;
 use crate::tar::{self, Entry, EntryKind, Meta};
 
 /// What an archive of a part of a train holds.
+#[non_exhaustive]
 pub struct Tarball {
     /// What was asked for.
     pub tree: Tree,

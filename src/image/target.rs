@@ -3,7 +3,7 @@ use oci_spec::image::Digest;
 use super::document::Image;
 use crate::error::{Advice, Error, Result};
 use crate::store::tag::LATEST;
-use crate::store::{Context, Destination, Reference, open_destination, open_source};
+use crate::store::{Context, Destination, Reference, Unreached, open_destination, open_source};
 
 /// Where an image will be published. Whether that is in place, and under which tag, can be said only when the image
 /// that it is made from is known: see [`resolve`](PendingTarget::resolve).
@@ -71,6 +71,11 @@ pub struct Target {
 }
 
 impl Target {
+    /// What becomes of the blobs that nothing reaches when this is published: in place, none of them stays.
+    pub fn unreached(&self) -> Unreached {
+        if self.in_place { Unreached::Remove } else { Unreached::Keep }
+    }
+
     /// Refuses pre-run in place where there is no room for the encrypted image beside the opened one.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use super::report::{BytesMoved, ImageReport, LayerCounts};
 use crate::error::{Error, ErrorContext, IoContext, Result};
 use crate::json::json;
 use crate::store::tag::LATEST;
-use crate::store::{Context, Reference, TagChange, open_destination};
+use crate::store::{Context, Reference, TagChange, Unreached, open_destination};
 use crate::tar::{self, EntryKind, Meta};
 
 /// The path of the program in its image.
@@ -16,6 +16,7 @@ const PROGRAM: &str = "usr/bin/pht-oci";
 const CERTIFICATES: &str = "etc/ssl/certs/ca-certificates.crt";
 
 /// The parts of an image of the program.
+#[non_exhaustive]
 pub struct ToolImageRequest<'a> {
     /// The destination.
     pub destination: &'a Reference,
@@ -23,6 +24,13 @@ pub struct ToolImageRequest<'a> {
     pub program: &'a Path,
     /// Certificate authorities (PEM) for registries; without them TLS needs a directory of certificates or plain HTTP.
     pub certificates: Option<&'a Path>,
+}
+
+impl<'a> ToolImageRequest<'a> {
+    /// This program, without certificate authorities.
+    pub fn new(destination: &'a Reference, program: &'a Path) -> Self {
+        ToolImageRequest { destination, program, certificates: None }
+    }
 }
 
 /// Makes a container image of the program: one layer, its entry point the program itself.
@@ -59,7 +67,7 @@ pub fn tool_image(request: &ToolImageRequest<'_>, context: &Context) -> Result<I
     let image = edit.write(&scratch, &mut *destination)?;
     let tag = request.destination.tag().unwrap_or(LATEST);
     let descriptor = Box::new(image.descriptor.clone());
-    destination.publish(&[TagChange::Set { tag: tag.to_owned(), descriptor, replaces: None }], false)?;
+    destination.publish(&[TagChange::Set { tag: tag.to_owned(), descriptor, replaces: None }], Unreached::Keep)?;
     Ok(ImageReport {
         source: request.program.display().to_string(),
         destination: format!("{}:{tag}", destination.name()),

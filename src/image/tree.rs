@@ -46,6 +46,7 @@ pub enum Content {
 
 /// One file, directory or link.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Node {
     /// Normalised path, relative to the root of the image.
     pub path: Box<[u8]>,

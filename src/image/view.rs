@@ -138,9 +138,10 @@ impl Reading<'_> {
         if let Some(extent) = scanned.unverified.take() {
             let descriptor = &self.image.layers()[layer];
             // A layer may be looked into more than once; one digest of it is enough.
-            match self.unverified.iter().any(|(known, _)| known.digest() == descriptor.digest()) {
-                true => scanned.contents = extent.unhashed(),
-                false => self.unverified.push((descriptor.clone(), extent)),
+            if self.unverified.iter().any(|(known, _)| known.digest() == descriptor.digest()) {
+                scanned.contents = extent.unhashed();
+            } else {
+                self.unverified.push((descriptor.clone(), extent));
             }
         }
         Ok(scanned)

@@ -15,15 +15,17 @@ use crate::image::{
 };
 use crate::json::json;
 use crate::store::tag::{BASE, LATEST};
-use crate::store::{Context, Destination, Reference, TagChange, open_destination};
+use crate::store::{Context, Destination, Reference, TagChange, Unreached, open_destination};
 use crate::tar::{EntryKind, Meta};
 use crate::train::files::QUERY;
+use crate::train::wire::newest;
 use crate::train::{BuildSeal, Draft, DraftStop, FileMeta, PartyId, Produced, SignedDraft, Source, Wire, paths};
 
 /// A stop of the route of a new train.
 pub type BuildStop = DraftStop;
 
 /// A request to build a train.
+#[non_exhaustive]
 pub struct BuildRequest<'a> {
     /// The destination.
     pub destination: &'a Reference,
@@ -51,6 +53,28 @@ pub struct BuildRequest<'a> {
     pub proposal: &'a str,
     /// The command that runs the train; the master image's if empty.
     pub command: &'a [String],
+}
+
+impl<'a> BuildRequest<'a> {
+    /// A train of the newest wire version on the empty image, with these files, signed by its creator. Its route, and what
+    /// else it is to have, is set in the fields.
+    pub fn new(destination: &'a Reference, files: &'a Path, creator: &'a str, creator_key: &'a PrivateKey) -> Self {
+        BuildRequest {
+            destination,
+            base: None,
+            files,
+            query: None,
+            route: Vec::new(),
+            creator,
+            creator_key,
+            paillier_key: None,
+            builder_key: None,
+            wire: newest(),
+            id: None,
+            proposal: "",
+            command: &[],
+        }
+    }
 }
 
 /// Builds a train from a master image and its files, signed by creator and builder.
@@ -82,7 +106,7 @@ pub fn build(request: &BuildRequest<'_>, context: &Context) -> Result<Report> {
     };
     let image = edit.write(&base, &mut *destination)?;
     let tag = request.destination.tag().unwrap_or(LATEST);
-    destination.publish(&tags(tag, &image.descriptor), false)?;
+    destination.publish(&tags(tag, &image.descriptor), Unreached::Keep)?;
     let image = ImageReport {
         source: request.base.map_or_else(|| "scratch".to_owned(), Reference::to_string),
         destination: format!("{}:{tag}", destination.name()),

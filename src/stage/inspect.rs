@@ -6,6 +6,7 @@ use crate::store::{Context, Reference};
 
 /// The state of a train by its own config; nothing of it is verified.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Inspection {
     /// The image.
     pub source: String,
@@ -38,6 +39,7 @@ pub struct Inspection {
 
 /// One stop of a route.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct StopState {
     /// The position on the route, from 0.
     pub index: usize,

@@ -34,7 +34,7 @@ pub fn post_run(request: &StageRequest<'_>, context: &Context) -> Result<Report>
     let pending = PendingTarget::open(request.source, request.destination, context)?;
     let image = open_image(request.source, context)?;
     let target = pending.resolve(request.source, request.destination, &image)?;
-    close(request, image, target, false, context)
+    close(request, image, target, OpenedAt::Source, context)
 }
 
 /// [`post_run`] of an image that was opened elsewhere (at `opened`) and takes the place that the encrypted one, `before`,
@@ -57,15 +57,24 @@ pub(super) fn post_run_elsewhere(
             .hint("find out who published it, and run the train again")
             .at(request.source));
     }
-    close(request, open_image(opened, context)?, target, true, context)
+    close(request, open_image(opened, context)?, target, OpenedAt::Elsewhere, context)
 }
 
-/// Closes `image`, of which nothing stays if it was opened `elsewhere`.
+/// Where the image that is closed was opened.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum OpenedAt {
+    /// At the request's own source.
+    Source,
+    /// In another place, where nothing of it stays.
+    Elsewhere,
+}
+
+/// Closes `image`.
 fn close(
     request: &StageRequest<'_>,
     image: Image,
     mut target: Target,
-    elsewhere: bool,
+    opened: OpenedAt,
     context: &Context,
 ) -> Result<Report> {
     let spool = spool_dir(&target.reference, context);
@@ -78,7 +87,7 @@ fn close(
         None => None,
     };
     let name = train.name();
-    let post_run = PostRun { request, context, spool: &spool, labels, base, results, elsewhere };
+    let post_run = PostRun { request, context, spool: &spool, labels, base, results, opened };
     with_all_layers(&mut train, &spool, |train| post_run.attempt(train, &mut target)).at(name)
 }
 
@@ -144,7 +153,7 @@ struct PostRun<'a> {
     /// The results, where they are not in the image.
     results: Option<Tree>,
     /// True if the caller deletes the opened image afterwards.
-    elsewhere: bool,
+    opened: OpenedAt,
 }
 
 impl PostRun<'_> {
@@ -192,7 +201,7 @@ impl PostRun<'_> {
         let dropped = changes_elsewhere(train, base);
         report.notes.extend(dropped.map(|paths| format!("changes outside /opt/pht_results were dropped: {paths}")));
         report.notes.extend(collected.note());
-        if self.elsewhere {
+        if self.opened == OpenedAt::Elsewhere {
             return Ok(report);
         }
         if target.in_place && target.reference.is_shared() {

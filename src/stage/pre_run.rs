@@ -83,6 +83,21 @@ struct PreRun<'a> {
     warning: Option<String>,
 }
 
+/// What happens to the two parts of the payload.
+#[derive(Clone, Copy)]
+struct Transforms<'k> {
+    of_train: Transform<'k>,
+    of_results: Transform<'k>,
+}
+
+/// The train as this stage has opened it.
+struct Opened<'s> {
+    stop: &'s Stop,
+    base_layers: usize,
+    payload: AddedLayer,
+    checks: Vec<Check>,
+}
+
 impl PreRun<'_> {
     fn attempt(&mut self, train: &mut Train, target: &mut Target) -> Result<Report> {
         // First of all: who swapped a key on the route must not make it look like a mistake of the station.
@@ -93,10 +108,8 @@ impl PreRun<'_> {
         checks.extend(collect_ivs(&train.config, train.tree())?);
 
         let (wire, cipher) = (train.config.wire(), train.config.wire().cipher());
-        let key = match train.config.is_encrypted()? {
-            true => Some(unwrap_stage_key(&train.config, &stop, self.request.station.key)?),
-            false => None,
-        };
+        let encrypted = train.config.is_encrypted()?;
+        let key = encrypted.then(|| unwrap_stage_key(&train.config, &stop, self.request.station.key)).transpose()?;
         let has_results = train.config.route_state()?.last_signed().is_some();
         let of_train = Transform::decrypt_with(key.as_ref().filter(|_| wire.encrypts_train()), cipher);
         let of_results = Transform::decrypt_with(key.as_ref().filter(|_| has_results), cipher);
@@ -110,17 +123,16 @@ impl PreRun<'_> {
         let results = if self.results.is_some() { 0 } else { size_below(train.tree(), paths::RESULTS) };
         let payload = decrypted(size_below(train.tree(), paths::TRAIN).saturating_add(results));
         ensure_stage(&*target.destination, &train.image, base, payload)?;
-        let payload = self.write_payload(train, target, of_train, of_results, &mut checks)?;
+        let payload = self.write_payload(train, target, Transforms { of_train, of_results }, &mut checks)?;
         let checks = self.request.policy.enforce(checks)?;
-        self.publish(train, target, &stop, base, payload, checks)
+        self.publish(train, target, Opened { stop: &stop, base_layers: base, payload, checks })
     }
 
     fn write_payload(
         &mut self,
         train: &Train,
         target: &mut Target,
-        of_train: Transform<'_>,
-        of_results: Transform<'_>,
+        Transforms { of_train, of_results }: Transforms<'_>,
         checks: &mut Vec<Check>,
     ) -> Result<AddedLayer> {
         let tree = train.tree();
@@ -138,15 +150,8 @@ impl PreRun<'_> {
         payload.finish()
     }
 
-    fn publish(
-        &mut self,
-        train: &mut Train,
-        target: &mut Target,
-        stop: &Stop,
-        base_layers: usize,
-        payload: AddedLayer,
-        checks: Vec<Check>,
-    ) -> Result<Report> {
+    fn publish(&mut self, train: &mut Train, target: &mut Target, opened: Opened<'_>) -> Result<Report> {
+        let Opened { stop, base_layers, payload, checks } = opened;
         // Plaintext may be handed to the station only when the layers that it came from are what they claim to be.
         train.view.verify()?;
         let (document, config) = (train.document.clone(), train.config.clone());

@@ -24,6 +24,7 @@ use crate::tar::Meta;
 use crate::train::{Check, paths};
 
 /// A request to put a train on a newer master image.
+#[non_exhaustive]
 pub struct RebaseRequest<'a> {
     /// The train, closed: as built, or as a station's post-run left it.
     pub source: &'a Reference,
@@ -35,6 +36,13 @@ pub struct RebaseRequest<'a> {
     pub old_base: Option<&'a Reference>,
     /// The policy that the train has to meet.
     pub policy: VerificationPolicy<'a>,
+}
+
+impl<'a> RebaseRequest<'a> {
+    /// In place, onto this master image.
+    pub fn new(source: &'a Reference, base: &'a Reference) -> Self {
+        RebaseRequest { source, destination: None, base, old_base: None, policy: VerificationPolicy::default() }
+    }
 }
 
 /// Puts a train on a newer master image, as building it anew on that would: layers, environment, entry point and
@@ -203,7 +211,7 @@ impl Rebase<'_> {
         };
         let image = edit.write(&self.base, &mut *target.destination)?;
         let tags = self.tags(target, &image.descriptor)?;
-        let collected = target.destination.publish(&tags, target.in_place)?;
+        let collected = target.destination.publish(&tags, target.unreached())?;
         let kept = |layer: &&oci_spec::image::Descriptor| !self.base.layers().contains(layer);
         let digest = |layer: &oci_spec::image::Descriptor| layer.digest().to_string();
         let image = ImageReport {

@@ -25,6 +25,7 @@ use crate::train::{Check, TrainConfig, paillier, paths, unwrap_creator_key};
 const ARCHIVE_ROOT: &[u8] = b"pht_results";
 
 /// A request for the results.
+#[non_exhaustive]
 pub struct ResultsRequest<'a> {
     /// The train, or what the central service hands out of it.
     pub source: &'a Reference,
@@ -39,7 +40,15 @@ pub struct ResultsRequest<'a> {
     pub policy: VerificationPolicy<'a>,
 }
 
+impl<'a> ResultsRequest<'a> {
+    /// The results as the stations have left them, with nothing demanded beyond what the wire version does.
+    pub fn new(source: &'a Reference, key: &'a PrivateKey, to: ResultsTo<'a>) -> Self {
+        ResultsRequest { source, key, to, paillier: None, policy: VerificationPolicy::default() }
+    }
+}
+
 /// The output for the creator's results.
+#[non_exhaustive]
 pub enum ResultsTo<'a> {
     /// A directory, which must not exist, or be empty.
     Directory(&'a Path),

@@ -12,6 +12,7 @@ use crate::train::{Source, TrainConfig, paths};
 
 /// The image that a train is compared with.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub enum Master<'a> {
     /// This one.
     Image(&'a Reference),
@@ -22,6 +23,7 @@ pub enum Master<'a> {
 }
 
 /// A request to compare a train with its master image.
+#[non_exhaustive]
 pub struct ValidateRequest<'a> {
     /// The train.
     pub source: &'a Reference,
@@ -29,8 +31,16 @@ pub struct ValidateRequest<'a> {
     pub master: Master<'a>,
 }
 
+impl<'a> ValidateRequest<'a> {
+    /// A train against its master image.
+    pub fn new(source: &'a Reference, master: Master<'a>) -> Self {
+        ValidateRequest { source, master }
+    }
+}
+
 /// By what means a train was held against its master image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Method {
     /// Its lowest layers are the master image's, by their digests, and those above touch what a train may touch alone.
     Layers,
@@ -50,6 +60,7 @@ impl Method {
 
 /// The differences between a train and its master image.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Validation {
     /// The train.
     pub source: String,

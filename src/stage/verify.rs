@@ -14,6 +14,7 @@ use crate::train::{Check, FileMeta, Verdict, paths};
 
 /// The result of verify: everything that is checked without a private key.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Verification {
     /// The image.
     pub source: String,
@@ -35,6 +36,7 @@ pub struct Verification {
 
 /// The verdicts on one stop.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct StopVerdict {
     /// The position on the route, from 0.
     pub index: usize,

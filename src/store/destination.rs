@@ -30,6 +30,7 @@ pub struct Written {
 
 /// The way in which a blob of the source came to the destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Transfer {
     /// It was there already, or could be shared without moving a byte.
     Reused,
@@ -69,8 +70,18 @@ impl TagChange {
     }
 }
 
+/// What becomes of the blobs that no name reaches any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unreached {
+    /// They stay.
+    Keep,
+    /// They are removed, where a destination has such blobs: layouts do.
+    Remove,
+}
+
 /// The blobs that [`Destination::publish`] removed.
 #[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
 pub struct GcStats {
     /// Number of blobs.
     pub blobs: u64,
@@ -154,14 +165,14 @@ pub trait Destination {
     /// there.
     ///
     /// # Errors
-    /// As [`Source::open`], [`Verified`], and input/output.
+    /// As [`Source::open`], [`Verified`](super::verify::Verified), and input/output.
     fn copy_blobs(&mut self, source: &dyn Source, descriptors: &[Descriptor]) -> Result<Vec<Transfer>>;
 
     /// Makes everything written so far visible: blobs first, names last and all at once. Where they cannot change at
-    /// once, the first of them, which is the travelling one that others act upon, changes last. With `gc`, every blob
-    /// that no name reaches any more is removed afterwards.
+    /// once, the first of them, which is the travelling one that others act upon, changes last. Blobs that no name
+    /// reaches any more go afterwards, if they are to.
     ///
     /// # Errors
     /// Input/output; then the names are as they were.
-    fn publish(&mut self, changes: &[TagChange], gc: bool) -> Result<GcStats>;
+    fn publish(&mut self, changes: &[TagChange], unreached: Unreached) -> Result<GcStats>;
 }

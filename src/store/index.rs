@@ -96,6 +96,7 @@ impl Index {
         if !manifests.is_array() {
             *manifests = json!([]);
         }
+        #[expect(clippy::unreachable, reason = "made an array above")]
         match manifests {
             Value::Array(entries) => entries,
             _ => unreachable!("made an array above"),

@@ -31,9 +31,12 @@ mod transports;
 mod verify;
 mod worker;
 
+/// What describes a blob, and what names it (OCI image specification).
+pub use oci_spec::image::{Descriptor, Digest, MediaType};
+
 pub use context::Context;
 pub use count::Count;
-pub use destination::{BlobSink, Destination, GcStats, TagChange, Transfer, Written};
+pub use destination::{BlobSink, Destination, GcStats, TagChange, Transfer, Unreached, Written};
 pub use extent::{Extent, ExtentReader};
 pub use fs::{Waiting, ensure_free_space};
 pub use open::{open_destination, open_source, spool_dir};

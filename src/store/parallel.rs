@@ -74,7 +74,8 @@ impl Shared {
         &self,
         source: &dyn Source,
         descriptor: &Descriptor,
-        (to, sink): (&str, &mut impl Write),
+        to: &str,
+        sink: &mut impl Write,
     ) -> Result<()> {
         let mut reader = self.reader(Verified::new(source.open(descriptor)?.into_reader(), descriptor)?);
         let copied = io::copy(&mut reader, sink).doing(format_args!("copy the blob to {to}"));

@@ -10,14 +10,14 @@ use super::source::{Blob, ImageEntry, Source};
 use crate::error::Result;
 
 /// A source of which every long read is told.
-pub struct ProgressSource<S> {
+pub(crate) struct ProgressSource<S> {
     inner: S,
     progress: Progress,
 }
 
 impl<S: Source> ProgressSource<S> {
     /// The same source, watched.
-    pub fn new(inner: S, progress: &Progress) -> Self {
+    pub(crate) fn new(inner: S, progress: &Progress) -> Self {
         ProgressSource { inner, progress: progress.clone() }
     }
 }

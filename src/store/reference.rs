@@ -133,6 +133,7 @@ pub trait Location: Debug + Display + Send + Sync {
 
 /// One way in which images are stored and named.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Transport {
     /// The prefix of references of this transport, as in `oci-archive:`.
     pub prefix: &'static str,

@@ -50,7 +50,7 @@ pub fn digest_of(bytes: &[u8]) -> Digest {
 
 /// The OCI form of a finished SHA-256.
 pub fn sha256_digest(hash: [u8; 32]) -> Digest {
-    // 64 lower-case hex digits are a valid sha256 digest by construction.
+    #[expect(clippy::expect_used, reason = "64 lower-case hex digits are a valid digest by construction")]
     format!("sha256:{}", hex::encode(&hash)).parse().expect("a well-formed digest")
 }
 

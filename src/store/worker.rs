@@ -21,7 +21,7 @@ pub(crate) struct Batches<B> {
 
 impl<B: Send + 'static, T: Send + 'static> Worker<B, T> {
     /// Starts the thread; at most `waiting` batches wait for it.
-    pub fn spawn(waiting: usize, work: impl FnOnce(Batches<B>) -> T + Send + 'static) -> Self {
+    pub(crate) fn spawn(waiting: usize, work: impl FnOnce(Batches<B>) -> T + Send + 'static) -> Self {
         let (full, to_take) = sync_channel(waiting);
         // One batch is being filled and one is in work besides those that wait.
         let (give_back, empty) = sync_channel(waiting + 2);
@@ -30,17 +30,17 @@ impl<B: Send + 'static, T: Send + 'static> Worker<B, T> {
     }
 
     /// Hands a batch over, and waits while too many wait already. `false` if the thread has ended.
-    pub fn send(&self, batch: B) -> bool {
+    pub(crate) fn send(&self, batch: B) -> bool {
         self.full.as_ref().is_some_and(|full| full.send(batch).is_ok())
     }
 
     /// A batch that the thread is done with.
-    pub fn recycled(&self) -> Option<B> {
+    pub(crate) fn recycled(&self) -> Option<B> {
         self.empty.try_recv().ok()
     }
 
     /// Waits until every batch was taken: what the thread ended with. `None` if that was asked before.
-    pub fn join(&mut self) -> Option<T> {
+    pub(crate) fn join(&mut self) -> Option<T> {
         self.full = None;
         let ended = self.thread.take()?.join();
         Some(ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
@@ -49,12 +49,12 @@ impl<B: Send + 'static, T: Send + 'static> Worker<B, T> {
 
 impl<B> Batches<B> {
     /// The next batch; `None` when there will be no more.
-    pub fn take(&self) -> Option<B> {
+    pub(crate) fn take(&self) -> Option<B> {
         self.full.recv().ok()
     }
 
     /// Gives a batch back. Once everything was sent nobody takes it any more; then it is dropped.
-    pub fn give_back(&self, batch: B) {
+    pub(crate) fn give_back(&self, batch: B) {
         let _ = self.empty.try_send(batch);
     }
 }

@@ -52,6 +52,7 @@ pub type PaxRecord = (Box<[u8]>, Box<[u8]>);
 
 /// Everything about a file but its name, kind and contents.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Meta {
     /// Permission bits with set-user-ID, set-group-ID and sticky bit.
     pub mode: u32,
@@ -125,7 +126,7 @@ impl Entry {
 ///
 /// # Errors
 /// [`Kind::Malformed`](crate::error::Kind::Malformed) for anything else.
-pub fn pax_time(text: &[u8]) -> Result<(i64, u32)> {
+pub(crate) fn pax_time(text: &[u8]) -> Result<(i64, u32)> {
     let wrong = || Error::malformed("a time in a PAX header is none");
     let text = std::str::from_utf8(text).map_err(|_| wrong())?;
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));

@@ -66,6 +66,7 @@ pub mod id {
 
 /// What a check found.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Verdict {
     /// It holds.
     Sound,
@@ -96,6 +97,7 @@ impl Verdict {
 
 /// One thing that was checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Check {
     /// What kind of check it is; one of [`id`].
     pub id: &'static str,

@@ -39,6 +39,7 @@ pub struct TrainConfig {
 
 /// Who made the train, and reads its results.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Creator {
     /// Who it is; the immutable hash begins with it.
     pub id: PartyId,
@@ -50,6 +51,7 @@ pub struct Creator {
 
 /// Where the train's master image or code comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Source {
     /// `docker_repository` or `git_repository`.
     pub kind: String,
@@ -63,6 +65,7 @@ pub struct Source {
 
 /// What the creator signed: in the earlier wire versions the immutable hash.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Statement {
     /// The SHA-512 digest.
     pub hash: [u8; 64],
@@ -72,6 +75,7 @@ pub struct Statement {
 
 /// The builder's signature.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Build {
     /// The builder's key; nothing in the train vouches for it.
     pub public_key: PublicKey,

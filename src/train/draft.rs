@@ -8,6 +8,7 @@ use crate::json::{Object, Value, json};
 
 /// What the builder of a train decides.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Draft {
     /// The train's id (`@id`).
     pub id: String,
@@ -31,6 +32,7 @@ pub struct Draft {
 
 /// A station of a [`Draft`]; its index is its position.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct DraftStop {
     /// Who it is.
     pub station: PartyId,
@@ -38,6 +40,13 @@ pub struct DraftStop {
     pub eco_system: String,
     /// Its key.
     pub public_key: PublicKey,
+}
+
+impl DraftStop {
+    /// A station with its key, in a network.
+    pub fn new(station: PartyId, eco_system: impl Into<String>, public_key: PublicKey) -> Self {
+        DraftStop { station, eco_system: eco_system.into(), public_key }
+    }
 }
 
 impl Draft {

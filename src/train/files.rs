@@ -13,6 +13,7 @@ const NAMES_SHOWN: usize = 20;
 
 /// A regular file of the train, as the image has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FileMeta {
     /// Path relative to `/opt/pht_train` or `/opt/pht_results`, without a leading `./`.
     pub path: Vec<u8>,
@@ -35,6 +36,7 @@ pub enum QueryRule {
 
 /// The order in which the immutable files are hashed.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct HashOrder {
     /// The files but for the query, in the order of `file_list`, as indexes into the files that are there.
     pub files: Vec<usize>,

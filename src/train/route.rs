@@ -10,6 +10,7 @@ use crate::error::{Advice, Error, ErrorContext, Result};
 
 /// A station on the route.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Stop {
     /// Position on the route, from 0 on.
     pub index: usize,
@@ -45,6 +46,7 @@ impl Stop {
 
 /// A station's route signature (train security protocol, route signature).
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct StopSignature {
     /// What was signed.
     pub digest: [u8; 64],
@@ -161,6 +163,7 @@ fn list<'a>(stops: impl IntoIterator<Item = &'a Stop>) -> String {
 
 /// A verb of the protocol that a station does when it is its turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum StageKind {
     /// Verify and decrypt, before the train runs.
     PreRun,

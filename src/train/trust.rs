@@ -17,6 +17,7 @@ const PAILLIER_MIN_BITS: u32 = 2048;
 
 /// What a party of a train does, and so which of the pinned keys are its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Role {
     /// ImageState the train.
     Creator,

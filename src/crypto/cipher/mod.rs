@@ -33,6 +33,7 @@ impl StageKey {
 
 /// The cipher of a train's files; one per wire version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Cipher {
     /// Fernet tokens: AES-128-CBC and HMAC-SHA-256 in base64url. Authenticated.
     Fernet,

@@ -16,7 +16,7 @@ use crate::train::paths;
 
 /// The evidence by which the base was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BaseOrigin {
+pub(crate) enum BaseOrigin {
     /// By the labels of an earlier stage.
     Labels,
     /// By what the creator signed.
@@ -31,7 +31,7 @@ pub enum BaseOrigin {
 
 impl BaseOrigin {
     /// The name in reports.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             BaseOrigin::Labels => "labels",
             BaseOrigin::Signed => "the creator's signature",

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use oci_spec::image::Digest;
 
-use super::hashing::BackgroundHasher;
+use super::hashing::{BackgroundHasher, HashSink};
 use super::load::Train;
 use super::payload::{CopyBuffer, Transform, hash_file};
 use super::request::VerificationPolicy;
@@ -144,7 +144,8 @@ pub(in crate::stage) fn ensure_results(train: &Train, change: Transform<'_>) -> 
     let order = check.feed().order().to_vec();
     let (mut hasher, mut buffer) = (BackgroundHasher::new(check), CopyBuffer::new());
     for file in order {
-        hash_file(tree, &tree.nodes()[files[file]], change, file, &mut hasher, &mut buffer)?;
+        hasher.begin(file)?;
+        hash_file(tree, &tree.nodes()[files[file]], change, &mut hasher, &mut buffer)?;
     }
     hasher.finish()?.finish()
 }
@@ -180,7 +181,8 @@ pub(in crate::stage) fn feed<T: HasFeed + 'static>(
 ) -> Result<T> {
     let (mut hasher, mut buffer) = (BackgroundHasher::new(target), CopyBuffer::new());
     for &file in order {
-        hash_file(tree, &tree.nodes()[files[file].0], change, file, &mut hasher, &mut buffer)?;
+        hasher.begin(file)?;
+        hash_file(tree, &tree.nodes()[files[file].0], change, &mut hasher, &mut buffer)?;
     }
     hasher.finish()
 }

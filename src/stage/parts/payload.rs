@@ -93,16 +93,14 @@ fn below_opt(node: &Node) -> &[u8] {
     node.path.strip_prefix(paths::OPT).and_then(|path| path.strip_prefix(b"/")).unwrap_or(&node.path)
 }
 
-/// Feeds the plaintext of one file to `hasher`.
+/// Feeds the plaintext of one file to `hasher`, which expects it.
 pub(in crate::stage) fn hash_file(
     tree: &Tree,
     node: &Node,
     change: Transform<'_>,
-    file: usize,
     hasher: &mut dyn HashSink,
     buffer: &mut CopyBuffer,
 ) -> Result<()> {
-    hasher.begin(file)?;
     buffer.pass(change.open(tree, node)?, &mut io::sink(), Some(hasher)).at(node.shown())
 }
 

@@ -7,7 +7,7 @@ use super::report::Report;
 use crate::error::{Advice, Error, Result};
 use crate::image::{AddedLayer, BytesMoved, Edit, ImageReport, LayerCounts, LayerSink, Target, rfc3339};
 use crate::store::tag::{ENCRYPTED_SUFFIX, LATEST};
-use crate::store::{Context, GcStats, Reference, TagChange};
+use crate::store::{Context, GcStats, Reference, TagChange, Unreached};
 use crate::tar::Meta;
 use crate::train::{Stop, TrainConfig, paths};
 
@@ -53,7 +53,7 @@ impl StageOutput<'_> {
         // The layers that were read are verified by now or here: nothing unverified is published.
         train.view.verify()?;
         let tags = self.tags(train, target, &image.descriptor);
-        let collected = target.destination.publish(&tags, self.collects_garbage(target))?;
+        let collected = target.destination.publish(&tags, self.unreached(target))?;
         let image = ImageReport {
             source: train.name(),
             destination: format!("{}:{}", target.destination.name(), target.tag),
@@ -77,8 +77,8 @@ impl StageOutput<'_> {
     }
 
     /// After post-run in place nothing of the plaintext may stay, not even what another run has left.
-    fn collects_garbage(&self, target: &Target) -> bool {
-        self.state == ImageState::PostRun && target.in_place
+    fn unreached(&self, target: &Target) -> Unreached {
+        if self.state == ImageState::PostRun { target.unreached() } else { Unreached::Keep }
     }
 
     fn tags(&self, train: &Train, target: &Target, new: &oci_spec::image::Descriptor) -> Vec<TagChange> {

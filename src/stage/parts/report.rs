@@ -5,6 +5,7 @@ use crate::train::Check;
 
 /// The report of a stage, the same for people and for programs.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct Report {
     /// The command, as in `pre-run`.
     pub stage: &'static str,
@@ -36,6 +37,7 @@ pub(in crate::stage) fn some_of(names: &[String], most: usize) -> Option<String>
 
 /// The run of a train.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Ran {
     /// The engine that ran it.
     pub engine: &'static str,

@@ -8,6 +8,7 @@ use crate::train::{Check, TrustStore};
 
 /// Demands on a train beyond those of its wire version.
 #[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
 pub struct VerificationPolicy<'a> {
     /// The keys that the parties of the train must have.
     pub trust: Option<&'a TrustStore>,
@@ -33,6 +34,7 @@ impl VerificationPolicy<'_> {
 
 /// A request of a station to a stage.
 #[derive(Clone, Copy)]
+#[non_exhaustive]
 pub struct StageRequest<'a> {
     /// The train: for pre-run as it arrived, for post-run the image after the run.
     pub source: &'a Reference,
@@ -67,6 +69,7 @@ impl<'a> StageRequest<'a> {
 
 /// The station that acts at a stage.
 #[derive(Clone, Copy)]
+#[non_exhaustive]
 pub struct Station<'a> {
     /// The station's id, if it was given; else it is the stop whose key this is.
     pub id: Option<&'a str>,

@@ -4,8 +4,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Advice, Error, ErrorContext, IoContext, Result};
-use crate::store::fs::lock;
-use crate::store::{Context, Reference, Waiting};
+use crate::store::fs::try_lock;
+use crate::store::{Context, Reference};
 
 /// The output of a train: a file that only this user can read, locked while the train runs, and whoever looks on.
 pub(super) struct Log<'a> {
@@ -88,6 +88,8 @@ fn new_file(path: &Path) -> Result<File> {
 
 /// Locks a log against other runs: those of another tag of the same place would replace it.
 fn take(log: &File) -> Result<()> {
-    lock(log, Waiting::Fail, "the log")
-        .map_err(|_| Error::usage("another run is writing to this log").advise(Advice::ChooseLog))
+    if try_lock(log)? {
+        return Ok(());
+    }
+    Err(Error::usage("another run is writing to this log").advise(Advice::ChooseLog))
 }

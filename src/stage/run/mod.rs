@@ -28,6 +28,7 @@ use rescue::rescue;
 use work_dir::WorkDir;
 
 /// A request for a whole stop.
+#[non_exhaustive]
 pub struct RunRequest<'a> {
     /// The train, who acts, and where it goes. Its `results` are run's own.
     pub stage: StageRequest<'a>,
@@ -41,8 +42,16 @@ pub struct RunRequest<'a> {
     pub log: Option<&'a Path>,
 }
 
+impl<'a> RunRequest<'a> {
+    /// For as long as it takes, with the log beside the destination.
+    pub fn new(stage: StageRequest<'a>, engine: &'static dyn Engine, options: &'a RunOptions) -> Self {
+        RunRequest { stage, engine, options, limit: None, log: None }
+    }
+}
+
 /// The failure of a train: the cause of the error that [`run`] then returns.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct TrainFailed {
     /// Its exit status; `None` if it was ended because it took too long.
     pub exit_status: Option<i32>,
@@ -102,7 +111,7 @@ pub fn run(request: &RunRequest<'_>, show: &mut (dyn Write + Send), context: &Co
 
     let post = StageRequest { results: Some(&results), keep_initial_results: false, ..*stage };
     let post = post_run_elsewhere(&post, &opened, &before, context)
-        .map_err(|error| rescue(&post, (&opened, &before), context, error))?;
+        .map_err(|error| rescue(&post, &opened, &before, context, error))?;
     let mut report = whole(pre, post, ran);
     report.warnings.extend(log.warning());
     // The train is where it has to go; what could not be removed is to be known, but nothing to fail for.

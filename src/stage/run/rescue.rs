@@ -13,7 +13,8 @@ use crate::store::{Context, Reference};
 /// an archive on this machine, encrypted as it would travel, and the error says where and what to do with it.
 pub(super) fn rescue(
     post: &StageRequest<'_>,
-    (opened, before): (&Reference, &Image),
+    opened: &Reference,
+    before: &Image,
     context: &Context,
     error: Error,
 ) -> Error {
@@ -22,7 +23,7 @@ pub(super) fn rescue(
         return error.at(LOST);
     }
     let target = post.destination.unwrap_or(post.source);
-    match close_here(post, (opened, before), target, context) {
+    match close_here(post, opened, before, context) {
         Ok(archive) => {
             let first = error.advice().cloned().map(Box::new);
             let advice = Advice::SendKept { first, archive: archive.to_string(), target: target.to_string() };
@@ -36,18 +37,13 @@ pub(super) fn rescue(
 }
 
 /// Closes the train into a new archive in a private directory.
-fn close_here(
-    post: &StageRequest<'_>,
-    (opened, before): (&Reference, &Image),
-    target: &Reference,
-    context: &Context,
-) -> Result<Reference> {
+fn close_here(post: &StageRequest<'_>, opened: &Reference, before: &Image, context: &Context) -> Result<Reference> {
     let mut dir = tempfile::Builder::new();
     let dir = dir
         .prefix("pht-oci-closed-")
         .tempdir_in(&context.temporary)
         .doing("create a directory for the closed train")?;
-    let archive = archive_in(dir.path(), target);
+    let archive = archive_in(dir.path(), post.destination.unwrap_or(post.source));
     post_run_elsewhere(&StageRequest { destination: Some(&archive), ..*post }, opened, before, context)?;
     let _ = dir.keep();
     Ok(archive)

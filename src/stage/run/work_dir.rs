@@ -9,8 +9,8 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use crate::crypto::{Sha256, hex};
 use crate::engine::{engine_named, mountable};
 use crate::error::{Advice, Error, ErrorContext, IoContext, Kind, Result};
-use crate::store::fs::{is_at, lock};
-use crate::store::{Context, Reference, Waiting};
+use crate::store::fs::{is_at, try_lock};
+use crate::store::{Context, Reference};
 
 /// The prefix of the directory's name, and of the names of container and image.
 const PREFIX: &str = "pht-oci-run-";
@@ -44,10 +44,9 @@ impl WorkDir {
                 made => made.doing("create the directory").at(path.display()).map(|()| true)?,
             };
             let dir = open(&path)?;
-            lock(&dir, Waiting::Fail, &path.display().to_string()).map_err(|error| match error.kind() {
-                Kind::Io => Error::new(Kind::Io, "another run of this train is in progress").at(path.display()),
-                _ => error,
-            })?;
+            if !try_lock(&dir).at(path.display())? {
+                return Err(Error::new(Kind::Io, "another run of this train is in progress").at(path.display()));
+            }
             if !is_at(&dir, &path) {
                 continue;
             }

@@ -13,7 +13,7 @@ use crate::crypto::Sha256;
 use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
 use crate::store::archive::{Archive, ArchiveFormat, blob_name, docker};
 use crate::store::count::Count;
-use crate::store::destination::{BlobSink, Destination, GcStats, TagChange, Transfer, Written};
+use crate::store::destination::{BlobSink, Destination, GcStats, TagChange, Transfer, Unreached, Written};
 use crate::store::extent::Extent;
 use crate::store::fs::{Waiting, free_in, is_at, lock};
 use crate::store::index::Index;
@@ -139,7 +139,7 @@ impl ArchiveWriter {
 
     fn copy(&self, source: &dyn Source, descriptor: &Descriptor) -> Result<u64> {
         let mut sink = BufWriter::with_capacity(BUFFER, self.begin(Some(descriptor.digest())));
-        Shared::default().copy(source, descriptor, (&self.name(), &mut sink))?;
+        Shared::default().copy(source, descriptor, &self.name(), &mut sink)?;
         let sink = sink.into_inner().map_err(io::IntoInnerError::into_error).doing("write the archive")?;
         Ok(sink.finish_as(descriptor.digest().as_ref())?.size)
     }
@@ -227,15 +227,17 @@ impl Destination for ArchiveWriter {
 
     /// One after the other, as they stand in the file.
     fn copy_blobs(&mut self, source: &dyn Source, descriptors: &[Descriptor]) -> Result<Vec<Transfer>> {
-        let take = |descriptor: &Descriptor| match self.has(descriptor) {
-            true => Ok(Transfer::Reused),
-            false => self.copy(source, descriptor).map(Transfer::Copied),
+        let take = |descriptor: &Descriptor| {
+            if self.has(descriptor) {
+                return Ok(Transfer::Reused);
+            }
+            self.copy(source, descriptor).map(Transfer::Copied)
         };
         descriptors.iter().map(take).collect()
     }
 
     /// An archive is written anew, so that nothing is in it that no image needs: `gc` makes no difference.
-    fn publish(&mut self, changes: &[TagChange], _sweep: bool) -> Result<GcStats> {
+    fn publish(&mut self, changes: &[TagChange], _unreached: Unreached) -> Result<GcStats> {
         let name = self.name();
         self.publish_all(changes).at(name)?;
         Ok(GcStats::default())

@@ -13,7 +13,7 @@ use oci_spec::image::{Descriptor, Digest, MediaType};
 use crate::error::{Error, ErrorContext, IoContext, Result};
 use crate::json;
 use crate::store::count::Count;
-use crate::store::destination::{BlobSink, Destination, GcStats, TagChange, Transfer};
+use crate::store::destination::{BlobSink, Destination, GcStats, TagChange, Transfer, Unreached};
 use crate::store::extent::Extent;
 use crate::store::fs::{Waiting, free_in, is_at, lock};
 use crate::store::index::Index;
@@ -274,13 +274,15 @@ impl Destination for DirWriter {
         let there: HashSet<&Digest> = descriptors.iter().filter(is_there).map(Descriptor::digest).collect();
         let name = self.name();
         let staging: &Staging = self.staging()?;
-        copy_each(descriptors, |descriptor, shared| match there.contains(descriptor.digest()) {
-            true => Ok(Transfer::Reused),
-            false => staging.copy(source, descriptor, (&name, shared)),
+        copy_each(descriptors, |descriptor, shared| {
+            if there.contains(descriptor.digest()) {
+                return Ok(Transfer::Reused);
+            }
+            staging.copy(source, descriptor, &name, shared)
         })
     }
 
-    fn publish(&mut self, changes: &[TagChange], _sweep: bool) -> Result<GcStats> {
+    fn publish(&mut self, changes: &[TagChange], _unreached: Unreached) -> Result<GcStats> {
         let name = self.name();
         let image = changes.iter().find_map(|change| match change {
             TagChange::Set { descriptor, .. } => Some(descriptor),

@@ -26,11 +26,8 @@ pub enum Waiting {
 /// # Errors
 /// Another process has the lock and `waiting` says not to wait; input/output.
 pub(crate) fn lock(file: &File, waiting: Waiting, name: &str) -> Result<()> {
-    let failed = |error: rustix::io::Errno| Error::io("cannot lock the file", error.into());
-    match flock(file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => return Ok(()),
-        Err(rustix::io::Errno::WOULDBLOCK) => {}
-        Err(error) => return Err(failed(error)),
+    if try_lock(file)? {
+        return Ok(());
     }
     if waiting == Waiting::Fail {
         let what = "another process is writing here";
@@ -41,11 +38,21 @@ pub(crate) fn lock(file: &File, waiting: Waiting, name: &str) -> Result<()> {
         // Not a call that blocks: a signal would not end it.
         interrupt::check()?;
         std::thread::sleep(LOOKS);
-        match flock(file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(()),
-            Err(rustix::io::Errno::WOULDBLOCK) => {}
-            Err(error) => return Err(failed(error)),
+        if try_lock(file)? {
+            return Ok(());
         }
+    }
+}
+
+/// Locks an open file or directory for one writer, until it is closed; `false` if another process has the lock.
+///
+/// # Errors
+/// Input/output: not every file system has locks.
+pub(crate) fn try_lock(file: &File) -> Result<bool> {
+    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(true),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
+        Err(error) => Err(Error::io("cannot lock the file", error.into())),
     }
 }
 

@@ -6,7 +6,7 @@ use super::write::LayoutWriter;
 use crate::error::{Error, Result};
 use crate::store::GcStats;
 use crate::store::context::Context;
-use crate::store::destination::Destination;
+use crate::store::destination::{Destination, Unreached};
 use crate::store::layout::Layout;
 use crate::store::progress_source::ProgressSource;
 use crate::store::reference::{Location, Reference, Transport, path_and_tag};
@@ -79,6 +79,6 @@ impl Location for LayoutLocation {
             return Err(Error::usage("there is no such directory").at(self.0.display()));
         }
         Layout::open(&self.0)?; // before anything is made at a place that holds no layout
-        LayoutWriter::open(&self.0, context.waiting)?.publish(&[], true)
+        LayoutWriter::open(&self.0, context.waiting)?.publish(&[], Unreached::Remove)
     }
 }

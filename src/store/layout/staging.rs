@@ -53,7 +53,8 @@ impl Staging {
         &self,
         source: &dyn Source,
         descriptor: &Descriptor,
-        (to, shared): (&str, &Shared),
+        to: &str,
+        shared: &Shared,
     ) -> Result<Transfer> {
         if let Some(path) = source.local_path(descriptor) {
             let name = self.path_of(descriptor.digest());
@@ -61,7 +62,7 @@ impl Staging {
                 return Ok(Transfer::Reused);
             }
         }
-        self.copy(source, descriptor, (to, shared))
+        self.copy(source, descriptor, to, shared)
     }
 
     /// Copies a blob of a source, verified; `to` is the place for messages.
@@ -69,10 +70,11 @@ impl Staging {
         &self,
         source: &dyn Source,
         descriptor: &Descriptor,
-        (to, shared): (&str, &Shared),
+        to: &str,
+        shared: &Shared,
     ) -> Result<Transfer> {
         let mut blob = self.create().at(to)?;
-        shared.copy(source, descriptor, (to, &mut blob))?;
+        shared.copy(source, descriptor, to, &mut blob)?;
         let written = Box::new(blob).finish()?;
         if written.digest.algorithm() != descriptor.digest().algorithm() {
             self.rename(&written.digest, descriptor.digest())?;

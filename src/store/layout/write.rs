@@ -10,7 +10,7 @@ use super::reach::{present, reachable};
 use super::staging::{Staging, holds_only_ours, recover, remove_if_there, share_mode};
 use crate::error::{Error, ErrorContext, IoContext, Result};
 use crate::store::count::Count;
-use crate::store::destination::{BlobSink, Destination, GcStats, TagChange, Transfer};
+use crate::store::destination::{BlobSink, Destination, GcStats, TagChange, Transfer, Unreached};
 use crate::store::fs::{Waiting, free_in, is_at, lock};
 use crate::store::index::Index;
 use crate::store::layout::{Layout, read_small};
@@ -115,16 +115,19 @@ impl LayoutWriter {
         File::open(&dir).and_then(|dir| dir.sync_all()).doing("sync the directory")
     }
 
-    fn publish_all(&mut self, changes: &[TagChange], gc: bool) -> Result<GcStats> {
+    fn publish_all(&mut self, changes: &[TagChange], unreached: Unreached) -> Result<GcStats> {
         let mut index = self.index()?;
         index.apply(changes)?;
-        if gc {
+        if unreached == Unreached::Remove {
             // Where it cannot be told what the other images need, nothing may be removed, now or after a crash: find
             // that out before anything moves.
             reachable(&self.layout, &index)?;
         }
         self.commit_blobs()?;
-        let garbage = if gc { self.unreached(&index)? } else { Vec::new() };
+        let garbage = match unreached {
+            Unreached::Remove => self.unreached(&index)?,
+            Unreached::Keep => Vec::new(),
+        };
         self.staging()?.journal(garbage.iter().map(|(digest, _)| digest))?;
         self.replace_index(&index)?;
         self.made = false;
@@ -174,15 +177,17 @@ impl Destination for LayoutWriter {
         let there: HashSet<&Digest> = there.map(Descriptor::digest).collect();
         let name = self.name();
         let staging: &Staging = self.staging().at(&name)?;
-        copy_each(descriptors, |descriptor, shared| match there.contains(descriptor.digest()) {
-            true => Ok(Transfer::Reused),
-            false => staging.copy_blob(source, descriptor, (&name, shared)),
+        copy_each(descriptors, |descriptor, shared| {
+            if there.contains(descriptor.digest()) {
+                return Ok(Transfer::Reused);
+            }
+            staging.copy_blob(source, descriptor, &name, shared)
         })
     }
 
-    fn publish(&mut self, changes: &[TagChange], gc: bool) -> Result<GcStats> {
+    fn publish(&mut self, changes: &[TagChange], unreached: Unreached) -> Result<GcStats> {
         let name = self.name();
-        self.publish_all(changes, gc).at(name)
+        self.publish_all(changes, unreached).at(name)
     }
 }
 

@@ -8,6 +8,7 @@ use crate::error::{Advice, Error, Result};
 
 /// The access to registries on one side of a command.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Access {
     /// The side, for advice in messages.
     pub side: Side,

@@ -84,10 +84,14 @@ impl Client {
         &self.repository
     }
 
-    /// True if tokens have to be good for reading this repository, too.
-    pub(super) fn also_reads(&self, other: &Repository, also: bool) {
-        let scope = format!("repository:{}:pull", other.path());
-        if also { self.session.widen(scope) } else { self.session.narrow(&scope) }
+    /// From now on tokens have to be good for reading this repository, too.
+    pub(super) fn read_also(&self, other: &Repository) {
+        self.session.widen(pull_scope(other));
+    }
+
+    /// Tokens need not be good for reading this repository any more.
+    pub(super) fn stop_reading(&self, other: &Repository) {
+        self.session.narrow(&pull_scope(other));
     }
 
     /// The URL of something in the repository, as in `blobs/sha256:...`.
@@ -244,6 +248,10 @@ impl Client {
         };
         Error::new(Kind::Registry, what).advise(advice).at(&self.repository)
     }
+}
+
+fn pull_scope(repository: &Repository) -> String {
+    format!("repository:{}:pull", repository.path())
 }
 
 /// A URL without its query, which may hold a secret.

@@ -14,6 +14,7 @@ use crate::json::{self, Object, Value};
 
 /// The origin of a login.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub enum Credentials {
     /// There is none.
     Anonymous,
@@ -32,11 +33,24 @@ pub struct Login {
 
 /// A file in the form of containers-auth.json(5) or Docker's `config.json`.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct AuthFile {
     /// Its path.
     pub path: PathBuf,
     /// True if it must be there.
     pub required: bool,
+}
+
+impl AuthFile {
+    /// A file that need not be there.
+    pub fn optional(path: impl Into<PathBuf>) -> Self {
+        AuthFile { path: path.into(), required: false }
+    }
+
+    /// A file that must be there.
+    pub fn required(path: impl Into<PathBuf>) -> Self {
+        AuthFile { path: path.into(), required: true }
+    }
 }
 
 impl Login {

@@ -11,7 +11,7 @@ use super::source::is_manifest;
 use super::upload::{Upload, exists, location};
 use crate::error::{Error, Kind, Result};
 use crate::store::count::Count;
-use crate::store::destination::{BlobSink, Destination, GcStats, TagChange, Transfer, Written};
+use crate::store::destination::{BlobSink, Destination, GcStats, TagChange, Transfer, Unreached, Written};
 use crate::store::parallel::{Shared, copy_each};
 use crate::store::source::{ImageEntry, Source, read_document};
 use crate::store::verify::digest_of;
@@ -44,11 +44,11 @@ impl RegistryWriter {
     /// Has the registry share a blob of another repository of its own. Where it does not, for whatever reason (who
     /// writes here need not be allowed to read there), the blob is copied.
     fn mount(&self, from: &Repository, digest: &Digest) -> Result<Mounted> {
-        self.client.also_reads(from, true);
+        self.client.read_also(from);
         match self.ask_to_mount(from, digest) {
             Err(error) if error.kind() == Kind::Registry => {
                 tracing::info!("{error}; copying {digest} instead of sharing it with {from}");
-                self.client.also_reads(from, false);
+                self.client.stop_reading(from);
                 Ok(Mounted::Refused)
             }
             mounted => mounted,
@@ -79,7 +79,7 @@ impl RegistryWriter {
             Some(Mounted::Refused) | None => None,
         };
         let mut upload = Box::new(Upload::of(digest, session, &self.client, &self.written));
-        shared.copy(source, descriptor, (&self.name(), &mut upload))?;
+        shared.copy(source, descriptor, &self.name(), &mut upload)?;
         Ok(Transfer::Copied(upload.finish()?.size))
     }
 
@@ -151,15 +151,17 @@ impl Destination for RegistryWriter {
             let bytes = read_document(source, descriptor)?;
             self.keep(descriptor.digest(), descriptor.media_type().as_ref(), bytes);
         }
-        copy_each(descriptors, |descriptor, shared| match is_manifest(descriptor) {
-            true => Ok(Transfer::Copied(descriptor.size())),
-            false => self.take_blob(source, descriptor, shared),
+        copy_each(descriptors, |descriptor, shared| {
+            if is_manifest(descriptor) {
+                return Ok(Transfer::Copied(descriptor.size()));
+            }
+            self.take_blob(source, descriptor, shared)
         })
     }
 
     /// Pushes the manifests: those that get no name, as an index's are, by their digest. A registry removes blobs
     /// itself, and names not at all.
-    fn publish(&mut self, changes: &[TagChange], _sweep: bool) -> Result<GcStats> {
+    fn publish(&mut self, changes: &[TagChange], _unreached: Unreached) -> Result<GcStats> {
         let gets_name = |manifest: &&Manifest| {
             let names_it = |change: &TagChange| match change {
                 TagChange::Set { descriptor, .. } => *descriptor.digest() == manifest.digest,

@@ -11,6 +11,7 @@ use oci_spec::image::{Descriptor, MediaType};
 
 use crate::error::Kind;
 use crate::json::{Value, json};
+use crate::store::destination::Unreached;
 use crate::store::layout::write::*;
 use crate::store::source::REF_NAME;
 use crate::store::verify::{Verified, digest_of};
@@ -50,7 +51,7 @@ fn open(dir: &Path) -> LayoutWriter {
 fn publish(dir: &Path, tag: &str, layers: &[&str]) -> Descriptor {
     let mut writer = open(dir);
     let image = put_image(&mut writer, layers);
-    writer.publish(&[set(tag, &image)], false).unwrap();
+    writer.publish(&[set(tag, &image)], Unreached::Keep).unwrap();
     image
 }
 
@@ -112,7 +113,7 @@ fn publishes_blobs_that_all_can_read_and_leaves_nothing_else() {
         assert_eq!(mode & 0o7777, 0o600, "{name}: may be plaintext, and is not published");
     }
     assert_eq!(names(&at), [staging.file_name().unwrap().to_str().unwrap()], "nothing may be visible yet");
-    writer.publish(&[set("a", &image)], true).unwrap();
+    writer.publish(&[set("a", &image)], Unreached::Remove).unwrap();
     assert_eq!(names(&at), ["blobs", "index.json", "oci-layout"]);
     for (name, (mode, _)) in files(&at.join("blobs/sha256")) {
         assert_eq!(mode & 0o7777, 0o644, "{name}");
@@ -187,7 +188,7 @@ fn an_image_without_a_tag_is_replaced_wherever_it_stands() {
         let image = put_image(&mut writer, &["new"]);
         let replaces = Some(old.digest().clone());
         let change = TagChange::Set { tag: "latest".into(), descriptor: Box::new(image.clone()), replaces };
-        writer.publish(&[change], true).unwrap();
+        writer.publish(&[change], Unreached::Remove).unwrap();
         let listed = writer.list().unwrap();
         assert_eq!(listed.len(), 1, "{listed:?}");
         assert_eq!((listed[0].tag.as_deref(), listed[0].descriptor.digest()), (Some("latest"), image.digest()));
@@ -207,12 +208,13 @@ fn a_sweep_removes_what_no_image_reaches_and_nothing_else() {
     let absent = Descriptor::new(MediaType::ImageManifest, 3, digest_of(b"not here"));
     let index = json!({ "schemaVersion": 2, "manifests": [inner, absent] });
     let outer = put(&mut writer, "application/vnd.oci.image.index.v1+json", index.to_string().as_bytes());
-    writer.publish(&[TagChange::Drop { tag: "inner".into() }, set("outer", &outer)], false).unwrap();
+    writer.publish(&[TagChange::Drop { tag: "inner".into() }, set("outer", &outer)], Unreached::Keep).unwrap();
     // Files that are not blobs are not ours.
     fs::write(dir.path().join("blobs/sha256/README"), "about").unwrap();
     let before = files(&dir.path().join("blobs/sha256"));
     let image = put_image(&mut writer, &["shared", "ciphertext"]);
-    let collected = writer.publish(&[set("moved", &image), TagChange::Drop { tag: "dropped".into() }], true).unwrap();
+    let collected =
+        writer.publish(&[set("moved", &image), TagChange::Drop { tag: "dropped".into() }], Unreached::Remove).unwrap();
     let after = files(&dir.path().join("blobs/sha256"));
     let gone: Vec<_> = before.iter().filter(|(name, _)| !after.contains_key(*name)).collect();
     // Manifest, config and layer of each of two images.
@@ -241,7 +243,7 @@ fn a_sweep_that_cannot_tell_what_is_needed_changes_nothing() {
     let before = files(dir.path());
     let mut writer = open(dir.path());
     let image = put_image(&mut writer, &["z"]);
-    assert_eq!(writer.publish(&[set("good", &image)], true).unwrap_err().kind(), Kind::Verification);
+    assert_eq!(writer.publish(&[set("good", &image)], Unreached::Remove).unwrap_err().kind(), Kind::Verification);
     drop(writer);
     assert_eq!(files(dir.path()), before);
     // And the layout can still be written to.
@@ -358,7 +360,7 @@ fn shares_blobs_without_changing_them() {
     let mut writer = open(&to);
     assert_eq!(writer.copy_blobs(&source, std::slice::from_ref(&image)).unwrap(), [Transfer::Reused]);
     assert_eq!(writer.copy_blobs(&source, std::slice::from_ref(&image)).unwrap(), [Transfer::Reused]);
-    writer.publish(&[set("b", &image)], false).unwrap();
+    writer.publish(&[set("b", &image)], Unreached::Keep).unwrap();
     let (after, shared) =
         (fs::metadata(&path).unwrap(), fs::metadata(writer.layout.blob_path(image.digest())).unwrap());
     assert_eq!((after.mode(), after.ino(), after.mtime_nsec()), (before.mode(), shared.ino(), before.mtime_nsec()));
@@ -406,13 +408,13 @@ fn one_writer_at_a_time() {
                 let mut second = LayoutWriter::open(&at, Waiting::Wait).unwrap();
                 opened.send(()).unwrap();
                 let image = put_image(&mut second, &["second"]);
-                second.publish(&[set("second", &image)], false).unwrap();
+                second.publish(&[set("second", &image)], Unreached::Keep).unwrap();
             }
         });
         std::thread::sleep(Duration::from_millis(200));
         assert_eq!(waiting.try_recv(), Err(TryRecvError::Empty), "the second writer does not wait");
         if publishes {
-            first.publish(&[set("first", &image)], false).unwrap();
+            first.publish(&[set("first", &image)], Unreached::Keep).unwrap();
         }
         drop(first);
         second.join().unwrap();

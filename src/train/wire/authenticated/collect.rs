@@ -69,6 +69,7 @@ pub(super) fn route(config: &TrainConfig) -> Vec<Check> {
 }
 
 /// A digest that is the one that its place in the train gives, and its signature.
+#[allow(clippy::too_many_arguments, reason = "each is one of the things that the digest is made of")]
 fn record(
     config: &TrainConfig,
     subject: &str,
@@ -82,10 +83,8 @@ fn record(
                    train or stop, or one of them was changed";
     let holds = key.verify_pss_prehashed(&found.digest, &found.signature);
     let is_build = signer.index < 0;
-    let (digest_id, signature_id) = match is_build {
-        true => (id::BUILD_DIGEST, id::BUILD_SIGNATURE),
-        false => (id::STOP_DIGEST, id::STOP_SIGNATURE),
-    };
+    let (digest_id, signature_id) =
+        if is_build { (id::BUILD_DIGEST, id::BUILD_SIGNATURE) } else { (id::STOP_DIGEST, id::STOP_SIGNATURE) };
     vec![
         Check::of(expected.is_ok_and(|digest| digest == found.digest), digest_id, subject, changed),
         Check::of(holds, signature_id, subject, "its signature does not verify with its key over its digest"),

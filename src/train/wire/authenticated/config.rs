@@ -166,10 +166,10 @@ fn ensure_files(files: &[ListedFile]) -> Result<()> {
 /// The digest of a layer or of a chain of them, as in `sha256:...`.
 fn layer_digest(fields: &FieldReader<'_>, key: &str) -> Result<Option<String>> {
     let Some(text) = fields.text(key)? else { return Ok(None) };
-    match is_layer_digest(&text) {
-        true => Ok(Some(text)),
-        false => Err(fields.error(key, "is no digest as in sha256:... with 64 lower-case hexadecimal digits")),
+    if !is_layer_digest(&text) {
+        return Err(fields.error(key, "is no digest as in sha256:... with 64 lower-case hexadecimal digits"));
     }
+    Ok(Some(text))
 }
 
 /// Whether `text` is a SHA-256 digest as images write it.

@@ -28,6 +28,8 @@ pub static V3: Authenticated = Authenticated;
 #[derive(Debug)]
 pub struct Authenticated;
 
+impl super::Sealed for Authenticated {}
+
 impl Wire for Authenticated {
     fn name(&self) -> &'static str {
         "3"

@@ -102,6 +102,8 @@ pub struct Classic {
     eco_systems: &'static [&'static str],
 }
 
+impl super::Sealed for Classic {}
+
 impl Wire for Classic {
     fn name(&self) -> &'static str {
         self.name
