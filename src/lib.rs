@@ -26,6 +26,14 @@
 //! temporary files go, how registries are reached and who is told of progress come from the caller, never from the process
 //! (with one exception, [`store::interrupt`]). All return [`Error`], whose [`Kind`](error::Kind) says who has to act.
 //!
+//! | feature | default | what it adds |
+//! | --- | --- | --- |
+//! | `cli` | yes | [`cli`] and the program; without it none of its crates is built |
+//! | `registry` | yes | `docker://`; without it such a reference is refused |
+//! | `engines` | yes | [`engine`] and [`run()`] |
+//! | `portable` | yes | the three above: the whole program, by crates that take no C compiler, no make and no Perl |
+//! | `fast` | yes | `aws-lc`, `openssl` and `zstd`: ciphers, TLS, digests and Zstandard in C and assembler |
+//!
 //! # Glossary
 //!
 //! The words are those of the papers on the Personal Health Train, of the OCI specifications and of RFCs. Where a word has
@@ -110,8 +118,10 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod crypto;
+#[cfg(feature = "engines")]
 pub mod engine;
 pub mod error;
 pub mod image;
@@ -130,6 +140,7 @@ pub use stage::{
     Station, ValidateRequest, Validation, Verification, VerificationPolicy, build, inspect, post_run, pre_run, rebase,
     results, validate, verify,
 };
+#[cfg(feature = "engines")]
 pub use stage::{RunRequest, TrainFailed, run};
 pub use store::{Context, Reference};
 pub use train::TrustStore;

@@ -21,6 +21,7 @@ mod prompt;
 mod rebase;
 mod results;
 mod route_file;
+#[cfg(feature = "engines")]
 mod run;
 mod secrets;
 mod signals;
@@ -111,6 +112,7 @@ enum Command {
     PreRun(pre_run::PreRun),
     PostRun(post_run::PostRun),
     Rebase(rebase::Rebase),
+    #[cfg(feature = "engines")]
     Run(run::Run),
     Results(results::Results),
     Completions(completions::Completions),
@@ -132,6 +134,7 @@ impl Command {
             Command::PreRun(command) => command.run(context, output),
             Command::PostRun(command) => command.run(context, output),
             Command::Rebase(command) => command.run(context, output),
+            #[cfg(feature = "engines")]
             Command::Run(command) => command.run(context, output),
             Command::Results(command) => command.run(context, output),
             Command::ToolImage(command) => command.run(context, output),

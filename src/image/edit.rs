@@ -13,6 +13,7 @@ use crate::tar::Encoder;
 
 /// A layer that has been written to the destination.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct AddedLayer {
     /// Its blob.
     pub descriptor: Descriptor,
@@ -43,7 +44,7 @@ impl LayerSink {
         let threaded_writer = |diff, encoder| Way::ThreadedWriter(ThreadedWriter::new(Coder { diff, encoder }));
         let way = match format {
             ManifestFormat::Oci if sink.is_apart() => Way::Plain(sink),
-            ManifestFormat::Oci => threaded_writer(None, Encoder::Plain(sink)),
+            ManifestFormat::Oci => threaded_writer(None, Encoder::plain(sink)),
             ManifestFormat::Docker => threaded_writer(Some(Sha256::new()), Encoder::gzip(sink)),
         };
         Ok(LayerSink { way, format })
@@ -119,6 +120,7 @@ pub struct Edit {
 
 /// A new image in the destination, not published yet.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct NewImage {
     /// Its manifest.
     pub descriptor: Descriptor,

@@ -9,6 +9,7 @@ mod post_run;
 mod pre_run;
 mod rebase;
 mod results;
+#[cfg(feature = "engines")]
 mod run;
 mod validate;
 mod verify;
@@ -22,6 +23,7 @@ pub use post_run::post_run;
 pub use pre_run::pre_run;
 pub use rebase::{RebaseRequest, rebase};
 pub use results::{ResultsRequest, ResultsTo, results};
+#[cfg(feature = "engines")]
 pub use run::{RunRequest, TrainFailed, run};
 pub use validate::{Master, Method, ValidateRequest, Validation, validate};
 pub use verify::{StopVerdict, Verification, verify};

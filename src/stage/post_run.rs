@@ -42,6 +42,7 @@ pub fn post_run(request: &StageRequest<'_>, context: &Context) -> Result<Report>
 ///
 /// # Errors
 /// As [`post_run`]; [`Kind::Io`] if the encrypted image is another one by now.
+#[cfg_attr(not(feature = "engines"), allow(dead_code, reason = "`run` alone opens a train elsewhere"))]
 pub(super) fn post_run_elsewhere(
     request: &StageRequest<'_>,
     opened: &Reference,

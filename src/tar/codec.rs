@@ -3,11 +3,8 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use flate2::bufread::MultiGzDecoder;
 use flate2::write::GzEncoder;
 
+use super::zstd::ZstdDecoder;
 use crate::error::{Error, IoContext, Result};
-
-/// The largest zstd window that is accepted, as a power of two: 32 MiB, so that memory stays bounded. Image builders
-/// use 8 MiB and less.
-const MAX_ZSTD_WINDOW_LOG: u32 = 25;
 
 /// How a layer is compressed. It is told by content: media types lie, and Docker's archives have none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,13 +31,12 @@ impl Compression {
 }
 
 /// The uncompressed bytes of a layer.
-pub enum Decoder<R: Read> {
-    /// As they are.
+pub struct Decoder<R: Read>(DecoderKind<R>);
+
+enum DecoderKind<R: Read> {
     Plain(BufReader<R>),
-    /// From gzip.
     Gzip(Box<MultiGzDecoder<BufReader<R>>>),
-    /// From zstd.
-    Zstd(zstd::stream::read::Decoder<'static, BufReader<R>>),
+    Zstd(ZstdDecoder<R>),
 }
 
 impl<R: Read> Decoder<R> {
@@ -51,33 +47,29 @@ impl<R: Read> Decoder<R> {
     pub fn new(inner: R) -> Result<Self> {
         let mut inner = BufReader::with_capacity(128 << 10, inner);
         let start = inner.fill_buf().doing("read the layer")?;
-        Ok(match Compression::of(start) {
-            Compression::None => Decoder::Plain(inner),
-            Compression::Gzip => Decoder::Gzip(Box::new(MultiGzDecoder::new(inner))),
-            Compression::Zstd => {
-                let mut decoder = zstd::stream::read::Decoder::with_buffer(inner).doing("start decompression")?;
-                decoder.window_log_max(MAX_ZSTD_WINDOW_LOG).doing("start decompression")?;
-                Decoder::Zstd(decoder)
-            }
-        })
+        Ok(Decoder(match Compression::of(start) {
+            Compression::None => DecoderKind::Plain(inner),
+            Compression::Gzip => DecoderKind::Gzip(Box::new(MultiGzDecoder::new(inner))),
+            Compression::Zstd => DecoderKind::Zstd(ZstdDecoder::new(inner).doing("start decompression")?),
+        }))
     }
 
     /// The compressed side, wherever it is.
     pub fn into_inner(self) -> R {
-        match self {
-            Decoder::Plain(inner) => inner.into_inner(),
-            Decoder::Gzip(decoder) => decoder.into_inner().into_inner(),
-            Decoder::Zstd(decoder) => decoder.finish().into_inner(),
+        match self.0 {
+            DecoderKind::Plain(inner) => inner.into_inner(),
+            DecoderKind::Gzip(decoder) => decoder.into_inner().into_inner(),
+            DecoderKind::Zstd(decoder) => decoder.into_inner().into_inner(),
         }
     }
 }
 
 impl<R: Read> Read for Decoder<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Decoder::Plain(inner) => inner.read(buffer),
-            Decoder::Gzip(decoder) => decoder.read(buffer).map_err(damaged),
-            Decoder::Zstd(decoder) => decoder.read(buffer).map_err(damaged),
+        match &mut self.0 {
+            DecoderKind::Plain(inner) => inner.read(buffer),
+            DecoderKind::Gzip(decoder) => decoder.read(buffer).map_err(damaged),
+            DecoderKind::Zstd(decoder) => decoder.read(buffer).map_err(damaged),
         }
     }
 }
@@ -92,17 +84,22 @@ fn damaged(error: io::Error) -> io::Error {
 }
 
 /// Compresses a layer, or does not.
-pub enum Encoder<W: Write> {
-    /// As it is.
+pub struct Encoder<W: Write>(EncoderKind<W>);
+
+enum EncoderKind<W: Write> {
     Plain(W),
-    /// To gzip.
     Gzip(Box<GzEncoder<W>>),
 }
 
 impl<W: Write> Encoder<W> {
+    /// No compression.
+    pub fn plain(inner: W) -> Self {
+        Encoder(EncoderKind::Plain(inner))
+    }
+
     /// Gzip for Docker schema 2 images, whose readers expect it; fast, because ciphertext does not shrink anyway.
     pub fn gzip(inner: W) -> Self {
-        Encoder::Gzip(Box::new(GzEncoder::new(inner, flate2::Compression::fast())))
+        Encoder(EncoderKind::Gzip(Box::new(GzEncoder::new(inner, flate2::Compression::fast()))))
     }
 
     /// Ends the stream.
@@ -110,25 +107,25 @@ impl<W: Write> Encoder<W> {
     /// # Errors
     /// Input/output.
     pub fn finish(self) -> io::Result<W> {
-        match self {
-            Encoder::Plain(inner) => Ok(inner),
-            Encoder::Gzip(encoder) => encoder.finish(),
+        match self.0 {
+            EncoderKind::Plain(inner) => Ok(inner),
+            EncoderKind::Gzip(encoder) => encoder.finish(),
         }
     }
 }
 
 impl<W: Write> Write for Encoder<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Encoder::Plain(inner) => inner.write(bytes),
-            Encoder::Gzip(encoder) => encoder.write(bytes),
+        match &mut self.0 {
+            EncoderKind::Plain(inner) => inner.write(bytes),
+            EncoderKind::Gzip(encoder) => encoder.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Encoder::Plain(inner) => inner.flush(),
-            Encoder::Gzip(encoder) => encoder.flush(),
+        match &mut self.0 {
+            EncoderKind::Plain(inner) => inner.flush(),
+            EncoderKind::Gzip(encoder) => encoder.flush(),
         }
     }
 }

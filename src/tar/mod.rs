@@ -6,6 +6,7 @@ mod read;
 #[cfg(test)]
 mod tests;
 mod write;
+mod zstd;
 
 pub use codec::{Compression, Decoder, Encoder};
 pub use entry::{Entry, EntryKind, Meta, PaxRecord, PaxRecords, normalise, number, pax_mtime};

@@ -22,19 +22,18 @@ use crate::store::index::Index;
 use crate::store::interrupt;
 use crate::store::source::{Blob, ImageEntry, MAX_DOCUMENT, Source};
 use crate::store::spool::Spool;
+use crate::tar::{Compression, Decoder};
 
 pub(super) use location::{DOCKER_TRANSPORT, OCI_TRANSPORT};
 use members::Members;
 pub use write::ArchiveWriter;
-
-/// The largest zstd window that is accepted, as a power of two: memory stays bounded.
-const MAX_ZSTD_WINDOW_LOG: u32 = 25;
 
 /// What says which images a Docker archive holds.
 const DOCKER_MANIFEST: &str = "manifest.json";
 
 /// How an archive says which images it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ArchiveFormat {
     /// By `index.json` (OCI image layout).
     Oci,
@@ -175,15 +174,8 @@ pub fn to_extent(path: &Path, spool_dir: &Path, read: &Count) -> Result<Extent> 
 /// What was compressed by gzip or Zstandard, and whether it was.
 fn decoded<'r>(reader: impl Read + 'r) -> Result<(Box<dyn Read + 'r>, bool)> {
     let mut reader = BufReader::new(reader);
-    Ok(match reader.fill_buf().doing("read the archive")? {
-        [0x1f, 0x8b, ..] => (Box::new(flate2::bufread::MultiGzDecoder::new(reader)), true),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
-            let mut decoder = zstd::stream::read::Decoder::with_buffer(reader).doing("start decompression")?;
-            decoder.window_log_max(MAX_ZSTD_WINDOW_LOG).doing("start decompression")?;
-            (Box::new(decoder), true)
-        }
-        _ => (Box::new(reader), false),
-    })
+    let is_compressed = Compression::of(reader.fill_buf().doing("read the archive")?) != Compression::None;
+    Ok((Box::new(Decoder::new(reader)?), is_compressed))
 }
 
 /// Whether there is a member with this name. Nothing is spooled, so a compressed archive is read through.

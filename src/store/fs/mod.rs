@@ -8,6 +8,7 @@ mod staged_file;
 pub use free_space::ensure_free_space;
 pub(crate) use free_space::free_in;
 pub use lock::Waiting;
+#[cfg(feature = "engines")]
 pub(crate) use lock::try_lock;
 pub(crate) use lock::{is_at, lock};
 pub(crate) use staged_dir::StagedDir;

@@ -16,6 +16,7 @@ use super::auth::Session;
 use super::fault::{cause_of, transport_error};
 use super::repository::Repository;
 use super::retry::{RetryPolicy, asked_pause, is_passing};
+use super::tls;
 use crate::error::{Advice, Error, ErrorContext, IoContext, Kind, Result};
 use crate::text::Printable;
 
@@ -196,6 +197,7 @@ impl Client {
     }
 
     fn build(&self) -> Result<Http> {
+        tls::provide()?;
         let mut builder = Http::builder()
             .user_agent(USER_AGENT)
             .connect_timeout(self.access.timeout)

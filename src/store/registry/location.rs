@@ -5,11 +5,12 @@ use std::sync::Arc;
 use oci_spec::image::Digest;
 
 use super::repository::Repository;
-use super::source::Registry;
-use super::write::RegistryWriter;
+#[cfg(feature = "registry")]
+use super::{source::Registry, write::RegistryWriter};
 use crate::error::{Error, ErrorContext, Result};
 use crate::store::context::Context;
 use crate::store::destination::Destination;
+#[cfg(feature = "registry")]
 use crate::store::progress_source::ProgressSource;
 use crate::store::reference::{Location, Reference, Transport, not_a_tag};
 use crate::store::source::Source;
@@ -44,11 +45,18 @@ impl Location for RegistryLocation {
         context.temporary.clone()
     }
 
+    #[cfg(feature = "registry")]
     fn source(&self, reference: &Reference, context: &Context) -> Result<Arc<dyn Source>> {
         let registry = Registry::open(&self.0, reference.tag(), reference.digest(), &context.pull)?;
         Ok(Arc::new(ProgressSource::new(registry, &context.progress)))
     }
 
+    #[cfg(not(feature = "registry"))]
+    fn source(&self, reference: &Reference, _context: &Context) -> Result<Arc<dyn Source>> {
+        Err(not_in_this_build(reference))
+    }
+
+    #[cfg(feature = "registry")]
     fn destination(&self, reference: &Reference, context: &Context) -> Result<Box<dyn Destination>> {
         if reference.digest().is_some() {
             let hint = "name a tag: docker://HOST/REPO:TAG";
@@ -56,6 +64,18 @@ impl Location for RegistryLocation {
         }
         Ok(Box::new(RegistryWriter::open(&self.0, &context.push)?))
     }
+
+    #[cfg(not(feature = "registry"))]
+    fn destination(&self, reference: &Reference, _context: &Context) -> Result<Box<dyn Destination>> {
+        Err(not_in_this_build(reference))
+    }
+}
+
+#[cfg(not(feature = "registry"))]
+fn not_in_this_build(reference: &Reference) -> Error {
+    let hint =
+        "copy the image into a layout first (skopeo copy SOURCE oci:DIR:TAG), or build with the feature `registry`";
+    Error::usage("this build reaches no registries").hint(hint).at(reference)
 }
 
 /// `HOST/REPO[:TAG|@DIGEST]`.

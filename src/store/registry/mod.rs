@@ -7,22 +7,37 @@
 //! HTTP is `reqwest`'s. `oci-client` reads the registries' errors; its transfers know neither `Retry-After` nor resuming
 //! nor two scopes in one token nor client certificates, so transfers are here.
 
+// Who we are is part of every command's context, whatever transports a build has; only a client asks for it.
+#[cfg_attr(not(feature = "registry"), allow(dead_code))]
 mod access;
+#[cfg(feature = "registry")]
 mod auth;
+#[cfg(feature = "registry")]
 mod client;
+#[cfg_attr(not(feature = "registry"), allow(dead_code))]
 mod credentials;
+#[cfg(feature = "registry")]
 mod download;
+#[cfg(feature = "registry")]
 mod fault;
 mod location;
 mod repository;
+#[cfg(feature = "registry")]
 mod retry;
+#[cfg(feature = "registry")]
 mod source;
+#[cfg(feature = "registry")]
+mod tls;
+#[cfg(feature = "registry")]
 mod upload;
+#[cfg(feature = "registry")]
 mod write;
 
 pub use access::{Access, Side};
 pub use credentials::{AuthFile, Credentials, Login, login_in};
 pub(super) use location::TRANSPORT;
 pub use repository::Repository;
+#[cfg(feature = "registry")]
 pub use source::Registry;
+#[cfg(feature = "registry")]
 pub use write::RegistryWriter;

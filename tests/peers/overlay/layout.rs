@@ -6,6 +6,7 @@ use std::path::Path;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -37,7 +38,7 @@ impl Form {
                 let (first, second) = archive.split_at(archive.len() / 2 + 7);
                 [gzip(first), gzip(second)].concat()
             }
-            Form::Zstd => zstd::encode_all(archive, 1).unwrap(),
+            Form::Zstd => compress_to_vec(archive, CompressionLevel::Fastest),
         }
     }
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
+use ruzstd::decoding::StreamingDecoder;
 use serde_json::{Value, json};
 
 use crate::merged::{LayerBuilder, Merged, apply, normal};
@@ -320,7 +321,8 @@ fn decompress(data: Vec<u8>) -> Vec<u8> {
     if data.starts_with(b"\x1f\x8b") {
         MultiGzDecoder::new(data.as_slice()).read_to_end(&mut out).expect("gzip");
     } else if data.starts_with(b"\x28\xb5\x2f\xfd") {
-        out = zstd::decode_all(data.as_slice()).expect("zstd");
+        let mut decoder = StreamingDecoder::new(data.as_slice()).expect("zstd");
+        decoder.read_to_end(&mut out).expect("zstd");
     } else {
         out = data;
     }
