@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
 # A whole journey: builds a train, carries it over three stations, and shows the creator the results.
-# Needs what building takes (Rust, a C compiler, make, Perl): no root, no container engine, no network once the crates
-# are there.
+# Needs Rust: no root, no container engine, no network once the crates are there. Where a C compiler, make or Perl is
+# missing, root on Debian gets them installed; for anybody else the program is built with the portable crates.
 #   scripts/demo.sh [DIR]      DIR keeps everything that was made; without it all goes at the end
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/needs.sh
-need_to_build
+need_to_build_somehow
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 [ -t 1 ] || say() { printf '\n%s\n' "$*"; }
 run() { printf '$ %s\n' "$*"; "$@"; }
 
 say "Building pht-oci (a few minutes the first time)"
-cargo build --release --locked --quiet
-PATH="$PWD/target/release:$PATH"
+cargo build --release --locked --quiet "${BUILD_OPTIONS[@]}"
+PATH="${CARGO_TARGET_DIR:-$PWD/target}/release:$PATH"
 
 if [ $# -gt 0 ]; then
   mkdir -p "$1"
