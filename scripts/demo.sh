@@ -14,7 +14,7 @@ run() { printf '$ %s\n' "$*"; "$@"; }
 
 say "Building pht-oci (a few minutes the first time)"
 cargo build --release --locked --quiet "${BUILD_OPTIONS[@]}"
-PATH="${CARGO_TARGET_DIR:-$PWD/target}/release:$PATH"
+PATH="$(cd "${CARGO_TARGET_DIR:-target}" && pwd)/release:$PATH"
 
 if [ $# -gt 0 ]; then
   mkdir -p "$1"

@@ -4,7 +4,15 @@
 [ -f "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"
 . scripts/link.sh
 
-has_compiler() { command -v cc >/dev/null && echo 'int main(void) { return 0; }' | cc -x c -o /dev/null - 2>/dev/null; }
+# Compiles and links, so that the C library's headers are there too.
+has_compiler() {
+  local dir status=0
+  dir="$(mktemp -d)"
+  printf '#include <stdio.h>\nint main(void) { return 0; }\n' >"$dir/main.c"
+  cc -o "$dir/main" "$dir/main.c" 2>/dev/null || status=1
+  rm -rf "$dir"
+  return "$status"
+}
 has_make() { make --version >/dev/null 2>&1; }
 has_perl() { perl -MFindBin -MIPC::Cmd -e 1 2>/dev/null; }
 

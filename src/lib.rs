@@ -88,7 +88,8 @@
 //! | [`tar`] | tar archives and their compression. No image |
 //! | [`crypto`] | RSA keys and schemes, digests, streaming ciphers. No image |
 //!
-//! Below all of them is the floor: [`error`], [`json`], [`path`] and [`text`].
+//! Below all of them is the floor: [`error`], [`json`], [`path`] and [`text`]. Why things are as they are, where one would
+//! ask, is in [`decisions`].
 //!
 //! # The path of a byte through a stage
 //!
@@ -115,12 +116,15 @@
 //! - **an engine**: one file in [`engine`] that implements [`engine::Engine`], and its line in [`engine::ENGINES`];
 //! - **a command**: one file in [`stage`], or in [`image`] if it knows no train; one in [`cli`] and its lines in the list of
 //!   commands there.
+//!
+//! How to build and test, and the rules that are kept, is in `.github/CONTRIBUTING.md`.
 
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod crypto;
+pub mod decisions;
 #[cfg(feature = "engines")]
 pub mod engine;
 pub mod error;
