@@ -18,7 +18,7 @@ const MAX_NUMBER_BITS: usize = 8 * MAX_BITS;
 /// # Errors
 /// [`Kind::Malformed`](crate::error::Kind::Malformed) for anything else and for what is too large; the message does not
 /// show it, for it may be secret.
-pub fn parse_number(text: &str) -> Result<BoxedUint> {
+pub(crate) fn parse_number(text: &str) -> Result<BoxedUint> {
     let text = text.trim();
     let (radix, digits, bits_per_digit) = match text.get(..2) {
         Some("0x" | "0X") => (16, &text[2..], 4),
@@ -111,7 +111,7 @@ impl<'a> PaillierKey<'a> {
     /// The plaintext, below the modulus: `L(c^lambda mod n^2) * mu mod n` with `L(x) = (x - 1) / n`. `None` if the
     /// number is no ciphertext under this key. As elsewhere in the field, a number that was not reduced counts modulo
     /// n^2.
-    pub fn decrypt(&self, ciphertext: &BoxedUint) -> Option<BoxedUint> {
+    pub(crate) fn decrypt(&self, ciphertext: &BoxedUint) -> Option<BoxedUint> {
         let reduced = ciphertext.rem_vartime(&self.n_squared);
         let power = BoxedMontyForm::new(reduced, &self.modulo_n_squared).pow(&self.secret.lambda).retrieve();
         if bool::from(power.is_zero()) {

@@ -30,6 +30,7 @@ pub use write::LayoutWriter;
 ///
 /// # Errors
 /// [`Kind::Malformed`](crate::error::Kind::Malformed) if it is no index, or two images have one tag.
+#[doc(hidden)] // For the fuzz targets.
 pub fn listed_in(index: &[u8]) -> Result<Vec<ImageEntry>> {
     Index::parse(index)?.list()
 }

@@ -124,6 +124,7 @@ impl AuthFile {
 ///
 /// # Errors
 /// [`Kind::Registry`] if it is no such file, or the login is none that can be used. The message repeats no secret.
+#[doc(hidden)] // For the fuzz targets.
 pub fn login_in(file: &[u8], repository: &Repository) -> Result<Option<(Login, String)>> {
     let document = json::parse_object(file).map_err(|error| error.as_kind(Kind::Registry))?;
     find_in(&document, repository)
