@@ -31,8 +31,8 @@
 //! | `cli` | yes | [`cli`] and the program; without it none of its crates is built |
 //! | `registry` | yes | `docker://`; without it such a reference is refused |
 //! | `engines` | yes | [`engine`] and [`run()`] |
-//! | `portable` | yes | the three above: the whole program, by crates that take no C compiler, no make and no Perl |
 //! | `fast` | yes | `aws-lc`, `openssl` and `zstd`: ciphers, TLS, digests and Zstandard in C and assembler |
+//! | `portable` | no | the first three with `graviola` for TLS: the whole program without a C compiler, make and Perl |
 //!
 //! # Glossary
 //!

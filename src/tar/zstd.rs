@@ -53,7 +53,6 @@ mod portable {
     }
 
     impl<R: Read> ZstdDecoder<R> {
-        #[allow(clippy::unnecessary_wraps, reason = "libzstd may have no memory for a decoder")]
         pub(in crate::tar) fn new(inner: BufReader<R>) -> io::Result<Self> {
             let mut frame = Box::new(FrameDecoder::new());
             frame.set_max_window_size(1 << super::MAX_WINDOW_LOG);

@@ -20,8 +20,10 @@ use crate::text::Printable;
 const MAX_TOKEN: u64 = 1 << 20;
 
 /// The authorization for one registry.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Session {
+    repository: Repository,
+    access: Access,
     login: OnceLock<Option<Login>>,
     header: Mutex<Option<HeaderValue>>,
     /// Held while a new header is got, so that one does it for all.
@@ -31,8 +33,15 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(scope: String) -> Self {
-        Session { scopes: Mutex::new(vec![scope]), ..Session::default() }
+    pub(super) fn new(repository: &Repository, access: &Access, scope: String) -> Self {
+        Session {
+            repository: repository.clone(),
+            access: access.clone(),
+            login: OnceLock::new(),
+            header: Mutex::new(None),
+            renewing: Mutex::new(()),
+            scopes: Mutex::new(vec![scope]),
+        }
     }
 
     /// The value of the header `Authorization`, marked so that no log shows it.
@@ -58,28 +67,23 @@ impl Session {
         *self.header.lock().unwrap_or_else(PoisonError::into_inner) = value;
     }
 
-    fn login(&self, repository: &Repository, access: &Access) -> Result<Option<&Login>> {
+    fn login(&self) -> Result<Option<&Login>> {
         if self.login.get().is_none() {
-            let found = access.credentials.find(repository)?;
+            let found = self.access.credentials.find(&self.repository)?;
             let _ = self.login.set(found);
         }
         Ok(self.login.get().and_then(Option::as_ref))
     }
 
     /// Does what the registry's refusal of a request with the header `sent` asks for: a password, or a (new) token.
-    pub(super) fn renew(
-        &self,
-        http: &Http,
-        (refusal, sent): (&Response, Option<&HeaderValue>),
-        repository: &Repository,
-        access: &Access,
-    ) -> Result<()> {
+    pub(super) fn renew(&self, http: &Http, refusal: &Response, sent: Option<&HeaderValue>) -> Result<()> {
+        let access = &self.access;
         let _one_at_a_time = self.renewing.lock().unwrap_or_else(PoisonError::into_inner);
         if self.header().is_some_and(|now| Some(&now) != sent) {
             // Another request of ours was refused, too, and has seen to it.
             return Ok(());
         }
-        let login = self.login(repository, access)?;
+        let login = self.login()?;
         let wanted: Vec<Challenge> = refusal
             .headers()
             .get_all(WWW_AUTHENTICATE)
@@ -89,7 +93,8 @@ impl Session {
             .collect();
         let bearer = wanted.iter().find(|challenge| challenge.scheme == "bearer" && challenge.realm.is_some());
         if let Some(Challenge { realm: Some(realm), service, .. }) = bearer {
-            let token = self.fetch_token(http, refusal.url(), (realm, service.as_deref()), login)?;
+            let url = token_url(refusal.url(), realm, service.as_deref())?;
+            let token = self.fetch_token(http, url, login)?;
             let mut value = HeaderValue::try_from(format!("Bearer {}", *token)).map_err(|_| bad_token())?;
             value.set_sensitive(true);
             self.set(Some(value));
@@ -111,22 +116,7 @@ impl Session {
     }
 
     /// Asks a token server (distribution specification of Docker, token authentication).
-    fn fetch_token(
-        &self,
-        http: &Http,
-        registry: &Url,
-        (realm, service): (&str, Option<&str>),
-        login: Option<&Login>,
-    ) -> Result<Zeroizing<String>> {
-        let mut url: Url =
-            realm.parse().map_err(|_| Error::new(Kind::Registry, "the token server has no valid URL"))?;
-        if registry.scheme() == "https" && url.scheme() != "https" {
-            let what = "the registry names a token server without TLS; no credentials were sent to it";
-            return Err(Error::new(Kind::Registry, what).at(url.host_str().unwrap_or_default()));
-        }
-        for (key, value) in service.map(|service| ("service", service)).into_iter() {
-            url.query_pairs_mut().append_pair(key, value);
-        }
+    fn fetch_token(&self, http: &Http, mut url: Url, login: Option<&Login>) -> Result<Zeroizing<String>> {
         for scope in self.scopes.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             url.query_pairs_mut().append_pair("scope", scope);
         }
@@ -183,6 +173,19 @@ fn bad_token() -> Error {
 
 fn refused(what: impl Into<String>, access: &Access) -> Error {
     Error::new(Kind::Registry, what).advise(Advice::GiveCredentials { side: access.side })
+}
+
+/// Where a registry's tokens come from.
+fn token_url(registry: &Url, realm: &str, service: Option<&str>) -> Result<Url> {
+    let mut url: Url = realm.parse().map_err(|_| Error::new(Kind::Registry, "the token server has no valid URL"))?;
+    if registry.scheme() == "https" && url.scheme() != "https" {
+        let what = "the registry names a token server without TLS; no credentials were sent to it";
+        return Err(Error::new(Kind::Registry, what).at(url.host_str().unwrap_or_default()));
+    }
+    if let Some(service) = service {
+        url.query_pairs_mut().append_pair("service", service);
+    }
+    Ok(url)
 }
 
 /// One way in that a registry offers.

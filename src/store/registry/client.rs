@@ -73,7 +73,7 @@ impl Client {
         access.ensure_online(repository)?;
         let actions = if access.side == Side::Source { "pull" } else { "pull,push" };
         Ok(Client {
-            session: Session::new(format!("repository:{}:{actions}", repository.path())),
+            session: Session::new(repository, access, format!("repository:{}:{actions}", repository.path())),
             repository: repository.clone(),
             access: access.clone(),
             http: OnceLock::new(),
@@ -120,8 +120,7 @@ impl Client {
             Err(error) => return Ok(Answer::Passing(self.unreachable(error), None)),
         };
         if response.status() == StatusCode::UNAUTHORIZED && self.is_own(response.url()) {
-            let refused = (&response, sent.as_ref());
-            self.session.renew(self.http()?, refused, &self.repository, &self.access).at(&self.repository)?;
+            self.session.renew(self.http()?, &response, sent.as_ref()).at(&self.repository)?;
             response = match self.once(call, self.session.header().as_ref())? {
                 Ok(response) => response,
                 Err(error) => return Ok(Answer::Passing(self.unreachable(error), None)),

@@ -1,11 +1,11 @@
-//! Where TLS has its arithmetic from: AWS-LC, or Graviola, which takes no C compiler.
+//! Where TLS has its cryptography from: AWS-LC; Graviola, which takes no C compiler; or what the process has installed.
 
 use crate::error::Result;
 
-/// Sees to it that TLS has a provider of cryptography. One that this process has chosen before stays.
+/// Sees to it that TLS has a provider of cryptography. One that this process has installed stays.
 ///
 /// # Errors
-/// [`Kind::Usage`](crate::error::Kind::Usage) if this processor is not one that the provider of this build can use.
+/// [`Kind::Usage`](crate::error::Kind::Usage) if this build has none, or none that this processor can run.
 #[cfg(feature = "aws-lc")]
 pub(super) fn provide() -> Result<()> {
     // `reqwest` falls back on AWS-LC itself.
@@ -14,11 +14,11 @@ pub(super) fn provide() -> Result<()> {
 
 #[cfg(not(feature = "aws-lc"))]
 pub(super) fn provide() -> Result<()> {
-    use rustls::crypto::CryptoProvider;
+    if rustls::crypto::CryptoProvider::get_default().is_some() { Ok(()) } else { install() }
+}
 
-    if CryptoProvider::get_default().is_some() {
-        return Ok(());
-    }
+#[cfg(all(feature = "graviola", not(feature = "aws-lc")))]
+fn install() -> Result<()> {
     if !is_supported() {
         let hint = "build with the feature `aws-lc`, which takes a C compiler";
         return Err(crate::error::Error::usage("this build has no TLS for a processor as old as this one").hint(hint));
@@ -28,8 +28,14 @@ pub(super) fn provide() -> Result<()> {
     Ok(())
 }
 
+#[cfg(not(any(feature = "graviola", feature = "aws-lc")))]
+fn install() -> Result<()> {
+    let hint = "build with the feature `aws-lc` or `graviola`, or install a provider of cryptography for rustls";
+    Err(crate::error::Error::usage("this build has no TLS").hint(hint))
+}
+
 /// What Graviola demands of a processor, and panics without.
-#[cfg(not(feature = "aws-lc"))]
+#[cfg(all(feature = "graviola", not(feature = "aws-lc")))]
 fn is_supported() -> bool {
     #[cfg(target_arch = "x86_64")]
     return std::arch::is_x86_feature_detected!("aes")
