@@ -1,4 +1,4 @@
-//! OCI layouts, made and changed here, without a line of the program; what judges them is `tests/python/layout.py`.
+//! OCI layouts, made and changed without a line of the program; `tests/python/layout.py` judges them.
 
 use std::collections::BTreeMap;
 use std::fs;
