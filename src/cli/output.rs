@@ -10,6 +10,7 @@ use crate::error::{Error, IoContext, Result};
 use crate::image::ImageReport;
 use crate::json::{Value, json};
 use crate::stage::{Inspection, Report, TrainFailed, Verification};
+use crate::text::{Printable, counted};
 use crate::train::{Check, Verdict};
 
 /// The output of a command: its report on standard output, in the format of `--format`.
@@ -103,8 +104,11 @@ impl Output {
         let text = match self.format {
             Format::Json => format!("{}\n", error_json(error)),
             Format::Text => {
-                let hint = error.advice().map(|hint| format!("pht-oci: hint: {}\n", words(hint))).unwrap_or_default();
-                format!("pht-oci: {error}\n{hint}")
+                let hint = error
+                    .advice()
+                    .map(|hint| format!("pht-oci: hint: {}\n", Printable::new(&words(hint))))
+                    .unwrap_or_default();
+                format!("pht-oci: {}\n{hint}", Printable::new(&error.to_string()))
             }
         };
         // If even standard error is closed, the exit status has to say it.
@@ -198,9 +202,9 @@ fn report_text(color: Palette, report: &Report) -> String {
     let mut text = color.style(Style::Heading, &heading) + "\n";
     report.checks.iter().for_each(|check| text += &text::check(color, check));
     for warning in &report.warnings {
-        text += &format!("  {}: {warning}\n", color.style(Style::Doubtful, "warning"));
+        text += &format!("  {}: {}\n", color.style(Style::Doubtful, "warning"), Printable::new(warning));
     }
-    report.notes.iter().for_each(|note| text += &format!("  {note}\n"));
+    report.notes.iter().for_each(|note| text += &format!("  {}\n", Printable::new(note)));
     text + &destination_text(&report.image)
 }
 
@@ -215,7 +219,8 @@ fn destination_text(report: &ImageReport) -> String {
     if let Some(digest) = &report.digest_after {
         let layers = &report.layers;
         let (added, reused, dropped) = (layers.added.len(), layers.reused, layers.dropped.len());
-        text += &format!(": {reused} layers kept, {dropped} dropped, {added} added\n  {digest}");
+        let kept = counted(reused as u64, "layer");
+        text += &format!(": {kept} kept, {dropped} dropped, {added} added\n  {digest}");
     }
     text + "\n"
 }

@@ -21,6 +21,7 @@ use crate::store::fs::StagedDir;
 use crate::store::tag::ENCRYPTED_SUFFIX;
 use crate::store::{Context, spool_dir};
 use crate::tar::EntryKind;
+use crate::text::counted;
 use crate::train::{Check, StageKind, Stop, TrainConfig, paths, unwrap_stage_key};
 
 /// Verifies a train and opens it for its run: the image that is published holds the immutable files and the previous
@@ -208,7 +209,7 @@ fn ensure_no_results(train: &Train) -> Result<()> {
         .map(|file| shown(&[paths::RESULTS, b"/", &file.path].concat()))
         .collect();
     let Some(first) = files.first() else { return Ok(()) };
-    let what = format!("there are {} results, but no station has signed yet: nobody vouches for them", files.len());
+    let what = format!("{} found, but no station has signed yet", counted(files.len() as u64, "result"));
     Err(Error::verification(what).advise(Advice::KeepInitialResults).at(first))
 }
 

@@ -66,8 +66,8 @@ fn says_why_nothing_can_be_extracted_and_makes_nothing() {
         ("opt/absent", "nothing at this path"),
         ("opt/pht_results/gone", "nothing at this path"),
         ("opt/pht_results/link", "symbolic link"),
-        ("../etc/passwd", "no path to extract"),
-        ("/", "no path to extract"),
+        ("../etc/passwd", "cannot be extracted"),
+        ("/", "cannot be extracted"),
     ] {
         let refused = line(path).refused(2);
         assert!(refused.stderr.contains(told), "{path}: {}", refused.stderr);

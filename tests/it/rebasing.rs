@@ -149,7 +149,7 @@ fn refusals_say_why_and_change_nothing() {
         (layout.at("unlabelled"), vec!["--base", &newer, "--old-base", &old], 3, "open"),
         (layout.at("results"), vec!["--base", &newer], 3, "no station has signed"),
         (layout.at("forged"), vec!["--base", &newer], 3, "build"),
-        (layout.at("0"), vec!["--base", &newer, "--old-base", &stranger], 2, "not based on it"),
+        (layout.at("0"), vec!["--base", &newer, "--old-base", &stranger], 2, "not based on this image"),
         (layout.at("0"), vec!["--base", &own], 2, "a train itself"),
         (layout.at("0"), vec!["--base", &other], 2, "s390x"),
         (layout.at("absent"), vec!["--base", &newer], 2, "absent"),

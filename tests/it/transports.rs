@@ -82,7 +82,7 @@ fn stages_in_place_replace_the_image_and_nothing_else() {
             let key = train.key(&train.station_id(0));
             let told = pht_oci(&["pre-run", &here, "--private-key", &key], &[]).ok();
             let told = String::from_utf8_lossy(&told.stdout).into_owned() + &told.stderr;
-            assert!(told.contains("what a run had added to sha256:"), "{told}");
+            assert!(told.contains("the layers that a run added to sha256:"), "{told}");
         }
         stage(&train, &["post-run", &here], 0);
         assert_eq!(digest(&other), untouched, "{transport}");

@@ -101,15 +101,15 @@ fn hostile_archives_are_refused_and_nothing_is_written_anywhere() {
     for (members, told) in [
         (vec![file("../planted")], "has `..` in it"),
         (vec![file("pht_results/../../planted")], "has `..` in it"),
-        (vec![member("pht_results/way", "symlink", here), file("pht_results/way/planted")], "lies below it"),
+        (vec![member("pht_results/way", "symlink", here), file("pht_results/way/planted")], "with files below"),
         (vec![member("pht_results/etc", "link", "../../etc/passwd")], "has `..` in it"),
-        (vec![member("pht_results/etc", "link", "/etc/passwd")], "which is not there"),
+        (vec![member("pht_results/etc", "link", "/etc/passwd")], "which does not exist"),
         (vec![member("pht_results/null", "char", "")], "a device node"),
-        (vec![file("train_config.json")], "it is there twice"),
-        (vec![file("./pht_results//result.txt")], "it is there twice"),
-        (vec![member("pht_results/sub", "symlink", here)], "it is there twice"),
+        (vec![file("train_config.json")], "twice in the archive"),
+        (vec![file("./pht_results//result.txt")], "twice in the archive"),
+        (vec![member("pht_results/sub", "symlink", here)], "twice in the archive"),
         (vec![file("pht_results/.wh.result.txt")], "a whiteout"),
-        (vec![file("pht_results/result.txt/below")], "lies below it"),
+        (vec![file("pht_results/result.txt/below")], "with files below"),
     ] {
         let options: Vec<&str> = ["--last"].into_iter().chain(members.iter().map(String::as_str)).collect();
         let archive = hand_out(&fixture, &options);

@@ -61,10 +61,10 @@ fn helpers_are_asked_for_logins() {
     for (config, status, said) in [
         (format!(r#"{{"credHelpers": {{"{host}": "knows"}}, "credsStore": "breaks"}}"#), 0, "as robot"),
         (r#"{"credsStore": "knows"}"#.to_owned(), 0, "docker-credential-knows"),
-        (r#"{"credsStore": "other"}"#.to_owned(), 6, "there is none"),
+        (r#"{"credsStore": "other"}"#.to_owned(), 6, "there are none"),
         (r#"{"credsStore": "breaks"}"#.to_owned(), 6, "docker-credential-breaks failed"),
         (r#"{"credsStore": "absent"}"#.to_owned(), 6, "docker-credential-absent"),
-        (r#"{"credsStore": "../knows"}"#.to_owned(), 6, "not a program's"),
+        (r#"{"credsStore": "../knows"}"#.to_owned(), 6, "not a program name"),
     ] {
         fs::write(dir.path().join(".docker/config.json"), &config).unwrap();
         // An empty variable is none: the file at home counts.
