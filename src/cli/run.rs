@@ -20,7 +20,7 @@ use crate::text::Printable;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   pht-oci run ./train --engine podman --private-key station_1.pem
-  pht-oci run ./train --engine docker --private-key station_1.pem --volume /srv/fhir:/opt/train_data:ro --timeout 12h
+  pht-oci run ./train --engine docker --private-key station_1.pem --volume /srv/fhir:/data:ro --timeout 12h
   pht-oci run ./train --engine runc --private-key station_1.pem --env FHIR_TOKEN --log train.log")]
 pub(super) struct Run {
     #[command(flatten)]

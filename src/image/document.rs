@@ -101,7 +101,7 @@ impl Image {
     fn open_here(source: Arc<dyn Source>, listed: ImageEntry, platform: Option<&Platform>) -> Result<Self> {
         let (descriptor, manifest) = resolve(&*source, &listed.descriptor, platform)?;
         let place = format!("manifest {}", descriptor.digest());
-        let format = family_of(&descriptor, &manifest).at(&place)?;
+        let format = format_of(&descriptor, &manifest).at(&place)?;
         let config_descriptor = descriptor_at(&manifest, "config").at(&place)?;
         let layers = layers_of(&manifest).at(&place)?;
         let place = format!("image config {}", config_descriptor.digest());
@@ -355,7 +355,7 @@ fn choose(index: &Object, asked: Option<&Platform>) -> Result<Descriptor> {
     }
 }
 
-fn family_of(descriptor: &Descriptor, manifest: &Object) -> Result<ManifestFormat> {
+fn format_of(descriptor: &Descriptor, manifest: &Object) -> Result<ManifestFormat> {
     let stated = descriptor.media_type().to_string();
     if let Some(own) = manifest.get("mediaType") {
         let own = own.as_str().unwrap_or("not a string");

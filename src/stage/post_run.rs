@@ -110,7 +110,7 @@ fn not_opened() -> Error {
 
 /// Reads the train. A config that is none any more, though pre-run has verified one, was rewritten by the run.
 fn load(image: Image, spool: &Path, base: Option<usize>, labels: &Labels) -> Result<Train> {
-    let depth = Depth::ImageEntry(base.unwrap_or(usize::MAX));
+    let depth = Depth::ListedFiles(base.unwrap_or(usize::MAX));
     let view = read_view(&image, spool, depth)?;
     Train::in_view(image, view, depth).map_err(|error| {
         let rewritten = error.kind() == Kind::Malformed && labels.any_verified_config().is_some();

@@ -40,7 +40,7 @@ pub fn pre_run(request: &StageRequest<'_>, context: &Context) -> Result<Report> 
     target.ensure_keeps_encrypted()?;
     let spool = spool_dir(&target.reference, context);
     let base = BaseLayers::detect(&image, request.base, context)?;
-    let mut train = Train::load(image, &spool, Depth::ImageEntry(usize::MAX))?;
+    let mut train = Train::load(image, &spool, Depth::ListedFiles(usize::MAX))?;
     let name = train.name();
     let mut pre_run = PreRun { request, context, spool, base, results, warning };
     with_all_layers(&mut train, &pre_run.spool.clone(), |train| pre_run.attempt(train, &mut target)).at(name)

@@ -63,7 +63,7 @@ pub fn rebase(request: &RebaseRequest<'_>, context: &Context) -> Result<Report> 
     let old_image = request.old_base.map(|old| open_image(old, &of_train)).transpose()?;
     let base = open_base(request.base, &of_train)?;
     let old = OldBase::find(request.old_base, old_image.as_ref(), &image)?;
-    let mut train = Train::load(image, &spool, Depth::ImageEntry(old.layers))?;
+    let mut train = Train::load(image, &spool, Depth::ListedFiles(old.layers))?;
     let name = train.name();
     ensure_is_free(&train).at(&name)?;
     old.ensure_holds_no_train(&train).at(&name)?;
