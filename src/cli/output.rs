@@ -194,7 +194,7 @@ fn check_json(check: &Check) -> Value {
 }
 
 fn report_text(color: Palette, report: &Report) -> String {
-    let mut heading = format!("{} of {}", report.stage, report.image.source);
+    let mut heading = format!("{} of {}", report.stage, Printable::new(&report.image.source));
     if let Some(station) = &report.station {
         heading += &format!(" at station {station}");
     }
@@ -209,13 +209,13 @@ fn report_text(color: Palette, report: &Report) -> String {
 }
 
 fn image_report_text(color: Palette, command: &str, report: &ImageReport) -> String {
-    let heading = format!("{command} of {}", report.source);
+    let heading = format!("{command} of {}", Printable::new(&report.source));
     format!("{}\n{}", color.style(Style::Heading, &heading), destination_text(report))
 }
 
 /// The image's place, and the changes of its layers.
 fn destination_text(report: &ImageReport) -> String {
-    let mut text = format!("  {}", report.destination);
+    let mut text = format!("  {}", Printable::new(&report.destination));
     if let Some(digest) = &report.digest_after {
         let layers = &report.layers;
         let (added, reused, dropped) = (layers.added.len(), layers.reused, layers.dropped.len());

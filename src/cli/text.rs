@@ -20,7 +20,7 @@ pub(super) fn inspection(color: Palette, train: &Inspection) -> String {
         ("files", files),
         ("layers", format!("{}{base}, {}", train.layers, size(train.size))),
     ];
-    let mut text = color.style(Style::Heading, &train.source) + "\n";
+    let mut text = color.style(Style::Heading, &printable(&train.source)) + "\n";
     for (name, value) in rows {
         text += &format!("  {}  {value}\n", color.style(Style::Faint, &format!("{name:7}")));
     }
@@ -60,7 +60,7 @@ fn short(key: &str) -> String {
 
 /// Every check with its verdict, and what they say of each stop.
 pub(super) fn verification(color: Palette, found: &Verification) -> String {
-    let heading = format!("verify of {} (wire {})", found.source, found.wire);
+    let heading = format!("verify of {} (wire {})", Printable::new(&found.source), found.wire);
     let mut text = format!("{}\n  {}\n", color.style(Style::Heading, &heading), found.digest);
     found.checks.iter().for_each(|one| text += &check(color, one));
     text += "\n";
@@ -83,7 +83,7 @@ pub(super) fn verification(color: Palette, found: &Verification) -> String {
     text += &table(color, 2, &["#", "station", "key", "signature", "digest"], &stops.collect::<Vec<_>>());
     text += "\n";
     for warning in &found.warnings {
-        text += &format!("  {}: {warning}\n", color.style(Style::Doubtful, "warning"));
+        text += &format!("  {}: {}\n", color.style(Style::Doubtful, "warning"), Printable::new(warning));
     }
     let verdict = found.verdict();
     let style = match verdict {
