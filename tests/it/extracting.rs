@@ -6,7 +6,7 @@ use support::tree::{differences, snapshot};
 use support::{Edit, Implementation, Peer, Train, TrainSpec, Wire, available, pht_oci, run};
 
 /// A train (its immutable files in plaintext) with a layer of results and of links above.
-fn ground() -> Train {
+fn fixture() -> Train {
     let train = Train::build(Implementation::Ours, Wire::V1_1_2, &TrainSpec::default()).unwrap();
     let results = train.dir.path().join("results");
     fs::create_dir_all(results.join("sub")).unwrap();
@@ -24,7 +24,7 @@ fn extracts_what_the_layers_together_show() {
     if !available("extracts_what_the_layers_together_show", &[Peer::Python]) {
         return;
     }
-    let train = ground();
+    let train = fixture();
     let (image, dir) = (train.layout.at("2"), train.dir.path());
     let path = |name: &str| dir.join(name).to_str().unwrap().to_owned();
     for file in ["opt/train_config.json", "opt/pht_train/query.json", "opt/pht_results/sub/x", "etc/os-release"] {
@@ -59,10 +59,10 @@ fn says_why_nothing_can_be_extracted_and_makes_nothing() {
     if !available("says_why_nothing_can_be_extracted", &[Peer::Python]) {
         return;
     }
-    let train = ground();
+    let train = fixture();
     let (image, out) = (train.layout.at("2"), train.dir.path().join("out"));
     let line = |path: &str| pht_oci(&["extract", &image, path, "--out", out.to_str().unwrap()], &[]);
-    for (path, told) in [
+    for (path, message) in [
         ("opt/absent", "nothing at this path"),
         ("opt/pht_results/gone", "nothing at this path"),
         ("opt/pht_results/link", "symbolic link"),
@@ -70,7 +70,7 @@ fn says_why_nothing_can_be_extracted_and_makes_nothing() {
         ("/", "cannot be extracted"),
     ] {
         let refused = line(path).refused(2);
-        assert!(refused.stderr.contains(told), "{path}: {}", refused.stderr);
+        assert!(refused.stderr.contains(message), "{path}: {}", refused.stderr);
         assert!(!out.exists(), "{path}");
     }
     // A layer that is not what its digest says is not handed out.

@@ -105,12 +105,12 @@ fn bounded(line: &[&str], dir: &Path) -> Result<(i32, String), String> {
         serde_json::from_slice(&fs::read(&took).map_err(|error| error.to_string())?).map_err(|e| e.to_string())?;
     fs::remove_file(&took).map_err(|error| error.to_string())?;
     let peak = figures["peak"].as_u64().unwrap_or(u64::MAX / 1024) * 1024;
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    if elapsed > TIME || peak > MEMORY || said.contains("panicked") {
-        return Err(format!("took {elapsed:?} and {peak} bytes: {said}"));
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    if elapsed > TIME || peak > MEMORY || message.contains("panicked") {
+        return Err(format!("took {elapsed:?} and {peak} bytes: {message}"));
     }
     match output.status.code() {
-        Some(status) if status == 0 || !said.trim().is_empty() => Ok((status, said)),
+        Some(status) if status == 0 || !message.trim().is_empty() => Ok((status, message)),
         status => Err(format!("ended with {status:?} without a word")),
     }
 }
@@ -119,11 +119,11 @@ fn bounded(line: &[&str], dir: &Path) -> Result<(i32, String), String> {
 fn check(train: &Signed, case: &str, statuses: &[i32], all: bool) -> Result<(), String> {
     let dir = train.dir.path();
     let script = test_file("python/hostile_images.py");
-    let ground = Layout::new(dir.join("ground"));
-    copy(&train.layout.dir, &ground.dir);
-    run("python3", &[utf8(&script), ground.path(), train.tag, "hostile", case])?;
-    let (image, master) = (ground.at("hostile"), ground.at("master"));
-    ground.make_base("master", false);
+    let fixture = Layout::new(dir.join("ground"));
+    copy(&train.layout.dir, &fixture.dir);
+    run("python3", &[utf8(&script), fixture.path(), train.tag, "hostile", case])?;
+    let (image, master) = (fixture.at("hostile"), fixture.at("master"));
+    fixture.make_base("master", false);
     let (out, tmp) = (dir.join("out"), dir.join("tmp"));
     fs::create_dir_all(&tmp).map_err(|error| error.to_string())?;
     let common = ["--tmpdir", utf8(&tmp)];
@@ -133,28 +133,28 @@ fn check(train: &Signed, case: &str, statuses: &[i32], all: bool) -> Result<(), 
         lines.push([&["results", &image, "--private-key", &train.creator, "--out", utf8(&out)], &common[..]].concat());
         lines.push([&["validate", &image, "--master", &master], &common[..]].concat());
     }
-    let mut told = Vec::new();
+    let mut faults = Vec::new();
     for line in &lines {
         let before = snapshot(dir);
-        let (status, said) = bounded(line, dir).map_err(|told| format!("{}: {told}", line[0]))?;
+        let (status, message) = bounded(line, dir).map_err(|faults| format!("{}: {faults}", line[0]))?;
         // The creator asks for results and does not hash the immutable files in this wire, nor does who validates.
         let tolerated = match line[0] {
             "results" | "validate" => &[0, 3, 5][..],
             _ => &[],
         };
         if !(statuses.contains(&status) || tolerated.contains(&status)) {
-            told.push(format!("{} ended with {status}: {}", line[0], said.trim()));
+            faults.push(format!("{} ended with {status}: {}", line[0], message.trim()));
         }
         if status == 0 && out.exists() {
             fs::remove_dir_all(&out).map_err(|error| error.to_string())?;
         }
         let changes = differences(&before, &snapshot(dir), true);
         if !changes.is_empty() {
-            told.push(format!("{} changed {changes:?}", line[0]));
+            faults.push(format!("{} changed {changes:?}", line[0]));
         }
     }
     fs::remove_dir_all(dir.join("ground")).map_err(|error| error.to_string())?;
-    if told.is_empty() { Ok(()) } else { Err(told.join("\n    ")) }
+    if faults.is_empty() { Ok(()) } else { Err(faults.join("\n    ")) }
 }
 
 #[test]
@@ -166,11 +166,11 @@ fn every_hostile_image_is_refused() {
         let train = Signed::new(wire);
         // In the others another rule may be broken before: a train of wire 3 may have no layer more.
         let all = wire == Wire::V1_1_2;
-        let told = |(case, statuses)| {
-            let told = check(&train, case, if all { statuses } else { REFUSED }, all).err()?;
-            Some(format!("{wire:?}, {case}: {told}"))
+        let printed = |(case, statuses)| {
+            let message = check(&train, case, if all { statuses } else { REFUSED }, all).err()?;
+            Some(format!("{wire:?}, {case}: {message}"))
         };
-        CASES.into_iter().filter_map(told).collect()
+        CASES.into_iter().filter_map(printed).collect()
     };
     let failures = std::thread::scope(|scope| {
         let each = Wire::OURS.map(|wire| scope.spawn(move || refused(wire)));

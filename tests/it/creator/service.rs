@@ -22,7 +22,7 @@ fn hand_out(fixture: &ResultsFixture, options: &[&str]) -> String {
     let (script, out) = (test_file("python/handout.py"), fixture.path("handout.tar"));
     let (script, out) = (script.to_str().unwrap(), out.to_str().unwrap().to_owned());
     let line = [script, fixture.train.layout.path(), "post", &out];
-    run("python3", &[&line, options].concat()).unwrap_or_else(|told| panic!("{told}"));
+    run("python3", &[&line, options].concat()).unwrap_or_else(|message| panic!("{message}"));
     out
 }
 
@@ -43,8 +43,8 @@ fn a_handed_out_archive_gives_what_the_image_gives() {
             let archive = hand_out(&fixture, options);
             let out = format!("out-{turn}");
             let report = fixture.results(&archive, &out, &["--format", "json"]).ok().json();
-            let told = differences(&snapshot(&fixture.path(&out)), &snapshot(&fixture.path("wanted")), true);
-            assert_eq!(told, Vec::<String>::new(), "{wire:?} {options:?}");
+            let changes = differences(&snapshot(&fixture.path(&out)), &snapshot(&fixture.path("wanted")), true);
+            assert_eq!(changes, Vec::<String>::new(), "{wire:?} {options:?}");
             assert_eq!((&report["wire"], &report["source"]), (&wire.option().into(), &archive.into()));
             assert!(report["digest"]["before"].is_null(), "{report}");
             // What the image would have proved is named.
@@ -98,7 +98,7 @@ fn hostile_archives_are_refused_and_nothing_is_written_anywhere() {
     symlink(&outside, fixture.path("way")).unwrap();
     let (names, here) = (fixture.names(), outside.to_str().unwrap());
     let absolute = format!("{here}/planted");
-    for (members, told) in [
+    for (members, message) in [
         (vec![file("../planted")], "has `..` in it"),
         (vec![file("pht_results/../../planted")], "has `..` in it"),
         (vec![member("pht_results/way", "symlink", here), file("pht_results/way/planted")], "with files below"),
@@ -115,7 +115,7 @@ fn hostile_archives_are_refused_and_nothing_is_written_anywhere() {
         let archive = hand_out(&fixture, &options);
         for out in ["out", "out.tar"] {
             let refused = fixture.results(&archive, out, &[]).refused(5);
-            assert!(refused.stderr.contains(told), "{members:?}: {}", refused.stderr);
+            assert!(refused.stderr.contains(message), "{members:?}: {}", refused.stderr);
         }
         assert_eq!(fixture.names(), names, "{members:?}");
         assert_eq!(fs::read_dir(&outside).unwrap().count(), 0, "{members:?}");

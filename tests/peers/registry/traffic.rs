@@ -91,7 +91,7 @@ fn memory_does_not_grow_with_a_payload_over_http() {
 }
 
 /// A registry, and a layout with a master image.
-fn ground() -> (Server, Layout) {
+fn fixture() -> (Server, Layout) {
     let server = Server::open();
     let layout = Layout::new(server.dir.path().join("layout"));
     layout.make_base("base", false);
@@ -107,7 +107,7 @@ fn what_is_there_is_not_pushed_again() {
     if !available("what_is_there_is_not_pushed_again", &[Peer::Registry, Peer::Python]) {
         return;
     }
-    let (server, layout) = ground();
+    let (server, layout) = fixture();
     layout.append("base", "it", &[Edit::Put("large.bin", noise(20 << 20))]);
     let archive = format!("oci-archive:{}/it.tar:it", server.dir.path().display());
     copy(&layout.at("it"), &archive);
@@ -129,7 +129,7 @@ fn a_few_blobs_are_on_their_way_at_once() {
     if !available("a_few_blobs_are_on_their_way_at_once", &[Peer::Registry, Peer::Python]) {
         return;
     }
-    let (server, layout) = ground();
+    let (server, layout) = fixture();
     for (number, (from, to)) in [("base", "1"), ("1", "2"), ("2", "3"), ("3", "it")].into_iter().enumerate() {
         layout.append(from, to, &[Edit::Put(["a", "b", "c", "d"][number], noise(MIB as usize))]);
     }
