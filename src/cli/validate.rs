@@ -91,7 +91,7 @@ fn to_json(found: &Validation) -> Value {
             "area": difference.area.name(),
             "subject": difference.subject,
             "change": difference.change.name(),
-            "attributes": difference.attributes.iter().map(attribute).collect::<Vec<_>>(),
+            "aspects": difference.attributes.iter().map(attribute).collect::<Vec<_>>(),
         })
     });
     json!({
