@@ -22,10 +22,7 @@ pub(super) fn run(args: &[&str], input: &[u8]) -> Result<Vec<u8>, String> {
     // It may be done before it has read everything.
     let _ = child.stdin.take().unwrap().write_all(input);
     let output = child.wait_with_output().unwrap();
-    match output.status.success() {
-        true => Ok(output.stdout),
-        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
-    }
+    if output.status.success() { Ok(output.stdout) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
 }
 
 /// A PKCS#8 PEM of a new key, with `options` for its making.

@@ -122,16 +122,13 @@ fn sizes_at_the_limits() {
     for (bits, accepted) in [(1024, false), (2046, false), (2049, true), (3072, true), (4096, true)] {
         let pem = if bits == 2049 { odd_key().to_vec() } else { new_key(&[&format!("rsa_keygen_bits:{bits}")]) };
         let public = PublicKey::from_pem(&public_of(&pem));
-        match accepted {
-            true => {
-                assert_eq!(public.unwrap().bits(), bits);
-                assert_eq!(private(&pem).bits(), bits);
-            }
-            false => {
-                let expected = format!("RSA key of {bits} bits, expected 2048 to 16384");
-                assert_eq!(public.unwrap_err().to_string(), expected);
-                assert_eq!(refused(&pem).to_string(), expected);
-            }
+        if accepted {
+            assert_eq!(public.unwrap().bits(), bits);
+            assert_eq!(private(&pem).bits(), bits);
+        } else {
+            let expected = format!("RSA key of {bits} bits, expected 2048 to 16384");
+            assert_eq!(public.unwrap_err().to_string(), expected);
+            assert_eq!(refused(&pem).to_string(), expected);
         }
     }
     // Nobody waits for a real key of this size.
