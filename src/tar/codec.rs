@@ -31,6 +31,15 @@ impl Compression {
             _ => Compression::None,
         }
     }
+
+    /// What it is called in messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Compression::None => "not compressed",
+            Compression::Gzip => "gzip",
+            Compression::Zstd => "zstd",
+        }
+    }
 }
 
 /// The uncompressed bytes of a layer.
@@ -60,6 +69,15 @@ impl<R: Read> Decoder<R> {
                 Decoder::Zstd(decoder)
             }
         })
+    }
+
+    /// How the input is compressed.
+    pub fn compression(&self) -> Compression {
+        match self {
+            Decoder::Plain(_) => Compression::None,
+            Decoder::Gzip(_) => Compression::Gzip,
+            Decoder::Zstd(_) => Compression::Zstd,
+        }
     }
 
     /// The compressed side, wherever it is.
