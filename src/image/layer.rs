@@ -89,12 +89,7 @@ fn is_plain(extent: &Extent) -> Result<bool> {
     Ok(Compression::of(&start[..read]) == Compression::None)
 }
 
-fn scan_plain(
-    extent: Extent,
-    descriptor: &Descriptor,
-    diff_id: &Digest,
-    mut scan: Scan<'_>,
-) -> Result<ScannedLayer> {
+fn scan_plain(extent: Extent, descriptor: &Descriptor, diff_id: &Digest, mut scan: Scan<'_>) -> Result<ScannedLayer> {
     let extent = extent.hashed(descriptor)?;
     let scanned = match descriptor.digest() == diff_id {
         true => ensure_packed(descriptor, Compression::None).and_then(|()| scan.all_of_plain(&extent)),

@@ -141,13 +141,7 @@ fn read_layer(
     implied: &mut ImpliedDirs,
 ) -> Result<Vec<Entry>> {
     let (descriptor, diff_id) = (&image.layers()[layer], &image.diff_ids()[layer]);
-    let entries = digest_files(image.source(), descriptor, diff_id, digests, implied).at(image.source().name())?;
-    let empties_root = |entry: &Entry| matches!(mark_of(&entry.path), Some(Mark::Opaque(b"")));
-    if layer > 0 && entries.iter().any(empties_root) {
-        let what = "an opaque whiteout of the root: engines do not agree on what that hides";
-        return Err(Error::malformed(what).at(format_args!("layer {}", descriptor.digest())));
-    }
-    Ok(entries)
+    digest_files(image.source(), descriptor, diff_id, digests, implied).at(image.source().name())
 }
 
 /// Hard links to files of lower layers, each with the view of those layers at its target.

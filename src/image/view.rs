@@ -176,7 +176,9 @@ impl Reading<'_> {
     fn scan_once(&self, layer: usize, wanted: &PathFilter) -> Result<ScannedLayer> {
         let (descriptor, diff_id) = (&self.image.layers()[layer], &self.image.diff_ids()[layer]);
         tracing::debug!(layer, digest = %descriptor.digest(), "reading a layer");
-        scan_below(self.image.source(), descriptor, diff_id, self.spool_dir, &self.implied, &|path| wanted.matters(path))
+        scan_below(self.image.source(), descriptor, diff_id, self.spool_dir, &self.implied, &|path| {
+            wanted.matters(path)
+        })
     }
 
     /// What the layers below that of a hard link have at its target.

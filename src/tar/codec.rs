@@ -1,4 +1,4 @@
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 
 use flate2::bufread::MultiGzDecoder;
 use flate2::write::GzEncoder;
@@ -45,11 +45,11 @@ impl Compression {
 /// The uncompressed bytes of a layer.
 pub enum Decoder<R: Read> {
     /// As they are.
-    Plain(BufReader<R>),
+    Plain(BufReader<Peeked<R>>),
     /// From gzip.
-    Gzip(Box<MultiGzDecoder<BufReader<R>>>),
+    Gzip(Box<MultiGzDecoder<BufReader<Peeked<R>>>>),
     /// From zstd.
-    Zstd(zstd::stream::read::Decoder<'static, BufReader<R>>),
+    Zstd(zstd::stream::read::Decoder<'static, BufReader<Peeked<R>>>),
 }
 
 impl<R: Read> Decoder<R> {
@@ -58,9 +58,10 @@ impl<R: Read> Decoder<R> {
     /// # Errors
     /// Faults of `inner`.
     pub fn new(inner: R) -> Result<Self> {
-        let mut inner = BufReader::with_capacity(128 << 10, inner);
-        let start = inner.fill_buf().doing("read the layer")?;
-        Ok(match Compression::of(start) {
+        let peeked = Peeked::new(inner).doing("read the layer")?;
+        let compression = Compression::of(peeked.start());
+        let inner = BufReader::with_capacity(128 << 10, peeked);
+        Ok(match compression {
             Compression::None => Decoder::Plain(inner),
             Compression::Gzip => Decoder::Gzip(Box::new(MultiGzDecoder::new(inner))),
             Compression::Zstd => {
@@ -83,10 +84,51 @@ impl<R: Read> Decoder<R> {
     /// The compressed side, wherever it is.
     pub fn into_inner(self) -> R {
         match self {
-            Decoder::Plain(inner) => inner.into_inner(),
-            Decoder::Gzip(decoder) => decoder.into_inner().into_inner(),
-            Decoder::Zstd(decoder) => decoder.finish().into_inner(),
+            Decoder::Plain(inner) => inner.into_inner().inner,
+            Decoder::Gzip(decoder) => decoder.into_inner().into_inner().inner,
+            Decoder::Zstd(decoder) => decoder.finish().into_inner().inner,
         }
+    }
+}
+
+/// A stream whose first bytes have been looked at.
+pub struct Peeked<R> {
+    start: [u8; 4],
+    len: usize,
+    read: usize,
+    inner: R,
+}
+
+impl<R: Read> Peeked<R> {
+    fn new(mut inner: R) -> io::Result<Self> {
+        let (mut start, mut len) = ([0; 4], 0);
+        // A slow stream may give them one by one.
+        while len < start.len() {
+            match inner.read(&mut start[len..]) {
+                Ok(0) => break,
+                Ok(read) => len += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Peeked { start, len, read: 0, inner })
+    }
+
+    fn start(&self) -> &[u8] {
+        &self.start[..self.len]
+    }
+}
+
+impl<R: Read> Read for Peeked<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = &self.start[self.read..self.len];
+        if left.is_empty() {
+            return self.inner.read(buffer);
+        }
+        let len = left.len().min(buffer.len());
+        buffer[..len].copy_from_slice(&left[..len]);
+        self.read += len;
+        Ok(len)
     }
 }
 

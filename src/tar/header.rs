@@ -110,7 +110,11 @@ impl<'a> Header<'a> {
             && prefix.is_ascii()
             && is_clear(prefix.len())
             && times.into_iter().any(|time| !is_empty(time) && octal(time).is_none());
-        if is_prefix { Ok(prefix) } else { Err(Error::malformed("a GNU header with something where a prefix would be")) }
+        if is_prefix {
+            Ok(prefix)
+        } else {
+            Err(Error::malformed("a GNU header with something where a prefix would be"))
+        }
     }
 }
 

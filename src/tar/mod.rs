@@ -10,7 +10,7 @@ mod read;
 mod tests;
 mod write;
 
-pub use codec::{Compression, Decoder, Encoder};
+pub use codec::{Compression, Decoder, Encoder, Peeked};
 pub use entry::{Entry, EntryKind, Meta, PaxRecord, PaxRecords, normalise, number, pax_mtime};
 pub use read::{Reader, Sequential, Skip};
 pub use write::Writer;

@@ -47,12 +47,14 @@ pub struct Reader<R> {
     /// The padding after them.
     padding: u64,
     has_ended: bool,
+    /// The current entry's name as it stands.
+    name: Vec<u8>,
 }
 
 impl<R: Skip> Reader<R> {
     /// Reads the archive that begins at `inner`.
     pub fn new(inner: R) -> Self {
-        Reader { inner, position: 0, contents: 0, padding: 0, has_ended: false }
+        Reader { inner, position: 0, contents: 0, padding: 0, has_ended: false, name: Vec::new() }
     }
 
     /// The next entry; `None` at the end of the archive.
@@ -83,6 +85,11 @@ impl<R: Skip> Reader<R> {
         }
     }
 
+    /// The name of the current entry as it stands in the archive, `./` and slashes included.
+    pub fn name(&self) -> &[u8] {
+        &self.name
+    }
+
     /// The underlying reader, wherever it is.
     pub fn into_inner(self) -> R {
         self.inner
@@ -104,6 +111,7 @@ impl<R: Skip> Reader<R> {
         if path.is_empty() && kind != EntryKind::Directory {
             return Err(Error::malformed(format!("the root of the archive is {}", kind.name())));
         }
+        self.name = draft.path;
         Ok(Entry { path, kind, meta: draft.meta, size, offset: position, position })
     }
 

@@ -100,6 +100,9 @@ impl<'a> LayerOrder<'a> {
         self.pass_through(&entry.path)?;
         match mark_of(&entry.path) {
             Some(Mark::Whiteout(hidden)) => self.remove(&hidden),
+            Some(Mark::Opaque(b"")) => {
+                Err(Error::malformed("an opaque whiteout of the root: engines do not agree on what that hides"))
+            }
             Some(Mark::Opaque(dir)) => {
                 self.settled.extend(self.above.0.iter().filter(|implied| is_below(implied, dir)).cloned());
                 self.opaque.push(dir.into());

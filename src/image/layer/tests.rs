@@ -14,7 +14,6 @@ use crate::tar::{Compression, Decoder, EntryKind, Meta, Writer};
 
 mod order;
 
-
 /// One blob, in a local file or as a stream.
 struct Stored {
     bytes: Vec<u8>,

@@ -2,13 +2,14 @@
 //! (`docker-archive:`). They are read where they are; only what cannot be read at any position is spooled.
 
 mod docker;
+mod lists;
 mod location;
 mod members;
 mod write;
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,13 +22,11 @@ use crate::store::index::Index;
 use crate::store::interrupt;
 use crate::store::source::{Blob, ImageEntry, MAX_DOCUMENT, Source};
 use crate::store::spool::Spool;
+use crate::tar::{Compression, Decoder, Reader, Sequential};
 
 pub(super) use location::{DOCKER_TRANSPORT, OCI_TRANSPORT};
 use members::Members;
 pub use write::ArchiveWriter;
-
-/// The largest zstd window that is accepted, as a power of two: memory stays bounded.
-const MAX_ZSTD_WINDOW_LOG: u32 = 25;
 
 /// What says which images a Docker archive holds.
 const DOCKER_MANIFEST: &str = "manifest.json";
@@ -85,6 +84,7 @@ impl Archive {
     fn open_here(path: &Path, format: Option<ArchiveFormat>, spool_dir: &Path) -> Result<Self> {
         let read = Count::default();
         let members = Members::read(to_extent(path, spool_dir, &read)?)?;
+        lists::ensure_agreement(&members)?;
         let format = match format {
             Some(format) => format,
             // Where both are, as Docker 25 writes them, a stage in place must keep what `docker load` reads.
@@ -162,27 +162,14 @@ pub fn to_extent(path: &Path, spool_dir: &Path, read: &Count) -> Result<Extent> 
         Ok(spool.into_extent())
     };
     if !metadata.is_file() {
-        return spooled(decoded(file)?.0);
+        return spooled(Box::new(Decoder::new(file)?));
     }
     let whole = Extent::new(Arc::new(file), 0, metadata.len(), read.clone());
-    match decoded(whole.reader())? {
-        (plain, true) => spooled(plain),
-        (_, false) => Ok(whole),
+    let decoder = Decoder::new(whole.reader())?;
+    match decoder.compression() {
+        Compression::None => Ok(whole),
+        _ => spooled(Box::new(decoder)),
     }
-}
-
-/// What was compressed by gzip or Zstandard, and whether it was.
-fn decoded<'r>(reader: impl Read + 'r) -> Result<(Box<dyn Read + 'r>, bool)> {
-    let mut reader = BufReader::new(reader);
-    Ok(match reader.fill_buf().doing("read it")? {
-        [0x1f, 0x8b, ..] => (Box::new(flate2::bufread::MultiGzDecoder::new(reader)), true),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
-            let mut decoder = zstd::stream::read::Decoder::with_buffer(reader).doing("start decompression")?;
-            decoder.window_log_max(MAX_ZSTD_WINDOW_LOG).doing("start decompression")?;
-            (Box::new(decoder), true)
-        }
-        _ => (Box::new(reader), false),
-    })
 }
 
 /// Whether there is a member with this name. Nothing is spooled, so a compressed archive is read through.
@@ -190,12 +177,14 @@ fn has_member(path: &Path, name: &str) -> Result<bool> {
     let file = File::open(path).doing("open it")?;
     let len = file.metadata().doing("look at it")?.len();
     let whole = Extent::new(Arc::new(file), 0, len, Count::default());
-    let (plain, true) = decoded(whole.reader())? else {
+    let decoder = Decoder::new(whole.reader())?;
+    if decoder.compression() == Compression::None {
         return Ok(Members::read(whole)?.get(name).is_some());
-    };
-    for entry in tar::Archive::new(plain).entries().doing("read it")? {
+    }
+    let mut reader = Reader::new(Sequential(decoder));
+    while let Some(entry) = reader.next_entry()? {
         interrupt::check()?;
-        if members::normal(&String::from_utf8_lossy(&entry.doing("read it")?.path_bytes())) == name {
+        if *entry.path == *name.as_bytes() {
             return Ok(true);
         }
     }
@@ -233,3 +222,6 @@ impl Source for Archive {
         Ok(Blob::Extent(extent))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -69,7 +69,11 @@ fn impossible_sizes() {
     refused(&archive(&[0xff; 12]), "impossible size", "-1");
     refused(&archive(b"-0000000001\0"), "an invalid number in a tar header", "a minus sign");
     refused(&archive(b"0000000008\0\0"), "an invalid number in a tar header", "not octal");
-    refused(&archive(&[0x80, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]), "an invalid number", "88 bits");
+    refused(
+        &archive(&[0x80, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]),
+        "an invalid number",
+        "88 bits",
+    );
     refused(&archive(&[0x80, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]), "", "i64::MAX");
     for size in [u64::MAX, u64::MAX - 511, u64::MAX - 512, 1 << 63, i64::MAX as u64] {
         let pax = extended(b'x', &record("size", &size.to_string()));
@@ -201,4 +205,16 @@ fn slow_readers_make_no_difference() {
         assert_eq!(found, contents);
     }
     assert_eq!(reader.next_entry().unwrap(), None);
+}
+
+#[test]
+fn a_slow_stream_is_unpacked_as_well() {
+    let archive = small_archive();
+    let mut encoder = crate::tar::Encoder::gzip(Vec::new());
+    encoder.write_all(&archive).unwrap();
+    for bytes in [archive.clone(), encoder.finish().unwrap(), zstd::encode_all(&archive[..], 1).unwrap()] {
+        let mut found = Vec::new();
+        crate::tar::Decoder::new(Slow(&bytes, false)).unwrap().read_to_end(&mut found).unwrap();
+        assert!(found == archive);
+    }
 }

@@ -94,6 +94,7 @@ fn what_engines_could_take_differently_is_refused() {
         (&["d a, f a/.wh.."], "a whiteout without a name"),
         (&["d a, f a/.wh..."], "a whiteout without a name"),
         (&["d a, f a/.wh."], "a whiteout without a name"),
+        (&["f .wh..wh..opq"], "an opaque whiteout of the root"),
         (&["c a"], "which some engines take for a whiteout"),
         (&["l b a, f a"], "a hard link to it comes before it"),
         (&["d a, l b a"], "a hard link to the directory"),
