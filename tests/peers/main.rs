@@ -3,6 +3,7 @@
 //! not here is left out, and with `CI=true` it fails.
 
 mod crashes;
+mod differential;
 mod engines;
 mod formats;
 mod json;
