@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs all fuzz targets in tests/fuzz, one after the other, and prints how many inputs each has tried. Inputs that reach
 # something new are kept in target/fuzz/corpus for the next run; one that fails is left in target/fuzz/artifacts.
+# Then as long as one of them: random layers and archives against umoci and skopeo, where they are here (as root).
 #   scripts/fuzz.sh [SECONDS]   in total, shared evenly [default: 3600]
 # Variables: PHT_FUZZ_TARGETS (the names of some targets [default: all]).
 # Needs the nightly toolchain: rustup toolchain install nightly
@@ -16,7 +17,7 @@ if ! cargo +nightly --version >/dev/null 2>&1; then
   exit 2
 fi
 read -r -a targets <<<"${PHT_FUZZ_TARGETS:-$(sed -n 's/^name = "\([a-z]*\)"$/\1/p' tests/fuzz/Cargo.toml | tr '\n' ' ')}"
-each=$((seconds / ${#targets[@]}))
+each=$((seconds / (${#targets[@]} + 1)))
 [ "$each" -gt 0 ] || each=1
 export CARGO_TARGET_DIR="$PWD/target/fuzz"
 mkdir -p "$CARGO_TARGET_DIR/log"
@@ -45,4 +46,24 @@ for target in "${targets[@]}"; do
     tail -n 40 "$log" >&2
   fi
 done
+
+# Every round has other numbers; what differs is named by its number, which goes into tests/peers/differential/mod.rs.
+differential() {
+  local first=$((RANDOM * 1000000 + RANDOM)) until=$((SECONDS + each)) rounds=0
+  unset CARGO_TARGET_DIR
+  cargo test --test peers --no-run >/dev/null 2>&1 || return 1
+  while [ "$rounds" = 0 ] || [ "$SECONDS" -lt "$until" ]; do
+    PHT_DIFFERENTIAL_FIRST="$first" PHT_DIFFERENTIAL_LAYERS=2000 PHT_DIFFERENTIAL_ARCHIVES=200 CI=true \
+      cargo test --test peers are_refused_or_read_alike -- --nocapture || return 1
+    first=$((first + 2000)) rounds=$((rounds + 1))
+  done
+  printf '%-10s %12s layers     in %5s s  ok\n' differential "$((rounds * 2000))" "$each"
+}
+if [ "$(id -u)" = 0 ] && command -v umoci >/dev/null && command -v skopeo >/dev/null; then
+  log="$CARGO_TARGET_DIR/log/differential"
+  differential >"$log" 2>&1 || { status=1; tail -n 40 "$log" >&2; }
+  grep -E 'refused|^differential' "$log" || true
+else
+  echo "fuzz.sh: differential left out: needs root, umoci and skopeo" >&2
+fi
 exit "$status"

@@ -13,7 +13,8 @@ cd "$(dirname "$0")/.."
 # command:package, for what the tests call.
 PEERS="dockerd:docker.io skopeo:skopeo umoci:umoci podman:podman buildah:buildah runc:runc conmon:conmon
   setfattr:attr zstd:zstd openssl:openssl curl:curl strace:strace docker-registry:docker-registry
-  htpasswd:apache2-utils python3:python3 groff:groff-base busybox:busybox-static flock:util-linux"
+  htpasswd:apache2-utils python3:python3 groff:groff-base busybox:busybox-static bsdtar:libarchive-tools
+  mmdebstrap:mmdebstrap flock:util-linux"
 
 install_peers() {
   local missing=() pair

@@ -382,12 +382,8 @@ fn layers_of(manifest: &Object) -> Result<Vec<Descriptor>> {
 
 /// A layer's descriptor; of a kind that holds files.
 fn to_layer(value: &Value) -> Result<Descriptor> {
-    const KINDS: [&str; 4] = [
-        "application/vnd.oci.image.layer.v1.tar",
-        "application/vnd.oci.image.layer.nondistributable.v1.tar",
-        "application/vnd.docker.image.rootfs.diff.tar",
-        "application/vnd.docker.image.rootfs.foreign.diff.tar",
-    ];
+    // Layers that may not be distributed lie elsewhere, and some engines leave them out.
+    const KINDS: [&str; 2] = ["application/vnd.oci.image.layer.v1.tar", "application/vnd.docker.image.rootfs.diff.tar"];
     const COMPRESSIONS: [&str; 5] = ["", "+gzip", "+zstd", ".gzip", ".zstd"];
     let descriptor = to_descriptor(value)?;
     let stated = descriptor.media_type().to_string();

@@ -90,7 +90,8 @@ fn normalise(path: &str) -> Result<Vec<u8>> {
 
 /// Reads layers from the top down until the file is found, or nothing below a directory can be seen.
 fn read(image: &Image, path: &[u8], context: &Context) -> Result<View> {
-    View::read(image, PathFilter::new([path]), &context.temporary, |partial| Ok(partial.shows_file(path)))
+    let wanted = PathFilter::new([path]);
+    View::read_beyond_links(image, wanted, &context.temporary, |partial| Ok(partial.shows_file(path)))
 }
 
 fn file(tree: &Tree, node: &Node, out: &mut dyn Write) -> Result<Vec<String>> {

@@ -6,10 +6,15 @@ use std::path::Path;
 
 use oci_spec::image::{Descriptor, Digest};
 
+use self::order::LayerOrder;
 use crate::crypto::Sha256;
 use crate::error::{Error, ErrorContext, IoContext, Result};
 use crate::store::{Blob, Digester, Extent, Source, Spool, Verified, interrupt};
 use crate::tar::{self, Compression, Decoder, Entry, EntryKind, Sequential, Skip};
+
+mod order;
+
+pub use self::order::ImpliedDirs;
 
 /// A layer whose entries have been read.
 #[non_exhaustive]
@@ -23,6 +28,8 @@ pub struct ScannedLayer {
     /// A plain layer is not read whole by looking at its entries: this remains to be verified, when all was read of it
     /// that is needed.
     pub unverified: Option<Extent>,
+    /// What this layer and those above it have something in, without an entry for the directory so far.
+    pub implied: ImpliedDirs,
 }
 
 impl ScannedLayer {
@@ -30,13 +37,10 @@ impl ScannedLayer {
     pub const MAX_OTHERS: usize = 1000;
 }
 
-/// Reads the entries of a layer for which `matters` holds.
-///
-/// A plain layer in a local file is left where it is. Any other is read once through verification and decompression,
-/// and the contents of the files that matter are spooled.
+/// Reads the entries of a layer for which `matters` holds, as if there were no layers above it.
 ///
 /// # Errors
-/// Malformed archives, blobs that are not what their descriptor says, layers that are not what `diff_id` says.
+/// As [`scan_below`].
 pub fn scan(
     source: &dyn Source,
     descriptor: &Descriptor,
@@ -44,15 +48,35 @@ pub fn scan(
     spool_dir: &Path,
     matters: &dyn Fn(&[u8]) -> bool,
 ) -> Result<ScannedLayer> {
+    scan_below(source, descriptor, diff_id, spool_dir, &ImpliedDirs::default(), matters)
+}
+
+/// Reads the entries of a layer for which `matters` holds; the layers above have passed through the directories `above`.
+///
+/// A plain layer in a local file is left where it is. Any other is read once through verification and decompression,
+/// and the contents of the files that matter are spooled.
+///
+/// # Errors
+/// Malformed archives, blobs that are not what their descriptor says, layers that are not what `diff_id` says, or that
+/// engines could take for different files.
+pub(super) fn scan_below(
+    source: &dyn Source,
+    descriptor: &Descriptor,
+    diff_id: &Digest,
+    spool_dir: &Path,
+    above: &ImpliedDirs,
+    matters: &dyn Fn(&[u8]) -> bool,
+) -> Result<ScannedLayer> {
+    let scan = Scan::new(matters, above);
     let place = || format!("layer {}", descriptor.digest());
     match source.open(descriptor)? {
         // Of a plain layer diff ID and digest are the same, unless by another algorithm: then it must be read whole.
         Blob::Extent(extent)
             if descriptor.digest().algorithm() == diff_id.algorithm() && is_plain(&extent).at(place())? =>
         {
-            scan_plain(extent, descriptor, diff_id, matters)
+            scan_plain(extent, descriptor, diff_id, scan)
         }
-        blob => scan_stream(blob, descriptor, diff_id, spool_dir, matters).map(|layer| {
+        blob => scan_stream(blob, descriptor, diff_id, spool_dir, scan).map(|layer| {
             let task = source.progress().begin("processing", descriptor, layer.contents.len());
             ScannedLayer { contents: layer.contents.watched(task), ..layer }
         }),
@@ -66,21 +90,18 @@ fn is_plain(extent: &Extent) -> Result<bool> {
     Ok(Compression::of(&start[..read]) == Compression::None)
 }
 
-fn scan_plain(
-    extent: Extent,
-    descriptor: &Descriptor,
-    diff_id: &Digest,
-    matters: &dyn Fn(&[u8]) -> bool,
-) -> Result<ScannedLayer> {
+fn scan_plain(extent: Extent, descriptor: &Descriptor, diff_id: &Digest, mut scan: Scan<'_>) -> Result<ScannedLayer> {
     let extent = extent.hashed(descriptor)?;
-    let mut scan = Scan::new(matters);
-    let scanned = if descriptor.digest() == diff_id { scan.all_of_plain(&extent) } else { Err(lying_diff_id(diff_id)) };
+    let scanned = match descriptor.digest() == diff_id {
+        true => ensure_packed(descriptor, Compression::None).and_then(|()| scan.all_of_plain(&extent)),
+        false => Err(lying_diff_id(diff_id)),
+    };
     if let Err(fault) = scanned {
         // That the bytes are not the ones described says more than what is wrong with them.
         extent.verify(descriptor)?;
         return Err(fault);
     }
-    Ok(ScannedLayer { entries: scan.entries, others: scan.others, contents: extent.clone(), unverified: Some(extent) })
+    Ok(scan.end(extent.clone(), Some(extent)))
 }
 
 fn scan_stream(
@@ -88,12 +109,11 @@ fn scan_stream(
     descriptor: &Descriptor,
     diff_id: &Digest,
     spool_dir: &Path,
-    matters: &dyn Fn(&[u8]) -> bool,
+    mut scan: Scan<'_>,
 ) -> Result<ScannedLayer> {
     let mut spool = Spool::new(spool_dir)?;
-    let mut scan = Scan::new(matters);
     read_through(blob, descriptor, diff_id, |reader| scan.all_of_stream(reader, &mut spool))?;
-    Ok(ScannedLayer { entries: scan.entries, others: scan.others, contents: spool.into_extent(), unverified: None })
+    Ok(scan.end(spool.into_extent(), None))
 }
 
 /// A layer on its way through verification and decompression.
@@ -107,16 +127,32 @@ fn read_through(
     visit: impl FnOnce(&mut tar::Reader<Stream>) -> Result<()>,
 ) -> Result<()> {
     let verified = Verified::new(blob.into_reader(), descriptor)?;
-    let decoded = Digesting { inner: Decoder::new(verified)?, hasher: Digester::of(diff_id)? };
-    let mut reader = tar::Reader::new(Sequential(decoded));
-    let visited = visit(&mut reader);
+    let decoder = Decoder::new(verified)?;
+    let packed = ensure_packed(descriptor, decoder.compression());
+    let mut reader = tar::Reader::new(Sequential(Digesting { inner: decoder, hasher: Digester::of(diff_id)? }));
+    let visited = packed.and_then(|()| visit(&mut reader));
     let mut decoded = reader.into_inner().0;
-    // Some writers pad beyond the end marker: it belongs to the digest.
+    // Padding behind the end marker belongs to the digest.
     let padding = visited.and_then(|()| io::copy(&mut decoded, &mut io::sink()).doing("read the layer"));
     // That the bytes are not the ones described says more than what is wrong with them.
     decoded.inner.into_inner().drain().doing("read the layer")?;
     padding?;
     if decoded.hasher.matches(diff_id) { Ok(()) } else { Err(lying_diff_id(diff_id)) }
+}
+
+/// The media type says how a layer is packed: some engines believe it, others look.
+fn ensure_packed(descriptor: &Descriptor, found: Compression) -> Result<()> {
+    let stated = descriptor.media_type().to_string();
+    let compression = match stated.rsplit_once(['+', '.']).map_or("", |(_, end)| end) {
+        "gzip" => Compression::Gzip,
+        "zstd" => Compression::Zstd,
+        _ => Compression::None,
+    };
+    if compression == found {
+        return Ok(());
+    }
+    let what = format!("its contents are {}, which its media type `{stated}` does not say", found.name());
+    Err(Error::malformed(what).hint("the image was put together wrongly or tampered with; fetch it again"))
 }
 
 /// Reads a layer to its end, and checks that it is what descriptor and `diff_id` say.
@@ -141,7 +177,8 @@ fn read_layer(
 const MAX_DIGESTED: usize = 1 << 20;
 
 /// Reads a layer to its end, with a digest in the place of each file's contents: the `offset` of an entry is the
-/// position of its SHA-256 in `digests`. Nothing is spooled, and the names of owners and groups are left out.
+/// position of its SHA-256 in `digests`. Nothing is spooled, and the names of owners and groups are left out. `implied`
+/// are the directories that the layers above have passed through, and then those that this one has, too.
 ///
 /// # Errors
 /// As [`scan`].
@@ -150,10 +187,13 @@ pub(crate) fn digest_files(
     descriptor: &Descriptor,
     diff_id: &Digest,
     digests: &mut Vec<[u8; 32]>,
+    implied: &mut ImpliedDirs,
 ) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
+    let mut order = LayerOrder::new(implied);
     let visit = |reader: &mut tar::Reader<Stream>| {
         while let Some(mut entry) = reader.next_entry()? {
+            order.add(&entry)?;
             if entries.len() == MAX_DIGESTED {
                 return Err(Error::malformed(format!("more than {MAX_DIGESTED} entries in one layer")));
             }
@@ -169,6 +209,7 @@ pub(crate) fn digest_files(
         Ok(())
     };
     read_layer(source, descriptor, diff_id, visit)?;
+    *implied = order.finish();
     Ok(entries)
 }
 
@@ -182,11 +223,17 @@ struct Scan<'a> {
     matters: &'a dyn Fn(&[u8]) -> bool,
     entries: Vec<Entry>,
     others: Vec<Box<[u8]>>,
+    order: LayerOrder<'a>,
 }
 
 impl<'a> Scan<'a> {
-    fn new(matters: &'a dyn Fn(&[u8]) -> bool) -> Self {
-        Scan { matters, entries: Vec::new(), others: Vec::new() }
+    fn new(matters: &'a dyn Fn(&[u8]) -> bool, above: &'a ImpliedDirs) -> Self {
+        Scan { matters, entries: Vec::new(), others: Vec::new(), order: LayerOrder::new(above) }
+    }
+
+    fn end(self, contents: Extent, unverified: Option<Extent>) -> ScannedLayer {
+        let Scan { entries, others, order, .. } = self;
+        ScannedLayer { entries, others, contents, unverified, implied: order.finish() }
     }
 
     fn all_of_plain(&mut self, extent: &Extent) -> Result<()> {
@@ -195,6 +242,7 @@ impl<'a> Scan<'a> {
             if entry.offset.checked_add(entry.size).is_none_or(|end| end > extent.len()) {
                 return Err(Error::malformed("the layer ends in the middle of a file"));
             }
+            self.order.add(&entry)?;
             self.add(entry);
         }
         self.entries.shrink_to_fit();
@@ -203,6 +251,7 @@ impl<'a> Scan<'a> {
 
     fn all_of_stream<R: Skip>(&mut self, reader: &mut tar::Reader<R>, spool: &mut Spool) -> Result<()> {
         while let Some(mut entry) = reader.next_entry()? {
+            self.order.add(&entry)?;
             if entry.kind == EntryKind::File && (self.matters)(&entry.path) {
                 entry.offset = spool.position();
                 reader.copy_contents(spool)?;

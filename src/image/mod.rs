@@ -30,7 +30,7 @@ pub use document::{Contents, Image, ManifestFormat, chain_id, contents_of};
 pub use edit::{AddedLayer, Edit, LayerSink, rfc3339};
 pub use extract::{ExtractRequest, ExtractTo, extract};
 pub use gc::gc;
-pub use layer::{ScannedLayer, ensure_contents, scan};
+pub use layer::{ImpliedDirs, ScannedLayer, ensure_contents, scan};
 pub use open::open_image;
 pub use overlay::{Overlay, PathFilter};
 pub use report::{BytesMoved, ImageReport, LayerCounts};

@@ -3,7 +3,7 @@
 
 use super::changeset::{Mark, mark_of};
 use super::document::Image;
-use super::layer::digest_files;
+use super::layer::{ImpliedDirs, digest_files};
 use super::overlay::{Dangling, Overlay, PathFilter, targets_outside};
 use super::tree::{Content, NodeKind, Tree};
 use super::view::MAX_LINK_CHAIN;
@@ -88,12 +88,20 @@ pub fn snapshot_above(image: &Image, floor: usize, change: &mut dyn FnMut(LayerC
     let mut digests = Vec::new();
     let mut overlay = Overlay::new(PathFilter::new([&b""[..]]));
     let mut links = LinksDown::default();
+    let mut implied = ImpliedDirs::default();
     for layer in (floor..image.layers().len()).rev() {
-        let entries = read_layer(image, layer, &mut digests)?;
+        let entries = read_layer(image, layer, &mut digests, &mut implied)?;
         entries.iter().for_each(|entry| report(entry, change));
         let place = || format!("layer {}", image.layers()[layer].digest());
         links.look(layer, &entries).at(place())?;
         links.follow(None, overlay.push_lower(layer, 0, entries).at(place())?).at(place())?;
+    }
+    // Nothing of the layers below is wanted, but whether they have links that were written through.
+    for layer in (0..floor).rev() {
+        if implied.is_empty() {
+            break;
+        }
+        read_layer(image, layer, &mut Vec::new(), &mut implied)?;
     }
     links.resolve(&mut overlay);
     seen_in(&overlay.into_tree(Vec::new())?, &digests)
@@ -117,7 +125,7 @@ pub enum LayerChange<'a> {
 /// # Errors
 /// As [`snapshot`].
 pub fn layer_changes(image: &Image, layer: usize, change: &mut dyn FnMut(LayerChange<'_>)) -> Result<()> {
-    let entries = read_layer(image, layer, &mut Vec::new())?;
+    let entries = read_layer(image, layer, &mut Vec::new(), &mut ImpliedDirs::default())?;
     entries.iter().for_each(|entry| report(entry, change));
     Ok(())
 }
@@ -131,15 +139,14 @@ fn report(entry: &Entry, change: &mut dyn FnMut(LayerChange<'_>)) {
     }
 }
 
-fn read_layer(image: &Image, layer: usize, digests: &mut Vec<[u8; 32]>) -> Result<Vec<Entry>> {
+fn read_layer(
+    image: &Image,
+    layer: usize,
+    digests: &mut Vec<[u8; 32]>,
+    implied: &mut ImpliedDirs,
+) -> Result<Vec<Entry>> {
     let (descriptor, diff_id) = (&image.layers()[layer], &image.diff_ids()[layer]);
-    let entries = digest_files(image.source(), descriptor, diff_id, digests).at(image.source().name())?;
-    let empties_root = |entry: &Entry| matches!(mark_of(&entry.path), Some(Mark::Opaque(b"")));
-    if layer > 0 && entries.iter().any(empties_root) {
-        let what = "an opaque whiteout of the root: engines do not agree on what that hides";
-        return Err(Error::malformed(what).at(format_args!("layer {}", descriptor.digest())));
-    }
-    Ok(entries)
+    digest_files(image.source(), descriptor, diff_id, digests, implied).at(image.source().name())
 }
 
 /// Hard links to files of lower layers, each with the view of those layers at its target.

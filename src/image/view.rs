@@ -4,7 +4,7 @@ use std::path::Path;
 use oci_spec::image::Descriptor;
 
 use super::document::Image;
-use super::layer::{ScannedLayer, scan};
+use super::layer::{ImpliedDirs, ScannedLayer, scan_below};
 use super::overlay::{Dangling, Overlay, PathFilter, targets_outside};
 use super::tree::Tree;
 use crate::error::{Error, ErrorContext, IoContext, Result};
@@ -34,19 +34,44 @@ impl View {
     /// layer.
     ///
     /// # Errors
-    /// As [`scan`] and [`Overlay::push_lower`].
+    /// As [`scan_below`] and [`Overlay::push_lower`].
     pub fn read(
         image: &Image,
         wanted: PathFilter,
         spool_dir: &Path,
+        enough: impl FnMut(&Partial<'_>) -> Result<bool>,
+    ) -> Result<View> {
+        Self::read_until(image, wanted, spool_dir, false, enough)
+    }
+
+    /// The same, and reads on until no layer that was read can have been written through a link of a lower one.
+    ///
+    /// # Errors
+    /// As [`View::read`].
+    pub fn read_beyond_links(
+        image: &Image,
+        wanted: PathFilter,
+        spool_dir: &Path,
+        enough: impl FnMut(&Partial<'_>) -> Result<bool>,
+    ) -> Result<View> {
+        Self::read_until(image, wanted, spool_dir, true, enough)
+    }
+
+    fn read_until(
+        image: &Image,
+        wanted: PathFilter,
+        spool_dir: &Path,
+        beyond_links: bool,
         mut enough: impl FnMut(&Partial<'_>) -> Result<bool>,
     ) -> Result<View> {
         let layers = image.layers().len();
-        let mut reading = Reading { image, spool_dir, contents: vec![None; layers], unverified: Vec::new() };
+        let (unverified, implied) = Default::default();
+        let mut reading = Reading { image, spool_dir, contents: vec![None; layers], unverified, implied };
         let mut overlay = Overlay::new(wanted);
         let (mut lowest, mut others) = (layers, Vec::new());
         for layer in (0..layers).rev() {
-            let scanned = reading.scan(layer, overlay.wanted())?;
+            let mut scanned = reading.scan(layer, overlay.wanted())?;
+            reading.implied = std::mem::take(&mut scanned.implied);
             reading.contents[layer] = Some(scanned.contents.clone());
             others.push((layer, scanned.others));
             let place = || format!("layer {}", image.layers()[layer].digest());
@@ -57,7 +82,7 @@ impl View {
             }
             lowest = layer;
             let partial = Partial { overlay: &overlay, contents: &reading.contents, layer };
-            if overlay.is_complete() || enough(&partial)? {
+            if (overlay.is_complete() || enough(&partial)?) && !(beyond_links && !reading.implied.is_empty()) {
                 break;
             }
         }
@@ -120,6 +145,8 @@ struct Reading<'a> {
     spool_dir: &'a Path,
     contents: Vec<Option<Extent>>,
     unverified: Vec<(Descriptor, Extent)>,
+    /// What the layers that were read have something in, without an entry for it.
+    implied: ImpliedDirs,
 }
 
 impl Reading<'_> {
@@ -150,14 +177,18 @@ impl Reading<'_> {
     fn scan_once(&self, layer: usize, wanted: &PathFilter) -> Result<ScannedLayer> {
         let (descriptor, diff_id) = (&self.image.layers()[layer], &self.image.diff_ids()[layer]);
         tracing::debug!(layer, digest = %descriptor.digest(), "reading a layer");
-        scan(self.image.source(), descriptor, diff_id, self.spool_dir, &|path| wanted.matters(path))
+        scan_below(self.image.source(), descriptor, diff_id, self.spool_dir, &self.implied, &|path| {
+            wanted.matters(path)
+        })
     }
 
     /// What the layers below that of a hard link have at its target.
     fn view_below(&mut self, link: &Dangling) -> Result<Overlay> {
         let mut overlay = Overlay::new(PathFilter::new([&*link.target]));
+        let implied = self.implied.clone();
         for layer in (0..link.layer).rev() {
-            let scanned = self.scan(layer, overlay.wanted())?;
+            let mut scanned = self.scan(layer, overlay.wanted())?;
+            self.implied = std::mem::take(&mut scanned.implied);
             // The same layer is spooled anew when it is read for the view; keep what this link refers to apart.
             self.contents.push(Some(scanned.contents.clone()));
             let contents = self.contents.len() - 1;
@@ -169,6 +200,7 @@ impl Reading<'_> {
                 break;
             }
         }
+        self.implied = implied;
         Ok(overlay)
     }
 }

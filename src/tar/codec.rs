@@ -1,4 +1,4 @@
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 
 use flate2::bufread::MultiGzDecoder;
 use flate2::write::GzEncoder;
@@ -28,15 +28,24 @@ impl Compression {
             _ => Compression::None,
         }
     }
+
+    /// What it is called in messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Compression::None => "not compressed",
+            Compression::Gzip => "gzip",
+            Compression::Zstd => "zstd",
+        }
+    }
 }
 
 /// The uncompressed bytes of a layer.
 pub struct Decoder<R: Read>(DecoderKind<R>);
 
 enum DecoderKind<R: Read> {
-    Plain(BufReader<R>),
-    Gzip(Box<MultiGzDecoder<BufReader<R>>>),
-    Zstd(ZstdDecoder<R>),
+    Plain(BufReader<Peeked<R>>),
+    Gzip(Box<MultiGzDecoder<BufReader<Peeked<R>>>>),
+    Zstd(ZstdDecoder<Peeked<R>>),
 }
 
 impl<R: Read> Decoder<R> {
@@ -45,22 +54,73 @@ impl<R: Read> Decoder<R> {
     /// # Errors
     /// Faults of `inner`.
     pub fn new(inner: R) -> Result<Self> {
-        let mut inner = BufReader::with_capacity(128 << 10, inner);
-        let start = inner.fill_buf().doing("read the layer")?;
-        Ok(Decoder(match Compression::of(start) {
+        let peeked = Peeked::new(inner).doing("read the layer")?;
+        let compression = Compression::of(peeked.start());
+        let inner = BufReader::with_capacity(128 << 10, peeked);
+        Ok(Decoder(match compression {
             Compression::None => DecoderKind::Plain(inner),
             Compression::Gzip => DecoderKind::Gzip(Box::new(MultiGzDecoder::new(inner))),
             Compression::Zstd => DecoderKind::Zstd(ZstdDecoder::new(inner).doing("start decompression")?),
         }))
     }
 
+    /// How the input is compressed.
+    pub fn compression(&self) -> Compression {
+        match self.0 {
+            DecoderKind::Plain(_) => Compression::None,
+            DecoderKind::Gzip(_) => Compression::Gzip,
+            DecoderKind::Zstd(_) => Compression::Zstd,
+        }
+    }
+
     /// The compressed side, wherever it is.
     pub fn into_inner(self) -> R {
         match self.0 {
-            DecoderKind::Plain(inner) => inner.into_inner(),
-            DecoderKind::Gzip(decoder) => decoder.into_inner().into_inner(),
-            DecoderKind::Zstd(decoder) => decoder.into_inner().into_inner(),
+            DecoderKind::Plain(inner) => inner.into_inner().inner,
+            DecoderKind::Gzip(decoder) => decoder.into_inner().into_inner().inner,
+            DecoderKind::Zstd(decoder) => decoder.into_inner().into_inner().inner,
         }
+    }
+}
+
+/// A stream whose first bytes have been looked at.
+struct Peeked<R> {
+    start: [u8; 4],
+    len: usize,
+    read: usize,
+    inner: R,
+}
+
+impl<R: Read> Peeked<R> {
+    fn new(mut inner: R) -> io::Result<Self> {
+        let (mut start, mut len) = ([0; 4], 0);
+        // A slow stream may give them one by one.
+        while len < start.len() {
+            match inner.read(&mut start[len..]) {
+                Ok(0) => break,
+                Ok(read) => len += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Peeked { start, len, read: 0, inner })
+    }
+
+    fn start(&self) -> &[u8] {
+        &self.start[..self.len]
+    }
+}
+
+impl<R: Read> Read for Peeked<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = &self.start[self.read..self.len];
+        if left.is_empty() {
+            return self.inner.read(buffer);
+        }
+        let len = left.len().min(buffer.len());
+        buffer[..len].copy_from_slice(&left[..len]);
+        self.read += len;
+        Ok(len)
     }
 }
 

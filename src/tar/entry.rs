@@ -127,11 +127,11 @@ impl Entry {
 /// # Errors
 /// [`Kind::Malformed`](crate::error::Kind::Malformed) for anything else.
 pub(crate) fn pax_time(text: &[u8]) -> Result<(i64, u32)> {
-    let wrong = || Error::malformed("a time in a PAX header is none");
+    let wrong = || Error::malformed("invalid time in a PAX header");
     let text = std::str::from_utf8(text).map_err(|_| wrong())?;
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let seconds: i64 = whole.parse().map_err(|_| wrong())?;
-    if !fraction.bytes().all(|digit| digit.is_ascii_digit()) {
+    if whole.starts_with('+') || !fraction.bytes().all(|digit| digit.is_ascii_digit()) {
         return Err(wrong());
     }
     let digits = fraction.bytes().map(|digit| u32::from(digit - b'0')).chain(std::iter::repeat(0)).take(9);
@@ -179,31 +179,38 @@ pub fn normalise(path: &[u8]) -> Result<Box<[u8]>> {
     Ok(normal.into())
 }
 
-/// A number in a tar header: octal text, or binary with the top bit set (GNU), there negative too.
+/// A number in a tar header: octal text, or binary behind a byte of 0x80, or 0xff if it is negative (GNU).
 ///
 /// # Errors
 /// [`Kind::Malformed`](crate::error::Kind::Malformed) for anything else.
 pub fn number(field: &[u8]) -> Result<i64> {
-    let wrong = || Error::malformed("a number in a tar header is none");
-    if let Some(&first) = field.first().filter(|&&first| first & 0x80 != 0) {
-        let negative = first & 0x40 != 0;
-        let start = if negative { -1 } else { 0 };
-        let low_bits = if negative { i64::from(first) - 0x100 } else { i64::from(first & 0x3f) };
-        let (mut value, rest) = (low_bits, &field[1..]);
-        if low_bits == start || rest.len() < 8 {
-            for &byte in rest {
-                value = value.checked_mul(256).ok_or_else(wrong)? + i64::from(byte);
-            }
-            return Ok(value);
+    let wrong = || Error::malformed("an invalid number in a tar header");
+    match field {
+        [0x80 | 0xff, rest @ ..] => {
+            let start = if field[0] == 0x80 { 0 } else { -1 };
+            let shifted = |value: i64, &byte: &u8| Some(value.checked_mul(256)? + i64::from(byte));
+            let value = rest.iter().try_fold(start, shifted).ok_or_else(wrong)?;
+            // One sign is the other to readers of more or fewer bits.
+            if (value < 0) == (start < 0) { Ok(value) } else { Err(wrong()) }
         }
-        return Err(wrong());
+        _ => octal(field).ok_or_else(wrong),
     }
-    let text = field.split(|&byte| byte == 0).next().unwrap_or_default().trim_ascii();
-    if text.is_empty() {
-        return Ok(0);
+}
+
+/// One run of octal digits with blanks before it, and blanks or NUL bytes behind it; without digits it is 0. Of a NUL
+/// byte before the digits readers make different numbers.
+pub(super) fn octal(field: &[u8]) -> Option<i64> {
+    let is_filler = |byte: &u8| matches!(byte, b' ' | 0);
+    if field.iter().all(is_filler) {
+        return Some(0);
     }
-    let text = std::str::from_utf8(text).map_err(|_| wrong())?;
-    i64::from_str_radix(text, 8).ok().filter(|value| *value >= 0).ok_or_else(wrong)
+    let start = field.iter().position(|byte| *byte != b' ')?;
+    let digits = field[start..].iter().take_while(|byte| matches!(byte, b'0'..=b'7')).count();
+    let (digits, rest) = field[start..].split_at(digits);
+    if digits.is_empty() || !rest.iter().all(is_filler) {
+        return None;
+    }
+    digits.iter().try_fold(0_i64, |value, digit| value.checked_mul(8)?.checked_add(i64::from(digit - b'0')))
 }
 
 #[cfg(test)]
@@ -245,7 +252,7 @@ mod tests {
         assert_eq!(pax_time(b"7").unwrap(), (7, 0));
         assert_eq!(pax_time(b"7.0000000009").unwrap(), (7, 0), "below a nanosecond");
         assert_eq!(pax_mtime(7, 0), None);
-        for wrong in ["", ".5", "1.-5", "1.5.5", "x", "1e3", "-9223372036854775808.5", "9223372036854775808"] {
+        for wrong in ["", ".5", "+1", "1.-5", "1.5.5", "x", "1e3", "-9223372036854775808.5", "9223372036854775808"] {
             assert!(pax_time(wrong.as_bytes()).is_err(), "{wrong}");
         }
     }
@@ -257,7 +264,29 @@ mod tests {
         assert_eq!(number(b"\0\0\0").unwrap(), 0);
         assert_eq!(number(&[0x80, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0]).unwrap(), 2 << 32);
         assert_eq!(number(&[0xff; 12]).unwrap(), -1);
-        for wrong in [&b"8"[..], b"-7", b"6 4", &[0x80, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255]] {
+        assert_eq!(number(&[0x80, 0, 0, 0, 0x7f, 255, 255, 255, 255, 255, 255, 255]).unwrap(), i64::MAX);
+        assert_eq!(number(&[255, 255, 255, 255, 0x80, 0, 0, 0, 0, 0, 0, 0]).unwrap(), i64::MIN);
+        assert_eq!((number(b"   \0\0").unwrap(), number(b"77777777").unwrap()), (0, 0o77_777_777));
+        for wrong in [
+            &b"8"[..],
+            b"-7",
+            b"+7",
+            b"6 4",
+            b"6\x004",
+            b"\x00000644",
+            b"\x00 644\x00",
+            b" \x00644",
+            b"\t644",
+            b"0_1",
+            b"0x1",
+            b"644\n",
+            &[0x80, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255],
+            &[0x80, 0, 0, 0, 0x80, 0, 0, 0, 0, 0, 0, 0],
+            &[0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+            &[0xff, 255, 255, 255, 0x7f, 255, 255, 255, 255, 255, 255, 255],
+            &[0x81, 0, 0, 0, 0, 0, 0, 0],
+            &[0xc0, 0, 0, 0, 0, 0, 0, 0],
+        ] {
             assert!(number(wrong).is_err(), "{wrong:?}");
         }
     }

@@ -1,7 +1,10 @@
 //! Tar archives (POSIX.1-2017 ustar and pax, GNU), and how they are compressed. Knows no image.
 
 mod codec;
+mod draft;
 mod entry;
+mod header;
+mod pax;
 mod read;
 #[cfg(test)]
 mod tests;

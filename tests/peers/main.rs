@@ -7,6 +7,7 @@
 #![allow(clippy::match_bool, clippy::too_many_arguments)]
 
 mod crashes;
+mod differential;
 mod engines;
 mod formats;
 mod json;

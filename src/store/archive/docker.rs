@@ -13,6 +13,7 @@ use crate::store::extent::Extent;
 use crate::store::interrupt;
 use crate::store::source::{ImageEntry, MAX_DOCUMENT, tagged};
 use crate::store::verify::{digest_of, sha256_digest};
+use crate::tar::Compression;
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
@@ -88,10 +89,10 @@ fn layer_descriptor(archive: &mut Archive, name: &str, diff_id: &str) -> Result<
     let mut start = [0; 4];
     let read = extent.read_at(&mut start, 0).doing("read the layer")?;
     // Of a plain layer the diff ID is the digest, which readers verify; only a compressed one has to be read for it.
-    let (digest, end) = match &start[..read] {
-        [0x1f, 0x8b, ..] => (digest(&extent)?, "+gzip"),
-        [0x28, 0xb5, 0x2f, 0xfd] => (digest(&extent)?, "+zstd"),
-        _ => (diff_id.to_owned(), ""),
+    let (digest, end) = match Compression::of(&start[..read]) {
+        Compression::Gzip => (digest(&extent)?, "+gzip"),
+        Compression::Zstd => (digest(&extent)?, "+zstd"),
+        Compression::None => (diff_id.to_owned(), ""),
     };
     archive.names.insert(digest.clone(), name.to_owned());
     Ok(json!({ "mediaType": format!("{LAYER}{end}"), "size": extent.len(), "digest": digest }))

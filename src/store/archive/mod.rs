@@ -2,13 +2,14 @@
 //! (`docker-archive:`). They are read where they are; only what cannot be read at any position is spooled.
 
 mod docker;
+mod lists;
 mod location;
 mod members;
 mod write;
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ use crate::store::index::Index;
 use crate::store::interrupt;
 use crate::store::source::{Blob, ImageEntry, MAX_DOCUMENT, Source};
 use crate::store::spool::Spool;
-use crate::tar::{Compression, Decoder};
+use crate::tar::{Compression, Decoder, Reader, Sequential};
 
 pub(super) use location::{DOCKER_TRANSPORT, OCI_TRANSPORT};
 use members::Members;
@@ -85,6 +86,7 @@ impl Archive {
     fn open_here(path: &Path, format: Option<ArchiveFormat>, spool_dir: &Path) -> Result<Self> {
         let read = Count::default();
         let members = Members::read(to_extent(path, spool_dir, &read)?)?;
+        lists::ensure_agreement(&members)?;
         let format = match format {
             Some(format) => format,
             // Where both are, as Docker 25 writes them, a stage in place must keep what `docker load` reads.
@@ -162,20 +164,14 @@ pub fn to_extent(path: &Path, spool_dir: &Path, read: &Count) -> Result<Extent> 
         Ok(spool.into_extent())
     };
     if !metadata.is_file() {
-        return spooled(decoded(file)?.0);
+        return spooled(Box::new(Decoder::new(file)?));
     }
     let whole = Extent::new(Arc::new(file), 0, metadata.len(), read.clone());
-    match decoded(whole.reader())? {
-        (plain, true) => spooled(plain),
-        (_, false) => Ok(whole),
+    let decoder = Decoder::new(whole.reader())?;
+    match decoder.compression() {
+        Compression::None => Ok(whole),
+        _ => spooled(Box::new(decoder)),
     }
-}
-
-/// What was compressed by gzip or Zstandard, and whether it was.
-fn decoded<'r>(reader: impl Read + 'r) -> Result<(Box<dyn Read + 'r>, bool)> {
-    let mut reader = BufReader::new(reader);
-    let is_compressed = Compression::of(reader.fill_buf().doing("read the archive")?) != Compression::None;
-    Ok((Box::new(Decoder::new(reader)?), is_compressed))
 }
 
 /// Whether there is a member with this name. Nothing is spooled, so a compressed archive is read through.
@@ -183,12 +179,14 @@ fn has_member(path: &Path, name: &str) -> Result<bool> {
     let file = File::open(path).doing("open the archive")?;
     let len = file.metadata().doing("stat the archive")?.len();
     let whole = Extent::new(Arc::new(file), 0, len, Count::default());
-    let (plain, true) = decoded(whole.reader())? else {
+    let decoder = Decoder::new(whole.reader())?;
+    if decoder.compression() == Compression::None {
         return Ok(Members::read(whole)?.get(name).is_some());
-    };
-    for entry in tar::Archive::new(plain).entries().doing("read the archive")? {
+    }
+    let mut reader = Reader::new(Sequential(decoder));
+    while let Some(entry) = reader.next_entry()? {
         interrupt::check()?;
-        if members::normal(&String::from_utf8_lossy(&entry.doing("read the archive")?.path_bytes())) == name {
+        if *entry.path == *name.as_bytes() {
             return Ok(true);
         }
     }
@@ -226,3 +224,6 @@ impl Source for Archive {
         Ok(Blob::Extent(extent))
     }
 }
+
+#[cfg(test)]
+mod tests;

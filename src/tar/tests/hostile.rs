@@ -10,6 +10,13 @@ fn refused(archive: &[u8], what: &str, why: &str) {
     assert!(error.to_string().contains(what), "{why}: {error}");
 }
 
+fn global(name: &str, payload: &[u8]) -> Vec<u8> {
+    let mut out = header(name.as_bytes(), b'g', &octal(payload.len())).to_vec();
+    out.extend_from_slice(payload);
+    out.resize(out.len().next_multiple_of(512), 0);
+    out
+}
+
 fn small_archive() -> Vec<u8> {
     let mut writer = Writer::new(Vec::new());
     let pax: Box<[PaxRecord]> = [(b"SCHILY.xattr.user.a"[..].into(), b"value"[..].into())].into();
@@ -60,9 +67,13 @@ fn impossible_sizes() {
     let end = [0; 1024];
     let archive = |size: &[u8]| [&header(b"x", b'0', size)[..], &end].concat();
     refused(&archive(&[0xff; 12]), "impossible size", "-1");
-    refused(&archive(b"-0000000001\0"), "a number in a tar header", "a minus sign");
-    refused(&archive(b"0000000008\0\0"), "a number in a tar header", "not octal");
-    refused(&archive(&[0x80, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]), "a number", "88 bits");
+    refused(&archive(b"-0000000001\0"), "an invalid number in a tar header", "a minus sign");
+    refused(&archive(b"0000000008\0\0"), "an invalid number in a tar header", "not octal");
+    refused(
+        &archive(&[0x80, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]),
+        "an invalid number",
+        "88 bits",
+    );
     refused(&archive(&[0x80, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]), "", "i64::MAX");
     for size in [u64::MAX, u64::MAX - 511, u64::MAX - 512, 1 << 63, i64::MAX as u64] {
         let pax = extended(b'x', &record("size", &size.to_string()));
@@ -89,7 +100,7 @@ fn extended_headers_are_bounded() {
     let file = header(b"x", b'0', &octal(0));
     for kind in [b'x', b'g', b'L', b'K'] {
         // Without the payload: it is refused for what it says, before memory is set aside.
-        let announced = header(b"extended", kind, &octal(10 << 20));
+        let announced = header(b"pax_global_header", kind, &octal(10 << 20));
         refused(&announced, "an extended tar header of 10485760 bytes", "10 MiB");
     }
     let long = vec![b'n'; 64 << 10];
@@ -103,19 +114,28 @@ fn extended_headers_are_bounded() {
     {
         refused(&[&extended(b'x', records.as_bytes())[..], &file].concat(), "PAX header", records);
     }
-    // Many of them take no more memory or stack than one.
-    let many = extended(b'x', &record("comment", "again")).repeat(20_000);
-    let entries = read_all(&[&many[..], &file, &[0; 1024]].concat()).unwrap();
+    // Many of them take no more memory or stack than one, and of two some readers take the first.
+    let one = extended(b'x', &record("comment", "again"));
+    let entries = read_all(&[&one[..], &file, &[0; 1024]].concat()).unwrap();
     assert_eq!((entries.len(), entries[0].0.meta.pax.len()), (1, 1));
+    refused(&[&one.repeat(20_000)[..], &file].concat(), "two extended tar headers", "many");
+    let many = global("pax_global_header", &record("comment", "again")).repeat(20_000);
+    assert_eq!(read_all(&[&many[..], &file, &[0; 1024]].concat()).unwrap().len(), 1);
 }
 
 #[test]
 fn global_headers_comment_and_do_no_more() {
     let file = header(b"x", b'0', &octal(0));
-    let entries = read_all(&[&extended(b'g', &record("comment", "a commit"))[..], &file].concat()).unwrap();
-    assert_eq!((entries.len(), &*entries[0].0.path, entries[0].0.meta.pax.len()), (1, &b"x"[..], 0));
-    for key in ["path", "linkpath", "size", "GNU.sparse.major"] {
-        refused(&[&extended(b'g', &record(key, "1"))[..], &file].concat(), "a global PAX header sets", key);
+    // As `git archive` and Python name it.
+    for name in ["pax_global_header", "././@PaxHeader"] {
+        let entries = read_all(&[&global(name, &record("comment", "a commit"))[..], &file].concat()).unwrap();
+        assert_eq!((entries.len(), &*entries[0].0.path, entries[0].0.meta.pax.len()), (1, &b"x"[..], 0));
+    }
+    // Docker removes what has this name.
+    refused(&[&global("etc/passwd", &record("comment", "x"))[..], &file].concat(), "the name of a file", "a name");
+    for key in ["path", "linkpath", "size", "uid", "mtime", "SCHILY.xattr.user.a", "GNU.sparse.major"] {
+        let archive = [&global("pax_global_header", &record(key, "1"))[..], &file].concat();
+        refused(&archive, "a global PAX header sets", key);
     }
 }
 
@@ -185,4 +205,20 @@ fn slow_readers_make_no_difference() {
         assert_eq!(found, contents);
     }
     assert_eq!(reader.next_entry().unwrap(), None);
+}
+
+#[test]
+fn a_slow_stream_is_unpacked_as_well() {
+    let archive = small_archive();
+    let mut encoder = crate::tar::Encoder::gzip(Vec::new());
+    encoder.write_all(&archive).unwrap();
+    for bytes in [
+        archive.clone(),
+        encoder.finish().unwrap(),
+        ruzstd::encoding::compress_to_vec(&archive[..], ruzstd::encoding::CompressionLevel::Fastest),
+    ] {
+        let mut found = Vec::new();
+        crate::tar::Decoder::new(Slow(&bytes, false)).unwrap().read_to_end(&mut found).unwrap();
+        assert!(found == archive);
+    }
 }

@@ -3,6 +3,7 @@
 mod gnu;
 mod hostile;
 mod round;
+mod strict;
 
 use std::io::Read;
 

@@ -11,7 +11,7 @@ use support::{Peer, available};
 
 mod archive;
 mod cases;
-mod layout;
+pub(crate) mod layout;
 mod seen;
 mod stack;
 

@@ -188,6 +188,7 @@ impl Stack {
         let mut layers = Vec::new();
         for draft in drafts {
             model.placed.clear();
+            model.touched.clear();
             let mut items = Vec::new();
             for step in &draft.steps {
                 model.take(step, &mut items);
@@ -221,6 +222,10 @@ struct Model {
     /// What the current layer has put there: whiteouts do not concern it. `false` stands for a directory above
     /// something, without an entry of its own in this layer.
     placed: BTreeMap<String, bool>,
+    /// What the current layer has removed, and what its hard links name: engines differ over what comes there later.
+    touched: BTreeSet<String>,
+    /// Mode and owner of files, which all their names have.
+    attributes: BTreeMap<String, Attributes>,
 }
 
 impl Model {
@@ -252,7 +257,7 @@ impl Model {
         let own = self.placed.keys().any(|placed| placed == path || is_below(placed, path));
         // umoci removes what the same layer has put there before; the specification says that whiteouts concern lower
         // layers only, and no program writes such a layer.
-        if own || path == "opt" || !dir.is_empty() && !self.is_directory(dir) {
+        if own || !self.touched.insert(path.to_owned()) || path == "opt" || !dir.is_empty() && !self.is_directory(dir) {
             return;
         }
         self.there.retain(|there, _| there != path && !is_below(there, path));
@@ -267,7 +272,7 @@ impl Model {
             return;
         }
         let dir = (*index.get(&directories)).clone();
-        let Model { there, placed } = self;
+        let Model { there, placed, .. } = self;
         there.retain(|path, _| !is_below(path, &dir) || placed.contains_key(path));
         // A directory of a lower layer goes, and what the layer has put below implies one of the same name. umoci leaves
         // the old one if the marker comes later than its contents, but not if it comes before.
@@ -279,9 +284,15 @@ impl Model {
 
     fn place(&mut self, path: &str, deed: &Deed, step: &Step, items: &mut Vec<Item>) {
         let blocked = ancestors(path).any(|dir| self.there.get(dir).is_some_and(|there| !there.is_directory()));
-        if blocked || path == "opt" && !matches!(deed, Deed::Directory) {
+        let is_directory = matches!(deed, Deed::Directory);
+        // Engines differ over what is there twice in one layer, or removed and there.
+        let twice = self.placed.get(path).is_some_and(|explicit| *explicit || !is_directory)
+            || ancestors(path).any(|dir| self.touched.contains(dir))
+            || self.touched.contains(path);
+        if blocked || twice || path == "opt" && !is_directory {
             return;
         }
+        let mut attributes = step.attributes.clone();
         let (what, there) = match deed {
             Deed::File(contents) => (What::File(contents.clone()), There::File),
             Deed::Directory => (What::Directory, There::Directory),
@@ -294,7 +305,10 @@ impl Model {
                 if fitting.is_empty() {
                     return;
                 }
-                let target = format!("{}{}", step.spelling.prefix, index.get(&fitting));
+                let file: String = (**index.get(&fitting)).clone();
+                attributes = Attributes { mtime: attributes.mtime, ..self.attributes[&file].clone() };
+                let target = format!("{}{file}", step.spelling.prefix);
+                self.touched.insert(file);
                 (What::HardLink(target), There::File)
             }
             other => unreachable!("{other:?}"),
@@ -306,7 +320,8 @@ impl Model {
         }
         self.there.insert(path.to_owned(), there);
         self.placed.insert(path.to_owned(), true);
-        items.push(step.item(path, what));
+        self.attributes.insert(path.to_owned(), attributes.clone());
+        items.push(Step { attributes, ..step.clone() }.item(path, what));
     }
 
     fn place_parents(&mut self, path: &str, explicit: bool, step: &Step, items: &mut Vec<Item>) {

@@ -18,6 +18,8 @@ pub enum Peer {
     Buildah,
     Zstd,
     Busybox,
+    Bsdtar,
+    Mmdebstrap,
     /// A Docker daemon at `DOCKER_HOST`.
     Docker,
     /// The reference implementation, set up by `scripts/setup-reference.sh`.
@@ -48,6 +50,8 @@ impl Peer {
             Peer::Buildah => answers("buildah", &["--version"]),
             Peer::Zstd => answers("zstd", &["--version"]),
             Peer::Busybox => ["/bin/busybox", "/usr/bin/busybox"].iter().any(|p| Path::new(p).exists()),
+            Peer::Bsdtar => answers("bsdtar", &["--version"]),
+            Peer::Mmdebstrap => answers("mmdebstrap", &["--version"]),
             Peer::Docker => Peer::Skopeo.is_here() && variable("DOCKER_HOST") && answers("docker", &["info"]),
             Peer::Reference => Peer::Docker.is_here() && variable("PHT_REFERENCE_HOME") && variable("PHT_PYTHON"),
             Peer::Podman => Peer::Root.is_here() && Peer::Skopeo.is_here() && answers("podman", &["--version"]),

@@ -1,0 +1,135 @@
+//! What a layer may hold in which order, and what the layers below it may have there.
+
+use std::io::Write;
+
+use crate::error::{Error, Kind, Result};
+use crate::image::layer::order::{ImpliedDirs, LayerOrder};
+use crate::tar::{EntryKind, Meta, Reader, Sequential, Writer};
+
+/// Entries as `d PATH`, `f PATH`, `s PATH TARGET`, `l PATH TARGET`, `c PATH`; a mode may follow, as in `d:700 PATH`.
+fn layer(text: &str) -> Vec<u8> {
+    let mut writer = Writer::new(Vec::new());
+    for line in text.split(',').map(str::trim).filter(|line| !line.is_empty()) {
+        let mut parts = line.split(' ');
+        let (kind, path) = (parts.next().unwrap(), parts.next().unwrap());
+        let target = || -> Box<[u8]> { parts.clone().next().unwrap().as_bytes().into() };
+        let (kind, mode) = kind.split_once(':').unwrap_or((kind, "644"));
+        let kind = match kind {
+            "d" => EntryKind::Directory,
+            "f" => EntryKind::File,
+            "s" => EntryKind::Symlink(target()),
+            "l" => EntryKind::HardLink(target()),
+            "c" => EntryKind::Device { character: true, number: (0, 0) },
+            other => panic!("{other}"),
+        };
+        writer.header(path.as_bytes(), &kind, &Meta::new(u32::from_str_radix(mode, 8).unwrap(), 0), 0).unwrap();
+        writer.write_all(b"").unwrap();
+    }
+    writer.finish().unwrap()
+}
+
+/// Looks at layers from the bottom up, as they are given.
+fn look(layers: &[&str]) -> Result<ImpliedDirs> {
+    let mut implied = ImpliedDirs::default();
+    for text in layers.iter().rev() {
+        let bytes = layer(text);
+        let mut order = LayerOrder::new(&implied);
+        let mut reader = Reader::new(Sequential(&bytes[..]));
+        while let Some(entry) = reader.next_entry()? {
+            order.add(&entry)?;
+        }
+        implied = order.finish();
+    }
+    Ok(implied)
+}
+
+#[test]
+fn what_engines_take_alike_is_read() {
+    for layers in [
+        &["d a, f a/x, d a/b, s a/b/y ../x, l a/z a/x"][..],
+        &["f a/b/x, d a/b, d a"],
+        &["d a, d a"],
+        &["d ., d a"],
+        &["s way /usr/bin"],
+        &["d a, f a/.wh.b, f a/.wh..wh..opq, f a/x"],
+        &["d a, f a/x, f a/.wh..wh..opq"],
+        &["d a, f a/.wh.x, f a/x"],
+        // A lower link that is replaced before anything is put into it, hidden, or another's.
+        &["s way /usr/bin", "d way, f way/x"],
+        &["s p/way /usr/bin", "d p, f p/.wh..wh..opq, f p/way/x"],
+        &["s way /usr/bin", "f .wh.way", "f way/x"],
+        &["s p/way /usr/bin", "f p/.wh..wh..opq", "f p/way/x"],
+        &["s p /usr", "d p", "f p/bin/x"],
+        &["s p /usr", "f q, d p", "f p/bin/x"],
+        &["d way", "f way/x"],
+        &["f a/x", "l b a/x"],
+    ] {
+        if let Err(error) = look(layers) {
+            panic!("{layers:?}: {error}");
+        }
+    }
+}
+
+#[test]
+fn what_engines_could_take_differently_is_refused() {
+    let cases: &[(&[&str], &str)] = &[
+        (&["s way /usr/bin, f way/x"], "is above it in the same layer, and no directory"),
+        (&["s way /usr/bin, f way/x, f way"], "is above it"),
+        (&["f way, d way/x"], "is above it"),
+        (&["s p/way /usr/bin, f p/way/a/b/x, f p"], "is above it"),
+        (&["s way /usr/bin, f way/.wh.x"], "is above it"),
+        (&["s way /usr/bin, f way/.wh..wh..opq"], "is above it"),
+        (&["d a, f a/x, f a"], "it is there twice"),
+        (&["f a/x, f a"], "has put something below it before"),
+        (&["d p/a, s p/a b"], "it is there twice"),
+        (&["s a b, d a"], "it is there twice"),
+        (&["s a b, s a c"], "it is there twice"),
+        (&["f a, f a"], "it is there twice"),
+        (&["d:700 a, d:755 a"], "it is there twice"),
+        (&["f a, f .wh.a"], "is removed by a whiteout and there as well"),
+        (&["f a/x, f .wh.a"], "is removed by a whiteout"),
+        (&["f .wh.a, d a"], "is removed by a whiteout"),
+        (&["f .wh.a, f a/x"], "is removed by a whiteout"),
+        (&["f .wh.a, f .wh.a"], "is removed by a whiteout"),
+        (&["d a, f a/.wh.."], "a whiteout without a name"),
+        (&["d a, f a/.wh..."], "a whiteout without a name"),
+        (&["d a, f a/.wh."], "a whiteout without a name"),
+        (&["f .wh..wh..opq"], "an opaque whiteout of the root"),
+        (&["c a"], "which some engines take for a whiteout"),
+        (&["l b a, f a"], "a hard link to it comes before it"),
+        (&["d a, l b a"], "a hard link to the directory"),
+        (&["s way /usr, l b way/x"], "a hard link through"),
+        (&["f .wh.a, l b a"], "is removed by a whiteout"),
+        (&["f:644 a, l:4755 b a"], "another owner or mode"),
+        // Over layers.
+        (&["s way /usr/bin", "f way/x"], "it is a symbolic link, and a layer above has something below it"),
+        (&["f way", "f way/x"], "it is a regular file, and a layer above"),
+        (&["s way /usr/bin", "f way/x", "f way"], "it is a symbolic link"),
+        (&["s way /usr/bin", "f way/x", "f .wh.way"], "it is a symbolic link"),
+        (&["s p/way /usr/bin", "f p/way/x", "d p, f p/.wh..wh..opq"], "it is a symbolic link"),
+        (&["s p/way /usr/bin", "d p, f p/way/x, f p/.wh..wh..opq"], "it is a symbolic link"),
+        (&["s way /usr/bin", "f way/x, d way"], "it is a symbolic link"),
+        (&["s way /usr/bin", "f way/.wh.x"], "it is a symbolic link"),
+        (&["s way /usr/bin", "f way/.wh..wh..opq"], "it is a symbolic link"),
+        (&["s way /usr/bin", "l b way/x"], "it is a symbolic link"),
+        (&["s way /usr/bin", "d usr", "f way/x"], "it is a symbolic link"),
+    ];
+    for (layers, what) in cases {
+        let error: Error = look(layers).map(drop).expect_err(&format!("{layers:?}"));
+        assert_eq!(error.kind(), Kind::Malformed, "{layers:?}: {error}");
+        assert!(error.to_string().contains(what), "{layers:?}: {error}");
+    }
+}
+
+#[test]
+fn attributes_of_overlay_file_systems_are_refused() {
+    for key in ["trusted.overlay.opaque", "user.overlay.whiteout", "user.fuseoverlayfs.opaque", "user.overlayfs"] {
+        let mut writer = Writer::new(Vec::new());
+        let pax = [(format!("SCHILY.xattr.{key}").into_bytes().into(), b"y"[..].into())].into();
+        writer.header(b"a", &EntryKind::Directory, &Meta { pax, ..Meta::new(0o755, 0) }, 0).unwrap();
+        let bytes = writer.finish().unwrap();
+        let entry = Reader::new(Sequential(&bytes[..])).next_entry().unwrap().unwrap();
+        let found = LayerOrder::new(&ImpliedDirs::default()).add(&entry);
+        assert_eq!(found.is_err(), key != "user.overlayfs", "{key}");
+    }
+}
