@@ -180,7 +180,7 @@ class Train:
         expected = [self.signed] if self.signed < len(self.stops) else []
         verified(readers == expected, "key-recipients", f"a key is wrapped for {readers}")
         self.told["recipients"] = recipients_of(self.config, self.signed)
-        verified(self.told["recipients"] == self.last["recipients"], "key-recipients", "other keys than those signed")
+        verified(self.told["recipients"] == self.last["recipients"], "recipients", "other keys than those signed")
 
     def check_base(self):
         base = self.statement["base_layers"]

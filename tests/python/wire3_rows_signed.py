@@ -259,7 +259,7 @@ def noise(owner):
 
 
 def recipients():
-    check = "key-recipients"
+    check, places = "recipients", "key-recipients"
     user = put_user_key
     yield Row("recipients: exchanged", swap_recipients, 3, check)
     for owner in ("creator", 2):
@@ -279,10 +279,10 @@ def recipients():
         yield Row(f"recipients: the same key wrapped anew for {owner}, by the station", both(wrapped_for(owner), user, sign), 0,
                   readers=reader)
     for stop in (0, 1):
-        yield Row(f"recipients: a key for stop {stop}, which has left", wrapped_for(stop), 3, check)
-        yield Row(f"recipients: a key for stop {stop}, by the station", both(wrapped_for(stop), sign), 3, check)
-    yield Row("recipients: a key after the last stop", wrapped_for(2), 3, check, tag="3", readers=("creator",))
-    yield Row("recipients: a key for a stop after the next", wrapped_for(2), 3, check, tag="1", readers=("station_2", "creator"))
+        yield Row(f"recipients: a key for stop {stop}, which has left", wrapped_for(stop), 3, places)
+        yield Row(f"recipients: a key for stop {stop}, by the station", both(wrapped_for(stop), sign), 3, places)
+    yield Row("recipients: a key after the last stop", wrapped_for(2), 3, places, tag="3", readers=("creator",))
+    yield Row("recipients: a key for a stop after the next", wrapped_for(2), 3, places, tag="1", readers=("station_2", "creator"))
     yield Row("recipients: none after the last stop", lambda train: None, 0, tag="3", readers=("creator",))
     yield Row("recipients: the next has none", lambda t: t.next().pop("encrypted_key"), 5)
     yield Row("recipients: the next has none, by the station", both(lambda t: t.next().pop("encrypted_key"), without_next), 5)
