@@ -54,7 +54,7 @@ class Field:
         for name in PARTIES:
             key = rsa.generate_private_key(65537, 2048)
             kinds = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            with open(self.key_file(name), "wb") as out:
+            with open(os.open(self.key_file(name), os.O_WRONLY | os.O_CREAT, 0o600), "wb") as out:
                 out.write(key.private_bytes(*kinds))
         self.keys = {name: peer.private_of(self.key_file(name)) for name in PARTIES}
         write_files(self.path("files"), FILES)
