@@ -225,7 +225,8 @@ def unwrap(train, key):
         stage_key = key.decrypt(bytes.fromhex(owner["encrypted_key"]), oaep())
     except ValueError:
         raise Refused(4, "key", "the wrapped key does not open") from None
-    verified(len(stage_key) == 32, "key-commitment", "a key of another length")
+    if len(stage_key) != 32:
+        raise Refused(4, "key", "a key of another length")
     commitment = commitment_of(stage_key, train.config)
     verified(commitment == train.last["key_commitment"], "key-commitment", "another key than the one committed to")
     return stage_key

@@ -270,7 +270,7 @@ def recipients():
         reader = ("creator",) if owner == "creator" else ("station_3",)
         for length in (0, 16, 31, 33, 64):
             yield Row(f"recipients: {length} bytes for {owner}, by the station", both(wrapped_for(owner, b"k" * length), user, sign), 0,
-                      opened=3 if length else (3, 4), readers=reader)
+                      opened=4, readers=reader)
         yield Row(f"recipients: another key for {owner}, by the station", both(wrapped_for(owner, b"k" * 32), user, sign), 0,
                   opened=3, readers=reader)
         yield Row(f"recipients: noise for {owner}, by the station", both(noise(owner), user, sign), 0, opened=4, readers=reader)
