@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes testdata/wire-3: a train of three stations with all keys, as built and after each stop (tags 0 to 3), and
-# values.json with every value on the way as the second implementation (tests/wire3_peer.py) computes it. The keys,
+# values.json with every value on the way as the second implementation (tests/python/wire3_peer.py) computes it. The keys,
 # salts and signatures are new every time.
 #
 #   scripts/make-wire3-vectors.sh [PROGRAM]
@@ -10,8 +10,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 program=$(realpath "${1:-target/debug/pht-oci}")
 python=${PHT_PYTHON:-python3}
-layout_py=$PWD/tests/support/layout.py
-peer_py=$PWD/tests/wire3_peer.py
+layout_py=$PWD/tests/python/layout.py
+peer_py=${PHT_PEER:-$PWD/tests/python/wire3_peer.py}
 out=$PWD/testdata/wire-3
 export SOURCE_DATE_EPOCH=1700000000
 
