@@ -39,10 +39,10 @@ pub(in crate::stage) fn ensure_config(train: &Train, policy: VerificationPolicy<
 /// each entry of payload and control layer.
 pub(in crate::stage) fn ensure_image(train: &Train) -> Result<Vec<Check>> {
     let form = train.config.form();
+    ensure_control_on_top(train)?;
     let mut checks = require_ok(form.collect_layers(&train.facts))?;
     checks.extend(require_ok(form.collect_image(&train.facts))?);
     if let Some(base) = form.base() {
-        ensure_control_on_top(train)?;
         ensure_base_contents(train, base.len())?;
     }
     ensure_payload_form(train)?;
@@ -69,20 +69,20 @@ pub(in crate::stage) fn ensure_control_on_top(train: &Train) -> Result<()> {
 /// binds to them. Some tools do not compare the two, and run another base then.
 ///
 /// # Errors
-/// [`Kind::Verification`] if a layer is another; [`Kind::Malformed`] if it is packed otherwise than its media type says.
+/// [`Kind::Verification`] if a layer is another; [`Kind::Malformed`] if it is of a kind that is not passed on.
 pub(in crate::stage) fn ensure_base_contents(train: &Train, base: usize) -> Result<()> {
     let image = &train.image;
     let signed = train.config.form().base().unwrap_or_default();
     for (layer, found) in train.facts.layers.iter().take(base).enumerate() {
+        if !signed.is_empty() {
+            ensure_distributable(image, layer)?;
+        }
         if signed.get(layer).is_some_and(|signed| signed.digest == found.digest && signed.size == found.size) {
             continue;
         }
         let media_type = image.layers()[layer].media_type().to_string();
         if media_type.ends_with(".tar") && found.digest == found.diff_id {
             continue; // whoever reads the blob by its digest reads these contents
-        }
-        if !signed.is_empty() {
-            ensure_distributable(image, layer)?;
         }
         image.ensure_layer(layer).map_err(|error| match error.kind() {
             Kind::Malformed => error.as_kind(Kind::Verification),
