@@ -39,6 +39,9 @@ pub(super) fn inspection(color: Palette, train: &Inspection) -> String {
 
 /// What has to be done now, and by whom.
 fn next_step(train: &Inspection) -> String {
+    if train.waits_for_creator {
+        return "waits for its creator to sign it; until then no stage takes it".to_owned();
+    }
     let Some(next) = train.next.map(|next| &train.route[next].station) else {
         return "every station has signed; the creator can read the results (pht-oci results)".to_owned();
     };
@@ -81,11 +84,8 @@ pub(super) fn verification(color: Palette, found: &Verification) -> String {
         text += &format!("  {}: {warning}\n", color.tone(Style::Doubtful, "warning"));
     }
     let verdict = found.verdict();
-    let tone = match verdict {
-        "sound" => Style::Good,
-        "weak" => Style::Doubtful,
-        _ => Style::Bad,
-    };
+    let tone = tone(&verdict);
+    let verdict = verdict.name();
     let count = |name| found.checks.iter().filter(|check| check.verdict.name() == name).count();
     let counts = format!("{} sound, {} weak, {} broken", count("sound"), count("weak"), count("broken"));
     text + &format!("  the train is {} ({counts})\n", color.tone(tone, verdict))
@@ -99,7 +99,7 @@ pub(super) fn check(color: Palette, check: &Check) -> String {
         Verdict::Broken(_) => "BROKEN",
     };
     let mark = color.tone(tone(&check.verdict), mark);
-    let reason = check.verdict.reason().map(|reason| format!(" ({reason})")).unwrap_or_default();
+    let reason = check.reason().map(|reason| format!(" ({reason})")).unwrap_or_default();
     format!("  {mark} {}: {}{reason}\n", check.id, check.subject)
 }
 

@@ -1,3 +1,4 @@
+use std::cell::RefCell;
 use std::io;
 use std::path::Path;
 
@@ -10,6 +11,7 @@ use super::tree::Tree;
 use crate::error::{Error, ErrorContext, IoContext, Result};
 use crate::path::shown;
 use crate::store::Extent;
+use crate::tar::Entry;
 
 /// How long a chain of hard links outside the wanted paths is followed; archivers make none longer than one.
 pub(super) const MAX_LINK_CHAIN: usize = 16;
@@ -39,14 +41,31 @@ impl View {
         image: &Image,
         wanted: PathFilter,
         spool_dir: &Path,
+        enough: impl FnMut(&Partial<'_>) -> Result<bool>,
+    ) -> Result<View> {
+        Self::read_inspecting(image, wanted, spool_dir, enough, |_| {})
+    }
+
+    /// [`read`](View::read), and `inspect` sees the entries of each layer before they are merged.
+    ///
+    /// # Errors
+    /// As [`read`](View::read).
+    pub fn read_inspecting(
+        image: &Image,
+        wanted: PathFilter,
+        spool_dir: &Path,
         mut enough: impl FnMut(&Partial<'_>) -> Result<bool>,
+        mut inspect: impl FnMut(&LayerEntries<'_>),
     ) -> Result<View> {
         let layers = image.layers().len();
-        let mut reading = Reading { image, spool_dir, contents: vec![None; layers], unverified: Vec::new() };
+        let stray = RefCell::new(None);
+        let mut reading = Reading { image, spool_dir, contents: vec![None; layers], unverified: Vec::new(), stray };
         let mut overlay = Overlay::new(wanted);
         let (mut lowest, mut others) = (layers, Vec::new());
         for layer in (0..layers).rev() {
             let scanned = reading.scan(layer, overlay.wanted())?;
+            let stray = reading.stray.take();
+            inspect(&LayerEntries { layer, entries: &scanned.entries, stray: stray.as_deref() });
             reading.contents[layer] = Some(scanned.contents.clone());
             others.push((layer, scanned.others));
             let place = || format!("layer {}", image.layers()[layer].digest());
@@ -77,6 +96,16 @@ impl View {
         }
         Ok(())
     }
+}
+
+/// The entries of one layer, in the order of the archive.
+pub struct LayerEntries<'a> {
+    /// The layer, counted from the bottom.
+    pub layer: usize,
+    /// The entries at, above and below the wanted paths.
+    pub entries: &'a [Entry],
+    /// The first entry elsewhere, if there is one.
+    pub stray: Option<&'a [u8]>,
 }
 
 /// What can be seen so far, while a view is read.
@@ -120,6 +149,8 @@ struct Reading<'a> {
     spool_dir: &'a Path,
     contents: Vec<Option<Extent>>,
     unverified: Vec<(Descriptor, Extent)>,
+    /// The first path that did not matter when a layer was last read.
+    stray: RefCell<Option<Box<[u8]>>>,
 }
 
 impl Reading<'_> {
@@ -149,7 +180,15 @@ impl Reading<'_> {
     fn scan_once(&self, layer: usize, wanted: &PathFilter) -> Result<ScannedLayer> {
         let (descriptor, diff_id) = (&self.image.layers()[layer], &self.image.diff_ids()[layer]);
         tracing::debug!(layer, digest = %descriptor.digest(), "reading a layer");
-        scan(self.image.source(), descriptor, diff_id, self.spool_dir, &|path| wanted.matters(path))
+        self.stray.replace(None);
+        let matters = |path: &[u8]| {
+            let matters = wanted.matters(path);
+            if !matters && self.stray.borrow().is_none() {
+                self.stray.replace(Some(path.into()));
+            }
+            matters
+        };
+        scan(self.image.source(), descriptor, diff_id, self.spool_dir, &matters)
     }
 
     /// What the layers below that of a hard link have at its target.

@@ -23,6 +23,8 @@ pub struct Inspection {
     pub route: Vec<StopState>,
     /// Whose turn it is: a position in `route`; at its end nobody's.
     pub next: Option<usize>,
+    /// Whether it waits for its creator: nobody has signed for it yet, and no stage takes it.
+    pub waits_for_creator: bool,
     /// How many layers the image has.
     pub layers: usize,
     /// How many of them are the train as built, if the labels tell.
@@ -82,6 +84,7 @@ pub fn inspect(source: &Reference, context: &Context) -> Result<Inspection> {
         },
         next: route.iter().position(|stop| !stop.signed),
         route,
+        waits_for_creator: config.form().waits_for_creator(),
         layers: train.image.layers().len(),
         base_layers: labels.base_layers,
         stage: labels.state.map(ImageState::name),

@@ -29,7 +29,7 @@ mod transports;
 mod verify;
 
 pub use context::Context;
-pub use destination::{BlobSink, Destination, GcStats, TagChange, Transfer, Written};
+pub use destination::{BlobSink, Destination, GcStats, TagChange, Transfer, Written, is_plain_annotation};
 pub use extent::{Count, Extent, ExtentReader};
 pub use fs::{Waiting, ensure_free_space};
 pub use open::{open_destination, open_source, spool_dir};

@@ -93,7 +93,13 @@ impl<R: Skip> Reader<R> {
         self.contents = size;
         self.padding = end.ok_or_else(impossible_size)? - size;
         let (path, position) = (normalise(&draft.path)?, self.position);
-        Ok(Entry { path, kind, meta: draft.meta, size, offset: position, position })
+        let name = draft.path.strip_suffix(b"/").filter(|_| kind == EntryKind::Directory).unwrap_or(&draft.path);
+        let link_is_exact = match &kind {
+            EntryKind::HardLink(target) => *draft.link == **target,
+            _ => true,
+        };
+        let exact = *name == *path && link_is_exact;
+        Ok(Entry { path, kind, meta: draft.meta, size, offset: position, exact, position })
     }
 
     /// The next header; `None` at the end: a block of zeros, or nothing more.

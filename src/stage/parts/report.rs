@@ -11,7 +11,7 @@ pub struct Report {
     /// Who acted.
     pub station: Option<String>,
     /// The wire version.
-    pub wire: &'static str,
+    pub wire: Option<&'static str>,
     /// What became of the image.
     pub image: ImageReport,
     /// Every check with its verdict.
