@@ -1,7 +1,8 @@
 //! JSON as it is met in images and trains: foreign, kept whole, and read strictly.
 //!
 //! Documents are kept as [`Value`] (key order and the digits of numbers survive) and patched in place, so that fields
-//! this program does not know survive a stage. A duplicate key is refused: two readers could see two documents.
+//! this program does not know survive a stage. What two readers could take for two documents is refused: an object with a
+//! member twice, a byte order mark, an unpaired surrogate, more levels than every reader has.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -14,8 +15,11 @@ use crate::text::Printable;
 pub use serde_json::{Map, Value, json};
 
 mod canonical;
+mod document;
 
+pub(crate) use canonical::MAX_INTEGER;
 pub use canonical::canonical;
+pub use document::{Form, IMAGE_CONFIG, INDEX, MANIFEST, parse_document, parse_manifest};
 
 /// A JSON object, its keys in the order of the document.
 pub type Object = Map<String, Value>;
@@ -24,7 +28,7 @@ pub type Object = Map<String, Value>;
 ///
 /// # Errors
 /// [`Kind::Malformed`](crate::error::Kind::Malformed) if it is not JSON (RFC 8259), has a duplicate key, is nested
-/// deeper than 128 levels, or is not an object.
+/// deeper than 64 levels, or is not an object.
 pub fn parse_object(bytes: &[u8]) -> Result<Object> {
     match parse(bytes)? {
         Value::Object(map) => Ok(map),
@@ -34,9 +38,46 @@ pub fn parse_object(bytes: &[u8]) -> Result<Object> {
 
 /// Parses any one document; errors as in [`parse_object`].
 pub fn parse(bytes: &[u8]) -> Result<Value> {
+    ensure_levels(bytes)?;
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     NoDuplicateKeys.deserialize(&mut deserializer).map_err(malformed)?;
     serde_json::from_slice(bytes).map_err(malformed)
+}
+
+/// The most levels of a document: objects and lists, itself included.
+const MAX_LEVELS: usize = 64;
+
+/// The one name that `serde_json` takes for a number instead of an object, where it keeps the digits of numbers.
+const NUMBER: &str = "$serde_json::private::Number";
+
+/// Counts levels and looks for the name that would make a number of an object. The rest of the grammar is for the parser.
+fn ensure_levels(bytes: &[u8]) -> Result<()> {
+    let (mut levels, mut at) = (0_usize, 0);
+    while let Some(&byte) = bytes.get(at) {
+        at += 1;
+        match byte {
+            b'{' | b'[' if levels == MAX_LEVELS => {
+                return Err(Error::malformed(format!("nested deeper than {MAX_LEVELS} levels")));
+            }
+            b'{' | b'[' => levels += 1,
+            b'}' | b']' => levels = levels.saturating_sub(1),
+            b'"' => {
+                let start = at - 1;
+                while bytes.get(at).is_some_and(|&byte| byte != b'"') {
+                    at += if bytes[at] == b'\\' { 2 } else { 1 };
+                }
+                at += 1;
+                let text = bytes.get(start..at).and_then(|text| serde_json::from_slice::<String>(text).ok());
+                if text.as_deref() == Some(NUMBER) {
+                    return Err(Error::malformed(format!(
+                        "the text `{NUMBER}` has a meaning of its own to this program"
+                    )));
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// The compact form of a document.
@@ -141,9 +182,25 @@ mod tests {
 
     #[test]
     fn refuses_what_two_readers_could_read_differently() {
-        for text in [r#"{"a":1,"a":2}"#, r#"{"x":[{"b":1,"c":2,"b":3}]}"#, "{} {}", "[1,", "\u{feff}{}", ""] {
+        for text in [
+            r#"{"a":1,"a":2}"#,
+            r#"{"x":[{"b":1,"c":2,"b":3}]}"#,
+            "{} {}",
+            "[1,",
+            "\u{feff}{}",
+            "",
+            r#"["\ud800"]"#,
+            r#"{"a":1,"\u0061":2}"#,
+            r#"{"$serde_json::private::Number":"1"}"#,
+            r#"{"\u0024serde_json::private::Number":"1"}"#,
+            r#"["\"#,
+        ] {
             assert_eq!(parse(text.as_bytes()).unwrap_err().kind(), Kind::Malformed, "{text}");
         }
+        let nested = |levels: usize| format!("{}{}", "[{\"a\":".repeat(levels / 2), "1") + &"}]".repeat(levels / 2);
+        assert!(parse(nested(64).as_bytes()).is_ok());
+        assert_eq!(parse(nested(66).as_bytes()).unwrap_err().kind(), Kind::Malformed);
+        assert!(parse(br#"["[[\"[[", "\\", [1]]"#).is_ok());
         let deep = "[".repeat(100_000);
         assert_eq!(parse(deep.as_bytes()).unwrap_err().kind(), Kind::Malformed);
         assert_eq!(parse_object(b"[]").unwrap_err().kind(), Kind::Malformed);

@@ -89,7 +89,7 @@
 //! | [`crypto`] | RSA keys and schemes, digests, streaming ciphers. No image |
 //!
 //! Below all of them is the floor: [`error`], [`json`], [`path`] and [`text`]. Why things are as they are, where one would
-//! ask, is in [`decisions`].
+//! ask, is in [`decisions`]. [`manual`] has the pages that are no command's help: [`manual::wire_3`] specifies wire 3.
 //!
 //! # The path of a byte through a stage
 //!
@@ -130,6 +130,7 @@ pub mod engine;
 pub mod error;
 pub mod image;
 pub mod json;
+pub mod manual;
 pub mod path;
 pub mod stage;
 pub mod store;

@@ -40,8 +40,7 @@ pub(super) struct Build {
     /// The creator's private key
     #[arg(long, value_name = "PEM")]
     creator_key: PathBuf,
-    /// The creator's Paillier public key (JSON with `n` and `g`), for encrypted computation; not covered by any
-    /// signature
+    /// The creator's Paillier public key (JSON with `n` and `g`), for encrypted computation; only wire 3 signs it
     #[arg(long, value_name = "FILE")]
     paillier_public_key: Option<PathBuf>,
     /// The builder's private key, required by wires 2.0 and 3

@@ -9,6 +9,7 @@ mod copy;
 mod extract;
 mod format;
 mod gc;
+mod help;
 mod inspect;
 mod keygen;
 mod man;
@@ -62,7 +63,7 @@ Exit status:
 
 /// Run the Personal Health Train security protocol on OCI images, without a container daemon.
 #[derive(Debug, Parser)]
-#[command(name = "pht-oci", version, after_help = AFTER_HELP, max_term_width = 120)]
+#[command(name = "pht-oci", version, after_help = AFTER_HELP, max_term_width = 120, disable_help_subcommand = true)]
 struct Cli {
     #[command(flatten)]
     global: Global,
@@ -118,6 +119,7 @@ enum Command {
     ToolImage(tool_image::ToolImage),
     Completions(completions::Completions),
     Man(man::Man),
+    Help(help::Help),
 }
 
 impl Command {
@@ -140,6 +142,7 @@ impl Command {
             Command::ToolImage(command) => command.run(context, output),
             Command::Completions(command) => command.run(Cli::command(), output),
             Command::Man(command) => command.run(Cli::command(), output),
+            Command::Help(command) => command.run(Cli::command(), output),
         }
     }
 }

@@ -187,10 +187,10 @@ fn image_report_json(command: &str, report: &ImageReport) -> Value {
 
 fn check_json(check: &Check) -> Value {
     json!({
-        "id": check.id,
-        "subject": check.subject,
+        "id": check.id.name(),
+        "subject": check.subject.to_string(),
         "verdict": check.verdict.name(),
-        "reason": check.verdict.reason(),
+        "reason": check.reason(),
     })
 }
 
@@ -199,7 +199,9 @@ fn report_text(color: Palette, report: &Report) -> String {
     if let Some(station) = &report.station {
         heading += &format!(" at station {station}");
     }
-    heading += &format!(" (wire {})", report.wire);
+    if let Some(wire) = report.wire {
+        heading += &format!(" (wire {wire})");
+    }
     let mut text = color.style(Style::Heading, &heading) + "\n";
     report.checks.iter().for_each(|check| text += &text::check(color, check));
     for warning in &report.warnings {
@@ -242,7 +244,7 @@ fn verification_json(found: &Verification) -> Value {
         "digest": found.digest,
         "wire": found.wire,
         "id": found.id,
-        "verdict": found.verdict(),
+        "verdict": found.verdict().name(),
         "checks": found.checks.iter().map(check_json).collect::<Vec<_>>(),
         "stops": stops.collect::<Vec<_>>(),
         "read": found.read,
@@ -268,6 +270,7 @@ fn inspection_json(train: &Inspection) -> Value {
         "creator": train.creator,
         "master": train.master,
         "route": stops.collect::<Vec<_>>(),
+        "waits_for_creator": train.waits_for_creator,
         "next": train.next.map(|next| &train.route[next].station),
         "files": train.files,
         "layers": train.layers,

@@ -40,6 +40,9 @@ pub(super) fn inspection(color: Palette, train: &Inspection) -> String {
 
 /// The next step, and who takes it.
 fn next_step(train: &Inspection) -> String {
+    if train.waits_for_creator {
+        return "waits for its creator to sign it; until then no stage takes it".to_owned();
+    }
     let Some(next) = train.next.map(|next| &train.route[next].station) else {
         return "every station has signed; the creator can decrypt the results (pht-oci results)".to_owned();
     };
@@ -86,11 +89,8 @@ pub(super) fn verification(color: Palette, found: &Verification) -> String {
         text += &format!("  {}: {}\n", color.style(Style::Doubtful, "warning"), Printable::new(warning));
     }
     let verdict = found.verdict();
-    let style = match verdict {
-        "sound" => Style::Good,
-        "weak" => Style::Doubtful,
-        _ => Style::Bad,
-    };
+    let style = style(&verdict);
+    let verdict = verdict.name();
     let count = |name| found.checks.iter().filter(|check| check.verdict.name() == name).count();
     let counts = format!("{} sound, {} weak, {} broken", count("sound"), count("weak"), count("broken"));
     text + &format!("  the train is {} ({counts})\n", color.style(style, verdict))
@@ -104,7 +104,7 @@ pub(super) fn check(color: Palette, check: &Check) -> String {
         Verdict::Broken(_) => "BROKEN",
     };
     let mark = color.style(style(&check.verdict), mark);
-    let reason = check.verdict.reason().map(|reason| format!(" ({})", Printable::new(reason))).unwrap_or_default();
+    let reason = check.reason().map(|reason| format!(" ({})", Printable::new(&reason))).unwrap_or_default();
     format!("  {mark} {}: {}{reason}\n", check.id, check.subject)
 }
 

@@ -1,6 +1,7 @@
 //! RSA keys and the files they come in.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use rsa::BoxedUint;
 use rsa::pkcs1::der::Decode;
@@ -38,10 +39,11 @@ pub struct PublicKey {
 impl PublicKey {
     /// Reads a PEM of `PUBLIC KEY` (SPKI, RFC 5280) or `RSA PUBLIC KEY` (PKCS#1, RFC 8017, appendix A.1.1).
     ///
-    /// White space, CRLF and text around the block do not matter.
+    /// White space around the block and CRLF do not matter.
     ///
     /// # Errors
-    /// [`Kind::Malformed`]: no such block or more than one, not RSA, or of a size that is not accepted.
+    /// [`Kind::Malformed`]: no such block, or something beside it; not RSA; of a size, a modulus or an exponent that is
+    /// not accepted.
     pub fn from_pem(file: &[u8]) -> Result<Self> {
         let blocks = pem::blocks(file).map_err(|why| {
             if file.trim_ascii_start().starts_with(b"ssh-") {
@@ -58,6 +60,10 @@ impl PublicKey {
         if keys.next().is_some() {
             return Err(Error::malformed("several public keys in one file, expected one"));
         }
+        if !pem::is_one_block(file) {
+            let what = "there is something beside the public key, where only white space may be";
+            return Err(Error::malformed(what).hint("leave nothing but the lines from BEGIN to END"));
+        }
         let der = block.decode().ok_or_else(|| Error::malformed("public key is not valid base64"))?;
         let broken = || Error::malformed(format!("public key (PEM {}) is malformed", block.label));
         if block.label == "RSA PUBLIC KEY" {
@@ -73,6 +79,7 @@ impl PublicKey {
         ensure_bits(&parts.modulus).map_err(Error::malformed)?;
         let refused = || Error::malformed("public key with an invalid modulus or exponent");
         let (n, e) = (uint(&parts.modulus).ok_or_else(refused)?, uint(&parts.public_exponent).ok_or_else(refused)?);
+        ensure_strong(&parts.modulus, &parts.public_exponent).map_err(Error::malformed)?;
         let key = rsa::PublicKey::new_with_size_limits(n, e, MIN_BITS..=MAX_BITS).map_err(|_| refused())?;
         Self::new(key)
     }
@@ -168,6 +175,7 @@ impl PrivateKey {
             return Err(Error::key("RSA key of more than two primes is not supported"));
         }
         ensure_bits(&parts.modulus).map_err(Error::key)?;
+        ensure_strong(&parts.modulus, &parts.public_exponent).map_err(Error::key)?;
         let inconsistent = |_| Error::key("private key with inconsistent parts");
         Self::new(rsa::PrivateKey::try_from(parts).map_err(inconsistent)?)
     }
@@ -290,6 +298,60 @@ fn ensure_bits(modulus: &UintRef<'_>) -> Result<(), String> {
         MIN_BITS..=MAX_BITS => Ok(()),
         _ => Err(format!("RSA key of {bits} bits, expected {MIN_BITS} to {MAX_BITS}")),
     }
+}
+
+/// The least public exponent that is accepted (NIST SP 800-56B, section 6.2).
+const MIN_EXPONENT: u64 = 65_537;
+
+/// No modulus may have a factor below this.
+const SMALL_FACTORS: u32 = 1 << 16;
+
+/// Refuses, in words, what anyone factors, and exponents that are no use: both are cheap to make and cheap to tell.
+fn ensure_strong(modulus: &UintRef<'_>, exponent: &UintRef<'_>) -> Result<(), String> {
+    let value = exponent.as_bytes().iter().try_fold(0_u64, |value, byte| {
+        value.checked_mul(256).map(|shifted| shifted | u64::from(*byte)).filter(|value| *value <= u64::from(u32::MAX))
+    });
+    match value {
+        Some(value) if value >= MIN_EXPONENT && value % 2 == 1 => {}
+        _ => return Err(format!("RSA key whose exponent is not an odd number from {MIN_EXPONENT} to {}", u32::MAX)),
+    }
+    match small_factor(modulus.as_bytes()) {
+        None => Ok(()),
+        Some(factor) => Err(format!("RSA key whose modulus has the factor {factor}: anyone can factor it")),
+    }
+}
+
+/// The least prime factor of a big-endian number that is below [`SMALL_FACTORS`].
+fn small_factor(number: &[u8]) -> Option<u32> {
+    let limb = |chunk: &[u8]| chunk.iter().fold(0, |limb, byte| limb << 8 | u64::from(*byte));
+    let limbs: Vec<u64> = number.rchunks(4).rev().map(limb).collect();
+    // Two primes at a time: their product has 32 bits.
+    small_primes().chunks(2).find_map(|primes| {
+        let product: u64 = primes.iter().map(|prime| u64::from(*prime)).product();
+        let mut rest = 0;
+        for limb in &limbs {
+            rest = (rest << 32 | limb) % product;
+        }
+        primes.iter().find(|prime| rest % u64::from(**prime) == 0).copied()
+    })
+}
+
+/// The primes below [`SMALL_FACTORS`], by the sieve of Eratosthenes.
+fn small_primes() -> &'static [u32] {
+    static PRIMES: OnceLock<Vec<u32>> = OnceLock::new();
+    PRIMES.get_or_init(|| {
+        let mut composite = vec![false; SMALL_FACTORS as usize];
+        let mut primes = Vec::new();
+        for candidate in 2..SMALL_FACTORS as usize {
+            if !composite[candidate] {
+                primes.push(candidate as u32);
+                (candidate * candidate..composite.len())
+                    .step_by(candidate)
+                    .for_each(|multiple| composite[multiple] = true);
+            }
+        }
+        primes
+    })
 }
 
 fn uint(value: &UintRef<'_>) -> Option<BoxedUint> {

@@ -83,6 +83,16 @@ pub(super) fn blocks(file: &[u8]) -> Result<Vec<Block<'_>>, String> {
     Ok(found)
 }
 
+/// Whether a file in which there is a block is that block and white space around it, without headers.
+pub(super) fn is_one_block(file: &[u8]) -> bool {
+    let file = file.trim_ascii();
+    let mut lines = file.split(|byte| *byte == b'\n' || *byte == b'\r').map(<[u8]>::trim_ascii);
+    let begins = lines.next().is_some_and(|line| boundary(line, BEGIN).is_some());
+    let mut inside = lines.skip_while(|line| !line.starts_with(DASHES) && !line.contains(&b':'));
+    let ends = inside.next().is_some_and(|line| boundary(line, END).is_some());
+    begins && ends && inside.next().is_none()
+}
+
 fn block<'a>(label: &'a str, lines: &mut impl Iterator<Item = &'a [u8]>, at_most: usize) -> Result<Block<'a>, String> {
     // Room for the whole file: a buffer that grows would leave copies of the key behind.
     let mut block = Block { label, headers: Vec::new(), body: Zeroizing::new(Vec::with_capacity(at_most)) };

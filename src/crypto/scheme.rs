@@ -9,7 +9,7 @@ use super::keys::{PrivateKey, PublicKey};
 use super::random::SystemRandom;
 use crate::error::{Error, Kind, Result};
 
-/// Bytes of the hash, `hLen` of RFC 8017.
+/// Bytes of the hash, `hLen` of RFC 8017, and of the salt of signatures over messages.
 const HASH: usize = 64;
 
 /// The longest salt that fits: `emLen - hLen - 2` with `emLen = ceil((bits - 1) / 8)` (RFC 8017, section 9.1.1).
@@ -45,6 +45,12 @@ impl PublicKey {
         self.key.verify(Pss::<SchemeHash>::new_with_salt(salt_length(self)), digest, signature).is_ok()
     }
 
+    /// True if `signature` is the owner's RSASSA-PSS signature (RFC 8017, section 8.1) of `message`: SHA-512, MGF1 with
+    /// SHA-512, a salt of exactly 64 bytes. No signature over a digest with the longest salt is one of these.
+    pub fn verify_pss(&self, message: &[u8], signature: &[u8]) -> bool {
+        self.key.verify(Pss::<SchemeHash>::new_with_salt(HASH), &Sha512::of(message), signature).is_ok()
+    }
+
     /// True if `signature` is the owner's RSASSA-PKCS1-v1_5 signature (RFC 8017, section 8.2) of `message` with
     /// SHA-512.
     pub fn verify_pkcs1v15(&self, message: &[u8], signature: &[u8]) -> bool {
@@ -72,6 +78,16 @@ impl PrivateKey {
         self.key
             .sign_with_rng(&mut SystemRandom, scheme, digest)
             .map_err(|cause| Error::new(Kind::Io, "cannot sign the digest").because(cause))
+    }
+
+    /// The RSASSA-PSS signature that [`PublicKey::verify_pss`] accepts.
+    ///
+    /// # Errors
+    /// [`Kind::Io`] if the system gives no random bytes.
+    pub fn sign_pss(&self, message: &[u8]) -> Result<Vec<u8>> {
+        self.key
+            .sign_with_rng(&mut SystemRandom, Pss::<SchemeHash>::new_with_salt(HASH), &Sha512::of(message))
+            .map_err(|cause| Error::new(Kind::Io, "cannot sign").because(cause))
     }
 
     /// The RSASSA-PKCS1-v1_5 signature that [`PublicKey::verify_pkcs1v15`] accepts.

@@ -105,7 +105,8 @@ impl Image {
         let config_descriptor = descriptor_at(&manifest, "config").at(&place)?;
         let layers = layers_of(&manifest).at(&place)?;
         let place = format!("image config {}", config_descriptor.digest());
-        let config = json::parse_object(&read_document(&*source, &config_descriptor)?).at(&place)?;
+        let document = read_document(&*source, &config_descriptor)?;
+        let config = json::parse_document(&document, &json::IMAGE_CONFIG).at(&place)?;
         let diff_ids = diff_ids_of(&config).at(&place)?;
         if diff_ids.len() != layers.len() {
             let what = format!("{} diff IDs for {} layers in the manifest", diff_ids.len(), layers.len());
@@ -266,7 +267,7 @@ pub struct Contents {
 /// # Errors
 /// As [`read_document`]; [`Kind::Malformed`](crate::error::Kind::Malformed) if it is neither, or both.
 pub fn contents_of(source: &dyn Source, descriptor: &Descriptor) -> Result<Contents> {
-    let document = json::parse_object(&read_document(source, descriptor)?).at(descriptor.digest())?;
+    let document = json::parse_manifest(&read_document(source, descriptor)?).at(descriptor.digest())?;
     let list = |key| document.get(key).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     if is_index(&document).at(descriptor.digest())? {
         let manifests = list("manifests").iter().map(to_descriptor).collect::<Result<_>>()?;
@@ -309,7 +310,7 @@ pub fn chain_id(diff_ids: &[Digest]) -> Option<Digest> {
 fn resolve(source: &dyn Source, listed: &Descriptor, platform: Option<&Platform>) -> Result<(Descriptor, Object)> {
     let mut descriptor = listed.clone();
     for _ in 0..MAX_INDEX_DEPTH {
-        let document = json::parse_object(&read_document(source, &descriptor)?)
+        let document = json::parse_manifest(&read_document(source, &descriptor)?)
             .at(format_args!("manifest {}", descriptor.digest()))?;
         if !is_index(&document).at(descriptor.digest())? {
             return Ok((descriptor, document));

@@ -8,7 +8,7 @@ use super::document::{Image, ManifestFormat};
 use crate::crypto::Sha256;
 use crate::error::{Error, IoContext, Result};
 use crate::json::{self, Object, Value, json, object_at};
-use crate::store::{BlobSink, Destination, ThreadedWriter, Transfer, sha256_digest};
+use crate::store::{BlobSink, Destination, ThreadedWriter, Transfer, is_plain_annotation, sha256_digest};
 use crate::tar::Encoder;
 
 /// A layer that has been written to the destination.
@@ -114,6 +114,12 @@ pub struct Edit {
     pub labels: Vec<(&'static str, Option<String>)>,
     /// Fields of the config's `config` to set, such as `Cmd` (OCI image specification, "Image JSON Description").
     pub settings: Vec<(&'static str, Value)>,
+    /// How the image runs, whatever the old one says: the members of the image config that decide it. Of the old one only
+    /// history and author stay then.
+    pub execution: Option<Object>,
+    /// Whether the image is for an engine, which acts on annotations and fetches from URLs: none are left then but
+    /// `org.opencontainers.image.*`.
+    pub for_engine: bool,
     /// When the image was made (RFC 3339).
     pub created: String,
 }
@@ -152,12 +158,16 @@ impl Edit {
         let (manifest, media_type) = (self.manifest(image, &config)?, image.format().manifest());
         let written = destination.put_manifest(media_type, &json::to_vec(&Value::Object(manifest)))?;
         let mut descriptor = Descriptor::new(MediaType::from(media_type), written.size, written.digest);
-        descriptor.set_annotations(image.listed().descriptor.annotations().clone());
+        let mut annotations = image.listed().descriptor.annotations().clone();
+        if let Some(annotations) = annotations.as_mut().filter(|_| self.for_engine) {
+            annotations.retain(|name, _| is_plain_annotation(name));
+        }
+        descriptor.set_annotations(annotations);
         Ok(NewImage { descriptor, reused, copied })
     }
 
     fn config(&self, image: &Image) -> Object {
-        let mut config = image.config().clone();
+        let mut config = self.old_config(image);
         let kept = image.diff_ids()[..self.keep].iter();
         let ids: Vec<&str> =
             kept.chain(self.added.iter().map(|(layer, _)| &layer.diff_id)).map(AsRef::as_ref).collect();
@@ -173,6 +183,16 @@ impl Edit {
             };
         }
         inner.extend(self.settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        config
+    }
+
+    /// What stays of the old config, before layers, labels and time are put in.
+    fn old_config(&self, image: &Image) -> Object {
+        let mut config = image.config().clone();
+        if let Some(execution) = &self.execution {
+            config.retain(|name, _| matches!(name.as_str(), "rootfs" | "created" | "author" | "history"));
+            config.extend(execution.clone());
+        }
         config
     }
 
@@ -215,7 +235,21 @@ impl Edit {
             layers.push(to_value(&layer.descriptor)?);
         }
         manifest.insert("layers".into(), layers.into());
+        if self.for_engine {
+            strip(&mut manifest);
+            strip(object_at(&mut manifest, "config"));
+            let layers = manifest.get_mut("layers").and_then(Value::as_array_mut).into_iter().flatten();
+            layers.filter_map(Value::as_object_mut).for_each(strip);
+        }
         Ok(manifest)
+    }
+}
+
+/// Takes away what engines act on beside the image itself: hooks and tables of contents in annotations, URLs.
+fn strip(object: &mut Object) {
+    object.shift_remove("urls");
+    if let Some(annotations) = object.get_mut("annotations").and_then(Value::as_object_mut) {
+        annotations.retain(|name, _| is_plain_annotation(name));
     }
 }
 

@@ -48,10 +48,10 @@ pub fn scan(
     spool_dir: &Path,
     matters: &dyn Fn(&[u8]) -> bool,
 ) -> Result<ScannedLayer> {
-    scan_below(source, descriptor, diff_id, spool_dir, &ImpliedDirs::default(), matters)
+    scan_below(source, descriptor, diff_id, spool_dir, Scan::new(matters, &ImpliedDirs::default()))
 }
 
-/// Reads the entries of a layer for which `matters` holds; the layers above have passed through the directories `above`.
+/// Reads the entries of a layer that `scan` asks for.
 ///
 /// A plain layer in a local file is left where it is. Any other is read once through verification and decompression,
 /// and the contents of the files that matter are spooled.
@@ -64,10 +64,8 @@ pub(super) fn scan_below(
     descriptor: &Descriptor,
     diff_id: &Digest,
     spool_dir: &Path,
-    above: &ImpliedDirs,
-    matters: &dyn Fn(&[u8]) -> bool,
+    scan: Scan<'_>,
 ) -> Result<ScannedLayer> {
-    let scan = Scan::new(matters, above);
     let place = || format!("layer {}", descriptor.digest());
     match source.open(descriptor)? {
         // Of a plain layer diff ID and digest are the same, unless by another algorithm: then it must be read whole.
@@ -219,7 +217,7 @@ fn lying_diff_id(diff_id: &Digest) -> Error {
 }
 
 /// What is kept of a layer while it is read.
-struct Scan<'a> {
+pub(super) struct Scan<'a> {
     matters: &'a dyn Fn(&[u8]) -> bool,
     entries: Vec<Entry>,
     others: Vec<Box<[u8]>>,
@@ -227,7 +225,7 @@ struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    fn new(matters: &'a dyn Fn(&[u8]) -> bool, above: &'a ImpliedDirs) -> Self {
+    pub(super) fn new(matters: &'a dyn Fn(&[u8]) -> bool, above: &'a ImpliedDirs) -> Self {
         Scan { matters, entries: Vec::new(), others: Vec::new(), order: LayerOrder::new(above) }
     }
 

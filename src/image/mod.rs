@@ -40,5 +40,5 @@ pub use tarball::{TarSink, Tarball};
 pub use target::{PendingTarget, Target};
 pub use tool_image::{ToolImageRequest, tool_image};
 pub use tree::{Content, Node, NodeKind, Tree};
-pub use view::{Partial, View};
+pub use view::{LayerEntries, Partial, View};
 pub use write_tree::{read_some, write_contents, write_tree};

@@ -1,15 +1,17 @@
+use std::cell::RefCell;
 use std::io;
 use std::path::Path;
 
 use oci_spec::image::Descriptor;
 
 use super::document::Image;
-use super::layer::{ImpliedDirs, ScannedLayer, scan_below};
+use super::layer::{ImpliedDirs, Scan, ScannedLayer, scan_below};
 use super::overlay::{Dangling, Overlay, PathFilter, targets_outside};
 use super::tree::Tree;
 use crate::error::{Error, ErrorContext, IoContext, Result};
 use crate::path::shown;
 use crate::store::Extent;
+use crate::tar::Entry;
 
 /// How long a chain of hard links outside the wanted paths is followed; archivers make none longer than one.
 pub(super) const MAX_LINK_CHAIN: usize = 16;
@@ -41,7 +43,8 @@ impl View {
         spool_dir: &Path,
         enough: impl FnMut(&Partial<'_>) -> Result<bool>,
     ) -> Result<View> {
-        Self::read_until(image, wanted, spool_dir, false, enough)
+        let scope = Scope { wanted, spool_dir, beyond_links: false };
+        Self::read_scope(image, scope, enough, |_| {})
     }
 
     /// The same, and reads on until no layer that was read can have been written through a link of a lower one.
@@ -54,24 +57,42 @@ impl View {
         spool_dir: &Path,
         enough: impl FnMut(&Partial<'_>) -> Result<bool>,
     ) -> Result<View> {
-        Self::read_until(image, wanted, spool_dir, true, enough)
+        let scope = Scope { wanted, spool_dir, beyond_links: true };
+        Self::read_scope(image, scope, enough, |_| {})
     }
 
-    fn read_until(
+    /// [`read`](View::read), and `inspect` sees the entries of each layer before they are merged.
+    ///
+    /// # Errors
+    /// As [`read`](View::read).
+    pub fn read_inspecting(
         image: &Image,
         wanted: PathFilter,
         spool_dir: &Path,
-        beyond_links: bool,
+        enough: impl FnMut(&Partial<'_>) -> Result<bool>,
+        inspect: impl FnMut(&LayerEntries<'_>),
+    ) -> Result<View> {
+        Self::read_scope(image, Scope { wanted, spool_dir, beyond_links: false }, enough, inspect)
+    }
+
+    fn read_scope(
+        image: &Image,
+        scope: Scope<'_>,
         mut enough: impl FnMut(&Partial<'_>) -> Result<bool>,
+        mut inspect: impl FnMut(&LayerEntries<'_>),
     ) -> Result<View> {
         let layers = image.layers().len();
-        let (unverified, implied) = Default::default();
-        let mut reading = Reading { image, spool_dir, contents: vec![None; layers], unverified, implied };
+        let Scope { wanted, spool_dir, beyond_links } = scope;
+        let (stray, implied) = (RefCell::new(None), ImpliedDirs::default());
+        let (contents, unverified) = (vec![None; layers], Vec::new());
+        let mut reading = Reading { image, spool_dir, contents, unverified, implied, stray };
         let mut overlay = Overlay::new(wanted);
         let (mut lowest, mut others) = (layers, Vec::new());
         for layer in (0..layers).rev() {
             let mut scanned = reading.scan(layer, overlay.wanted())?;
             reading.implied = std::mem::take(&mut scanned.implied);
+            let stray = reading.stray.take();
+            inspect(&LayerEntries { layer, entries: &scanned.entries, stray: stray.as_deref() });
             reading.contents[layer] = Some(scanned.contents.clone());
             others.push((layer, scanned.others));
             let place = || format!("layer {}", image.layers()[layer].digest());
@@ -82,7 +103,8 @@ impl View {
             }
             lowest = layer;
             let partial = Partial { overlay: &overlay, contents: &reading.contents, layer };
-            if (overlay.is_complete() || enough(&partial)?) && !(beyond_links && !reading.implied.is_empty()) {
+            let has_enough = overlay.is_complete() || enough(&partial)?;
+            if has_enough && (!beyond_links || reading.implied.is_empty()) {
                 break;
             }
         }
@@ -102,6 +124,16 @@ impl View {
         }
         Ok(())
     }
+}
+
+/// The entries of one layer, in the order of the archive.
+pub struct LayerEntries<'a> {
+    /// The layer, counted from the bottom.
+    pub layer: usize,
+    /// The entries at, above and below the wanted paths.
+    pub entries: &'a [Entry],
+    /// The first entry elsewhere, if there is one.
+    pub stray: Option<&'a [u8]>,
 }
 
 /// What can be seen so far, while a view is read.
@@ -140,6 +172,13 @@ impl Partial<'_> {
     }
 }
 
+/// What of an image is read, and how far.
+struct Scope<'a> {
+    wanted: PathFilter,
+    spool_dir: &'a Path,
+    beyond_links: bool,
+}
+
 struct Reading<'a> {
     image: &'a Image,
     spool_dir: &'a Path,
@@ -147,6 +186,8 @@ struct Reading<'a> {
     unverified: Vec<(Descriptor, Extent)>,
     /// What the layers that were read have something in, without an entry for it.
     implied: ImpliedDirs,
+    /// The first path that did not matter when a layer was last read.
+    stray: RefCell<Option<Box<[u8]>>>,
 }
 
 impl Reading<'_> {
@@ -177,9 +218,16 @@ impl Reading<'_> {
     fn scan_once(&self, layer: usize, wanted: &PathFilter) -> Result<ScannedLayer> {
         let (descriptor, diff_id) = (&self.image.layers()[layer], &self.image.diff_ids()[layer]);
         tracing::debug!(layer, digest = %descriptor.digest(), "reading a layer");
-        scan_below(self.image.source(), descriptor, diff_id, self.spool_dir, &self.implied, &|path| {
-            wanted.matters(path)
-        })
+        self.stray.replace(None);
+        let matters = |path: &[u8]| {
+            let matters = wanted.matters(path);
+            if !matters && self.stray.borrow().is_none() {
+                self.stray.replace(Some(path.into()));
+            }
+            matters
+        };
+        let scan = Scan::new(&matters, &self.implied);
+        scan_below(self.image.source(), descriptor, diff_id, self.spool_dir, scan)
     }
 
     /// What the layers below that of a hard link have at its target.

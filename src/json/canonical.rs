@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::json::Value;
 
 /// The largest integer that every JSON reader takes for the same number (RFC 7493, section 2.2).
-const MAX_INTEGER: u64 = (1 << 53) - 1;
+pub(crate) const MAX_INTEGER: u64 = (1 << 53) - 1;
 
 /// The RFC 8785 form of a document of objects, lists, texts, integers, truth values and `null`.
 ///

@@ -4,8 +4,9 @@ use oci_spec::image::Digest;
 
 use super::parts::checks::{feed, files_below};
 use super::parts::labels::{ImageState, labels};
+use super::parts::load::facts_of;
 use super::parts::payload::{PayloadWriter, Transform, transform, write_control};
-use super::parts::report::Report;
+use super::parts::report::{Report, some_of};
 use super::parts::space::{ensure_stage, size_below};
 use crate::crypto::{PrivateKey, random};
 use crate::error::{Error, IoContext, Result};
@@ -14,12 +15,19 @@ use crate::image::{
     open_image, read_directory, rfc3339,
 };
 use crate::json::json;
+use crate::path::is_below;
 use crate::store::tag::{BASE, LATEST};
 use crate::store::{Context, Destination, Reference, TagChange, Unreached, open_destination};
-use crate::tar::{EntryKind, Meta};
+use crate::tar::{EntryKind, Meta, normalise};
+use crate::text::Printable;
 use crate::train::files::QUERY;
 use crate::train::wire::newest;
-use crate::train::{BuildSeal, Draft, DraftStop, FileMeta, PartyId, Produced, SignedDraft, Source, Wire, paths};
+use crate::train::{
+    BuildSeal, Draft, DraftStop, FileMeta, PartyId, Produced, SignedDraft, SignedImage, Source, Wire, paths,
+};
+
+/// How many paths a report names.
+const NAMED: usize = 10;
 
 /// A stop of the route of a new train.
 pub type BuildStop = DraftStop;
@@ -90,17 +98,20 @@ pub fn build(request: &BuildRequest<'_>, context: &Context) -> Result<Report> {
     let files = read_files(request, context.now)?;
     let mut destination = open_destination(request.destination, context)?;
     ensure_stage(&*destination, &base, base.layers().len(), size_below(&files, paths::TRAIN))?;
-    let base_chain = base.chain_id(base.layers().len()).map(|chain| chain.to_string());
-    let signed = sign(request, &files, base_chain)?;
+    let (execution, dropped) = execution(request, &base)?;
+    let signed = sign(request, &files, &base, &execution)?;
     let keep = base.layers().len();
-    let (layers, own) = write_layers(request, &files, signed, (&base, &mut *destination), context.now)?;
+    let own = write_layers(request, &files, signed, (&base, &mut *destination), context.now)?;
+    let OwnLayers { layers, of_base, left_out } = own;
     // The train as built is the base of all later stages, or the master image is.
-    let added = layers.iter().take(own).map(|(layer, _)| layer.diff_id.clone());
+    let added = layers.iter().take(of_base).map(|(layer, _)| layer.diff_id.clone());
     let stage_base: Vec<Digest> = base.diff_ids().iter().cloned().chain(added).collect();
     let edit = Edit {
         keep,
         added: layers,
         settings: if request.command.is_empty() { Vec::new() } else { vec![("Cmd", json!(request.command))] },
+        execution: request.wire.has_payload_as_built().then(|| execution.to_image_config()),
+        for_engine: false,
         labels: labels(ImageState::Built, &stage_base, None, None),
         created: rfc3339(context.now)?,
     };
@@ -119,7 +130,14 @@ pub fn build(request: &BuildRequest<'_>, context: &Context) -> Result<Report> {
             transferred: image.copied,
         },
     };
-    Ok(Report { stage: "build", wire: request.wire.name(), image, ..Report::default() })
+    let mut report = Report { stage: "build", wire: Some(request.wire.name()), image, ..Report::default() };
+    if request.wire.has_payload_as_built() {
+        let dropped = some_of(&dropped, usize::MAX);
+        let told = |names| format!("the master image's {names} cannot be signed, and is not part of the train");
+        report.warnings.extend(dropped.map(told));
+    }
+    report.warnings.extend(some_of(&left_out, NAMED).map(|paths| format!("left out: {paths}")));
+    Ok(report)
 }
 
 /// By the convention of the field a travelling train `latest` has the train as built beside it, as `base`.
@@ -168,50 +186,83 @@ fn read_files(request: &BuildRequest<'_>, now: i64) -> Result<Tree> {
     Ok(Tree::new(nodes, Vec::new()))
 }
 
+/// How the train runs, and what the master image has of it that cannot be signed. Volumes must not hide the train.
+fn execution(request: &BuildRequest<'_>, base: &Image) -> Result<(SignedImage, Vec<String>)> {
+    let (mut execution, dropped) = SignedImage::of(base.config())?;
+    if !request.command.is_empty() {
+        execution.set("Cmd", json!(request.command));
+    }
+    let hides = |volume: &&String| {
+        let path = normalise(volume.as_bytes()).unwrap_or_default();
+        [paths::TRAIN, paths::RESULTS, paths::CONFIG, paths::USER_KEY]
+            .into_iter()
+            .any(|own| *path == *own || is_below(&path, own) || is_below(own, &path))
+    };
+    if let Some(volume) = execution.volumes().find(hides) {
+        let volume = Printable::new(volume.as_bytes());
+        let what = format!("the master image declares the volume {volume}, which hides the train's files");
+        return Err(Error::usage(what).hint("take a master image without this volume"));
+    }
+    Ok((execution, dropped))
+}
+
 /// Has the creator sign the train.
-fn sign(request: &BuildRequest<'_>, tree: &Tree, base_chain: Option<String>) -> Result<SignedDraft> {
+fn sign(request: &BuildRequest<'_>, tree: &Tree, base: &Image, execution: &SignedImage) -> Result<SignedDraft> {
     let files = files_below(tree, paths::TRAIN, Transform::Keep)?;
     if files.is_empty() {
         return Err(Error::usage("the directory holds no files").at(request.files.display()));
     }
     let metas: Vec<FileMeta> = files.iter().map(|(_, meta)| meta.clone()).collect();
-    let mut draft = request.wire.draft(draft(request, base_chain)?, &metas)?;
+    let mut draft = request.wire.draft(draft(request, base, execution)?, &metas)?;
     let order = draft.feed().order().to_vec();
     feed(draft, tree, &files, &order, Transform::Keep)?.finish(request.creator_key)
 }
 
-/// Has the builder sign, and writes the train's layers; each with what made it, and how many of them count as the base
-/// of later stages.
+/// The train's own layers as build has written them.
+struct OwnLayers {
+    /// Each with its history entry.
+    layers: Vec<(AddedLayer, String)>,
+    /// The number of them that count as the base of later stages.
+    of_base: usize,
+    /// Entries of the base at the train's paths that no stage takes along.
+    left_out: Vec<String>,
+}
+
+/// Has the builder sign, and writes the train's layers.
 fn write_layers(
     request: &BuildRequest<'_>,
     files: &Tree,
     signed: SignedDraft,
     (base, destination): (&Image, &mut dyn Destination),
     now: i64,
-) -> Result<(Vec<(AddedLayer, String)>, usize)> {
+) -> Result<OwnLayers> {
     let wire = request.wire;
     let key = if wire.encrypts_train() { Some(wire.cipher().generate_key()?) } else { None };
     let change = key.as_ref().map_or(Transform::Keep, |key| Transform::Encrypt(wire.cipher(), key));
-    let mut payload = PayloadWriter::new(LayerSink::new(destination, base.format())?, files, now)?;
+    let mut payload = PayloadWriter::new(LayerSink::new(destination, base.format())?, wire, files, now)?;
+    payload.begin(paths::RESULTS, files)?;
+    payload.begin(paths::TRAIN, files)?;
     transform(files, paths::TRAIN, change, None, payload.sink())?;
     let seal = |produced: &Produced| {
-        wire.seal_build(signed, &BuildSeal { builder: request.builder_key, stage_key: key.as_ref(), produced })
+        wire.seal_build(signed, &BuildSeal { builder: request.builder_key, stage_key: key.as_ref(), produced, now })
     };
     if !wire.has_payload_as_built() {
         let config = seal(&Produced::default())?;
         write_config(&mut payload, &config.to_bytes()?, now)?;
-        return Ok((vec![(payload.finish()?, "pht-oci build: train".to_owned())], 1));
+        let layers = vec![(payload.finish()?, "pht-oci build: train".to_owned())];
+        return Ok(OwnLayers { layers, of_base: 1, left_out: Vec::new() });
     }
+    let left_out = payload.left_out().to_vec();
     let payload = payload.finish()?;
     let config = seal(&Produced { result_hash: None, payload: Some(payload.diff_id.to_string()) })?;
     let (document, meta) = (config.to_bytes()?, Meta::new(0o644, now));
-    let creator_key = config.creator().encrypted_key.as_deref();
-    let control = write_control(LayerSink::new(destination, base.format())?, (&document, &meta), creator_key, now)?;
+    let control = write_control(LayerSink::new(destination, base.format())?, &config, &document, &meta, now)?;
     let made = |what: &str| format!("pht-oci build: {what}");
-    Ok((vec![(payload, made("payload")), (control, made("control"))], 0))
+    let layers = vec![(payload, made("payload")), (control, made("control"))];
+    Ok(OwnLayers { layers, of_base: 0, left_out })
 }
 
-fn draft(request: &BuildRequest<'_>, base_chain: Option<String>) -> Result<Draft> {
+fn draft(request: &BuildRequest<'_>, master: &Image, execution: &SignedImage) -> Result<Draft> {
     let (address, tag) = match request.base {
         Some(base) => (base.without_tag(), base.tag().map(str::to_owned)),
         None => ("scratch".to_owned(), None),
@@ -228,7 +279,9 @@ fn draft(request: &BuildRequest<'_>, base_chain: Option<String>) -> Result<Draft
         paillier_key: request.paillier_key.map(str::to_owned),
         route: request.route.clone(),
         session_id: random::bytes()?,
-        base_chain,
+        builder_key: request.builder_key.map(PrivateKey::public_key),
+        base_layers: facts_of(master).layers,
+        image: execution.clone(),
     })
 }
 

@@ -24,6 +24,8 @@ pub struct Inspection {
     pub route: Vec<StopState>,
     /// Whose turn it is: a position in `route`; at its end nobody's.
     pub next: Option<usize>,
+    /// True if it waits for its creator: nobody has signed for it yet, and no stage takes it.
+    pub waits_for_creator: bool,
     /// The number of layers.
     pub layers: usize,
     /// The number of layers of the train as built, if the labels tell.
@@ -84,6 +86,7 @@ pub fn inspect(source: &Reference, context: &Context) -> Result<Inspection> {
         },
         next: route.iter().position(|stop| !stop.signed),
         route,
+        waits_for_creator: config.form().waits_for_creator(),
         layers: train.image.layers().len(),
         base_layers: labels.base_layers,
         stage: labels.state.map(ImageState::name),

@@ -2,7 +2,8 @@ use std::path::{Path, PathBuf};
 
 use super::parts::base::{BaseLayers, adopt_base};
 use super::parts::checks::{
-    ensure_config, ensure_immutable, ensure_results, ensure_results_kinds, layers_of, result_files, with_all_layers,
+    ensure_base_contents, ensure_config, ensure_immutable, ensure_results, ensure_results_kinds, result_files,
+    with_all_layers,
 };
 use super::parts::hashing::BackgroundHasher;
 use super::parts::labels::{ImageState, Labels};
@@ -18,7 +19,7 @@ use crate::image::{AddedLayer, Image, LayerSink, PendingTarget, Target, Tree, op
 use crate::path::shown;
 use crate::store::{Context, Reference, spool_dir};
 use crate::text::counted;
-use crate::train::check::id;
+use crate::train::check::CheckId;
 use crate::train::{Check, Produced, StageKind, Stop, StopSeal, paths, unwrap_stage_key};
 
 /// The number of changes outside the results that a report names.
@@ -106,11 +107,9 @@ fn ensure_was_opened(image: &Image, labels: &Labels) -> Result<()> {
 
 /// Where the payload is signed, no labels are needed to see that an image was never opened.
 fn ensure_is_not_signed(train: &Train) -> Result<()> {
-    let (config, wire) = (&train.config, train.config.wire());
-    match wire.verify_layers(config, &layers_of(&train.image)) {
-        Ok(checks) if !checks.is_empty() => Err(not_opened()),
-        _ => Ok(()),
-    }
+    let form = train.config.form();
+    let is_signed = form.base().is_some() && !form.collect_layers(&train.facts).iter().any(Check::is_broken);
+    if is_signed { Err(not_opened()) } else { Ok(()) }
 }
 
 fn not_opened() -> Error {
@@ -176,15 +175,18 @@ impl PostRun<'_> {
 
         let wire = train.config.wire();
         let (base, found) = self.base.settle(train, Transform::Keep, self.spool)?;
-        adopt_base(&mut train.image, base, self.context)?;
+        adopt_base(train, base, self.context)?;
+        if wire.has_payload_as_built() {
+            ensure_base_contents(train, base)?;
+        }
         let results = self.results.as_ref().unwrap_or(train.tree());
         let payload = size_below(results, paths::RESULTS).saturating_add(size_below(train.tree(), paths::TRAIN));
         ensure_stage(&*target.destination, &train.image, base, payload)?;
         let key = wire.cipher().generate_key()?;
-        let (payload, produced) = self.write_payload(train, target, &key)?;
-        let mut config = train.config.clone();
-        let (index, own) = (stop.index, self.request.station.key);
-        wire.seal_stop(&mut config, &StopSeal { index, key: own, stage_key: &key, produced: &produced })?;
+        let (payload, produced, left_out) = self.write_payload(train, target, &key)?;
+        let (index, own, now) = (stop.index, self.request.station.key, self.context.now);
+        let seal = StopSeal { index, key: own, stage_key: &key, produced: &produced, now };
+        let config = train.config.form().seal_stop(&train.config, &seal)?;
         let document = config.to_bytes()?;
 
         let output = StageOutput {
@@ -202,6 +204,8 @@ impl PostRun<'_> {
         report.notes.push(format!("base: {} (from {})", counted(base as u64, "layer"), found.name()));
         let dropped = changes_elsewhere(train, base);
         report.notes.extend(dropped.map(|paths| format!("changes outside /opt/pht_results were dropped: {paths}")));
+        let pipes = some_of(&left_out, NAMED);
+        report.warnings.extend(pipes.map(|paths| format!("left out, since named pipes do not travel: {paths}")));
         report.notes.extend(collected.note());
         if self.opened == OpenedAt::Elsewhere {
             return Ok(report);
@@ -220,7 +224,9 @@ impl PostRun<'_> {
     /// Compares the config with the one that this station's pre-run verified: a run must not choose who may read.
     fn ensure_config_is_verified(&self, train: &Train, stop: &Stop) -> Result<Check> {
         match self.labels.verified_config(stop) {
-            Some(digest) if digest == train.config_digest() => Ok(Check::sound(id::CONFIG_AFTER_RUN, "train config")),
+            Some(digest) if digest == train.config_digest() => {
+                Ok(Check::sound(CheckId::ConfigAfterRun, "train config"))
+            }
             Some(_) => {
                 let hint = "do not pass this image on; start again from the encrypted one";
                 let what = "not the config that pre-run verified: the run rewrote it";
@@ -228,18 +234,24 @@ impl PostRun<'_> {
             }
             None => {
                 let why = "could not be compared with the config before the run: another program did pre-run";
-                Ok(Check::weak(id::CONFIG_AFTER_RUN, "train config", why))
+                Ok(Check::weak(CheckId::ConfigAfterRun, "train config", why))
             }
         }
     }
 
-    fn write_payload(&self, train: &Train, target: &mut Target, key: &StageKey) -> Result<(AddedLayer, Produced)> {
+    fn write_payload(
+        &self,
+        train: &Train,
+        target: &mut Target,
+        key: &StageKey,
+    ) -> Result<(AddedLayer, Produced, Vec<String>)> {
         let wire = train.config.wire();
         let encrypt = Transform::Encrypt(wire.cipher(), key);
         let sink = LayerSink::new(&mut *target.destination, train.image.format())?;
-        let mut payload = PayloadWriter::new(sink, train.tree(), self.context.now)?;
+        let mut payload = PayloadWriter::new(sink, wire, train.tree(), self.context.now)?;
+        payload.begin(paths::RESULTS, train.tree())?;
         let results = self.results.as_ref().unwrap_or(train.tree());
-        let result_hash = match wire.result_hasher(&train.config) {
+        let result_hash = match train.config.form().result_hasher(&train.config) {
             Some(hasher) => {
                 let mut hasher = BackgroundHasher::new(hasher);
                 transform(results, paths::RESULTS, encrypt, Some(&mut hasher), payload.sink())?;
@@ -251,10 +263,12 @@ impl PostRun<'_> {
             }
         };
         let of_train = if wire.encrypts_train() { encrypt } else { Transform::Keep };
+        payload.begin(paths::TRAIN, train.tree())?;
         transform(train.tree(), paths::TRAIN, of_train, None, payload.sink())?;
+        let left_out = payload.left_out().to_vec();
         let payload = payload.finish()?;
         let produced = Produced { result_hash, payload: Some(payload.diff_id.to_string()) };
-        Ok((payload, produced))
+        Ok((payload, produced, left_out))
     }
 }
 

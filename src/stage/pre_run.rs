@@ -2,7 +2,8 @@ use std::path::PathBuf;
 
 use super::parts::base::BaseLayers;
 use super::parts::checks::{
-    collect_ivs, ensure_config, ensure_immutable, ensure_layers, ensure_results_kinds, result_files, with_all_layers,
+    collect_ivs, ensure_base_contents, ensure_config, ensure_image, ensure_immutable, ensure_results_kinds,
+    result_files, with_all_layers,
 };
 use super::parts::hashing::BackgroundHasher;
 use super::parts::labels::{ImageState, Labels};
@@ -103,9 +104,9 @@ impl PreRun<'_> {
     fn attempt(&mut self, train: &mut Train, target: &mut Target) -> Result<Report> {
         // First of all: who swapped a key on the route must not make it look like a mistake of the station.
         let mut checks = ensure_config(train, self.request.policy)?;
+        checks.extend(ensure_image(train)?);
         let stop = train.stop_of(&self.request.station)?.clone();
         train.config.route_state()?.ensure_turn(&stop, StageKind::PreRun)?;
-        checks.extend(ensure_layers(train, &self.spool)?);
         checks.extend(collect_ivs(&train.config, train.tree())?);
 
         let (wire, cipher) = (train.config.wire(), train.config.wire().cipher());
@@ -121,6 +122,9 @@ impl PreRun<'_> {
             ensure_no_results(train)?;
         }
         let (base, _) = self.base.settle(train, of_train, &self.spool)?;
+        if train.config.form().base().is_none() {
+            ensure_base_contents(train, base)?;
+        }
         let results = if self.results.is_some() { 0 } else { size_below(train.tree(), paths::RESULTS) };
         let payload = decrypted(size_below(train.tree(), paths::TRAIN).saturating_add(results));
         ensure_stage(&*target.destination, &train.image, base, payload)?;
@@ -138,7 +142,8 @@ impl PreRun<'_> {
     ) -> Result<AddedLayer> {
         let tree = train.tree();
         let sink = LayerSink::new(&mut *target.destination, train.image.format())?;
-        let mut payload = PayloadWriter::new(sink, tree, self.context.now)?;
+        let mut payload = PayloadWriter::new(sink, train.config.wire(), tree, self.context.now)?;
+        payload.begin(paths::RESULTS, tree)?;
         match &self.results {
             None => checks.extend(copy_results(&train.config, tree, of_results, payload.sink())?),
             Some(directory) => {
@@ -147,6 +152,7 @@ impl PreRun<'_> {
                 sink.finish()?;
             }
         }
+        payload.begin(paths::TRAIN, tree)?;
         transform(tree, paths::TRAIN, of_train, None, payload.sink())?;
         payload.finish()
     }
@@ -197,7 +203,7 @@ pub(super) fn copy_results(
     change: Transform<'_>,
     sink: &mut dyn EntrySink,
 ) -> Result<Vec<Check>> {
-    let mut check = config.wire().result_check(config, &result_files(tree, change)?)?;
+    let mut check = config.form().result_check(config, &result_files(tree, change)?)?;
     if check.feed().order().is_empty() {
         transform(tree, paths::RESULTS, change, None, sink)?;
         return check.finish();

@@ -2,7 +2,7 @@ use std::io::Read;
 
 use super::parts::base::BaseOrigin;
 use super::parts::checks::{
-    ensure_config, ensure_immutable, ensure_results, ensure_results_kinds, layers_of, result_files, with_all_layers,
+    ensure_config, ensure_immutable, ensure_results, ensure_results_kinds, result_files, with_all_layers,
 };
 use super::parts::labels::{ImageState, Labels, labels};
 use super::parts::load::{Depth, Train};
@@ -91,9 +91,9 @@ fn open_base(reference: &Reference, context: &Context) -> Result<Image> {
 /// Where the creator has signed the base there is no other.
 fn ensure_is_free(train: &Train) -> Result<()> {
     let wire = train.config.wire();
-    match wire.base_layers(&train.config, &layers_of(&train.image)) {
-        Ok(None) => Ok(()),
-        Ok(Some(_)) | Err(_) => {
+    match train.config.form().base() {
+        None => Ok(()),
+        Some(_) => {
             let what = format!("a train of wire {} cannot be rebased: its creator has signed the base", wire.name());
             Err(Error::usage(what).hint("have the creator build the train anew on the new base"))
         }
@@ -177,8 +177,9 @@ impl Rebase<'_> {
 
     fn write_payload(&self, train: &Train, target: &mut Target) -> Result<AddedLayer> {
         let sink = LayerSink::new(&mut *target.destination, self.base.format())?;
-        let mut payload = PayloadWriter::new(sink, train.tree(), self.context.now)?;
+        let mut payload = PayloadWriter::new(sink, train.config.wire(), train.tree(), self.context.now)?;
         for root in [paths::RESULTS, paths::TRAIN] {
+            payload.begin(root, train.tree())?;
             transform(train.tree(), root, Transform::Keep, None, payload.sink())?;
         }
         payload.finish()
@@ -188,7 +189,7 @@ impl Rebase<'_> {
         let now = self.context.now;
         let meta = train.tree().get(paths::CONFIG).map_or_else(|| Meta::new(0o644, now), |node| node.meta.clone());
         let sink = LayerSink::new(&mut *target.destination, self.base.format())?;
-        write_control(sink, (&train.document, &meta), train.config.creator().encrypted_key.as_deref(), now)
+        write_control(sink, &train.config, &train.document, &meta, now)
     }
 
     fn publish(
@@ -208,6 +209,8 @@ impl Rebase<'_> {
             ],
             labels: labels(ImageState::Rebased, self.base.diff_ids(), None, None),
             settings: Vec::new(),
+            execution: None,
+            for_engine: false,
             created: rfc3339(self.context.now)?,
         };
         let image = edit.write(&self.base, &mut *target.destination)?;
@@ -231,7 +234,7 @@ impl Rebase<'_> {
                 transferred: image.copied,
             },
         };
-        let (stage, wire) = (ImageState::Rebased.verb(), train.config.wire().name());
+        let (stage, wire) = (ImageState::Rebased.verb(), Some(train.config.wire().name()));
         let mut report = Report { stage, wire, image, ..Report::default() };
         let (old, found) = (self.old.layers, self.old.found.name());
         report.notes.push(format!("old base: {} (from {found})", counted(old as u64, "layer")));

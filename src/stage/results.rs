@@ -3,7 +3,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use super::parts::checks::{
-    collect_config, collect_ivs, ensure_config, ensure_immutable, ensure_layers, with_all_layers,
+    collect_config, collect_ivs, ensure_config, ensure_image, ensure_immutable, with_all_layers,
 };
 use super::parts::homomorphic::HomomorphicSink;
 use super::parts::load::{Depth, Train};
@@ -95,7 +95,7 @@ fn of_image(image: Image, terms: Terms<'_>, out: &mut Out<'_>, context: &Context
     let decrypted = with_all_layers(&mut train, spool, |train| {
         ensure_has_results(&train.config)?;
         let mut checks = ensure_config(train, terms.policy)?;
-        checks.extend(ensure_layers(train, spool)?);
+        checks.extend(ensure_image(train)?);
         checks.extend(collect_ivs(&train.config, train.tree())?);
         let results = Results::open(&train.config, train.tree(), terms)?;
         if train.config.wire().creator_checks_files() {
@@ -115,7 +115,7 @@ fn of_image(image: Image, terms: Terms<'_>, out: &mut Out<'_>, context: &Context
         ..ImageReport::default()
     };
     Ok(Report {
-        wire: train.config.wire().name(),
+        wire: Some(train.config.wire().name()),
         image,
         checks,
         warnings: [terms.policy.warnings(), message(&left_out)].concat(),
@@ -127,7 +127,7 @@ fn of_archive(archive: &ResultsArchive, terms: Terms<'_>, out: &mut Out<'_>) -> 
     let source = archive.path().display().to_string();
     let (checks, left_out) = decrypt_archive(archive, terms, out).at(&source)?;
     Ok(Report {
-        wire: archive.config.wire().name(),
+        wire: Some(archive.config.wire().name()),
         image: ImageReport {
             source,
             bytes: BytesMoved { read: archive.bytes_read(), ..BytesMoved::default() },

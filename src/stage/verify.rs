@@ -1,16 +1,17 @@
 use super::parts::checks::{
-    collect_config, collect_ivs, ensure_above_payload, ensure_immutable, ensure_only_files, ensure_results_kinds,
-    files_below, layers_of,
+    collect_config, collect_ivs, ensure_base_contents, ensure_control_on_top, ensure_immutable, ensure_only_files,
+    ensure_results_kinds, files_below,
 };
 use super::parts::labels::{ImageState, Labels};
 use super::parts::load::{Depth, Train};
 use super::parts::payload::Transform;
 use super::parts::request::VerificationPolicy;
+use super::parts::strict::{ensure_control_form, ensure_payload_form};
 use crate::error::{Error, ErrorContext, Kind, Result};
 use crate::image::open_image;
 use crate::store::{Context, Reference};
-use crate::train::check::{id, overall};
-use crate::train::{Check, FileMeta, Verdict, paths};
+use crate::train::check::{CheckId, overall};
+use crate::train::{Check, FileMeta, Stop, Verdict, paths};
 
 /// The result of verify: everything that is checked without a private key.
 #[derive(Debug, Clone)]
@@ -51,8 +52,8 @@ pub struct StopVerdict {
 }
 
 impl Verification {
-    /// The verdict on the train: the worst of its checks, `sound`, `weak` or `broken`.
-    pub fn verdict(&self) -> &'static str {
+    /// The verdict on the train: the worst of its checks.
+    pub fn verdict(&self) -> Verdict {
         overall(&self.checks)
     }
 
@@ -74,15 +75,15 @@ pub fn verify(source: &Reference, policy: VerificationPolicy<'_>, context: &Cont
     let image = open_image(source, context)?;
     let mut train = Train::load(image, &context.temporary, Depth::ListedFiles(usize::MAX))?;
     let name = train.name();
-    let mut checks = collect(&train, policy, context).at(&name)?;
-    let in_doubt = |check: &Check| check.id == id::IMMUTABLE_HASH && matches!(check.verdict, Verdict::Broken(_));
+    let mut checks = collect(&train, policy).at(&name)?;
+    let in_doubt = |check: &Check| check.id == CheckId::ImmutableHash && check.is_broken();
     // The train may be put together of more layers than those that were read, as long as the wire does not say which.
     if checks.iter().any(in_doubt) && !train.view.complete && train.reload(&context.temporary).is_ok() {
-        checks = collect(&train, policy, context).at(&name)?;
+        checks = collect(&train, policy).at(&name)?;
     }
     checks.push(match train.view.verify() {
-        Ok(()) => Check::sound(id::LAYERS, "layers that were read"),
-        Err(error) => broken(error, id::LAYERS, "layers that were read")?,
+        Ok(()) => Check::sound(CheckId::Layers, "layers that were read"),
+        Err(error) => broken(error, CheckId::Layers, "layers that were read")?,
     });
     Ok(Verification {
         digest: train.image.descriptor().digest().to_string(),
@@ -96,35 +97,63 @@ pub fn verify(source: &Reference, policy: VerificationPolicy<'_>, context: &Cont
     })
 }
 
-fn collect(train: &Train, policy: VerificationPolicy<'_>, context: &Context) -> Result<Vec<Check>> {
+fn collect(train: &Train, policy: VerificationPolicy<'_>) -> Result<Vec<Check>> {
     let (config, wire) = (&train.config, train.config.wire());
     let mut checks = collect_config(config, policy.trust);
-    let bound = wire.collect_layers(config, &layers_of(&train.image));
-    let is_bound = bound.iter().all(|check| check.verdict == Verdict::Sound);
-    checks.extend(bound);
-    if is_bound {
-        match ensure_above_payload(train, &context.temporary) {
-            Ok(check) => checks.extend(check),
-            Err(error) => checks.push(broken(error, id::CONTROL, "layers beside the payload")?),
-        }
-    }
+    collect_image(train, &mut checks)?;
     ensure_results_kinds(train.tree())?;
     if let Err(error) = ensure_only_files(train.tree()) {
-        checks.push(broken(error, id::IMMUTABLE_FILES, "immutable files")?);
+        checks.push(broken(error, CheckId::ImmutableFiles, "immutable files")?);
     } else if !wire.encrypts_train() {
         match ensure_immutable(train, Transform::Keep) {
             Ok(found) => checks.extend(found),
-            Err(error) => checks.push(broken(error, id::IMMUTABLE_HASH, "immutable files")?),
+            Err(error) => checks.push(broken(error, CheckId::ImmutableHash, "immutable files")?),
         }
     }
     match files_in_sight(train) {
-        Ok(files) => checks.extend(wire.collect_closed(config, &files)),
-        Err(error) => checks.push(broken(error, id::IMMUTABLE_FILES, "immutable files")?),
+        Ok(files) => checks.extend(config.form().collect_closed(config, &files)),
+        Err(error) => checks.push(broken(error, CheckId::ImmutableFiles, "immutable files")?),
     }
     if Labels::read(&train.image).state != Some(ImageState::PreRun) {
         checks.extend(collect_ivs(config, train.tree())?);
     }
     Ok(checks)
+}
+
+/// How the image runs and what its layers are, as far as the wire version binds them.
+fn collect_image(train: &Train, checks: &mut Vec<Check>) -> Result<()> {
+    let form = train.config.form();
+    checks.extend(form.collect_image(&train.facts));
+    let bound = form.collect_layers(&train.facts);
+    let is_bound = !bound.iter().any(Check::is_broken);
+    checks.extend(bound);
+    let Some(base) = form.base() else { return Ok(()) };
+    if is_open(train) {
+        let what = "the train is open: its files are in plaintext, and only the encrypted image travels";
+        checks.push(Check::broken(CheckId::Payload, "payload layer", what));
+        return Ok(());
+    }
+    ensure_control_on_top(train)?;
+    if !is_bound {
+        return Ok(());
+    }
+    if let Err(error) = ensure_base_contents(train, base.len()) {
+        checks.push(broken(error, CheckId::Base, "base layers")?);
+    }
+    if let Err(error) = ensure_payload_form(train) {
+        checks.push(broken(error, CheckId::Payload, "payload layer")?);
+    }
+    match ensure_control_form(train) {
+        Ok(check) => checks.extend(check),
+        Err(error) => checks.push(broken(error, CheckId::Control, "control layer")?),
+    }
+    Ok(())
+}
+
+/// Whether the image has been through pre-run: by its labels, or since its immutable files are what the creator signed.
+fn is_open(train: &Train) -> bool {
+    Labels::read(&train.image).state == Some(ImageState::PreRun)
+        || train.config.wire().encrypts_train() && ensure_immutable(train, Transform::Keep).is_ok()
 }
 
 /// The immutable files of a closed train.
@@ -140,7 +169,7 @@ fn files_in_sight(train: &Train) -> Result<Vec<FileMeta>> {
 }
 
 /// What does not hold as a check; every other error stays one.
-fn broken(error: Error, id: &'static str, subject: &str) -> Result<Check> {
+fn broken(error: Error, id: CheckId, subject: &'static str) -> Result<Check> {
     match error.kind() {
         Kind::Verification => Ok(Check::broken(id, subject, error.to_string())),
         _ => Err(error),
@@ -148,16 +177,16 @@ fn broken(error: Error, id: &'static str, subject: &str) -> Result<Check> {
 }
 
 fn stops(train: &Train, checks: &[Check]) -> Vec<StopVerdict> {
-    let of = |subject: &str, ids: &[&str]| {
-        let found = checks.iter().find(|check| check.subject == subject && ids.contains(&check.id));
+    let of = |stop: &Stop, ids: &[CheckId]| {
+        let found = checks.iter().find(|check| check.subject.stop() == Some(stop.index) && ids.contains(&check.id));
         found.map(|check| check.verdict.clone())
     };
-    let stop = |stop: &crate::train::Stop| StopVerdict {
+    let stop = |stop: &Stop| StopVerdict {
         index: stop.index,
         station: stop.station.to_string(),
         key: stop.public_key.fingerprint(),
-        signature: of(&stop.subject(), &[id::STOP_SIGNATURE]),
-        digest: of(&stop.subject(), &[id::STOP_DIGEST, id::LAST_DIGEST, id::OLDER_DIGEST]),
+        signature: of(stop, &[CheckId::StopSignature]),
+        digest: of(stop, &[CheckId::StopDigest, CheckId::LastDigest, CheckId::OlderDigest]),
     };
     train.config.route().stops().iter().map(stop).collect()
 }

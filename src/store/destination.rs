@@ -39,6 +39,11 @@ pub enum Transfer {
     Copied(u64),
 }
 
+/// True if no engine acts on an annotation: those that describe an image (OCI image specification, annotations).
+pub fn is_plain_annotation(name: &str) -> bool {
+    name.starts_with("org.opencontainers.image.")
+}
+
 /// A change that publishing makes to the names of images.
 #[derive(Debug, Clone)]
 pub enum TagChange {
@@ -50,6 +55,12 @@ pub enum TagChange {
         descriptor: Box<Descriptor>,
         /// An entry that disappears with it: an image that had no tag.
         replaces: Option<Digest>,
+    },
+    /// What the tag names is for an engine: it, and the list that it stands in, lose the annotations that engines may act
+    /// on. Where images are listed without annotations there is nothing to do.
+    Strip {
+        /// The tag.
+        tag: String,
     },
     /// The tag disappears, if it is there.
     Drop {
@@ -66,6 +77,7 @@ impl TagChange {
                 let (descriptor, replaces) = (descriptor.clone(), replaces.clone());
                 TagChange::Set { tag: full(tag)?, descriptor, replaces }
             }
+            TagChange::Strip { tag } => TagChange::Strip { tag: full(tag)? },
             TagChange::Drop { tag } => TagChange::Drop { tag: full(tag)? },
         })
     }

@@ -1,6 +1,6 @@
 use oci_spec::image::{Descriptor, Digest};
 
-use super::destination::TagChange;
+use super::destination::{TagChange, is_plain_annotation};
 use super::source::{ImageEntry, REF_NAME};
 use crate::error::{Error, ErrorContext, Result};
 use crate::json::{self, Object, Value, json};
@@ -23,7 +23,7 @@ impl Index {
     }
 
     pub(super) fn parse(bytes: &[u8]) -> Result<Self> {
-        let document = json::parse_object(bytes)?;
+        let document = json::parse_document(bytes, &json::INDEX)?;
         if !document.get("manifests").is_some_and(Value::is_array) {
             return Err(Error::malformed("`manifests` is not a list"));
         }
@@ -45,6 +45,7 @@ impl Index {
         for change in changes {
             match change {
                 TagChange::Drop { tag } => self.entries_mut().retain(|entry| tag_of(entry) != Some(tag)),
+                TagChange::Strip { tag } => self.strip(tag),
                 TagChange::Set { tag, descriptor, replaces } => self.set(tag, descriptor, replaces.as_ref())?,
             }
         }
@@ -86,6 +87,20 @@ impl Index {
         // It goes even where another image had the tag.
         entries.retain(|entry| !is_replaced(entry));
         Ok(())
+    }
+
+    fn strip(&mut self, tag: &str) {
+        let retain = |object: &mut Object| {
+            if let Some(annotations) = object.get_mut("annotations").and_then(Value::as_object_mut) {
+                annotations.retain(|name, _| is_plain_annotation(name));
+            }
+        };
+        retain(&mut self.document);
+        let entries = self.entries_mut().iter_mut().filter(|entry| tag_of(entry) == Some(tag));
+        for entry in entries.filter_map(Value::as_object_mut) {
+            retain(entry);
+            entry.shift_remove("urls");
+        }
     }
 
     pub(super) fn entries(&self) -> &[Value] {

@@ -36,7 +36,7 @@ pub use oci_spec::image::{Descriptor, Digest, MediaType};
 
 pub use context::Context;
 pub use count::Count;
-pub use destination::{BlobSink, Destination, GcStats, TagChange, Transfer, Unreached, Written};
+pub use destination::{BlobSink, Destination, GcStats, TagChange, Transfer, Unreached, Written, is_plain_annotation};
 pub use extent::{Extent, ExtentReader};
 pub use fs::{Waiting, ensure_free_space};
 pub use open::{open_destination, open_source, spool_dir};

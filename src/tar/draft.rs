@@ -40,7 +40,7 @@ pub(super) struct Draft {
     pub path: Vec<u8>,
     pub size: u64,
     pub meta: Meta,
-    link: Vec<u8>,
+    pub link: Vec<u8>,
     /// Whether the link has come from an extended header.
     has_long_link: bool,
     mode: u64,

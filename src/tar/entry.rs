@@ -108,6 +108,9 @@ pub struct Entry {
     pub size: u64,
     /// Where the contents can be read: in the uncompressed layer, or in what they were spooled to.
     pub offset: u64,
+    /// Whether the archive has its name, and that of what it links to, in just this form (a directory's with a slash at
+    /// its end or without).
+    pub exact: bool,
     /// Where its header ends in the uncompressed layer: no other entry has the same.
     pub position: u64,
 }

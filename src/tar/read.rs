@@ -111,8 +111,14 @@ impl<R: Skip> Reader<R> {
         if path.is_empty() && kind != EntryKind::Directory {
             return Err(Error::malformed(format!("the root of the archive is {}", kind.name())));
         }
+        let name = draft.path.strip_suffix(b"/").filter(|_| kind == EntryKind::Directory).unwrap_or(&draft.path);
+        let link_is_exact = match &kind {
+            EntryKind::HardLink(target) => *draft.link == **target,
+            _ => true,
+        };
+        let exact = *name == *path && link_is_exact;
         self.name = draft.path;
-        Ok(Entry { path, kind, meta: draft.meta, size, offset: position, position })
+        Ok(Entry { path, kind, meta: draft.meta, size, offset: position, exact, position })
     }
 
     /// A global header may comment. Engines take its name for that of an entry, so it has to be one of those that

@@ -1,71 +1,174 @@
 //! What was checked, and with which verdict: the rows of a report.
 
+use std::fmt;
+
+use super::party::PartyId;
 use crate::error::{Advice, Error, Result};
 
-/// The stable names of checks, as reports show them.
-pub mod id {
+/// What kind of check it is; its text is the stable name in reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CheckId {
     /// The immutable files hash to what the creator signed.
-    pub const IMMUTABLE_HASH: &str = "immutable-hash";
+    ImmutableHash,
     /// The immutable files have the path, mode, size and content that the creator signed, and there are no others.
-    pub const IMMUTABLE_FILES: &str = "immutable-files";
+    ImmutableFiles,
     /// What the immutable hash does not bind: names, modes and boundaries of the files.
-    pub const FILE_NAMES: &str = "file-names";
+    FileNames,
     /// The config's hash is that of what the creator states about the train.
-    pub const STATEMENT: &str = "statement";
+    Statement,
     /// The creator's signature of the immutable hash or of the statement.
-    pub const CREATOR_SIGNATURE: &str = "creator-signature";
+    CreatorSignature,
     /// The session id has the length that the protocol gives it.
-    pub const SESSION_ID: &str = "session-id";
+    SessionId,
     /// The builder's digest is the one that train, payload and key give.
-    pub const BUILD_DIGEST: &str = "build-digest";
+    BuildDigest,
     /// The builder's signature.
-    pub const BUILD_SIGNATURE: &str = "build-signature";
+    BuildSignature,
     /// Who vouches for the builder's key.
-    pub const BUILDER_KEY: &str = "builder-key";
+    BuilderKey,
     /// The creator's key is the pinned one.
-    pub const CREATOR_KEY: &str = "creator-key";
+    CreatorKey,
     /// A station's key is the pinned one.
-    pub const STATION_KEY: &str = "station-key";
+    StationKey,
     /// Whether keys were pinned at all.
-    pub const TRUST: &str = "trust";
+    Trust,
     /// The key that results are encrypted with homomorphically is large enough.
-    pub const PAILLIER_KEY: &str = "paillier-key";
+    PaillierKey,
     /// The run has left the config as pre-run verified it.
-    pub const CONFIG_AFTER_RUN: &str = "config-after-run";
+    ConfigAfterRun,
     /// Stations have signed in the order of the route.
-    pub const ROUTE_ORDER: &str = "route-order";
+    RouteOrder,
     /// Stations and keys on the route are those that the creator meant.
-    pub const ROUTE_BINDING: &str = "route-binding";
+    RouteBinding,
     /// The stage's key is wrapped for those who need it and for nobody else.
-    pub const KEY_RECIPIENTS: &str = "key-recipients";
+    KeyRecipients,
     /// A station's digest is the one that train, stop, earlier digests, payload and key give.
-    pub const STOP_DIGEST: &str = "stop-digest";
+    StopDigest,
     /// A station's signature of its digest.
-    pub const STOP_SIGNATURE: &str = "stop-signature";
+    StopSignature,
     /// The digest of the last station that has signed is the one that session, route and results give.
-    pub const LAST_DIGEST: &str = "last-digest";
+    LastDigest,
     /// The digest of a station before the last.
-    pub const OLDER_DIGEST: &str = "older-digest";
-    /// The base layers are those that the creator signed.
-    pub const BASE_CHAIN: &str = "base-chain";
+    OlderDigest,
+    /// The base layers are those that the creator signed, down to their blobs.
+    Base,
     /// The payload layer is the one that the last signature vouches for.
-    pub const PAYLOAD: &str = "payload";
+    Payload,
     /// Above the signed payload layer there is the control layer, and nothing else in it.
-    pub const CONTROL: &str = "control";
+    Control,
     /// The layers that were read have the digests that the image gives.
-    pub const LAYERS: &str = "layers";
+    Layers,
     /// No two encrypted files begin with the same initialisation vector.
-    pub const FILE_IVS: &str = "file-ivs";
+    FileIvs,
     /// The results decrypt, every chunk of them authenticated.
-    pub const RESULTS: &str = "results";
+    Results,
     /// The results hash to the config's result hash.
-    pub const RESULT_HASH: &str = "result-hash";
+    ResultHash,
     /// The last station's signature of the result hash.
-    pub const RESULT_SIGNATURE: &str = "result-signature";
+    ResultSignature,
+    /// Command, environment, user and platform of the image are the signed ones.
+    ImageConfig,
+    /// Those for whom the last key is wrapped are the ones that the last signer names.
+    Recipients,
+    /// No stop says that it was made before the one that it follows.
+    Time,
 }
 
-/// What a check found.
+impl CheckId {
+    /// The stable name in reports, as in `stop-signature`.
+    pub fn name(self) -> &'static str {
+        match self {
+            CheckId::ImmutableHash => "immutable-hash",
+            CheckId::ImmutableFiles => "immutable-files",
+            CheckId::FileNames => "file-names",
+            CheckId::Statement => "statement",
+            CheckId::CreatorSignature => "creator-signature",
+            CheckId::SessionId => "session-id",
+            CheckId::BuildDigest => "build-digest",
+            CheckId::BuildSignature => "build-signature",
+            CheckId::BuilderKey => "builder-key",
+            CheckId::CreatorKey => "creator-key",
+            CheckId::StationKey => "station-key",
+            CheckId::Trust => "trust",
+            CheckId::PaillierKey => "paillier-key",
+            CheckId::ConfigAfterRun => "config-after-run",
+            CheckId::RouteOrder => "route-order",
+            CheckId::RouteBinding => "route-binding",
+            CheckId::KeyRecipients => "key-recipients",
+            CheckId::StopDigest => "stop-digest",
+            CheckId::StopSignature => "stop-signature",
+            CheckId::LastDigest => "last-digest",
+            CheckId::OlderDigest => "older-digest",
+            CheckId::Base => "base",
+            CheckId::Payload => "payload",
+            CheckId::Control => "control",
+            CheckId::Layers => "layers",
+            CheckId::FileIvs => "file-ivs",
+            CheckId::Results => "results",
+            CheckId::ResultHash => "result-hash",
+            CheckId::ResultSignature => "result-signature",
+            CheckId::ImageConfig => "image-config",
+            CheckId::Recipients => "recipients",
+            CheckId::Time => "time",
+        }
+    }
+}
+
+impl fmt::Display for CheckId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What was checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Subject {
+    /// The creator, by id.
+    Creator(PartyId),
+    /// The build.
+    Build,
+    /// A stop of the route.
+    Stop {
+        /// Its position on the route, from 0.
+        index: usize,
+        /// Who it is.
+        station: PartyId,
+    },
+    /// Anything else, by the name that reports give it.
+    Part(&'static str),
+}
+
+impl Subject {
+    /// The position of the stop, if it is one.
+    pub fn stop(&self) -> Option<usize> {
+        match self {
+            Subject::Stop { index, .. } => Some(*index),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Subject::Creator(id) => write!(f, "creator `{id}`"),
+            Subject::Build => f.write_str("build"),
+            Subject::Stop { station, .. } => write!(f, "station `{station}`"),
+            Subject::Part(name) => f.write_str(name),
+        }
+    }
+}
+
+impl From<&'static str> for Subject {
+    fn from(name: &'static str) -> Self {
+        Subject::Part(name)
+    }
+}
+
+/// What a check found, from good to bad.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Verdict {
     /// It holds.
@@ -99,32 +202,50 @@ impl Verdict {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Check {
-    /// What kind of check it is; one of [`id`].
-    pub id: &'static str,
-    /// What was checked, as in ``station `charite` ``.
-    pub subject: String,
+    /// What kind of check it is.
+    pub id: CheckId,
+    /// What was checked.
+    pub subject: Subject,
     /// What came out.
     pub verdict: Verdict,
+    /// Why it is sound, where that is not plain: who vouches for a key.
+    pub note: Option<&'static str>,
 }
 
 impl Check {
     /// A check that holds.
-    pub fn sound(id: &'static str, subject: impl Into<String>) -> Self {
-        Check { id, subject: subject.into(), verdict: Verdict::Sound }
+    pub fn sound(id: CheckId, subject: impl Into<Subject>) -> Self {
+        Check { id, subject: subject.into(), verdict: Verdict::Sound, note: None }
     }
 
     /// A check that nothing contradicts, and why it proves little.
-    pub fn weak(id: &'static str, subject: impl Into<String>, reason: impl Into<String>) -> Self {
-        Check { id, subject: subject.into(), verdict: Verdict::Weak(reason.into()) }
+    pub fn weak(id: CheckId, subject: impl Into<Subject>, reason: impl Into<String>) -> Self {
+        Check { id, subject: subject.into(), verdict: Verdict::Weak(reason.into()), note: None }
     }
 
     /// A check that does not hold, and what was found.
-    pub fn broken(id: &'static str, subject: impl Into<String>, reason: impl Into<String>) -> Self {
-        Check { id, subject: subject.into(), verdict: Verdict::Broken(reason.into()) }
+    pub fn broken(id: CheckId, subject: impl Into<Subject>, reason: impl Into<String>) -> Self {
+        Check { id, subject: subject.into(), verdict: Verdict::Broken(reason.into()), note: None }
+    }
+
+    /// The check with a word on why it is sound.
+    #[must_use]
+    pub fn noting(self, note: &'static str) -> Self {
+        Check { note: Some(note), ..self }
+    }
+
+    /// Why it is as it is, where there is something to say.
+    pub fn reason(&self) -> Option<&str> {
+        self.verdict.reason().or(self.note)
+    }
+
+    /// Whether it does not hold.
+    pub fn is_broken(&self) -> bool {
+        matches!(self.verdict, Verdict::Broken(_))
     }
 
     /// A check that holds if `holds`, else is broken because of `reason`.
-    pub fn of(holds: bool, id: &'static str, subject: impl Into<String>, reason: impl Into<String>) -> Self {
+    pub fn of(holds: bool, id: CheckId, subject: impl Into<Subject>, reason: impl Into<String>) -> Self {
         if holds { Check::sound(id, subject) } else { Check::broken(id, subject, reason) }
     }
 }
@@ -161,9 +282,8 @@ pub fn require_sound(checks: Vec<Check>) -> Result<Vec<Check>> {
 }
 
 /// The verdict on all of them: the worst.
-pub fn overall(checks: &[Check]) -> &'static str {
-    let any = |name| checks.iter().any(|check| check.verdict.name() == name);
-    ["broken", "weak"].into_iter().find(|name| any(*name)).unwrap_or("sound")
+pub fn overall(checks: &[Check]) -> Verdict {
+    checks.iter().map(|check| &check.verdict).max().cloned().unwrap_or(Verdict::Sound)
 }
 
 #[cfg(test)]
@@ -171,11 +291,16 @@ mod tests {
     use super::*;
     use crate::error::Kind;
 
+    fn stop_b() -> Subject {
+        Subject::Stop { index: 1, station: PartyId::from("b") }
+    }
+
     #[test]
     fn the_first_broken_check_is_the_error() {
-        let fine = vec![Check::sound(id::ROUTE_ORDER, "route"), Check::weak(id::BUILDER_KEY, "builder", "unknown")];
+        let fine =
+            vec![Check::sound(CheckId::RouteOrder, "route"), Check::weak(CheckId::BuilderKey, "builder", "unknown")];
         assert_eq!(require_ok(fine.clone()).unwrap(), fine);
-        let broken = [fine, vec![Check::broken(id::STOP_SIGNATURE, "station `b`", "does not verify")]].concat();
+        let broken = [fine, vec![Check::broken(CheckId::StopSignature, stop_b(), "does not verify")]].concat();
         let error = require_ok(broken).unwrap_err();
         assert_eq!(error.kind(), Kind::Verification);
         assert_eq!(error.to_string(), "station `b`: does not verify");
@@ -183,14 +308,14 @@ mod tests {
 
     #[test]
     fn strictly_a_weak_check_is_an_error_and_a_broken_one_comes_first() {
-        let sound = vec![Check::sound(id::ROUTE_ORDER, "route")];
+        let sound = vec![Check::sound(CheckId::RouteOrder, "route")];
         assert_eq!(require_sound(sound.clone()).unwrap(), sound);
-        assert_eq!(overall(&sound), "sound");
-        let weak = [sound, vec![Check::weak(id::BUILDER_KEY, "build", "unknown")]].concat();
+        assert_eq!(overall(&sound), Verdict::Sound);
+        let weak = [sound, vec![Check::weak(CheckId::BuilderKey, "build", "unknown")]].concat();
         assert_eq!(require_sound(weak.clone()).unwrap_err().to_string(), "build: weak: unknown");
-        assert_eq!(overall(&weak), "weak");
-        let broken = [weak, vec![Check::broken(id::STOP_SIGNATURE, "station `b`", "is not")]].concat();
+        assert_eq!(overall(&weak).name(), "weak");
+        let broken = [weak, vec![Check::broken(CheckId::StopSignature, stop_b(), "is not")]].concat();
         assert_eq!(require_sound(broken.clone()).unwrap_err().to_string(), "station `b`: is not");
-        assert_eq!(overall(&broken), "broken");
+        assert_eq!(overall(&broken).name(), "broken");
     }
 }

@@ -1,13 +1,14 @@
 //! The train config, `/opt/train_config.json`: a foreign document, read strictly, kept raw and patched.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::fields::FieldReader;
 use super::files::normalise;
 use super::json_format::JsonFormat;
 use super::party::PartyId;
 use super::route::{Route, RouteState};
-use super::wire::{self, Wire};
+use super::wire::{self, Common, Wire, WireConfig};
 use crate::crypto::PublicKey;
 use crate::error::{Error, ErrorContext, Result};
 use crate::json::{self, Object};
@@ -24,6 +25,7 @@ pub struct TrainConfig {
     raw: Object,
     format: JsonFormat,
     wire: &'static dyn Wire,
+    form: Arc<dyn WireConfig>,
     id: String,
     proposal_id: PartyId,
     source: Source,
@@ -31,10 +33,6 @@ pub struct TrainConfig {
     session_id: Vec<u8>,
     route: Route,
     file_list: Vec<String>,
-    statement: Statement,
-    build: Option<Build>,
-    result_hash: Option<[u8; 64]>,
-    result_signature: Option<Vec<u8>>,
 }
 
 /// Who made the train, and reads its results.
@@ -63,26 +61,6 @@ pub struct Source {
     pub branch: Option<String>,
 }
 
-/// What the creator signed: in the earlier wire versions the immutable hash.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Statement {
-    /// The SHA-512 digest.
-    pub hash: [u8; 64],
-    /// The creator's signature of it.
-    pub signature: Vec<u8>,
-}
-
-/// The builder's signature.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Build {
-    /// The builder's key; nothing in the train vouches for it.
-    pub public_key: PublicKey,
-    /// The signature.
-    pub signature: Vec<u8>,
-}
-
 impl TrainConfig {
     /// Reads the bytes of a `train_config.json`.
     ///
@@ -102,27 +80,25 @@ impl TrainConfig {
         let wire = wire::recognise(&raw)?;
         let fields = FieldReader::root(&raw);
         fields.object("@context")?;
-        let config = TrainConfig {
+        let creator = Creator::parse(&fields.required("creator", FieldReader::object)?)?;
+        let session_id = session_id(&fields)?;
+        let route = Route::parse(&fields)?;
+        let file_list = file_list(&fields)?;
+        let common =
+            Common { raw: &raw, creator: &creator, session_id: &session_id, route: &route, file_list: &file_list };
+        Ok(TrainConfig {
+            form: wire.read(&common)?.into(),
             id: fields.required("@id", FieldReader::text)?,
             proposal_id: fields.required("proposal_id", FieldReader::party)?,
             source: Source::parse(&fields.required("source", FieldReader::object)?)?,
-            creator: Creator::parse(&fields.required("creator", FieldReader::object)?)?,
-            session_id: session_id(&fields)?,
-            route: Route::parse(&fields)?,
-            file_list: file_list(&fields)?,
-            statement: Statement {
-                hash: fields.required(wire.hash_field(), FieldReader::digest)?,
-                signature: fields.required(wire.signature_field(), FieldReader::bytes)?,
-            },
-            build: fields.object("build")?.map(|build| Build::parse(&build)).transpose()?,
-            result_hash: fields.digest("result_hash")?,
-            result_signature: fields.bytes("result_signature")?,
+            creator,
+            session_id,
+            route,
+            file_list,
             wire,
             format,
             raw,
-        };
-        wire.ensure_form(&config)?;
-        Ok(config)
+        })
     }
 
     /// The document, laid out as it was read.
@@ -135,7 +111,17 @@ impl TrainConfig {
         &self.raw
     }
 
-    /// The wire version, which verifies and seals.
+    /// What only this wire version has, which verifies and seals.
+    pub fn form(&self) -> &dyn WireConfig {
+        &*self.form
+    }
+
+    /// The hash that the creator signed.
+    pub fn hash(&self) -> &[u8; 64] {
+        self.form.hash()
+    }
+
+    /// The wire version.
     pub fn wire(&self) -> &'static dyn Wire {
         self.wire
     }
@@ -175,26 +161,6 @@ impl TrainConfig {
         &self.file_list
     }
 
-    /// The hash that the creator signed, and the signature.
-    pub fn statement(&self) -> &Statement {
-        &self.statement
-    }
-
-    /// The builder's signature; absent in 1.1.x.
-    pub fn build(&self) -> Option<&Build> {
-        self.build.as_ref()
-    }
-
-    /// The result hash of the last station that has signed.
-    pub fn result_hash(&self) -> Option<&[u8; 64]> {
-        self.result_hash.as_ref()
-    }
-
-    /// The last station's signature of the result hash.
-    pub fn result_signature(&self) -> Option<&[u8]> {
-        self.result_signature.as_deref()
-    }
-
     /// Where the train stands: by the signatures on the route, with which the results' fields must agree.
     ///
     /// # Errors
@@ -202,7 +168,7 @@ impl TrainConfig {
     /// fields about results say something else than the signatures.
     pub fn route_state(&self) -> Result<RouteState<'_>> {
         let route_state = self.route.route_state()?;
-        self.wire.ensure_route_state(self, &route_state)?;
+        self.form.ensure_route_state(self, &route_state)?;
         Ok(route_state)
     }
 
@@ -241,15 +207,6 @@ impl Source {
             address: fields.required("address", FieldReader::text)?,
             tag: fields.text("tag")?,
             branch: fields.text("branch")?,
-        })
-    }
-}
-
-impl Build {
-    fn parse(fields: &FieldReader<'_>) -> Result<Self> {
-        Ok(Build {
-            public_key: fields.required("rsa_public_key", FieldReader::public_key)?,
-            signature: fields.required("signature", FieldReader::bytes)?,
         })
     }
 }

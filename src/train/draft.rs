@@ -1,7 +1,9 @@
 //! A train that is being built: what goes into its config besides hashes and signatures.
 
 use super::config::Source;
+use super::image::LayerFacts;
 use super::party::PartyId;
+use super::wire::authenticated::SignedImage;
 use crate::crypto::{PublicKey, hex};
 use crate::error::{Error, Result};
 use crate::json::{Object, Value, json};
@@ -26,8 +28,12 @@ pub struct Draft {
     pub route: Vec<DraftStop>,
     /// 64 random bytes.
     pub session_id: [u8; 64],
-    /// The OCI chain ID of the base layers, for wire versions that bind it; `None` where the base has no layer.
-    pub base_chain: Option<String>,
+    /// The builder's key, for wire versions in which the creator vouches for it.
+    pub builder_key: Option<PublicKey>,
+    /// The layers of the master image, for wire versions that bind them.
+    pub base_layers: Vec<LayerFacts>,
+    /// How the image runs, for wire versions that bind it.
+    pub image: SignedImage,
 }
 
 /// A station of a [`Draft`]; its index is its position.

@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorContext, Result};
 /// # Errors
 /// [`Kind::Key`](crate::error::Kind::Key); the message says whose key it is instead, or both fingerprints.
 pub fn ensure_key_of(config: &TrainConfig, stop: &Stop, key: &PrivateKey) -> Result<()> {
-    ensure_owner(config, &stop.subject(), &stop.public_key, key)
+    ensure_owner(config, &stop.subject().to_string(), &stop.public_key, key)
 }
 
 /// The key of the last stage, unwrapped for a station with its private key.
@@ -21,7 +21,7 @@ pub fn ensure_key_of(config: &TrainConfig, stop: &Stop, key: &PrivateKey) -> Res
 /// [`Kind::Verification`](crate::error::Kind::Verification) if the wire version commits to another key.
 pub fn unwrap_stage_key(config: &TrainConfig, stop: &Stop, key: &PrivateKey) -> Result<StageKey> {
     ensure_key_of(config, stop, key)?;
-    unwrap(config, &stop.subject(), stop.encrypted_key.as_deref(), key)
+    unwrap(config, &stop.subject().to_string(), stop.encrypted_key.as_deref(), key)
 }
 
 /// The key of the last stage, unwrapped for the creator.
@@ -66,6 +66,6 @@ fn unwrap(config: &TrainConfig, subject: &str, wrapped: Option<&[u8]>, key: &Pri
         .key_from_bytes(bytes)
         .map_err(|cause| Error::key("its encrypted_key holds no key of this wire version").because(cause));
     let stage_key = stage_key.at(subject)?;
-    config.wire().ensure_stage_key(config, &stage_key).at(subject)?;
+    config.form().ensure_stage_key(config, &stage_key).at(subject)?;
     Ok(stage_key)
 }

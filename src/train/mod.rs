@@ -12,6 +12,7 @@ pub mod draft;
 mod fields;
 pub mod files;
 pub mod hash;
+pub mod image;
 mod json_format;
 pub mod keys;
 pub mod paillier;
@@ -24,15 +25,17 @@ pub mod wire;
 #[cfg(test)]
 mod testing;
 
-pub use check::{Check, Verdict};
-pub use config::{Build, Creator, Source, Statement, TrainConfig};
+pub use check::{Check, CheckId, Subject, Verdict};
+pub use config::{Creator, Source, TrainConfig};
 pub use draft::{Draft, DraftStop};
 pub use files::FileMeta;
 pub use hash::{ImmutableHasher, ResultHasher};
+pub use image::{ImageFacts, LayerFacts};
 pub use keys::{ensure_key_of, unwrap_creator_key, unwrap_stage_key};
 pub use party::PartyId;
 pub use route::{Route, RouteState, StageKind, Stop, StopSignature};
 pub use trust::{Role, TrustStore};
+pub use wire::authenticated::SignedImage;
 pub use wire::{
-    BuildSeal, ContentCheck, ContentFeed, DraftFeed, HasFeed, Layers, Produced, SignedDraft, StopSeal, Wire,
+    BuildSeal, ContentCheck, ContentFeed, DraftFeed, HasFeed, Produced, SignedDraft, StopSeal, Wire, WireConfig,
 };

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use super::check::Subject;
 use super::fields::FieldReader;
 use super::party::PartyId;
 use crate::crypto::PublicKey;
@@ -39,8 +40,8 @@ impl Stop {
     }
 
     /// How reports and errors call it, as in ``station `charite` ``.
-    pub fn subject(&self) -> String {
-        format!("station `{}`", self.station)
+    pub fn subject(&self) -> Subject {
+        Subject::Stop { index: self.index, station: self.station.clone() }
     }
 }
 

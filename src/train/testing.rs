@@ -6,6 +6,7 @@ use super::config::{Source, TrainConfig};
 use super::draft::{Draft, DraftStop, key_hex};
 use super::files::FileMeta;
 use super::party::PartyId;
+use super::wire::authenticated::SignedImage;
 use super::wire::{BuildSeal, ContentFeed, Produced, StopSeal, Wire};
 use crate::crypto::{PrivateKey, Sha256, hex};
 use crate::json::{Object, Value, json};
@@ -24,6 +25,24 @@ pub(crate) const STATIONS: usize = 3;
 
 /// The session id of the test trains.
 pub(crate) const SESSION_ID: [u8; 64] = [0x5a; 64];
+
+/// When the test trains were built.
+pub(crate) const NOW: i64 = 1_700_000_000;
+
+/// The image config of the test trains, without layers.
+pub(crate) fn image_config() -> Object {
+    let config = json!({
+        "architecture": "amd64",
+        "os": "linux",
+        "config": {"Cmd": ["python3", "/opt/pht_train/main.py"], "Env": ["PATH=/usr/bin"], "Labels": {"a": "b"}},
+    });
+    config.as_object().cloned().unwrap()
+}
+
+/// How the image of the test trains runs.
+fn image() -> SignedImage {
+    SignedImage::of(&image_config()).unwrap().0
+}
 
 /// Files of the test trains, in walk order.
 pub(crate) const FILES: [(&str, &[u8]); 4] = [
@@ -91,7 +110,9 @@ pub(crate) fn draft() -> Draft {
         paillier_key: None,
         route: (0..STATIONS).map(stop).collect(),
         session_id: SESSION_ID,
-        base_chain: None,
+        builder_key: Some(key(Owner::Builder).public_key()),
+        base_layers: Vec::new(),
+        image: image(),
     }
 }
 
@@ -107,22 +128,29 @@ pub(crate) fn built(wire: &'static dyn Wire) -> TrainConfig {
     let signed = sink.finish(key(Owner::Creator)).unwrap();
     let stage_key = wire.cipher().generate_key().unwrap();
     let produced = Produced { result_hash: None, payload: Some(payload(b"built")) };
-    let seal = BuildSeal { builder: Some(key(Owner::Builder)), stage_key: Some(&stage_key), produced: &produced };
+    let seal =
+        BuildSeal { builder: Some(key(Owner::Builder)), stage_key: Some(&stage_key), produced: &produced, now: NOW };
     wire.seal_build(signed, &seal).unwrap()
 }
 
 /// The train after the next station ran it, with one result file of this content.
 pub(crate) fn ran(config: &mut TrainConfig, result: &[u8]) {
     let index = config.route_state().unwrap().next().unwrap().index;
-    let hasher = config.wire().result_hasher(config);
+    let hasher = config.form().result_hasher(config);
     let result_hash = hasher.map(|mut hasher| {
         hasher.update(result);
         hasher.finish()
     });
     let produced = Produced { result_hash, payload: Some(payload(result)) };
     let stage_key = config.wire().cipher().generate_key().unwrap();
-    let seal = StopSeal { index, key: key(Owner::Station(index)), stage_key: &stage_key, produced: &produced };
-    config.wire().seal_stop(config, &seal).unwrap();
+    let seal = StopSeal {
+        index,
+        key: key(Owner::Station(index)),
+        stage_key: &stage_key,
+        produced: &produced,
+        now: NOW + index as i64,
+    };
+    *config = config.form().seal_stop(config, &seal).unwrap();
 }
 
 /// The train after this many stations, with `result N` as the result of station N.

@@ -3,7 +3,7 @@
 
 use rsa::BoxedUint;
 
-use super::check::{Check, id};
+use super::check::{Check, CheckId, Subject};
 use super::config::TrainConfig;
 use super::paillier::{digits_of, object_of};
 use super::party::PartyId;
@@ -67,8 +67,10 @@ impl TrustStore {
         self.pins.iter().find(|(of, who, _)| *of == role && who == party).map(|(_, _, key)| key)
     }
 
-    fn party(&self, id: &'static str, role: Role, party: &PartyId, (subject, key): (String, &PublicKey)) -> Check {
-        let found = key.fingerprint();
+    /// Whether the key of a party is the pinned one; without a pin it is its own if another pinned party vouches for it.
+    fn party(&self, party: &Party<'_>, vouched: Option<&'static str>) -> Check {
+        let &Party { id, role, party, ref subject, key } = party;
+        let (subject, found) = (subject.clone(), key.fingerprint());
         match self.pinned(role, party) {
             Some(pinned) if pinned == key => Check::sound(id, subject),
             Some(pinned) => {
@@ -78,6 +80,7 @@ impl TrustStore {
                 );
                 Check::broken(id, subject, reason)
             }
+            None if vouched.is_some() => Check { note: vouched, ..Check::sound(id, subject) },
             None if party.canonical().contains(['/', '\0']) => {
                 let reason = format!("no key can be pinned for an id that is no file name; its key is {found}");
                 Check::broken(id, subject, reason)
@@ -90,33 +93,61 @@ impl TrustStore {
         }
     }
 
-    fn builder(&self, key: &PublicKey) -> Check {
-        let mut pinned = self.pins.iter().filter(|(role, _, _)| *role == Role::Builder);
+    fn builder(&self, key: &PublicKey, vouched: Option<&'static str>) -> Check {
+        let mut pinned = self.pins.iter().filter(|(role, _, _)| *role == Role::Builder).peekable();
+        if vouched.is_some() && pinned.peek().is_none() {
+            return Check { note: vouched, ..Check::sound(CheckId::BuilderKey, Subject::Build) };
+        }
         let found = key.fingerprint();
         let reason = format!("its key is {found}, which is not among the pinned ones in {}", Role::Builder.directory());
-        Check::of(pinned.any(|(_, _, pinned)| pinned == key), id::BUILDER_KEY, "build", reason)
+        Check::of(pinned.any(|(_, _, pinned)| pinned == key), CheckId::BuilderKey, Subject::Build, reason)
     }
+}
+
+/// Why a key needs no pin of its own.
+const VOUCHED: &str = "the creator's signature names it";
+
+/// A party of a train and the key that it has there.
+struct Party<'a> {
+    id: CheckId,
+    role: Role,
+    party: &'a PartyId,
+    subject: Subject,
+    key: &'a PublicKey,
 }
 
 /// Adds to what a wire version found of a config who vouches for its keys.
 pub fn collect(trust: Option<&TrustStore>, config: &TrainConfig, mut checks: Vec<Check>) -> Vec<Check> {
     let Some(trust) = trust else {
         let reason = "taken from the train itself and not compared with pinned keys, since none were given";
-        checks.push(Check::weak(id::TRUST, "public keys", reason));
+        checks.push(Check::weak(CheckId::Trust, "public keys", reason));
         return checks;
     };
-    // A wire version says that nobody vouches for the builder only where it has one.
-    for check in checks.iter_mut().filter(|check| check.id == id::BUILDER_KEY) {
-        if let Some(build) = config.build() {
-            *check = trust.builder(&build.public_key);
+    let vouched = config.form().creator_vouches().then_some(VOUCHED);
+    // A wire version says something of the builder only where it has one.
+    for check in checks.iter_mut().filter(|check| check.id == CheckId::BuilderKey) {
+        if let Some(key) = config.form().builder_key() {
+            *check = trust.builder(key, vouched);
         }
     }
     let creator = config.creator();
-    let subject = (format!("creator `{}`", creator.id), &creator.public_key);
-    checks.push(trust.party(id::CREATOR_KEY, Role::Creator, &creator.id, subject));
+    let party = Party {
+        id: CheckId::CreatorKey,
+        role: Role::Creator,
+        party: &creator.id,
+        subject: Subject::Creator(creator.id.clone()),
+        key: &creator.public_key,
+    };
+    checks.push(trust.party(&party, None));
     for stop in config.route().stops() {
-        let subject = (stop.subject(), &stop.public_key);
-        checks.push(trust.party(id::STATION_KEY, Role::Station, &stop.station, subject));
+        let party = Party {
+            id: CheckId::StationKey,
+            role: Role::Station,
+            party: &stop.station,
+            subject: stop.subject(),
+            key: &stop.public_key,
+        };
+        checks.push(trust.party(&party, vouched));
     }
     checks
 }
@@ -125,18 +156,22 @@ pub fn collect(trust: Option<&TrustStore>, config: &TrainConfig, mut checks: Vec
 pub fn collect_paillier(config: &TrainConfig) -> Option<Check> {
     let creator = config.raw().get("creator").and_then(Value::as_object)?;
     let key = creator.get("paillier_public_key").filter(|key| !key.is_null())?;
-    let subject = format!("creator `{}`", config.creator().id);
+    let subject = Subject::Creator(config.creator().id.clone());
+    let unsigned = "it is under no signature in this wire version: whoever has the train can exchange it";
     Some(match paillier_bits(key) {
-        Some(bits) if bits >= PAILLIER_MIN_BITS => Check::sound(id::PAILLIER_KEY, subject),
+        Some(bits) if bits >= PAILLIER_MIN_BITS && config.form().creator_vouches() => {
+            Check::sound(CheckId::PaillierKey, subject)
+        }
+        Some(bits) if bits >= PAILLIER_MIN_BITS => Check::weak(CheckId::PaillierKey, subject, unsigned),
         Some(bits) => {
             let reason =
                 format!("its Paillier modulus has {bits} bits, less than {PAILLIER_MIN_BITS}: it may be factored");
-            Check::weak(id::PAILLIER_KEY, subject, reason)
+            Check::weak(CheckId::PaillierKey, subject, reason)
         }
         None => {
             let reason =
                 "paillier_public_key is not of the form {\"n\": \"...\", \"g\": \"...\"}, so that its size is unknown";
-            Check::weak(id::PAILLIER_KEY, subject, reason)
+            Check::weak(CheckId::PaillierKey, subject, reason)
         }
     })
 }
@@ -171,26 +206,31 @@ mod tests {
         trust
     }
 
-    fn broken(trust: &TrustStore, config: &TrainConfig) -> Vec<(&'static str, String)> {
-        let checks = collect(Some(trust), config, config.wire().collect_build(config));
-        checks.into_iter().filter(|c| matches!(c.verdict, Verdict::Broken(_))).map(|c| (c.id, c.subject)).collect()
+    fn broken(trust: &TrustStore, config: &TrainConfig) -> Vec<(CheckId, String)> {
+        let checks = collect(Some(trust), config, config.form().collect_build(config));
+        checks
+            .into_iter()
+            .filter(|c| matches!(c.verdict, Verdict::Broken(_)))
+            .map(|c| (c.id, c.subject.to_string()))
+            .collect()
     }
 
     #[test]
     fn pinned_keys_are_sound_and_all_others_broken() {
         let config = travelled(&V2_0, 1);
-        let checks = collect(Some(&pinned()), &config, config.wire().collect_build(&config));
+        let checks = collect(Some(&pinned()), &config, config.form().collect_build(&config));
         assert_eq!(checks.len(), 2 + 1 + STATIONS);
         assert!(checks.iter().all(|check| check.verdict == Verdict::Sound), "{checks:?}");
 
         let mut trust = pinned();
         trust.pins.retain(|(role, _, _)| *role != Role::Builder);
-        assert_eq!(broken(&trust, &config), [(id::BUILDER_KEY, "build".to_owned())]);
+        assert_eq!(broken(&trust, &config), [(CheckId::BuilderKey, "build".to_owned())]);
         assert_eq!(broken(&trust, &travelled(&V1_1_2, 1)), [], "no builder, no pin");
         trust.pins.retain(|(role, _, _)| *role != Role::Creator);
         trust.pins.retain(|(_, party, _)| !party.is_named("1"));
         trust.pin(Role::Station, "1", key(Owner::Stranger).public_key()).unwrap();
-        let found = [(id::CREATOR_KEY, "creator `user-1`".to_owned()), (id::STATION_KEY, "station `1`".to_owned())];
+        let found =
+            [(CheckId::CreatorKey, "creator `user-1`".to_owned()), (CheckId::StationKey, "station `1`".to_owned())];
         assert_eq!(broken(&trust, &travelled(&V1_1_2, 1)), found);
     }
 
@@ -207,9 +247,9 @@ mod tests {
     #[test]
     fn without_pins_the_keys_are_weak() {
         let config = travelled(&V2_0, 1);
-        let checks = collect(None, &config, config.wire().collect_build(&config));
+        let checks = collect(None, &config, config.form().collect_build(&config));
         let weak = checks.iter().filter(|check| matches!(check.verdict, Verdict::Weak(_)));
-        assert_eq!(weak.map(|check| check.id).collect::<Vec<_>>(), [id::BUILDER_KEY, id::TRUST]);
+        assert_eq!(weak.map(|check| check.id).collect::<Vec<_>>(), [CheckId::BuilderKey, CheckId::Trust]);
     }
 
     #[test]
@@ -227,9 +267,9 @@ mod tests {
         let number = json::parse(format!(r#"{{"n": {large}, "g": 2}}"#).as_bytes()).unwrap();
         for (value, expected) in [
             (Value::Null, None),
-            (json!(text(&large)), Some("sound")),
-            (json!(hex::encode(text(&large).as_bytes())), Some("sound")),
-            (number, Some("sound")),
+            (json!(text(&large)), Some("weak")),
+            (json!(hex::encode(text(&large).as_bytes())), Some("weak")),
+            (number, Some("weak")),
             (json!(text(&small)), Some("weak")),
             (json!(hex::encode(text(&small).as_bytes())), Some("weak")),
             (json!("not a key"), Some("weak")),

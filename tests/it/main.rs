@@ -3,7 +3,7 @@
 
 // What tests need is there, or the test fails; what modules show to each other is `pub` for short; tables say much at once.
 #![allow(clippy::expect_used, clippy::panic, clippy::unreachable, clippy::unwrap_used, unreachable_pub)]
-#![allow(clippy::match_bool, clippy::too_many_arguments)]
+#![allow(clippy::too_many_arguments)]
 
 mod architecture;
 mod building;
@@ -20,6 +20,7 @@ mod refusals;
 mod reports;
 mod secrets;
 mod support_readers;
+mod topics;
 mod transports;
 mod trusting;
 mod validating;

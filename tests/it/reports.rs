@@ -84,7 +84,7 @@ fn is_digest(value: &Value) -> bool {
 
 const STAGE: [&str; 11] =
     ["stage", "station", "wire", "source", "destination", "digest", "layers", "bytes", "checks", "warnings", "notes"];
-const INSPECTION: [&str; 13] = [
+const INSPECTION: [&str; 14] = [
     "source",
     "digest",
     "wire",
@@ -92,6 +92,7 @@ const INSPECTION: [&str; 13] = [
     "creator",
     "master",
     "route",
+    "waits_for_creator",
     "next",
     "files",
     "layers",

@@ -27,12 +27,14 @@ fn expected(wire: Wire) -> Vec<(&'static str, &'static str, usize)> {
     let mut checks = vec![("creator-signature", "sound", 1), ("layers", "sound", 1), ("route-order", "sound", 1)];
     checks.extend([("stop-signature", "sound", 2), ("trust", "weak", 1)]);
     if wire == Wire::V3 {
-        checks.extend([("base-chain", "sound", 1), ("build-digest", "sound", 1), ("build-signature", "sound", 1)]);
-        checks.extend([("builder-key", "weak", 1), ("control", "sound", 1), ("immutable-files", "sound", 1)]);
+        checks.extend([("base", "sound", 1), ("build-digest", "sound", 1), ("build-signature", "sound", 1)]);
+        checks.extend([("image-config", "sound", 1), ("recipients", "sound", 1), ("time", "sound", 1)]);
+        checks.extend([("builder-key", "sound", 1), ("control", "sound", 1), ("immutable-files", "sound", 1)]);
         checks.extend([("key-recipients", "sound", 1), ("payload", "sound", 1), ("route-binding", "sound", 1)]);
         checks.extend([("statement", "sound", 1), ("stop-digest", "sound", 2)]);
         return checks;
     }
+    checks.extend([("base", "weak", 1), ("image-config", "weak", 1)]);
     checks.extend([("last-digest", "sound", 1), ("older-digest", "weak", 1), ("result-signature", "sound", 1)]);
     checks.extend([("result-hash", "weak", 1), ("route-binding", "weak", 1)]);
     checks.extend(match wire {
@@ -126,13 +128,16 @@ fn changed_files_are_broken_where_no_key_is_needed() {
     if !available("verifying::changed_files_are_broken_where_no_key_is_needed", &[Peer::Python]) {
         return;
     }
-    for (wire, id) in [(Wire::V1_1_1, "immutable-hash"), (Wire::V1_1_2, "immutable-hash"), (Wire::V3, "payload")] {
+    for (wire, id) in [(Wire::V1_1_1, "immutable-hash"), (Wire::V1_1_2, "immutable-hash")] {
         let (_dir, layout, tag) = closed(wire);
-        let name = if wire == Wire::V3 { "opt/pht_train/lib/1.bin" } else { "opt/pht_train/entrypoint.sh" };
-        layout.append(tag, "changed", &[Edit::Put(name, b"other".to_vec())]);
+        layout.append(tag, "changed", &[Edit::Put("opt/pht_train/entrypoint.sh", b"other".to_vec())]);
         let report = verify(&layout.at("changed"), 3, &[]);
         assert_eq!(verdicts(&report).get(&(id.to_owned(), "broken".to_owned())), Some(&1), "{wire:?}: {report}");
     }
+    // Wire 3: without its control layer on top it is no train.
+    let (_dir, layout, tag) = closed(Wire::V3);
+    layout.append(tag, "changed", &[Edit::Put("opt/pht_train/lib/1.bin", b"other".to_vec())]);
+    pht_oci(&["verify", &layout.at("changed")], &[]).refused(5);
     // 2.0: what is encrypted cannot be hashed, but a file too many shows.
     let (_dir, layout, tag) = closed(Wire::V2_0);
     layout.append(tag, "changed", &[Edit::Put("opt/pht_train/more.py", b"other".to_vec())]);
@@ -147,4 +152,5 @@ fn an_opened_train_is_not_what_was_signed() {
     pht_oci(&["pre-run", &layout.at(tag), &opened, "--private-key", key], &[]).ok();
     let report = verify(&opened, 3, &[]);
     assert!(report["warnings"].to_string().contains("was opened by pre-run"), "{report}");
+    assert!(report["checks"].to_string().contains("the train is open"), "{report}");
 }

@@ -106,7 +106,7 @@ fn reads_public_keys_in_both_forms_and_through_disguises() {
     let text = String::from_utf8(spki).unwrap();
     let long = text.lines().filter(|line| !line.starts_with('-')).collect::<String>();
     for disguise in [
-        format!("station 1\n\n{text}\n\n"),
+        format!("\n\n{text}\n\n"),
         text.replace('\n', "\r\n"),
         text.trim_end().to_string(),
         text.lines().map(|line| format!("  {line}\t\n")).collect(),
@@ -135,6 +135,9 @@ fn sizes_at_the_limits() {
     for (bits, accepted) in [(16384, true), (16385, false), (80_000, false)] {
         let mut modulus = vec![0xa5; bits / 8 + 1];
         modulus[0] = (bits % 8 > 0).into();
+        // Without a small factor.
+        let end = modulus.len() - 2;
+        modulus[end..].copy_from_slice(&[0, 0x13]);
         let der = sequence(&[
             &tlv(2, &[&[0], &modulus[usize::from(bits % 8 == 0)..]].concat()[usize::from(bits % 8 > 0)..]),
             &tlv(2, &[1, 0, 1]),
@@ -147,11 +150,56 @@ fn sizes_at_the_limits() {
     }
 }
 
+/// A public key of any numbers, as PKCS#1.
+fn public_of_numbers(modulus: &[u8], exponent: &[u8]) -> Vec<u8> {
+    let integer = |number: &[u8]| tlv(2, &[&[0][..usize::from(number[0] >= 0x80)], number].concat());
+    let der = sequence(&[&integer(modulus), &integer(exponent)]);
+    pem::encode("RSA PUBLIC KEY", &der).unwrap().as_bytes().to_vec()
+}
+
 #[test]
-fn a_public_exponent_of_three_is_one() {
-    let pem = new_key(&["rsa_keygen_bits:2048", "rsa_keygen_pubexp:3"]);
-    let key = private(&pem);
-    assert_eq!(*key.unwrap(&key.public_key().wrap(b"secret").unwrap()).unwrap(), *b"secret");
+fn keys_that_anyone_factors_and_odd_exponents_are_refused() {
+    let key = private(shared_key()).public_key();
+    let modulus = key.key.n_bytes().to_vec();
+    let multiple = |factor: u64| {
+        let (mut carry, mut product) = (0, Vec::new());
+        for byte in modulus.iter().rev() {
+            carry += u64::from(*byte) * factor;
+            product.push(carry as u8);
+            carry >>= 8;
+        }
+        product.extend(carry.to_le_bytes());
+        product.reverse();
+        let zeros = product.iter().take_while(|byte| **byte == 0).count();
+        product.split_off(zeros)
+    };
+    assert_eq!(PublicKey::from_pem(&public_of_numbers(&modulus, &[1, 0, 1])).unwrap(), key);
+    assert!(PublicKey::from_pem(&public_of_numbers(&multiple(65_537), &[1, 0, 1])).is_ok(), "a factor above the limit");
+    for factor in [2, 3, 17, 65_521] {
+        let error = refused_public(&public_of_numbers(&multiple(factor), &[1, 0, 1]));
+        assert!(error.what().contains(&format!("the factor {factor}:")), "{error}");
+    }
+    refused_public(&public_of_numbers(&[0xff; 256], &[1, 0, 1]));
+    assert!(PublicKey::from_pem(&public_of_numbers(&modulus, &[0xff; 4])).is_ok());
+    for exponent in [&[0][..], &[1], &[3], &[17], &[1, 0, 0], &[0xff, 0xff], &[1, 0, 0, 0, 1], &modulus] {
+        let error = refused_public(&public_of_numbers(&modulus, exponent));
+        assert!(error.what().contains("exponent"), "{error}");
+    }
+    let three = new_key(&["rsa_keygen_bits:2048", "rsa_keygen_pubexp:3"]);
+    assert!(refused(&three).what().contains("exponent"));
+}
+
+#[test]
+fn a_public_key_has_its_place_to_itself() {
+    let text = String::from_utf8(public_of(shared_key())).unwrap();
+    for beside in [
+        format!("station 1\n{text}"),
+        format!("{text}bye"),
+        text.replace("KEY-----\nM", "KEY-----\nX-Note: 1\n\nM"),
+        format!("{}{text}", String::from_utf8(shared_key().to_vec()).unwrap()),
+    ] {
+        assert!(refused_public(beside.as_bytes()).what().contains("beside"), "{beside}");
+    }
 }
 
 #[test]
@@ -205,7 +253,9 @@ fn parts_that_do_not_fit_together_are_refused() {
         let mut changed = der.clone();
         changed[place] ^= 4;
         let pem = pem::encode("RSA PRIVATE KEY", &changed).unwrap();
-        assert!(refused(pem.as_bytes()).what().contains("inconsistent parts"), "{place}");
+        let error = refused(pem.as_bytes());
+        let is_modulus = error.what().contains("the factor"); // which a changed one mostly has
+        assert!(is_modulus && place == 100 || error.what().contains("inconsistent parts"), "{place}: {error}");
     }
 }
 

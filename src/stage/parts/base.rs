@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::checks::{files_below, layers_of};
+use super::checks::files_below;
 use super::labels::Labels;
-use super::load::Train;
+use super::load::{Train, facts_of};
 use super::payload::Transform;
 use crate::error::{Advice, Error, Result};
 use crate::image::{Image, PathFilter, Tree, open_image, scan};
@@ -81,7 +81,7 @@ impl BaseLayers {
         spool_dir: &Path,
     ) -> Result<(usize, BaseOrigin)> {
         let (image, wire) = (&train.image, train.config.wire());
-        if let Some(base) = wire.base_layers(&train.config, &layers_of(image))? {
+        if let Some(base) = train.config.form().ensure_base(&train.facts)? {
             return self.ensure_given(image, base).map(|()| (base, BaseOrigin::Signed));
         }
         match (&self.given, self.likely) {
@@ -111,13 +111,15 @@ impl BaseLayers {
 
 /// Takes the base layers as the train as built or the image before pre-run has them, if one of these is beside the
 /// image.
-pub(in crate::stage) fn adopt_base(image: &mut Image, base: usize, context: &Context) -> Result<()> {
+pub(in crate::stage) fn adopt_base(train: &mut Train, base: usize, context: &Context) -> Result<()> {
+    let image = &mut train.image;
     let before = format!("{}{ENCRYPTED_SUFFIX}", image.listed().tag.as_deref().unwrap_or_default());
     for tag in [before.as_str(), BASE] {
         if let Some(original) = image.beside(tag, context.platform.as_ref())? {
             image.reuse_blobs(&original, base);
         }
     }
+    train.facts = facts_of(&train.image);
     Ok(())
 }
 

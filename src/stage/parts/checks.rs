@@ -1,31 +1,32 @@
 //! The checks that stages share.
 
-use std::cell::RefCell;
 use std::collections::HashSet;
 use std::io::Read;
 use std::path::Path;
-
-use oci_spec::image::Digest;
 
 use super::hashing::{BackgroundHasher, HashSink};
 use super::load::Train;
 use super::payload::{CopyBuffer, Transform, hash_file};
 use super::request::VerificationPolicy;
+use super::strict::{ensure_control_form, ensure_payload_form};
 use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
-use crate::image::{Image, NodeKind, Tree, scan};
+use crate::image::{Content, Image, NodeKind, Tree};
 use crate::path::shown;
-use crate::tar::EntryKind;
-use crate::train::check::id;
-use crate::train::{Check, FileMeta, HasFeed, Layers, TrainConfig, TrustStore, paths, trust};
+use crate::train::check::{CheckId, require_ok};
+use crate::train::{Check, FileMeta, HasFeed, TrainConfig, TrustStore, paths, trust};
 
 /// Everything that can be checked without any file: the creator's and the builder's signatures, the route's, and whose
 /// keys they are.
 pub(in crate::stage) fn collect_config(config: &TrainConfig, trust: Option<&TrustStore>) -> Vec<Check> {
-    let wire = config.wire();
-    let mut checks = wire.collect_creator(config);
+    let form = config.form();
+    // First of all: what depends on whose turn it is means nothing if a stop has signed too early.
+    if let Err(error) = config.route().route_state() {
+        return vec![Check::broken(CheckId::RouteOrder, "route", error.what())];
+    }
+    let mut checks = form.collect_creator(config);
     checks.extend(trust::collect_paillier(config));
-    checks.extend(wire.collect_build(config));
-    checks.extend(wire.collect_route(config));
+    checks.extend(form.collect_build(config));
+    checks.extend(form.collect_route(config));
     trust::collect(trust, config, checks)
 }
 
@@ -34,43 +35,75 @@ pub(in crate::stage) fn ensure_config(train: &Train, policy: VerificationPolicy<
     policy.enforce(collect_config(&train.config, policy.trust))
 }
 
-/// Checks the layers of an image that no pre-run has opened yet, where the wire version binds them: base, payload, and
-/// that nothing above the payload adds to it or hides any of it.
-pub(in crate::stage) fn ensure_layers(train: &Train, spool_dir: &Path) -> Result<Vec<Check>> {
-    let mut checks = train.config.wire().verify_layers(&train.config, &layers_of(&train.image))?;
-    checks.extend(ensure_above_payload(train, spool_dir)?);
+/// Checks the image of a train that no pre-run has opened yet, where the wire version binds it: how it runs, its layers,
+/// each entry of payload and control layer.
+pub(in crate::stage) fn ensure_image(train: &Train) -> Result<Vec<Check>> {
+    let form = train.config.form();
+    ensure_control_on_top(train)?;
+    let mut checks = require_ok(form.collect_layers(&train.facts))?;
+    checks.extend(require_ok(form.collect_image(&train.facts))?);
+    if let Some(base) = form.base() {
+        ensure_base_contents(train, base.len())?;
+    }
+    ensure_payload_form(train)?;
+    checks.extend(ensure_control_form(train)?);
     Ok(checks)
 }
 
-/// [`ensure_layers`] without what the wire version sees by itself.
-pub(in crate::stage) fn ensure_above_payload(train: &Train, spool_dir: &Path) -> Result<Option<Check>> {
-    let (config, image) = (&train.config, &train.image);
-    let Some(base) = config.wire().base_layers(config, &layers_of(image))? else { return Ok(None) };
-    for (descriptor, diff_id) in image.layers().iter().zip(image.diff_ids()).take(base) {
-        // Base layers are not read. Of a plain one the blob's digest is the diff ID; who unpacks a compressed one has to
-        // hold it against the diff ID, and engines do.
-        let is_plain = descriptor.media_type().to_string().ends_with(".tar");
-        if is_plain && descriptor.digest().algorithm() == diff_id.algorithm() && descriptor.digest() != diff_id {
-            let what = format!("not the base layer {diff_id} that the creator signed");
-            return Err(Error::verification(what).at(format_args!("layer {}", descriptor.digest())));
+/// Where payload and control layer are fixed, the train config lies in the topmost layer.
+pub(in crate::stage) fn ensure_control_on_top(train: &Train) -> Result<()> {
+    let top = train.image.layers().len().checked_sub(1);
+    let place = train.tree().get(paths::CONFIG).and_then(|node| train.tree().file(node));
+    match place {
+        Some((_, Content::Layer { layer, .. })) if Some(*layer) != top && train.config.form().base().is_some() => {
+            let what = "not a train: there is no control layer on top, with the train config in it";
+            Err(Error::malformed(what)
+                .hint("if it has been opened and run, finish with post-run")
+                .at(shown(paths::CONFIG)))
         }
+        _ => Ok(()),
     }
-    for (layer, descriptor) in image.layers().iter().enumerate().skip(base + 1) {
-        // One that may not be there is enough to refuse the image, however many there are.
-        let first: RefCell<Option<Box<[u8]>>> = RefCell::default();
-        let matters =
-            |path: &[u8]| is_of_control(path) || *path == **first.borrow_mut().get_or_insert_with(|| path.into());
-        let scanned = scan(image.source(), descriptor, &image.diff_ids()[layer], spool_dir, &matters)?;
-        for entry in &scanned.entries {
-            let directory = matches!(&*entry.path, b"" | paths::OPT);
-            let kind = if directory { EntryKind::Directory } else { EntryKind::File };
-            if !is_of_control(&entry.path) || entry.kind != kind {
-                let what = "above the signed payload layer, where only the train config and the creator's key may be";
-                return Err(Error::verification(what).at(shown(&entry.path)));
-            }
+}
+
+/// Unpacks the lowest `base` layers and holds them against their diff IDs: those that no signed digest and no plain form
+/// binds to them. Some tools do not compare the two, and run another base then.
+///
+/// # Errors
+/// [`Kind::Verification`] if a layer is another; [`Kind::Malformed`] if it is of a kind that is not passed on.
+pub(in crate::stage) fn ensure_base_contents(train: &Train, base: usize) -> Result<()> {
+    let image = &train.image;
+    let signed = train.config.form().base().unwrap_or_default();
+    for (layer, found) in train.facts.layers.iter().take(base).enumerate() {
+        if !signed.is_empty() {
+            ensure_distributable(image, layer)?;
         }
+        if signed.get(layer).is_some_and(|signed| signed.digest == found.digest && signed.size == found.size) {
+            continue;
+        }
+        let media_type = image.layers()[layer].media_type().to_string();
+        if media_type.ends_with(".tar") && found.digest == found.diff_id {
+            continue; // whoever reads the blob by its digest reads these contents
+        }
+        image.ensure_layer(layer).map_err(|error| match error.kind() {
+            Kind::Malformed => error.as_kind(Kind::Verification),
+            _ => error,
+        })?;
     }
-    Ok(Some(Check::sound(id::CONTROL, "control layer")))
+    Ok(())
+}
+
+/// Checks that a layer is of a kind that is passed on. That it is packed as its media type says is for who reads it.
+///
+/// # Errors
+/// [`Kind::Malformed`] if not.
+pub(in crate::stage) fn ensure_distributable(image: &Image, layer: usize) -> Result<()> {
+    let descriptor = &image.layers()[layer];
+    let media_type = descriptor.media_type().to_string();
+    match media_type.contains(".nondistributable.") || media_type.contains(".foreign.") {
+        false => Ok(()),
+        true => Err(Error::malformed(format!("its media type `{media_type}` is of layers that are not passed on"))
+            .at(format_args!("layer {}", descriptor.digest()))),
+    }
 }
 
 /// Looks for files of a closed train that begin with one initialisation vector, where the cipher has such.
@@ -98,24 +131,9 @@ pub(in crate::stage) fn collect_ivs(config: &TrainConfig, tree: &Tree) -> Result
     };
     Ok(match (files, different.len()) {
         (0, _) => None,
-        (files, different) if files == different => Some(Check::sound(id::FILE_IVS, "encrypted files")),
-        _ => Some(Check::weak(id::FILE_IVS, "encrypted files", reason())),
+        (files, different) if files == different => Some(Check::sound(CheckId::FileIvs, "encrypted files")),
+        _ => Some(Check::weak(CheckId::FileIvs, "encrypted files", reason())),
     })
-}
-
-/// True if a path is one of the control layer, or above one.
-fn is_of_control(path: &[u8]) -> bool {
-    matches!(path, b"" | paths::OPT | paths::CONFIG | paths::USER_KEY)
-}
-
-/// The layers of an image as wire versions see them.
-pub(in crate::stage) fn layers_of(image: &Image) -> Layers {
-    let text = |digest: Digest| digest.to_string();
-    let count = image.layers().len();
-    Layers {
-        diff_ids: image.diff_ids().iter().cloned().map(text).collect(),
-        chain_ids: (1..=count).filter_map(|layers| image.chain_id(layers)).map(text).collect(),
-    }
 }
 
 /// Checks the immutable files against what the creator signed; `change` is how to read them.
@@ -124,7 +142,7 @@ pub(in crate::stage) fn ensure_immutable(train: &Train, change: Transform<'_>) -
     ensure_only_files(tree)?;
     let files = files_below(tree, paths::TRAIN, change)?;
     let metas: Vec<FileMeta> = files.iter().map(|(_, meta)| meta.clone()).collect();
-    let mut check = train.config.wire().immutable_check(&train.config, &metas)?;
+    let mut check = train.config.form().immutable_check(&train.config, &metas)?;
     let order = check.feed().order().to_vec();
     feed(check, tree, &files, &order, change)?.finish()
 }
@@ -138,7 +156,7 @@ pub(in crate::stage) fn result_files(tree: &Tree, change: Transform<'_>) -> Resu
 /// Checks the results against what the last station signed, and writes nothing.
 pub(in crate::stage) fn ensure_results(train: &Train, change: Transform<'_>) -> Result<Vec<Check>> {
     let tree = train.tree();
-    let mut check = train.config.wire().result_check(&train.config, &result_files(tree, change)?)?;
+    let mut check = train.config.form().result_check(&train.config, &result_files(tree, change)?)?;
     let files: Vec<usize> =
         tree.below(paths::RESULTS).filter(|&at| matches!(tree.nodes()[at].kind, NodeKind::File { .. })).collect();
     let order = check.feed().order().to_vec();

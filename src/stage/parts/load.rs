@@ -1,13 +1,14 @@
 use std::path::Path;
 
 use super::request::Station;
+use super::strict::Forms;
 use crate::crypto::Sha256;
 use crate::error::{Error, ErrorContext, Result};
-use crate::image::{Image, NodeKind, Partial, PathFilter, Tree, View};
+use crate::image::{Image, LayerEntries, NodeKind, Partial, PathFilter, Tree, View};
 use crate::path::shown;
 use crate::store::sha256_digest;
 use crate::train::files::normalise;
-use crate::train::{Stop, TrainConfig, ensure_key_of, paths};
+use crate::train::{ImageFacts, LayerFacts, Stop, TrainConfig, ensure_key_of, paths};
 
 /// The largest train config that is read, in bytes: a thousand stations take a few MiB.
 const MAX_CONFIG: u64 = 16 << 20;
@@ -16,7 +17,11 @@ const MAX_CONFIG: u64 = 16 << 20;
 pub(in crate::stage) struct Train {
     pub(in crate::stage) image: Image,
     pub(in crate::stage) view: View,
+    /// What the two topmost layers are, entry by entry.
+    pub(in crate::stage) forms: Forms,
     pub(in crate::stage) config: TrainConfig,
+    /// What the wire version sees of the image.
+    pub(in crate::stage) facts: ImageFacts,
     /// The config's bytes as they stand.
     pub(in crate::stage) document: Vec<u8>,
 }
@@ -40,7 +45,7 @@ impl Train {
     }
 
     /// The train that a view of `image` shows, which was read to `depth`.
-    pub(in crate::stage) fn in_view(image: Image, view: View, depth: Depth) -> Result<Self> {
+    pub(in crate::stage) fn in_view(image: Image, (view, forms): (View, Forms), depth: Depth) -> Result<Self> {
         let name = name_of(&image);
         if depth != Depth::Config {
             ensure_places(&view.tree).at(&name)?;
@@ -49,7 +54,8 @@ impl Train {
             TrainConfig::parse(&document).at(shown(paths::CONFIG)).map(|config| (document, config))
         });
         let (document, config) = parsed.at(name)?;
-        Ok(Train { image, view, config, document })
+        let facts = facts_of(&image);
+        Ok(Train { image, view, forms, config, facts, document })
     }
 
     /// Reads the train again, down to the last layer that can be seen.
@@ -82,18 +88,31 @@ impl Train {
     }
 }
 
+/// An image as wire versions see it.
+pub(in crate::stage) fn facts_of(image: &Image) -> ImageFacts {
+    let layers = image.layers().iter().zip(image.diff_ids()).map(|(blob, diff_id)| LayerFacts {
+        diff_id: diff_id.to_string(),
+        digest: blob.digest().to_string(),
+        size: blob.size(),
+    });
+    ImageFacts { layers: layers.collect(), config: image.config().clone() }
+}
+
 /// Reads as much of `image` as `depth` asks for.
-pub(in crate::stage) fn read_view(image: &Image, spool_dir: &Path, depth: Depth) -> Result<View> {
+pub(in crate::stage) fn read_view(image: &Image, spool_dir: &Path, depth: Depth) -> Result<(View, Forms)> {
     let wanted = match depth {
         Depth::Config => PathFilter::new([paths::CONFIG]),
-        _ => PathFilter::new([paths::CONFIG, paths::TRAIN, paths::RESULTS]),
+        _ => PathFilter::new([paths::CONFIG, paths::USER_KEY, paths::TRAIN, paths::RESULTS]),
     };
-    let mut listed = None;
-    let view = View::read(image, wanted, spool_dir, |partial| match depth {
+    let (mut listed, mut forms) = (None, Forms::default());
+    let enough = |partial: &Partial<'_>| match depth {
         Depth::ListedFiles(floor) if partial.layer <= floor => has_all_listed(partial, &mut listed),
         _ => Ok(false),
-    });
-    view.at(name_of(image))
+    };
+    let top = image.layers().len();
+    let inspect = |layer: &LayerEntries<'_>| forms.inspect(layer, top);
+    let view = View::read_inspecting(image, wanted, spool_dir, enough, inspect).at(name_of(image))?;
+    Ok((view, forms))
 }
 
 fn ensure_places(tree: &Tree) -> Result<()> {
@@ -133,7 +152,7 @@ fn has_all_listed(partial: &Partial<'_>, listed: &mut Option<Vec<String>>) -> Re
         let Some(document) = partial.read_file(paths::CONFIG, MAX_CONFIG)? else { return Ok(false) };
         // What is wrong with a config is said when all is read.
         let Ok(config) = TrainConfig::parse(&document) else { return Ok(false) };
-        *listed = config.wire().listed(&config).ok();
+        *listed = Some(config.file_list().to_vec());
     }
     let at = |path: &[u8]| partial.shows(&[paths::TRAIN, b"/", path].concat());
     for entry in listed.as_deref().unwrap_or_default() {

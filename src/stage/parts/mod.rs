@@ -13,3 +13,4 @@ pub(super) mod report;
 pub(super) mod request;
 pub(super) mod results_archive;
 pub(super) mod space;
+pub(super) mod strict;

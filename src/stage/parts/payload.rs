@@ -4,13 +4,14 @@ use std::io::{self, BufRead, Read, Write};
 use std::ops::Range;
 
 use super::hashing::HashSink;
+use super::strict::{StrictForm, of_directory, of_file, of_results};
 use crate::crypto::{Cipher, Decryptor, Encryptor, StageKey};
 use crate::error::{Error, ErrorContext, IoContext, Result};
 use crate::image::{AddedLayer, EntrySink, LayerSink, Node, OPAQUE, Tree, read_some};
 use crate::store::{BUFFER, interrupt};
 use crate::tar;
 use crate::tar::{EntryKind, Meta};
-use crate::train::paths;
+use crate::train::{TrainConfig, Wire, paths};
 
 /// The transformation of the contents of files.
 #[derive(Clone, Copy)]
@@ -199,29 +200,50 @@ impl CopyBuffer {
     }
 }
 
-/// Writes the payload layer: the directories that it is about, hidden below by opaque whiteouts, then their entries.
+/// Writes the payload layer: each of the directories that it is about, hidden below by an opaque whiteout, with its
+/// entries.
 pub(in crate::stage) struct PayloadWriter {
     tar: tar::Writer<LayerSink>,
+    /// Where the wire version fixes the form of the layer.
+    strict: Option<StrictForm>,
+    now: i64,
 }
 
 impl PayloadWriter {
-    /// Begins the layer. `places` gives the directories their owner, mode and times.
-    pub(in crate::stage) fn new(sink: LayerSink, places: &Tree, now: i64) -> Result<Self> {
-        let mut tar = tar::Writer::new(sink);
-        let fallback = Meta::new(0o755, now);
-        let meta = |path| places.get(path).map_or(&fallback, |node| &node.meta);
-        tar.header(paths::OPT, &EntryKind::Directory, meta(paths::OPT), 0)?;
-        for dir in [paths::RESULTS, paths::TRAIN] {
-            tar.header(dir, &EntryKind::Directory, meta(dir), 0)?;
-            let marker = [dir, b"/", OPAQUE].concat();
-            tar.header(&marker, &EntryKind::File, &Meta::new(0o644, meta(dir).mtime), 0)?;
+    /// Begins the layer of a train of `wire`. `places` gives the directory its owner, mode and times.
+    pub(in crate::stage) fn new(sink: LayerSink, wire: &dyn Wire, places: &Tree, now: i64) -> Result<Self> {
+        let strict = wire.has_payload_as_built().then(StrictForm::default);
+        let mut payload = PayloadWriter { tar: tar::Writer::new(sink), strict, now };
+        let meta = payload.meta_of(places, paths::OPT);
+        payload.tar.header(paths::OPT, &EntryKind::Directory, &meta, 0)?;
+        Ok(payload)
+    }
+
+    /// Begins one of the directories, whose entries come next.
+    pub(in crate::stage) fn begin(&mut self, dir: &[u8], places: &Tree) -> Result<()> {
+        let meta = self.meta_of(places, dir);
+        self.tar.header(dir, &EntryKind::Directory, &meta, 0)?;
+        let marker = [dir, b"/", OPAQUE].concat();
+        self.tar.header(&marker, &EntryKind::File, &of_file(meta.mtime), 0)
+    }
+
+    fn meta_of(&self, places: &Tree, dir: &[u8]) -> Meta {
+        let found = places.get(dir).map_or_else(|| Meta::new(0o755, self.now), |node| node.meta.clone());
+        match &self.strict {
+            None => found,
+            Some(_) if dir == paths::RESULTS => of_results(&found),
+            Some(_) => of_directory(found.mtime),
         }
-        Ok(PayloadWriter { tar })
     }
 
     /// The sink of the entries.
     pub(in crate::stage) fn sink(&mut self) -> &mut dyn EntrySink {
-        &mut self.tar
+        self
+    }
+
+    /// What may not be in the layer and was left out.
+    pub(in crate::stage) fn left_out(&self) -> &[String] {
+        self.strict.as_ref().map_or(&[], |strict| &strict.left_out)
     }
 
     pub(in crate::stage) fn finish(self) -> Result<AddedLayer> {
@@ -229,21 +251,47 @@ impl PayloadWriter {
     }
 }
 
-/// Writes the control layer: the train config and the creator's wrapped key.
+impl EntrySink for PayloadWriter {
+    fn entry(&mut self, path: &[u8], kind: &EntryKind, meta: &Meta, size: u64) -> Result<()> {
+        match &mut self.strict {
+            None => self.tar.header(path, kind, meta, size),
+            Some(strict) => strict.entry(&mut self.tar, path, kind, meta, size),
+        }
+    }
+}
+
+impl Write for PayloadWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.tar.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.tar.flush()
+    }
+}
+
+/// Writes the control layer: the train config, with `meta` where the wire version leaves that free, and the creator's
+/// wrapped key.
 pub(in crate::stage) fn write_control(
     sink: LayerSink,
-    (config, meta): (&[u8], &Meta),
-    creator_key: Option<&[u8]>,
+    config: &TrainConfig,
+    document: &[u8],
+    meta: &Meta,
     now: i64,
 ) -> Result<AddedLayer> {
     let mut tar = tar::Writer::new(sink);
+    let own = of_file(now);
+    let is_strict = config.wire().has_payload_as_built();
+    if is_strict {
+        tar.header(paths::OPT, &EntryKind::Directory, &of_directory(now), 0)?;
+    }
     let mut put = |path, content: &[u8], meta: &Meta| {
         tar.header(path, &EntryKind::File, meta, content.len() as u64)?;
         tar.write_all(content).doing("write the control layer")
     };
-    put(paths::CONFIG, config, meta)?;
-    if let Some(key) = creator_key {
-        put(paths::USER_KEY, key, &Meta::new(0o644, now))?;
+    put(paths::CONFIG, document, if is_strict { &own } else { meta })?;
+    if let Some(key) = &config.creator().encrypted_key {
+        put(paths::USER_KEY, key, &own)?;
     }
     tar.finish()?.finish()
 }

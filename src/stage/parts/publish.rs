@@ -9,7 +9,7 @@ use crate::image::{AddedLayer, BytesMoved, Edit, ImageReport, LayerCounts, Layer
 use crate::store::tag::{ENCRYPTED_SUFFIX, LATEST};
 use crate::store::{Context, GcStats, Reference, TagChange, Unreached};
 use crate::tar::Meta;
-use crate::train::{Stop, TrainConfig, paths};
+use crate::train::{SignedImage, Stop, TrainConfig, paths};
 
 /// The result of a stage.
 pub(in crate::stage) struct StageOutput<'a> {
@@ -36,8 +36,7 @@ impl StageOutput<'_> {
         let meta = place.map_or_else(|| Meta::new(0o644, now), |node| node.meta.clone());
         let meta = if self.rewritten { meta.touched(now) } else { meta };
         let sink = LayerSink::new(&mut *target.destination, train.image.format())?;
-        let creator_key = self.config.creator().encrypted_key.as_deref();
-        let control = write_control(sink, (self.document, &meta), creator_key, now)?;
+        let control = write_control(sink, self.config, self.document, &meta, now)?;
         let digest = (self.state == ImageState::PreRun).then(|| train.config_digest());
         let edit = Edit {
             keep: self.base_layers,
@@ -47,6 +46,9 @@ impl StageOutput<'_> {
             ],
             labels: labels(self.state, &train.image.diff_ids()[..self.base_layers], Some(self.stop), digest),
             settings: Vec::new(),
+            // Committing an image adds to its config.
+            execution: self.config.form().image().map(SignedImage::to_image_config),
+            for_engine: self.is_for_engine(),
             created: rfc3339(now)?,
         };
         let image = edit.write(&train.image, &mut *target.destination)?;
@@ -69,7 +71,7 @@ impl StageOutput<'_> {
         let report = Report {
             stage: self.state.verb(),
             station: Some(self.stop.station.to_string()),
-            wire: train.config.wire().name(),
+            wire: Some(train.config.wire().name()),
             image,
             ..Report::default()
         };
@@ -82,6 +84,7 @@ impl StageOutput<'_> {
     }
 
     fn tags(&self, train: &Train, target: &Target, new: &oci_spec::image::Descriptor) -> Vec<TagChange> {
+        let strip = self.is_for_engine().then(|| TagChange::Strip { tag: target.tag.clone() });
         let aside = format!("{}{ENCRYPTED_SUFFIX}", target.tag);
         let mut changes = vec![TagChange::Set {
             tag: target.tag.clone(),
@@ -97,7 +100,13 @@ impl StageOutput<'_> {
             ImageState::PostRun if target.in_place => changes.push(TagChange::Drop { tag: aside }),
             _ => {}
         }
+        changes.extend(strip);
         changes
+    }
+
+    /// Whether the image is to be run, and the wire version says what an engine may get.
+    fn is_for_engine(&self) -> bool {
+        self.state == ImageState::PreRun && self.config.form().image().is_some()
     }
 }
 

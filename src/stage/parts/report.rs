@@ -12,7 +12,7 @@ pub struct Report {
     /// The station that acted.
     pub station: Option<String>,
     /// The wire version.
-    pub wire: &'static str,
+    pub wire: Option<&'static str>,
     /// The changes of the image.
     pub image: ImageReport,
     /// Every check with its verdict.

@@ -7,8 +7,8 @@ use crate::error::{ErrorContext, Result};
 use crate::image::{Tarball, Tree};
 use crate::path::shown;
 use crate::store::{Context, Count, Reference, archive};
-use crate::train::check::id;
-use crate::train::{Check, Layers, TrainConfig, paths};
+use crate::train::check::CheckId;
+use crate::train::{Check, TrainConfig, paths};
 
 /// The directory of the members of such an archive, in a train.
 const ABOVE: &[u8] = paths::OPT;
@@ -63,14 +63,14 @@ impl ResultsArchive {
     pub(in crate::stage) fn unchecked(&self) -> Vec<Check> {
         let wire = self.config.wire();
         let mut checks = Vec::new();
-        if !wire.collect_layers(&self.config, &Layers::default()).is_empty() {
+        if self.config.form().base().is_some() {
             let reason = "there is no image around the results, so the signatures over its layers were not checked: a \
                           missing result would go unnoticed";
-            checks.push(Check::weak(id::PAYLOAD, "payload layer", reason));
+            checks.push(Check::weak(CheckId::Payload, "payload layer", reason));
         }
         if wire.creator_checks_files() {
             let reason = "not in the archive";
-            checks.push(Check::weak(id::IMMUTABLE_FILES, "immutable files", reason));
+            checks.push(Check::weak(CheckId::ImmutableFiles, "immutable files", reason));
         }
         checks
     }

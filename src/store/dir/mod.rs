@@ -286,7 +286,7 @@ impl Destination for DirWriter {
         let name = self.name();
         let image = changes.iter().find_map(|change| match change {
             TagChange::Set { descriptor, .. } => Some(descriptor),
-            TagChange::Drop { .. } => None,
+            TagChange::Drop { .. } | TagChange::Strip { .. } => None,
         });
         let image = image.ok_or_else(|| Error::usage("there is no image to publish").at(&name))?;
         if self.staged(image.digest()).is_none() {

@@ -165,7 +165,7 @@ impl Destination for RegistryWriter {
         let gets_name = |manifest: &&Manifest| {
             let names_it = |change: &TagChange| match change {
                 TagChange::Set { descriptor, .. } => *descriptor.digest() == manifest.digest,
-                TagChange::Drop { .. } => false,
+                TagChange::Drop { .. } | TagChange::Strip { .. } => false,
             };
             changes.iter().any(names_it)
         };
@@ -175,6 +175,7 @@ impl Destination for RegistryWriter {
         for change in changes.iter().rev() {
             match change {
                 TagChange::Set { tag, descriptor, .. } => self.tag(tag, descriptor.digest())?,
+                TagChange::Strip { .. } => {}
                 TagChange::Drop { tag } => tracing::debug!("registries keep tags: `{tag}` stays if it exists"),
             }
         }

@@ -27,6 +27,7 @@ fn first(parts: &[&[u8]]) -> Result<String> {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn what_readers_take_differently_is_refused() {
     let gnu: (usize, &[u8]) = (257, b"ustar  \0");
     let file = with(&[]);

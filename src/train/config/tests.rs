@@ -187,7 +187,10 @@ fn results_must_agree_with_the_signatures() {
         let config = set(pointer, Value::Null).unwrap();
         let error = config.route_state().unwrap_err();
         assert_eq!((error.kind(), error.to_string().as_str()), (Kind::Verification, expected));
-        assert_eq!(config.wire().verify_route(&config).unwrap_err().kind(), Kind::Verification);
+        assert_eq!(
+            crate::train::check::require_ok(config.form().collect_route(&config)).unwrap_err().kind(),
+            Kind::Verification
+        );
     }
     let config = parse_changed(|document| {
         document["result_hash"] = Value::Null;

@@ -5,16 +5,19 @@
 
 use std::fmt;
 
-use crate::crypto::{Cipher, PrivateKey, StageKey};
+use authenticated::SignedImage;
+
+use crate::crypto::{Cipher, PrivateKey, PublicKey, StageKey};
 use crate::error::{Error, ErrorContext, Result};
 use crate::json::{Object, Value};
-use crate::train::check::{self, Check};
-use crate::train::config::TrainConfig;
+use crate::train::check::Check;
+use crate::train::config::{Creator, TrainConfig};
 use crate::train::draft::Draft;
 use crate::train::fields::FieldReader;
 use crate::train::files::FileMeta;
 use crate::train::hash::ResultHasher;
-use crate::train::route::RouteState;
+use crate::train::image::{ImageFacts, LayerFacts};
+use crate::train::route::{Route, RouteState};
 
 pub mod authenticated;
 pub mod classic;
@@ -79,22 +82,13 @@ mod sealed {
 }
 use sealed::Sealed;
 
-/// One wire version: how to recognise, verify and seal its trains.
-///
-/// The `examine_*` methods report everything they find, what is broken too; the `verify_*` methods are the same, but
-/// end at the first broken check with [`Kind::Verification`](crate::error::Kind::Verification).
+/// One wire version: how to recognise, read and begin its trains.
 pub trait Wire: Sealed + Sync + fmt::Debug {
     /// Its name, as in `2.0`.
     fn name(&self) -> &'static str;
 
     /// Whether a config has the shape of this version.
     fn recognises(&self, config: &Object) -> bool;
-
-    /// The config's field with the hash that the creator signs.
-    fn hash_field(&self) -> &'static str;
-
-    /// The config's field with the creator's signature.
-    fn signature_field(&self) -> &'static str;
 
     /// The cipher of its files.
     fn cipher(&self) -> Cipher;
@@ -113,28 +107,76 @@ pub trait Wire: Sealed + Sync + fmt::Debug {
         false // the reference does not
     }
 
-    /// The immutable files that the config names, as `file_list` writes them.
+    /// Reads what only this version has of a config; the last step of [`TrainConfig::parse`].
     ///
     /// # Errors
-    /// None, once the config was parsed.
-    fn listed(&self, config: &TrainConfig) -> Result<Vec<String>> {
-        Ok(config.file_list().to_vec())
+    /// [`Kind::Malformed`](crate::error::Kind::Malformed) with the field's path.
+    fn read(&'static self, common: &Common<'_>) -> Result<Box<dyn WireConfig>>;
+
+    /// Begins a new train of this version; `files` are the immutable ones, in any order.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`](crate::error::Kind::Usage) if this version cannot have such a train.
+    fn draft(&'static self, draft: Draft, files: &[FileMeta]) -> Result<Box<dyn DraftFeed>>;
+
+    /// Signs for the builder, and wraps the key of the build: the train config as built.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`](crate::error::Kind::Usage) if a key that this version needs is not given.
+    fn seal_build(&'static self, signed: SignedDraft, seal: &BuildSeal<'_>) -> Result<TrainConfig>;
+}
+
+/// What all wire versions have of a config, read already.
+pub struct Common<'a> {
+    /// The document.
+    pub raw: &'a Object,
+    /// Who made the train.
+    pub creator: &'a Creator,
+    /// The random bytes that bind it together.
+    pub session_id: &'a [u8],
+    /// The stations.
+    pub route: &'a Route,
+    /// The immutable files as the config names them.
+    pub file_list: &'a [String],
+}
+
+/// What only one wire version has of a config, read once: how to verify and seal this train.
+///
+/// The `collect_*` methods report everything they find, what is broken too. Their `config` is the one that this was read
+/// from.
+pub trait WireConfig: Send + Sync + fmt::Debug {
+    /// The hash that the creator signs.
+    fn hash(&self) -> &[u8; 64];
+
+    /// Whether the creator has not signed yet.
+    fn waits_for_creator(&self) -> bool {
+        false // elsewhere it is a field that must be there
+    }
+
+    /// The builder's key, where the version has one.
+    fn builder_key(&self) -> Option<&PublicKey>;
+
+    /// Whether the creator's signature names the keys of builder and stations, and so vouches for them.
+    fn creator_vouches(&self) -> bool {
+        false // the reference's versions sign no key
+    }
+
+    /// How the image runs, where the creator has signed it.
+    fn image(&self) -> Option<&SignedImage> {
+        None // the earlier versions do not sign it
+    }
+
+    /// The base layers, where the creator has signed them.
+    fn base(&self) -> Option<&[LayerFacts]> {
+        None // nor this
     }
 
     /// How many of an image's lowest layers are its base, where the config says so.
     ///
     /// # Errors
     /// [`Kind::Verification`](crate::error::Kind::Verification) if the config says it and the image has no such base.
-    fn base_layers(&self, _config: &TrainConfig, _layers: &Layers) -> Result<Option<usize>> {
-        Ok(None) // the earlier versions do not sign the base
-    }
-
-    /// Checks the form of the fields that only this version has; the last step of [`TrainConfig::parse`].
-    ///
-    /// # Errors
-    /// [`Kind::Malformed`](crate::error::Kind::Malformed) with the field's path.
-    fn ensure_form(&self, _config: &TrainConfig) -> Result<()> {
-        Ok(()) // the fields of the reference's versions are common to all
+    fn ensure_base(&self, _image: &ImageFacts) -> Result<Option<usize>> {
+        Ok(None)
     }
 
     /// Checks that the fields about results agree with who has signed.
@@ -152,12 +194,14 @@ pub trait Wire: Sealed + Sync + fmt::Debug {
     /// Checks the order of the route, and each signature and digest on it.
     fn collect_route(&self, config: &TrainConfig) -> Vec<Check>;
 
-    /// Checks the layers of an image that no pre-run has opened, where the version binds them.
-    fn collect_layers(&self, _config: &TrainConfig, _layers: &Layers) -> Vec<Check> {
-        Vec::new()
-    }
+    /// Checks the layers of an image that no pre-run has opened, by what it states of them; says so where the version
+    /// does not bind them.
+    fn collect_layers(&self, image: &ImageFacts) -> Vec<Check>;
 
-    /// Says what can be message of the files of a train that is closed, without its key: `files` are all regular files
+    /// Checks how such an image runs; says so where the version does not bind it.
+    fn collect_image(&self, image: &ImageFacts) -> Vec<Check>;
+
+    /// Says what can be told of the files of a train that is closed, without its key: `files` are all regular files
     /// under `pht_train`, of the size of their plaintext where the cipher shows it.
     fn collect_closed(&self, config: &TrainConfig, files: &[FileMeta]) -> Vec<Check>;
 
@@ -167,26 +211,6 @@ pub trait Wire: Sealed + Sync + fmt::Debug {
     /// [`Kind::Verification`](crate::error::Kind::Verification) if it is another than the one committed to.
     fn ensure_stage_key(&self, _config: &TrainConfig, _stage_key: &StageKey) -> Result<()> {
         Ok(())
-    }
-
-    /// [`Wire::collect_creator`], ending at the first broken check.
-    fn verify_creator(&self, config: &TrainConfig) -> Result<Vec<Check>> {
-        check::require_ok(self.collect_creator(config))
-    }
-
-    /// [`Wire::collect_build`], ending at the first broken check.
-    fn verify_build(&self, config: &TrainConfig) -> Result<Vec<Check>> {
-        check::require_ok(self.collect_build(config))
-    }
-
-    /// [`Wire::collect_route`], ending at the first broken check.
-    fn verify_route(&self, config: &TrainConfig) -> Result<Vec<Check>> {
-        check::require_ok(self.collect_route(config))
-    }
-
-    /// [`Wire::collect_layers`], ending at the first broken check.
-    fn verify_layers(&self, config: &TrainConfig, layers: &Layers) -> Result<Vec<Check>> {
-        check::require_ok(self.collect_layers(config, layers))
     }
 
     /// Begins to check the immutable files: `files` are all regular files under `pht_train`.
@@ -206,24 +230,12 @@ pub trait Wire: Sealed + Sync + fmt::Debug {
     /// What hashes the results of a run, where the version has a result hash; fed in walk order.
     fn result_hasher(&self, config: &TrainConfig) -> Option<ResultHasher>;
 
-    /// Signs for the station after its run, and wraps the key of its stage. Nothing changes on an error.
+    /// Signs for the station after its run, and wraps the key of its stage: the config that travels on.
     ///
     /// # Errors
     /// [`Kind::Key`](crate::error::Kind::Key) if it is not the station's key;
     /// [`Kind::Verification`](crate::error::Kind::Verification) if it is not the station's turn.
-    fn seal_stop(&self, config: &mut TrainConfig, seal: &StopSeal<'_>) -> Result<()>;
-
-    /// Begins a new train of this version; `files` are the immutable ones, in any order.
-    ///
-    /// # Errors
-    /// [`Kind::Usage`](crate::error::Kind::Usage) if this version cannot have such a train.
-    fn draft(&self, draft: Draft, files: &[FileMeta]) -> Result<Box<dyn DraftFeed>>;
-
-    /// Signs for the builder, and wraps the key of the build: the train config as built.
-    ///
-    /// # Errors
-    /// [`Kind::Usage`](crate::error::Kind::Usage) if a key that this version needs is not given.
-    fn seal_build(&self, signed: SignedDraft, seal: &BuildSeal<'_>) -> Result<TrainConfig>;
+    fn seal_stop(&self, config: &TrainConfig, seal: &StopSeal<'_>) -> Result<TrainConfig>;
 }
 
 /// Takes the plaintext of files, in an order of its own.
@@ -316,20 +328,10 @@ pub struct SignedDraft {
     pub(crate) signature: Vec<u8>,
 }
 
-/// What the image says about its layers.
-#[derive(Debug, Clone, Default)]
-#[non_exhaustive]
-pub struct Layers {
-    /// The diff IDs of the layers, from the bottom up, as in `sha256:...`.
-    pub diff_ids: Vec<String>,
-    /// The OCI chain IDs of the lowest layer, of the lowest two, and so on.
-    pub chain_ids: Vec<String>,
-}
-
 /// What a stage has produced, for a seal to vouch for. Each wire version takes what it signs.
 #[derive(Debug, Clone, Default)]
 pub struct Produced {
-    /// What [`Wire::result_hasher`] gave.
+    /// What [`WireConfig::result_hasher`] gave.
     pub result_hash: Option<[u8; 64]>,
     /// The diff ID of the payload layer, as in `sha256:...`.
     pub payload: Option<String>,
@@ -345,6 +347,8 @@ pub struct StopSeal<'a> {
     pub stage_key: &'a StageKey,
     /// What the stage has produced.
     pub produced: &'a Produced,
+    /// When, in seconds since 1970.
+    pub now: i64,
 }
 
 /// What a builder signs with.
@@ -355,4 +359,6 @@ pub struct BuildSeal<'a> {
     pub stage_key: Option<&'a StageKey>,
     /// What the build has produced.
     pub produced: &'a Produced,
+    /// When, in seconds since 1970.
+    pub now: i64,
 }

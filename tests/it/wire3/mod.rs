@@ -1,6 +1,7 @@
 //! Wire version 3 against a second implementation, written in Python from the specification alone.
 
 mod attacks;
+mod image;
 mod vectors;
 
 use serde_json::Value;

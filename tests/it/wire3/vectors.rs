@@ -9,7 +9,8 @@ use support::utf8;
 use pht_oci::crypto::kdf::hkdf_sha256;
 use pht_oci::crypto::{Cipher, PrivateKey, Sha256, Sha512, StageKey, hex};
 use pht_oci::json::{canonical, parse};
-use pht_oci::train::{TrainConfig, unwrap_creator_key, unwrap_stage_key};
+use pht_oci::train::check::overall;
+use pht_oci::train::{TrainConfig, Verdict, unwrap_creator_key, unwrap_stage_key};
 use serde_json::Value;
 use support::pht_oci;
 
@@ -58,23 +59,29 @@ fn documents_hashes_and_signatures() {
         let config = config_of(&state);
         let statement = text(&state, "statement");
         assert_eq!(canonical(&parse(statement.as_bytes()).unwrap()).unwrap(), statement.as_bytes());
-        assert_eq!(hex::encode(&Sha512::of(statement.as_bytes())), text(&state, "hash"));
-        assert_eq!(hex::encode(&config.statement().hash), text(&state, "hash"));
-        let wire = config.wire();
-        assert_eq!(wire.name(), "3");
-        wire.verify_creator(&config).unwrap();
-        wire.verify_build(&config).unwrap();
-        wire.verify_route(&config).unwrap();
+        assert_eq!(hex::encode(&digest_of("statement", statement)), text(&state, "hash"));
+        assert_eq!(hex::encode(config.hash()), text(&state, "hash"));
+        assert_eq!(config.wire().name(), "3");
+        let form = config.form();
+        let checks = [form.collect_creator(&config), form.collect_build(&config), form.collect_route(&config)].concat();
+        assert_eq!(overall(&checks), Verdict::Sound, "{checks:?}");
         let records = state["records"].as_array().unwrap();
         let signed = config.route_state().unwrap().signed().len();
         assert_eq!(records.len(), 1 + signed);
-        for (record, stop) in records[1..].iter().zip(config.route().stops()) {
+        for record in records {
             let document = text(record, "document");
             assert_eq!(canonical(&parse(document.as_bytes()).unwrap()).unwrap(), document.as_bytes());
-            assert_eq!(Sha512::of(document.as_bytes()), stop.signature.as_ref().unwrap().digest);
+            assert_eq!(hex::encode(&digest_of(text(record, "kind"), document)), text(record, "digest"));
         }
-        assert_eq!(hex::encode(&Sha512::of(text(&records[0], "document").as_bytes())), text(&records[0], "digest"));
+        for (record, stop) in records[1..].iter().zip(config.route().stops()) {
+            assert_eq!(text(record, "digest"), hex::encode(&stop.signature.as_ref().unwrap().digest));
+        }
     }
+}
+
+/// The digest of what is signed: the text that says what it is, a zero byte, the document.
+fn digest_of(kind: &str, document: &str) -> [u8; 64] {
+    Sha512::of(&[b"pht-oci/3 ", kind.as_bytes(), b"\0", document.as_bytes()].concat())
 }
 
 #[test]

@@ -2,159 +2,192 @@
 
 use super::config::{Record, V3Config};
 use super::content::FilesCheck;
-use super::statement::{BUILDER, Signer, digest, key_commitment, statement_hash};
+use super::statement::{Signer, key_commitment, record};
 use crate::crypto::{PublicKey, StageKey, hex};
 use crate::error::{Error, Result};
-use crate::train::check::{Check, id};
+use crate::train::check::{Check, CheckId, Subject};
 use crate::train::config::TrainConfig;
 use crate::train::files::FileMeta;
+use crate::train::image::{ImageFacts, LayerFacts};
 use crate::train::route::RouteState;
-use crate::train::wire::Layers;
 
 /// How reports call the layers of the master image.
 pub(super) const BASE: &str = "base layers";
+const PAYLOAD: &str = "payload layer";
+const ROUTE: &str = "route";
 
 /// Why a base does not fit.
-pub(super) const OTHER_BASE: &str = "no stack of the image's lowest layers has the chain ID that the creator signed: a \
-                                     base layer was changed, added or removed";
+pub(super) const OTHER_BASE: &str = "the image's lowest layers have not the diff IDs that the creator signed: a base \
+                                     layer was changed, added or removed";
 
 /// Layers of an encrypted image above its base: payload and control.
 const ABOVE_BASE: usize = 2;
 
-/// The statement, and the creator's signature of it.
-pub(super) fn creator(config: &TrainConfig) -> Vec<Check> {
-    let creator = config.creator();
-    let (subject, signed) = (format!("creator `{}`", creator.id), config.statement());
-    let expected = statement_hash(config.raw());
-    let changed = "`hash` is not that of the train's statement: its id, proposal, session, creator, route, files or base \
-                   was changed";
-    let holds = creator.public_key.verify_pss_prehashed(&signed.hash, &signed.signature);
-    let reason = "`signature` does not verify with the creator's key over `hash`";
-    vec![
-        Check::of(expected.is_ok_and(|hash| hash == signed.hash), id::STATEMENT, "statement", changed),
-        Check::of(holds, id::CREATOR_SIGNATURE, subject, reason),
-    ]
-}
-
-/// The builder's digest and signature.
-pub(super) fn build(config: &TrainConfig) -> Vec<Check> {
-    let (Ok(form), Some(build)) = (V3Config::read(config), config.build()) else {
-        return vec![Check::broken(id::BUILD_SIGNATURE, "build", "there is no build")];
-    };
-    let own = "the builder's key comes from the train itself; nobody vouches for it";
-    let mut checks = record(config, "build", &BUILDER, &build.public_key, None, &form.build);
-    checks.push(Check::weak(id::BUILDER_KEY, "build", own));
-    checks
-}
-
-/// The order of the route, every digest and signature on it, and for whom the key is wrapped.
-pub(super) fn route(config: &TrainConfig) -> Vec<Check> {
-    let route_state = match config.route_state() {
-        Ok(route_state) => route_state,
-        Err(error) => return vec![Check::broken(id::ROUTE_ORDER, "route", error.what())],
-    };
-    let Ok(form) = V3Config::read(config) else {
-        return vec![Check::broken(id::ROUTE_ORDER, "route", "a signature has no digest")];
-    };
-    let mut checks = vec![Check::sound(id::ROUTE_ORDER, "route"), Check::sound(id::ROUTE_BINDING, "route")];
-    let mut previous = form.build.digest;
-    for (stop, found) in route_state.signed().iter().zip(form.stops.iter().flatten()) {
-        let station = stop.station.to_json();
-        let signer = Signer { station: &station, index: i64::try_from(stop.index).unwrap_or(i64::MAX) };
-        checks.extend(record(config, &stop.subject(), &signer, &stop.public_key, Some(&previous), found));
-        previous = found.digest;
+impl V3Config {
+    /// The statement, and the creator's signature of it.
+    pub(super) fn check_creator(&self, config: &TrainConfig) -> Vec<Check> {
+        let creator = config.creator();
+        let changed = "`hash` is not that of the train's statement: a field that the creator signed was changed, added \
+                       or removed";
+        let (holds, reason) = match &self.signature {
+            None => (false, "there is no signature: the train waits for its creator to sign it"),
+            Some(signature) => (
+                creator.public_key.verify_pss(self.statement.bytes(), signature),
+                "`signature` does not verify with the creator's key over the train's statement",
+            ),
+        };
+        let is_stated = self.hash == *self.statement.digest();
+        vec![
+            Check::of(is_stated, CheckId::Statement, "statement", changed),
+            Check::of(holds, CheckId::CreatorSignature, Subject::Creator(creator.id.clone()), reason),
+        ]
     }
-    checks.push(recipients(config, &route_state));
-    checks
-}
 
-/// A digest that is the one that its place in the train gives, and its signature.
-#[allow(clippy::too_many_arguments, reason = "each is one of the things that the digest is made of")]
-fn record(
-    config: &TrainConfig,
-    subject: &str,
-    signer: &Signer<'_>,
-    key: &PublicKey,
-    previous: Option<&[u8; 64]>,
-    found: &Record,
-) -> Vec<Check> {
-    let expected = digest(&config.statement().hash, signer, previous, &found.payload, &found.key_commitment);
-    let changed = "its digest is not the one that train, stop, earlier digests, payload and key give: it is from another \
-                   train or stop, or one of them was changed";
-    let holds = key.verify_pss_prehashed(&found.digest, &found.signature);
-    let is_build = signer.index < 0;
-    let (digest_id, signature_id) =
-        if is_build { (id::BUILD_DIGEST, id::BUILD_SIGNATURE) } else { (id::STOP_DIGEST, id::STOP_SIGNATURE) };
-    vec![
-        Check::of(expected.is_ok_and(|digest| digest == found.digest), digest_id, subject, changed),
-        Check::of(holds, signature_id, subject, "its signature does not verify with its key over its digest"),
-    ]
+    /// The builder's digest and signature.
+    pub(super) fn check_build(&self) -> Vec<Check> {
+        let ids = (CheckId::BuildDigest, CheckId::BuildSignature);
+        let mut checks = self.check_record(ids, &Subject::Build, &Signer::Build, &self.builder, &self.build);
+        let note = "the creator's signature names it";
+        checks.push(Check::sound(CheckId::BuilderKey, Subject::Build).noting(note));
+        checks
+    }
+
+    /// The order of the route, every digest and signature on it, for whom the key is wrapped, and the times.
+    pub(super) fn check_route(&self, config: &TrainConfig) -> Vec<Check> {
+        let state = match config.route_state() {
+            Ok(state) => state,
+            Err(error) => return vec![Check::broken(CheckId::RouteOrder, ROUTE, error.what())],
+        };
+        let mut checks = vec![Check::sound(CheckId::RouteOrder, ROUTE), Check::sound(CheckId::RouteBinding, ROUTE)];
+        let mut previous = &self.build;
+        for (stop, found) in state.signed().iter().zip(self.stops.iter().flatten()) {
+            let signer = Signer::Stop { station: &stop.station, index: stop.index, previous: &previous.digest };
+            let ids = (CheckId::StopDigest, CheckId::StopSignature);
+            checks.extend(self.check_record(ids, &stop.subject(), &signer, &stop.public_key, found));
+            previous = found;
+        }
+        checks.push(check_keys(config, &state));
+        let others = "the wrapped keys are not those that the last signer vouches for: one was exchanged on the way";
+        let same = self.recipients == previous.vouched.recipients;
+        checks.push(Check::of(same, CheckId::Recipients, "wrapped keys", others));
+        checks.push(self.check_times(&state));
+        checks
+    }
+
+    /// A digest that is the one that its place in the train gives, and its signature.
+    fn check_record(
+        &self,
+        (digest_id, signature_id): (CheckId, CheckId),
+        subject: &Subject,
+        signer: &Signer<'_>,
+        key: &PublicKey,
+        found: &Record,
+    ) -> Vec<Check> {
+        let changed = "its digest is not the one that train, stop, earlier digest, payload, keys and time give: it is \
+                       from another train or stop, or one of them was changed";
+        let message = record(self.wire, &self.hash, signer, &found.vouched);
+        let same = message.as_ref().is_ok_and(|message| *message.digest() == found.digest);
+        let holds = message.is_ok_and(|message| key.verify_pss(message.bytes(), &found.signature));
+        vec![
+            Check::of(same, digest_id, subject.clone(), changed),
+            Check::of(holds, signature_id, subject.clone(), "its signature does not verify with its key"),
+        ]
+    }
+
+    /// The texts have one length, so that they compare as the times do.
+    fn check_times(&self, state: &RouteState<'_>) -> Check {
+        let mut previous = &self.build.vouched.time;
+        for (stop, found) in state.signed().iter().zip(self.stops.iter().flatten()) {
+            if found.vouched.time < *previous {
+                let reason = format!(
+                    "it was made at {}, but what it follows at {previous}: a clock is wrong, or it is from another run",
+                    found.vouched.time
+                );
+                return Check::weak(CheckId::Time, stop.subject(), reason);
+            }
+            previous = &found.vouched.time;
+        }
+        Check::sound(CheckId::Time, ROUTE)
+    }
+
+    pub(super) fn has_base(&self, image: &ImageFacts) -> bool {
+        let same = |(signed, found): (&LayerFacts, &LayerFacts)| signed.diff_id == found.diff_id;
+        image.layers.len() >= self.base_layers.len() && self.base_layers.iter().zip(&image.layers).all(same)
+    }
+
+    /// The base layers, and above them the payload that the last signature vouches for and the control layer.
+    pub(super) fn check_layers(&self, image: &ImageFacts) -> Vec<Check> {
+        if !self.has_base(image) {
+            return vec![Check::broken(CheckId::Base, BASE, OTHER_BASE)];
+        }
+        let (base, above) = image.layers.split_at(self.base_layers.len());
+        let lying =
+            |(signed, found): &(&LayerFacts, &LayerFacts)| signed.digest == found.digest && signed.size != found.size;
+        let base = match self.base_layers.iter().zip(base).find(lying) {
+            None => Check::sound(CheckId::Base, BASE),
+            Some((signed, found)) => {
+                let reason = format!("{} has {} bytes, but {} are signed", found.digest, found.size, signed.size);
+                Check::broken(CheckId::Base, BASE, reason)
+            }
+        };
+        let expected = &self.last().vouched.payload;
+        let reason = match above {
+            [payload, _] if payload.diff_id == *expected => None,
+            [payload, _] => Some(format!(
+                "its diff ID is {}, but {expected} is signed: results or files were changed",
+                payload.diff_id
+            )),
+            _ => Some(format!("{} layers lie above the base, but a train has {ABOVE_BASE}", above.len())),
+        };
+        let payload = match reason {
+            None => Check::sound(CheckId::Payload, PAYLOAD),
+            Some(reason) => Check::broken(CheckId::Payload, PAYLOAD, reason),
+        };
+        vec![base, payload]
+    }
+
+    /// How the image runs.
+    pub(super) fn check_image(&self, image: &ImageFacts) -> Check {
+        match self.image.difference(image) {
+            None => Check::sound(CheckId::ImageConfig, "image config"),
+            Some(reason) => Check::broken(CheckId::ImageConfig, "image config", reason),
+        }
+    }
+
+    /// What a closed train shows of its files: names, modes and sizes. The contents are under the payload's signature.
+    pub(super) fn check_closed(&self, files: &[FileMeta]) -> Vec<Check> {
+        const SUBJECT: &str = "names, modes and sizes of the immutable files";
+        vec![match FilesCheck::new(self, files) {
+            Ok(_) => Check::sound(CheckId::ImmutableFiles, SUBJECT),
+            Err(error) => Check::broken(CheckId::ImmutableFiles, SUBJECT, error.to_string()),
+        }]
+    }
+
+    /// The key is the one that the last signature commits to.
+    pub(super) fn ensure_committed(&self, config: &TrainConfig, stage_key: &StageKey) -> Result<()> {
+        let expected = self.last().vouched.key_commitment;
+        let found = key_commitment(self.wire, stage_key, config.session_id())?;
+        if found == expected {
+            return Ok(());
+        }
+        let (found, expected) = (hex::encode(&found[..8]), hex::encode(&expected[..8]));
+        let what = format!(
+            "its encrypted_key holds another key than the stage's: its commitment is {found}..., but {expected}... is \
+             signed"
+        );
+        Err(Error::verification(what))
+    }
 }
 
 /// Who has a wrapped key: the stop whose turn it is and the creator, and nobody else.
-fn recipients(config: &TrainConfig, route_state: &RouteState<'_>) -> Check {
-    let next = route_state.next().map(|stop| stop.index);
+fn check_keys(config: &TrainConfig, state: &RouteState<'_>) -> Check {
+    let next = state.next().map(|stop| stop.index);
     let extra = |stop: &&crate::train::Stop| stop.encrypted_key.is_some() && Some(stop.index) != next;
     match config.route().stops().iter().find(extra) {
-        None => Check::sound(id::KEY_RECIPIENTS, "route"),
+        None => Check::sound(CheckId::KeyRecipients, ROUTE),
         Some(stop) => {
             let reason = "a key is wrapped for it, but it is not its turn: it could read what is not meant for it";
-            Check::broken(id::KEY_RECIPIENTS, stop.subject(), reason)
+            Check::broken(CheckId::KeyRecipients, stop.subject(), reason)
         }
     }
-}
-
-/// The base layers, and above them the payload that the last signature vouches for and the control layer.
-pub(super) fn layers(config: &TrainConfig, layers: &Layers) -> Vec<Check> {
-    let Ok(form) = V3Config::read(config) else {
-        return vec![Check::broken(id::BASE_CHAIN, BASE, "the config names no base")];
-    };
-    let Some(base) = find_base(form.base_chain.as_deref(), layers) else {
-        return vec![Check::broken(id::BASE_CHAIN, BASE, OTHER_BASE)];
-    };
-    let above = &layers.diff_ids[base..];
-    let expected = &form.last().payload;
-    let reason = match above {
-        [payload, _] if payload == expected => None,
-        [payload, _] => {
-            Some(format!("its diff ID is {payload}, but {expected} is signed: results or files were changed"))
-        }
-        _ => Some(format!("{} layers lie above the base, but a train has {ABOVE_BASE}", above.len())),
-    };
-    let payload = match reason {
-        None => Check::sound(id::PAYLOAD, "payload layer"),
-        Some(reason) => Check::broken(id::PAYLOAD, "payload layer", reason),
-    };
-    vec![Check::sound(id::BASE_CHAIN, BASE), payload]
-}
-
-/// What a closed train shows of its files: names, modes and sizes. The contents are under the payload's signature.
-pub(super) fn closed(config: &TrainConfig, files: &[FileMeta]) -> Vec<Check> {
-    const SUBJECT: &str = "names, modes and sizes of the immutable files";
-    vec![match FilesCheck::new(config, files) {
-        Ok(_) => Check::sound(id::IMMUTABLE_FILES, SUBJECT),
-        Err(error) => Check::broken(id::IMMUTABLE_FILES, SUBJECT, error.to_string()),
-    }]
-}
-
-/// How many of the lowest layers have this chain ID.
-pub(super) fn find_base(base_chain: Option<&str>, layers: &Layers) -> Option<usize> {
-    match base_chain {
-        None => Some(0),
-        Some(chain) => layers.chain_ids.iter().position(|found| found == chain).map(|position| position + 1),
-    }
-}
-
-/// The key is the one that the last signature commits to.
-pub(super) fn stage_key(config: &TrainConfig, stage_key: &StageKey) -> Result<()> {
-    let (expected, found) =
-        (V3Config::read(config)?.last().key_commitment, key_commitment(stage_key, config.session_id())?);
-    if found == expected {
-        return Ok(());
-    }
-    let (found, expected) = (hex::encode(&found[..8]), hex::encode(&expected[..8]));
-    let what = format!(
-        "its encrypted_key holds another key than the stage's: its commitment is {found}..., but {expected}... is signed"
-    );
-    Err(Error::verification(what))
 }

@@ -1,33 +1,39 @@
-//! The fields that only this version has, read strictly.
+//! The fields that only this version has, read strictly and once.
 
-use super::statement::statement_hash;
-use crate::crypto::hex;
-use crate::error::{Error, Result};
-use crate::json::Value;
+use super::image::SignedImage;
+use super::statement::{Message, Vouched, is_time, recipients, statement};
+use crate::crypto::{PublicKey, hex};
+use crate::error::{Error, ErrorContext, Result};
+use crate::json::{MAX_INTEGER, Object, Value};
 use crate::path::walk_order;
-use crate::train::config::TrainConfig;
 use crate::train::fields::FieldReader;
+use crate::train::image::LayerFacts;
+use crate::train::wire::Common;
+use crate::train::wire::authenticated::Authenticated;
 
 /// Bytes of a session id.
 const SESSION_ID: usize = 64;
 
-/// Permission bits with set-user-ID, set-group-ID and sticky bit.
-const MODES: usize = 0o7777;
+/// The permission bits of a file.
+const MODES: usize = 0o777;
 
-/// The members of an entry of `files`. There are no others: two readers must sign the same bytes, whether they take
-/// the list as it stands or put it together again.
+/// The members of objects that have no others.
 const FILE_MEMBERS: [&str; 4] = ["path", "mode", "size", "sha512"];
+const BASE_MEMBERS: [&str; 3] = ["diff_id", "digest", "size"];
+const BUILDER_MEMBERS: [&str; 1] = ["rsa_public_key"];
+const RECORD_MEMBERS: [&str; 6] = ["payload", "key_commitment", "recipients", "time", "digest", "signature"];
 
-/// What a build or a stop vouches for.
+/// Fields of other versions, and of what came before this one.
+const ABSENT: [&str; 3] = ["result_hash", "result_signature", "base_chain"];
+
+/// What a build or a stop has signed.
 #[derive(Debug, Clone)]
 pub(super) struct Record {
-    /// The diff ID of the payload layer.
-    pub(super) payload: String,
-    /// What commits to the stage's key.
-    pub(super) key_commitment: [u8; 32],
-    /// What is signed.
+    /// What it vouches for.
+    pub(super) vouched: Vouched,
+    /// The digest of what is signed.
     pub(super) digest: [u8; 64],
-    /// The signature of the digest.
+    /// The signature.
     pub(super) signature: Vec<u8>,
 }
 
@@ -40,21 +46,39 @@ pub(super) struct ListedFile {
     pub(super) sha512: [u8; 64],
 }
 
-/// The fields of wire version 3.
+/// A train config of wire version 3.
 #[derive(Debug, Clone)]
 pub(super) struct V3Config {
+    pub(super) wire: &'static Authenticated,
+    /// What the creator signs, and the hash of it that the config has.
+    pub(super) statement: Message,
+    pub(super) hash: [u8; 64],
+    /// Absent while the train waits for its creator.
+    pub(super) signature: Option<Vec<u8>>,
     pub(super) files: Vec<ListedFile>,
-    pub(super) base_chain: Option<String>,
+    pub(super) base_layers: Vec<LayerFacts>,
+    pub(super) image: SignedImage,
+    pub(super) builder: PublicKey,
     pub(super) build: Record,
     /// By index of the stop.
     pub(super) stops: Vec<Option<Record>>,
+    /// The digest of the wrapped keys that the config holds, for those who need one.
+    pub(super) recipients: [u8; 64],
 }
 
 impl V3Config {
-    /// Reads them; after [`check`] this cannot fail.
-    pub(super) fn read(config: &TrainConfig) -> Result<Self> {
-        let root = FieldReader::root(config.raw());
-        let files = root.required("files", FieldReader::objects)?;
+    /// Reads them; whatever the config alone shows to be wrong is an error.
+    pub(super) fn read(wire: &'static Authenticated, common: &Common<'_>) -> Result<Self> {
+        let root = FieldReader::root(common.raw);
+        ensure_numbers(common.raw)?;
+        ensure_absent(&root)?;
+        ensure_hex(&root)?;
+        let length = common.session_id.len();
+        if length != SESSION_ID {
+            return Err(root.error("session_id", format!("has {length} bytes, but must have {SESSION_ID}")));
+        }
+        let builder = root.required("builder", FieldReader::object)?;
+        ensure_members(&builder, &BUILDER_MEMBERS)?;
         let mut stops = Vec::new();
         for stop in root.required("route", FieldReader::objects)? {
             let signature = stop.object("signature")?.map(|signature| Record::read(&signature)).transpose()?;
@@ -62,10 +86,17 @@ impl V3Config {
         }
         stops.sort_by_key(|(index, _)| *index);
         Ok(V3Config {
-            files: files.iter().map(ListedFile::read).collect::<Result<_>>()?,
-            base_chain: layer_digest(&root, "base_chain")?,
+            wire,
+            statement: statement(wire, common.raw)?,
+            hash: root.required("hash", FieldReader::digest)?,
+            signature: root.bytes("signature")?,
+            files: read_files(&root, common.file_list)?,
+            base_layers: read_base(&root)?,
+            image: SignedImage::read(&root.required("image", FieldReader::object)?)?,
+            builder: builder.required("rsa_public_key", FieldReader::public_key)?,
             build: Record::read(&root.required("build", FieldReader::object)?)?,
             stops: stops.into_iter().map(|(_, record)| record).collect(),
+            recipients: read_recipients(common)?,
         })
     }
 
@@ -77,13 +108,22 @@ impl V3Config {
 
 impl Record {
     fn read(fields: &FieldReader<'_>) -> Result<Self> {
-        ensure_lower_case(fields, &["key_commitment", "digest", "signature"])?;
+        ensure_members(fields, &RECORD_MEMBERS)?;
+        ensure_lower_case(fields, &["key_commitment", "recipients", "digest", "signature"])?;
         let commitment = fields.required("key_commitment", FieldReader::bytes)?;
         let length = commitment.len();
         let wrong = |_| fields.error("key_commitment", format!("has {length} bytes, but must have 32"));
+        let time = fields.required("time", FieldReader::text)?;
+        if !is_time(&time) {
+            return Err(fields.error("time", "is no time as in 2026-11-25T22:30:00Z"));
+        }
         Ok(Record {
-            payload: fields.required("payload", layer_digest)?,
-            key_commitment: commitment.try_into().map_err(wrong)?,
+            vouched: Vouched {
+                payload: fields.required("payload", layer_digest)?,
+                key_commitment: commitment.try_into().map_err(wrong)?,
+                recipients: fields.required("recipients", FieldReader::digest)?,
+                time,
+            },
             digest: fields.required("digest", FieldReader::digest)?,
             signature: fields.required("signature", FieldReader::bytes)?,
         })
@@ -92,9 +132,7 @@ impl Record {
 
 impl ListedFile {
     fn read(fields: &FieldReader<'_>) -> Result<Self> {
-        if let Some(unknown) = fields.keys().find(|key| !FILE_MEMBERS.contains(&key.as_str())) {
-            return Err(fields.error(unknown, format!("is no field of a file ({})", FILE_MEMBERS.join(", "))));
-        }
+        ensure_members(fields, &FILE_MEMBERS)?;
         ensure_lower_case(fields, &["sha512"])?;
         let path = fields.required("path", FieldReader::text)?;
         if path.split('/').any(|name| matches!(name, "" | "." | "..")) || path.contains('\0') {
@@ -102,7 +140,7 @@ impl ListedFile {
         }
         let (mode, size) = (fields.required("mode", FieldReader::index)?, fields.required("size", FieldReader::index)?);
         if mode > MODES {
-            return Err(fields.error("mode", format!("is {mode}, more than the bits of a mode")));
+            return Err(fields.error("mode", format!("is {mode}, more than the permission bits")));
         }
         // Both fit: the first is small, and no position is larger than 64 bits.
         Ok(ListedFile {
@@ -114,35 +152,14 @@ impl ListedFile {
     }
 }
 
-/// Checks the form of everything that this version has beyond the others, or has stricter.
-pub(super) fn check(config: &TrainConfig) -> Result<()> {
-    let root = FieldReader::root(config.raw());
-    if !config.raw().contains_key("base_chain") {
-        return Err(root.error("base_chain", "is missing"));
+fn read_files(root: &FieldReader<'_>, file_list: &[String]) -> Result<Vec<ListedFile>> {
+    let files = root.required("files", FieldReader::objects)?;
+    let files: Vec<ListedFile> = files.iter().map(ListedFile::read).collect::<Result<_>>()?;
+    ensure_files(&files)?;
+    if !files.iter().map(|file| &file.path).eq(file_list) {
+        return Err(root.error("file_list", "is not the list of the paths of `files`"));
     }
-    for absent in ["result_hash", "result_signature"] {
-        if root.text(absent)?.is_some() {
-            return Err(root.error(absent, "is no field of wire version 3"));
-        }
-    }
-    let length = config.session_id().len();
-    if length != SESSION_ID {
-        return Err(root.error("session_id", format!("has {length} bytes, but must have {SESSION_ID}")));
-    }
-    ensure_lower_case(&root, &["session_id", "hash", "signature"])?;
-    ensure_lower_case(&root.required("creator", FieldReader::object)?, &["rsa_public_key", "encrypted_key"])?;
-    ensure_lower_case(&root.required("build", FieldReader::object)?, &["rsa_public_key"])?;
-    for stop in root.required("route", FieldReader::objects)? {
-        ensure_lower_case(&stop, &["rsa_public_key", "encrypted_key"])?;
-    }
-    let form = V3Config::read(config)?;
-    ensure_files(&form.files)?;
-    statement_hash(config.raw())?;
-    // Whether a stop must have one depends on whose turn it is, which is no question of form.
-    match config.creator().encrypted_key {
-        Some(_) => Ok(()),
-        None => Err(Error::malformed("is missing").at("creator.encrypted_key")),
-    }
+    Ok(files)
 }
 
 /// Walk order makes the list unique, and shows that no path is there twice.
@@ -163,7 +180,84 @@ fn ensure_files(files: &[ListedFile]) -> Result<()> {
     Ok(())
 }
 
-/// The digest of a layer or of a chain of them, as in `sha256:...`.
+fn read_base(root: &FieldReader<'_>) -> Result<Vec<LayerFacts>> {
+    let layers = root.required("base_layers", FieldReader::objects)?;
+    let read = |fields: &FieldReader<'_>| {
+        ensure_members(fields, &BASE_MEMBERS)?;
+        Ok(LayerFacts {
+            diff_id: fields.required("diff_id", layer_digest)?,
+            digest: fields.required("digest", layer_digest)?,
+            size: fields.required("size", FieldReader::index)? as u64,
+        })
+    };
+    layers.iter().map(read).collect()
+}
+
+/// The wrapped keys that the config holds. Whose turn it is cannot be told if a stop has signed too early, which is for
+/// the checks to say.
+fn read_recipients(common: &Common<'_>) -> Result<[u8; 64]> {
+    let Some(creator) = &common.creator.encrypted_key else {
+        return Err(Error::malformed("is missing").at("creator.encrypted_key"));
+    };
+    let next = common.route.route_state().ok().and_then(|state| state.next());
+    let next = match next {
+        Some(stop) if stop.encrypted_key.is_none() => {
+            let what = format!("is missing, but it is the turn of {}", stop.subject());
+            return Err(Error::malformed(what).at("encrypted_key"));
+        }
+        next => next.and_then(|stop| stop.encrypted_key.as_ref()).map(|key| hex::encode(key)),
+    };
+    recipients(&hex::encode(creator), next.as_deref())
+}
+
+/// One number has one form here.
+fn ensure_numbers(raw: &Object) -> Result<()> {
+    raw.iter().try_for_each(|(name, value)| ensure_numbers_in(value).at(name))
+}
+
+fn ensure_numbers_in(value: &Value) -> Result<()> {
+    match value {
+        Value::Object(object) => ensure_numbers(object),
+        Value::Array(items) => {
+            items.iter().enumerate().try_for_each(|(at, item)| ensure_numbers_in(item).at(format_args!("[{at}]")))
+        }
+        Value::Number(number) => {
+            let text = number.to_string();
+            let fits = text.parse::<i64>().is_ok_and(|number| number.unsigned_abs() <= MAX_INTEGER);
+            let plain = fits && text.parse::<i64>().is_ok_and(|number| number.to_string() == text);
+            if plain { Ok(()) } else { Err(Error::malformed(format!("the number {text} is no integer of 53 bits"))) }
+        }
+        _ => Ok(()),
+    }
+}
+
+fn ensure_absent(root: &FieldReader<'_>) -> Result<()> {
+    match ABSENT.into_iter().find(|absent| root.get(absent).is_some()) {
+        Some(absent) => Err(root.error(absent, "is no field of wire version 3")),
+        None => Ok(()),
+    }
+}
+
+fn ensure_hex(root: &FieldReader<'_>) -> Result<()> {
+    ensure_lower_case(root, &["session_id", "hash", "signature"])?;
+    ensure_lower_case(&root.required("creator", FieldReader::object)?, &["rsa_public_key", "encrypted_key"])?;
+    ensure_lower_case(&root.required("builder", FieldReader::object)?, &["rsa_public_key"])?;
+    for stop in root.required("route", FieldReader::objects)? {
+        ensure_lower_case(&stop, &["rsa_public_key", "encrypted_key"])?;
+    }
+    Ok(())
+}
+
+/// Checks that an object has no other members; two readers must sign the same, whatever they put together again.
+pub(super) fn ensure_members(fields: &FieldReader<'_>, members: &[&str]) -> Result<()> {
+    let unknown = fields.keys().find(|key| !members.contains(&key.as_str()) && fields.get(key).is_some());
+    match unknown {
+        Some(unknown) => Err(fields.error(unknown, format!("is none of the fields here ({})", members.join(", ")))),
+        None => Ok(()),
+    }
+}
+
+/// The digest of a layer, as in `sha256:...`.
 fn layer_digest(fields: &FieldReader<'_>, key: &str) -> Result<Option<String>> {
     let Some(text) = fields.text(key)? else { return Ok(None) };
     if !is_layer_digest(&text) {

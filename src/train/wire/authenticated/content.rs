@@ -6,7 +6,7 @@ use super::config::{ListedFile, V3Config};
 use crate::crypto::Sha512;
 use crate::error::{Error, Result};
 use crate::path::walk_order;
-use crate::train::check::{self, Check, id};
+use crate::train::check::{self, Check, CheckId};
 use crate::train::config::TrainConfig;
 use crate::train::files::{FileMeta, refuse, show};
 use crate::train::wire::feed::Turns;
@@ -63,8 +63,8 @@ pub(super) struct FilesCheck {
 }
 
 impl FilesCheck {
-    pub(super) fn new(config: &TrainConfig, files: &[FileMeta]) -> Result<Self> {
-        let listed = V3Config::read(config)?.files;
+    pub(super) fn new(config: &V3Config, files: &[FileMeta]) -> Result<Self> {
+        let listed = config.files.clone();
         let mut there = HashMap::with_capacity(files.len());
         for (index, file) in files.iter().enumerate() {
             if there.insert(file.path.as_slice(), index).is_some() {
@@ -120,7 +120,7 @@ impl ContentCheck for FilesCheck {
                 return Err(Error::verification(what).at(place(listed)));
             }
         }
-        Ok(vec![Check::sound(id::IMMUTABLE_FILES, "immutable files")])
+        Ok(vec![Check::sound(CheckId::ImmutableFiles, "immutable files")])
     }
 }
 
@@ -167,11 +167,11 @@ impl ContentCheck for ResultsCheck {
     fn finish(self: Box<Self>) -> Result<Vec<Check>> {
         self.turns.finish()?;
         check::require_ok(match (self.signed, self.files) {
-            (true, _) => vec![Check::sound(id::RESULTS, "results")],
+            (true, _) => vec![Check::sound(CheckId::Results, "results")],
             (false, 0) => Vec::new(),
             (false, files) => {
                 let reason = format!("no station has signed yet, so only the builder vouches for the {files} there");
-                vec![Check::weak(id::RESULTS, "results", reason)]
+                vec![Check::weak(CheckId::Results, "results", reason)]
             }
         })
     }

@@ -1,7 +1,7 @@
 //! Wire version 3: every byte that a station acts on is under a signature or an authenticated cipher, the chain of
 //! digests can be recomputed by anyone, and the route cannot be changed after the creator signed it.
 
-use crate::crypto::{Cipher, StageKey};
+use crate::crypto::{Cipher, PublicKey, StageKey};
 use crate::error::{Error, Result};
 use crate::json::{Object, Value};
 use crate::train::check::Check;
@@ -9,47 +9,63 @@ use crate::train::config::TrainConfig;
 use crate::train::draft::Draft;
 use crate::train::files::FileMeta;
 use crate::train::hash::ResultHasher;
+use crate::train::image::{ImageFacts, LayerFacts};
 use crate::train::route::RouteState;
-use crate::train::wire::{BuildSeal, ContentCheck, DraftFeed, Layers, SignedDraft, StopSeal, Wire};
+use crate::train::wire::{BuildSeal, Common, ContentCheck, DraftFeed, SignedDraft, StopSeal, Wire, WireConfig};
 
 mod collect;
 mod config;
 mod content;
+mod image;
 mod seal;
 mod statement;
 
 #[cfg(test)]
 mod tests;
 
-/// Wire 3.
-pub static V3: Authenticated = Authenticated;
+pub use image::SignedImage;
 
-/// The authenticated wire version.
+use config::V3Config;
+
+/// Wire 3.
+pub static V3: Authenticated = Authenticated {
+    name: "3",
+    cipher: Cipher::Stream,
+    eco_systems: &["tue", "padme"],
+    statement_text: "pht-oci/3 statement",
+    build_text: "pht-oci/3 build",
+    stop_text: "pht-oci/3 stop",
+    commitment_text: "pht-oci/3 commit",
+};
+
+/// An authenticated wire version, as data.
 #[derive(Debug)]
-pub struct Authenticated;
+pub struct Authenticated {
+    name: &'static str,
+    cipher: Cipher,
+    eco_systems: &'static [&'static str],
+    /// What signed messages begin with, each kind with its own, so that none can stand for another.
+    statement_text: &'static str,
+    build_text: &'static str,
+    stop_text: &'static str,
+    /// What commitments to keys are derived for.
+    commitment_text: &'static str,
+}
 
 impl super::Sealed for Authenticated {}
 
 impl Wire for Authenticated {
     fn name(&self) -> &'static str {
-        "3"
+        self.name
     }
 
     fn recognises(&self, config: &Object) -> bool {
         // It is never told by its shape: a config that has lost the field must not pass for it.
-        config.get("wire").and_then(Value::as_str) == Some(self.name())
-    }
-
-    fn hash_field(&self) -> &'static str {
-        "hash"
-    }
-
-    fn signature_field(&self) -> &'static str {
-        "signature"
+        config.get("wire").and_then(Value::as_str) == Some(self.name)
     }
 
     fn cipher(&self) -> Cipher {
-        Cipher::Stream
+        self.cipher
     }
 
     fn encrypts_train(&self) -> bool {
@@ -64,52 +80,85 @@ impl Wire for Authenticated {
         true
     }
 
-    fn ensure_form(&self, config: &TrainConfig) -> Result<()> {
-        config::check(config)
+    fn read(&'static self, common: &Common<'_>) -> Result<Box<dyn WireConfig>> {
+        Ok(Box::new(V3Config::read(self, common)?))
     }
 
-    fn listed(&self, config: &TrainConfig) -> Result<Vec<String>> {
-        Ok(config::V3Config::read(config)?.files.into_iter().map(|file| file.path).collect())
+    fn draft(&'static self, draft: Draft, files: &[FileMeta]) -> Result<Box<dyn DraftFeed>> {
+        Ok(Box::new(seal::AuthenticatedDraft::new(self, draft, files)?))
     }
 
-    fn base_layers(&self, config: &TrainConfig, layers: &Layers) -> Result<Option<usize>> {
-        let base_chain = config::V3Config::read(config)?.base_chain;
-        match collect::find_base(base_chain.as_deref(), layers) {
-            Some(base) => Ok(Some(base)),
-            None => Err(Error::verification(collect::OTHER_BASE).at(collect::BASE)),
+    fn seal_build(&'static self, signed: SignedDraft, seal: &BuildSeal<'_>) -> Result<TrainConfig> {
+        seal::build(self, signed, seal)
+    }
+}
+
+impl WireConfig for V3Config {
+    fn hash(&self) -> &[u8; 64] {
+        &self.hash
+    }
+
+    fn waits_for_creator(&self) -> bool {
+        self.signature.is_none()
+    }
+
+    fn builder_key(&self) -> Option<&PublicKey> {
+        Some(&self.builder)
+    }
+
+    fn creator_vouches(&self) -> bool {
+        true
+    }
+
+    fn image(&self) -> Option<&SignedImage> {
+        Some(&self.image)
+    }
+
+    fn base(&self) -> Option<&[LayerFacts]> {
+        Some(&self.base_layers)
+    }
+
+    fn ensure_base(&self, image: &ImageFacts) -> Result<Option<usize>> {
+        match self.has_base(image) {
+            true => Ok(Some(self.base_layers.len())),
+            false => Err(Error::verification(collect::OTHER_BASE).at(collect::BASE)),
         }
     }
 
-    fn ensure_route_state(&self, _config: &TrainConfig, _standing: &RouteState<'_>) -> Result<()> {
+    fn ensure_route_state(&self, _config: &TrainConfig, _state: &RouteState<'_>) -> Result<()> {
         Ok(()) // no field but the signatures says where the train stands
     }
 
     fn collect_creator(&self, config: &TrainConfig) -> Vec<Check> {
-        collect::creator(config)
+        self.check_creator(config)
     }
 
-    fn collect_build(&self, config: &TrainConfig) -> Vec<Check> {
-        collect::build(config)
+    fn collect_build(&self, _config: &TrainConfig) -> Vec<Check> {
+        self.check_build()
     }
 
     fn collect_route(&self, config: &TrainConfig) -> Vec<Check> {
-        collect::route(config)
+        self.check_route(config)
     }
 
-    fn collect_layers(&self, config: &TrainConfig, layers: &Layers) -> Vec<Check> {
-        collect::layers(config, layers)
+    fn collect_layers(&self, image: &ImageFacts) -> Vec<Check> {
+        self.check_layers(image)
     }
 
-    fn collect_closed(&self, config: &TrainConfig, files: &[FileMeta]) -> Vec<Check> {
-        collect::closed(config, files)
+    fn collect_image(&self, image: &ImageFacts) -> Vec<Check> {
+        vec![self.check_image(image)]
+    }
+
+    fn collect_closed(&self, _config: &TrainConfig, files: &[FileMeta]) -> Vec<Check> {
+        self.check_closed(files)
     }
 
     fn ensure_stage_key(&self, config: &TrainConfig, stage_key: &StageKey) -> Result<()> {
-        collect::stage_key(config, stage_key)
+        self.ensure_committed(config, stage_key)
     }
 
-    fn immutable_check(&self, config: &TrainConfig, files: &[FileMeta]) -> Result<Box<dyn ContentCheck>> {
-        Ok(Box::new(content::FilesCheck::new(config, files)?))
+    fn immutable_check(&self, _config: &TrainConfig, files: &[FileMeta]) -> Result<Box<dyn ContentCheck>> {
+        Ok(Box::new(content::FilesCheck::new(self, files)?))
     }
 
     fn result_check(&self, config: &TrainConfig, files: &[FileMeta]) -> Result<Box<dyn ContentCheck>> {
@@ -120,15 +169,7 @@ impl Wire for Authenticated {
         None // what a station vouches for is the payload layer
     }
 
-    fn seal_stop(&self, config: &mut TrainConfig, seal: &StopSeal<'_>) -> Result<()> {
-        seal::stop(config, seal)
-    }
-
-    fn draft(&self, draft: Draft, files: &[FileMeta]) -> Result<Box<dyn DraftFeed>> {
-        Ok(Box::new(seal::AuthenticatedDraft::new(draft, files)?))
-    }
-
-    fn seal_build(&self, signed: SignedDraft, seal: &BuildSeal<'_>) -> Result<TrainConfig> {
-        seal::build(signed, seal)
+    fn seal_stop(&self, config: &TrainConfig, seal: &StopSeal<'_>) -> Result<TrainConfig> {
+        seal::stop(self, config, seal)
     }
 }

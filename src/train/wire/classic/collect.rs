@@ -2,11 +2,11 @@
 
 use super::content::short;
 use crate::crypto::Sha512;
-use crate::train::check::{Check, id};
+use crate::train::check::{Check, CheckId, Subject};
 use crate::train::config::TrainConfig;
 use crate::train::files::{FileMeta, hash_order};
 use crate::train::route::{RouteState, Stop, StopSignature};
-use crate::train::wire::classic::{Classic, Scheme};
+use crate::train::wire::classic::{ClassicConfig, Scheme};
 
 /// How reports call the files under `pht_train`.
 const IMMUTABLE: &str = "immutable files";
@@ -15,89 +15,99 @@ const IMMUTABLE: &str = "immutable files";
 const SESSION_ID_LENGTH: usize = 64;
 
 /// The creator's signature of the immutable hash.
-pub(super) fn creator(wire: &Classic, config: &TrainConfig) -> Vec<Check> {
+pub(super) fn creator(own: &ClassicConfig, config: &TrainConfig) -> Vec<Check> {
     let creator = config.creator();
-    let subject = format!("creator `{}`", creator.id);
-    let statement = config.statement();
-    let holds = wire.creator_scheme.verify(&creator.public_key, &statement.hash, &statement.signature);
-    let field = wire.fields.signature;
-    let reason = format!("{field} does not verify with the creator's key over {}", short(&statement.hash));
-    let mut checks = vec![Check::of(holds, id::CREATOR_SIGNATURE, subject, reason)];
+    let subject = Subject::Creator(creator.id.clone());
+    let holds = own.wire.creator_scheme.verify(&creator.public_key, &own.hash, &own.signature);
+    let field = own.wire.fields.signature;
+    let reason = format!("{field} does not verify with the creator's key over {}", short(&own.hash));
+    let mut checks = vec![Check::of(holds, CheckId::CreatorSignature, subject, reason)];
     let length = config.session_id().len();
     if length != SESSION_ID_LENGTH {
         let reason = format!("has {length} bytes; the protocol has {SESSION_ID_LENGTH}");
-        checks.push(Check::weak(id::SESSION_ID, "session id", reason));
+        checks.push(Check::weak(CheckId::SessionId, "session id", reason));
     }
     checks
 }
 
 /// The builder's signature, over the immutable hash and the creator's signature of it.
-pub(super) fn build(wire: &Classic, config: &TrainConfig) -> Vec<Check> {
-    let Some(build) = config.build().filter(|_| wire.has_build) else { return Vec::new() };
-    let message = build_message(&config.statement().hash, &config.statement().signature);
+pub(super) fn build(own: &ClassicConfig) -> Vec<Check> {
+    let Some(build) = own.build.as_ref().filter(|_| own.wire.has_build) else { return Vec::new() };
+    let message = build_message(&own.hash, &own.signature);
     let holds = build.public_key.verify_pkcs1v15(&message, &build.signature);
     vec![
-        Check::of(holds, id::BUILD_SIGNATURE, "build", "build.signature does not verify with build.rsa_public_key"),
-        Check::weak(id::BUILDER_KEY, "build", "the builder's key comes from the train itself; nobody vouches for it"),
+        Check::of(
+            holds,
+            CheckId::BuildSignature,
+            Subject::Build,
+            "build.signature does not verify with build.rsa_public_key",
+        ),
+        Check::weak(
+            CheckId::BuilderKey,
+            Subject::Build,
+            "the builder's key comes from the train itself; nobody vouches for it",
+        ),
     ]
 }
 
 /// What a closed train shows of its files. Where they travel encrypted, their contents are for a station to hash.
-pub(super) fn closed(wire: &Classic, config: &TrainConfig, files: &[FileMeta]) -> Vec<Check> {
+pub(super) fn closed(own: &ClassicConfig, config: &TrainConfig, files: &[FileMeta]) -> Vec<Check> {
     let mut checks = Vec::new();
-    if wire.encrypts_train {
+    if own.wire.encrypts_train {
         let paths: Vec<&[u8]> = files.iter().map(|file| file.path.as_slice()).collect();
         let reason = "encrypted, so that only a station or the creator can check them";
-        checks.push(match hash_order(config.file_list(), &paths, wire.query) {
-            Ok(_) => Check::weak(id::IMMUTABLE_HASH, IMMUTABLE, reason),
-            Err(error) => Check::broken(id::IMMUTABLE_HASH, IMMUTABLE, error.to_string()),
+        checks.push(match hash_order(config.file_list(), &paths, own.wire.query) {
+            Ok(_) => Check::weak(CheckId::ImmutableHash, IMMUTABLE, reason),
+            Err(error) => Check::broken(CheckId::ImmutableHash, IMMUTABLE, error.to_string()),
         });
     }
-    if config.result_hash().is_some() {
+    if own.result_hash.is_some() {
         let reason = "encrypted, so that only a station or the creator can check them";
-        checks.push(Check::weak(id::RESULT_HASH, "results", reason));
+        checks.push(Check::weak(CheckId::ResultHash, "results", reason));
     }
     checks
 }
 
 /// The order of the route, and every signature on it.
-pub(super) fn route(config: &TrainConfig) -> Vec<Check> {
+pub(super) fn route(own: &ClassicConfig, config: &TrainConfig) -> Vec<Check> {
     let route_state = match config.route_state() {
         Ok(route_state) => route_state,
-        Err(error) => return vec![Check::broken(id::ROUTE_ORDER, "route", error.what())],
+        Err(error) => return vec![Check::broken(CheckId::RouteOrder, "route", error.what())],
     };
     let unsigned = "no signature covers the stations and keys of the route in this wire version";
-    let mut checks = vec![Check::sound(id::ROUTE_ORDER, "route"), Check::weak(id::ROUTE_BINDING, "route", unsigned)];
+    let mut checks =
+        vec![Check::sound(CheckId::RouteOrder, "route"), Check::weak(CheckId::RouteBinding, "route", unsigned)];
     for stop in route_state.signed() {
         checks.extend(stop.signature.as_ref().map(|signature| stop_signature(stop, signature)));
     }
-    checks.extend(digests(config, &route_state));
+    checks.extend(digests(own, config, &route_state));
     checks
 }
 
 fn stop_signature(stop: &Stop, signature: &StopSignature) -> Check {
     let holds = stop.public_key.verify_pss_prehashed(&signature.digest, &signature.signature);
     let reason = "its route signature does not verify with its key over its digest";
-    Check::of(holds, id::STOP_SIGNATURE, stop.subject(), reason)
+    Check::of(holds, CheckId::StopSignature, stop.subject(), reason)
 }
 
 /// The reference never recomputes a digest, so that one from another train passes there.
-fn digests(config: &TrainConfig, route_state: &RouteState<'_>) -> Vec<Check> {
-    let (Some((last, older)), Some(result_hash)) = (route_state.signed().split_last(), config.result_hash()) else {
+fn digests(own: &ClassicConfig, config: &TrainConfig, route_state: &RouteState<'_>) -> Vec<Check> {
+    let (Some((last, older)), Some(result_hash)) = (route_state.signed().split_last(), &own.result_hash) else {
         return Vec::new();
     };
     let gone = "cannot be recomputed: the result hash in it was replaced by a later station, whose own digest covers \
                 this one";
-    let mut checks: Vec<Check> = older.iter().map(|stop| Check::weak(id::OLDER_DIGEST, stop.subject(), gone)).collect();
+    let mut checks: Vec<Check> =
+        older.iter().map(|stop| Check::weak(CheckId::OlderDigest, stop.subject(), gone)).collect();
     let expected = stop_digest(config.session_id(), older, result_hash);
     let found = last.signature.as_ref().map(|signature| signature.digest);
     let reason = "its digest is not the one that session id, earlier digests and result_hash give: it is from another \
                   train, or one of them was changed";
-    checks.push(Check::of(found == Some(expected), id::LAST_DIGEST, last.subject(), reason));
-    let signature = config.result_signature().unwrap_or_default();
+    checks.push(Check::of(found == Some(expected), CheckId::LastDigest, last.subject(), reason));
+    let signature = own.result_signature.as_deref().unwrap_or_default();
     let holds = Scheme::PssPrehashed.verify(&last.public_key, result_hash, signature);
     let reason = "result_signature does not verify with its key over result_hash";
-    checks.push(Check::of(holds, id::RESULT_SIGNATURE, last.subject(), reason));
+    checks.push(Check::of(holds, CheckId::ResultSignature, last.subject(), reason));
     checks
 }
 

@@ -3,11 +3,12 @@
 use crate::crypto::hex;
 use crate::error::Result;
 use crate::path::walk_order;
-use crate::train::check::{self, Check, id};
+use crate::train::check::{self, Check, CheckId};
 use crate::train::config::TrainConfig;
-use crate::train::files::{FileMeta, HashOrder, QueryRule, hash_order};
+use crate::train::files::{FileMeta, HashOrder, hash_order};
 use crate::train::hash::{ImmutableHasher, QueryHasher, ResultHasher};
 use crate::train::party::PartyId;
+use crate::train::wire::classic::ClassicConfig;
 use crate::train::wire::feed::Turns;
 use crate::train::wire::{ContentCheck, ContentFeed, HasFeed};
 
@@ -78,11 +79,11 @@ pub(super) struct ImmutableCheck {
 }
 
 impl ImmutableCheck {
-    pub(super) fn new(config: &TrainConfig, files: &[FileMeta], rule: QueryRule) -> Result<Self> {
+    pub(super) fn new(own: &ClassicConfig, config: &TrainConfig, files: &[FileMeta]) -> Result<Self> {
         let paths: Vec<&[u8]> = files.iter().map(|file| file.path.as_slice()).collect();
-        let order = hash_order(config.file_list(), &paths, rule)?;
+        let order = hash_order(config.file_list(), &paths, own.wire.query)?;
         let feed = ImmutableFeed::new(&config.creator().id, config.session_id(), order);
-        Ok(ImmutableCheck { feed, expected: config.statement().hash })
+        Ok(ImmutableCheck { feed, expected: own.hash })
     }
 }
 
@@ -104,8 +105,8 @@ impl ContentCheck for ImmutableCheck {
             )
         };
         check::require_ok(vec![
-            Check::of(found == self.expected, id::IMMUTABLE_HASH, "immutable files", reason()),
-            Check::weak(id::FILE_NAMES, "immutable files", NAMES_ARE_FREE),
+            Check::of(found == self.expected, CheckId::ImmutableHash, "immutable files", reason()),
+            Check::weak(CheckId::FileNames, "immutable files", NAMES_ARE_FREE),
         ])
     }
 }
@@ -119,14 +120,14 @@ pub(super) struct ResultCheck {
 }
 
 impl ResultCheck {
-    pub(super) fn new(config: &TrainConfig, files: &[FileMeta]) -> Result<Self> {
+    pub(super) fn new(own: &ClassicConfig, config: &TrainConfig, files: &[FileMeta]) -> Result<Self> {
         let signed = config.route_state()?.last_signed().is_some();
         let mut order: Vec<usize> = if signed { (0..files.len()).collect() } else { Vec::new() };
         order.sort_by(|&a, &b| walk_order(&files[a].path, &files[b].path));
         Ok(ResultCheck {
             turns: Turns::new(order),
             hasher: ResultHasher::new(config.session_id()),
-            expected: config.result_hash().copied(),
+            expected: own.result_hash,
             files: files.len(),
         })
     }
@@ -160,14 +161,14 @@ impl ContentCheck for ResultCheck {
                 0 => Vec::new(),
                 files => {
                     let reason = format!("no station has signed yet, so nobody vouches for the {files} there");
-                    vec![Check::weak(id::RESULT_HASH, "results", reason)]
+                    vec![Check::weak(CheckId::ResultHash, "results", reason)]
                 }
             });
         };
         let found = self.hasher.finish();
         let (found_text, expected_text) = (short(&found), short(&expected));
         let reason = format!("they hash to {found_text}, but result_hash is {expected_text}: a file has changed");
-        check::require_ok(vec![Check::of(found == expected, id::RESULT_HASH, "results", reason)])
+        check::require_ok(vec![Check::of(found == expected, CheckId::ResultHash, "results", reason)])
     }
 }
 

@@ -4,6 +4,7 @@
 use super::collect::stop_digest;
 use crate::crypto::hex;
 use crate::json::{Object, json};
+use crate::train::check::require_ok;
 use crate::train::config::TrainConfig;
 use crate::train::testing::{at, feed, flip, metas, tampered};
 use crate::train::wire::classic::{Classic, V1_1_1, V1_1_2, V2_0};
@@ -70,11 +71,11 @@ fn key_hex(spki: &str) -> String {
 fn the_trains_of_the_reference_are_sound() {
     for known in [&KNOWN_1_1_1, &KNOWN_1_1_2, &KNOWN_2_0] {
         let config = known.config();
-        let wire = config.wire();
-        assert_eq!(wire.name(), known.wire.name);
-        assert_eq!(wire.verify_creator(&config).unwrap().len(), 1);
-        assert_eq!(wire.verify_build(&config).unwrap().len(), if known.wire.has_build { 2 } else { 0 });
-        assert_eq!(wire.verify_route(&config).unwrap().len(), 5);
+        let wire = config.form();
+        assert_eq!(config.wire().name(), known.wire.name);
+        assert_eq!(require_ok(wire.collect_creator(&config)).unwrap().len(), 1);
+        assert_eq!(require_ok(wire.collect_build(&config)).unwrap().len(), if known.wire.has_build { 2 } else { 0 });
+        assert_eq!(require_ok(wire.collect_route(&config)).unwrap().len(), 5);
         let mut check = wire.immutable_check(&config, &metas(&FILES)).unwrap();
         assert_eq!(check.feed().order(), [1, 2, 3, 0, 4]);
         feed(check.feed(), &FILES);
@@ -108,7 +109,7 @@ fn every_digit_of_the_reference_counts() {
         for field in &fields {
             let change = |raw: &mut Object| flip(at(raw, field));
             let config = tampered(&known.config(), change);
-            let wire = config.wire();
+            let wire = config.form();
             let all =
                 [wire.collect_creator(&config), wire.collect_build(&config), wire.collect_route(&config)].concat();
             assert!(all.iter().any(|check| check.verdict.name() == "broken"), "{field}");

@@ -3,13 +3,15 @@
 use crate::crypto::{Cipher, PrivateKey, PublicKey};
 use crate::error::{Error, Result};
 use crate::json::Object;
-use crate::train::check::Check;
+use crate::train::check::{Check, CheckId};
 use crate::train::config::TrainConfig;
 use crate::train::draft::Draft;
+use crate::train::fields::FieldReader;
 use crate::train::files::{FileMeta, QueryRule};
 use crate::train::hash::ResultHasher;
+use crate::train::image::ImageFacts;
 use crate::train::route::RouteState;
-use crate::train::wire::{BuildSeal, ContentCheck, DraftFeed, SignedDraft, StopSeal, Wire, has};
+use crate::train::wire::{BuildSeal, Common, ContentCheck, DraftFeed, SignedDraft, StopSeal, Wire, WireConfig, has};
 
 mod collect;
 mod content;
@@ -115,14 +117,6 @@ impl Wire for Classic {
         has(config, self.fields.hash) && build_fits
     }
 
-    fn hash_field(&self) -> &'static str {
-        self.fields.hash
-    }
-
-    fn signature_field(&self) -> &'static str {
-        self.fields.signature
-    }
-
     fn cipher(&self) -> Cipher {
         self.cipher
     }
@@ -131,8 +125,74 @@ impl Wire for Classic {
         self.encrypts_train
     }
 
-    fn ensure_route_state(&self, config: &TrainConfig, route_state: &RouteState<'_>) -> Result<()> {
-        let fault = match (route_state.last_signed(), config.result_hash(), config.result_signature()) {
+    fn read(&'static self, common: &Common<'_>) -> Result<Box<dyn WireConfig>> {
+        Ok(Box::new(ClassicConfig::read(self, common)?))
+    }
+
+    fn draft(&'static self, draft: Draft, files: &[FileMeta]) -> Result<Box<dyn DraftFeed>> {
+        Ok(Box::new(seal::ClassicDraft::new(self, draft, files)?))
+    }
+
+    fn seal_build(&'static self, signed: SignedDraft, seal: &BuildSeal<'_>) -> Result<TrainConfig> {
+        seal::build(self, signed, seal)
+    }
+}
+
+/// The fields of a config that only the reference's versions have.
+#[derive(Debug, Clone)]
+struct ClassicConfig {
+    wire: &'static Classic,
+    /// The immutable hash, and the creator's signature of it.
+    hash: [u8; 64],
+    signature: Vec<u8>,
+    /// The builder's; absent in 1.1.x.
+    build: Option<Build>,
+    /// The result hash of the last station that has signed, and its signature.
+    result_hash: Option<[u8; 64]>,
+    result_signature: Option<Vec<u8>>,
+}
+
+/// The builder's signature, and the key, which nothing in the train vouches for.
+#[derive(Debug, Clone)]
+struct Build {
+    public_key: PublicKey,
+    signature: Vec<u8>,
+}
+
+impl ClassicConfig {
+    fn read(wire: &'static Classic, common: &Common<'_>) -> Result<Self> {
+        let fields = FieldReader::root(common.raw);
+        Ok(ClassicConfig {
+            wire,
+            hash: fields.required(wire.fields.hash, FieldReader::digest)?,
+            signature: fields.required(wire.fields.signature, FieldReader::bytes)?,
+            build: fields.object("build")?.map(|build| Build::read(&build)).transpose()?,
+            result_hash: fields.digest("result_hash")?,
+            result_signature: fields.bytes("result_signature")?,
+        })
+    }
+}
+
+impl Build {
+    fn read(fields: &FieldReader<'_>) -> Result<Self> {
+        Ok(Build {
+            public_key: fields.required("rsa_public_key", FieldReader::public_key)?,
+            signature: fields.required("signature", FieldReader::bytes)?,
+        })
+    }
+}
+
+impl WireConfig for ClassicConfig {
+    fn hash(&self) -> &[u8; 64] {
+        &self.hash
+    }
+
+    fn builder_key(&self) -> Option<&PublicKey> {
+        self.build.as_ref().filter(|_| self.wire.has_build).map(|build| &build.public_key)
+    }
+
+    fn ensure_route_state(&self, _config: &TrainConfig, route_state: &RouteState<'_>) -> Result<()> {
+        let fault = match (route_state.last_signed(), &self.result_hash, &self.result_signature) {
             (None, None, None) | (Some(_), Some(_), Some(_)) => return Ok(()),
             (None, Some(_), _) => "result_hash is there, but no station has signed".to_owned(),
             (None, None, Some(_)) => "result_signature is there, but no station has signed".to_owned(),
@@ -146,12 +206,22 @@ impl Wire for Classic {
         collect::creator(self, config)
     }
 
-    fn collect_build(&self, config: &TrainConfig) -> Vec<Check> {
-        collect::build(self, config)
+    fn collect_build(&self, _config: &TrainConfig) -> Vec<Check> {
+        collect::build(self)
     }
 
     fn collect_route(&self, config: &TrainConfig) -> Vec<Check> {
-        collect::route(config)
+        collect::route(self, config)
+    }
+
+    fn collect_layers(&self, _image: &ImageFacts) -> Vec<Check> {
+        let reason = "the layers of the master image are under no signature in this wire version";
+        vec![Check::weak(CheckId::Base, "base layers", reason)]
+    }
+
+    fn collect_image(&self, _image: &ImageFacts) -> Vec<Check> {
+        let reason = "command, entry point, environment, user and platform are under no signature in this wire version";
+        vec![Check::weak(CheckId::ImageConfig, "image config", reason)]
     }
 
     fn collect_closed(&self, config: &TrainConfig, files: &[FileMeta]) -> Vec<Check> {
@@ -159,26 +229,18 @@ impl Wire for Classic {
     }
 
     fn immutable_check(&self, config: &TrainConfig, files: &[FileMeta]) -> Result<Box<dyn ContentCheck>> {
-        Ok(Box::new(content::ImmutableCheck::new(config, files, self.query)?))
+        Ok(Box::new(content::ImmutableCheck::new(self, config, files)?))
     }
 
     fn result_check(&self, config: &TrainConfig, files: &[FileMeta]) -> Result<Box<dyn ContentCheck>> {
-        Ok(Box::new(content::ResultCheck::new(config, files)?))
+        Ok(Box::new(content::ResultCheck::new(self, config, files)?))
     }
 
     fn result_hasher(&self, config: &TrainConfig) -> Option<ResultHasher> {
         Some(ResultHasher::new(config.session_id()))
     }
 
-    fn seal_stop(&self, config: &mut TrainConfig, seal: &StopSeal<'_>) -> Result<()> {
+    fn seal_stop(&self, config: &TrainConfig, seal: &StopSeal<'_>) -> Result<TrainConfig> {
         seal::stop(config, seal)
-    }
-
-    fn draft(&self, draft: Draft, files: &[FileMeta]) -> Result<Box<dyn DraftFeed>> {
-        Ok(Box::new(seal::ClassicDraft::new(*self, draft, files)?))
-    }
-
-    fn seal_build(&self, signed: SignedDraft, seal: &BuildSeal<'_>) -> Result<TrainConfig> {
-        seal::build(self, signed, seal)
     }
 }

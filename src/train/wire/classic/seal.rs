@@ -17,7 +17,7 @@ use crate::train::wire::{BuildSeal, ContentFeed, DraftFeed, HasFeed, SignedDraft
 
 /// Signs for a station: result hash, result signature and route signature; then the stage's key is wrapped for every
 /// stop and for the creator, and the route is sorted.
-pub(super) fn stop(config: &mut TrainConfig, seal: &StopSeal<'_>) -> Result<()> {
+pub(super) fn stop(config: &TrainConfig, seal: &StopSeal<'_>) -> Result<TrainConfig> {
     let route_state = config.route_state()?;
     let stop = config.route().stop(seal.index)?;
     route_state.ensure_turn(stop, StageKind::PostRun)?;
@@ -32,7 +32,8 @@ pub(super) fn stop(config: &mut TrainConfig, seal: &StopSeal<'_>) -> Result<()> 
     });
     let wrapped = wrap_for_stops(config.route().stops(), seal.stage_key)?;
     let wrapped_for_creator = wrap(&config.creator().public_key, seal.stage_key)?;
-    config.edit(|raw| {
+    let mut sealed = config.clone();
+    sealed.edit(|raw| {
         put(raw, "result_hash", hex::encode(&result_hash));
         put(raw, "result_signature", hex::encode(&result_signature));
         put(creator_of(raw)?, "encrypted_key", wrapped_for_creator);
@@ -43,7 +44,8 @@ pub(super) fn stop(config: &mut TrainConfig, seal: &StopSeal<'_>) -> Result<()> 
         let entry = route.get_mut(seal.index).ok_or_else(|| internal("the route has changed"))?;
         put(object(entry)?, "signature", signature);
         Ok(())
-    })
+    })?;
+    Ok(sealed)
 }
 
 /// Refuses a session id that could be the end of a JSON document.
@@ -62,14 +64,14 @@ fn ensure_is_no_document(session_id: &[u8]) -> Result<()> {
 
 /// A new train: hashes the immutable files, then the creator signs.
 pub(super) struct ClassicDraft {
-    wire: Classic,
+    wire: &'static Classic,
     draft: Draft,
     file_list: Vec<String>,
     feed: ImmutableFeed,
 }
 
 impl ClassicDraft {
-    pub(super) fn new(wire: Classic, draft: Draft, files: &[FileMeta]) -> Result<Self> {
+    pub(super) fn new(wire: &'static Classic, draft: Draft, files: &[FileMeta]) -> Result<Self> {
         draft.check(wire.eco_systems)?;
         let file_list = list_files(files, wire.query)?;
         let paths: Vec<&[u8]> = files.iter().map(|file| file.path.as_slice()).collect();

@@ -1,7 +1,7 @@
 use crate::crypto::PrivateKey;
 use crate::error::{Kind, Result};
 use crate::json::{Object, Value, json};
-use crate::train::check::{Check, Verdict, id};
+use crate::train::check::{Check, CheckId, Verdict};
 use crate::train::config::TrainConfig;
 use crate::train::draft::Draft;
 use crate::train::files::FileMeta;
@@ -16,22 +16,22 @@ use crate::train::wire::{BuildSeal, Produced, StopSeal, Wire};
 static ALL: [&Classic; 3] = [&V1_1_1, &V1_1_2, &V2_0];
 
 fn collect(config: &TrainConfig) -> Vec<Check> {
-    let wire = config.wire();
+    let wire = config.form();
     [wire.collect_creator(config), wire.collect_build(config), wire.collect_route(config)].concat()
 }
 
-fn broken(checks: &[Check]) -> Vec<&'static str> {
+fn broken(checks: &[Check]) -> Vec<CheckId> {
     checks.iter().filter(|check| matches!(check.verdict, Verdict::Broken(_))).map(|check| check.id).collect()
 }
 
 fn ensure_files(config: &TrainConfig, files: &[(&str, &[u8])]) -> Result<Vec<Check>> {
-    let mut check = config.wire().immutable_check(config, &metas(files))?;
+    let mut check = config.form().immutable_check(config, &metas(files))?;
     feed(check.feed(), files);
     check.finish()
 }
 
 fn ensure_results(config: &TrainConfig, files: &[(&str, &[u8])]) -> Result<Vec<Check>> {
-    let mut check = config.wire().result_check(config, &metas(files))?;
+    let mut check = config.form().result_check(config, &metas(files))?;
     feed(check.feed(), files);
     check.finish()
 }
@@ -39,7 +39,10 @@ fn ensure_results(config: &TrainConfig, files: &[(&str, &[u8])]) -> Result<Vec<C
 fn seal(config: &mut TrainConfig, index: usize, key: &PrivateKey) -> Result<()> {
     let stage_key = config.wire().cipher().generate_key()?;
     let produced = Produced { result_hash: Some([9; 64]), payload: None };
-    config.wire().seal_stop(config, &StopSeal { index, key, stage_key: &stage_key, produced: &produced })
+    *config = config
+        .form()
+        .seal_stop(config, &StopSeal { index, key, stage_key: &stage_key, produced: &produced, now: 0 })?;
+    Ok(())
 }
 
 #[test]
@@ -49,7 +52,7 @@ fn an_honest_journey_is_sound_at_every_station() {
         for station in 0..=STATIONS {
             // What travels is the document.
             config = TrainConfig::parse(&config.to_bytes().unwrap()).unwrap();
-            assert_eq!(broken(&collect(&config)), [""; 0], "{}", wire.name);
+            assert_eq!(broken(&collect(&config)), [], "{}", wire.name);
             ensure_files(&config, &FILES).unwrap();
             assert_eq!(config.is_encrypted().unwrap(), wire.encrypts_train || station > 0);
             if station < STATIONS {
@@ -67,7 +70,7 @@ fn a_built_train_has_what_its_version_has() {
         let config = built(wire);
         let listed = if wire.has_build { 3 } else { 4 };
         assert_eq!(config.file_list(), &FILES.map(|(path, _)| path.to_owned())[..listed]);
-        assert_eq!(config.build().is_some(), wire.has_build);
+        assert_eq!(config.form().builder_key().is_some(), wire.has_build);
         let first = &config.route().stops()[0];
         assert_eq!(first.encrypted_key.is_some(), wire.encrypts_train);
         assert!(config.creator().encrypted_key.is_none() && config.route().stops()[1].encrypted_key.is_none());
@@ -116,32 +119,40 @@ fn a_wrong_private_key_is_told_apart() {
 #[test]
 fn each_field_that_is_tampered_with_is_found() {
     type Change = fn(&mut Object);
-    let table: [(&str, Change, &[&str]); 13] = [
-        ("hash", |raw| flip(at(raw, "/hash")), &[id::CREATOR_SIGNATURE, id::BUILD_SIGNATURE]),
-        ("signature", |raw| flip(at(raw, "/signature")), &[id::CREATOR_SIGNATURE, id::BUILD_SIGNATURE]),
+    let table: [(&str, Change, &[CheckId]); 13] = [
+        ("hash", |raw| flip(at(raw, "/hash")), &[CheckId::CreatorSignature, CheckId::BuildSignature]),
+        ("signature", |raw| flip(at(raw, "/signature")), &[CheckId::CreatorSignature, CheckId::BuildSignature]),
         (
             "creator's key",
             |raw| *at(raw, "/creator/rsa_public_key") = json!(public_hex(Owner::Stranger)),
-            &[id::CREATOR_SIGNATURE],
+            &[CheckId::CreatorSignature],
         ),
-        ("build signature", |raw| flip(at(raw, "/build/signature")), &[id::BUILD_SIGNATURE]),
+        ("build signature", |raw| flip(at(raw, "/build/signature")), &[CheckId::BuildSignature]),
         (
             "builder's key",
             |raw| *at(raw, "/build/rsa_public_key") = json!(public_hex(Owner::Stranger)),
-            &[id::BUILD_SIGNATURE],
+            &[CheckId::BuildSignature],
         ),
-        ("older signature", |raw| flip(at(raw, "/route/0/signature/signature")), &[id::STOP_SIGNATURE]),
-        ("older digest", |raw| flip(at(raw, "/route/0/signature/digest")), &[id::STOP_SIGNATURE, id::LAST_DIGEST]),
-        ("last signature", |raw| flip(at(raw, "/route/1/signature/signature")), &[id::STOP_SIGNATURE]),
-        ("last digest", |raw| flip(at(raw, "/route/1/signature/digest")), &[id::STOP_SIGNATURE, id::LAST_DIGEST]),
+        ("older signature", |raw| flip(at(raw, "/route/0/signature/signature")), &[CheckId::StopSignature]),
+        (
+            "older digest",
+            |raw| flip(at(raw, "/route/0/signature/digest")),
+            &[CheckId::StopSignature, CheckId::LastDigest],
+        ),
+        ("last signature", |raw| flip(at(raw, "/route/1/signature/signature")), &[CheckId::StopSignature]),
+        (
+            "last digest",
+            |raw| flip(at(raw, "/route/1/signature/digest")),
+            &[CheckId::StopSignature, CheckId::LastDigest],
+        ),
         (
             "station's key",
             |raw| *at(raw, "/route/0/rsa_public_key") = json!(public_hex(Owner::Stranger)),
-            &[id::STOP_SIGNATURE],
+            &[CheckId::StopSignature],
         ),
-        ("result hash", |raw| flip(at(raw, "/result_hash")), &[id::LAST_DIGEST, id::RESULT_SIGNATURE]),
-        ("result signature", |raw| flip(at(raw, "/result_signature")), &[id::RESULT_SIGNATURE]),
-        ("route order", |raw| *at(raw, "/route/0/signature") = Value::Null, &[id::ROUTE_ORDER]),
+        ("result hash", |raw| flip(at(raw, "/result_hash")), &[CheckId::LastDigest, CheckId::ResultSignature]),
+        ("result signature", |raw| flip(at(raw, "/result_signature")), &[CheckId::ResultSignature]),
+        ("route order", |raw| *at(raw, "/route/0/signature") = Value::Null, &[CheckId::RouteOrder]),
     ];
     let config = travelled(&V2_0, 2);
     for (what, change, expected) in table {
@@ -159,22 +170,23 @@ fn a_signature_from_another_train_does_not_pass() {
         feed(sink.feed(), &FILES);
         let signed = sink.finish(key(Owner::Creator)).unwrap();
         let produced = Produced::default();
-        let mut config =
-            V1_1_2.seal_build(signed, &BuildSeal { builder: None, stage_key: None, produced: &produced }).unwrap();
+        let mut config = V1_1_2
+            .seal_build(signed, &BuildSeal { builder: None, stage_key: None, produced: &produced, now: 0 })
+            .unwrap();
         ran(&mut config, b"result 0");
         config
     };
     let ours = tampered(&travelled(&V1_1_2, 1), |raw| {
         *at(raw, "/route/0/signature") = at(&mut theirs.raw().clone(), "/route/0/signature").clone();
     });
-    assert_eq!(broken(&collect(&ours)), [id::LAST_DIGEST]);
+    assert_eq!(broken(&collect(&ours)), [CheckId::LastDigest]);
     // With results and all, it is the session id that gives it away.
     let ours = tampered(&ours, |raw| {
         for field in ["/result_hash", "/result_signature"] {
             *at(raw, field) = at(&mut theirs.raw().clone(), field).clone();
         }
     });
-    assert_eq!(broken(&collect(&ours)), [id::LAST_DIGEST]);
+    assert_eq!(broken(&collect(&ours)), [CheckId::LastDigest]);
     assert_eq!(ensure_results(&ours, &[("out.txt", b"result 0")]).unwrap_err().kind(), Kind::Verification);
 }
 
@@ -202,8 +214,8 @@ fn changed_immutable_files_are_found() {
             assert_eq!(outcome.unwrap_err().kind(), Kind::Verification, "{} {number}", wire.name);
         }
         let checks = ensure_files(&config, &FILES).unwrap();
-        assert_eq!(checks[0], Check::sound(id::IMMUTABLE_HASH, "immutable files"));
-        assert!(matches!(checks[1].verdict, Verdict::Weak(_)) && checks[1].id == id::FILE_NAMES);
+        assert_eq!(checks[0], Check::sound(CheckId::ImmutableHash, "immutable files"));
+        assert!(matches!(checks[1].verdict, Verdict::Weak(_)) && checks[1].id == CheckId::FileNames);
     }
 }
 
@@ -214,7 +226,8 @@ fn the_query_can_be_left_out_where_it_was_at_the_build() {
         feed(sink.feed(), &FILES[..3]);
         let signed = sink.finish(key(Owner::Creator)).unwrap();
         let (stage_key, produced) = (wire.cipher.generate_key().unwrap(), Produced::default());
-        let seal = BuildSeal { builder: Some(key(Owner::Builder)), stage_key: Some(&stage_key), produced: &produced };
+        let seal =
+            BuildSeal { builder: Some(key(Owner::Builder)), stage_key: Some(&stage_key), produced: &produced, now: 0 };
         let config = wire.seal_build(signed, &seal).unwrap();
         ensure_files(&config, &FILES[..3]).unwrap();
         assert_eq!(ensure_files(&config, &FILES).unwrap_err().kind(), Kind::Verification);
@@ -226,18 +239,18 @@ fn results_are_hashed_in_walk_order() {
     let files: [(&str, &[u8]); 3] = [("sub.txt", b"3"), ("sub-a/y", b"2"), ("sub/x", b"1")];
     let mut config = built(&V1_1_2);
     ran(&mut config, b"123");
-    assert_eq!(ensure_results(&config, &files).unwrap(), [Check::sound(id::RESULT_HASH, "results")]);
+    assert_eq!(ensure_results(&config, &files).unwrap(), [Check::sound(CheckId::ResultHash, "results")]);
     assert_eq!(ensure_results(&config, &files[1..]).unwrap_err().kind(), Kind::Verification);
     let config = built(&V1_1_2);
     assert_eq!(ensure_results(&config, &[]).unwrap(), []);
     let checks = ensure_results(&config, &files).unwrap();
-    assert!(matches!(&checks[..], [Check { id: id::RESULT_HASH, verdict: Verdict::Weak(_), .. }]));
+    assert!(matches!(&checks[..], [Check { id: CheckId::ResultHash, verdict: Verdict::Weak(_), .. }]));
 }
 
 #[test]
 fn a_caller_that_feeds_out_of_order_is_told() {
     let config = built(&V2_0);
-    let mut check = V2_0.immutable_check(&config, &metas(&FILES)).unwrap();
+    let mut check = config.form().immutable_check(&config, &metas(&FILES)).unwrap();
     assert_eq!(check.feed().begin(1).unwrap_err().kind(), Kind::Internal);
     check.feed().begin(0).unwrap();
     assert_eq!(check.finish().unwrap_err().kind(), Kind::Internal);
@@ -286,10 +299,13 @@ fn says_what_a_version_cannot_prove() {
         let checks = collect(config).into_iter().filter(|check| matches!(check.verdict, Verdict::Weak(_)));
         checks.map(|check| check.id).collect::<Vec<_>>()
     };
-    assert_eq!(weak(&travelled(&V1_1_1, 1)), [id::ROUTE_BINDING]);
-    assert_eq!(weak(&travelled(&V2_0, 3)), [id::BUILDER_KEY, id::ROUTE_BINDING, id::OLDER_DIGEST, id::OLDER_DIGEST]);
+    assert_eq!(weak(&travelled(&V1_1_1, 1)), [CheckId::RouteBinding]);
+    assert_eq!(
+        weak(&travelled(&V2_0, 3)),
+        [CheckId::BuilderKey, CheckId::RouteBinding, CheckId::OlderDigest, CheckId::OlderDigest]
+    );
     let config = tampered(&built(&V1_1_2), |raw| *at(raw, "/session_id") = json!("00"));
-    assert_eq!(weak(&config), [id::SESSION_ID, id::ROUTE_BINDING]);
+    assert_eq!(weak(&config), [CheckId::SessionId, CheckId::RouteBinding]);
 }
 
 #[test]
@@ -323,6 +339,6 @@ fn a_build_needs_its_keys() {
     };
     assert_eq!(signed(Owner::Stranger).unwrap_err().kind(), Kind::Key);
     let produced = Produced::default();
-    let seal = BuildSeal { builder: None, stage_key: None, produced: &produced };
+    let seal = BuildSeal { builder: None, stage_key: None, produced: &produced, now: 0 };
     assert_eq!(V2_0.seal_build(signed(Owner::Creator).unwrap(), &seal).unwrap_err().kind(), Kind::Usage);
 }

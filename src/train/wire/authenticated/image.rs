@@ -1,0 +1,174 @@
+//! How the image runs: the members of its config that the creator signs.
+
+use super::config::ensure_members;
+use super::statement::drop_nulls;
+use crate::error::{Error, Result};
+use crate::json::{Object, Value};
+use crate::train::fields::FieldReader;
+use crate::train::image::ImageFacts;
+
+/// The labels that this program gives to images, which are not signed, begin so.
+const OWN_LABELS: &str = "de.personalhealthtrain.";
+
+/// The members of the image config at its top.
+const PLATFORM: [&str; 3] = ["architecture", "os", "variant"];
+/// The members of the image config's `config` (OCI image specification, image configuration).
+const EXECUTION: [&str; 9] =
+    ["User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Volumes", "WorkingDir", "StopSignal", "Labels"];
+/// What else an image config may have, since no engine acts on it or the layers bind it.
+const UNSIGNED: [&str; 4] = ["rootfs", "created", "author", "history"];
+
+/// How the image of a train runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedImage {
+    platform: Object,
+    config: Object,
+}
+
+impl SignedImage {
+    /// The member `image` of a train config.
+    pub(super) fn read(fields: &FieldReader<'_>) -> Result<Self> {
+        ensure_members(fields, &["architecture", "os", "variant", "config"])?;
+        let config = fields.required("config", FieldReader::object)?;
+        ensure_members(&config, &EXECUTION)?;
+        let mut image = SignedImage { platform: Object::new(), config: Object::new() };
+        for name in PLATFORM {
+            let value =
+                if name == "variant" { fields.text(name)? } else { Some(fields.required(name, FieldReader::text)?) };
+            image.platform.extend(value.map(|value| (name.to_owned(), value.into())));
+        }
+        for name in EXECUTION {
+            let Some(value) = config.get(name).map(stated_part) else { continue };
+            if is_empty(&value) {
+                return Err(config.error(name, "is empty, and so must not be there"));
+            }
+            image.config.insert(name.to_owned(), value);
+        }
+        if image.config.get("Labels").and_then(Value::as_object).is_some_and(has_own_labels) {
+            return Err(config.error("Labels", format!("has labels that begin with {OWN_LABELS}")));
+        }
+        Ok(image)
+    }
+
+    /// How an image with this config runs, and the names of what it has besides that cannot be signed.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`](crate::error::Kind::Usage) if it does not say what it runs on.
+    pub fn of(config: &Object) -> Result<(Self, Vec<String>)> {
+        let mut image = SignedImage { platform: Object::new(), config: Object::new() };
+        for name in PLATFORM {
+            match full(config.get(name)) {
+                Some(Value::String(text)) => drop(image.platform.insert(name.to_owned(), text.clone().into())),
+                Some(_) => return Err(Error::usage(format!("the image's {name} is no text"))),
+                None if name == "variant" => {}
+                None => return Err(Error::usage(format!("the image does not say its {name}"))),
+            }
+        }
+        let execution = config.get("config").and_then(Value::as_object);
+        for name in EXECUTION {
+            let value = full(execution.and_then(|execution| execution.get(name)))
+                .map(|value| stated_part(&own_left_out(name, value)));
+            image.config.extend(value.filter(|value| !is_empty(value)).map(|value| (name.to_owned(), value)));
+        }
+        Ok((image, unsigned(config)))
+    }
+
+    /// Sets a member of `config`, such as the command.
+    pub fn set(&mut self, name: &'static str, value: Value) {
+        match is_empty(&value) {
+            true => drop(self.config.shift_remove(name)),
+            false => drop(self.config.insert(name.to_owned(), value)),
+        }
+    }
+
+    /// The paths that the image declares as volumes.
+    pub fn volumes(&self) -> impl Iterator<Item = &String> {
+        self.config.get("Volumes").and_then(Value::as_object).into_iter().flat_map(Object::keys)
+    }
+
+    /// As the member `image` of a train config.
+    pub(super) fn to_json(&self) -> Value {
+        let mut image = self.platform.clone();
+        image.insert("config".to_owned(), self.config.clone().into());
+        image.into()
+    }
+
+    /// As the members of an image config: platform and `config`.
+    pub fn to_image_config(&self) -> Object {
+        let mut image = self.platform.clone();
+        image.insert("config".to_owned(), self.config.clone().into());
+        image
+    }
+
+    /// In what an image runs otherwise, in words; nothing if it runs so.
+    pub(super) fn difference(&self, image: &ImageFacts) -> Option<String> {
+        let differs = |name: &str| format!("{name} is not what the creator signed");
+        for name in PLATFORM {
+            if full(image.config.get(name)) != self.platform.get(name) {
+                return Some(differs(name));
+            }
+        }
+        let execution = full(image.config.get("config"));
+        if execution.is_some_and(|value| !value.is_object()) {
+            return Some(differs("config"));
+        }
+        for name in EXECUTION {
+            let found =
+                full(execution.and_then(|execution| execution.get(name))).map(|value| own_left_out(name, value));
+            if found.as_ref().filter(|value| !is_empty(value)) != self.config.get(name) {
+                return Some(differs(name));
+            }
+        }
+        let others = unsigned(&image.config);
+        others.first().map(|name| format!("{name} is there, which nobody has signed and engines may act on"))
+    }
+}
+
+/// The members with a value that the creator cannot sign.
+fn unsigned(config: &Object) -> Vec<String> {
+    let with_value = |(_, value): &(&String, &Value)| !is_empty(value);
+    let top = config.iter().filter(with_value).map(|(name, _)| name.as_str());
+    let known = |name: &&str| PLATFORM.contains(name) || UNSIGNED.contains(name) || *name == "config";
+    let execution = config.get("config").and_then(Value::as_object).into_iter().flatten();
+    let inner = execution.filter(with_value).map(|(name, _)| name.as_str()).filter(|name| !EXECUTION.contains(name));
+    top.filter(|name| !known(name)).chain(inner).map(str::to_owned).collect()
+}
+
+fn has_own_labels(labels: &Object) -> bool {
+    labels.keys().any(|name| name.starts_with(OWN_LABELS))
+}
+
+/// The value of a member of `config`, of labels without ours.
+fn own_left_out(name: &str, value: &Value) -> Value {
+    match value {
+        Value::Object(labels) if name == "Labels" => labels
+            .iter()
+            .filter(|(name, _)| !name.starts_with(OWN_LABELS))
+            .map(|(n, v)| (n.clone(), v.clone()))
+            .collect(),
+        value => value.clone(),
+    }
+}
+
+/// What of a value is in the statement: no members that are `null`, whatever the config has.
+fn stated_part(value: &Value) -> Value {
+    let mut value = value.clone();
+    drop_nulls(&mut value);
+    value
+}
+
+fn full(value: Option<&Value>) -> Option<&Value> {
+    value.filter(|value| !is_empty(value))
+}
+
+/// What tools write for absent.
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(value) => !value,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(object) => object.is_empty(),
+    }
+}
