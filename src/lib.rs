@@ -31,7 +31,8 @@
 //! | [`store`] | where images live: two traits, and one implementation per transport |
 //! | [`crypto`] | RSA keys and schemes, digests, streaming ciphers. No image |
 //!
-//! Below all of them are [`error`] and [`json`].
+//! Below all of them are [`error`] and [`json`]. [`manual`] has the pages that are no command's help: [`manual::wire_3`]
+//! specifies wire 3.
 //!
 //! # The way of a byte through a stage
 //!
@@ -66,6 +67,7 @@ pub mod engine;
 pub mod error;
 pub mod image;
 pub mod json;
+pub mod manual;
 pub mod path;
 pub mod stage;
 pub mod store;

@@ -7,6 +7,7 @@ mod completions;
 mod copy;
 mod extract;
 mod gc;
+mod help;
 mod inspect;
 mod keygen;
 mod man;
@@ -57,7 +58,7 @@ Exit status:
 
 /// Run the Personal Health Train security protocol on OCI images, without a container daemon.
 #[derive(Debug, Parser)]
-#[command(name = "pht-oci", version, after_help = AFTER_HELP, max_term_width = 120)]
+#[command(name = "pht-oci", version, after_help = AFTER_HELP, max_term_width = 120, disable_help_subcommand = true)]
 struct Cli {
     #[command(flatten)]
     global: Global,
@@ -116,6 +117,7 @@ enum Command {
     Results(results::Results),
     Completions(completions::Completions),
     Man(man::Man),
+    Help(help::Help),
     ToolImage(tool_image::ToolImage),
 }
 
@@ -138,6 +140,7 @@ impl Command {
             Command::ToolImage(command) => command.run(context, output),
             Command::Completions(command) => command.run(output),
             Command::Man(command) => command.run(output),
+            Command::Help(command) => command.run(output),
         }
     }
 }

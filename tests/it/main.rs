@@ -15,6 +15,7 @@ mod refusals;
 mod reports;
 mod secrets;
 mod support_readers;
+mod topics;
 mod transports;
 mod trusting;
 mod validating;

@@ -14,14 +14,18 @@ fn the_manual_has_a_page_for_every_command_and_groff_sets_it() {
     let out = dir.path().join("share/man1");
     pht_oci(&["man", "--out", out.to_str().unwrap()], &[]).ok();
     let pages: Vec<_> = fs::read_dir(&out).unwrap().map(|page| page.unwrap().path()).collect();
-    for name in ["pht-oci.1", "pht-oci-pre-run.1", "pht-oci-results.1", "pht-oci-man.1"] {
+    for name in ["pht-oci.1", "pht-oci-pre-run.1", "pht-oci-results.1", "pht-oci-man.1", "pht-oci-wire-3.1"] {
         assert!(pages.iter().any(|page| page.ends_with(name)), "{name}: {pages:?}");
     }
     for page in pages {
         let set = Command::new("groff").args(["-man", "-Tutf8", "-ww"]).arg(&page).output().unwrap();
         let (text, told) = (String::from_utf8_lossy(&set.stdout), String::from_utf8_lossy(&set.stderr));
         assert!(set.status.success() && told.is_empty(), "{}: {told}", page.display());
-        assert!(text.contains("Example") || page.ends_with("pht-oci.1"), "{}: {text}", page.display());
+        assert!(
+            text.contains("Example") || page.ends_with("pht-oci.1") || page.ends_with("pht-oci-wire-3.1"),
+            "{}: {text}",
+            page.display()
+        );
     }
     // Where no directory can be.
     let file = dir.path().join("file");

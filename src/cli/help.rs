@@ -1,0 +1,50 @@
+use clap::{Args, CommandFactory};
+
+use super::output::Output;
+use crate::cli::Cli;
+use crate::error::{Error, Result};
+use crate::json::json;
+use crate::manual;
+
+/// Show the help of a command, or a page of the manual.
+#[derive(Debug, Args)]
+#[command(after_help = "Topics:
+  wire-3    the specification of wire 3, complete enough to implement it
+
+Examples:
+  pht-oci help build
+  pht-oci help wire-3")]
+pub(super) struct Help {
+    /// A command, or a topic of the manual [default: the list of commands]
+    #[arg(value_name = "COMMAND|TOPIC")]
+    topic: Option<String>,
+}
+
+impl Help {
+    pub(super) fn run(&self, output: &mut Output) -> Result<()> {
+        let page = self.topic.as_deref().and_then(manual::page);
+        let (topic, text) = match (page, &self.topic) {
+            (Some(page), _) => (Some(page.topic), page.text.to_owned()),
+            (None, None) => (None, help_of(None)?),
+            (None, Some(command)) => (Some(command.as_str()), help_of(Some(command))?),
+        };
+        output.value(&text, &json!({ "topic": topic, "text": text }))
+    }
+}
+
+/// The help of a command as `COMMAND --help` prints it, or of the program.
+fn help_of(command: Option<&str>) -> Result<String> {
+    let mut program = Cli::command();
+    program.build();
+    let found = match command {
+        None => &mut program,
+        Some(name) => program.find_subcommand_mut(name).ok_or_else(|| unknown(name))?,
+    };
+    Ok(found.render_long_help().to_string())
+}
+
+fn unknown(name: &str) -> Error {
+    let topics = manual::PAGES.map(|page| page.topic).join(", ");
+    Error::usage(format!("there is no command and no topic `{}`", name.escape_debug()))
+        .hint(format!("topics are {topics}; `pht-oci --help` lists the commands"))
+}

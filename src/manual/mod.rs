@@ -1,0 +1,29 @@
+//! Pages of the manual that are no command's help: `pht-oci help TOPIC` prints them, and `pht-oci man` writes them.
+
+mod roff;
+
+#[doc = include_str!("wire-3.md")]
+pub mod wire_3 {}
+
+/// A page of the manual.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// What `pht-oci help` calls it.
+    pub topic: &'static str,
+    /// What it is about, in one line.
+    pub about: &'static str,
+    /// The page itself, Markdown of at most 120 columns but for tables.
+    pub text: &'static str,
+}
+
+/// Every page.
+pub const PAGES: [Page; 1] = [Page {
+    topic: "wire-3",
+    about: "the specification of wire 3, the authenticated version of the train security protocol",
+    text: include_str!("wire-3.md"),
+}];
+
+/// The page about a topic.
+pub fn page(topic: &str) -> Option<&'static Page> {
+    PAGES.iter().find(|page| page.topic == topic)
+}
