@@ -77,7 +77,8 @@ pub fn build(request: &BuildRequest<'_>, context: &Context) -> Result<Report> {
     let (execution, dropped) = execution(request, &base)?;
     let signed = sign(request, &files, &base, &execution)?;
     let keep = base.layers().len();
-    let (layers, own, left_out) = write_layers(request, &files, signed, (&base, &mut *destination), context.now)?;
+    let TrainLayers { layers, own, left_out } =
+        write_layers(request, &files, signed, (&base, &mut *destination), context.now)?;
     // The train as built is the base of all later stages, or the master image is.
     let added = layers.iter().take(own).map(|(layer, _)| layer.diff_id.clone());
     let stage_base: Vec<Digest> = base.diff_ids().iter().cloned().chain(added).collect();
@@ -193,15 +194,24 @@ fn sign(request: &BuildRequest<'_>, tree: &Tree, base: &Image, execution: &Signe
     feed(draft, tree, &files, &order, Transform::Keep)?.finish(request.creator_key)
 }
 
-/// Has the builder sign, and writes the train's layers; each with what made it, and how many of them count as the base
-/// of later stages.
+/// The layers of a train as built.
+struct TrainLayers {
+    /// Each with what made it.
+    layers: Vec<(AddedLayer, String)>,
+    /// How many of them count as the base of later stages.
+    own: usize,
+    /// What may not be in a train.
+    left_out: Vec<String>,
+}
+
+/// Has the builder sign, and writes the train's layers.
 fn write_layers(
     request: &BuildRequest<'_>,
     files: &Tree,
     signed: SignedDraft,
     (base, destination): (&Image, &mut dyn Destination),
     now: i64,
-) -> Result<(Vec<(AddedLayer, String)>, usize, Vec<String>)> {
+) -> Result<TrainLayers> {
     let wire = request.wire;
     let key = if wire.encrypts_train() { Some(wire.cipher().generate_key()?) } else { None };
     let change = key.as_ref().map_or(Transform::Keep, |key| Transform::Encrypt(wire.cipher(), key));
@@ -215,7 +225,8 @@ fn write_layers(
     if !wire.has_payload_as_built() {
         let config = seal(&Produced::default())?;
         write_config(&mut payload, &config.to_bytes()?, now)?;
-        return Ok((vec![(payload.finish()?, "pht-oci build: train".to_owned())], 1, Vec::new()));
+        let layers = vec![(payload.finish()?, "pht-oci build: train".to_owned())];
+        return Ok(TrainLayers { layers, own: 1, left_out: Vec::new() });
     }
     let left_out = payload.left_out().to_vec();
     let payload = payload.finish()?;
@@ -223,7 +234,7 @@ fn write_layers(
     let (document, meta) = (config.to_bytes()?, Meta::new(0o644, now));
     let control = write_control(LayerSink::new(destination, base.format())?, &config, &document, &meta, now)?;
     let made = |what: &str| format!("pht-oci build: {what}");
-    Ok((vec![(payload, made("payload")), (control, made("control"))], 0, left_out))
+    Ok(TrainLayers { layers: vec![(payload, made("payload")), (control, made("control"))], own: 0, left_out })
 }
 
 fn draft(request: &BuildRequest<'_>, master: &Image, execution: &SignedImage) -> Result<Draft> {
