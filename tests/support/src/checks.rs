@@ -18,7 +18,8 @@ pub fn verdicts(report: &Value) -> BTreeMap<(String, String), usize> {
     let mut counts = BTreeMap::new();
     for check in report["checks"].as_array().expect("a list of checks") {
         let text = |key: &str| check[key].as_str().expect("a text").to_owned();
-        assert_eq!(check["reason"].is_null(), check["verdict"] == "sound", "{check}");
+        // Of a sound one it may say who vouches for it.
+        assert!(!check["reason"].is_null() || check["verdict"] == "sound", "{check}");
         *counts.entry((text("id"), text("verdict"))).or_default() += 1;
     }
     counts
