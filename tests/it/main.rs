@@ -2,7 +2,7 @@
 //! judge the outcome where a second reader or a second implementation has to; without them such tests are left out.
 
 // What tests need is there, or the test fails; and what modules show to each other is `pub` for short.
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, unreachable_pub)]
+#![allow(clippy::expect_used, clippy::panic, clippy::too_many_arguments, clippy::unwrap_used, unreachable_pub)]
 
 mod architecture;
 mod building;
