@@ -20,7 +20,7 @@ document() { RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --quiet; }
 
 need_to_build
 need_lints
-# Whoever has set these prints them as well.
+# A script that calls this one has set the file, and prints it.
 outer="${PHT_LEFT_OUT:-}"
 if [ -z "$outer" ]; then
   PHT_LEFT_OUT="$(mktemp)"

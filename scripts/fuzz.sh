@@ -21,8 +21,7 @@ each=$((seconds / ${#targets[@]}))
 export CARGO_TARGET_DIR="$PWD/target/fuzz"
 mkdir -p "$CARGO_TARGET_DIR/log"
 
-# As cargo-fuzz builds them, which is a minute more of compiling and does no more here: AddressSanitizer, and the
-# coverage by which libFuzzer finds its way.
+# The flags that cargo-fuzz sets, without that program: AddressSanitizer, and the coverage that guides libFuzzer.
 coverage="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters
   -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares"
 triple="$(rustc +nightly -vV | sed -n 's/^host: //p')"

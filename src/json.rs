@@ -9,6 +9,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::error::{Error, Result};
+use crate::text::Printable;
 
 pub use serde_json::{Map, Value, json};
 
@@ -70,7 +71,10 @@ impl<'de> Visitor<'de> for NoDuplicateKeys {
         while let Some(key) = map.next_key::<String>()? {
             map.next_value_seed(NoDuplicateKeys)?;
             if keys.contains(&key) {
-                return Err(A::Error::custom(format_args!("the key `{key}` occurs twice in one object")));
+                return Err(A::Error::custom(format_args!(
+                    "the key `{}` occurs twice in one object",
+                    Printable::new(&key)
+                )));
             }
             keys.insert(key);
         }

@@ -38,9 +38,19 @@ fn is_visible(c: char) -> bool {
     std::str::from_utf8(&buffer[..=length]).is_ok_and(|text| text.escape_debug().nth(1) == Some(c))
 }
 
+/// A number of things, as in "1 layer" and "2 layers".
+pub fn counted(number: u64, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_thing_is_no_plural() {
+        assert_eq!([0, 1, 2].map(|number| counted(number, "layer")), ["0 layers", "1 layer", "2 layers"]);
+    }
 
     #[test]
     fn shows_what_is_visible_and_escapes_the_rest() {

@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::image::gc;
 use crate::json::json;
 use crate::store::{Context, Reference};
+use crate::text::counted;
 
 /// Remove the blobs of a layout that no tag reaches.
 #[derive(Debug, Args)]
@@ -18,7 +19,8 @@ pub(super) struct Gc {
 impl Gc {
     pub(super) fn run(&self, context: &Context, output: &mut Output) -> Result<()> {
         let collected = gc(&self.layout, context)?;
-        let text = format!("removed {} blobs ({} bytes) that no tag reaches\n", collected.blobs, collected.bytes);
+        let text =
+            format!("removed {} ({} bytes) that no tag reaches\n", counted(collected.blobs, "blob"), collected.bytes);
         output.value(&text, &json!({ "removed": { "blobs": collected.blobs, "bytes": collected.bytes } }))
     }
 }

@@ -57,8 +57,8 @@ Images (SRC, DEST, REF):
   Without TAG: the only image there, else `latest`.
 
 Exit status:
-  0 done   1 I/O or internal   2 usage   3 verification failed   4 key   5 not a train, or malformed   6 registry
-  129, 130, 143 ended by a signal";
+  0 done   1 I/O or internal   2 usage   3 verification failed   4 key   5 not a train, or malformed
+  6 registry, network or credentials   129, 130, 143 ended by a signal";
 
 /// Run the Personal Health Train security protocol on OCI images, without a container daemon.
 #[derive(Debug, Parser)]
@@ -103,21 +103,21 @@ struct Global {
 enum Command {
     Keygen(keygen::Keygen),
     Build(build::Build),
-    Copy(copy::Copy),
-    Extract(extract::Extract),
-    Gc(gc::Gc),
     Inspect(inspect::Inspect),
     Verify(verify::Verify),
     Validate(validate::Validate),
     PreRun(pre_run::PreRun),
     PostRun(post_run::PostRun),
-    Rebase(rebase::Rebase),
     #[cfg(feature = "engines")]
     Run(run::Run),
     Results(results::Results),
+    Rebase(rebase::Rebase),
+    Extract(extract::Extract),
+    Copy(copy::Copy),
+    Gc(gc::Gc),
+    ToolImage(tool_image::ToolImage),
     Completions(completions::Completions),
     Man(man::Man),
-    ToolImage(tool_image::ToolImage),
 }
 
 impl Command {

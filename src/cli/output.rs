@@ -11,6 +11,7 @@ use crate::error::{Error, IoContext, Result};
 use crate::image::ImageReport;
 use crate::json::{Value, json};
 use crate::stage::{Inspection, Report, TrainFailed, Verification};
+use crate::text::{Printable, counted};
 use crate::train::{Check, Verdict};
 
 /// The output of a command: its report on standard output, in the format of `--format`.
@@ -104,8 +105,11 @@ impl Output {
         let text = match self.format {
             Format::Json => format!("{}\n", error_json(error)),
             Format::Text => {
-                let hint = error.advice().map(|hint| format!("pht-oci: hint: {}\n", words(hint))).unwrap_or_default();
-                format!("pht-oci: {error}\n{hint}")
+                let hint = error
+                    .advice()
+                    .map(|hint| format!("pht-oci: hint: {}\n", Printable::new(&words(hint))))
+                    .unwrap_or_default();
+                format!("pht-oci: {}\n{hint}", Printable::new(&error.to_string()))
             }
         };
         // If even standard error is closed, the exit status has to say it.
@@ -191,7 +195,7 @@ fn check_json(check: &Check) -> Value {
 }
 
 fn report_text(color: Palette, report: &Report) -> String {
-    let mut heading = format!("{} of {}", report.stage, report.image.source);
+    let mut heading = format!("{} of {}", report.stage, Printable::new(&report.image.source));
     if let Some(station) = &report.station {
         heading += &format!(" at station {station}");
     }
@@ -199,24 +203,25 @@ fn report_text(color: Palette, report: &Report) -> String {
     let mut text = color.style(Style::Heading, &heading) + "\n";
     report.checks.iter().for_each(|check| text += &text::check(color, check));
     for warning in &report.warnings {
-        text += &format!("  {}: {warning}\n", color.style(Style::Doubtful, "warning"));
+        text += &format!("  {}: {}\n", color.style(Style::Doubtful, "warning"), Printable::new(warning));
     }
-    report.notes.iter().for_each(|note| text += &format!("  {note}\n"));
+    report.notes.iter().for_each(|note| text += &format!("  {}\n", Printable::new(note)));
     text + &destination_text(&report.image)
 }
 
 fn image_report_text(color: Palette, command: &str, report: &ImageReport) -> String {
-    let heading = format!("{command} of {}", report.source);
+    let heading = format!("{command} of {}", Printable::new(&report.source));
     format!("{}\n{}", color.style(Style::Heading, &heading), destination_text(report))
 }
 
 /// The image's place, and the changes of its layers.
 fn destination_text(report: &ImageReport) -> String {
-    let mut text = format!("  {}", report.destination);
+    let mut text = format!("  {}", Printable::new(&report.destination));
     if let Some(digest) = &report.digest_after {
         let layers = &report.layers;
         let (added, reused, dropped) = (layers.added.len(), layers.reused, layers.dropped.len());
-        text += &format!(": {reused} layers kept, {dropped} dropped, {added} added\n  {digest}");
+        let kept = counted(reused as u64, "layer");
+        text += &format!(": {kept} kept, {dropped} dropped, {added} added\n  {digest}");
     }
     text + "\n"
 }

@@ -20,7 +20,7 @@ use crate::text::Printable;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   pht-oci run ./train --engine podman --private-key station_1.pem
-  pht-oci run ./train --engine docker --private-key station_1.pem --volume /srv/fhir:/opt/train_data:ro --timeout 12h
+  pht-oci run ./train --engine docker --private-key station_1.pem --volume /srv/fhir:/data:ro --timeout 12h
   pht-oci run ./train --engine runc --private-key station_1.pem --env FHIR_TOKEN --log train.log")]
 pub(super) struct Run {
     #[command(flatten)]
@@ -72,11 +72,16 @@ struct Screen {
     terminal: bool,
     /// The beginning of a character whose other bytes are still to come.
     begun: Vec<u8>,
+    /// The next character is the first of a line.
+    at_start: bool,
 }
+
+/// What stands before every line of a train on a terminal, so that none can pass for one of ours.
+const PREFIX: &[u8] = b"| ";
 
 impl Screen {
     fn new(quiet: bool) -> Self {
-        Screen { quiet, terminal: io::stderr().is_terminal(), begun: Vec::new() }
+        Screen { quiet, terminal: io::stderr().is_terminal(), begun: Vec::new(), at_start: true }
     }
 
     /// The text that is complete by now, harmless for a terminal.
@@ -91,8 +96,12 @@ impl Screen {
         let mut shown = Vec::with_capacity(text.len());
         for piece in text.split_inclusive(is_layout) {
             let (words, layout) = piece.split_at(piece.len() - usize::from(piece.last().is_some_and(is_layout)));
+            if self.at_start && piece != b"\r" && piece != b"\n" {
+                shown.extend_from_slice(PREFIX);
+            }
             shown.extend_from_slice(Printable::new(words).to_string().as_bytes());
             shown.extend_from_slice(layout);
+            self.at_start = matches!(layout, b"\r" | b"\n");
         }
         shown
     }
@@ -163,7 +172,7 @@ mod tests {
         let mut screen = Screen::new(false);
         let mut shown = screen.harmless(b"50 %\r\tb\xc3");
         shown.extend(screen.harmless(b"\xa9b\xe9\x1b[2J\xe2\x80\xae\n"));
-        assert_eq!(String::from_utf8(shown).unwrap(), "50 %\r\tb\u{e9}b\\xe9\\u{1b}[2J\\u{202e}\n");
+        assert_eq!(String::from_utf8(shown).unwrap(), "| 50 %\r| \tb\u{e9}b\\xe9\\u{1b}[2J\\u{202e}\n");
     }
 
     #[test]

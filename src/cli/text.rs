@@ -2,6 +2,7 @@
 
 use super::color::{Palette, Style, size, table};
 use crate::stage::{Inspection, Verification};
+use crate::text::{Printable, counted};
 use crate::train::{Check, Verdict};
 
 /// Characters of a fingerprint that a table shows.
@@ -10,16 +11,16 @@ const SHORT_KEY: usize = 19;
 /// A train at one glance: what it is, where it has been, what comes next.
 pub(super) fn inspection(color: Palette, train: &Inspection) -> String {
     let base = train.base_layers.map(|base| format!(", {base} of them its base")).unwrap_or_default();
-    let files = if train.files == 1 { "1 immutable file" } else { &format!("{} immutable files", train.files) };
+    let files = counted(train.files as u64, "immutable file");
     let rows = [
         ("digest", train.digest.clone()),
-        ("train", format!("{} (wire {})", train.id, train.wire)),
-        ("creator", train.creator.clone()),
-        ("master", train.master.clone()),
-        ("files", files.to_owned()),
+        ("train", format!("{} (wire {})", Printable::new(&train.id), train.wire)),
+        ("creator", printable(&train.creator)),
+        ("master", printable(&train.master)),
+        ("files", files),
         ("layers", format!("{}{base}, {}", train.layers, size(train.size))),
     ];
-    let mut text = color.style(Style::Heading, &train.source) + "\n";
+    let mut text = color.style(Style::Heading, &printable(&train.source)) + "\n";
     for (name, value) in rows {
         text += &format!("  {}  {value}\n", color.style(Style::Faint, &format!("{name:7}")));
     }
@@ -30,7 +31,7 @@ pub(super) fn inspection(color: Palette, train: &Inspection) -> String {
             Some(next) if next == stop.index => ("is next", Style::Doubtful),
             _ => ("waits", Style::Faint),
         };
-        let cells = [stop.index.to_string(), stop.station.clone(), stop.eco_system.clone(), short(&stop.key)];
+        let cells = [stop.index.to_string(), printable(&stop.station), printable(&stop.eco_system), short(&stop.key)];
         (cells.into_iter().chain([state.to_owned()]).collect(), style)
     });
     text += &table(color, 2, &["#", "station", "network", "key", "state"], &stops.collect::<Vec<_>>());
@@ -48,6 +49,10 @@ fn next_step(train: &Inspection) -> String {
     }
 }
 
+fn printable(text: &str) -> String {
+    Printable::new(text).to_string()
+}
+
 fn short(key: &str) -> String {
     let short: String = key.chars().take(SHORT_KEY).collect();
     if short.len() < key.len() { short + "..." } else { short }
@@ -55,7 +60,7 @@ fn short(key: &str) -> String {
 
 /// Every check with its verdict, and what they say of each stop.
 pub(super) fn verification(color: Palette, found: &Verification) -> String {
-    let heading = format!("verify of {} (wire {})", found.source, found.wire);
+    let heading = format!("verify of {} (wire {})", Printable::new(&found.source), found.wire);
     let mut text = format!("{}\n  {}\n", color.style(Style::Heading, &heading), found.digest);
     found.checks.iter().for_each(|one| text += &check(color, one));
     text += "\n";
@@ -72,13 +77,13 @@ pub(super) fn verification(color: Palette, found: &Verification) -> String {
             Some(Verdict::Broken(_)) => "BROKEN",
         };
         let worst = [&stop.signature, &stop.digest].into_iter().flatten().map(style).max_by_key(|style| *style as u8);
-        let cells = [stop.index.to_string(), stop.station.clone(), short(&stop.key), signature.to_owned()];
+        let cells = [stop.index.to_string(), printable(&stop.station), short(&stop.key), signature.to_owned()];
         (cells.into_iter().chain([digest.to_owned()]).collect(), worst.unwrap_or(Style::Faint))
     });
     text += &table(color, 2, &["#", "station", "key", "signature", "digest"], &stops.collect::<Vec<_>>());
     text += "\n";
     for warning in &found.warnings {
-        text += &format!("  {}: {warning}\n", color.style(Style::Doubtful, "warning"));
+        text += &format!("  {}: {}\n", color.style(Style::Doubtful, "warning"), Printable::new(warning));
     }
     let verdict = found.verdict();
     let style = match verdict {
@@ -99,7 +104,7 @@ pub(super) fn check(color: Palette, check: &Check) -> String {
         Verdict::Broken(_) => "BROKEN",
     };
     let mark = color.style(style(&check.verdict), mark);
-    let reason = check.verdict.reason().map(|reason| format!(" ({reason})")).unwrap_or_default();
+    let reason = check.verdict.reason().map(|reason| format!(" ({})", Printable::new(reason))).unwrap_or_default();
     format!("  {mark} {}: {}{reason}\n", check.id, check.subject)
 }
 

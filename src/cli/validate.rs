@@ -6,6 +6,7 @@ use crate::image::Difference;
 use crate::json::{Value, json};
 use crate::stage::{Master, Method, ValidateRequest, Validation, validate};
 use crate::store::{Context, Reference};
+use crate::text::Printable;
 
 /// The number of differences that the text names.
 const NAMED: usize = 20;
@@ -44,9 +45,9 @@ impl Validate {
 }
 
 fn to_text(found: &Validation) -> String {
-    let mut text = format!("validate of {} (wire {})\n  {}\n", found.source, found.wire, found.digest);
+    let mut text = format!("validate of {} (wire {})\n  {}\n", Printable::new(&found.source), found.wire, found.digest);
     let digest = found.master_digest.as_deref().unwrap_or("the empty image");
-    text += &format!("  master image {}\n  {digest}\n", found.master);
+    text += &format!("  master image {}\n  {digest}\n", Printable::new(&found.master));
     text += &match found.method {
         Method::Layers => {
             format!("  layers: the lowest {} of {} are the master image's\n", found.common_layers, found.layers)
@@ -57,7 +58,7 @@ fn to_text(found: &Validation) -> String {
     if found.differences.len() > NAMED {
         text += &format!("  and {} more (--format json has all)\n", found.differences.len() - NAMED);
     }
-    found.warnings.iter().for_each(|warning| text += &format!("  warning: {warning}\n"));
+    found.warnings.iter().for_each(|warning| text += &format!("  warning: {}\n", Printable::new(warning)));
     text + match found.differences.len() {
         0 => "  the train differs from the master image only in its own files\n",
         _ => "  the train DIFFERS from the master image outside its own files\n",
@@ -90,7 +91,7 @@ fn to_json(found: &Validation) -> Value {
             "area": difference.area.name(),
             "subject": difference.subject,
             "change": difference.change.name(),
-            "attributes": difference.attributes.iter().map(attribute).collect::<Vec<_>>(),
+            "aspects": difference.attributes.iter().map(attribute).collect::<Vec<_>>(),
         })
     });
     json!({

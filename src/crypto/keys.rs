@@ -235,7 +235,9 @@ fn not_base64() -> Error {
 
 fn not_a_private_key(label: &str) -> Error {
     match label {
-        "PUBLIC KEY" | "RSA PUBLIC KEY" => Error::key("a public key was given where the private key is needed"),
+        "PUBLIC KEY" | "RSA PUBLIC KEY" => {
+            Error::key("a public key was given where the private key is needed").hint("give NAME.pem, not NAME.pub.pem")
+        }
         "OPENSSH PRIVATE KEY" => Error::key("private key in OpenSSH format")
             .hint("convert a copy, since ssh-keygen overwrites its file: ssh-keygen -p -m pkcs8 -f COPY"),
         "CERTIFICATE" | "TRUSTED CERTIFICATE" | "X509 CERTIFICATE" => {

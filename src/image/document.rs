@@ -7,6 +7,7 @@ use crate::crypto::Sha256;
 use crate::error::{Advice, Error, ErrorContext, Result};
 use crate::json::{self, Object, Value, object_at};
 use crate::store::{Blob, ImageEntry, Platform, Source, digest_of, is_supported, read_document, sha256_digest};
+use crate::text::Printable;
 
 /// The most layers that an image may have. Docker's storage drivers end at 127.
 const MAX_LAYERS: usize = 1024;
@@ -100,7 +101,7 @@ impl Image {
     fn open_here(source: Arc<dyn Source>, listed: ImageEntry, platform: Option<&Platform>) -> Result<Self> {
         let (descriptor, manifest) = resolve(&*source, &listed.descriptor, platform)?;
         let place = format!("manifest {}", descriptor.digest());
-        let format = family_of(&descriptor, &manifest).at(&place)?;
+        let format = format_of(&descriptor, &manifest).at(&place)?;
         let config_descriptor = descriptor_at(&manifest, "config").at(&place)?;
         let layers = layers_of(&manifest).at(&place)?;
         let place = format!("image config {}", config_descriptor.digest());
@@ -344,25 +345,30 @@ fn choose(index: &Object, asked: Option<&Platform>) -> Result<Descriptor> {
     match fitting {
         Some((_, descriptor)) => Ok(descriptor.clone()),
         None => {
-            let available = images.iter().filter_map(|(found, _)| found.as_ref()).map(Platform::to_string).collect();
+            let available = images
+                .iter()
+                .filter_map(|(found, _)| found.as_ref())
+                .map(|found| Printable::new(&found.to_string()).to_string())
+                .collect();
             let advice = Advice::ChoosePlatform { available };
             Err(Error::usage(format!("there is no image for {wanted}")).advise(advice))
         }
     }
 }
 
-fn family_of(descriptor: &Descriptor, manifest: &Object) -> Result<ManifestFormat> {
+fn format_of(descriptor: &Descriptor, manifest: &Object) -> Result<ManifestFormat> {
     let stated = descriptor.media_type().to_string();
     if let Some(own) = manifest.get("mediaType") {
         let own = own.as_str().unwrap_or("not a string");
         if own != stated {
+            let (own, stated) = (Printable::new(own), Printable::new(&stated));
             return Err(Error::malformed(format!("media type `{own}` inside, but `{stated}` in its descriptor")));
         }
     }
     [ManifestFormat::Oci, ManifestFormat::Docker]
         .into_iter()
         .find(|format| format.manifest() == stated)
-        .ok_or_else(|| Error::malformed(format!("`{stated}` is not the media type of an image manifest")))
+        .ok_or_else(|| wrong_media_type(&stated, "an image manifest"))
 }
 
 fn layers_of(manifest: &Object) -> Result<Vec<Descriptor>> {
@@ -386,7 +392,11 @@ fn to_layer(value: &Value) -> Result<Descriptor> {
     let descriptor = to_descriptor(value)?;
     let stated = descriptor.media_type().to_string();
     let known = KINDS.iter().filter_map(|kind| stated.strip_prefix(kind)).any(|end| COMPRESSIONS.contains(&end));
-    if known { Ok(descriptor) } else { Err(Error::malformed(format!("`{stated}` is not the media type of a layer"))) }
+    if known { Ok(descriptor) } else { Err(wrong_media_type(&stated, "a layer")) }
+}
+
+fn wrong_media_type(stated: &str, wanted: &str) -> Error {
+    Error::malformed(format!("`{}` is not the media type of {wanted}", Printable::new(stated)))
 }
 
 fn diff_ids_of(config: &Object) -> Result<Vec<Digest>> {

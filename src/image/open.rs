@@ -2,6 +2,7 @@ use super::document::Image;
 use crate::error::{Error, ErrorContext, Result};
 use crate::store::tag::{ENCRYPTED_SUFFIX, LATEST};
 use crate::store::{Context, ImageEntry, Reference, open_source, tagged};
+use crate::text::Printable;
 
 /// Opens the image that a reference names.
 pub fn open_image(reference: &Reference, context: &Context) -> Result<Image> {
@@ -12,14 +13,16 @@ pub fn open_image(reference: &Reference, context: &Context) -> Result<Image> {
 
 /// The image with the tag; without a tag the only image there, or `latest`.
 fn choose(there: &[ImageEntry], tag: Option<&str>) -> Result<ImageEntry> {
-    let tags = || there.iter().map(|listed| listed.tag.as_deref().unwrap_or("(no tag)")).collect::<Vec<_>>().join(", ");
+    let shown = |listed: &ImageEntry| Printable::new(listed.tag.as_deref().unwrap_or("(no tag)")).to_string();
+    let tags = || there.iter().map(shown).collect::<Vec<_>>().join(", ");
     if there.is_empty() {
         return Err(Error::malformed("there is no image here"));
     }
     let tagged = |wanted: &str| tagged(there, wanted).cloned();
     if let Some(tag) = tag {
         return tagged(tag).ok_or_else(|| {
-            Error::usage(format!("no image has the tag `{tag}`")).hint(format!("there are: {}", tags()))
+            Error::usage(format!("no image has the tag `{}`", Printable::new(tag)))
+                .hint(format!("there are: {}", tags()))
         });
     }
     let has_original = |listed: &&ImageEntry| {

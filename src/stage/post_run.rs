@@ -17,6 +17,7 @@ use crate::error::{Error, ErrorContext, Kind, Result};
 use crate::image::{AddedLayer, Image, LayerSink, PendingTarget, Target, Tree, open_image, read_directory};
 use crate::path::shown;
 use crate::store::{Context, Reference, spool_dir};
+use crate::text::counted;
 use crate::train::check::id;
 use crate::train::{Check, Produced, StageKind, Stop, StopSeal, paths, unwrap_stage_key};
 
@@ -119,7 +120,7 @@ fn not_opened() -> Error {
 
 /// Reads the train. A config that is none any more, though pre-run has verified one, was rewritten by the run.
 fn load(image: Image, spool: &Path, base: Option<usize>, labels: &Labels) -> Result<Train> {
-    let depth = Depth::ImageEntry(base.unwrap_or(usize::MAX));
+    let depth = Depth::ListedFiles(base.unwrap_or(usize::MAX));
     let view = read_view(&image, spool, depth)?;
     Train::in_view(image, view, depth).map_err(|error| {
         let rewritten = error.kind() == Kind::Malformed && labels.any_verified_config().is_some();
@@ -198,7 +199,7 @@ impl PostRun<'_> {
         let (mut report, collected) = output.publish(train, target, self.context)?;
         report.checks = checks;
         report.warnings = warnings;
-        report.notes.push(format!("the base has {base} layers (according to {})", found.name()));
+        report.notes.push(format!("base: {} (from {})", counted(base as u64, "layer"), found.name()));
         let dropped = changes_elsewhere(train, base);
         report.notes.extend(dropped.map(|paths| format!("changes outside /opt/pht_results were dropped: {paths}")));
         report.notes.extend(collected.note());

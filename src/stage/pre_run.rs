@@ -21,6 +21,7 @@ use crate::store::fs::StagedDir;
 use crate::store::tag::ENCRYPTED_SUFFIX;
 use crate::store::{Context, spool_dir};
 use crate::tar::EntryKind;
+use crate::text::counted;
 use crate::train::{Check, StageKind, Stop, TrainConfig, paths, unwrap_stage_key};
 
 /// Verifies a train and opens it for its run: the image that is published holds the immutable files and the previous
@@ -39,7 +40,7 @@ pub fn pre_run(request: &StageRequest<'_>, context: &Context) -> Result<Report> 
     target.ensure_keeps_encrypted()?;
     let spool = spool_dir(&target.reference, context);
     let base = BaseLayers::detect(&image, request.base, context)?;
-    let mut train = Train::load(image, &spool, Depth::ImageEntry(usize::MAX))?;
+    let mut train = Train::load(image, &spool, Depth::ListedFiles(usize::MAX))?;
     let name = train.name();
     let mut pre_run = PreRun { request, context, spool, base, results, warning };
     with_all_layers(&mut train, &pre_run.spool.clone(), |train| pre_run.attempt(train, &mut target)).at(name)
@@ -213,7 +214,7 @@ fn ensure_no_results(train: &Train) -> Result<()> {
         .map(|file| shown(&[paths::RESULTS, b"/", &file.path].concat()))
         .collect();
     let Some(first) = files.first() else { return Ok(()) };
-    let what = format!("there are {} results, but no station has signed yet: nobody vouches for them", files.len());
+    let what = format!("{} found, but no station has signed yet", counted(files.len() as u64, "result"));
     Err(Error::verification(what).advise(Advice::KeepInitialResults).at(first))
 }
 

@@ -21,6 +21,7 @@ use crate::path::shown;
 use crate::store::tag::{BASE, LATEST};
 use crate::store::{Context, Reference, TagChange, spool_dir};
 use crate::tar::Meta;
+use crate::text::counted;
 use crate::train::{Check, paths};
 
 /// A request to put a train on a newer master image.
@@ -70,7 +71,7 @@ pub fn rebase(request: &RebaseRequest<'_>, context: &Context) -> Result<Report> 
     let old_image = request.old_base.map(|old| open_image(old, &of_train)).transpose()?;
     let base = open_base(request.base, &of_train)?;
     let old = OldBase::find(request.old_base, old_image.as_ref(), &image)?;
-    let mut train = Train::load(image, &spool, Depth::ImageEntry(old.layers))?;
+    let mut train = Train::load(image, &spool, Depth::ListedFiles(old.layers))?;
     let name = train.name();
     ensure_is_free(&train).at(&name)?;
     old.ensure_holds_no_train(&train).at(&name)?;
@@ -233,7 +234,7 @@ impl Rebase<'_> {
         let (stage, wire) = (ImageState::Rebased.verb(), train.config.wire().name());
         let mut report = Report { stage, wire, image, ..Report::default() };
         let (old, found) = (self.old.layers, self.old.found.name());
-        report.notes.push(format!("the old base had {old} layers (according to {found})"));
+        report.notes.push(format!("old base: {} (from {found})", counted(old as u64, "layer")));
         if let Some(paths) = changes_elsewhere(train, old) {
             report.warnings.push(format!("changes of the train's layers elsewhere were dropped: {paths}"));
         }
@@ -262,7 +263,7 @@ fn ensure_is_closed(train: &Train) -> Result<Vec<Check>> {
             return Err(is_open("the results are the ones that the last station signed"));
         }
     } else if let Some(first) = results.first() {
-        let what = format!("there are {} results, but no station has signed yet", results.len());
+        let what = format!("{} found, but no station has signed yet", counted(results.len() as u64, "result"));
         let hint = "if the train is open, finish its stage first; if the results were built in, build the train anew on the new base";
         return Err(Error::verification(what).hint(hint).at(shown(&[paths::RESULTS, b"/", &first.path].concat())));
     }

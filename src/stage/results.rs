@@ -90,7 +90,7 @@ struct Terms<'a> {
 }
 
 fn of_image(image: Image, terms: Terms<'_>, out: &mut Out<'_>, context: &Context) -> Result<Report> {
-    let mut train = Train::load(image, &context.temporary, Depth::ImageEntry(usize::MAX))?;
+    let mut train = Train::load(image, &context.temporary, Depth::ListedFiles(usize::MAX))?;
     let (name, spool) = (train.name(), &context.temporary);
     let decrypted = with_all_layers(&mut train, spool, |train| {
         ensure_has_results(&train.config)?;

@@ -72,7 +72,7 @@ impl Verification {
 /// [`Kind::Malformed`] if this is no train. What is broken is no error but a verdict.
 pub fn verify(source: &Reference, policy: VerificationPolicy<'_>, context: &Context) -> Result<Verification> {
     let image = open_image(source, context)?;
-    let mut train = Train::load(image, &context.temporary, Depth::ImageEntry(usize::MAX))?;
+    let mut train = Train::load(image, &context.temporary, Depth::ListedFiles(usize::MAX))?;
     let name = train.name();
     let mut checks = collect(&train, policy, context).at(&name)?;
     let in_doubt = |check: &Check| check.id == id::IMMUTABLE_HASH && matches!(check.verdict, Verdict::Broken(_));

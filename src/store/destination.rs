@@ -4,6 +4,7 @@ use oci_spec::image::{Descriptor, Digest};
 
 use super::source::{ImageEntry, Source};
 use crate::error::{IoContext, Result};
+use crate::text::counted;
 
 /// A blob that is being written; nothing of it is visible before [`Destination::publish`].
 pub trait BlobSink: Write + Send {
@@ -93,7 +94,7 @@ impl GcStats {
     /// The note for a person; none, if nothing was removed.
     pub fn note(self) -> Option<String> {
         let GcStats { blobs, bytes } = self;
-        (blobs > 0).then(|| format!("removed {blobs} blobs ({bytes} bytes) that no image needs"))
+        (blobs > 0).then(|| format!("removed {} ({bytes} bytes) that no image needs", counted(blobs, "blob")))
     }
 }
 

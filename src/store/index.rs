@@ -4,6 +4,7 @@ use super::destination::TagChange;
 use super::source::{ImageEntry, REF_NAME};
 use crate::error::{Error, ErrorContext, Result};
 use crate::json::{self, Object, Value, json};
+use crate::text::Printable;
 
 /// `index.json`, kept whole: only the entries that a publication names are touched.
 #[derive(Debug, Clone)]
@@ -33,7 +34,7 @@ impl Index {
         let listed: Vec<ImageEntry> = self.entries().iter().enumerate().map(read_entry).collect::<Result<_>>()?;
         for (position, entry) in listed.iter().enumerate() {
             if entry.tag.is_some() && listed[..position].iter().any(|other| other.tag == entry.tag) {
-                let tag = entry.tag.as_deref().unwrap_or_default();
+                let tag = Printable::new(entry.tag.as_deref().unwrap_or_default());
                 return Err(Error::malformed(format!("two images have the tag `{tag}`")));
             }
         }

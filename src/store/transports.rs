@@ -52,8 +52,10 @@ impl FromStr for Reference {
             return (transport.parse)(rest);
         }
         if let Some(prefix) = FOREIGN.iter().find(|prefix| text.starts_with(**prefix)) {
+            let known: Vec<&str> = TRANSPORTS.iter().map(|transport| transport.prefix).collect();
+            let what = format!("the transport `{prefix}` is not supported; there are {}", known.join(", "));
             let hint = "copy the image into a layout first: skopeo copy SOURCE oci:DIR:TAG";
-            return Err(Error::usage(format!("the transport `{prefix}` is not supported")).hint(hint));
+            return Err(Error::usage(what).hint(hint));
         }
         if text.is_empty() {
             return Err(Error::usage("an empty image reference"));

@@ -70,16 +70,16 @@ impl Yard {
     /// The build must be refused, and leave nothing behind: neither where there was nothing nor in a layout.
     #[track_caller]
     fn refused(&self, status: i32, options: &[&str]) -> String {
-        let mut said = String::new();
+        let mut message = String::new();
         let existing = self.path("existing");
         self.vectors.layout.only("0-built", &existing);
         for destination in [&self.path("nothing here"), &existing] {
             let before = snapshot(self.vectors.dir.path());
-            said = self.build(destination, "scratch", options, &[]).refused(status).stderr;
-            let told = differences(&before, &snapshot(self.vectors.dir.path()), true);
-            assert!(told.is_empty(), "refused, but left: {told:?}");
+            message = self.build(destination, "scratch", options, &[]).refused(status).stderr;
+            let changes = differences(&before, &snapshot(self.vectors.dir.path()), true);
+            assert!(changes.is_empty(), "refused, but left: {changes:?}");
         }
-        said
+        message
     }
 
     /// The stops of the train that was built, by index.
@@ -276,8 +276,8 @@ fn bad_routes() {
         yard.refused(2, &[]);
     }
     fs::remove_file(yard.path("route.json")).expect("a route");
-    let said = yard.refused(2, &[]);
-    assert!(said.contains("route.json"), "the file is not named: {said}");
+    let outcome = yard.refused(2, &[]);
+    assert!(outcome.contains("route.json"), "the file is not named: {outcome}");
 }
 
 #[test]
@@ -295,12 +295,12 @@ fn bad_files_and_options() {
     yard.refused(2, &["--query", &yard.path("files")]);
     yard.refused(2, &["--wire", "9.9"]);
     yard.put("files/query.json", b"{}");
-    let said = yard.refused(2, &["--query", &query]);
-    assert!(said.contains("query.json"), "{said}");
+    let refusal = yard.refused(2, &["--query", &query]);
+    assert!(refusal.contains("query.json"), "{refusal}");
     fs::remove_file(yard.path("files/query.json")).expect("a file");
     std::os::unix::fs::symlink("main.py", yard.path("files/lib/link")).expect("a new link");
-    let said = yard.refused(2, &[]);
-    assert!(said.contains("lib/link"), "the link is not named: {said}");
+    let outcome = yard.refused(2, &[]);
+    assert!(outcome.contains("lib/link"), "the link is not named: {outcome}");
 }
 
 /// The tar headers of a train that was built from scratch, as they stand: name, mode, owner, group, size and time.
@@ -312,8 +312,8 @@ fn headers(layout: &Layout, tag: &str) -> Vec<String> {
         \x20for m in tarfile.open(path): print(repr((m.name, m.type, m.mode, m.uid, m.gid, m.uname, m.gname, m.size, m.mtime, m.pax_headers)))";
     let blobs = layers.iter().map(|layer| layout.blob(layer["digest"].as_str().expect("a digest")));
     let line = ["-c".into(), list.into()].into_iter().chain(blobs).collect::<Vec<_>>();
-    let told = run("python3", &line).expect("a tar");
-    String::from_utf8(told).expect("UTF-8").lines().map(str::to_owned).collect()
+    let output = run("python3", &line).expect("a tar");
+    String::from_utf8(output).expect("UTF-8").lines().map(str::to_owned).collect()
 }
 
 /// Two builds at different times from files of different ages: only what must be random differs.

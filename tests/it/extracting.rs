@@ -62,15 +62,15 @@ fn says_why_nothing_can_be_extracted_and_makes_nothing() {
     let train = fixture();
     let (image, out) = (train.layout.at("2"), train.dir.path().join("out"));
     let line = |path: &str| pht_oci(&["extract", &image, path, "--out", utf8(&out)], &[]);
-    for (path, told) in [
+    for (path, message) in [
         ("opt/absent", "nothing at this path"),
         ("opt/pht_results/gone", "nothing at this path"),
         ("opt/pht_results/link", "symbolic link"),
-        ("../etc/passwd", "no path to extract"),
-        ("/", "no path to extract"),
+        ("../etc/passwd", "cannot be extracted"),
+        ("/", "cannot be extracted"),
     ] {
         let refused = line(path).refused(2);
-        assert!(refused.stderr.contains(told), "{path}: {}", refused.stderr);
+        assert!(refused.stderr.contains(message), "{path}: {}", refused.stderr);
         assert!(!out.exists(), "{path}");
     }
     // A layer that is not what its digest says is not handed out.

@@ -20,7 +20,7 @@ fn bash_completes_commands_and_options() {
         printf '%s\n' "${COMPREPLY[@]}""#;
     let completed = |words: &[&str]| {
         let line = [&["-c", ask, "ask", utf8(&script)], words].concat();
-        let out = run("bash", &line).unwrap_or_else(|told| panic!("{told}"));
+        let out = run("bash", &line).unwrap_or_else(|message| panic!("{message}"));
         String::from_utf8(out).unwrap().split_whitespace().map(str::to_owned).collect::<Vec<_>>()
     };
     assert_eq!(completed(&["pre"]), ["pre-run"]);
@@ -60,9 +60,9 @@ fn colours_are_for_terminals_only_and_for_those_who_want_them() {
     }
     let image = Vectors::ours(Wire::V2_0);
     let source = image.layout.at("1-post");
-    for (command, told) in [("inspect", "\x1b[33mis next"), ("verify", "\x1b[32mok")] {
+    for (command, message) in [("inspect", "\x1b[33mis next"), ("verify", "\x1b[32mok")] {
         let shown = on_a_terminal(&[command, &source], &[]);
-        assert!(shown.contains(told), "{command}: {shown:?}");
+        assert!(shown.contains(message), "{command}: {shown:?}");
         let plain = on_a_terminal(&[command, &source], &[("NO_COLOR", "1")]);
         assert!(!plain.contains('\x1b'), "{command}: {plain:?}");
         let json = on_a_terminal(&[command, &source, "--format", "json"], &[]);

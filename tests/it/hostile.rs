@@ -102,12 +102,12 @@ fn bounded(line: &[String], dir: &Path) -> Result<(i32, String), String> {
         serde_json::from_slice(&fs::read(&took).map_err(|error| error.to_string())?).map_err(|e| e.to_string())?;
     fs::remove_file(&took).map_err(|error| error.to_string())?;
     let peak = figures["peak"].as_u64().unwrap_or(u64::MAX / 1024) * 1024;
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    if elapsed > TIME || peak > MEMORY || said.contains("panicked") {
-        return Err(format!("took {elapsed:?} and {peak} bytes: {said}"));
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    if elapsed > TIME || peak > MEMORY || message.contains("panicked") {
+        return Err(format!("took {elapsed:?} and {peak} bytes: {message}"));
     }
     match output.status.code() {
-        Some(status) if status == 0 || !said.trim().is_empty() => Ok((status, said)),
+        Some(status) if status == 0 || !message.trim().is_empty() => Ok((status, message)),
         status => Err(format!("ended with {status:?} without a word")),
     }
 }
@@ -186,8 +186,8 @@ fn refused(trains: &[(Wire, Signed)], case: &str, statuses: &[i32]) -> Vec<Strin
     let script = test_file("python/hostile_images.py");
     let mut line = vec![utf8(&script), case];
     places.iter().for_each(|place| line.extend([place.layout.path(), place.train.tag, "hostile"]));
-    if let Err(told) = run("python3", &line) {
-        return vec![format!("{case}: {told}")];
+    if let Err(message) = run("python3", &line) {
+        return vec![format!("{case}: {message}")];
     }
     let check = |place: &Place| Some(format!("{:?}, {case}: {}", place.wire, place.check(statuses).err()?));
     places.iter().filter_map(check).collect()

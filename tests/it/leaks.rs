@@ -56,7 +56,8 @@ fn only_what_tags_reach(layout: &Layout) {
 
 /// A whole journey in place, on a layout that holds nothing but this train.
 fn our_journey(wire: Wire) {
-    let train = Train::build(Implementation::Ours, wire, &TrainSpec::default()).unwrap_or_else(|told| panic!("{told}"));
+    let train =
+        Train::build(Implementation::Ours, wire, &TrainSpec::default()).unwrap_or_else(|message| panic!("{message}"));
     let base = train.base.layers("base");
     let built = train.layout.layers("0");
     assert_eq!(built[..base.len()], base, "build keeps the layers of the base image");

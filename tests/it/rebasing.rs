@@ -52,8 +52,8 @@ fn a_rebased_train_goes_on() {
         return;
     }
     for wire in Wire::ALL {
-        let train =
-            Train::build(Implementation::Ours, wire, &TrainSpec::default()).unwrap_or_else(|told| panic!("{told}"));
+        let train = Train::build(Implementation::Ours, wire, &TrainSpec::default())
+            .unwrap_or_else(|message| panic!("{message}"));
         let (newer, layout) = (new_master(&train), &train.layout);
         let rebase = |from: &str, to: &str, more: &[&str]| {
             let line = ["rebase", &layout.at(from), &layout.at(to), "--base", &newer, "--format", "json"];
@@ -67,17 +67,25 @@ fn a_rebased_train_goes_on() {
         // Not opened is not to be closed.
         let key = train.key(&train.station_id(0));
         pht_oci(&["post-run", &layout.at("0-new"), &layout.at("x"), "--private-key", &key], &[]).refused(3);
-        train.stop(Implementation::Ours, "0-new", "1", 0, &results(&train, 0)).unwrap_or_else(|told| panic!("{told}"));
+        train
+            .stop(Implementation::Ours, "0-new", "1", 0, &results(&train, 0))
+            .unwrap_or_else(|message| panic!("{message}"));
         check_is_rebased((&train.layout, &train.base), "1");
         // Between two stations, and back again on the old base.
-        train.stop(Implementation::Ours, "0", "1-old", 0, &results(&train, 0)).unwrap_or_else(|told| panic!("{told}"));
+        train
+            .stop(Implementation::Ours, "0", "1-old", 0, &results(&train, 0))
+            .unwrap_or_else(|message| panic!("{message}"));
         rebase("1-old", "1-new", &[]);
         check_is_rebased((&train.layout, &train.base), "1-new");
         check_is_same_train(&train, "1-old", "1-new");
-        train.stop(Implementation::Ours, "1-new", "2", 1, &results(&train, 1)).unwrap_or_else(|told| panic!("{told}"));
+        train
+            .stop(Implementation::Ours, "1-new", "2", 1, &results(&train, 1))
+            .unwrap_or_else(|message| panic!("{message}"));
         check_is_rebased((&train.layout, &train.base), "2");
-        train.stop(Implementation::Ours, "2", "3", 2, &results(&train, 2)).unwrap_or_else(|told| panic!("{told}"));
-        train.check_results("3", &results(&train, 2), true).unwrap_or_else(|told| panic!("{told}"));
+        train
+            .stop(Implementation::Ours, "2", "3", 2, &results(&train, 2))
+            .unwrap_or_else(|message| panic!("{message}"));
+        train.check_results("3", &results(&train, 2), true).unwrap_or_else(|message| panic!("{message}"));
     }
 }
 
@@ -86,8 +94,8 @@ fn in_place_nothing_of_the_old_image_stays() {
     if !available("rebasing::in_place", &[Peer::Python]) {
         return;
     }
-    let train =
-        Train::build(Implementation::Ours, Wire::V2_0, &TrainSpec::default()).unwrap_or_else(|told| panic!("{told}"));
+    let train = Train::build(Implementation::Ours, Wire::V2_0, &TrainSpec::default())
+        .unwrap_or_else(|message| panic!("{message}"));
     let newer = new_master(&train);
     train.layout.tag("0", "latest");
     let alone = train.layout.only("latest", train.dir.path().join("alone"));
@@ -105,8 +113,8 @@ fn what_is_not_taken_along_is_named() {
     if !available("rebasing::what_is_not_taken_along", &[Peer::Python]) {
         return;
     }
-    let train =
-        Train::build(Implementation::Ours, Wire::V2_0, &TrainSpec::default()).unwrap_or_else(|told| panic!("{told}"));
+    let train = Train::build(Implementation::Ours, Wire::V2_0, &TrainSpec::default())
+        .unwrap_or_else(|message| panic!("{message}"));
     let newer = new_master(&train);
     train.layout.append("0", "more", &[Edit::Put("usr/lib/of-the-train", b"lost\n".to_vec())]);
     train.layout.merge_config("more", "more", &json!({ "Labels": { "own": "kept" } }));
@@ -125,11 +133,12 @@ fn refusals_say_why_and_change_nothing() {
     if !available("rebasing::refusals", &[Peer::Python]) {
         return;
     }
-    let build =
-        |wire| Train::build(Implementation::Ours, wire, &TrainSpec::default()).unwrap_or_else(|told| panic!("{told}"));
+    let build = |wire| {
+        Train::build(Implementation::Ours, wire, &TrainSpec::default()).unwrap_or_else(|message| panic!("{message}"))
+    };
     let (train, signed) = (build(Wire::V2_0), build(Wire::V3));
     let (newer, layout) = (new_master(&train), &train.layout);
-    train.ours("pre-run", "0", "open", 0).unwrap_or_else(|told| panic!("{told}"));
+    train.ours("pre-run", "0", "open", 0).unwrap_or_else(|message| panic!("{message}"));
     // As an engine without labels commits it.
     layout.merge_config("open", "unlabelled", &json!({ "Labels": {} }));
     train.base.reform("image", &["newer", "other", "--architecture", "s390x"]);
@@ -143,20 +152,20 @@ fn refusals_say_why_and_change_nothing() {
     let (other, stranger, old) = (train.base.at("other"), train.base.at("stranger"), train.base.at("base"));
     let own = layout.at("0");
     let before = snapshot(&layout.dir);
-    for (image, options, status, told) in [
+    for (image, options, status, message) in [
         (signed.layout.at("0"), vec!["--base", &newer], 2, "creator has signed the base"),
         (layout.at("open"), vec!["--base", &newer], 3, "open"),
         (layout.at("unlabelled"), vec!["--base", &newer, "--old-base", &old], 3, "open"),
         (layout.at("results"), vec!["--base", &newer], 3, "no station has signed"),
         (layout.at("forged"), vec!["--base", &newer], 3, "build"),
-        (layout.at("0"), vec!["--base", &newer, "--old-base", &stranger], 2, "not based on it"),
+        (layout.at("0"), vec!["--base", &newer, "--old-base", &stranger], 2, "not based on this image"),
         (layout.at("0"), vec!["--base", &own], 2, "a train itself"),
         (layout.at("0"), vec!["--base", &other], 2, "s390x"),
         (layout.at("absent"), vec!["--base", &newer], 2, "absent"),
         (train.base.at("base"), vec!["--base", &newer], 5, "not a train"),
     ] {
         let refused = pht_oci(&[&["rebase", &image], &options[..]].concat(), &[]).refused(status);
-        assert!(refused.stderr.contains(told), "{image} {options:?}: {}", refused.stderr);
+        assert!(refused.stderr.contains(message), "{image} {options:?}: {}", refused.stderr);
     }
     assert_eq!(differences(&before, &snapshot(&layout.dir), true), Vec::<String>::new());
 }
@@ -167,8 +176,8 @@ fn the_new_base_decides_the_family() {
     if !available("rebasing::the_new_base_decides_the_family", &[Peer::Python]) {
         return;
     }
-    let train =
-        Train::build(Implementation::Ours, Wire::V2_0, &TrainSpec::default()).unwrap_or_else(|told| panic!("{told}"));
+    let train = Train::build(Implementation::Ours, Wire::V2_0, &TrainSpec::default())
+        .unwrap_or_else(|message| panic!("{message}"));
     new_master(&train);
     train.base.reform("image", &["newer", "newer", "--docker"]);
     pht_oci(&["rebase", &train.layout.at("0"), &train.layout.at("new"), "--base", &train.base.at("newer")], &[]).ok();
@@ -179,6 +188,6 @@ fn the_new_base_decides_the_family() {
     );
     check_is_rebased((&train.layout, &train.base), "new");
     let results = results(&train, 0);
-    train.stop(Implementation::Ours, "new", "1", 0, &results).unwrap_or_else(|told| panic!("{told}"));
-    train.check_results("1", &results, true).unwrap_or_else(|told| panic!("{told}"));
+    train.stop(Implementation::Ours, "new", "1", 0, &results).unwrap_or_else(|message| panic!("{message}"));
+    train.check_results("1", &results, true).unwrap_or_else(|message| panic!("{message}"));
 }

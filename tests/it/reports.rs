@@ -164,8 +164,8 @@ fn quiet() {
         assert_eq!(outcome.stderr, "");
     }
     let fixture = ReportsFixture::new(Wire::V2_0);
-    let said = pht_oci(&["-q", "inspect", &fixture.path("nowhere")], &[]).refused(2);
-    assert_eq!(String::from_utf8_lossy(&said.stdout), "");
+    let outcome = pht_oci(&["-q", "inspect", &fixture.path("nowhere")], &[]).refused(2);
+    assert_eq!(String::from_utf8_lossy(&outcome.stdout), "");
     pht_oci(&["-q", "-v", "inspect", &fixture.image], &[]).refused(2);
 }
 
@@ -224,9 +224,9 @@ fn nothing_secret() {
     }
     for wire in Wire::ALL {
         let fixture = ReportsFixture::new(wire);
-        let mut said: Vec<(String, Outcome)> = Vec::new();
+        let mut faults: Vec<(String, Outcome)> = Vec::new();
         for (command, outcome) in fixture.all_commands(&["-vv"]) {
-            said.push((command.to_owned(), outcome));
+            faults.push((command.to_owned(), outcome));
         }
         let key = fixture.vectors.key("station_2");
         let locked = fixture.path("locked.pem");
@@ -243,7 +243,7 @@ fn nothing_secret() {
                 let line = ["post-run", &fixture.image, "--private-key", key, "-vv", "--format", format];
                 let outcome = pht_oci(&line, &[("PRIVATE_KEY_PASSWORD", passphrase)]);
                 assert_ne!(outcome.status, Some(0));
-                said.push((line.join(" "), outcome));
+                faults.push((line.join(" "), outcome));
             }
         }
         let mut secrets = vec![PASSPHRASE.to_owned(), MARKER.to_owned(), "TRAIN-PLAINTEXT-MARKER".to_owned()];
@@ -253,7 +253,7 @@ fn nothing_secret() {
             let text = fs::read_to_string(key).expect("a key");
             secrets.extend(text.lines().filter(|line| line.len() > 40).map(str::to_owned));
         }
-        for (line, outcome) in said {
+        for (line, outcome) in faults {
             let all = format!("{}{}", String::from_utf8_lossy(&outcome.stdout), outcome.stderr);
             assert!(!all.is_empty(), "{line}: nothing to search");
             assert!(!all.contains("PRIVATE KEY-----"), "{line}: a private key");
@@ -279,10 +279,10 @@ fn closed_output() {
             let mut shell = Command::new("bash");
             shell.args(["-c", &script, "shell", program]).args(line).stdin(Stdio::null());
             let output = shell.output().expect("bash starts");
-            let said = String::from_utf8_lossy(&output.stderr);
-            assert!(!said.contains("panicked"), "{line:?} {how}: {said}");
+            let message = String::from_utf8_lossy(&output.stderr);
+            assert!(!message.contains("panicked"), "{line:?} {how}: {message}");
             let status = output.status.code();
-            assert!(matches!(status, Some(0 | 1)), "{line:?} {how}: {status:?} {said}");
+            assert!(matches!(status, Some(0 | 1)), "{line:?} {how}: {status:?} {message}");
         }
     }
 }

@@ -14,7 +14,7 @@ const PASSPHRASE: &str = "open sesame";
 
 fn locked_train() -> Train {
     let spec = TrainSpec { password: Some(PASSPHRASE), ..TrainSpec::default() };
-    Train::build(Implementation::Ours, Wire::V3, &spec).unwrap_or_else(|told| panic!("{told}"))
+    Train::build(Implementation::Ours, Wire::V3, &spec).unwrap_or_else(|message| panic!("{message}"))
 }
 
 /// Pre-run of the first stop in place on a terminal where this is typed.
@@ -23,8 +23,8 @@ fn at_a_terminal(train: &Train, typed: &str) -> Value {
     let line = train.line("pre-run", "0", "0", 0);
     let mut arguments = vec!["-I", utf8(&script), typed, support::program()];
     arguments.extend(line.iter().map(String::as_str));
-    let told = run("python3", &arguments).unwrap_or_else(|told| panic!("{told}"));
-    serde_json::from_slice(&told).expect("JSON")
+    let output = run("python3", &arguments).unwrap_or_else(|message| panic!("{message}"));
+    serde_json::from_slice(&output).expect("JSON")
 }
 
 #[test]
@@ -40,16 +40,16 @@ fn a_passphrase_is_asked_for_at_a_terminal_and_not_shown() {
         ("\\x04", 4, "no passphrase was typed"),
         ("\\x03", 130, "interrupted"),
     ] {
-        let told = at_a_terminal(&train, typed);
-        assert_eq!(told["status"], status, "{typed}: {told}");
-        assert!(told["seen"].as_str().is_some_and(|seen| seen.contains(says)), "{typed}: {told}");
-        assert_eq!((&told["echo_while_asked"], &told["echo_after"]), (&false.into(), &true.into()), "{typed}");
+        let message = at_a_terminal(&train, typed);
+        assert_eq!(message["status"], status, "{typed}: {message}");
+        assert!(message["seen"].as_str().is_some_and(|seen| seen.contains(says)), "{typed}: {message}");
+        assert_eq!((&message["echo_while_asked"], &message["echo_after"]), (&false.into(), &true.into()), "{typed}");
         assert_eq!(snapshot(&train.layout.dir), before, "{typed}");
     }
-    let told = at_a_terminal(&train, &format!("{PASSPHRASE}\\n"));
-    assert_eq!(told["status"], 0, "{told}");
-    assert_eq!((&told["echo_while_asked"], &told["echo_after"]), (&false.into(), &true.into()));
-    assert!(told["seen"].as_str().is_some_and(|seen| seen.contains("passphrase of") && !seen.contains(PASSPHRASE)));
+    let message = at_a_terminal(&train, &format!("{PASSPHRASE}\\n"));
+    assert_eq!(message["status"], 0, "{message}");
+    assert_eq!((&message["echo_while_asked"], &message["echo_after"]), (&false.into(), &true.into()));
+    assert!(message["seen"].as_str().is_some_and(|seen| seen.contains("passphrase of") && !seen.contains(PASSPHRASE)));
     assert_ne!(snapshot(&train.layout.dir), before);
 }
 

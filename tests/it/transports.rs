@@ -26,8 +26,8 @@ fn a_compressed_archive_of_docker_s_is_known_without_a_spool() {
     let line = ["inspect", archive, "--tmpdir", utf8(&spool)];
     pht_oci(&line, &nowhere).ok();
     assert_eq!(spool.read_dir().unwrap().count(), 0);
-    let told = pht_oci(&["inspect", archive], &nowhere).refused(1).stderr;
-    assert!(told.contains("docker-archive:") && !told.contains("oci-layout"), "{told}");
+    let message = pht_oci(&["inspect", archive], &nowhere).refused(1).stderr;
+    assert!(message.contains("docker-archive:") && !message.contains("oci-layout"), "{message}");
 }
 
 #[test]
@@ -80,9 +80,9 @@ fn stages_in_place_replace_the_image_and_nothing_else() {
             let tag = here.rsplit_once(':').unwrap().1;
             support::Layout::new(path_of(&here)).append(tag, tag, &[edit]);
             let key = train.key(&train.station_id(0));
-            let told = pht_oci(&["pre-run", &here, "--private-key", &key], &[]).ok();
-            let told = String::from_utf8_lossy(&told.stdout).into_owned() + &told.stderr;
-            assert!(told.contains("what a run had added to sha256:"), "{told}");
+            let outcome = pht_oci(&["pre-run", &here, "--private-key", &key], &[]).ok();
+            let message = String::from_utf8_lossy(&outcome.stdout).into_owned() + &outcome.stderr;
+            assert!(message.contains("the layers that a run added to sha256:"), "{message}");
         }
         stage(&train, &["post-run", &here], 0);
         assert_eq!(digest(&other), untouched, "{transport}");
@@ -249,7 +249,7 @@ fn broken_archives_are_refused_and_nothing_changes() {
         let source = format!("oci-archive:{}", bad.display());
         pht_oci(&["pre-run", &source, "--private-key", &key], &[])
             .expect(status)
-            .unwrap_or_else(|told| panic!("{what}: {told}"));
+            .unwrap_or_else(|message| panic!("{what}: {message}"));
         assert!(snapshot(dir.path()) == before, "{what}");
         let destination = format!("oci:{}:latest", dir.path().join("out").display());
         pht_oci(&["pre-run", &source, &destination, "--private-key", &key], &[]).refused(status);

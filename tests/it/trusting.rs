@@ -67,8 +67,8 @@ impl TrustFixture {
     fn refused(&self, status: i32, says: &str) {
         let before = snapshot(self.dir.path());
         for outcome in self.commands(&[]) {
-            let said = outcome.refused(status).stderr;
-            assert!(said.contains(says), "`{says}` is not in: {said}");
+            let message = outcome.refused(status).stderr;
+            assert!(message.contains(says), "`{says}` is not in: {message}");
         }
         assert_eq!(differences(&before, &snapshot(self.dir.path()), true), Vec::<String>::new());
     }
@@ -118,12 +118,12 @@ fn a_config_that_cannot_be_compared_after_the_run_is_weak() {
     let script = test_file("python/layout.py");
     let script = utf8(&script);
     let bare = [script, "config", fixture.layout.path(), "opened", "bare", "--merge", r#"{"Labels": {}}"#];
-    run("python3", &bare).unwrap_or_else(|told| panic!("{told}"));
+    run("python3", &bare).unwrap_or_else(|message| panic!("{message}"));
     let (from, to) = (fixture.layout.at("bare"), fixture.layout.at("3-new"));
     let line = ["post-run", &from, &to, "--private-key", &key, "--trust", &trust, "--format", "json"];
     let before = snapshot(fixture.dir.path());
-    let said = pht_oci(&[&line[..], &["--strict"]].concat(), &[]).refused(3).stderr;
-    assert!(said.contains("could not be compared"), "{said}");
+    let message = pht_oci(&[&line[..], &["--strict"]].concat(), &[]).refused(3).stderr;
+    assert!(message.contains("could not be compared"), "{message}");
     assert_eq!(differences(&before, &snapshot(fixture.dir.path()), true), Vec::<String>::new());
     let report = pht_oci(&line, &[]).ok().json();
     let checks = report["checks"].as_array().expect("a list");

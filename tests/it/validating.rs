@@ -10,7 +10,7 @@ use support::{Edit, Implementation, Layout, Outcome, Peer, Train, TrainSpec, Wir
 fn script(name: &str, layout: &Layout, command: &str, arguments: &[&str]) {
     let script = test_file(&format!("python/{name}"));
     let first = [utf8(&script), command, layout.path()];
-    run("python3", &[&first, arguments].concat()).unwrap_or_else(|told| panic!("{told}"));
+    run("python3", &[&first, arguments].concat()).unwrap_or_else(|message| panic!("{message}"));
 }
 
 #[track_caller]
@@ -54,7 +54,7 @@ fn fixture(wire: Wire) -> ValidateFixture {
     tamper(&base, "layer", &["plain", "base", &entries.to_string()]);
     let spec = TrainSpec { base: Some(base), ..TrainSpec::default() };
     ValidateFixture {
-        train: Train::build(Implementation::Ours, wire, &spec).unwrap_or_else(|told| panic!("{told}")),
+        train: Train::build(Implementation::Ours, wire, &spec).unwrap_or_else(|message| panic!("{message}")),
         _dir: dir,
     }
 }
@@ -161,16 +161,16 @@ fn every_difference_is_named() {
     }
     let train = fixture(Wire::V2_0);
     let master = train.base.at("base");
-    for (entry, told) in tamperings() {
+    for (entry, message) in tamperings() {
         tamper(&train.layout, "layer", &["0", "tampered", &json!([entry]).to_string()]);
         tamper(&train.layout, "squash", &["tampered", "squashed"]);
         for tag in ["tampered", "squashed"] {
             let refused = validate(&train.layout.at(tag), &master).refused(3);
             let found = differences(&refused.json());
-            for line in told {
+            for line in message {
                 assert!(found.iter().any(|found| found.starts_with(line)), "{tag}: {entry}: {line}: {found:?}");
             }
-            let most = if told.len() == 1 { 2 } else { told.len() + 2 };
+            let most = if message.len() == 1 { 2 } else { message.len() + 2 };
             assert!(found.len() <= most, "{tag}: {entry}: more than that: {found:?}");
         }
     }
@@ -227,7 +227,7 @@ fn the_config_may_differ_in_command_and_labels_alone() {
         let report = changed(merge.clone()).ok().json();
         assert_eq!(differences(&report), Vec::<String>::new(), "{merge}");
     }
-    for (merge, told) in [
+    for (merge, message) in [
         (json!({ "Entrypoint": ["/opt/pht_train/x"] }), "added config.Entrypoint"),
         (json!({ "User": "0:0" }), "added config.User"),
         (json!({ "Env": ["PATH=/opt/pht_train"] }), "changed config.Env: PATH value"),
@@ -238,7 +238,7 @@ fn the_config_may_differ_in_command_and_labels_alone() {
         (json!({ "x-unknown": { "a": 1 } }), "added config.x-unknown"),
     ] {
         let refused = changed(merge.clone()).refused(3);
-        assert_eq!(differences(&refused.json()), [told], "{merge}");
+        assert_eq!(differences(&refused.json()), [message], "{merge}");
         assert!(!String::from_utf8_lossy(&refused.stdout).contains("s3cret"), "a variable's value is shown");
     }
     reform(&train.layout, "0", "other", &["--architecture", "s390x"]);
@@ -257,7 +257,7 @@ fn fails_closed() {
     tamper(layout, "swap", &["0", "swapped", "1", r#"[{"path": "usr/bin/tool", "data": "evil"}]"#]);
     let refused = validate(&layout.at("swapped"), &master).refused(5);
     assert!(refused.stderr.contains("diff ID"), "{}", refused.stderr);
-    for (entry, told) in [
+    for (entry, message) in [
         (r#"[{"path": ".wh..wh..opq"}]"#, "opaque whiteout of the root"),
         (r#"[{"path": "tmp/.wh."}]"#, "whiteout without a name"),
         (r#"[{"path": "tmp/x", "type": "hardlink", "link": "nowhere"}]"#, "hard link"),
@@ -265,12 +265,12 @@ fn fails_closed() {
         // Some readers would write through the link.
         (
             r#"[{"path": "opt/pht_train/x", "type": "symlink", "link": "/etc"}, {"path": "opt/pht_train/x/passwd"}]"#,
-            "something lies below it",
+            "with files below",
         ),
     ] {
         tamper(layout, "layer", &["0", "hostile", entry]);
         let refused = validate(&layout.at("hostile"), &master).refused(5);
-        assert!(refused.stderr.contains(told), "{entry}: {}", refused.stderr);
+        assert!(refused.stderr.contains(message), "{entry}: {}", refused.stderr);
     }
     // An upper layer, and then a base layer where files are compared, that is damaged or gone.
     tamper(layout, "squash", &["0", "squashed", "1"]);
@@ -301,23 +301,23 @@ fn the_train_names_its_master_image_only_in_a_registry() {
     // Ours was built on a layout; a place on this machine is not for a train to choose.
     let line = ["validate", &train.layout.at("0"), "--offline"];
     let refused = pht_oci(&line, &[]).refused(2);
-    assert!(refused.stderr.contains("--master REF"), "{}", refused.stderr);
-    for (source, told) in [
+    assert!(refused.stderr.contains("--master"), "{}", refused.stderr);
+    for (source, message) in [
         (
             json!({ "type": "docker_repository", "address": "r.example/master", "tag": "1" }),
             "docker://r.example/master: ",
         ),
         (json!({ "type": "docker_repository", "address": "docker://r.example/master" }), "docker://r.example/master: "),
-        (json!({ "type": "git_repository", "address": "r.example/code" }), "--master REF"),
-        (json!({ "type": "docker_repository", "address": "dir:/etc" }), "--master REF"),
-        (json!({ "type": "docker_repository", "address": "no such//name" }), "--master REF"),
+        (json!({ "type": "git_repository", "address": "r.example/code" }), "--master"),
+        (json!({ "type": "docker_repository", "address": "dir:/etc" }), "--master"),
+        (json!({ "type": "docker_repository", "address": "no such//name" }), "--master"),
     ] {
         let mut config = train.layout.train_config("0");
         config["source"] = source.clone();
         let put = Edit::Put("opt/train_config.json", config.to_string().into_bytes());
         train.layout.append("0", "named", &[put]);
         let refused = pht_oci(&["validate", &train.layout.at("named"), "--offline"], &[]).refused(2);
-        assert!(refused.stderr.contains(told), "{source}: {}", refused.stderr);
+        assert!(refused.stderr.contains(message), "{source}: {}", refused.stderr);
     }
 }
 

@@ -28,7 +28,7 @@ fn other_prefixes_in_the_file_list() {
         return;
     }
     for wire in Wire::ALL {
-        let train = Train::build(Ours, wire, &TrainSpec::default()).unwrap_or_else(|told| panic!("{told}"));
+        let train = Train::build(Ours, wire, &TrainSpec::default()).unwrap_or_else(|message| panic!("{message}"));
         for (number, prefix) in ["./", "pht_train/", "/opt/pht_train/"].iter().enumerate() {
             let mut config = train.layout.train_config("0");
             let names = config["file_list"].as_array_mut().expect("a list of files");
@@ -37,7 +37,7 @@ fn other_prefixes_in_the_file_list() {
             }
             let tag = format!("wild-{number}");
             train.layout.append("0", &tag, &[Edit::Put("opt/train_config.json", config.to_string().into_bytes())]);
-            train.ours("pre-run", &tag, &format!("{tag}-pre"), 0).unwrap_or_else(|told| panic!("{told}"));
+            train.ours("pre-run", &tag, &format!("{tag}-pre"), 0).unwrap_or_else(|message| panic!("{message}"));
         }
     }
 }
@@ -49,7 +49,7 @@ fn unknown_and_null_fields() {
         return;
     }
     for wire in Wire::ALL {
-        let train = Train::build(Ours, wire, &TrainSpec::default()).unwrap_or_else(|told| panic!("{told}"));
+        let train = Train::build(Ours, wire, &TrainSpec::default()).unwrap_or_else(|message| panic!("{message}"));
         let mut config = train.layout.train_config("0");
         let strange =
             json!({ "number": 12_345_678_901_234_567_890_u64, "text": "\u{fc}\u{1f682}", "list": [1.50, null] });
@@ -60,7 +60,7 @@ fn unknown_and_null_fields() {
         config["creator"]["encrypted_key"] = Value::Null;
         train.layout.append("0", "odd", &[Edit::Put("opt/train_config.json", config.to_string().into_bytes())]);
         let results = written(&train, 0, write_results);
-        train.stop(Ours, "odd", "1", 0, &results).unwrap_or_else(|told| panic!("{told}"));
+        train.stop(Ours, "odd", "1", 0, &results).unwrap_or_else(|message| panic!("{message}"));
         let after = train.layout.train_config("1");
         for (what, before, after) in [
             ("id", &config["id"], &after["id"]),
@@ -86,10 +86,10 @@ fn hard_links() {
     };
     for wire in Wire::ALL {
         journey(Ours, wire, &TrainSpec::default(), &[Ours, Ours, Ours], write);
-        let train = Train::build(Ours, wire, &TrainSpec::default()).unwrap_or_else(|told| panic!("{told}"));
+        let train = Train::build(Ours, wire, &TrainSpec::default()).unwrap_or_else(|message| panic!("{message}"));
         let results = written(&train, 0, write);
-        train.stop(Ours, "0", "1", 0, &results).unwrap_or_else(|told| panic!("{told}"));
-        train.ours("pre-run", "1", "1-pre", 1).unwrap_or_else(|told| panic!("{told}"));
+        train.stop(Ours, "0", "1", 0, &results).unwrap_or_else(|message| panic!("{message}"));
+        train.ours("pre-run", "1", "1-pre", 1).unwrap_or_else(|message| panic!("{message}"));
         let names = json!(["opt/pht_results/again", "opt/pht_results/noise.bin", "opt/pht_results/sub/again"]);
         for tag in ["1-ran", "1", "1-pre"] {
             let view = train.layout.view(tag, "opt/pht_results");
@@ -105,7 +105,7 @@ fn results_beside_the_image() {
         return;
     }
     for wire in Wire::ALL {
-        let train = Train::build(Ours, wire, &TrainSpec::default()).unwrap_or_else(|told| panic!("{told}"));
+        let train = Train::build(Ours, wire, &TrainSpec::default()).unwrap_or_else(|message| panic!("{message}"));
         let layout = &train.layout;
         for stop in 0..3 {
             let (from, pre, to) = (layout.at(&stop.to_string()), layout.at("pre"), layout.at(&(stop + 1).to_string()));
@@ -116,8 +116,8 @@ fn results_beside_the_image() {
             pht_oci(&[&["pre-run", &from, &pre], &rest[..]].concat(), &[]).ok();
             if stop > 0 {
                 let before = train.dir.path().join(format!("written-{}", stop - 1));
-                let told = differences(&snapshot(&before), &snapshot(Path::new(beside)), true);
-                assert!(told.is_empty(), "stop {stop}, wire {wire:?}: {told:?}");
+                let changes = differences(&snapshot(&before), &snapshot(Path::new(beside)), true);
+                assert!(changes.is_empty(), "stop {stop}, wire {wire:?}: {changes:?}");
                 fs::remove_dir_all(beside).expect("a directory to remove");
                 fs::create_dir(beside).expect("a new directory");
             }
@@ -125,7 +125,7 @@ fn results_beside_the_image() {
             write_results(&now, stop);
             write_results(Path::new(beside), stop);
             pht_oci(&[&["post-run", &pre, &to], &rest[..]].concat(), &[]).ok();
-            train.check_results(&(stop + 1).to_string(), &now, true).unwrap_or_else(|told| panic!("{told}"));
+            train.check_results(&(stop + 1).to_string(), &now, true).unwrap_or_else(|message| panic!("{message}"));
             assert!(layout.search(support::tree::MARKER).is_empty(), "plaintext in the layout, wire {wire:?}");
         }
     }

@@ -146,5 +146,5 @@ fn an_opened_train_is_not_what_was_signed() {
     let (key, opened) = (utf8(&key), layout.at("opened"));
     pht_oci(&["pre-run", &layout.at(tag), &opened, "--private-key", key], &[]).ok();
     let report = verify(&opened, 3, &[]);
-    assert!(report["warnings"].to_string().contains("has been through pre-run"), "{report}");
+    assert!(report["warnings"].to_string().contains("was opened by pre-run"), "{report}");
 }

@@ -8,7 +8,7 @@ use support::{Peer, Wire, available, utf8};
 
 #[track_caller]
 fn call(program: &str, arguments: &[&str]) -> Vec<u8> {
-    run(program, arguments).unwrap_or_else(|told| panic!("{told}"))
+    run(program, arguments).unwrap_or_else(|message| panic!("{message}"))
 }
 
 /// The run happens in a bundle that umoci unpacked and packed again; both umoci's layer and its config are read.

@@ -128,11 +128,11 @@ fn fields_keep_their_names_and_types_and_are_documented() {
         fs::write(&file, &found).unwrap();
     }
     let golden = fs::read_to_string(&file).unwrap();
-    let told = |what: &str, from: &str, other: &str| -> Vec<String> {
+    let message = |what: &str, from: &str, other: &str| -> Vec<String> {
         let others: BTreeSet<&str> = other.lines().collect();
         from.lines().filter(|line| !others.contains(line)).map(|line| format!("{what} {line}")).collect()
     };
-    let differences = [told("gone", &golden, &found), told("new", &found, &golden)].concat();
+    let differences = [message("gone", &golden, &found), message("new", &found, &golden)].concat();
     assert!(differences.is_empty(), "the JSON of reports has changed:\n{}", differences.join("\n"));
 
     // README says what each means. A field is documented by its path, in a row of its table.

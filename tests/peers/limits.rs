@@ -16,7 +16,7 @@ fn add_bulk(layout: &Layout, (from, to): (&str, &str), at: &str, compress: &str,
     let (script, files) = (test_file("python/bulk.py"), files.to_string());
     let script = utf8(&script);
     let line = [script, "layer", layout.path(), from, to, at, compress, &files, each];
-    run("python3", &line).unwrap_or_else(|told| panic!("{told}"));
+    run("python3", &line).unwrap_or_else(|message| panic!("{message}"));
 }
 
 fn base_of(dir: &Path, compress: &str, each: &str) -> Layout {
@@ -28,8 +28,8 @@ fn base_of(dir: &Path, compress: &str, each: &str) -> Layout {
 /// What post-run at the first station and pre-run at the second take where the first has written these results.
 fn both_stages(wire: Wire, base: Option<Layout>, compress: &str, bulk: (u32, &str)) -> [(&'static str, Took); 2] {
     let spec = TrainSpec { base, ..TrainSpec::default() };
-    let train = Train::build(Implementation::Ours, wire, &spec).unwrap_or_else(|told| panic!("{told}"));
-    train.ours("pre-run", "0", "0-pre", 0).unwrap_or_else(|told| panic!("{told}"));
+    let train = Train::build(Implementation::Ours, wire, &spec).unwrap_or_else(|message| panic!("{message}"));
+    train.ours("pre-run", "0", "0-pre", 0).unwrap_or_else(|message| panic!("{message}"));
     add_bulk(&train.layout, ("0-pre", "0-ran"), "opt/pht_results", compress, bulk);
     let post = measured(&train.line("post-run", "0-ran", "1", 0));
     let pre = measured(&train.line("pre-run", "1", "1-pre", 1));
@@ -70,11 +70,11 @@ fn a_step_for_which_there_is_no_room_is_not_begun() {
     if !available("limits::a_step_for_which_there_is_no_room_is_not_begun", &[Peer::Python, Peer::Root]) {
         return;
     }
-    let train =
-        Train::build(Implementation::Ours, Wire::V2_0, &TrainSpec::default()).unwrap_or_else(|told| panic!("{told}"));
-    train.ours("pre-run", "0", "0-pre", 0).unwrap_or_else(|told| panic!("{told}"));
+    let train = Train::build(Implementation::Ours, Wire::V2_0, &TrainSpec::default())
+        .unwrap_or_else(|message| panic!("{message}"));
+    train.ours("pre-run", "0", "0-pre", 0).unwrap_or_else(|message| panic!("{message}"));
     add_bulk(&train.layout, ("0-pre", "0-ran"), "opt/pht_results", "plain", (1, "24M"));
-    train.ours("post-run", "0-ran", "1", 0).unwrap_or_else(|told| panic!("{told}"));
+    train.ours("post-run", "0-ran", "1", 0).unwrap_or_else(|message| panic!("{message}"));
     let newer = Layout::new(train.dir.path().join("newer"));
     newer.make_base("base", false);
     let [files, route] = ["bulky", "route.json"].map(|name| train.dir.path().join(name).display().to_string());
@@ -108,12 +108,12 @@ fn a_step_for_which_there_is_no_room_is_not_begun() {
                     outcome.ok();
                     continue;
                 }
-                let told = outcome.refused(1).stderr;
-                let needed = told.split("at least ").nth(1).and_then(|rest| rest.split(' ').next());
-                let needed: u64 = needed.and_then(|needed| needed.parse().ok()).unwrap_or_else(|| panic!("{told}"));
-                assert!((16 << 20..26 << 20).contains(&needed), "{stage}: {told}");
+                let message = outcome.refused(1).stderr;
+                let needed = message.split("at least ").nth(1).and_then(|rest| rest.split(' ').next());
+                let needed: u64 = needed.and_then(|needed| needed.parse().ok()).unwrap_or_else(|| panic!("{message}"));
+                assert!((16 << 20..26 << 20).contains(&needed), "{stage}: {message}");
                 for part in [" are free", "hint: ", to.as_str()] {
-                    assert!(told.contains(part), "{stage}: no {part} in {told}");
+                    assert!(message.contains(part), "{stage}: no {part} in {message}");
                 }
                 let left = std::fs::read_dir(small.path()).expect("a directory").count();
                 assert_eq!(left, 0, "{stage} to {to} left something");
@@ -189,7 +189,7 @@ fn a_master_image_is_not_read_where_digests_agree() {
         let base = base_of(dir.path(), "plain", "1G");
         for wire in Wire::OURS {
             let spec = TrainSpec { base: Some(base.clone()), ..TrainSpec::default() };
-            let train = Train::build(Implementation::Ours, wire, &spec).unwrap_or_else(|told| panic!("{told}"));
+            let train = Train::build(Implementation::Ours, wire, &spec).unwrap_or_else(|message| panic!("{message}"));
             let read = measured(&["validate", &train.layout.at("0"), "--master", &base.at("base")]).read;
             assert!(read < READ_TO_VALIDATE, "wire {wire:?}: {read} bytes");
         }
@@ -209,7 +209,8 @@ fn memory_does_not_grow_with_files_that_are_compared() {
             add_bulk(&base, ("-", "base"), "tmp", "plain", (1, "1K"));
             add_bulk(&base, ("base", "base"), "usr/share/bulk", "gzip", bulk);
             let spec = TrainSpec { base: Some(base), ..TrainSpec::default() };
-            let train = Train::build(Implementation::Ours, Wire::V2_0, &spec).unwrap_or_else(|told| panic!("{told}"));
+            let train =
+                Train::build(Implementation::Ours, Wire::V2_0, &spec).unwrap_or_else(|message| panic!("{message}"));
             let took = measured(&["validate", &train.layout.at("0"), "--master", &master.at("base")]);
             assert!(took.read > READ_TO_VALIDATE, "{bulk:?}: nothing was compared");
             assert!(took.peak <= MEMORY, "{bulk:?}: {} bytes of memory", took.peak);

@@ -19,8 +19,8 @@ fn the_manual_has_a_page_for_every_command_and_groff_sets_it() {
     }
     for page in pages {
         let set = Command::new("groff").args(["-man", "-Tutf8", "-ww"]).arg(&page).output().unwrap();
-        let (text, told) = (String::from_utf8_lossy(&set.stdout), String::from_utf8_lossy(&set.stderr));
-        assert!(set.status.success() && told.is_empty(), "{}: {told}", page.display());
+        let (text, message) = (String::from_utf8_lossy(&set.stdout), String::from_utf8_lossy(&set.stderr));
+        assert!(set.status.success() && message.is_empty(), "{}: {message}", page.display());
         assert!(text.contains("Example") || page.ends_with("pht-oci.1"), "{}: {text}", page.display());
     }
     // Where no directory can be.

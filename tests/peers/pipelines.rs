@@ -30,8 +30,8 @@ fn airflow(dir: &Path, line: &[&str], variables: &[(&str, &str)]) -> (bool, Stri
     command.env("AIRFLOW_HOME", dir.join("airflow")).env("PHT_WORK", dir.join("work"));
     command.env("AIRFLOW__CORE__DAGS_FOLDER", script("airflow")).env("AIRFLOW__CORE__LOAD_EXAMPLES", "False");
     let output = command.output().expect("airflow starts");
-    let told = [output.stdout, output.stderr].map(|out| String::from_utf8_lossy(&out).into_owned()).concat();
-    (output.status.success(), told)
+    let message = [output.stdout, output.stderr].map(|out| String::from_utf8_lossy(&out).into_owned()).concat();
+    (output.status.success(), message)
 }
 
 /// A train for one station, in a registry with its master image; every visit adds a line to its results.
@@ -59,8 +59,8 @@ fn airflow_carries_a_train_through_the_station() {
     }
     let (server, dir) = (Server::open(), tempfile::tempdir().unwrap());
     let (train, repository) = published(&server);
-    let (done, told) = airflow(dir.path(), &["db", "migrate"], &[]);
-    assert!(done, "{told}");
+    let (done, message) = airflow(dir.path(), &["db", "migrate"], &[]);
+    assert!(done, "{message}");
     let digest = || run("skopeo", &["inspect", "--tls-verify=false", "--format={{.Digest}}", &repository]).unwrap();
     let before = digest();
     let test = |key: &str, master: &str| {
@@ -71,14 +71,14 @@ fn airflow_carries_a_train_through_the_station() {
     };
 
     // A wrong key: nothing is pushed, nothing is repeated, nothing stays.
-    let (done, told) = test(&train.key("user"), "master/sh:latest");
-    assert!(!done && told.contains("pht-oci pre-run ended with exit status 4"), "{told}");
+    let (done, message) = test(&train.key("user"), "master/sh:latest");
+    assert!(!done && message.contains("pht-oci pre-run ended with exit status 4"), "{message}");
     assert_eq!(digest(), before);
     let left = || fs::read_dir(dir.path().join("work")).unwrap().count();
     assert_eq!(left(), 0);
 
-    let (done, told) = test(&train.key("station_1"), "master/sh:latest");
-    assert!(done, "{told}");
+    let (done, message) = test(&train.key("station_1"), "master/sh:latest");
+    assert!(done, "{message}");
     assert_ne!(digest(), before);
     assert_eq!(left(), 0);
     let (key, out) = (train.key("user"), dir.path().join("out"));

@@ -39,8 +39,8 @@ fn the_binary_needs_no_library() {
 fn podman(dir: &Path, line: &[&str]) -> Result<String, String> {
     let mut command = Command::new("podman");
     let output = command.args(line).envs(configure(dir)).stdin(Stdio::null()).output().unwrap();
-    let told = [&output.stdout[..], &output.stderr].map(String::from_utf8_lossy).concat();
-    if output.status.success() { Ok(told) } else { Err(told) }
+    let message = [&output.stdout[..], &output.stderr].map(String::from_utf8_lossy).concat();
+    if output.status.success() { Ok(message) } else { Err(message) }
 }
 
 #[test]
@@ -71,6 +71,6 @@ fn the_image_runs_the_stages_as_the_reference_image_does() {
     stage(&["post-run", &image, "--rebase"]).unwrap();
     train.check_results("0", results.path(), true).unwrap();
     stage(&["post-run", &image]).expect_err("it has been closed");
-    let told = differences(&snapshot(results.path()), &snapshot(&train.dir.path().join("out-0")), true);
-    assert!(told.is_empty(), "{told:?}");
+    let changes = differences(&snapshot(results.path()), &snapshot(&train.dir.path().join("out-0")), true);
+    assert!(changes.is_empty(), "{changes:?}");
 }

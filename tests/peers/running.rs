@@ -41,7 +41,7 @@ impl RunFixture {
         let stations = vec![json!("station_1"), json!("station_2")];
         let spec =
             TrainSpec { stations, indexes: vec![0, 1], entrypoint: ENTRYPOINT.to_owned(), ..TrainSpec::default() };
-        let train = Train::build(Implementation::Ours, wire, &spec).unwrap_or_else(|told| panic!("{told}"));
+        let train = Train::build(Implementation::Ours, wire, &spec).unwrap_or_else(|message| panic!("{message}"));
         let place = train.dir.path().join("place");
         let (data, engines) = (train.dir.path().join("data"), train.dir.path().join("engine"));
         [&place, &data, &engines].into_iter().for_each(|dir| fs::create_dir(dir).expect("a new directory"));
@@ -186,7 +186,7 @@ fn bad_ends(test: &str, engine: &'static str, peer: Peer) {
 
     let begin = Instant::now();
     let error = fixture.run(0, &["--env", "WAIT=120", "--timeout", "2s"]).refused(1).stderr;
-    assert!(error.contains("longer than it may"), "{error}");
+    assert!(error.contains("stopped at the time limit"), "{error}");
     assert!(begin.elapsed() < Duration::from_secs(60), "{engine}: ended by itself");
     check("a train that takes too long");
 
@@ -194,8 +194,8 @@ fn bad_ends(test: &str, engine: &'static str, peer: Peer) {
     if engine != "runc" && !Path::new("/dev/nvidia0").exists() {
         let error = fixture.run(0, &["--gpus", "all"]).refused(1).stderr;
         let log = fs::read_to_string(fixture.log()).unwrap_or_default();
-        let told = format!("{error}{log}").to_lowercase();
-        assert!(told.contains("gpu"), "{engine}: {told}");
+        let message = format!("{error}{log}").to_lowercase();
+        assert!(message.contains("gpu"), "{engine}: {message}");
         check("a card that is not there");
     }
 
@@ -274,8 +274,8 @@ fn two_trains_of_one_place_do_not_get_into_each_other_s_way() {
     pht_oci(&["copy", &format!("{}:0", fixture.layout.path()), &other], &[]).ok();
     let key = fixture.train.key(&fixture.train.station_id(0));
     let line = ["run", &other, "--engine", "runc", "--private-key", &key];
-    let told = pht_oci(&line, &[]).refused(2).stderr;
-    assert!(told.contains("--log"), "{told}");
+    let message = pht_oci(&line, &[]).refused(2).stderr;
+    assert!(message.contains("--log"), "{message}");
     let log = fixture.place().join("other.log");
     pht_oci(&[&line[..], &["--log", utf8(&log)]].concat(), &[]).ok();
     assert_eq!(child.wait_with_output().expect("the program ends").status.code(), Some(0));
@@ -307,9 +307,9 @@ fn runc_needs_no_root() {
         (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
     let line = [vec![program.display().to_string()], fixture.line(0, &[])].concat();
-    let (ended_well, told) = as_nobody(&line);
-    assert!(ended_well, "{told}");
-    assert_eq!(interfaces(&told), ["lo"], "{told}");
+    let (ended_well, message) = as_nobody(&line);
+    assert!(ended_well, "{message}");
+    assert_eq!(interfaces(&message), ["lo"], "{message}");
     fixture.check_nothing_left();
     assert_eq!(fs::metadata(fixture.log()).expect("a log").uid(), NOBODY);
 }
@@ -327,7 +327,7 @@ fn what_cannot_be_run_is_refused_before_anything_is_opened() {
     }
     let fixture = RunFixture::new("runc", Wire::V3);
     let before = snapshot(fixture.place());
-    for (more, told) in [
+    for (more, message) in [
         (&["--gpus", "all"][..], "GPUs"),
         (&["--volume", "/nowhere/at/all:/data"], "there is no such file"),
         (&["--volume", "/tmp:/opt/pht_train"], "must not be hidden"),
@@ -339,7 +339,7 @@ fn what_cannot_be_run_is_refused_before_anything_is_opened() {
     ] {
         let line = fixture.line(0, more);
         let error = pht_oci(&line, &[]).refused(2).stderr;
-        assert!(error.contains(told), "{more:?}: {error}");
+        assert!(error.contains(message), "{more:?}: {error}");
     }
     let engine = |part: String| if part == "runc" { "lxc".to_owned() } else { part };
     let other: Vec<String> = fixture.line(0, &[]).into_iter().map(engine).collect();

@@ -27,7 +27,7 @@ pub(in crate::stage) enum Depth {
     /// Until the train config is found.
     Config,
     /// Until all that the config lists is found, and at least down to this layer.
-    ImageEntry(usize),
+    ListedFiles(usize),
     /// Until nothing below can be seen.
     All,
 }
@@ -90,7 +90,7 @@ pub(in crate::stage) fn read_view(image: &Image, spool_dir: &Path, depth: Depth)
     };
     let mut listed = None;
     let view = View::read(image, wanted, spool_dir, |partial| match depth {
-        Depth::ImageEntry(floor) if partial.layer <= floor => has_all_listed(partial, &mut listed),
+        Depth::ListedFiles(floor) if partial.layer <= floor => has_all_listed(partial, &mut listed),
         _ => Ok(false),
     });
     view.at(name_of(image))

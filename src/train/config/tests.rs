@@ -37,11 +37,11 @@ fn refuses_each_malformed_field_by_its_path() {
         ("/source", json!(null), "source: is missing"),
         ("/source/type", json!(1), "source.type: is a number, but must be a string"),
         ("/source/address", json!(null), "source.address: is missing"),
-        ("/source/tag", json!(true), "source.tag: is a truth value, but must be a string"),
+        ("/source/tag", json!(true), "source.tag: is a boolean, but must be a string"),
         ("/creator", json!("me"), "creator: is a string, but must be an object"),
         ("/creator/id", json!(1.5), "creator.id: is a number, but must be an integer or a string"),
         ("/creator/id", json!(""), "creator.id: is empty"),
-        ("/creator/rsa_public_key", json!("00"), "creator.rsa_public_key: is no RSA public key"),
+        ("/creator/rsa_public_key", json!("00"), "creator.rsa_public_key: is not an RSA public key"),
         ("/creator/encrypted_key", json!("0g"), "creator.encrypted_key: is not hex"),
         ("/session_id", json!(null), "session_id: is missing"),
         ("/session_id", json!(""), "session_id: is empty"),
@@ -54,7 +54,7 @@ fn refuses_each_malformed_field_by_its_path() {
         ("/result_signature", json!("xx"), "result_signature: is not hex"),
         ("/build", json!([]), "build: is a list, but must be an object"),
         ("/build/signature", json!(null), "build.signature: is missing"),
-        ("/build/rsa_public_key", json!(weak_key), "build.rsa_public_key: is no RSA public key"),
+        ("/build/rsa_public_key", json!(weak_key), "build.rsa_public_key: is not an RSA public key"),
     ]);
 }
 
@@ -68,7 +68,7 @@ fn refuses_each_malformed_stop_by_its_path() {
         ("/route/1/station", json!(null), "route[1].station: is missing"),
         ("/route/2/station", json!("1"), "route[2].station: is `1`, as is route[1].station"),
         ("/route/2/eco_system", json!(3), "route[2].eco_system: is a number, but must be a string"),
-        ("/route/2/rsa_public_key", json!("2d2d"), "route[2].rsa_public_key: is no RSA public key"),
+        ("/route/2/rsa_public_key", json!("2d2d"), "route[2].rsa_public_key: is not an RSA public key"),
         ("/route/2/rsa_public_key", json!(null), "route[2].rsa_public_key: is missing"),
         ("/route/0/index", json!(null), "route[0].index: is missing"),
         ("/route/0/index", json!("0"), "route[0].index: is a string, but must be an integer"),

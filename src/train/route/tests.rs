@@ -30,14 +30,8 @@ fn only_the_next_station_is_at_its_turn() {
     let (route_state, stops) = (config.route_state().unwrap(), config.route().stops());
     route_state.ensure_turn(&stops[1], StageKind::PreRun).unwrap();
     let table = [
-        (
-            0,
-            "cannot pre-run: station `station_0` (index 0) has signed already: it is the turn of station `1` (index 1)",
-        ),
-        (
-            2,
-            "cannot pre-run: station `station_2` (index 2) is not at its turn yet: it is the turn of station `1` (index 1)",
-        ),
+        (0, "cannot pre-run: station `station_0` (index 0) has signed already: next is station `1` (index 1)"),
+        (2, "cannot pre-run: station `station_2` (index 2) has to wait: next is station `1` (index 1)"),
     ];
     for (index, expected) in table {
         let error = route_state.ensure_turn(&stops[index], StageKind::PreRun).unwrap_err();

@@ -53,7 +53,7 @@ fn no_archive_appears_of_what_does_not_hold_and_none_is_replaced() {
     let fixture = ResultsFixture::new(Wire::V2_0, |dir| write_results(dir, 0));
     fs::write(fixture.path("there.tar"), "mine").unwrap();
     let refused = fixture.results(&fixture.image(), "there.tar", &[]).refused(2);
-    assert!(refused.stderr.contains("there already"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("the path exists"), "{}", refused.stderr);
     assert_eq!(fs::read(fixture.path("there.tar")).unwrap(), b"mine");
     // What a run that was killed has left goes away with the next.
     fs::write(fixture.path(".pht-oci-results.tar"), "plaintext").unwrap();
@@ -71,5 +71,5 @@ fn no_archive_appears_of_what_does_not_hold_and_none_is_replaced() {
     }
     assert_eq!(fixture.names(), names);
     let nowhere = fixture.results(&fixture.image(), "absent/results.tar", &[]).refused(1);
-    assert!(nowhere.stderr.contains("cannot create a file"), "{}", nowhere.stderr);
+    assert!(nowhere.stderr.contains("cannot create the temporary file"), "{}", nowhere.stderr);
 }

@@ -14,7 +14,7 @@ impl ResultsFixture {
     /// The station's run leaves what `write` puts into a directory.
     pub fn new(wire: Wire, write: impl FnOnce(&Path)) -> Self {
         let spec = TrainSpec { stations: vec!["a".into(), "b".into()], indexes: vec![0, 1], ..TrainSpec::default() };
-        let train = Train::build(Implementation::Ours, wire, &spec).unwrap_or_else(|told| panic!("{told}"));
+        let train = Train::build(Implementation::Ours, wire, &spec).unwrap_or_else(|message| panic!("{message}"));
         let fixture = ResultsFixture { train };
         fs::create_dir_all(fixture.written()).unwrap();
         write(&fixture.written());

@@ -12,7 +12,7 @@ use support::{Edit, Outcome, Peer, Wire, available, pht_oci, run, utf8};
 fn peer(arguments: &[&str]) -> Value {
     let script = test_file("python/paillier.py");
     let out = run("python3", &[&["-I", utf8(&script)], arguments].concat());
-    serde_json::from_slice(&out.unwrap_or_else(|told| panic!("{told}"))).unwrap()
+    serde_json::from_slice(&out.unwrap_or_else(|message| panic!("{message}"))).unwrap()
 }
 
 /// A train with one result for the key, its public key in the config in this form, and the private key in a file.
@@ -124,11 +124,11 @@ fn a_wrong_key_and_a_number_that_is_none_are_told_apart() {
         return;
     }
     let (key, other) = (peer(&["key", "128"]), peer(&["key", "128"]));
-    let refused = |fixture: &ResultsFixture, status, told: &str| {
+    let refused = |fixture: &ResultsFixture, status, message: &str| {
         let names = fixture.names();
         for out in ["out", "out.tar", "-"] {
             let refused = decrypt(fixture, out).refused(status);
-            assert!(refused.stderr.contains(told) && refused.stdout.is_empty(), "{out}: {}", refused.stderr);
+            assert!(refused.stderr.contains(message) && refused.stdout.is_empty(), "{out}: {}", refused.stderr);
             let secret = key["private"]["lambda"].as_str().unwrap();
             assert!(!refused.stderr.contains(secret), "a secret is told: {}", refused.stderr);
         }

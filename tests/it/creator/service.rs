@@ -22,7 +22,7 @@ fn hand_out(fixture: &ResultsFixture, options: &[&str]) -> String {
     let (script, out) = (test_file("python/handout.py"), fixture.path("handout.tar"));
     let (script, out) = (utf8(&script), utf8(&out).to_owned());
     let line = [script, fixture.train.layout.path(), "post", &out];
-    run("python3", &[&line, options].concat()).unwrap_or_else(|told| panic!("{told}"));
+    run("python3", &[&line, options].concat()).unwrap_or_else(|message| panic!("{message}"));
     out
 }
 
@@ -43,8 +43,8 @@ fn a_handed_out_archive_gives_what_the_image_gives() {
             let archive = hand_out(&fixture, options);
             let out = format!("out-{turn}");
             let report = fixture.results(&archive, &out, &["--format", "json"]).ok().json();
-            let told = differences(&snapshot(&fixture.path(&out)), &snapshot(&fixture.path("wanted")), true);
-            assert_eq!(told, Vec::<String>::new(), "{wire:?} {options:?}");
+            let changes = differences(&snapshot(&fixture.path(&out)), &snapshot(&fixture.path("wanted")), true);
+            assert_eq!(changes, Vec::<String>::new(), "{wire:?} {options:?}");
             assert_eq!((&report["wire"], &report["source"]), (&wire.option().into(), &archive.into()));
             assert!(report["digest"]["before"].is_null(), "{report}");
             // What the image would have proved is named.
@@ -98,24 +98,24 @@ fn hostile_archives_are_refused_and_nothing_is_written_anywhere() {
     symlink(&outside, fixture.path("way")).unwrap();
     let (names, here) = (fixture.names(), utf8(&outside));
     let absolute = format!("{here}/planted");
-    for (members, told) in [
+    for (members, message) in [
         (vec![file("../planted")], "has `..` in it"),
         (vec![file("pht_results/../../planted")], "has `..` in it"),
-        (vec![member("pht_results/way", "symlink", here), file("pht_results/way/planted")], "lies below it"),
+        (vec![member("pht_results/way", "symlink", here), file("pht_results/way/planted")], "with files below"),
         (vec![member("pht_results/etc", "link", "../../etc/passwd")], "has `..` in it"),
-        (vec![member("pht_results/etc", "link", "/etc/passwd")], "which is not there"),
+        (vec![member("pht_results/etc", "link", "/etc/passwd")], "which does not exist"),
         (vec![member("pht_results/null", "char", "")], "a device node"),
-        (vec![file("train_config.json")], "it is there twice"),
-        (vec![file("./pht_results//result.txt")], "it is there twice"),
-        (vec![member("pht_results/sub", "symlink", here)], "it is there twice"),
+        (vec![file("train_config.json")], "twice in the archive"),
+        (vec![file("./pht_results//result.txt")], "twice in the archive"),
+        (vec![member("pht_results/sub", "symlink", here)], "twice in the archive"),
         (vec![file("pht_results/.wh.result.txt")], "a whiteout"),
-        (vec![file("pht_results/result.txt/below")], "lies below it"),
+        (vec![file("pht_results/result.txt/below")], "with files below"),
     ] {
         let options: Vec<&str> = ["--last"].into_iter().chain(members.iter().map(String::as_str)).collect();
         let archive = hand_out(&fixture, &options);
         for out in ["out", "out.tar"] {
             let refused = fixture.results(&archive, out, &[]).refused(5);
-            assert!(refused.stderr.contains(told), "{members:?}: {}", refused.stderr);
+            assert!(refused.stderr.contains(message), "{members:?}: {}", refused.stderr);
         }
         assert_eq!(fixture.names(), names, "{members:?}");
         assert_eq!(fs::read_dir(&outside).unwrap().count(), 0, "{members:?}");

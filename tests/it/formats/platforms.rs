@@ -97,12 +97,12 @@ fn no_fitting_platform() {
     let (fixture, machines) = several();
     let before = snapshot(&fixture.layout.dir);
     for stage in ["pre-run", "post-run"] {
-        let said = fixture.stage(stage, &["latest"], &["--platform", "linux/riscv64"]).refused(2).stderr;
+        let message = fixture.stage(stage, &["latest"], &["--platform", "linux/riscv64"]).refused(2).stderr;
         for there in machines {
-            assert!(said.contains(&format!("linux/{there}")), "{there} is not listed: {said}");
+            assert!(message.contains(&format!("linux/{there}")), "{there} is not listed: {message}");
         }
-        assert!(said.contains("linux/riscv64"), "what was asked for is not named: {said}");
-        assert!(!said.contains("unknown/"), "an attestation is no choice: {said}");
+        assert!(message.contains("linux/riscv64"), "what was asked for is not named: {message}");
+        assert!(!message.contains("unknown/"), "an attestation is no choice: {message}");
     }
     // An image that is no index is for the platform that it says.
     let plain = StageFixture::new(Wire::V2_0);

@@ -87,9 +87,9 @@ impl RefusalFixture {
     pub fn refuse(&self, line: &[&str], variables: &[(&str, &str)], status: i32) -> Result<String, String> {
         let before = snapshot(&self.layout.dir);
         let outcome = pht_oci(line, variables).expect(status)?;
-        let told = differences(&before, &snapshot(&self.layout.dir), true);
-        if !told.is_empty() {
-            return Err(format!("refused, but the layout changed: {told:?}"));
+        let changes = differences(&before, &snapshot(&self.layout.dir), true);
+        if !changes.is_empty() {
+            return Err(format!("refused, but the layout changed: {changes:?}"));
         }
         if outcome.stderr.trim().is_empty() {
             return Err("refused without a word".to_owned());
@@ -121,8 +121,8 @@ pub fn check(wires: &[Wire], cases: &[Case]) {
         for wire in wires {
             let fixture = RefusalFixture::new(case.start, *wire);
             (case.tamper)(&fixture, *wire);
-            if let Err(told) = fixture.refuse_stage(case.stage, case.station, case.status) {
-                failures.push(format!("{} (wire {wire:?}): {told}", case.name));
+            if let Err(message) = fixture.refuse_stage(case.stage, case.station, case.status) {
+                failures.push(format!("{} (wire {wire:?}): {message}", case.name));
             }
         }
     }

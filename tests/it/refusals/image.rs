@@ -125,8 +125,8 @@ fn check(cases: &[(&str, Tamper)]) {
             tamper(&fixture);
             // Wrong bytes under a right name are somebody's doing or a broken disk, no wrong form.
             let status = if name.starts_with("a corrupted") { VERIFICATION } else { MALFORMED };
-            if let Err(told) = fixture.refuse_stage(stage, "station_2", status) {
-                failures.push(format!("{stage}, {name}: {told}"));
+            if let Err(message) = fixture.refuse_stage(stage, "station_2", status) {
+                failures.push(format!("{stage}, {name}: {message}"));
             }
         }
     }
@@ -193,7 +193,7 @@ fn two_images_and_no_tag() {
     fixture.layout.append(TAG, "another", &[]);
     for source in [bare.as_str(), fixture.layout.path()] {
         let line = ["pre-run", source, "--station", "station_2", "--private-key", &key];
-        let said = fixture.refuse(&line, &[], USAGE).unwrap_or_else(|told| panic!("{told}"));
-        assert!(said.contains(TAG) && said.contains("another"), "names no tags: {said}");
+        let printed = fixture.refuse(&line, &[], USAGE).unwrap_or_else(|message| panic!("{message}"));
+        assert!(printed.contains(TAG) && printed.contains("another"), "names no tags: {printed}");
     }
 }

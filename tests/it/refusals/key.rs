@@ -10,7 +10,7 @@ fn locked(fixture: &RefusalFixture, station: &str) -> String {
     let file = utf8(&file).to_owned();
     let key = fixture.vectors.key(station);
     let line = ["pkcs8", "-topk8", "-v2", "aes-256-cbc", "-in", &key, "-out", &file, "-passout", "pass:right"];
-    run("openssl", &line).unwrap_or_else(|told| panic!("{told}"));
+    run("openssl", &line).unwrap_or_else(|message| panic!("{message}"));
     file
 }
 
@@ -42,8 +42,8 @@ fn keys() {
                 ("no such file", &path("missing.pem"), &[]),
             ] {
                 let line = [stage, &image, "--station", "station_2", "--private-key", key];
-                if let Err(told) = fixture.refuse(&line, variables, KEY) {
-                    failures.push(format!("{stage}, {name} (wire {wire:?}): {told}"));
+                if let Err(message) = fixture.refuse(&line, variables, KEY) {
+                    failures.push(format!("{stage}, {name} (wire {wire:?}): {message}"));
                 }
             }
             // The same key with the right passphrase goes through: the refusals are about the passphrase.
@@ -61,7 +61,7 @@ fn results_with_the_wrong_key() {
         let out = fixture.vectors.dir.path().join("out");
         let (image, key) = (fixture.layout.at(TAG), fixture.vectors.key("station_1"));
         let line = ["results", &image, "--private-key", &key, "--out", utf8(&out)];
-        fixture.refuse(&line, &[], KEY).unwrap_or_else(|told| panic!("{told}"));
+        fixture.refuse(&line, &[], KEY).unwrap_or_else(|message| panic!("{message}"));
         assert!(
             std::fs::read_dir(&out).map_or(true, |mut entries| entries.next().is_none()),
             "results in {}",

@@ -35,9 +35,9 @@ fn strangers() {
         let fixture = RefusalFixture::new(Start::Sealed, wire);
         let (image, key) = (fixture.layout.at(TAG), fixture.vectors.key("station_2"));
         let line = ["pre-run", &image, "--station", "station_9", "--private-key", &key];
-        fixture.refuse(&line, &[], VERIFICATION).unwrap_or_else(|told| panic!("not on the route: {told}"));
+        fixture.refuse(&line, &[], VERIFICATION).unwrap_or_else(|message| panic!("not on the route: {message}"));
         let key = fixture.vectors.key("builder");
         let line = ["pre-run", &image, "--private-key", &key];
-        fixture.refuse(&line, &[], KEY).unwrap_or_else(|told| panic!("a key of no station: {told}"));
+        fixture.refuse(&line, &[], KEY).unwrap_or_else(|message| panic!("a key of no station: {message}"));
     }
 }

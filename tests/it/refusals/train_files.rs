@@ -145,7 +145,7 @@ fn a_digest_of_another_train() {
         let (key, digest) = (fixture.vectors.key("station_1"), utf8(&digest));
         let line = ["pkeyutl", "-sign", "-inkey", &key, "-in", digest, "-pkeyopt", "digest:sha512"];
         let padding = ["-pkeyopt", "rsa_padding_mode:pss", "-pkeyopt", "rsa_pss_saltlen:max"];
-        let signed = run("openssl", &[&line[..], &padding].concat()).unwrap_or_else(|told| panic!("{told}"));
+        let signed = run("openssl", &[&line[..], &padding].concat()).unwrap_or_else(|message| panic!("{message}"));
         let hex = |data: &[u8]| data.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         fixture.patch(|config| {
             let signature = &mut stop(config, "station_1")["signature"];

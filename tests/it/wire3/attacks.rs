@@ -165,9 +165,9 @@ impl Field {
         }
         for line in lines {
             let outcome = pht_oci(&line, &[]).expect(attack.status)?;
-            let told = differences(&before, &snapshot(&self.fixture.layout.dir), true);
-            if !told.is_empty() || std::path::Path::new(&out).exists() {
-                return Err(format!("{} has published something: {told:?}", line[0]));
+            let changes = differences(&before, &snapshot(&self.fixture.layout.dir), true);
+            if !changes.is_empty() || std::path::Path::new(&out).exists() {
+                return Err(format!("{} has published something: {changes:?}", line[0]));
             }
             println!("{:34} {:9} {:8} {}", attack.name, attack.sign.unwrap_or(""), line[0], outcome.stderr.trim());
         }
@@ -181,13 +181,15 @@ fn every_attack_is_refused() {
     let field = Field::new(python);
     // What the tools do to an image that they leave alone is no attack.
     for honest in [attack("nothing"), signed("nothing"), gzipped("nothing")] {
-        field.mount(&honest).unwrap_or_else(|told| panic!("{told}"));
+        field.mount(&honest).unwrap_or_else(|message| panic!("{message}"));
         let (source, to) = (field.fixture.layout.at("attacked"), field.fixture.layout.at("honest"));
         pht_oci(&["pre-run", &source, &to, "--private-key", &field.fixture.key("station_3")], &[]).ok();
     }
     let failures: Vec<String> = ATTACKS
         .iter()
-        .filter_map(|attack| field.check(attack).err().map(|told| format!("{} {:?}: {told}", attack.name, attack.sign)))
+        .filter_map(|attack| {
+            field.check(attack).err().map(|message| format!("{} {:?}: {message}", attack.name, attack.sign))
+        })
         .collect();
     assert!(failures.is_empty(), "{} of {}:\n{}", failures.len(), ATTACKS.len(), failures.join("\n"));
 }
@@ -208,13 +210,13 @@ fn a_station_that_has_left_cannot_read_what_later_ones_computed() {
     let script = test_file("python/wire3_peer.py");
     let script = utf8(&script);
     let line = [script, "open", field.fixture.layout.path(), STATE, "--key", &key, "--out", &out];
-    let told = run(&field.python, &line).expect_err("no key is wrapped for it");
-    assert!(told.contains("exit status: 4"), "{told}");
+    let output = run(&field.python, &line).expect_err("no key is wrapped for it");
+    assert!(output.contains("exit status: 4"), "{output}");
 }
 
 #[test]
 fn a_lower_version_is_refused() {
     let Some(python) = cryptography("wire3") else { return };
     let field = Field::new(python);
-    field.check(&attack("version_lowered")).unwrap_or_else(|told| panic!("{told}"));
+    field.check(&attack("version_lowered")).unwrap_or_else(|message| panic!("{message}"));
 }

@@ -23,9 +23,9 @@ fn the_peer_reads_what_the_program_wrote() {
         fixture.stop(&tags[stop], &tags[stop + 1], stop);
     }
     for (signed, tag) in tags.iter().enumerate() {
-        let told: Value =
+        let message: Value =
             serde_json::from_slice(&fixture.peer(&python, &["verify", fixture.layout.path(), tag])).unwrap();
-        assert_eq!(told["signed"], signed);
+        assert_eq!(message["signed"], signed);
         for reader in ["creator", &format!("station_{}", signed + 1)] {
             if signed == STATIONS && reader != "creator" {
                 continue;
@@ -76,8 +76,8 @@ fn another_base_is_refused_with_the_reason() {
     fixture.base.append("base", "newer", &[support::Edit::Put("etc/newer", b"1".to_vec())]);
     let newer = fixture.base.at("newer");
     let line = ["post-run", &opened, "--private-key", &key, "--base"];
-    let said = pht_oci(&[&line[..], &[&newer]].concat(), &[]).refused(2).stderr;
-    assert!(said.contains("creator has signed"), "{said}");
+    let message = pht_oci(&[&line[..], &[&newer]].concat(), &[]).refused(2).stderr;
+    assert!(message.contains("creator has signed"), "{message}");
     // The base itself and the train as built are both its base.
     for base in [fixture.base.at("base"), source] {
         let to = fixture.layout.at("closed");

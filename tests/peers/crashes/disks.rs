@@ -60,19 +60,19 @@ impl Drop for Disk {
 /// Runs into the limit, then again without; whether there was a limit at all.
 fn fill(trial: &Trial, disk: &Disk, room: u64, undisturbed: &Undisturbed) -> Result<bool, String> {
     disk.resize(disk.used() + room);
-    let (status, told) = trial.run();
+    let (status, message) = trial.run();
     disk.resize(LARGE);
     let full = status != Some(0);
     if full {
         let changes = differences(&trial.before, &snapshot(&disk.0), true);
         // Where the program knows beforehand what it needs, it does not begin.
-        let said = told.contains("No space left") || told.contains("bytes are needed and");
-        if status != Some(1) || !said || !changes.is_empty() {
-            return Err(format!("ended with {status:?}: {told}\n  and changed {changes:?}"));
+        let printed = message.contains("No space left") || message.contains("bytes are needed and");
+        if status != Some(1) || !printed || !changes.is_empty() {
+            return Err(format!("ended with {status:?}: {message}\n  and changed {changes:?}"));
         }
-        let (status, told) = trial.run();
+        let (status, message) = trial.run();
         if status != Some(0) {
-            return Err(format!("with room again it ended with {status:?}: {told}"));
+            return Err(format!("with room again it ended with {status:?}: {message}"));
         }
     }
     if !trial.is_new()? {
@@ -101,7 +101,7 @@ fn a_full_disk_changes_nothing() {
             match fill(&fixture.trial(case, &disk.0), &disk, room, &undisturbed) {
                 Ok(true) => full += 1,
                 Ok(false) => fitted += 1,
-                Err(told) => failures.push(format!("{} of {}, {room} bytes: {told}", case.stage, case.name)),
+                Err(message) => failures.push(format!("{} of {}, {room} bytes: {message}", case.stage, case.name)),
             }
         }
     }
@@ -124,9 +124,12 @@ fn a_disk_that_cannot_be_written_to_is_an_error() {
     for case in CASES {
         let trial = fixture.trial(case, &disk.0);
         disk.remount("ro");
-        let (status, told) = trial.run();
-        assert_eq!(status, Some(1), "{case:?}: {told}");
-        assert!(told.contains("Read-only file system") && told.contains(utf8(Path::new(&disk.0))), "{case:?}: {told}");
+        let (status, message) = trial.run();
+        assert_eq!(status, Some(1), "{case:?}: {message}");
+        assert!(
+            message.contains("Read-only file system") && message.contains(utf8(Path::new(&disk.0))),
+            "{case:?}: {message}"
+        );
         assert_eq!(snapshot(&disk.0), trial.before, "{case:?}");
         disk.remount("rw");
     }

@@ -53,14 +53,14 @@ pub struct CrashFixture {
 
 impl CrashFixture {
     pub fn new(wire: Wire, size: usize) -> Self {
-        let train =
-            Train::build(Implementation::Ours, wire, &TrainSpec::default()).unwrap_or_else(|told| panic!("{told}"));
+        let train = Train::build(Implementation::Ours, wire, &TrainSpec::default())
+            .unwrap_or_else(|message| panic!("{message}"));
         let (first, second) = (train.dir.path().join("first"), train.dir.path().join("second"));
         for dir in [&first, &second] {
             write_results(dir, size);
         }
-        train.stop(Implementation::Ours, "0", "closed", 0, &first).unwrap_or_else(|told| panic!("{told}"));
-        train.ours("pre-run", "closed", "open", 1).unwrap_or_else(|told| panic!("{told}"));
+        train.stop(Implementation::Ours, "0", "closed", 0, &first).unwrap_or_else(|message| panic!("{message}"));
+        train.ours("pre-run", "closed", "open", 1).unwrap_or_else(|message| panic!("{message}"));
         train.layout.append("open", "ran", &[Edit::Opaque("opt/pht_results", &second)]);
         let station = train.station_id(1);
         CrashFixture { train, station }

@@ -32,19 +32,19 @@ impl Tally {
         self.kills += 1;
         let new = match trial.is_new() {
             Ok(new) => new,
-            Err(told) => return self.damaged.push(format!("{name}: {told}")),
+            Err(message) => return self.damaged.push(format!("{name}: {message}")),
         };
         *match (killed, new) {
             (false, _) => &mut self.late,
             (true, true) => &mut self.new,
             (true, false) => &mut self.old,
         } += 1;
-        let (status, told) = trial.run();
+        let (status, message) = trial.run();
         // Where the new image is there already, a second post-run has nothing to do, and pre-run finds its results.
         let fits = if new { matches!(status, Some(0 | 2 | 3)) } else { status == Some(0) };
         match trial.is_new() {
             Ok(true) if fits => {}
-            state => self.damaged.push(format!("{name}: again ended with {status:?}, new: {state:?}: {told}")),
+            state => self.damaged.push(format!("{name}: again ended with {status:?}, new: {state:?}: {message}")),
         }
         if trial.shape() != undisturbed.shape {
             self.leftovers.push(format!("{name}: {:?}, not {:?}", trial.shape(), undisturbed.shape));
@@ -68,9 +68,9 @@ impl Undisturbed {
             assert!(!trial.plaintext().is_empty(), "{case:?}: before post-run there is plaintext to be found");
         }
         let begin = Instant::now();
-        let (status, told) = trial.run();
+        let (status, message) = trial.run();
         let took = begin.elapsed();
-        assert_eq!(status, Some(0), "{case:?}: {told}");
+        assert_eq!(status, Some(0), "{case:?}: {message}");
         assert_eq!(trial.is_new(), Ok(true), "{case:?}");
         Undisturbed { took, shape: trial.shape() }
     }

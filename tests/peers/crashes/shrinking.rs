@@ -28,8 +28,8 @@ fn cut(trial: &Trial, path: &Path, size: u64) -> Option<(Option<i32>, String)> {
     send(&child, Signal::STOP);
     File::options().write(true).open(path).and_then(|file| file.set_len(size / 4)).expect("it can be cut");
     send(&child, Signal::CONT);
-    let (status, told) = end(child);
-    (in_time && status != Some(0)).then_some((status, told))
+    let (status, message) = end(child);
+    (in_time && status != Some(0)).then_some((status, message))
 }
 
 fn check(fixture: &CrashFixture, case: Case) {
@@ -39,11 +39,12 @@ fn check(fixture: &CrashFixture, case: Case) {
         let trial = fixture.trial(case, &fixture.scratch());
         let (name, size) = largest(&trial.dir.join(below));
         let path = Path::new(below).join(name);
-        let Some((status, told)) = cut(&trial, &trial.dir.join(&path), size) else { continue };
-        assert!(matches!(status, Some(1 | 3 | 5)), "{case:?} ended with {status:?}: {told}");
-        assert!(!told.contains("panicked"), "{told}");
+        let Some((status, message)) = cut(&trial, &trial.dir.join(&path), size) else { continue };
+        assert!(matches!(status, Some(1 | 3 | 5)), "{case:?} ended with {status:?}: {message}");
+        assert!(!message.contains("panicked"), "{message}");
         let changes = differences(&trial.before, &snapshot(&trial.dir), true);
-        let others: Vec<&String> = changes.iter().filter(|told| !told.starts_with(&*path.to_string_lossy())).collect();
+        let others: Vec<&String> =
+            changes.iter().filter(|message| !message.starts_with(&*path.to_string_lossy())).collect();
         assert!(others.is_empty(), "{case:?} changed {others:?}");
         return;
     }

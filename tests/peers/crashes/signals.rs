@@ -22,7 +22,7 @@ fn start(train: &Train, more: &[&str]) -> Child {
 }
 
 fn train() -> Train {
-    Train::build(Implementation::Ours, Wire::V3, &TrainSpec::default()).unwrap_or_else(|told| panic!("{told}"))
+    Train::build(Implementation::Ours, Wire::V3, &TrainSpec::default()).unwrap_or_else(|message| panic!("{message}"))
 }
 
 /// Another writer, as far as a layout can tell.
@@ -59,9 +59,9 @@ fn a_signal_ends_a_waiting_writer_and_nothing_has_changed() {
         until_signals_are_caught(&child);
         std::thread::sleep(Duration::from_millis(100));
         send(&child, signal);
-        let (found, told) = end(child);
-        assert_eq!(found, Some(status), "{told}");
-        assert!(told.contains("interrupted") && told.contains("nothing was published"), "{told}");
+        let (found, message) = end(child);
+        assert_eq!(found, Some(status), "{message}");
+        assert!(message.contains("interrupted") && message.contains("nothing was published"), "{message}");
         assert_eq!(snapshot(&train.layout.dir), before);
     }
 }
@@ -74,18 +74,18 @@ fn the_second_writer_waits_and_says_so_or_fails_at_once() {
     let train = train();
     let before = snapshot(&train.layout.dir);
     let lock = occupy(&train.layout.dir);
-    let (found, told) = end(start(&train, &["--no-wait"]));
-    assert_eq!(found, Some(1), "{told}");
-    assert!(told.contains("another process is writing") && told.contains("hint"), "{told}");
+    let (found, message) = end(start(&train, &["--no-wait"]));
+    assert_eq!(found, Some(1), "{message}");
+    assert!(message.contains("another process is writing") && message.contains("hint"), "{message}");
     assert_eq!(snapshot(&train.layout.dir), before);
     let mut child = start(&train, &[]);
     std::thread::sleep(Duration::from_millis(500));
     assert!(child.try_wait().expect("its state").is_none(), "it does not wait");
     assert_eq!(snapshot(&train.layout.dir), before);
     drop(lock);
-    let (found, told) = end(child);
-    assert_eq!(found, Some(0), "{told}");
-    assert!(told.contains("waiting for it"), "{told}");
+    let (found, message) = end(child);
+    assert_eq!(found, Some(0), "{message}");
+    assert!(message.contains("waiting for it"), "{message}");
     assert_ne!(snapshot(&train.layout.dir), before);
 }
 
@@ -103,12 +103,15 @@ fn a_signal_amid_the_payload_changes_nothing() {
             if until_written(&child, 4 << 20) {
                 send(&child, signal);
             }
-            let (found, told) = end(child);
+            let (found, message) = end(child);
             if found == Some(0) {
                 return false; // too late: it was publishing already
             }
-            assert_eq!(found, Some(status), "{case:?}: {told}");
-            assert!(told.contains("interrupted") && told.contains("nothing was published"), "{case:?}: {told}");
+            assert_eq!(found, Some(status), "{case:?}: {message}");
+            assert!(
+                message.contains("interrupted") && message.contains("nothing was published"),
+                "{case:?}: {message}"
+            );
             let changes = differences(&trial.before, &snapshot(&trial.dir), true);
             assert!(changes.is_empty(), "{case:?}: {changes:?}");
             true
@@ -136,8 +139,8 @@ fn a_second_signal_ends_the_program_at_once() {
         assert!(child.try_wait().expect("its state").is_none(), "the first signal has ended it");
         let begin = Instant::now();
         send(&child, signal);
-        let (found, told) = end(child);
-        assert_eq!(found, Some(status), "{told}");
+        let (found, message) = end(child);
+        assert_eq!(found, Some(status), "{message}");
         assert!(begin.elapsed() < Duration::from_secs(5), "it took {:?}", begin.elapsed());
         assert_eq!(snapshot(&train.layout.dir), before);
     }

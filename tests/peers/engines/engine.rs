@@ -73,7 +73,7 @@ impl Engine {
     #[track_caller]
     pub fn load(&mut self, layout: &Layout, tag: &str) -> String {
         let name = self.name("loaded");
-        skopeo_copy(&layout.at(tag), &self.image(&name)).unwrap_or_else(|told| panic!("{tag}: {told}"));
+        skopeo_copy(&layout.at(tag), &self.image(&name)).unwrap_or_else(|message| panic!("{tag}: {message}"));
         name
     }
 
@@ -82,14 +82,14 @@ impl Engine {
     pub fn load_archive(&mut self, file: &Path, name: &str) {
         self.names.push(name.to_owned());
         let file = utf8(file);
-        self.call(&["load", "-q", "-i", file]).unwrap_or_else(|told| panic!("{file}: {told}"));
+        self.call(&["load", "-q", "-i", file]).unwrap_or_else(|message| panic!("{file}: {message}"));
     }
 
     /// Saves an image as an archive, in a form that the engine knows.
     #[track_caller]
     pub fn save(&self, name: &str, form: &[&str], file: &Path) {
         let line = [&["save"], form, &["-o", utf8(file), name]].concat();
-        self.call(&line).unwrap_or_else(|told| panic!("{told}"));
+        self.call(&line).unwrap_or_else(|message| panic!("{message}"));
     }
 
     /// Runs an image, with its own command or another; the container stays.
@@ -103,7 +103,7 @@ impl Engine {
         }
         line.push(image);
         line.extend(command);
-        let printed = self.call(&line).unwrap_or_else(|told| panic!("{told}"));
+        let printed = self.call(&line).unwrap_or_else(|message| panic!("{message}"));
         (container, printed)
     }
 
@@ -118,8 +118,8 @@ impl Engine {
     pub fn run_and_commit(&mut self, image: &str, layout: &Layout, tag: &str) {
         let (container, _) = self.start(image, &[]);
         let name = self.name("committed");
-        self.call(&["commit", &container, &name]).unwrap_or_else(|told| panic!("{told}"));
-        skopeo_copy(&self.image(&name), &layout.at(tag)).unwrap_or_else(|told| panic!("{tag}: {told}"));
+        self.call(&["commit", &container, &name]).unwrap_or_else(|message| panic!("{message}"));
+        skopeo_copy(&self.image(&name), &layout.at(tag)).unwrap_or_else(|message| panic!("{tag}: {message}"));
     }
 }
 

@@ -10,7 +10,7 @@ use support::{Implementation, Layout, Peer, Train, TrainSpec, Wire, available, p
 
 fn report(layout: &Layout, tag: &str, master: &str, status: i32) -> Value {
     let line = ["validate", &layout.at(tag), "--master", master, "--format", "json"];
-    pht_oci(&line, &[]).expect(status).unwrap_or_else(|told| panic!("{told}")).json()
+    pht_oci(&line, &[]).expect(status).unwrap_or_else(|message| panic!("{message}")).json()
 }
 
 /// A train whose run left results, committed by an engine: as it is, and closed by post-run.
@@ -21,12 +21,12 @@ fn committed(kind: Kind) {
     let entrypoint = "#!/bin/sh\nmkdir /opt/pht_results/sub; echo x > /opt/pht_results/sub/x\n".to_owned();
     for wire in [Wire::V1_1_1, Wire::V2_0, Wire::V3] {
         let spec = TrainSpec { entrypoint: entrypoint.clone(), ..TrainSpec::default() };
-        let train = Train::build(Implementation::Ours, wire, &spec).unwrap_or_else(|told| panic!("{told}"));
+        let train = Train::build(Implementation::Ours, wire, &spec).unwrap_or_else(|message| panic!("{message}"));
         let (mut engine, master) = (Engine::new(kind), train.base.at("base"));
-        train.ours("pre-run", "0", "pre", 0).unwrap_or_else(|told| panic!("{told}"));
+        train.ours("pre-run", "0", "pre", 0).unwrap_or_else(|message| panic!("{message}"));
         let image = engine.load(&train.layout, "pre");
         engine.run_and_commit(&image, &train.layout, "ran");
-        train.ours("post-run", "ran", "1", 0).unwrap_or_else(|told| panic!("{told}"));
+        train.ours("post-run", "ran", "1", 0).unwrap_or_else(|message| panic!("{message}"));
         let found = report(&train.layout, "1", &master, 0);
         assert_eq!((&found["valid"], &found["differences"]), (&json!(true), &json!([])), "{wire:?}: {found}");
         // As committed there is what the engine itself put into a container of this bare master image, and nothing else.
@@ -57,11 +57,11 @@ fn repacked_and_squashed() {
     if !available("engines::masters::repacked", &[Peer::Python, Peer::Umoci, Peer::Buildah, Peer::Root]) {
         return;
     }
-    let train =
-        Train::build(Implementation::Ours, Wire::V2_0, &TrainSpec::default()).unwrap_or_else(|told| panic!("{told}"));
+    let train = Train::build(Implementation::Ours, Wire::V2_0, &TrainSpec::default())
+        .unwrap_or_else(|message| panic!("{message}"));
     let (layout, master, bundle) = (&train.layout, train.base.at("base"), train.dir.path().join("bundle"));
     let call = |program: &str, line: &[&str]| {
-        let printed = run(program, line).unwrap_or_else(|told| panic!("{told}"));
+        let printed = run(program, line).unwrap_or_else(|message| panic!("{message}"));
         String::from_utf8(printed).expect("UTF-8").trim().to_owned()
     };
     let (image, to) = (format!("{}:0", layout.path()), utf8(&bundle));
@@ -110,12 +110,12 @@ fn the_reference_agrees() {
         return;
     }
     let train = Train::build(Implementation::Reference, Wire::V2_0, &TrainSpec::default())
-        .unwrap_or_else(|told| panic!("{told}"));
+        .unwrap_or_else(|message| panic!("{message}"));
     let (layout, master) = (&train.layout, train.base.at("base"));
     let tamper = |out: &str, entries: Value| {
         let script = test_file("python/tamper.py");
         let line = [utf8(&script), "layer", layout.path(), "0", out, &entries.to_string()];
-        run("python3", &line).unwrap_or_else(|told| panic!("{told}"));
+        run("python3", &line).unwrap_or_else(|message| panic!("{message}"));
     };
     tamper("own", json!([{ "path": "opt/pht_train/more" }, { "path": "opt/pht_results/x" }]));
     tamper("changed", json!([{ "path": "etc/os-release", "data": "ID=other" }]));
@@ -128,7 +128,8 @@ fn the_reference_agrees() {
     {
         report(layout, tag, &master, status);
         let image = engine.load(layout, tag);
-        let printed = run(&python, &["-c", REFERENCE, &loaded_master, &image]).unwrap_or_else(|told| panic!("{told}"));
+        let printed =
+            run(&python, &["-c", REFERENCE, &loaded_master, &image]).unwrap_or_else(|message| panic!("{message}"));
         assert_eq!(String::from_utf8_lossy(&printed).trim(), verdict, "the reference on {tag}");
     }
 }

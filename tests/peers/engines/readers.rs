@@ -28,7 +28,7 @@ fn write_odd_results(dir: &Path, stop: usize) {
     for name in ["sub.txt", "noise.bin", "sub"] {
         let path = dir.join(name);
         let note = ["-n", "user.note", "-v", "kept \u{fc}", utf8(&path)];
-        run("setfattr", &note).unwrap_or_else(|told| panic!("{told}"));
+        run("setfattr", &note).unwrap_or_else(|message| panic!("{message}"));
     }
     for (seconds, name) in [(1_000_000_000, "block"), (1_234_567_890, "noise.bin"), (86_400, "sub-a")] {
         let times = FileTimes::new().set_modified(UNIX_EPOCH + Duration::from_secs(seconds));
@@ -41,13 +41,14 @@ fn write_odd_results(dir: &Path, stop: usize) {
 
 /// A journey whose states are tags `0`, then `N-pre`, `N-ran` and `N` for each stop.
 fn journey(wire: Wire) -> Train {
-    let train = Train::build(Implementation::Ours, wire, &TrainSpec::default()).unwrap_or_else(|told| panic!("{told}"));
+    let train =
+        Train::build(Implementation::Ours, wire, &TrainSpec::default()).unwrap_or_else(|message| panic!("{message}"));
     for stop in 0..3 {
         let results = train.dir.path().join(format!("results-{stop}"));
         write_odd_results(&results, stop);
         train
             .stop(Implementation::Ours, &stop.to_string(), &(stop + 1).to_string(), stop, &results)
-            .unwrap_or_else(|told| panic!("{told}"));
+            .unwrap_or_else(|message| panic!("{message}"));
     }
     train
 }
@@ -105,7 +106,7 @@ fn skopeo_reads_every_state() {
             let image = train.layout.at(&tag);
             let inspect = |more: &[&str]| {
                 let line = [&["inspect"], more, &[image.as_str()]].concat();
-                let printed = run("skopeo", &line).unwrap_or_else(|told| panic!("{tag}: {told}"));
+                let printed = run("skopeo", &line).unwrap_or_else(|message| panic!("{tag}: {message}"));
                 serde_json::from_slice::<Value>(&printed).expect("skopeo prints JSON")
             };
             let layers = train.layout.layers(&tag).len();
@@ -119,7 +120,8 @@ fn skopeo_reads_every_state() {
             // Reads all blobs and verifies them.
             let copy = train.dir.path().join(format!("copy-{tag}"));
             let to = format!("dir:{}", copy.display());
-            run("skopeo", &["--insecure-policy", "copy", "-q", &image, &to]).unwrap_or_else(|told| panic!("{told}"));
+            run("skopeo", &["--insecure-policy", "copy", "-q", &image, &to])
+                .unwrap_or_else(|message| panic!("{message}"));
         }
     }
 }
@@ -136,7 +138,7 @@ fn umoci_unpacks_every_state() {
             let bundle = train.dir.path().join(format!("bundle-{tag}"));
             let image = format!("{}:{tag}", train.layout.path());
             let line = ["unpack", "--image", &image, utf8(&bundle)];
-            run("umoci", &line).unwrap_or_else(|told| panic!("{tag}: {told}"));
+            run("umoci", &line).unwrap_or_else(|message| panic!("{tag}: {message}"));
             compare(&bundle.join("rootfs"), &train.layout, &tag);
             fs::remove_dir_all(&bundle).expect("a bundle to remove");
         }

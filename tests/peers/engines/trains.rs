@@ -72,18 +72,18 @@ fn journey(test: &str, kind: Kind, wire: Wire) {
         return;
     }
     let spec = TrainSpec { entrypoint: ENTRYPOINT.to_owned(), ..TrainSpec::default() };
-    let train = Train::build(Implementation::Ours, wire, &spec).unwrap_or_else(|told| panic!("{told}"));
+    let train = Train::build(Implementation::Ours, wire, &spec).unwrap_or_else(|message| panic!("{message}"));
     let mut engine = Engine::new(kind);
     let layers = train.layout.layers("0").len() - wire.layers_above_base();
     for stop in 0..3 {
         let (from, to) = (stop.to_string(), (stop + 1).to_string());
         let (pre, ran) = (format!("{to}-pre"), format!("{to}-ran"));
-        train.ours("pre-run", &from, &pre, stop).unwrap_or_else(|told| panic!("{told}"));
+        train.ours("pre-run", &from, &pre, stop).unwrap_or_else(|message| panic!("{message}"));
         let image = engine.load(&train.layout, &pre);
         engine.run_and_commit(&image, &train.layout, &ran);
         let at = |tag: &str| train.layout.view(tag, "opt/pht_results");
         assert!(at(&ran).contains_key("opt/pht_results/result.txt"), "the train did not run at stop {stop}");
-        train.ours("post-run", &ran, &to, stop).unwrap_or_else(|told| panic!("{told}"));
+        train.ours("post-run", &ran, &to, stop).unwrap_or_else(|message| panic!("{message}"));
         check_results(&train, &to, stop + 1);
         assert_eq!(train.layout.layers(&to).len(), layers + 2, "layers after stop {stop}");
         let owner = &at(&to)["opt/pht_results/sub-a/y"];

@@ -21,7 +21,7 @@ impl Journeys {
             let results = &self.written[stop];
             let carried = self.train.stop(who, tag, &to, stop, results);
             match carried.and_then(|()| self.train.check_results(&to, results, false)) {
-                Err(told) => self.failures.push(format!("journey {to}: {told}")),
+                Err(message) => self.failures.push(format!("journey {to}: {message}")),
                 Ok(()) if stop + 1 < self.written.len() => self.branch(&to, stop + 1),
                 Ok(()) => self.done += 1,
             }
@@ -33,7 +33,7 @@ fn all_eight_ways(test: &str, builder: Implementation, wire: Wire) {
     if !available(test, &[Peer::Python, Peer::Busybox, Peer::Reference]) {
         return;
     }
-    let train = Train::build(builder, wire, &TrainSpec::default()).unwrap_or_else(|told| panic!("{told}"));
+    let train = Train::build(builder, wire, &TrainSpec::default()).unwrap_or_else(|message| panic!("{message}"));
     let written: Vec<PathBuf> = (0..3).map(|stop| train.dir.path().join(format!("results-{stop}"))).collect();
     for (stop, dir) in written.iter().enumerate() {
         write_results(dir, stop);

@@ -14,7 +14,7 @@ fn the_reference_carries_a_rebased_train() {
     }
     for wire in Wire::ALL {
         let train = Train::build(Implementation::Reference, wire, &TrainSpec::default())
-            .unwrap_or_else(|told| panic!("{told}"));
+            .unwrap_or_else(|message| panic!("{message}"));
         new_master(&train);
         let (layout, mut latest) = (&train.layout, "0".to_owned());
         for stop in 0..3 {
@@ -33,19 +33,19 @@ fn the_reference_carries_a_rebased_train() {
             match stop {
                 0 => train
                     .stop(Implementation::Reference, &latest, &to, stop, written)
-                    .unwrap_or_else(|told| panic!("{told}")),
+                    .unwrap_or_else(|message| panic!("{message}")),
                 _ => {
                     let (pre, ran) = (format!("{to}-pre"), format!("{to}-ran"));
-                    train.ours("pre-run", &latest, &pre, stop).unwrap_or_else(|told| panic!("{told}"));
+                    train.ours("pre-run", &latest, &pre, stop).unwrap_or_else(|message| panic!("{message}"));
                     train.put(&pre, &ran, 0, written);
                     let station = train.station_id(stop);
                     let options = ["--station", &station, "--key", &train.key(&station)];
                     let line = [wire.reference(), "post", layout.path(), &ran, &to];
-                    reference(&[&line, &options[..]].concat()).unwrap_or_else(|told| panic!("{told}"));
+                    reference(&[&line, &options[..]].concat()).unwrap_or_else(|message| panic!("{message}"));
                 }
             }
             latest = to;
-            train.check_results(&latest, written, false).unwrap_or_else(|told| panic!("{wire:?}: {told}"));
+            train.check_results(&latest, written, false).unwrap_or_else(|message| panic!("{wire:?}: {message}"));
         }
         pht_oci(&["verify", &layout.at(&latest)], &[]).ok();
     }

@@ -15,7 +15,7 @@ fn the_reference_accepts_post_run(from: &Path, wire: Wire) {
         let (station, layout) = (format!("station_{}", s + 1), vectors.layout.path());
         let key = vectors.key(&station);
         let line = [wire.reference(), "pre", layout, "ours", "theirs", "--station", &station, "--key", &key];
-        reference(&line).unwrap_or_else(|told| panic!("{ran} of wire {wire:?}: {told}"));
+        reference(&line).unwrap_or_else(|message| panic!("{ran} of wire {wire:?}: {message}"));
         for place in PLACES {
             let expected = files(&vectors.layout, &ran, place);
             assert_eq!(files(&vectors.layout, "theirs", place), expected, "{ran} of wire {wire:?}");

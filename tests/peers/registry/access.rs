@@ -97,17 +97,17 @@ fn tokens_are_fetched_and_renewed_and_no_secret_is_ever_said() {
     let outcome = stage(&train, "pre-run", &place, &[&to], 0, &[&PLAIN[..], &creds].concat()).ok();
     assert!(proxy.count(|request| request.path.starts_with("/token")) > 1, "a token was renewed");
     let secret = ["hidden", &basic("robot:hidden-secret")].map(str::to_owned);
-    let said = |text: &str| secret.iter().any(|secret| text.contains(secret));
+    let message = |text: &str| secret.iter().any(|secret| text.contains(secret));
     assert!(outcome.stderr.contains("/v2/a/t/"), "-vv tells the requests: {}", outcome.stderr);
-    assert!(!said(&outcome.stderr), "{}", outcome.stderr);
+    assert!(!message(&outcome.stderr), "{}", outcome.stderr);
     // Refused: neither does the error.
     for format in ["text", "json"] {
         let line = ["inspect", &place, "--src-creds", "other:hidden-secret", "-vv", "--format", format];
         let outcome = pht_oci(&[&line[..], &PLAIN].concat(), &[]).refused(6);
-        assert!(!said(&outcome.stderr) && outcome.stderr.contains("`other`"), "{}", outcome.stderr);
+        assert!(!message(&outcome.stderr) && outcome.stderr.contains("`other`"), "{}", outcome.stderr);
     }
     let outcome = pht_oci(&["inspect", &place, "--src-creds", "hidden"], &[]).refused(2);
-    assert!(!said(&outcome.stderr), "{}", outcome.stderr);
+    assert!(!message(&outcome.stderr), "{}", outcome.stderr);
 }
 
 #[test]
@@ -137,8 +137,8 @@ fn logins_stay_with_the_registry_they_belong_to() {
     stage(&train, "pre-run", &train.layout.at("0"), &[&proxy.at("b/t:x")], 0, &options).refused(6);
     let seen = elsewhere.seen.lock().unwrap();
     assert!(seen.iter().any(|request| request.method == "GET") && seen.iter().any(|request| request.method != "GET"));
-    let told: Vec<_> = seen.iter().filter(|request| request.header("authorization").is_some()).collect();
-    assert!(told.is_empty(), "{} requests elsewhere carried the login", told.len());
+    let message: Vec<_> = seen.iter().filter(|request| request.header("authorization").is_some()).collect();
+    assert!(message.is_empty(), "{} requests elsewhere carried the login", message.len());
 }
 
 #[test]
@@ -153,8 +153,8 @@ fn offline_opens_no_socket() {
         let log = train.layout.dir.join("strace");
         let log = utf8(&log);
         let traced = ["-f", "-e", "trace=socket", "-o", log, program, "pre-run", from, &to, "--private-key", &key];
-        let told = run("strace", &[&traced[..], &["--offline"]].concat()).unwrap_err();
-        assert!(told.contains("exit status: 2") && told.contains("--offline"), "{told}");
+        let output = run("strace", &[&traced[..], &["--offline"]].concat()).unwrap_err();
+        assert!(output.contains("exit status: 2") && output.contains("--offline"), "{output}");
         let calls = fs::read_to_string(log).unwrap();
         assert!(calls.contains("exited with 2") && !calls.contains("socket("), "{calls}");
     }

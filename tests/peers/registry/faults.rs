@@ -156,8 +156,8 @@ fn uploads_survive_cuts_and_move_no_tag_when_refused() {
         let proxy = Proxy::start(server.port, rule);
         let outcome =
             stage(train, "post-run", &train.layout.at("ran1"), &[&proxy.at("t:latest")], 1, &PLAIN).refused(6);
-        for said in ["127.0.0.1:", "/t", "sha256:", "not today", "hint:"] {
-            assert!(outcome.stderr.contains(said), "no {said} in {}", outcome.stderr);
+        for message in ["127.0.0.1:", "/t", "sha256:", "not today", "hint:"] {
+            assert!(outcome.stderr.contains(message), "no {message} in {}", outcome.stderr);
         }
         assert_eq!(train_manifest(server), before, "the tag has moved");
     }

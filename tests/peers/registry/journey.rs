@@ -72,8 +72,8 @@ impl Journey<'_> {
         let out = train.layout.dir.join("out");
         let (key, path) = (train.key("user"), utf8(&out));
         pht_oci(&[&["results", &latest, "--private-key", &key, "--out", path][..], self.options].concat(), &[]).ok();
-        let told = differences(&snapshot(results[2].path()), &snapshot(&out), false);
-        assert!(told.is_empty(), "{told:#?}");
+        let changes = differences(&snapshot(results[2].path()), &snapshot(&out), false);
+        assert!(changes.is_empty(), "{changes:#?}");
     }
 
     fn stop(&self, train: &Train, latest: &str, stop: usize, results: &Path) {

@@ -50,9 +50,9 @@ fn a_terminal_shows_a_bar_and_the_report_stands_alone() {
         let to = format!("oci:{}:x", dir.path().join(name).display());
         let own = [utf8(&script), support::program()].map(str::to_owned);
         let line = [&own[..], &line(&proxy, &to, options)].concat();
-        let told: serde_json::Value = serde_json::from_slice(&run("python3", &line).unwrap()).unwrap();
-        assert_eq!(told["status"], 0, "{told}");
-        let text = |key: &str| told[key].as_str().unwrap().to_owned();
+        let output: serde_json::Value = serde_json::from_slice(&run("python3", &line).unwrap()).unwrap();
+        assert_eq!(output["status"], 0, "{output}");
+        let text = |key: &str| output[key].as_str().unwrap().to_owned();
         (text("stdout"), text("terminal"))
     };
     let short = &layer[..19];
@@ -97,8 +97,8 @@ fn elsewhere_there_are_plain_lines_for_those_who_want_them() {
         let proxy = slow(&server, &layer);
         let to = format!("oci:{}:x", dir.path().join(number.to_string()).display());
         let outcome = pht_oci(&line(&proxy, &to, options), &[]).ok();
-        let told = format!("pht-oci: fetching {}: 4.00 MiB of 4.00 MiB (100 %), ", &layer[..19]);
-        let lines: Vec<&str> = outcome.stderr.lines().filter(|line| line.starts_with(&told)).collect();
+        let message = format!("pht-oci: fetching {}: 4.00 MiB of 4.00 MiB (100 %), ", &layer[..19]);
+        let lines: Vec<&str> = outcome.stderr.lines().filter(|line| line.starts_with(&message)).collect();
         assert_eq!(lines.len(), usize::from(shown), "{options:?}: {}", outcome.stderr);
         assert!(!outcome.stderr.contains(['\r', '\u{1b}']), "{options:?}: {:?}", outcome.stderr);
         let report = String::from_utf8(outcome.stdout.clone()).unwrap();

@@ -53,20 +53,20 @@ fn helpers_are_asked_for_logins() {
     let path = format!("{}:{}", dir.path().display(), std::env::var("PATH").unwrap());
     let home = utf8(dir.path());
     fs::create_dir(dir.path().join(".docker")).unwrap();
-    for (config, status, said) in [
+    for (config, status, message) in [
         (format!(r#"{{"credHelpers": {{"{host}": "knows"}}, "credsStore": "breaks"}}"#), 0, "as robot"),
         (r#"{"credsStore": "knows"}"#.to_owned(), 0, "docker-credential-knows"),
-        (r#"{"credsStore": "other"}"#.to_owned(), 6, "there is none"),
+        (r#"{"credsStore": "other"}"#.to_owned(), 6, "there are none"),
         (r#"{"credsStore": "breaks"}"#.to_owned(), 6, "docker-credential-breaks failed"),
         (r#"{"credsStore": "absent"}"#.to_owned(), 6, "docker-credential-absent"),
-        (r#"{"credsStore": "../knows"}"#.to_owned(), 6, "not a program's"),
+        (r#"{"credsStore": "../knows"}"#.to_owned(), 6, "not a program name"),
     ] {
         fs::write(dir.path().join(".docker/config.json"), &config).unwrap();
         // An empty variable is none: the file at home counts.
         let variables = [("PATH", path.as_str()), ("HOME", home), ("REGISTRY_AUTH_FILE", ""), ("XDG_RUNTIME_DIR", "")];
         let outcome = there_and_back(&server, &options, &variables);
-        let outcome = outcome.expect(status).unwrap_or_else(|told| panic!("{config}: {told}"));
-        assert!(outcome.stderr.contains(said), "{config}: no {said} in {}", outcome.stderr);
+        let outcome = outcome.expect(status).unwrap_or_else(|message| panic!("{config}: {message}"));
+        assert!(outcome.stderr.contains(message), "{config}: no {message} in {}", outcome.stderr);
         assert!(!outcome.stderr.contains("robot-secret"), "{config}: {}", outcome.stderr);
     }
 }
@@ -82,7 +82,7 @@ fn a_registry_that_demands_a_certificate_gets_ours() {
         let certificates = dir(certificates);
         let options = ["--src-cert-dir", &certificates, "--dest-cert-dir", &certificates];
         let outcome = there_and_back(&server, &options, &[]);
-        outcome.expect(status).unwrap_or_else(|told| panic!("{certificates}: {told}"));
+        outcome.expect(status).unwrap_or_else(|message| panic!("{certificates}: {message}"));
     }
     // A certificate without its key is no certificate of ours.
     fs::remove_file(server.dir.path().join("ours/client.key")).unwrap();
@@ -95,17 +95,17 @@ fn a_registry_that_demands_a_certificate_gets_ours() {
 fn tunnels() -> (u16, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (port, led) = (listener.local_addr().unwrap().port(), Arc::new(Mutex::new(Vec::new())));
-    let told = led.clone();
+    let printed = led.clone();
     std::thread::spawn(move || {
         for client in listener.incoming().flatten() {
-            let told = told.clone();
-            std::thread::spawn(move || tunnel(client, &told));
+            let message = printed.clone();
+            std::thread::spawn(move || tunnel(client, &message));
         }
     });
     (port, led)
 }
 
-fn tunnel(mut client: TcpStream, told: &Mutex<Vec<String>>) -> io::Result<()> {
+fn tunnel(mut client: TcpStream, message: &Mutex<Vec<String>>) -> io::Result<()> {
     let (mut head, mut byte) = (Vec::new(), [0]);
     while !head.ends_with(b"\r\n\r\n") {
         client.read_exact(&mut byte)?;
@@ -113,7 +113,7 @@ fn tunnel(mut client: TcpStream, told: &Mutex<Vec<String>>) -> io::Result<()> {
     }
     let head = String::from_utf8_lossy(&head).into_owned();
     let to = head.strip_prefix("CONNECT ").and_then(|rest| rest.split(' ').next()).unwrap_or_default().to_owned();
-    told.lock().unwrap().push(to.clone());
+    message.lock().unwrap().push(to.clone());
     let mut server = TcpStream::connect(&to)?;
     client.write_all(b"HTTP/1.1 200 Tunnel\r\n\r\n")?;
     let (mut from, mut back) = (client.try_clone()?, server.try_clone()?);

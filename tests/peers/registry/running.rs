@@ -40,8 +40,8 @@ fn a_train_does_not_run_where_it_could_not_go_afterwards() {
     let own = ["--engine", "runc", "--private-key", &key, "--tmpdir", tmp.path().to_str().unwrap()];
     let (from, to) = (train.layout.at("0"), proxy.at("t:latest"));
     let line = [&["run", &from, &to], &own[..], &PLAIN].concat();
-    let told = pht_oci(&line, &[]).refused(6).stderr;
-    assert!(told.contains("cannot begin an upload"), "{told}");
+    let message = pht_oci(&line, &[]).refused(6).stderr;
+    assert!(message.contains("cannot begin an upload"), "{message}");
     assert_eq!(fs::read_dir(tmp.path()).unwrap().count(), 0, "it has run, or left something");
 }
 
@@ -70,8 +70,8 @@ fn a_train_that_has_run_is_kept_closed_where_its_registry_does_not_take_it() {
         let own = ["--engine", "runc", "--private-key", &key, "--tmpdir", tmp.path().to_str().unwrap()];
         let place = proxy.at("t:latest");
         let line = [&["run", &place], &own[..], &PLAIN].concat();
-        let told = pht_oci(&line, &[]).refused(6).stderr;
-        assert!(told.contains("the train has run, but its registry has not taken it"), "{told}");
+        let message = pht_oci(&line, &[]).refused(6).stderr;
+        assert!(message.contains("the train has run, but the registry refused the closed train"), "{message}");
         assert_eq!(fs::read(&link).unwrap(), before, "the registry has another image");
 
         // What is left is the log and the archive, without plaintext, and copied as the error says it goes on.
@@ -80,7 +80,7 @@ fn a_train_that_has_run_is_kept_closed_where_its_registry_does_not_take_it() {
         let [dir] = &left[..] else { panic!("{left:?}") };
         let archive = format!("oci-archive:{}/train.tar:latest", dir.display());
         let command = format!("pht-oci copy {archive} {place}");
-        assert!(told.contains(&command), "{told}");
+        assert!(message.contains(&command), "{message}");
         let bytes = fs::read(dir.join("train.tar")).unwrap();
         assert!(!bytes.windows(MARKER.len()).any(|window| window == MARKER.as_bytes()), "plaintext in the archive");
         pht_oci(&[&["copy", &archive, &home], &PLAIN[..]].concat(), &[]).ok();

@@ -120,8 +120,8 @@ fn a_token_server_that_stays_away_is_named() {
         }
     });
     let refused = pht_oci(&[&["inspect", &proxy.at("t:x")][..], &PLAIN].concat(), &[]).refused(6);
-    for said in ["127.0.0.1", "/t", "the token server answers 502", "hint:"] {
-        assert!(refused.stderr.contains(said), "no {said} in {}", refused.stderr);
+    for message in ["127.0.0.1", "/t", "the token server answers 502", "hint:"] {
+        assert!(refused.stderr.contains(message), "no {message} in {}", refused.stderr);
     }
     assert!(proxy.count(|request| request.path.starts_with("/token")) > 2, "it is asked again");
 }
@@ -176,9 +176,9 @@ fn a_signal_ends_waiting_for_a_busy_registry() {
     let sent = Instant::now();
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     let output = child.wait_with_output().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(130), "{told}");
-    assert!(told.contains("interrupted"), "{told}");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{message}");
+    assert!(message.contains("interrupted"), "{message}");
     assert!(sent.elapsed() < Duration::from_secs(10), "it went on waiting");
     assert!(!to.exists(), "nothing of it stays");
 }

@@ -18,9 +18,9 @@ fn wire_3_needs_the_payload_only_and_in_any_compression() {
     let compressed = fixture.path("compressed");
     let to = format!("dir:{compressed}");
     support::run("skopeo", &["--insecure-policy", "copy", "-q", "--dest-compress", &fixture.layout.at("latest"), &to])
-        .unwrap_or_else(|told| panic!("{told}"));
+        .unwrap_or_else(|message| panic!("{message}"));
     let back = Layout::new(fixture.path("back"));
-    skopeo_copy(&to, &back.at("latest")).unwrap_or_else(|told| panic!("{told}"));
+    skopeo_copy(&to, &back.at("latest")).unwrap_or_else(|message| panic!("{message}"));
     for layout in [&fixture.layout, &back] {
         fs::remove_file(layout.blob(&layout.layers("latest")[0])).expect("the base layer");
         let report = verify(&layout.at("latest"), 0, &[]);

@@ -18,7 +18,7 @@ fn recompression_is_no_change() {
         let format = if stop == 1 { "zstd" } else { "gzip" };
         let copy = |line: &[&str]| {
             run("skopeo", &[&["--insecure-policy", "copy", "-q"], line].concat())
-                .unwrap_or_else(|told| panic!("{told}"))
+                .unwrap_or_else(|message| panic!("{message}"))
         };
         copy(&["--dest-compress", "--dest-compress-format", format, &fixture.layout.at(&from), &dir]);
         copy(&[&dir, &other.at(&squeezed)]);

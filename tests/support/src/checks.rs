@@ -10,7 +10,7 @@ use crate::pht_oci;
 #[track_caller]
 pub fn verify(image: &str, status: i32, options: &[&str]) -> Value {
     let outcome = pht_oci(&[&["verify", image, "--format", "json"], options].concat(), &[]);
-    outcome.expect(status).unwrap_or_else(|told| panic!("{told}")).json()
+    outcome.expect(status).unwrap_or_else(|message| panic!("{message}")).json()
 }
 
 /// How often each check stands in a report with each verdict.

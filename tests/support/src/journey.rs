@@ -8,7 +8,7 @@ use crate::{Implementation, Train, TrainSpec, Wire};
 /// Builds a train and carries it over as many stops as there are in `by`; the creator must get what was written last.
 pub fn journey(builder: Implementation, wire: Wire, spec: &TrainSpec, by: &[Implementation], write: fn(&Path, usize)) {
     let what = format!("built by {builder:?}, wire {wire:?}, carried by {by:?}");
-    let train = Train::build(builder, wire, spec).unwrap_or_else(|told| panic!("{what}: {told}"));
+    let train = Train::build(builder, wire, spec).unwrap_or_else(|message| panic!("{what}: {message}"));
     for (stop, who) in by.iter().enumerate() {
         let results = written(&train, stop, write);
         let (from, to) = (stop.to_string(), (stop + 1).to_string());
@@ -16,7 +16,7 @@ pub fn journey(builder: Implementation, wire: Wire, spec: &TrainSpec, by: &[Impl
         let modes = !by.contains(&Implementation::Reference);
         carried
             .and_then(|()| train.check_results(&to, &results, modes))
-            .unwrap_or_else(|told| panic!("{what}: {told}"));
+            .unwrap_or_else(|message| panic!("{what}: {message}"));
     }
 }
 

@@ -1,4 +1,4 @@
-//! OCI layouts, made and changed here, without a line of the program; what judges them is `tests/python/layout.py`.
+//! OCI layouts, made and changed without a line of the program; `tests/python/layout.py` judges them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -73,7 +73,7 @@ impl Layout {
     fn python(&self, command: &str, arguments: &[&str]) -> Value {
         let script = test_file("python/layout.py");
         let first = [utf8(&script), command, self.path()];
-        let printed = run("python3", &[&first, arguments].concat()).unwrap_or_else(|told| panic!("{told}"));
+        let printed = run("python3", &[&first, arguments].concat()).unwrap_or_else(|message| panic!("{message}"));
         serde_json::from_slice(&printed).expect("layout.py prints JSON")
     }
 
@@ -95,7 +95,7 @@ impl Layout {
     pub fn reform(&self, command: &str, arguments: &[&str]) {
         let script = test_file("python/reform.py");
         let first = [utf8(&script), command, self.path()];
-        run("python3", &[&first, arguments].concat()).unwrap_or_else(|told| panic!("{told}"));
+        run("python3", &[&first, arguments].concat()).unwrap_or_else(|message| panic!("{message}"));
     }
 
     #[track_caller]

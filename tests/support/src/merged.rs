@@ -74,7 +74,8 @@ pub fn apply(view: &mut Merged, layer: &[u8]) {
         }
         if entry.kind.is_hard_link() {
             let target = normal(utf8(&entry.link.expect("a hard link has a target")));
-            entry = view.get(&target).unwrap_or_else(|| panic!("a hard link to {target}, which is not there")).clone();
+            entry =
+                view.get(&target).unwrap_or_else(|| panic!("a hard link to {target}, which does not exist")).clone();
         }
         if !entry.kind.is_dir() {
             view.retain(|other, _| !is_below(other, &path));

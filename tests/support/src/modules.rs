@@ -1,4 +1,4 @@
-//! Files of tests that no `mod` names are compiled by nobody, and fail never.
+//! A test file that no `mod` names is never compiled, and so never fails.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -46,13 +46,13 @@ impl Outcome {
     /// The run must have gone well.
     #[track_caller]
     pub fn ok(self) -> Self {
-        self.expect(0).unwrap_or_else(|told| panic!("{told}"))
+        self.expect(0).unwrap_or_else(|message| panic!("{message}"))
     }
 
     /// The run must have been refused with this exit status, and have said why.
     #[track_caller]
     pub fn refused(self, status: i32) -> Self {
-        let outcome = self.expect(status).unwrap_or_else(|told| panic!("{told}"));
+        let outcome = self.expect(status).unwrap_or_else(|message| panic!("{message}"));
         assert!(!outcome.stderr.trim().is_empty(), "{}: refused without a word", outcome.line);
         outcome
     }

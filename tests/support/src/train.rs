@@ -146,16 +146,16 @@ impl Train {
 
     fn build_by_reference(&self) -> Result<(), String> {
         let spec = &self.spec;
-        let mut told = json!({
+        let mut message = json!({
             "stations": spec.stations, "indexes": spec.indexes, "creator": spec.creator, "key_bits": spec.bits,
             "key_password": spec.password, "pkcs1_public_keys": spec.pkcs1_public_keys, "file_prefix": spec.prefix,
             "files": self.files(),
         });
         if !spec.query {
-            told["query"] = Value::Null;
+            message["query"] = Value::Null;
         }
         let file = self.dir.path().join("spec.json");
-        fs::write(&file, told.to_string()).map_err(|error| error.to_string())?;
+        fs::write(&file, message.to_string()).map_err(|error| error.to_string())?;
         let base = format!("{}:base", self.base.path());
         let (keys, file) = (self.keys(), utf8(&file));
         let options = ["--keys", utf8(&keys), "--base", &base, "--spec", file];
@@ -276,7 +276,7 @@ impl Train {
         let out = self.dir.path().join(format!("out-{tag}"));
         let line = ["results", &self.layout.at(tag), "--private-key", &self.key("user"), "--out", utf8(&out)];
         pht_oci(&line, &self.password()).expect(0)?;
-        let told = differences(&snapshot(written), &snapshot(&out), modes);
-        if told.is_empty() { Ok(()) } else { Err(format!("{tag}: written / returned\n  {}", told.join("\n  "))) }
+        let changes = differences(&snapshot(written), &snapshot(&out), modes);
+        if changes.is_empty() { Ok(()) } else { Err(format!("{tag}: written / returned\n  {}", changes.join("\n  "))) }
     }
 }

@@ -53,16 +53,16 @@ fn walk(top: &Path, below: &Path, tree: &mut Tree) {
 /// How two trees differ, with the modes or without; nothing where they are the same.
 pub fn differences(left: &Tree, right: &Tree, modes: bool) -> Vec<String> {
     let same = |a: &(u32, Node), b: &(u32, Node)| a.1 == b.1 && (!modes || a.0 == b.0);
-    let mut told = Vec::new();
+    let mut faults = Vec::new();
     for (path, node) in left {
         match right.get(path) {
-            None => told.push(format!("only left: {}", path.display())),
-            Some(other) if !same(node, other) => told.push(format!("{}: {node:?} / {other:?}", path.display())),
+            None => faults.push(format!("only left: {}", path.display())),
+            Some(other) if !same(node, other) => faults.push(format!("{}: {node:?} / {other:?}", path.display())),
             Some(_) => {}
         }
     }
-    told.extend(right.keys().filter(|p| !left.contains_key(*p)).map(|p| format!("only right: {}", p.display())));
-    told
+    faults.extend(right.keys().filter(|p| !left.contains_key(*p)).map(|p| format!("only right: {}", p.display())));
+    faults
 }
 
 /// Copies a tree of files and directories.

@@ -128,15 +128,15 @@ impl Wire3Fixture {
     #[track_caller]
     pub fn peer(&self, python: &str, arguments: &[&str]) -> Vec<u8> {
         let script = test_file("python/wire3_peer.py");
-        run(python, &[&[utf8(&script)], arguments].concat()).unwrap_or_else(|told| panic!("{told}"))
+        run(python, &[&[utf8(&script)], arguments].concat()).unwrap_or_else(|message| panic!("{message}"))
     }
 }
 
 /// Two directories hold the same.
 #[track_caller]
 pub fn same(left: &str, right: &str) {
-    let told = differences(&snapshot(Path::new(left)), &snapshot(Path::new(right)), false);
-    assert!(told.is_empty(), "{left} / {right}\n  {}", told.join("\n  "));
+    let changes = differences(&snapshot(Path::new(left)), &snapshot(Path::new(right)), false);
+    assert!(changes.is_empty(), "{left} / {right}\n  {}", changes.join("\n  "));
 }
 
 /// The creator's results of the train at this tag are those of the last stop.

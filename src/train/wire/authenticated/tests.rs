@@ -329,7 +329,7 @@ fn only_the_station_at_its_turn_can_seal_and_only_with_a_payload() {
         (0, Owner::Station(0), &produced, Kind::Verification),
         (2, Owner::Station(2), &produced, Kind::Verification),
         (1, Owner::Stranger, &produced, Kind::Key),
-        (1, Owner::Station(1), &Produced::default(), Kind::Io),
+        (1, Owner::Station(1), &Produced::default(), Kind::Internal),
     ] {
         let seal = StopSeal { index, key: key(owner), stage_key: &stage_key, produced };
         assert_eq!(V3.seal_stop(&mut config, &seal).unwrap_err().kind(), kind, "{index} {owner:?}");
