@@ -43,7 +43,8 @@ pub struct PaillierPublicKey {
 }
 
 impl PaillierPublicKey {
-    /// The key with this modulus and this generator, written as [`parse_number`] reads them.
+    /// The key with this modulus and this generator, each in decimal digits, or after `0x`, `0o` or `0b` in those of the
+    /// base.
     ///
     /// # Errors
     /// [`Kind::Malformed`](crate::error::Kind::Malformed) if they are none.
@@ -71,7 +72,7 @@ impl std::fmt::Debug for PaillierSecret {
 }
 
 impl PaillierSecret {
-    /// The key with these numbers, written as [`parse_number`] reads them.
+    /// The key with these numbers, written as those of a [`PaillierPublicKey`].
     ///
     /// # Errors
     /// [`Kind::Malformed`](crate::error::Kind::Malformed) if they are none.
