@@ -257,7 +257,8 @@ impl Model {
 
     fn whiteout(&mut self, path: &str, step: &Step, items: &mut Vec<Item>) {
         let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
-        let own = self.placed.keys().any(|placed| placed == path || is_below(placed, path));
+        let mut own = self.placed.keys().chain(&self.passed);
+        let own = own.any(|placed| placed == path || is_below(placed, path));
         // umoci removes what the same layer has put there before; the specification says that whiteouts concern lower
         // layers only, and no program writes such a layer.
         if own || !self.touched.insert(path.to_owned()) || path == "opt" || !dir.is_empty() && !self.is_directory(dir) {
