@@ -183,7 +183,8 @@ impl Draft {
             EntryKind::Fifo => 0o010_000,
             EntryKind::Device { character: true, .. } => 0o020_000,
             EntryKind::Device { character: false, .. } => 0o060_000,
-            EntryKind::HardLink(_) => self.mode & 0o170_000,
+            EntryKind::HardLink(_) if self.mode & 0o170_000 == 0o120_000 => 0o120_000,
+            EntryKind::HardLink(_) => 0o100_000,
         };
         match self.mode & !0o7777 {
             0 => Ok(()),

@@ -63,8 +63,9 @@ impl<R: Skip> Reader<R> {
     /// [`Kind::Malformed`](crate::error::Kind::Malformed) if this is no tar archive, if readers could take it for
     /// different files, or if it goes beyond this reader's bounds; faults of the underlying reader.
     pub fn next_entry(&mut self) -> Result<Option<Entry>> {
-        self.skip(self.contents + self.padding)?;
-        (self.contents, self.padding) = (0, 0);
+        let contents = std::mem::take(&mut self.contents);
+        self.skip(contents)?;
+        self.skip_padding()?;
         let mut extensions = Extensions::default();
         loop {
             let Some(block) = self.header_block()? else {
@@ -190,12 +191,29 @@ impl<R: Skip> Reader<R> {
         Ok(bytes)
     }
 
-    fn skip(&mut self, bytes: u64) -> Result<()> {
+    /// umoci leaves out the padding after the last file, and the end marker.
+    fn skip_padding(&mut self) -> Result<()> {
+        let padding = std::mem::take(&mut self.padding);
+        match self.skip_raw(padding) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && error.get_ref().is_none() => {
+                self.has_ended = true;
+                Ok(())
+            }
+            skipped => skipped.map_err(ended),
+        }
+    }
+
+    fn skip_raw(&mut self, bytes: u64) -> io::Result<()> {
         if bytes > 0 {
-            self.inner.skip(bytes).map_err(ended)?;
-            self.position = self.position.checked_add(bytes).ok_or_else(impossible_size)?;
+            self.inner.skip(bytes)?;
+            let position = self.position.checked_add(bytes);
+            self.position = position.ok_or_else(|| io::Error::from(impossible_size()))?;
         }
         Ok(())
+    }
+
+    fn skip(&mut self, bytes: u64) -> Result<()> {
+        self.skip_raw(bytes).map_err(ended)
     }
 
     /// GNU's old sparse form has further blocks of its map before the contents.

@@ -28,15 +28,7 @@ fn blob_name(bytes: &[u8]) -> String {
 }
 
 fn image(text: &str) -> Image {
-    let file = Member {
-        name: b"x".to_vec(),
-        typeflag: b'0',
-        link: Vec::new(),
-        mode: 0o644,
-        uid: 0,
-        gid: 0,
-        contents: text.as_bytes().to_vec(),
-    };
+    let file = file("x", text.as_bytes());
     let mut layer = Vec::new();
     write(&mut layer, &file, &mut Chance::new(1), &Oddness(0));
     layer.resize(layer.len() + 1024, 0);
@@ -74,20 +66,16 @@ impl Image {
     }
 }
 
+fn file(name: &str, contents: &[u8]) -> Member {
+    let (name, contents) = (name.as_bytes().to_vec(), contents.to_vec());
+    Member { name, typeflag: b'0', link: Vec::new(), mode: 0o644, uid: 0, gid: 0, contents }
+}
+
 /// The archive that follows from a number.
 fn archive(number: u64, images: &[Image; 2]) -> Vec<u8> {
     let mut chance = Chance::new(number);
     let odd = Oddness(if chance.happens(40) { 0 } else { 1 + chance.below(4) });
     let one = |chance: &mut Chance| &images[usize::from(chance.happens(30))];
-    let file = |name: &str, contents: &[u8]| Member {
-        name: name.as_bytes().to_vec(),
-        typeflag: b'0',
-        link: Vec::new(),
-        mode: 0o644,
-        uid: 0,
-        gid: 0,
-        contents: contents.to_vec(),
-    };
     let dot = if chance.happens(20) { "./" } else { "" };
     let mut members: Vec<Member> = images
         .iter()
@@ -129,11 +117,15 @@ fn archive(number: u64, images: &[Image; 2]) -> Vec<u8> {
         let (a, b) = (chance.below(members.len()), chance.below(members.len()));
         members.swap(a, b);
     }
+    pack(&members, &images[1], &mut chance, &odd)
+}
+
+fn pack(members: &[Member], evil: &Image, chance: &mut Chance, odd: &Oddness) -> Vec<u8> {
     let mut out = Vec::new();
-    members.iter().for_each(|member| write(&mut out, member, &mut chance, &odd));
+    members.iter().for_each(|member| write(&mut out, member, chance, odd));
     out.resize(out.len() + 1024, 0);
     if chance.happens(odd.0) {
-        write(&mut out, &file("index.json", &images[1].index()), &mut chance, &Oddness(0));
+        write(&mut out, &file("index.json", &evil.index()), chance, &Oddness(0));
         out.resize(out.len() + 1024, 0);
     }
     out

@@ -100,30 +100,36 @@ fn number(chance: &mut Chance, odd: &Oddness, value: u64, width: usize) -> Vec<u
     }
 }
 
-/// Writes a member in one of the ways that there are for it.
-pub fn write(out: &mut Vec<u8>, member: &Member, chance: &mut Chance, odd: &Oddness) {
-    let mut records = Vec::new();
-    let (mut name, mut prefix) = (member.name.clone(), Vec::new());
+/// How a member's name stands in its headers.
+struct Spelling {
+    magic: &'static [u8],
+    name: Vec<u8>,
+    prefix: Vec<u8>,
+    records: Vec<u8>,
+    long: Vec<u8>,
+}
+
+fn spell(member: &Member, chance: &mut Chance, odd: &Oddness) -> Spelling {
     let magic: &[u8] = match chance.below(8) {
         0 if member.name.len() <= 100 => b"",
         1..=3 => b"ustar  \0",
         _ => b"ustar\x0000",
     };
-    let mut long = Vec::new();
-    let other = b"other/name".to_vec();
+    let (records, long) = Default::default();
+    let mut spelling = Spelling { magic, name: member.name.clone(), prefix: Vec::new(), records, long };
+    let Spelling { name, prefix, records, long, .. } = &mut spelling;
     match chance.below(7) {
         0 => records.extend(record("path", &member.name)),
-        1 => gnu(&mut long, b'L', &member.name),
+        1 => gnu(long, b'L', &member.name),
         2 => {
             records.extend(record("path", &member.name));
-            gnu(&mut long, b'L', if chance.happens(odd.0) { &other } else { &member.name });
+            gnu(long, b'L', if chance.happens(odd.0) { &b"other/name"[..] } else { &member.name });
         }
         3 if magic != b"" => {
-            if let Some(slash) = name.iter().position(|&byte| byte == b'/').filter(|at| at + 1 < name.len()) {
-                if magic == b"ustar\x0000" || chance.happens(odd.0 * 2) {
-                    prefix = name[..slash].to_vec();
-                    name = name[slash + 1..].to_vec();
-                }
+            let slash = name.iter().position(|&byte| byte == b'/').filter(|at| at + 1 < name.len());
+            if let Some(slash) = slash.filter(|_| magic == b"ustar\x0000" || chance.happens(odd.0 * 2)) {
+                *prefix = name[..slash].to_vec();
+                *name = name[slash + 1..].to_vec();
             }
         }
         _ => {}
@@ -132,64 +138,63 @@ pub fn write(out: &mut Vec<u8>, member: &Member, chance: &mut Chance, odd: &Oddn
         records.extend(record("path", &member.name));
     }
     if records.len() + long.len() > 0 && chance.happens(30) {
-        name = b"short".to_vec();
+        *name = b"short".to_vec();
     }
     if chance.happens(odd.0) {
-        odd_records(&mut records, member, chance);
+        odd_records(records, member, chance);
     }
     if chance.happens(odd.0 / 2) {
-        gnu(&mut long, *chance.one(&[&b'L', &b'K']), chance.one(&[&b""[..], b"a\0b", b"other", &member.name]));
+        gnu(long, *chance.one(&[&b'L', &b'K']), chance.one(&[&b""[..], b"a\0b", b"other", &member.name]));
     }
-    let mut extended = if records.is_empty() {
-        Vec::new()
-    } else {
-        [
-            &plain(b"PaxHeaders/x", if chance.happens(odd.0 / 4) { b'g' } else { b'x' }, records.len())[..],
-            &padded(&records),
-        ]
-        .concat()
-    };
-    if chance.happens(50) {
-        extended.extend(long);
-    } else {
-        extended.splice(0..0, long);
+    spelling
+}
+
+/// Writes a member in one of the ways that there are for it.
+pub fn write(out: &mut Vec<u8>, member: &Member, chance: &mut Chance, odd: &Oddness) {
+    let spelling = spell(member, chance, odd);
+    let mut extended = Vec::new();
+    if !spelling.records.is_empty() {
+        let typeflag = if chance.happens(odd.0 / 4) { b'g' } else { b'x' };
+        extended.extend_from_slice(&plain(b"PaxHeaders/x", typeflag, spelling.records.len()));
+        extended.extend(padded(&spelling.records));
     }
+    let at = if chance.happens(50) { extended.len() } else { 0 };
+    extended.splice(at..at, spelling.long.iter().copied());
     out.extend(extended);
-    let size = if matches!(member.typeflag, b'0' | 0 | b'7') {
-        member.contents.len()
-    } else if chance.happens(odd.0) {
-        512
-    } else {
-        0
+    let has_contents = matches!(member.typeflag, b'0' | 0 | b'7');
+    let size = match has_contents {
+        true => member.contents.len(),
+        false if chance.happens(odd.0) => 512,
+        false => 0,
     };
-    let mut block = plain(&name, member.typeflag, size);
+    out.extend_from_slice(&header_of(member, &spelling, size, chance, odd));
+    if has_contents {
+        out.extend(padded(&member.contents));
+    }
+}
+
+fn header_of(member: &Member, spelling: &Spelling, size: usize, chance: &mut Chance, odd: &Oddness) -> [u8; 512] {
+    let mut block = plain(&spelling.name, member.typeflag, size);
     put(&mut block, 124, &number(chance, odd, size as u64, 12), 12);
     put(&mut block, 100, &number(chance, odd, member.mode.into(), 8), 8);
     put(&mut block, 108, &number(chance, odd, member.uid, 8), 8);
     put(&mut block, 116, &number(chance, odd, member.gid, 8), 8);
     put(&mut block, 157, &member.link, 100);
     block[257..265].fill(0);
-    put(&mut block, 257, magic, 8);
+    put(&mut block, 257, spelling.magic, 8);
     if chance.happens(odd.0 / 3) {
         put(&mut block, 257, chance.one(&[&b"ustar "[..], b"ustar\0  ", b"USTAR\x0000", b"ustar\x0001"]), 8);
     }
-    put(&mut block, 345, &prefix, 155);
+    put(&mut block, 345, &spelling.prefix, 155);
     if chance.happens(odd.0 / 3) {
-        put(
-            &mut block,
-            345,
-            chance.one(&[&b"0000"[..], b"14000000000\x0014000000000\0", b"\0\0\0x", b"odd", b"\xff"]),
-            155,
-        );
+        let times = &b"14000000000\x0014000000000\0"[..];
+        put(&mut block, 345, chance.one(&[&b"0000"[..], times, b"\0\0\0x", b"odd", b"\xff"]), 155);
     }
     if chance.happens(odd.0 / 4) {
         put(&mut block, 508, b"tar\0", 4);
     }
     seal(&mut block);
-    out.extend_from_slice(&block);
-    if matches!(member.typeflag, b'0' | 0 | b'7') {
-        out.extend(padded(&member.contents));
-    }
+    block
 }
 
 fn gnu(out: &mut Vec<u8>, typeflag: u8, text: &[u8]) {

@@ -17,7 +17,7 @@ const ARCHIVERS: [(&str, &str); 18] = [
     ("GNU tar, gnu", "tar --format=gnu -C tree -c ."),
     ("GNU tar, gnu with times", "tar --format=gnu --mtime=@-86400 --atime-preserve -C tree -c ."),
     ("GNU tar, large owners", "tar --format=gnu --owner=:3000000 --group=:4000000000 -C tree -c ."),
-    ("GNU tar, ustar", "tar --format=ustar -C tree -c ."),
+    ("GNU tar, ustar", "tar --format=ustar --exclude=./soft-long -C tree -c ."),
     ("GNU tar, pax", "tar --format=pax -C tree -c ."),
     ("GNU tar, pax with attributes and large owners", "tar --xattrs --owner=:3000000 --format=pax -C tree -c ."),
     (
@@ -27,7 +27,7 @@ const ARCHIVERS: [(&str, &str); 18] = [
     ("GNU tar, names without ./", "cd tree && tar -c *"),
     ("GNU tar, absolute names", "tar -P --transform=s,^tree,/tree, -c tree"),
     ("bsdtar, pax", "bsdtar --format=pax -C tree -cf - ."),
-    ("bsdtar, ustar", "bsdtar --format=ustar -C tree -cf - ."),
+    ("bsdtar, ustar", "bsdtar --format=ustar --exclude soft-long -C tree -cf - ."),
     ("bsdtar, gnutar", "bsdtar --format=gnutar -C tree -cf - ."),
     ("busybox tar", "busybox tar -C tree -c ."),
     ("Python, ustar", "python3 python.py 0"),
@@ -37,7 +37,7 @@ const ARCHIVERS: [(&str, &str); 18] = [
 /// The formats of Python's `tarfile` by number.
 const PYTHON: &str = "import sys, tarfile
 with tarfile.open(fileobj=sys.stdout.buffer, mode='w|', format=int(sys.argv[1])) as out:
-    out.add('tree', '.')
+    out.add('tree', '.', filter=lambda m: None if sys.argv[1] == '0' and m.name.endswith('soft-long') else m)
 ";
 
 fn make_trees(dir: &Path) {
@@ -161,7 +161,7 @@ fn a_debian_is_read() {
         return;
     }
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let line = "mmdebstrap --variant=extract --include=dash,base-files,coreutils stable - 2>/dev/null";
+    let line = "mmdebstrap --variant=extract --include=dash,base-files,coreutils --aptopt='Acquire::Check-Valid-Until false' stable -";
     layout::write(&dir.path().join("debian"), &[(run(dir.path(), line), Form::Gzip)]);
     let mut wrong = Vec::new();
     read("mmdebstrap", &dir.path().join("debian"), &mut wrong);

@@ -99,9 +99,13 @@ fn list(dir: &Path, name: &[u8], found: &mut Vec<Vec<u8>>) {
     }
 }
 
-/// What differs, a line for each path. Of a directory without an entry only one side says something.
+/// What differs, a line for each path. A directory without an entry is there for umoci alone: root's, with mode 0755, and
+/// in a set-group-ID directory with that bit and its group, as Linux makes it.
 pub fn differences(ours: &All, theirs: &All) -> Vec<String> {
-    let is_implied = |seen: &Seen| (seen.kind, seen.mode, seen.owner) == ("directory", 0o755, (0, 0));
+    let is_implied = |seen: &Seen| {
+        let is_inherited = seen.mode == 0o2755;
+        seen.kind == "directory" && seen.owner.0 == 0 && (is_inherited || (seen.mode, seen.owner.1) == (0o755, 0))
+    };
     let paths: std::collections::BTreeSet<&Vec<u8>> = ours.keys().chain(theirs.keys()).collect();
     let differ = paths.into_iter().filter_map(|path| match (ours.get(path), theirs.get(path)) {
         (None, Some(theirs)) if is_implied(theirs) => None,

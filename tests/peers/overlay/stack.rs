@@ -189,6 +189,7 @@ impl Stack {
         for draft in drafts {
             model.placed.clear();
             model.touched.clear();
+            model.passed.clear();
             let mut items = Vec::new();
             for step in &draft.steps {
                 model.take(step, &mut items);
@@ -224,6 +225,8 @@ struct Model {
     placed: BTreeMap<String, bool>,
     /// What the current layer has removed, and what its hard links name: engines differ over what comes there later.
     touched: BTreeSet<String>,
+    /// The directories that the current layer has whiteouts in.
+    passed: BTreeSet<String>,
     /// Mode and owner of files, which all their names have.
     attributes: BTreeMap<String, Attributes>,
 }
@@ -254,13 +257,15 @@ impl Model {
 
     fn whiteout(&mut self, path: &str, step: &Step, items: &mut Vec<Item>) {
         let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
-        let own = self.placed.keys().any(|placed| placed == path || is_below(placed, path));
+        let mut own = self.placed.keys().chain(&self.passed);
+        let own = own.any(|placed| placed == path || is_below(placed, path));
         // umoci removes what the same layer has put there before; the specification says that whiteouts concern lower
         // layers only, and no program writes such a layer.
         if own || !self.touched.insert(path.to_owned()) || path == "opt" || !dir.is_empty() && !self.is_directory(dir) {
             return;
         }
         self.there.retain(|there, _| there != path && !is_below(there, path));
+        self.passed.extend(ancestors(path).map(str::to_owned));
         let slash = if dir.is_empty() { "" } else { "/" };
         items.push(step.item(&format!("{dir}{slash}.wh.{name}"), What::File(Vec::new())));
     }
@@ -272,13 +277,14 @@ impl Model {
             return;
         }
         let dir = (*index.get(&directories)).clone();
-        let Model { there, placed, .. } = self;
+        let Model { there, placed, passed, .. } = self;
         there.retain(|path, _| !is_below(path, &dir) || placed.contains_key(path));
         // A directory of a lower layer goes, and what the layer has put below implies one of the same name. umoci leaves
         // the old one if the marker comes later than its contents, but not if it comes before.
         for (path, _) in placed.iter().filter(|(path, explicit)| !**explicit && is_below(path, &dir)) {
             there.insert(path.clone(), There::Implied);
         }
+        passed.extend(ancestors(&dir).map(str::to_owned).chain([dir.clone()]));
         items.push(step.item(&format!("{dir}/.wh..wh..opq"), What::File(Vec::new())));
     }
 
@@ -288,7 +294,8 @@ impl Model {
         // Engines differ over what is there twice in one layer, or removed and there.
         let twice = self.placed.get(path).is_some_and(|explicit| *explicit || !is_directory)
             || ancestors(path).any(|dir| self.touched.contains(dir))
-            || self.touched.contains(path);
+            || self.touched.contains(path)
+            || !is_directory && self.passed.contains(path);
         if blocked || twice || path == "opt" && !is_directory {
             return;
         }
