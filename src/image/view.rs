@@ -82,7 +82,7 @@ impl View {
             }
             lowest = layer;
             let partial = Partial { overlay: &overlay, contents: &reading.contents, layer };
-            if (overlay.is_complete() || enough(&partial)?) && !(beyond_links && !reading.implied.is_empty()) {
+            if (overlay.is_complete() || enough(&partial)?) && (!beyond_links || reading.implied.is_empty()) {
                 break;
             }
         }
