@@ -23,6 +23,8 @@ TYPES = {"file": tarfile.REGTYPE, "directory": tarfile.DIRTYPE, "symlink": tarfi
 def add(tar, entry):
     info = tarfile.TarInfo(entry["path"])
     info.type = TYPES[entry.get("type", "file")]
+    if info.type in (tarfile.CHRTYPE, tarfile.BLKTYPE):
+        info.devmajor, info.devminor = 1, 3  # 0:0 is a whiteout to some engines
     mode = entry.get("mode", 0o755 if info.isdir() else 0o644)
     info.mode = int(mode, 8) if isinstance(mode, str) else mode
     info.uid, info.gid = entry.get("uid", 0), entry.get("gid", 0)

@@ -40,7 +40,8 @@ fn layer(number: u64, chance: &mut Chance, odd: &Oddness, loose: bool) -> Vec<u8
             continue;
         }
         for dir in parents {
-            if !there.contains(&dir) && !(loose && chance.happens(40)) {
+            let is_left_out = there.contains(&dir) || loose && chance.happens(40);
+            if !is_left_out {
                 members.push(member(&format!("{dir}/"), b'5', "", b""));
                 there.push(dir);
             }
