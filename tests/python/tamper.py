@@ -56,7 +56,7 @@ def entries_of(view):
     for path in sorted(view):
         entry = view[path] | {"path": path}
         name = first.setdefault(id(view[path]), path)
-        yield {"path": path, "type": "hardlink", "link": name} if name != path else entry
+        yield entry | {"type": "hardlink", "link": name} if name != path else entry
 
 
 def squash(where, tag, out, keep="0"):
