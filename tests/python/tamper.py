@@ -30,7 +30,7 @@ def add(tar, entry):
     info.uid, info.gid = entry.get("uid", 0), entry.get("gid", 0)
     info.linkname = entry.get("link", "")
     info.pax_headers = {f"SCHILY.xattr.{name}": value for name, value in entry.get("xattrs", {}).items()}
-    data = entry.get("data", b"")
+    data = entry.get("data", b"") if info.isreg() else b""
     data = data.encode() if isinstance(data, str) else data
     info.size = len(data)
     tar.addfile(info, io.BytesIO(data) if info.isreg() else None)
