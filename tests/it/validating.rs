@@ -44,7 +44,7 @@ fn fixture(wire: Wire) -> ValidateFixture {
     base.make_base("plain", false);
     let entries = json!([
         { "path": "usr/bin/tool", "data": "tool", "mode": "0755" },
-        { "path": "usr/bin/again", "type": "hardlink", "link": "usr/bin/tool" },
+        { "path": "usr/bin/again", "type": "hardlink", "link": "usr/bin/tool", "mode": "0755" },
         { "path": "usr/lib/data", "data": "data", "uid": 5, "xattrs": { "user.note": "a" } },
         { "path": "usr/lib/link", "type": "symlink", "link": "data" },
         { "path": "usr/lib/pipe", "type": "fifo" },
@@ -190,7 +190,7 @@ fn what_changes_nothing_is_no_difference() {
         (json!([{ "path": "opt/.wh.pht_results" }]), "layers"),
         (json!([{ "path": "tmp", "type": "directory" }, { "path": "etc", "type": "directory" }]), "files"),
         (json!([{ "path": "usr/bin/again", "data": "tool", "mode": "0755" }]), "files"),
-        (json!([{ "path": "usr/bin/again", "type": "hardlink", "link": "usr/bin/tool" }]), "files"),
+        (json!([{ "path": "usr/bin/again", "type": "hardlink", "link": "usr/bin/tool", "mode": "0755" }]), "files"),
     ] {
         tamper(&train.layout, "layer", &["0", "touched", &entries.to_string()]);
         passes(&train.layout.at("touched"), &master, means);
@@ -199,7 +199,11 @@ fn what_changes_nothing_is_no_difference() {
     tamper(
         &train.layout,
         "layer",
-        &["touched", "linked", r#"[{"path": "usr/bin/tool", "type": "hardlink", "link": "usr/bin/again"}]"#],
+        &[
+            "touched",
+            "linked",
+            r#"[{"path": "usr/bin/tool", "type": "hardlink", "link": "usr/bin/again", "mode": "0755"}]"#,
+        ],
     );
     passes(&train.layout.at("linked"), &master, "files");
     // Put there and taken away again.
@@ -265,7 +269,7 @@ fn fails_closed() {
         // Some readers would write through the link.
         (
             r#"[{"path": "opt/pht_train/x", "type": "symlink", "link": "/etc"}, {"path": "opt/pht_train/x/passwd"}]"#,
-            "with files below",
+            "is above it in the same layer",
         ),
     ] {
         tamper(layout, "layer", &["0", "hostile", entry]);

@@ -23,12 +23,14 @@ TYPES = {"file": tarfile.REGTYPE, "directory": tarfile.DIRTYPE, "symlink": tarfi
 def add(tar, entry):
     info = tarfile.TarInfo(entry["path"])
     info.type = TYPES[entry.get("type", "file")]
+    if info.type in (tarfile.CHRTYPE, tarfile.BLKTYPE):
+        info.devmajor, info.devminor = 1, 3  # 0:0 is a whiteout to some engines
     mode = entry.get("mode", 0o755 if info.isdir() else 0o644)
     info.mode = int(mode, 8) if isinstance(mode, str) else mode
     info.uid, info.gid = entry.get("uid", 0), entry.get("gid", 0)
     info.linkname = entry.get("link", "")
     info.pax_headers = {f"SCHILY.xattr.{name}": value for name, value in entry.get("xattrs", {}).items()}
-    data = entry.get("data", b"")
+    data = entry.get("data", b"") if info.isreg() else b""
     data = data.encode() if isinstance(data, str) else data
     info.size = len(data)
     tar.addfile(info, io.BytesIO(data) if info.isreg() else None)
@@ -54,7 +56,7 @@ def entries_of(view):
     for path in sorted(view):
         entry = view[path] | {"path": path}
         name = first.setdefault(id(view[path]), path)
-        yield {"path": path, "type": "hardlink", "link": name} if name != path else entry
+        yield entry | {"type": "hardlink", "link": name} if name != path else entry
 
 
 def squash(where, tag, out, keep="0"):

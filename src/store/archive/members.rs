@@ -36,20 +36,18 @@ impl Members {
     /// [`Kind::Malformed`](crate::error::Kind::Malformed) if it is none, is cut, or if readers could find other members:
     /// one name twice, something below a link, sparse files, names that some programs would change.
     pub(super) fn read(file: Extent) -> Result<Self> {
+        if file.is_empty() {
+            return Err(Error::malformed("not a tar file: it is empty"));
+        }
         let mut members = Members { file, found: HashMap::new() };
         let mut reader = members.file.tar_reader();
-        let mut is_empty = true;
         while let Some(entry) = reader.next_entry()? {
             interrupt::check()?;
-            is_empty = false;
             let name = name_of(&entry, reader.name())?;
             if !name.is_empty() {
                 let place = Printable::new(&name).to_string();
                 members.add(name, &entry).at(place)?;
             }
-        }
-        if is_empty {
-            return Err(Error::malformed("not a tar file: there is no header in it"));
         }
         members.ensure_tree()?;
         Ok(members)
