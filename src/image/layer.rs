@@ -149,7 +149,7 @@ fn ensure_packed(descriptor: &Descriptor, found: Compression) -> Result<()> {
     if compression == found {
         return Ok(());
     }
-    let what = format!("its contents are {}, which its media type `{stated}` does not say", found.name());
+    let what = format!("its contents are {}, contrary to its media type `{stated}`", found.name());
     Err(Error::malformed(what).hint("the image was put together wrongly or tampered with; fetch it again"))
 }
 

@@ -187,7 +187,7 @@ pub fn normalise(path: &[u8]) -> Result<Box<[u8]>> {
 /// # Errors
 /// [`Kind::Malformed`](crate::error::Kind::Malformed) for anything else.
 pub fn number(field: &[u8]) -> Result<i64> {
-    let wrong = || Error::malformed("an invalid number in a tar header");
+    let wrong = || Error::malformed("invalid number in a tar header");
     match field {
         [0x80 | 0xff, rest @ ..] => {
             let start = if field[0] == 0x80 { 0 } else { -1 };

@@ -74,7 +74,7 @@ fn ensure_alike(key: &[u8], value: &[u8]) -> Result<()> {
     }
     match key {
         b"atime" | b"ctime" => pax_time(value).map(drop),
-        b"hdrcharset" if !CHARSETS.contains(&value) => Err(wrong("has the record", key, "of an unknown value")),
+        b"hdrcharset" if !CHARSETS.contains(&value) => Err(wrong("has the record", key, "with an unknown value")),
         key if OF_STAR.contains(&key) => Err(wrong("has the record", key, "which readers understand differently")),
         key if key.starts_with(b"GNU.") && !SPARSE.contains(&key) => {
             Err(wrong("has the record", key, "which readers understand differently"))
@@ -108,7 +108,7 @@ pub(super) fn is_sparse(records: &[Record<'_>]) -> Result<bool> {
         },
         _ => false,
     };
-    if known { Ok(true) } else { Err(Error::malformed("a sparse file in none of the forms of GNU tar")) }
+    if known { Ok(true) } else { Err(Error::malformed("a sparse file that is not in a form of GNU tar's")) }
 }
 
 /// What a global header may say: a comment, and no more.
@@ -131,5 +131,5 @@ pub(super) fn ensure_comment(bytes: &[u8]) -> Result<()> {
 pub(super) fn decimal(text: &[u8]) -> Result<u64> {
     let digits = std::str::from_utf8(text).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
     let number = digits.and_then(|text| text.parse().ok());
-    number.ok_or_else(|| Error::malformed("an invalid number in a PAX header"))
+    number.ok_or_else(|| Error::malformed("invalid number in a PAX header"))
 }

@@ -157,7 +157,7 @@ impl<R: Skip> Reader<R> {
         loop {
             let read = self.fill(&mut rest)?;
             if rest[..read].iter().any(|&byte| byte != 0) {
-                return Err(Error::malformed("something follows the end of the tar archive"));
+                return Err(Error::malformed("data after the end of the tar archive"));
             }
             if read < rest.len() {
                 return Ok(());

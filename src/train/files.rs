@@ -59,7 +59,7 @@ pub fn normalise(entry: &str) -> Result<EntryName> {
     };
     let strange = |name: &str| matches!(name, "" | "." | "..") || name.contains('\0');
     if path.split('/').any(strange) {
-        let what = format!("`{}` is no path of a file under /opt/pht_train", show(entry.as_bytes()));
+        let what = format!("`{}` is not a relative path of a file under /opt/pht_train", show(entry.as_bytes()));
         return Err(Error::malformed(what));
     }
     Ok(EntryName { path: path.to_owned(), absolute })
@@ -94,7 +94,7 @@ pub fn hash_order(file_list: &[String], paths: &[&[u8]], rule: QueryRule) -> Res
     let mut there = HashMap::with_capacity(paths.len());
     for (index, path) in paths.iter().enumerate() {
         if there.insert(*path, index).is_some() {
-            return Err(Error::malformed(format!("the file `{}` is there twice", show(path))));
+            return Err(Error::malformed(format!("the file `{}` is listed twice", show(path))));
         }
     }
     let mut listed = Vec::new();

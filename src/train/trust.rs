@@ -157,7 +157,7 @@ pub fn collect_paillier(config: &TrainConfig) -> Option<Check> {
     let creator = config.raw().get("creator").and_then(Value::as_object)?;
     let key = creator.get("paillier_public_key").filter(|key| !key.is_null())?;
     let subject = Subject::Creator(config.creator().id.clone());
-    let unsigned = "it is under no signature in this wire version: whoever has the train can exchange it";
+    let unsigned = "the Paillier key is under no signature in this wire version: anyone with the train can replace it";
     Some(match paillier_bits(key) {
         Some(bits) if bits >= PAILLIER_MIN_BITS && config.form().creator_vouches() => {
             Check::sound(CheckId::PaillierKey, subject)

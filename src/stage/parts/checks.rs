@@ -101,8 +101,10 @@ pub(in crate::stage) fn ensure_distributable(image: &Image, layer: usize) -> Res
     let media_type = descriptor.media_type().to_string();
     match media_type.contains(".nondistributable.") || media_type.contains(".foreign.") {
         false => Ok(()),
-        true => Err(Error::malformed(format!("its media type `{media_type}` is of layers that are not passed on"))
-            .at(format_args!("layer {}", descriptor.digest()))),
+        true => {
+            Err(Error::malformed(format!("its media type `{media_type}` is that of layers that are not distributed"))
+                .at(format_args!("layer {}", descriptor.digest())))
+        }
     }
 }
 

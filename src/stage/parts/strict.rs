@@ -48,7 +48,7 @@ impl Forms {
 
 fn found(form: Result<()>, stray: Option<&[u8]>) -> Result<(), Fault> {
     if let Some(stray) = stray {
-        return Err(Fault { what: "it does not belong into this layer".to_owned(), place: shown(stray) });
+        return Err(Fault { what: "not allowed in this layer".to_owned(), place: shown(stray) });
     }
     form.map_err(|error| {
         let place = error.places().next().unwrap_or_default().to_owned();
@@ -92,7 +92,7 @@ pub(in crate::stage) fn ensure_control_form(train: &Train) -> Result<Option<Chec
         _ => false,
     };
     if !same {
-        let what = "it is not the creator's encrypted_key of the train config";
+        let what = "differs from the creator's encrypted_key in the train config";
         return Err(Error::verification(what).at(shown(paths::USER_KEY)));
     }
     Ok(Some(Check::sound(CheckId::Control, "control layer")))
@@ -145,10 +145,10 @@ fn percent_decoded(name: &[u8]) -> Vec<u8> {
 /// The payload layer: `opt`, then each of the two directories with its opaque whiteout and its entries.
 fn ensure_payload(entries: &[Entry]) -> Result<()> {
     if let Some(entry) = entries.iter().find(|entry| !entry.exact) {
-        return Err(refuse("its name in the payload layer is not relative and plain", entry));
+        return Err(refuse("entry name is not relative and plain, as the payload layer requires", entry));
     }
     let mut rest = entries.iter().peekable();
-    let missing = |path: &[u8]| Error::verification("the payload layer does not have it at its place").at(shown(path));
+    let missing = |path: &[u8]| Error::verification("missing from its place in the payload layer").at(shown(path));
     match rest.next() {
         Some(opt)
             if *opt.path == *paths::OPT && opt.kind == EntryKind::Directory && is_plain_root(&opt.meta, DIRECTORY) => {}
@@ -172,9 +172,7 @@ fn ensure_payload(entries: &[Entry]) -> Result<()> {
     }
     match rest.next() {
         None => Ok(()),
-        Some(entry) => {
-            Err(refuse("it stands at the wrong place of the payload layer, or does not belong there", entry))
-        }
+        Some(entry) => Err(refuse("misplaced in the payload layer, or not allowed in it", entry)),
     }
 }
 
@@ -184,14 +182,14 @@ fn ensure_below(root: &[u8], entries: &[&Entry]) -> Result<()> {
     let mut before: &[u8] = root;
     for entry in entries {
         if walk_order(before, &entry.path).is_ge() {
-            return Err(refuse("it is there twice, or not in walk order", entry));
+            return Err(refuse("occurs twice in the payload layer, or out of walk order", entry));
         }
         before = &entry.path;
         if entry.path.split(|byte| *byte == b'/').any(|name| name.starts_with(WHITEOUT)) {
-            return Err(refuse("a whiteout that does not belong into the payload layer", entry));
+            return Err(refuse("whiteout not allowed in the payload layer", entry));
         }
         if !ancestors(&entry.path).next().is_some_and(|parent| directories.contains(parent)) {
-            return Err(refuse("no directory of the payload layer stands before it for it to lie in", entry));
+            return Err(refuse("no entry for its parent directory comes before it in the payload layer", entry));
         }
         ensure_meta(entry, root)?;
         match &entry.kind {
@@ -200,9 +198,9 @@ fn ensure_below(root: &[u8], entries: &[&Entry]) -> Result<()> {
             EntryKind::Symlink(_) if root == paths::RESULTS => {}
             EntryKind::HardLink(target) if root == paths::RESULTS && regular.contains(&**target) => {}
             EntryKind::HardLink(_) if root == paths::RESULTS => {
-                return Err(refuse("a hard link to what is no earlier result", entry));
+                return Err(refuse("hard link whose target is not an earlier regular file of the results", entry));
             }
-            kind => return Err(refuse(&format!("{} where none may be", kind.name()), entry)),
+            kind => return Err(refuse(&format!("{} not allowed in the payload layer", kind.name()), entry)),
         }
     }
     Ok(())
@@ -213,17 +211,19 @@ fn ensure_meta(entry: &Entry, root: &[u8]) -> Result<()> {
     let meta = &entry.meta;
     if root == paths::RESULTS {
         if meta.permissions() & SET_IDS != 0 {
-            return Err(refuse("a set-ID bit among the results", entry));
+            return Err(refuse("set-ID bit not allowed on a result", entry));
         }
         return match attributes(meta).any(|name| !name.starts_with(b"user.")) {
-            true => Err(refuse("an extended attribute among the results that is not of the user's", entry)),
+            true => Err(refuse("extended attribute outside of `user.` not allowed on a result", entry)),
             false => Ok(()),
         };
     }
     let mode = if entry.kind == EntryKind::Directory { DIRECTORY } else { meta.permissions() & 0o777 };
     match is_plain_root(meta, mode) {
         true => Ok(()),
-        false => Err(refuse("its owner, mode or attributes are not those of an immutable file", entry)),
+        false => {
+            Err(refuse("owner, mode or extended attributes differ from those required of an immutable file", entry))
+        }
     }
 }
 
@@ -239,13 +239,15 @@ fn ensure_listed(tree: &Tree, files: &[String]) -> Result<()> {
             _ => expected.contains(&*node.path),
         };
         if !belongs {
-            return Err(Error::verification("not in file_list, but among the immutable files").at(node.shown()));
+            return Err(
+                Error::verification("file among the immutable files that file_list does not name").at(node.shown())
+            );
         }
         found += usize::from(node.kind != NodeKind::Directory);
     }
     match found == expected.len() {
         true => Ok(()),
-        false => Err(Error::verification("immutable files are missing in the payload layer").at(shown(paths::TRAIN))),
+        false => Err(Error::verification("immutable files are missing from the payload layer").at(shown(paths::TRAIN))),
     }
 }
 
@@ -262,13 +264,16 @@ fn ensure_control(entries: &[Entry]) -> Result<()> {
             return Err(refuse(what, entry));
         }
         if !is_plain_root(&entry.meta, *mode) {
-            return Err(refuse("its owner, mode or attributes are not those of the control layer", entry));
+            return Err(refuse(
+                "owner, mode or extended attributes differ from those required in the control layer",
+                entry,
+            ));
         }
     }
     match (entries.get(expected.len()), expected.get(entries.len())) {
         (Some(entry), _) => Err(refuse(what, entry)),
         (None, Some((path, ..))) => {
-            Err(Error::verification("the control layer does not have it at its place").at(shown(path)))
+            Err(Error::verification("missing from its place in the control layer").at(shown(path)))
         }
         (None, None) => Ok(()),
     }

@@ -92,9 +92,9 @@ fn of_index(
     found: &mut Vec<Listed>,
 ) -> Result<()> {
     let entries = index.get("manifests").and_then(Value::as_array);
-    let entries = entries.ok_or_else(|| Error::malformed("no list `manifests`"))?;
+    let entries = entries.ok_or_else(|| Error::malformed("the list `manifests` is missing"))?;
     if depth == MAX_DEPTH {
-        return Err(Error::malformed("indexes in indexes, too many of them"));
+        return Err(Error::malformed("too many nested indexes"));
     }
     for entry in entries {
         let outer = names.len();

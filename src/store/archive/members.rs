@@ -91,7 +91,7 @@ impl Members {
             }
             EntryKind::File => Member::File { at: entry.offset, len: entry.size },
             EntryKind::Symlink(_) | EntryKind::HardLink(_) if LISTS.contains(&&*name) => {
-                return Err(Error::malformed("a link, where a list of images belongs"));
+                return Err(Error::malformed("a link in place of a list of images"));
             }
             EntryKind::Symlink(target) => Member::Link(beside(&name, target)?),
             EntryKind::HardLink(target) => Member::Link(to_text(target)?),
@@ -106,7 +106,7 @@ impl Members {
             None => Ok(()),
             Some(Member::Directory) if is_directory => Ok(()),
             // To one reader it would be one image, and another to the next.
-            Some(_) => Err(Error::malformed("the member is there twice")),
+            Some(_) => Err(Error::malformed("the member occurs twice")),
         }
     }
 
@@ -118,7 +118,7 @@ impl Members {
                 match self.found.get(dir) {
                     None | Some(Member::Directory) => {}
                     Some(_) => {
-                        let what = format!("it lies below `{}`, which is no directory", Printable::new(dir));
+                        let what = format!("lies below `{}`, which is not a directory", Printable::new(dir));
                         return Err(Error::malformed(what).at(Printable::new(name)));
                     }
                 }
@@ -133,7 +133,7 @@ fn name_of(entry: &Entry, raw: &[u8]) -> Result<String> {
     let raw = raw.strip_prefix(b"./").unwrap_or(raw);
     let raw = if entry.kind == EntryKind::Directory { raw.strip_suffix(b"/").unwrap_or(raw) } else { raw };
     if *raw != *entry.path && raw != b"." {
-        let what = format!("a member with the odd name `{}`", Printable::new(raw));
+        let what = format!("the member name `{}` is not in its plain form", Printable::new(raw));
         return Err(Error::malformed(what).hint("names are relative, with single slashes"));
     }
     to_text(&entry.path)
@@ -151,7 +151,7 @@ fn normal(name: &str) -> String {
 
 /// What a symbolic link named `name` leads to; only within the archive.
 fn beside(name: &str, link: &[u8]) -> Result<String> {
-    let out = || Error::malformed("a link that leads out of the archive");
+    let out = || Error::malformed("the target of the link lies outside of the archive");
     let link = to_text(link)?;
     let mut parts: Vec<&str> = name.split('/').collect();
     parts.pop();

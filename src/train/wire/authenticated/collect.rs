@@ -17,7 +17,7 @@ const PAYLOAD: &str = "payload layer";
 const ROUTE: &str = "route";
 
 /// Why a base does not fit.
-pub(super) const OTHER_BASE: &str = "the image's lowest layers have not the diff IDs that the creator signed: a base \
+pub(super) const OTHER_BASE: &str = "the image's lowest layers do not have the diff IDs that the creator signed: a base \
                                      layer was changed, added or removed";
 
 /// Layers of an encrypted image above its base: payload and control.
@@ -30,7 +30,7 @@ impl V3Config {
         let changed = "`hash` is not that of the train's statement: a field that the creator signed was changed, added \
                        or removed";
         let (holds, reason) = match &self.signature {
-            None => (false, "there is no signature: the train waits for its creator to sign it"),
+            None => (false, "not yet signed: the train waits for its creator"),
             Some(signature) => (
                 creator.public_key.verify_pss(self.statement.bytes(), signature),
                 "`signature` does not verify with the creator's key over the train's statement",
@@ -100,7 +100,7 @@ impl V3Config {
         for (stop, found) in state.signed().iter().zip(self.stops.iter().flatten()) {
             if found.vouched.time < *previous {
                 let reason = format!(
-                    "it was made at {}, but what it follows at {previous}: a clock is wrong, or it is from another run",
+                    "made at {}, before its predecessor at {previous}: a clock is wrong, or the record is from another run",
                     found.vouched.time
                 );
                 return Check::weak(CheckId::Time, stop.subject(), reason);

@@ -115,7 +115,7 @@ impl Record {
         let wrong = |_| fields.error("key_commitment", format!("has {length} bytes, but must have 32"));
         let time = fields.required("time", FieldReader::text)?;
         if !is_time(&time) {
-            return Err(fields.error("time", "is no time as in 2026-11-25T22:30:00Z"));
+            return Err(fields.error("time", "is not a time of the form 2026-11-25T22:30:00Z"));
         }
         Ok(Record {
             vouched: Vouched {
@@ -136,11 +136,11 @@ impl ListedFile {
         ensure_lower_case(fields, &["sha512"])?;
         let path = fields.required("path", FieldReader::text)?;
         if path.split('/').any(|name| matches!(name, "" | "." | "..")) || path.contains('\0') {
-            return Err(fields.error("path", "is no path of a file under /opt/pht_train"));
+            return Err(fields.error("path", "is not a relative path of a file under /opt/pht_train"));
         }
         let (mode, size) = (fields.required("mode", FieldReader::index)?, fields.required("size", FieldReader::index)?);
         if mode > MODES {
-            return Err(fields.error("mode", format!("is {mode}, more than the permission bits")));
+            return Err(fields.error("mode", format!("is {mode}, which has more than the nine permission bits")));
         }
         // Both fit: the first is small, and no position is larger than 64 bits.
         Ok(ListedFile {
@@ -225,7 +225,7 @@ fn ensure_numbers_in(value: &Value) -> Result<()> {
             let text = number.to_string();
             let fits = text.parse::<i64>().is_ok_and(|number| number.unsigned_abs() <= MAX_INTEGER);
             let plain = fits && text.parse::<i64>().is_ok_and(|number| number.to_string() == text);
-            if plain { Ok(()) } else { Err(Error::malformed(format!("the number {text} is no integer of 53 bits"))) }
+            if plain { Ok(()) } else { Err(Error::malformed(format!("the number {text} is not a 53-bit integer"))) }
         }
         _ => Ok(()),
     }
@@ -233,7 +233,7 @@ fn ensure_numbers_in(value: &Value) -> Result<()> {
 
 fn ensure_absent(root: &FieldReader<'_>) -> Result<()> {
     match ABSENT.into_iter().find(|absent| root.get(absent).is_some()) {
-        Some(absent) => Err(root.error(absent, "is no field of wire version 3")),
+        Some(absent) => Err(root.error(absent, "is not a field of wire version 3")),
         None => Ok(()),
     }
 }
@@ -252,7 +252,7 @@ fn ensure_hex(root: &FieldReader<'_>) -> Result<()> {
 pub(super) fn ensure_members(fields: &FieldReader<'_>, members: &[&str]) -> Result<()> {
     let unknown = fields.keys().find(|key| !members.contains(&key.as_str()) && fields.get(key).is_some());
     match unknown {
-        Some(unknown) => Err(fields.error(unknown, format!("is none of the fields here ({})", members.join(", ")))),
+        Some(unknown) => Err(fields.error(unknown, format!("is an unknown field; known are {}", members.join(", ")))),
         None => Ok(()),
     }
 }
@@ -261,7 +261,7 @@ pub(super) fn ensure_members(fields: &FieldReader<'_>, members: &[&str]) -> Resu
 fn layer_digest(fields: &FieldReader<'_>, key: &str) -> Result<Option<String>> {
     let Some(text) = fields.text(key)? else { return Ok(None) };
     if !is_layer_digest(&text) {
-        return Err(fields.error(key, "is no digest as in sha256:... with 64 lower-case hexadecimal digits"));
+        return Err(fields.error(key, "is not a digest of the form sha256:... with 64 lower-case hexadecimal digits"));
     }
     Ok(Some(text))
 }

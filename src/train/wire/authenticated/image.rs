@@ -40,7 +40,7 @@ impl SignedImage {
         for name in EXECUTION {
             let Some(value) = config.get(name).map(stated_part) else { continue };
             if is_empty(&value) {
-                return Err(config.error(name, "is empty, and so must not be there"));
+                return Err(config.error(name, "is empty, so it must be absent"));
             }
             image.config.insert(name.to_owned(), value);
         }
@@ -59,9 +59,9 @@ impl SignedImage {
         for name in PLATFORM {
             match full(config.get(name)) {
                 Some(Value::String(text)) => drop(image.platform.insert(name.to_owned(), text.clone().into())),
-                Some(_) => return Err(Error::usage(format!("the image's {name} is no text"))),
+                Some(_) => return Err(Error::usage(format!("the image's {name} is not a string"))),
                 None if name == "variant" => {}
-                None => return Err(Error::usage(format!("the image does not say its {name}"))),
+                None => return Err(Error::usage(format!("the image config has no {name}"))),
             }
         }
         let execution = config.get("config").and_then(Value::as_object);
@@ -120,7 +120,7 @@ impl SignedImage {
             }
         }
         let others = unsigned(&image.config);
-        others.first().map(|name| format!("{name} is there, which nobody has signed and engines may act on"))
+        others.first().map(|name| format!("{name} is present, unsigned, and engines may act on it"))
     }
 }
 
