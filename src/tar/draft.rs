@@ -41,7 +41,7 @@ pub(super) struct Draft {
     pub size: u64,
     pub meta: Meta,
     pub link: Vec<u8>,
-    /// Whether the link has come from an extended header.
+    /// True if the link target came from an extended header.
     has_long_link: bool,
     mode: u64,
     is_sparse: bool,

@@ -70,7 +70,7 @@ impl<'a> Header<'a> {
         })
     }
 
-    /// Whether more blocks of GNU's old sparse map follow the header.
+    /// True if more blocks of GNU's old sparse map follow the header.
     pub(super) fn has_more_sparse_map(&self) -> bool {
         self.typeflag() == b'S' && self.block[482] != 0
     }

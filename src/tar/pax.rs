@@ -6,7 +6,7 @@ use super::entry::pax_time;
 use crate::error::{Error, Result};
 use crate::text::Printable;
 
-/// What all readers of sparse files know of GNU tar's three forms (0.0, 0.1 and 1.0).
+/// The keys of GNU tar's three sparse forms (0.0, 0.1 and 1.0) that all readers of sparse files know.
 const SPARSE: [&[u8]; 9] = [
     b"GNU.sparse.major",
     b"GNU.sparse.minor",
@@ -20,12 +20,12 @@ const SPARSE: [&[u8]; 9] = [
 ];
 const SPARSE_OFFSET: &[u8] = b"GNU.sparse.offset";
 const SPARSE_BYTES: &[u8] = b"GNU.sparse.numbytes";
-/// What some readers act on and others do not: sizes and devices as star has them.
+/// Keys that some readers act on and others ignore: sizes and devices as star writes them.
 const OF_STAR: [&[u8]; 4] = [b"SCHILY.realsize", b"SCHILY.filetype", b"SCHILY.devmajor", b"SCHILY.devminor"];
-/// What an empty value takes back for one reader, and sets to nothing for the next.
+/// Keys whose empty value takes a setting back for one reader, and sets it to nothing for the next.
 const OF_THE_ENTRY: [&[u8]; 10] =
     [b"path", b"linkpath", b"size", b"uid", b"gid", b"uname", b"gname", b"mtime", b"atime", b"ctime"];
-/// What names are encoded in: as bytes, or UTF-8 without a word.
+/// The encodings of names that need no conversion: bytes, and UTF-8.
 const CHARSETS: [&[u8]; 2] = [b"BINARY", b"ISO-IR 10646 2000 UTF-8"];
 
 /// One record: keyword and value.
@@ -87,7 +87,7 @@ fn wrong(before: &str, key: &[u8], after: &str) -> Error {
     Error::malformed(format!("a PAX header {before} `{}` {after}", Printable::new(key)))
 }
 
-/// Whether these records are those of a sparse file.
+/// True if these records are those of a sparse file.
 ///
 /// # Errors
 /// [`Kind::Malformed`](crate::error::Kind::Malformed) for records of none of GNU tar's three forms.
@@ -111,7 +111,7 @@ pub(super) fn is_sparse(records: &[Record<'_>]) -> Result<bool> {
     if known { Ok(true) } else { Err(Error::malformed("a sparse file that is not in a form of GNU tar's")) }
 }
 
-/// What a global header may say: a comment, and no more.
+/// Checks the records of a global header: comments only.
 ///
 /// # Errors
 /// [`Kind::Malformed`](crate::error::Kind::Malformed) for anything else.

@@ -35,11 +35,11 @@ pub struct TrainConfig {
     file_list: Vec<String>,
 }
 
-/// Who made the train, and reads its results.
+/// The author of the train, who reads its results.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Creator {
-    /// Who it is; the immutable hash begins with it.
+    /// The creator's identity; the immutable hash begins with it.
     pub id: PartyId,
     /// The key that the creator's signature verifies with and that the stage's key is wrapped for.
     pub public_key: PublicKey,
@@ -47,7 +47,7 @@ pub struct Creator {
     pub encrypted_key: Option<Vec<u8>>,
 }
 
-/// Where the train's master image or code comes from.
+/// The origin of the train's master image or code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Source {
@@ -111,7 +111,7 @@ impl TrainConfig {
         &self.raw
     }
 
-    /// What only this wire version has, which verifies and seals.
+    /// The part of the config specific to its wire version, which verifies and seals.
     pub fn form(&self) -> &dyn WireConfig {
         &*self.form
     }
@@ -136,12 +136,12 @@ impl TrainConfig {
         &self.proposal_id
     }
 
-    /// Where the master image comes from.
+    /// The origin of the master image.
     pub fn source(&self) -> &Source {
         &self.source
     }
 
-    /// Who made the train.
+    /// The author of the train.
     pub fn creator(&self) -> &Creator {
         &self.creator
     }
@@ -161,7 +161,7 @@ impl TrainConfig {
         &self.file_list
     }
 
-    /// Where the train stands: by the signatures on the route, with which the results' fields must agree.
+    /// The train's position: by the signatures on the route, with which the results' fields must agree.
     ///
     /// # Errors
     /// [`Kind::Verification`](crate::error::Kind::Verification) if a station has signed before its turn, or if the
@@ -172,7 +172,7 @@ impl TrainConfig {
         Ok(route_state)
     }
 
-    /// Whether anything in the image is encrypted with the stage's key: in 1.1.x not before the first station has
+    /// True if anything in the image is encrypted with the stage's key: in 1.1.x not before the first station has
     /// signed.
     ///
     /// # Errors

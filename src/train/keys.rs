@@ -1,4 +1,4 @@
-//! Whose private key it is, and what the config's wrapped keys hold for it.
+//! The owner of a private key, and the wrapped keys that the config holds for it.
 
 use super::config::TrainConfig;
 use super::route::Stop;

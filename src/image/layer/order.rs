@@ -32,7 +32,7 @@ const OVERLAY_ATTRIBUTES: [&[u8]; 6] = [
 pub struct ImpliedDirs(BTreeSet<Box<[u8]>>);
 
 impl ImpliedDirs {
-    /// Whether all directories have turned out to be some.
+    /// True if every implied directory has been found to be one.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -43,7 +43,7 @@ impl ImpliedDirs {
     }
 }
 
-/// What a layer has at a path so far.
+/// A layer's content at a path, so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Seen {
     /// A directory, with a hash of its metadata.
@@ -61,7 +61,7 @@ pub(super) struct LayerOrder<'a> {
     /// By a hash of the path, with a key that nobody knows: names take ten times the memory.
     seen: HashMap<u64, Seen>,
     hasher: RandomState,
-    /// What hard links name that this layer does not have.
+    /// Targets of hard links that this layer does not have.
     targets: HashSet<u64>,
     opaque: Vec<Box<[u8]>>,
     implied: BTreeSet<Box<[u8]>>,
@@ -177,7 +177,7 @@ impl<'a> LayerOrder<'a> {
         self.settle(entry)
     }
 
-    /// What the layers above have passed through here.
+    /// Settles the directories that the layers above have passed through here.
     fn settle(&mut self, entry: &Entry) -> Result<()> {
         if self.above.is_empty() {
             return Ok(());

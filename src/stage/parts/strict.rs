@@ -13,14 +13,14 @@ use crate::tar::{self, Entry, EntryKind, Meta, PaxRecord};
 use crate::train::check::CheckId;
 use crate::train::{Check, paths};
 
-/// What hides something of lower layers, by the beginning of its name.
+/// The prefix of names that hide entries of lower layers.
 const WHITEOUT: &[u8] = b".wh.";
 /// The bits that make a file run as somebody else.
 const SET_IDS: u32 = 0o6000;
 const DIRECTORY: u32 = 0o755;
 const FILE: u32 = 0o644;
 
-/// What the two topmost layers of an image are, as far as they can be told without the train config: it lies in one of
+/// The forms of an image's two topmost layers, as far as they are known without the train config: it lies in one of
 /// them, and neither is read twice.
 #[derive(Debug, Default)]
 pub(in crate::stage) struct Forms {
@@ -287,7 +287,7 @@ pub(in crate::stage) struct StrictForm {
     written: HashSet<Vec<u8>>,
     /// The times of directories that are written when something is in them.
     waiting: HashMap<Vec<u8>, i64>,
-    /// What is not in the layer.
+    /// The paths left out of the layer.
     pub(in crate::stage) left_out: Vec<String>,
 }
 
@@ -350,7 +350,7 @@ mod tests {
     use crate::image::{Content, Node};
     use crate::tar::{Reader, Sequential};
 
-    /// What an entry of a test layer is: its path, kind and mode.
+    /// An entry of a test layer: its path, kind and mode.
     type Row<'a> = (&'a str, EntryKind, u32);
 
     fn file(path: &str, mode: u32) -> Row<'_> {

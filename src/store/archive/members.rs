@@ -10,9 +10,9 @@ use crate::text::Printable;
 
 /// The most members that an archive of images may have; real ones have a few for each layer.
 const MAX_MEMBERS: usize = 1 << 17;
-/// How many symbolic links in a row are followed.
+/// The most symbolic links followed in a row.
 const MAX_LINKS: usize = 8;
-/// What says which images there are; a link could lead to one text for this program and to another for the next.
+/// Members that list the images; a link could lead this program to one text and the next to another.
 const LISTS: [&str; 3] = ["index.json", "manifest.json", "oci-layout"];
 
 /// The members of a tar file by name, and where their contents lie. Nothing is unpacked: names are keys and never paths.
@@ -59,7 +59,7 @@ impl Members {
         Some(self.file.part(at, len))
     }
 
-    /// Where the contents of a file lie, links followed: position and length.
+    /// The position and length of a file's contents, links followed.
     pub(super) fn place(&self, name: &str) -> Option<(u64, u64)> {
         let mut name = normal(name);
         for _ in 0..MAX_LINKS {
@@ -110,7 +110,7 @@ impl Members {
         }
     }
 
-    /// What is unpacked below a link lands elsewhere.
+    /// Refuses members below a link: unpacked, they land elsewhere.
     fn ensure_tree(&self) -> Result<()> {
         for name in self.found.keys() {
             for dir in ancestors(name.as_bytes()) {
@@ -149,7 +149,7 @@ fn normal(name: &str) -> String {
     name.split('/').filter(|part| !matches!(*part, "" | ".")).collect::<Vec<_>>().join("/")
 }
 
-/// What a symbolic link named `name` leads to; only within the archive.
+/// The target of a symbolic link named `name`; only within the archive.
 fn beside(name: &str, link: &[u8]) -> Result<String> {
     let out = || Error::malformed("the target of the link lies outside of the archive");
     let link = to_text(link)?;

@@ -29,10 +29,10 @@ pub(super) use location::{DOCKER_TRANSPORT, OCI_TRANSPORT};
 use members::Members;
 pub use write::ArchiveWriter;
 
-/// What says which images a Docker archive holds.
+/// The list of images in a Docker archive.
 const DOCKER_MANIFEST: &str = "manifest.json";
 
-/// How an archive says which images it holds.
+/// The format of an archive's list of images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ArchiveFormat {
@@ -109,7 +109,7 @@ impl Archive {
         Ok(archive)
     }
 
-    /// How the archive says which images it holds.
+    /// The format of the archive's list of images.
     pub fn format(&self) -> ArchiveFormat {
         self.format
     }
@@ -138,7 +138,7 @@ impl Archive {
     }
 }
 
-/// Where a blob lies in an OCI image layout.
+/// The path of a blob in an OCI image layout.
 fn blob_name(digest: &Digest) -> String {
     format!("blobs/{}/{}", digest.algorithm(), digest.digest())
 }
@@ -174,7 +174,7 @@ pub fn to_extent(path: &Path, spool_dir: &Path, read: &Count) -> Result<Extent> 
     }
 }
 
-/// Whether there is a member with this name. Nothing is spooled, so a compressed archive is read through.
+/// True if there is a member with this name. Nothing is spooled, so a compressed archive is read through.
 fn has_member(path: &Path, name: &str) -> Result<bool> {
     let file = File::open(path).doing("open the archive")?;
     let len = file.metadata().doing("stat the archive")?.len();

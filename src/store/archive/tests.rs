@@ -1,4 +1,4 @@
-//! What is read of an archive, and what could be read in two ways.
+//! Reading archives, and refusing those that could be read in two ways.
 
 use std::io::Write;
 use std::path::PathBuf;

@@ -26,7 +26,7 @@ fn first(parts: &[&[u8]]) -> Result<String> {
     Ok(String::from_utf8_lossy(&found[0].0.path).into_owned())
 }
 
-/// What an error says, and the parts of an archive.
+/// A part of the expected message, and the parts of an archive.
 type Case = (&'static str, Vec<Vec<u8>>);
 
 fn odd_headers() -> Vec<Case> {

@@ -1,4 +1,4 @@
-//! What a layer may hold in which order, and what the layers below it may have there.
+//! The orders of entries that a layer may have, and the entries allowed in the layers below it.
 
 use std::io::Write;
 

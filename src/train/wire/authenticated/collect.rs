@@ -1,4 +1,4 @@
-//! What config and layers prove without any key.
+//! The checks of config and layers that need no key.
 
 use super::config::{Record, V3Config};
 use super::content::FilesCheck;
@@ -11,7 +11,7 @@ use crate::train::files::FileMeta;
 use crate::train::image::{ImageFacts, LayerFacts};
 use crate::train::route::RouteState;
 
-/// How reports call the layers of the master image.
+/// The name of the master image's layers in reports.
 pub(super) const BASE: &str = "base layers";
 const PAYLOAD: &str = "payload layer";
 const ROUTE: &str = "route";
@@ -146,7 +146,7 @@ impl V3Config {
         vec![base, payload]
     }
 
-    /// How the image runs.
+    /// The image config against the signed one.
     pub(super) fn check_image(&self, image: &ImageFacts) -> Check {
         match self.image.difference(image) {
             None => Check::sound(CheckId::ImageConfig, "image config"),
@@ -154,7 +154,7 @@ impl V3Config {
         }
     }
 
-    /// What a closed train shows of its files: names, modes and sizes. The contents are under the payload's signature.
+    /// The visible part of a closed train's files: names, modes and sizes. The payload's signature covers the contents.
     pub(super) fn check_closed(&self, files: &[FileMeta]) -> Vec<Check> {
         const SUBJECT: &str = "names, modes and sizes of the immutable files";
         vec![match FilesCheck::new(self, files) {
@@ -179,7 +179,7 @@ impl V3Config {
     }
 }
 
-/// Who has a wrapped key: the stop whose turn it is and the creator, and nobody else.
+/// The holders of wrapped keys: the stop whose turn it is and the creator, and nobody else.
 fn check_keys(config: &TrainConfig, state: &RouteState<'_>) -> Check {
     let next = state.next().map(|stop| stop.index);
     let extra = |stop: &&crate::train::Stop| stop.encrypted_key.is_some() && Some(stop.index) != next;

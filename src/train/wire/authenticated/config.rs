@@ -26,10 +26,10 @@ const RECORD_MEMBERS: [&str; 6] = ["payload", "key_commitment", "recipients", "t
 /// Fields of other versions, and of what came before this one.
 const ABSENT: [&str; 3] = ["result_hash", "result_signature", "base_chain"];
 
-/// What a build or a stop has signed.
+/// The record that a build or a stop has signed.
 #[derive(Debug, Clone)]
 pub(super) struct Record {
-    /// What it vouches for.
+    /// The facts it vouches for.
     pub(super) vouched: Vouched,
     /// The digest of what is signed.
     pub(super) digest: [u8; 64],
@@ -50,7 +50,7 @@ pub(super) struct ListedFile {
 #[derive(Debug, Clone)]
 pub(super) struct V3Config {
     pub(super) wire: &'static Authenticated,
-    /// What the creator signs, and the hash of it that the config has.
+    /// The statement that the creator signs, recomputed; `hash` is the config's.
     pub(super) statement: Message,
     pub(super) hash: [u8; 64],
     /// Absent while the train waits for its creator.
@@ -100,7 +100,7 @@ impl V3Config {
         })
     }
 
-    /// What the stage before vouches for: the last stop that has signed, or the build.
+    /// The record of the stage before: of the last stop that has signed, or of the build.
     pub(super) fn last(&self) -> &Record {
         self.stops.iter().map_while(Option::as_ref).last().unwrap_or(&self.build)
     }
@@ -266,7 +266,7 @@ fn layer_digest(fields: &FieldReader<'_>, key: &str) -> Result<Option<String>> {
     Ok(Some(text))
 }
 
-/// Whether `text` is a SHA-256 digest as images write it.
+/// True if `text` is a SHA-256 digest as images write it.
 pub(super) fn is_layer_digest(text: &str) -> bool {
     text.strip_prefix("sha256:").is_some_and(|digits| digits.len() == 64 && is_lower_case_hex(digits))
 }

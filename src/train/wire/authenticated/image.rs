@@ -1,4 +1,4 @@
-//! How the image runs: the members of its config that the creator signs.
+//! The execution parameters of the image: the members of its config that the creator signs.
 
 use super::config::ensure_members;
 use super::statement::drop_nulls;
@@ -15,10 +15,10 @@ const PLATFORM: [&str; 3] = ["architecture", "os", "variant"];
 /// The members of the image config's `config` (OCI image specification, image configuration).
 const EXECUTION: [&str; 9] =
     ["User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Volumes", "WorkingDir", "StopSignal", "Labels"];
-/// What else an image config may have, since no engine acts on it or the layers bind it.
+/// Other members allowed in an image config, since no engine acts on them or the layers bind them.
 const UNSIGNED: [&str; 4] = ["rootfs", "created", "author", "history"];
 
-/// How the image of a train runs.
+/// The signed execution parameters of a train's image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignedImage {
     platform: Object,
@@ -50,7 +50,7 @@ impl SignedImage {
         Ok(image)
     }
 
-    /// How an image with this config runs, and the names of what it has besides that cannot be signed.
+    /// The execution parameters in an image config, and the names of its other members, which cannot be signed.
     ///
     /// # Errors
     /// [`Kind::Usage`](crate::error::Kind::Usage) if it does not say what it runs on.
@@ -150,7 +150,7 @@ fn own_left_out(name: &str, value: &Value) -> Value {
     }
 }
 
-/// What of a value is in the statement: no members that are `null`, whatever the config has.
+/// The part of a value that is in the statement: no members that are `null`, whatever the config has.
 fn stated_part(value: &Value) -> Value {
     let mut value = value.clone();
     drop_nulls(&mut value);
@@ -161,7 +161,7 @@ fn full(value: Option<&Value>) -> Option<&Value> {
     value.filter(|value| !is_empty(value))
 }
 
-/// What tools write for absent.
+/// True for the values that tools write for an absent one.
 fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,

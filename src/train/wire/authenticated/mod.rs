@@ -44,11 +44,11 @@ pub struct Authenticated {
     name: &'static str,
     cipher: Cipher,
     eco_systems: &'static [&'static str],
-    /// What signed messages begin with, each kind with its own, so that none can stand for another.
+    /// The prefixes of signed messages, one for each kind, so that none can stand for another.
     statement_text: &'static str,
     build_text: &'static str,
     stop_text: &'static str,
-    /// What commitments to keys are derived for.
+    /// The HKDF label of key commitments.
     commitment_text: &'static str,
 }
 

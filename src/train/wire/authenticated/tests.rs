@@ -230,11 +230,11 @@ fn an_image_that_runs_otherwise_is_found() {
     }
 }
 
-/// What a change of the statement breaks.
+/// The checks that a change of the statement breaks.
 const STATED: &[CheckId] = &[CheckId::Statement, CheckId::CreatorSignature];
-/// What a change of the build's document breaks.
+/// The checks that a change of the build's document breaks.
 const BUILT: &[CheckId] = &[CheckId::BuildDigest, CheckId::BuildSignature];
-/// What a change of a stop's document breaks.
+/// The checks that a change of a stop's document breaks.
 const STOPPED: &[CheckId] = &[CheckId::StopDigest, CheckId::StopSignature];
 
 /// One base layer.

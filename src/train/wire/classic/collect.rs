@@ -1,4 +1,4 @@
-//! What the config alone proves: the creator's, the builder's and the stations' signatures.
+//! The checks of the config alone: the creator's, the builder's and the stations' signatures.
 
 use super::content::short;
 use crate::crypto::Sha512;
@@ -8,7 +8,7 @@ use crate::train::files::{FileMeta, hash_order};
 use crate::train::route::{RouteState, Stop, StopSignature};
 use crate::train::wire::classic::{ClassicConfig, Scheme};
 
-/// How reports call the files under `pht_train`.
+/// The name in reports of the files under `pht_train`.
 const IMMUTABLE: &str = "immutable files";
 
 /// The length that the protocol gives the session id, in bytes.
@@ -50,7 +50,7 @@ pub(super) fn build(own: &ClassicConfig) -> Vec<Check> {
     ]
 }
 
-/// What a closed train shows of its files. Where they travel encrypted, their contents are for a station to hash.
+/// The visible part of a closed train's files. If they travel encrypted, only a station can hash their contents.
 pub(super) fn closed(own: &ClassicConfig, config: &TrainConfig, files: &[FileMeta]) -> Vec<Check> {
     let mut checks = Vec::new();
     if own.wire.encrypts_train {
@@ -111,7 +111,7 @@ fn digests(own: &ClassicConfig, config: &TrainConfig, route_state: &RouteState<'
     checks
 }
 
-/// What a station signs on the route (train security protocol, route signature); `earlier` have all signed before it.
+/// The digest that a station signs on the route (train security protocol, route signature); `earlier` have all signed.
 pub(super) fn stop_digest(session_id: &[u8], earlier: &[Stop], result_hash: &[u8; 64]) -> [u8; 64] {
     let mut sha512 = Sha512::new();
     if earlier.is_empty() {
@@ -124,7 +124,7 @@ pub(super) fn stop_digest(session_id: &[u8], earlier: &[Stop], result_hash: &[u8
     sha512.finish()
 }
 
-/// What the builder signs: the immutable hash, then the creator's signature.
+/// The message that the builder signs: the immutable hash, then the creator's signature.
 pub(super) fn build_message(hash: &[u8; 64], signature: &[u8]) -> Vec<u8> {
     [hash, signature].concat()
 }

@@ -61,14 +61,14 @@ pub static V2_0: Classic = Classic {
 static V1_FIELDS: HashFields = HashFields { hash: "immutable_file_hash", signature: "immutable_file_signature" };
 static V2_FIELDS: HashFields = HashFields { hash: "hash", signature: "signature" };
 
-/// What a version of the reference calls the hash pair.
+/// The name that a version of the reference gives the hash pair.
 #[derive(Debug)]
 struct HashFields {
     hash: &'static str,
     signature: &'static str,
 }
 
-/// How the creator signs the immutable hash.
+/// The scheme by which the creator signs the immutable hash.
 #[derive(Debug, Clone, Copy)]
 enum Scheme {
     PssPrehashed,
