@@ -52,7 +52,8 @@
 //! | **immutable files** | the algorithm, and the query if there is one: what no station may change (`/opt/pht_train`) |
 //! | **results** | the files that stations compute and pass on (`/opt/pht_results`) |
 //! | **payload layer** | the layer above the base with immutable files and results; a stage replaces it |
-//! | **control layer** | the layer above that with the train config (`/opt/train_config.json`) |
+//! | **control layer** | the layer above that with the train config (`/opt/train_config.json`) and the creator's wrapped key |
+//! | **statement** | in wire 3, the part of the train config that the creator signs: all but what changes on the way |
 //! | **train config** | the JSON document with route, keys, hashes and signatures ([`train::TrainConfig`]) |
 //! | **wire version** | a version of the protocol: what is hashed and signed in what order, and how files are encrypted ([`train::Wire`]); **classic** before 3, **authenticated** from 3 on |
 //! | **stage** | a step of the protocol at a station: pre-run or post-run |
@@ -84,7 +85,7 @@
 //! | [`engine`] | Podman, Docker and runc behind one trait. Knows an image and mounts, no train |
 //! | [`train`] | the domain: config, route, wire versions, hashes, signatures, trust. No tar and no registry |
 //! | [`image`] | OCI images: manifest and config, layers, the merged view, a new image from an old one. No train |
-//! | [`store`] | where images live: two traits, and one implementation for each transport |
+//! | [`store`] | where images live: two traits, one implementation for each transport, and the [`Context`] of a verb |
 //! | [`tar`] | tar archives and their compression. No image |
 //! | [`crypto`] | RSA keys and schemes, digests, streaming ciphers. No image |
 //!
@@ -109,13 +110,14 @@
 //!
 //! # Where to add
 //!
-//! - **a wire version**: one implementation of [`train::Wire`] and its line in [`train::wire::WIRES`]; a cipher, if it
-//!   has a new one, in [`crypto::cipher`];
-//! - **a transport**: one file or folder in [`store`] with its [`store::Location`], [`store::Source`] and
-//!   [`store::Destination`], and a line in [`store::TRANSPORTS`];
-//! - **an engine**: one file in [`engine`] that implements [`engine::Engine`], and its line in [`engine::ENGINES`];
-//! - **a command**: one file in [`stage`], or in [`image`] if it knows no train; one in [`cli`] and its lines in the list of
-//!   commands there.
+//! - **a wire version**: a folder in `src/train/wire` that implements [`train::Wire`], and its line in
+//!   [`train::wire::WIRES`]; a cipher, if it has a new one, in [`crypto::cipher`]; its specification in [`manual`];
+//! - **a transport**: a file or folder in `src/store` with its [`store::Location`], [`store::Source`] and
+//!   [`store::Destination`], and its line in [`store::TRANSPORTS`] (`src/store/transports.rs`);
+//! - **an engine**: a file in `src/engine` that implements [`engine::Engine`], and its line in [`engine::ENGINES`]
+//!   (`src/engine/mod.rs`);
+//! - **a command**: a file in `src/stage`, or in `src/image` if it knows no train; one in `src/cli`, and its lines in the
+//!   list of commands in `src/cli/mod.rs`.
 //!
 //! How to build and test, and the rules that are kept, is in `.github/CONTRIBUTING.md`.
 

@@ -61,7 +61,7 @@ impl PublicKey {
             return Err(Error::malformed("several public keys in one file, expected one"));
         }
         if !pem::is_one_block(file) {
-            let what = "there is something beside the public key, where only white space may be";
+            let what = "text beside the public key, where only white space is allowed";
             return Err(Error::malformed(what).hint("leave nothing but the lines from BEGIN to END"));
         }
         let der = block.decode().ok_or_else(|| Error::malformed("public key is not valid base64"))?;

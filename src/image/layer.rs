@@ -23,24 +23,25 @@ pub struct ScannedLayer {
     pub entries: Vec<Entry>,
     /// The other files, links and whiteouts, by path, at most [`ScannedLayer::MAX_OTHERS`].
     pub others: Vec<Box<[u8]>>,
-    /// Where the contents of the files can be read at any position.
+    /// The uncompressed layer, in which the contents of the files can be read at any position.
     pub contents: Extent,
     /// A plain layer is not read whole by looking at its entries: this remains to be verified, when all was read of it
     /// that is needed.
     pub unverified: Option<Extent>,
-    /// What this layer and those above it have something in, without an entry for the directory so far.
+    /// Directories that this layer and those above it pass through, so far without an entry of their own.
     pub implied: ImpliedDirs,
 }
 
 impl ScannedLayer {
-    /// How many paths beside the ones asked for are remembered, for reports.
+    /// The most paths, besides those asked for, that are remembered for reports.
     pub const MAX_OTHERS: usize = 1000;
 }
 
 /// Reads the entries of a layer for which `matters` holds, as if there were no layers above it.
 ///
 /// # Errors
-/// As [`scan_below`].
+/// [`Kind::Malformed`](crate::error::Kind::Malformed): a damaged archive, a blob or a layer that differs from its
+/// digest, entries that engines could take for different files. [`Kind::Io`](crate::error::Kind::Io).
 pub fn scan(
     source: &dyn Source,
     descriptor: &Descriptor,
@@ -57,8 +58,8 @@ pub fn scan(
 /// and the contents of the files that matter are spooled.
 ///
 /// # Errors
-/// Malformed archives, blobs that are not what their descriptor says, layers that are not what `diff_id` says, or that
-/// engines could take for different files.
+/// [`Kind::Malformed`](crate::error::Kind::Malformed): a damaged archive, a blob or a layer that differs from its
+/// digest, entries that engines could take for different files. [`Kind::Io`](crate::error::Kind::Io).
 pub(super) fn scan_below(
     source: &dyn Source,
     descriptor: &Descriptor,
@@ -149,7 +150,7 @@ fn ensure_packed(descriptor: &Descriptor, found: Compression) -> Result<()> {
     if compression == found {
         return Ok(());
     }
-    let what = format!("its contents are {}, which its media type `{stated}` does not say", found.name());
+    let what = format!("its contents are {}, contrary to its media type `{stated}`", found.name());
     Err(Error::malformed(what).hint("the image was put together wrongly or tampered with; fetch it again"))
 }
 
@@ -216,7 +217,7 @@ fn lying_diff_id(diff_id: &Digest) -> Error {
         .hint("the image was put together wrongly or tampered with; fetch it again")
 }
 
-/// What is kept of a layer while it is read.
+/// The findings so far while a layer is read.
 pub(super) struct Scan<'a> {
     matters: &'a dyn Fn(&[u8]) -> bool,
     entries: Vec<Entry>,

@@ -36,7 +36,7 @@ impl View {
     /// layer.
     ///
     /// # Errors
-    /// As [`scan_below`] and [`Overlay::push_lower`].
+    /// As [`scan`](crate::image::scan) and [`Overlay::push_lower`].
     pub fn read(
         image: &Image,
         wanted: PathFilter,

@@ -74,7 +74,7 @@ fn integer(number: &str) -> Result<String> {
         Ok(0) => Ok("0".to_owned()), // also of a negative zero
         Ok(..=MAX_INTEGER) if digits.bytes().all(|byte| byte.is_ascii_digit()) => Ok(number.to_owned()),
         _ => Err(Error::malformed(format!(
-            "the number {number} is signed, but is no integer that every reader takes for the same"
+            "the signed number {number} is not an integer that every reader takes for the same"
         ))),
     }
 }

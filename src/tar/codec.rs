@@ -6,7 +6,7 @@ use flate2::write::GzEncoder;
 use super::zstd::ZstdDecoder;
 use crate::error::{Error, IoContext, Result};
 
-/// How a layer is compressed. It is told by content: media types lie, and Docker's archives have none.
+/// The compression of a layer, detected by content: media types lie, and Docker's archives have none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
     /// Not at all.
@@ -29,7 +29,7 @@ impl Compression {
         }
     }
 
-    /// What it is called in messages.
+    /// The name used in messages.
     pub fn name(self) -> &'static str {
         match self {
             Compression::None => "not compressed",
@@ -64,7 +64,7 @@ impl<R: Read> Decoder<R> {
         }))
     }
 
-    /// How the input is compressed.
+    /// The compression of the input.
     pub fn compression(&self) -> Compression {
         match self.0 {
             DecoderKind::Plain(_) => Compression::None,
@@ -134,7 +134,7 @@ impl<R: Read> Read for Decoder<R> {
     }
 }
 
-/// What a decoder says of its input; faults of reading the input pass as they are.
+/// A decoder's error about its input; errors of reading the input pass as they are.
 fn damaged(error: io::Error) -> io::Error {
     let ours = error.get_ref().is_some_and(|inner| inner.is::<Error>());
     if ours || error.raw_os_error().is_some() || error.kind() == io::ErrorKind::Interrupted {

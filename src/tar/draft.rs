@@ -31,7 +31,7 @@ impl Extensions {
     pub(super) fn ensure_none(&self, place: &str) -> Result<()> {
         match self {
             Extensions { pax: None, long_name: None, long_link: None } => Ok(()),
-            _ => Err(Error::malformed(format!("an extended tar header {place}, where it describes nothing"))),
+            _ => Err(Error::malformed(format!("an extended tar header {place} that describes no entry"))),
         }
     }
 }
@@ -41,7 +41,7 @@ pub(super) struct Draft {
     pub size: u64,
     pub meta: Meta,
     pub link: Vec<u8>,
-    /// Whether the link has come from an extended header.
+    /// True if the link target came from an extended header.
     has_long_link: bool,
     mode: u64,
     is_sparse: bool,
@@ -116,7 +116,7 @@ impl Draft {
     /// To a reader without PAX the size of the header counts: where it could say it, it must.
     fn resize(&mut self, size: u64) -> Result<()> {
         if size != self.size && size <= MAX_OCTAL_SIZE {
-            let what = format!("a PAX header gives the size {size}, and the header after it {}", self.size);
+            let what = format!("a PAX header gives the size {size}, but the header after it {}", self.size);
             return Err(Error::malformed(what));
         }
         self.size = size;
@@ -131,15 +131,15 @@ impl Draft {
         Ok(match header.typeflag() {
             b'S' if header.format == Format::Gnu => EntryKind::Sparse,
             b'0' | 0 if self.is_sparse => EntryKind::Sparse,
-            _ if self.is_sparse => return Err(Error::malformed("a sparse file that is no regular file")),
+            _ if self.is_sparse => return Err(Error::malformed("a sparse file that is not a regular file")),
             // Before POSIX a directory was a file with a slash at its end.
             0 if self.path.ends_with(b"/") => EntryKind::Directory,
             0 | b'0' | b'7' => EntryKind::File,
             b'1' => EntryKind::HardLink(self.hard_link_target()?),
-            b'2' if self.link.is_empty() => return Err(Error::malformed("a symbolic link to nothing")),
+            b'2' if self.link.is_empty() => return Err(Error::malformed("a symbolic link without a target")),
             b'2' => EntryKind::Symlink(self.link.as_slice().into()),
             b'3' | b'4' if header.format == Format::V7 => {
-                return Err(Error::malformed("a device without a number, in a header as before POSIX"));
+                return Err(Error::malformed("a device without a number, in a header older than POSIX"));
             }
             character @ (b'3' | b'4') => {
                 EntryKind::Device { character: character == b'3', number: (device(329)?, device(337)?) }
@@ -153,7 +153,9 @@ impl Draft {
     fn hard_link_target(&self) -> Result<Box<[u8]>> {
         let target = normalise(&self.link)?;
         if target.is_empty() || self.link.ends_with(b"/") {
-            return Err(Error::malformed("a hard link to what can only be a directory"));
+            return Err(Error::malformed(
+                "a hard link whose target ends with a slash, as only that of a directory may",
+            ));
         }
         if target == normalise(&self.path)? {
             return Err(Error::malformed("a hard link to itself"));
@@ -189,7 +191,11 @@ impl Draft {
         match self.mode & !0o7777 {
             0 => Ok(()),
             found if found == expected => Ok(()),
-            _ => Err(Error::malformed(format!("{} with the mode {:o} of something else", kind.name(), self.mode))),
+            _ => Err(Error::malformed(format!(
+                "{} whose mode {:o} is that of another file type",
+                kind.name(),
+                self.mode
+            ))),
         }
     }
 }
@@ -210,7 +216,7 @@ fn gnu_text(bytes: &Option<Vec<u8>>) -> Result<Option<&[u8]>> {
 fn one_of<'a>(gnu: Option<&'a [u8]>, pax: Option<&'a [u8]>, what: &str) -> Result<Option<&'a [u8]>> {
     match (gnu, pax) {
         (Some(gnu), Some(pax)) if gnu != pax => {
-            Err(Error::malformed(format!("one {what} in a GNU header, and another in a PAX header")))
+            Err(Error::malformed(format!("the {what} in a GNU header differs from that in a PAX header")))
         }
         _ => Ok(gnu.or(pax)),
     }

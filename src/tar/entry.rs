@@ -4,7 +4,7 @@ use crate::text::Printable;
 /// The longest path that is read, in bytes: Linux's `PATH_MAX`.
 const MAX_PATH: usize = 4096;
 
-/// What an entry of a layer is.
+/// The kind of a layer's entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EntryKind {
     /// A regular file.
@@ -29,7 +29,7 @@ pub enum EntryKind {
 }
 
 impl EntryKind {
-    /// What it is called in messages.
+    /// The name used in messages.
     pub fn name(&self) -> &'static str {
         match self {
             EntryKind::File => "a regular file",
@@ -100,23 +100,23 @@ impl Meta {
 pub struct Entry {
     /// Its path, normalised: relative, no `.` and no empty components, no slash at the end.
     pub path: Box<[u8]>,
-    /// What it is.
+    /// The kind of entry, with its target or device number.
     pub kind: EntryKind,
     /// Owner, mode, times and the rest.
     pub meta: Meta,
     /// Bytes of contents; 0 but for files.
     pub size: u64,
-    /// Where the contents can be read: in the uncompressed layer, or in what they were spooled to.
+    /// The position of the contents: in the uncompressed layer, or in the file to which they were spooled.
     pub offset: u64,
-    /// Whether the archive has its name, and that of what it links to, in just this form (a directory's with a slash at
+    /// True if the archive has its name and that of its target in exactly this form (a directory's with a slash at
     /// its end or without).
     pub exact: bool,
-    /// Where its header ends in the uncompressed layer: no other entry has the same.
+    /// The end of its header in the uncompressed layer: no other entry has the same.
     pub position: u64,
 }
 
 impl Entry {
-    /// What it names, if it is a hard link.
+    /// The target, if this is a hard link.
     pub fn link_target(&self) -> Option<&[u8]> {
         match &self.kind {
             EntryKind::HardLink(target) => Some(target),
@@ -187,7 +187,7 @@ pub fn normalise(path: &[u8]) -> Result<Box<[u8]>> {
 /// # Errors
 /// [`Kind::Malformed`](crate::error::Kind::Malformed) for anything else.
 pub fn number(field: &[u8]) -> Result<i64> {
-    let wrong = || Error::malformed("an invalid number in a tar header");
+    let wrong = || Error::malformed("invalid number in a tar header");
     match field {
         [0x80 | 0xff, rest @ ..] => {
             let start = if field[0] == 0x80 { 0 } else { -1 };

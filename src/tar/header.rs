@@ -70,7 +70,7 @@ impl<'a> Header<'a> {
         })
     }
 
-    /// Whether more blocks of GNU's old sparse map follow the header.
+    /// True if more blocks of GNU's old sparse map follow the header.
     pub(super) fn has_more_sparse_map(&self) -> bool {
         self.typeflag() == b'S' && self.block[482] != 0
     }
@@ -98,7 +98,7 @@ impl<'a> Header<'a> {
             is_empty(field) || octal(field).is_some() && field[..11].iter().all(u8::is_ascii_digit) || field[0] == 0x80
         };
         if self.typeflag() == b'S' {
-            let unclear = || Error::malformed("the header of a sparse file has something else where its times are");
+            let unclear = || Error::malformed("the header of a sparse file has other data in place of its times");
             return if times.into_iter().all(is_time) { Ok(&[]) } else { Err(unclear()) };
         }
         let is_clear = |end: usize| is_empty(&self.field(345, 155)[end..]);
@@ -110,11 +110,7 @@ impl<'a> Header<'a> {
             && prefix.is_ascii()
             && is_clear(prefix.len())
             && times.into_iter().any(|time| !is_empty(time) && octal(time).is_none());
-        if is_prefix {
-            Ok(prefix)
-        } else {
-            Err(Error::malformed("a GNU header with something where a prefix would be"))
-        }
+        if is_prefix { Ok(prefix) } else { Err(Error::malformed("a GNU header with data in place of a prefix")) }
     }
 }
 

@@ -6,7 +6,7 @@ use super::entry::pax_time;
 use crate::error::{Error, Result};
 use crate::text::Printable;
 
-/// What all readers of sparse files know of GNU tar's three forms (0.0, 0.1 and 1.0).
+/// The keys of GNU tar's three sparse forms (0.0, 0.1 and 1.0) that all readers of sparse files know.
 const SPARSE: [&[u8]; 9] = [
     b"GNU.sparse.major",
     b"GNU.sparse.minor",
@@ -20,12 +20,12 @@ const SPARSE: [&[u8]; 9] = [
 ];
 const SPARSE_OFFSET: &[u8] = b"GNU.sparse.offset";
 const SPARSE_BYTES: &[u8] = b"GNU.sparse.numbytes";
-/// What some readers act on and others do not: sizes and devices as star has them.
+/// Keys that some readers act on and others ignore: sizes and devices as star writes them.
 const OF_STAR: [&[u8]; 4] = [b"SCHILY.realsize", b"SCHILY.filetype", b"SCHILY.devmajor", b"SCHILY.devminor"];
-/// What an empty value takes back for one reader, and sets to nothing for the next.
+/// Keys whose empty value takes a setting back for one reader, and sets it to nothing for the next.
 const OF_THE_ENTRY: [&[u8]; 10] =
     [b"path", b"linkpath", b"size", b"uid", b"gid", b"uname", b"gname", b"mtime", b"atime", b"ctime"];
-/// What names are encoded in: as bytes, or UTF-8 without a word.
+/// The encodings of names that need no conversion: bytes, and UTF-8.
 const CHARSETS: [&[u8]; 2] = [b"BINARY", b"ISO-IR 10646 2000 UTF-8"];
 
 /// One record: keyword and value.
@@ -74,7 +74,7 @@ fn ensure_alike(key: &[u8], value: &[u8]) -> Result<()> {
     }
     match key {
         b"atime" | b"ctime" => pax_time(value).map(drop),
-        b"hdrcharset" if !CHARSETS.contains(&value) => Err(wrong("has the record", key, "of an unknown value")),
+        b"hdrcharset" if !CHARSETS.contains(&value) => Err(wrong("has the record", key, "with an unknown value")),
         key if OF_STAR.contains(&key) => Err(wrong("has the record", key, "which readers understand differently")),
         key if key.starts_with(b"GNU.") && !SPARSE.contains(&key) => {
             Err(wrong("has the record", key, "which readers understand differently"))
@@ -87,7 +87,7 @@ fn wrong(before: &str, key: &[u8], after: &str) -> Error {
     Error::malformed(format!("a PAX header {before} `{}` {after}", Printable::new(key)))
 }
 
-/// Whether these records are those of a sparse file.
+/// True if these records are those of a sparse file.
 ///
 /// # Errors
 /// [`Kind::Malformed`](crate::error::Kind::Malformed) for records of none of GNU tar's three forms.
@@ -108,10 +108,10 @@ pub(super) fn is_sparse(records: &[Record<'_>]) -> Result<bool> {
         },
         _ => false,
     };
-    if known { Ok(true) } else { Err(Error::malformed("a sparse file in none of the forms of GNU tar")) }
+    if known { Ok(true) } else { Err(Error::malformed("a sparse file that is not in a form of GNU tar's")) }
 }
 
-/// What a global header may say: a comment, and no more.
+/// Checks the records of a global header: comments only.
 ///
 /// # Errors
 /// [`Kind::Malformed`](crate::error::Kind::Malformed) for anything else.
@@ -131,5 +131,5 @@ pub(super) fn ensure_comment(bytes: &[u8]) -> Result<()> {
 pub(super) fn decimal(text: &[u8]) -> Result<u64> {
     let digits = std::str::from_utf8(text).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
     let number = digits.and_then(|text| text.parse().ok());
-    number.ok_or_else(|| Error::malformed("an invalid number in a PAX header"))
+    number.ok_or_else(|| Error::malformed("invalid number in a PAX header"))
 }

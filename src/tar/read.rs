@@ -10,7 +10,7 @@ use crate::path::shown;
 /// The largest PAX header or GNU long name that is read, in bytes. Extended attributes have at most 64 KiB each.
 const MAX_EXTENSION: u64 = 1 << 20;
 
-/// Where an archive is read from: in sequence, with a way over what is not needed.
+/// A source of an archive: read in sequence, with a way to skip contents.
 pub trait Skip: Read {
     /// Moves on by `bytes`.
     ///
@@ -42,7 +42,7 @@ impl<R: Read> Skip for Sequential<R> {
 pub struct Reader<R> {
     inner: R,
     position: u64,
-    /// What is left of the current entry's contents.
+    /// Bytes left of the current entry's contents.
     contents: u64,
     /// The padding after them.
     padding: u64,
@@ -157,7 +157,7 @@ impl<R: Skip> Reader<R> {
         loop {
             let read = self.fill(&mut rest)?;
             if rest[..read].iter().any(|&byte| byte != 0) {
-                return Err(Error::malformed("something follows the end of the tar archive"));
+                return Err(Error::malformed("data after the end of the tar archive"));
             }
             if read < rest.len() {
                 return Ok(());

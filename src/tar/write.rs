@@ -4,17 +4,17 @@ use super::entry::{EntryKind, Meta};
 use crate::error::{Error, IoContext, Result};
 
 const BLOCK: u64 = 512;
-/// What fits into the octal size field of a header.
+/// The largest number in the octal size field of a header.
 const MAX_OCTAL_SIZE: u64 = 0o77_777_777_777;
-/// What fits into the octal owner and group fields.
+/// The largest number in the octal owner and group fields.
 const MAX_OCTAL_ID: u64 = 0o7_777_777;
-/// What fits into the octal device fields.
+/// The largest number in the octal device fields.
 const MAX_OCTAL_DEVICE: u32 = 0o7_777_777;
 
 /// Writes a layer: ustar headers, with PAX headers where ustar does not suffice.
 pub struct Writer<W> {
     inner: W,
-    /// What is still missing of the current entry's contents.
+    /// Bytes still missing from the current entry's contents.
     missing: u64,
     padding: u64,
 }

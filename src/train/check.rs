@@ -1,11 +1,11 @@
-//! What was checked, and with which verdict: the rows of a report.
+//! Checks and their verdicts: the rows of a report.
 
 use std::fmt;
 
 use super::party::PartyId;
 use crate::error::{Advice, Error, Result};
 
-/// What kind of check it is; its text is the stable name in reports.
+/// The kind of a check; its text is the stable name in reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CheckId {
@@ -13,7 +13,7 @@ pub enum CheckId {
     ImmutableHash,
     /// The immutable files have the path, mode, size and content that the creator signed, and there are no others.
     ImmutableFiles,
-    /// What the immutable hash does not bind: names, modes and boundaries of the files.
+    /// Properties that the immutable hash does not bind: names, modes and boundaries of the files.
     FileNames,
     /// The config's hash is that of what the creator states about the train.
     Statement,
@@ -25,13 +25,13 @@ pub enum CheckId {
     BuildDigest,
     /// The builder's signature.
     BuildSignature,
-    /// Who vouches for the builder's key.
+    /// The party that vouches for the builder's key.
     BuilderKey,
     /// The creator's key is the pinned one.
     CreatorKey,
     /// A station's key is the pinned one.
     StationKey,
-    /// Whether keys were pinned at all.
+    /// The presence of pinned keys.
     Trust,
     /// The key that results are encrypted with homomorphically is large enough.
     PaillierKey,
@@ -121,7 +121,7 @@ impl fmt::Display for CheckId {
     }
 }
 
-/// What was checked.
+/// The object of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Subject {
@@ -133,7 +133,7 @@ pub enum Subject {
     Stop {
         /// Its position on the route, from 0.
         index: usize,
-        /// Who it is.
+        /// The station's identity.
         station: PartyId,
     },
     /// Anything else, by the name that reports give it.
@@ -167,7 +167,7 @@ impl From<&'static str> for Subject {
     }
 }
 
-/// What a check found, from good to bad.
+/// The outcome of a check, from good to bad.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Verdict {
@@ -202,11 +202,11 @@ impl Verdict {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Check {
-    /// What kind of check it is.
+    /// The kind of check.
     pub id: CheckId,
-    /// What was checked.
+    /// The object that was checked.
     pub subject: Subject,
-    /// What came out.
+    /// The outcome.
     pub verdict: Verdict,
     /// Why it is sound, where that is not plain: who vouches for a key.
     pub note: Option<&'static str>,
@@ -239,7 +239,7 @@ impl Check {
         self.verdict.reason().or(self.note)
     }
 
-    /// Whether it does not hold.
+    /// True if the check failed.
     pub fn is_broken(&self) -> bool {
         matches!(self.verdict, Verdict::Broken(_))
     }

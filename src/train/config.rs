@@ -64,7 +64,7 @@ impl TrainConfig {
         self.format.write(self.raw())
     }
 
-    /// What only this wire version has, which verifies and seals.
+    /// The part of the config specific to its wire version, which verifies and seals.
     pub fn form(&self) -> &dyn WireConfig {
         &*self.form
     }
@@ -88,7 +88,7 @@ impl TrainConfig {
         self.form.route_state(&self.common)
     }
 
-    /// Whether anything in the image is encrypted with the stage's key: in 1.1.x not before the first station has
+    /// True if anything in the image is encrypted with the stage's key: in 1.1.x not before the first station has
     /// signed.
     ///
     /// # Errors

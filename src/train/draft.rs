@@ -8,7 +8,7 @@ use crate::crypto::{PublicKey, hex};
 use crate::error::{Error, Result};
 use crate::json::{Object, Value, json};
 
-/// What the builder of a train decides.
+/// The builder's decisions about a train.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Draft {
@@ -16,9 +16,9 @@ pub struct Draft {
     pub id: String,
     /// The proposal that it belongs to.
     pub proposal_id: PartyId,
-    /// Where the master image comes from.
+    /// The origin of the master image.
     pub source: Source,
-    /// Who makes the train.
+    /// The creator's identity.
     pub creator: PartyId,
     /// The creator's key.
     pub creator_key: PublicKey,
@@ -32,7 +32,7 @@ pub struct Draft {
     pub builder_key: Option<PublicKey>,
     /// The layers of the master image, for wire versions that bind them.
     pub base_layers: Vec<LayerFacts>,
-    /// How the image runs, for wire versions that bind it.
+    /// The image's command, environment and platform, for wire versions that bind them.
     pub image: SignedImage,
 }
 
@@ -40,7 +40,7 @@ pub struct Draft {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct DraftStop {
-    /// Who it is.
+    /// The station's identity.
     pub station: PartyId,
     /// The network that the station belongs to.
     pub eco_system: String,

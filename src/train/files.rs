@@ -8,7 +8,7 @@ use crate::text::Printable;
 /// The name of the query among the immutable files.
 pub const QUERY: &str = "query.json";
 
-/// How many file names an error message lists before it only counts the rest.
+/// The most file names in one error message; the rest is only counted.
 const NAMES_SHOWN: usize = 20;
 
 /// A regular file of the train, as the image has it.
@@ -21,11 +21,11 @@ pub struct FileMeta {
     pub mode: u32,
     /// Size of the plaintext in bytes.
     pub size: u64,
-    /// Whether it is a further name of a file that has another one, a hard link.
+    /// True if it is a hard link: a further name of a file.
     pub is_link: bool,
 }
 
-/// Where a wire version puts the query.
+/// The place of the query in a wire version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QueryRule {
     /// `query.json` stands in `file_list`; one that does not is an unlisted file.
@@ -59,7 +59,7 @@ pub fn normalise(entry: &str) -> Result<EntryName> {
     };
     let strange = |name: &str| matches!(name, "" | "." | "..") || name.contains('\0');
     if path.split('/').any(strange) {
-        let what = format!("`{}` is no path of a file under /opt/pht_train", show(entry.as_bytes()));
+        let what = format!("`{}` is not a relative path of a file under /opt/pht_train", show(entry.as_bytes()));
         return Err(Error::malformed(what));
     }
     Ok(EntryName { path: path.to_owned(), absolute })
@@ -94,7 +94,7 @@ pub fn hash_order(file_list: &[String], paths: &[&[u8]], rule: QueryRule) -> Res
     let mut there = HashMap::with_capacity(paths.len());
     for (index, path) in paths.iter().enumerate() {
         if there.insert(*path, index).is_some() {
-            return Err(Error::malformed(format!("the file `{}` is there twice", show(path))));
+            return Err(Error::malformed(format!("the file `{}` is listed twice", show(path))));
         }
     }
     let mut listed = Vec::new();

@@ -1,4 +1,4 @@
-//! What the train's rules see of an image.
+//! The facts about an image that the train's rules need.
 
 use crate::json::Object;
 

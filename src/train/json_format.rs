@@ -1,4 +1,4 @@
-//! How a JSON document was laid out, so that a patched one is laid out alike.
+//! The layout of a JSON document, so that a patched one is laid out alike.
 
 use std::io;
 
@@ -26,7 +26,7 @@ enum Spacing {
 }
 
 impl JsonFormat {
-    /// What the reference writes: two blanks a level, no final newline.
+    /// The layout that the reference writes: two blanks a level, no final newline.
     pub(crate) fn reference() -> Self {
         JsonFormat { spacing: Spacing::Indented(b"  ".to_vec()), ends_with_newline: false }
     }
@@ -63,7 +63,7 @@ fn spacing_of(document: &[u8]) -> Spacing {
     }
 }
 
-/// What follows the string that `text` begins with.
+/// The rest after the string that `text` begins with.
 fn after_first_name(text: &[u8]) -> &[u8] {
     let mut escaped = true; // the opening quote does not close
     for (at, byte) in text.iter().enumerate() {

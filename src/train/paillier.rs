@@ -9,14 +9,14 @@ use crate::error::{Advice, Error, ErrorContext, Kind, Result};
 use crate::json::{self, Object, Value};
 use crate::text::Printable;
 
-/// What the names of files with such numbers have in them.
+/// The mark in the names of files with such numbers.
 const ENDING: &[u8] = b".he.json";
 
 /// The shortest integer that is taken for a ciphertext, in characters. The field's clients read shorter ones as plain
 /// counts, and leave them.
 const MIN_INTEGER: usize = 16;
 
-/// Whether a result, by its path below `pht_results`, has numbers under the creator's Paillier key in it.
+/// True if a result, by its path below `pht_results`, contains numbers under the creator's Paillier key.
 pub fn is_homomorphic(path: &[u8]) -> bool {
     path.windows(ENDING.len()).any(|part| part == ENDING)
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::json::Value;
 use crate::text::Printable;
 
-/// Who a station, a creator or a proposal is: a JSON integer or a text.
+/// The identity of a station, a creator or a proposal: a JSON integer or a string.
 ///
 /// Two identities are equal if they read the same: `1` and `"1"` are one station. The original implementation reads
 /// every text that is an integer as that integer (`"007"` as 7), also where it hashes the creator's id; so does this.
@@ -31,12 +31,12 @@ impl PartyId {
         self.json.clone()
     }
 
-    /// What identifies: the integer in decimal, or the text. Its UTF-8 bytes are what the immutable hash begins with.
+    /// The identifier: the integer in decimal, or the string. The immutable hash begins with its UTF-8 bytes.
     pub fn canonical(&self) -> &str {
         &self.canonical
     }
 
-    /// Whether `text`, as typed by a person, names this identity: `1` names the integer 1 and the text `1`.
+    /// True if `text`, as typed by a person, names this identity: `1` names the integer 1 and the string `1`.
     pub fn is_named(&self, text: &str) -> bool {
         self.canonical == canonical(text)
     }

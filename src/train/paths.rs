@@ -1,4 +1,4 @@
-//! Where the train's parts lie in an image.
+//! The paths of the train's parts in an image.
 
 /// Above all of them.
 pub const OPT: &[u8] = b"opt";

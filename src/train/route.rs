@@ -15,7 +15,7 @@ use crate::error::{Advice, Error, ErrorContext, Result};
 pub struct Stop {
     /// Position on the route, from 0 on.
     pub index: usize,
-    /// Who it is.
+    /// The station's identity.
     pub station: PartyId,
     /// The network that the station belongs to, as in `tue`.
     pub eco_system: String,
@@ -39,7 +39,7 @@ impl Stop {
         })
     }
 
-    /// How reports and errors call it, as in ``station `charite` ``.
+    /// The name in reports and errors, as in ``station `charite` ``.
     pub fn subject(&self) -> Subject {
         Subject::Stop { index: self.index, station: self.station.clone() }
     }
@@ -49,7 +49,7 @@ impl Stop {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct StopSignature {
-    /// What was signed.
+    /// The digest that was signed.
     pub digest: [u8; 64],
     /// The station's signature of the digest.
     pub signature: Vec<u8>,
@@ -140,7 +140,7 @@ impl Route {
         }
     }
 
-    /// Where the train stands, by who has signed.
+    /// The train's position on its route, by the signatures.
     ///
     /// # Errors
     /// [`Kind::Verification`](crate::error::Kind::Verification) if a station has signed before one that it follows.
@@ -181,7 +181,7 @@ impl fmt::Display for StageKind {
     }
 }
 
-/// Where the train stands. It follows from the signatures on the route and nothing else.
+/// The train's position on its route. It follows from the signatures on the route and nothing else.
 #[derive(Debug, Clone, Copy)]
 pub struct RouteState<'a> {
     stops: &'a [Stop],

@@ -1,4 +1,4 @@
-//! How the image runs: the members of its config that the creator signs.
+//! The execution parameters of the image: the members of its config that the creator signs.
 
 use super::fields::{FieldReader, ensure_members};
 use super::image::ImageFacts;
@@ -13,10 +13,10 @@ const PLATFORM: [&str; 3] = ["architecture", "os", "variant"];
 /// The members of the image config's `config` (OCI image specification, image configuration).
 const EXECUTION: [&str; 9] =
     ["User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Volumes", "WorkingDir", "StopSignal", "Labels"];
-/// What else an image config may have, since no engine acts on it or the layers bind it.
+/// Other members allowed in an image config, since no engine acts on them or the layers bind them.
 const UNSIGNED: [&str; 4] = ["rootfs", "created", "author", "history"];
 
-/// How the image of a train runs.
+/// The signed execution parameters of a train's image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignedImage {
     platform: Object,
@@ -38,7 +38,7 @@ impl SignedImage {
         for name in EXECUTION {
             let Some(value) = config.get(name).map(stated_part) else { continue };
             if is_empty(&value) {
-                return Err(config.error(name, "is empty, and so must not be there"));
+                return Err(config.error(name, "is empty, so it must be absent"));
             }
             image.config.insert(name.to_owned(), value);
         }
@@ -48,7 +48,7 @@ impl SignedImage {
         Ok(image)
     }
 
-    /// How an image with this config runs, and the names of what it has besides that cannot be signed.
+    /// The execution parameters in an image config, and the names of its other members, which cannot be signed.
     ///
     /// # Errors
     /// [`Kind::Usage`](crate::error::Kind::Usage) if it does not say what it runs on.
@@ -57,9 +57,9 @@ impl SignedImage {
         for name in PLATFORM {
             match full(config.get(name)) {
                 Some(Value::String(text)) => drop(image.platform.insert(name.to_owned(), text.clone().into())),
-                Some(_) => return Err(Error::usage(format!("the image's {name} is no text"))),
+                Some(_) => return Err(Error::usage(format!("the image's {name} is not a string"))),
                 None if name == "variant" => {}
-                None => return Err(Error::usage(format!("the image does not say its {name}"))),
+                None => return Err(Error::usage(format!("the image config has no {name}"))),
             }
         }
         let execution = config.get("config").and_then(Value::as_object);
@@ -118,7 +118,7 @@ impl SignedImage {
             }
         }
         let others = unsigned(&image.config);
-        others.first().map(|name| format!("{name} is there, which nobody has signed and engines may act on"))
+        others.first().map(|name| format!("{name} is present, unsigned, and engines may act on it"))
     }
 }
 
@@ -148,7 +148,7 @@ fn own_left_out(name: &str, value: &Value) -> Value {
     }
 }
 
-/// What of a value is in the statement: no members that are `null`, whatever the config has.
+/// The part of a value that is in the statement: no members that are `null`, whatever the config has.
 fn stated_part(value: &Value) -> Value {
     let mut value = value.clone();
     drop_nulls(&mut value);
@@ -159,7 +159,7 @@ fn full(value: Option<&Value>) -> Option<&Value> {
     value.filter(|value| !is_empty(value))
 }
 
-/// What tools write for absent.
+/// True for the values that tools write for an absent one.
 fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,

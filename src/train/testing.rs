@@ -12,7 +12,7 @@ use super::wire::{BuildSeal, ContentFeed, Produced, StopSeal, Wire};
 use crate::crypto::{PrivateKey, Sha256, hex};
 use crate::json::{Object, Value, json};
 
-/// Who holds a key in the test trains.
+/// The owners of keys in the test trains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Owner {
     Creator,
@@ -21,7 +21,7 @@ pub(crate) enum Owner {
     Stranger,
 }
 
-/// How many stations the test trains visit.
+/// The number of stations on the route of the test trains.
 pub(crate) const STATIONS: usize = 3;
 
 /// The session id of the test trains.
@@ -40,7 +40,7 @@ pub(crate) fn image_config() -> Object {
     config.as_object().cloned().unwrap()
 }
 
-/// How the image of the test trains runs.
+/// The execution parameters of the test trains' image.
 fn image() -> SignedImage {
     SignedImage::of(&image_config()).unwrap().0
 }
@@ -89,7 +89,7 @@ pub(crate) fn feed<F: ContentFeed + ?Sized>(feed: &mut F, files: &[(&str, &[u8])
     }
 }
 
-/// What a test train is drafted from.
+/// The draft of a test train.
 pub(crate) fn draft() -> Draft {
     let stop = |index| DraftStop {
         station: PartyId::from_json(&if index == 1 { json!(1) } else { json!(format!("station_{index}")) }).unwrap(),

@@ -1,4 +1,4 @@
-//! Whose keys they are: the keys that a person has pinned, held against those that a train brings along; and what a
+//! The owners of keys: the keys that a person has pinned, held against those that a train brings along; and what a
 //! creator's further key is worth.
 
 use rsa::BoxedUint;
@@ -15,7 +15,7 @@ use crate::json::Value;
 /// The fewest bits of a Paillier modulus that keep its results secret: it has to resist factoring as RSA's does.
 const PAILLIER_MIN_BITS: u32 = 2048;
 
-/// What a party of a train does, and so which of the pinned keys are its own.
+/// The role of a party of a train, which decides which pinned keys are its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Role {
@@ -67,7 +67,7 @@ impl TrustStore {
         self.pins.iter().find(|(of, who, _)| *of == role && who == party).map(|(_, _, key)| key)
     }
 
-    /// Whether the key of a party is the pinned one; without a pin it is its own if another pinned party vouches for it.
+    /// Checks a party's key against its pin; without a pin it holds if another pinned party vouches for it.
     fn party(&self, party: &Party<'_>, vouched: Option<&'static str>) -> Check {
         let &Party { id, role, party, ref subject, key } = party;
         let (subject, found) = (subject.clone(), key.fingerprint());
@@ -157,7 +157,7 @@ pub fn collect_paillier(config: &TrainConfig) -> Option<Check> {
     let creator = config.raw().get("creator").and_then(Value::as_object)?;
     let key = creator.get("paillier_public_key").filter(|key| !key.is_null())?;
     let subject = Subject::Creator(config.creator().id.clone());
-    let unsigned = "it is under no signature in this wire version: whoever has the train can exchange it";
+    let unsigned = "the Paillier key is under no signature in this wire version: anyone with the train can replace it";
     Some(match paillier_bits(key) {
         Some(bits) if bits >= PAILLIER_MIN_BITS && config.form().creator_vouches() => {
             Check::sound(CheckId::PaillierKey, subject)

@@ -269,7 +269,7 @@ fn fails_closed() {
         // Some readers would write through the link.
         (
             r#"[{"path": "opt/pht_train/x", "type": "symlink", "link": "/etc"}, {"path": "opt/pht_train/x/passwd"}]"#,
-            "is above it in the same layer",
+            "which is not a directory in the same layer",
         ),
     ] {
         tamper(layout, "layer", &["0", "hostile", entry]);

@@ -32,7 +32,7 @@ const OVERLAY_ATTRIBUTES: [&[u8]; 6] = [
 pub struct ImpliedDirs(BTreeSet<Box<[u8]>>);
 
 impl ImpliedDirs {
-    /// Whether all directories have turned out to be some.
+    /// True if every implied directory has been found to be one.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -43,7 +43,7 @@ impl ImpliedDirs {
     }
 }
 
-/// What a layer has at a path so far.
+/// A layer's content at a path, so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Seen {
     /// A directory, with a hash of its metadata.
@@ -61,7 +61,7 @@ pub(super) struct LayerOrder<'a> {
     /// By a hash of the path, with a key that nobody knows: names take ten times the memory.
     seen: HashMap<u64, Seen>,
     hasher: RandomState,
-    /// What hard links name that this layer does not have.
+    /// Targets of hard links that this layer does not have.
     targets: HashSet<u64>,
     opaque: Vec<Box<[u8]>>,
     implied: BTreeSet<Box<[u8]>>,
@@ -122,7 +122,7 @@ impl<'a> LayerOrder<'a> {
                 // What lies above it was looked at when it came.
                 Some(Seen::Directory(_) | Seen::Implied) => break,
                 Some(Seen::Other(_)) => {
-                    let what = format!("{} is above it in the same layer, and no directory", shown(dir));
+                    let what = format!("lies below {}, which is not a directory in the same layer", shown(dir));
                     return Err(Error::malformed(what));
                 }
                 Some(Seen::Removed) => return Err(removed_and_there(dir)),
@@ -157,7 +157,7 @@ impl<'a> LayerOrder<'a> {
     fn place(&mut self, entry: &Entry) -> Result<()> {
         let key = self.key(&entry.path);
         if self.targets.contains(&key) {
-            return Err(Error::malformed("a hard link to it comes before it in the same layer"));
+            return Err(Error::malformed("comes after a hard link to it in the same layer"));
         }
         let now = match &entry.kind {
             EntryKind::Directory => Seen::Directory(self.hash_of_meta(entry, true)),
@@ -171,13 +171,13 @@ impl<'a> LayerOrder<'a> {
             Some(before @ Seen::Directory(_)) if before == now => {}
             Some(Seen::Removed) if !is_directory => {}
             Some(Seen::Removed) => return Err(removed_and_there(&entry.path)),
-            Some(Seen::Implied) => return Err(Error::malformed("the same layer has put something below it before")),
-            Some(_) => return Err(Error::malformed("it is there twice in one layer")),
+            Some(Seen::Implied) => return Err(Error::malformed("comes after entries below it in the same layer")),
+            Some(_) => return Err(Error::malformed("appears twice in one layer")),
         }
         self.settle(entry)
     }
 
-    /// What the layers above have passed through here.
+    /// Settles the directories that the layers above have passed through here.
     fn settle(&mut self, entry: &Entry) -> Result<()> {
         if self.above.is_empty() {
             return Ok(());
@@ -185,7 +185,7 @@ impl<'a> LayerOrder<'a> {
         let is_directory = entry.kind == EntryKind::Directory;
         if let Some(dir) = self.above.0.get(&entry.path) {
             if !is_directory {
-                let what = format!("it is {}, and a layer above has something below it", entry.kind.name());
+                let what = format!("is {}, but a layer above has entries below it", entry.kind.name());
                 return Err(Error::malformed(what));
             }
             self.settled.insert(dir.clone());
@@ -233,7 +233,7 @@ impl<'a> LayerOrder<'a> {
 }
 
 fn removed_and_there(path: &[u8]) -> Error {
-    Error::malformed(format!("{} is removed by a whiteout and there as well, in one layer", shown(path)))
+    Error::malformed(format!("{} is both removed by a whiteout and present in the same layer", shown(path)))
 }
 
 fn ensure_no_overlay_mark(entry: &Entry) -> Result<()> {

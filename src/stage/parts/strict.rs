@@ -10,14 +10,14 @@ use crate::path::{ancestors, is_below, shown, walk_order};
 use crate::tar::{self, Entry, EntryKind, Meta, PaxRecord};
 use crate::train::paths;
 
-/// What hides something of lower layers, by the beginning of its name.
+/// The prefix of names that hide entries of lower layers.
 const WHITEOUT: &[u8] = b".wh.";
 /// The bits that make a file run as somebody else.
 const SET_IDS: u32 = 0o6000;
 const DIRECTORY: u32 = 0o755;
 const FILE: u32 = 0o644;
 
-/// What the two topmost layers of an image are, as far as they can be told without the train config: it lies in one of
+/// The forms of an image's two topmost layers, as far as they are known without the train config: it lies in one of
 /// them, and neither is read twice.
 #[derive(Debug, Default)]
 pub(in crate::stage) struct Forms {
@@ -124,10 +124,10 @@ fn percent_decoded(name: &[u8]) -> Vec<u8> {
 /// The payload layer: `opt`, then each of the two directories with its opaque whiteout and its entries.
 fn ensure_payload(entries: &[Entry]) -> Result<()> {
     if let Some(entry) = entries.iter().find(|entry| !entry.exact) {
-        return Err(refuse("its name in the payload layer is not relative and plain", entry));
+        return Err(refuse("entry name is not relative and plain, as the payload layer requires", entry));
     }
     let mut rest = entries.iter().peekable();
-    let missing = |path: &[u8]| Error::verification("the payload layer does not have it at its place").at(shown(path));
+    let missing = |path: &[u8]| Error::verification("missing from its place in the payload layer").at(shown(path));
     match rest.next() {
         Some(opt)
             if *opt.path == *paths::OPT && opt.kind == EntryKind::Directory && is_plain_root(&opt.meta, DIRECTORY) => {}
@@ -151,9 +151,7 @@ fn ensure_payload(entries: &[Entry]) -> Result<()> {
     }
     match rest.next() {
         None => Ok(()),
-        Some(entry) => {
-            Err(refuse("it stands at the wrong place of the payload layer, or does not belong there", entry))
-        }
+        Some(entry) => Err(refuse("misplaced in the payload layer, or not allowed in it", entry)),
     }
 }
 
@@ -163,14 +161,14 @@ fn ensure_below(root: &[u8], entries: &[&Entry]) -> Result<()> {
     let mut before: &[u8] = root;
     for entry in entries {
         if walk_order(before, &entry.path).is_ge() {
-            return Err(refuse("it is there twice, or not in walk order", entry));
+            return Err(refuse("occurs twice in the payload layer, or out of walk order", entry));
         }
         before = &entry.path;
         if entry.path.split(|byte| *byte == b'/').any(|name| name.starts_with(WHITEOUT)) {
-            return Err(refuse("a whiteout that does not belong into the payload layer", entry));
+            return Err(refuse("whiteout not allowed in the payload layer", entry));
         }
         if !ancestors(&entry.path).next().is_some_and(|parent| directories.contains(parent)) {
-            return Err(refuse("no directory of the payload layer stands before it for it to lie in", entry));
+            return Err(refuse("no entry for its parent directory comes before it in the payload layer", entry));
         }
         ensure_meta(entry, root)?;
         match &entry.kind {
@@ -179,9 +177,9 @@ fn ensure_below(root: &[u8], entries: &[&Entry]) -> Result<()> {
             EntryKind::Symlink(_) if root == paths::RESULTS => {}
             EntryKind::HardLink(target) if root == paths::RESULTS && regular.contains(&**target) => {}
             EntryKind::HardLink(_) if root == paths::RESULTS => {
-                return Err(refuse("a hard link to what is no earlier result", entry));
+                return Err(refuse("hard link whose target is not an earlier regular file of the results", entry));
             }
-            kind => return Err(refuse(&format!("{} where none may be", kind.name()), entry)),
+            kind => return Err(refuse(&format!("{} not allowed in the payload layer", kind.name()), entry)),
         }
     }
     Ok(())
@@ -192,17 +190,19 @@ fn ensure_meta(entry: &Entry, root: &[u8]) -> Result<()> {
     let meta = &entry.meta;
     if root == paths::RESULTS {
         if meta.permissions() & SET_IDS != 0 {
-            return Err(refuse("a set-ID bit among the results", entry));
+            return Err(refuse("set-ID bit not allowed on a result", entry));
         }
         return match attributes(meta).any(|name| !name.starts_with(b"user.")) {
-            true => Err(refuse("an extended attribute among the results that is not of the user's", entry)),
+            true => Err(refuse("extended attribute outside of `user.` not allowed on a result", entry)),
             false => Ok(()),
         };
     }
     let mode = if entry.kind == EntryKind::Directory { DIRECTORY } else { meta.permissions() & 0o777 };
     match is_plain_root(meta, mode) {
         true => Ok(()),
-        false => Err(refuse("its owner, mode or attributes are not those of an immutable file", entry)),
+        false => {
+            Err(refuse("owner, mode or extended attributes differ from those required of an immutable file", entry))
+        }
     }
 }
 
@@ -218,13 +218,15 @@ pub(in crate::stage) fn ensure_listed(tree: &Tree, files: &[String]) -> Result<(
             _ => expected.contains(&*node.path),
         };
         if !belongs {
-            return Err(Error::verification("not in file_list, but among the immutable files").at(node.shown()));
+            return Err(
+                Error::verification("file among the immutable files that file_list does not name").at(node.shown())
+            );
         }
         found += usize::from(node.kind != NodeKind::Directory);
     }
     match found == expected.len() {
         true => Ok(()),
-        false => Err(Error::verification("immutable files are missing in the payload layer").at(shown(paths::TRAIN))),
+        false => Err(Error::verification("immutable files are missing from the payload layer").at(shown(paths::TRAIN))),
     }
 }
 
@@ -241,13 +243,16 @@ fn ensure_control(entries: &[Entry]) -> Result<()> {
             return Err(refuse(what, entry));
         }
         if !is_plain_root(&entry.meta, *mode) {
-            return Err(refuse("its owner, mode or attributes are not those of the control layer", entry));
+            return Err(refuse(
+                "owner, mode or extended attributes differ from those required in the control layer",
+                entry,
+            ));
         }
     }
     match (entries.get(expected.len()), expected.get(entries.len())) {
         (Some(entry), _) => Err(refuse(what, entry)),
         (None, Some((path, ..))) => {
-            Err(Error::verification("the control layer does not have it at its place").at(shown(path)))
+            Err(Error::verification("missing from its place in the control layer").at(shown(path)))
         }
         (None, None) => Ok(()),
     }
@@ -261,7 +266,7 @@ pub(in crate::stage) struct StrictForm {
     written: HashSet<Vec<u8>>,
     /// The times of directories that are written when something is in them.
     waiting: HashMap<Vec<u8>, i64>,
-    /// What is not in the layer.
+    /// The paths left out of the layer.
     pub(in crate::stage) left_out: Vec<String>,
 }
 
@@ -324,7 +329,7 @@ mod tests {
     use crate::image::{Content, Node};
     use crate::tar::{Reader, Sequential};
 
-    /// What an entry of a test layer is: its path, kind and mode.
+    /// An entry of a test layer: its path, kind and mode.
     type Row<'a> = (&'a str, EntryKind, u32);
 
     fn file(path: &str, mode: u32) -> Row<'_> {

@@ -12,10 +12,10 @@ use crate::store::source::{MAX_DOCUMENT, REF_NAME};
 const OCI_INDEX: &str = "index.json";
 /// The whole name of an image, as containerd and Docker note it in an index.
 const IMAGE_NAME: &str = "io.containerd.image.name";
-/// How deep indexes may be nested.
+/// The deepest nesting of indexes.
 const MAX_DEPTH: usize = 4;
 
-/// Where the contents of a member lie.
+/// The position and length of a member's contents.
 type Place = (u64, u64);
 
 /// An image as a list has it: where its config and its layers lie, and what it is called.
@@ -57,7 +57,7 @@ pub(super) fn ensure_agreement(members: &Members) -> Result<()> {
     Err(Error::malformed(what).hint("engines would load another image than this program; have the archive saved again"))
 }
 
-/// Whether `images` have nothing else by this name. A bare tag may be that of several repositories.
+/// True if no other of `images` has this name. A bare tag may be that of several repositories.
 fn is_named(image: &Listed, name: &str, images: &[Listed]) -> bool {
     let is_bare = !name.contains(':');
     let has_name = |own: &str| own == name || is_bare && own.rsplit_once(':').is_some_and(|(_, tag)| tag == name);
@@ -92,9 +92,9 @@ fn of_index(
     found: &mut Vec<Listed>,
 ) -> Result<()> {
     let entries = index.get("manifests").and_then(Value::as_array);
-    let entries = entries.ok_or_else(|| Error::malformed("no list `manifests`"))?;
+    let entries = entries.ok_or_else(|| Error::malformed("the list `manifests` is missing"))?;
     if depth == MAX_DEPTH {
-        return Err(Error::malformed("indexes in indexes, too many of them"));
+        return Err(Error::malformed("too many nested indexes"));
     }
     for entry in entries {
         let outer = names.len();

@@ -39,7 +39,7 @@ impl Reference {
         Self::new(Arc::new(ArchiveLocation { file: file.into(), format: ArchiveFormat::Oci }), tag)
     }
 
-    /// What `docker save` writes; the tag is the image's whole name.
+    /// An archive as `docker save` writes it; the tag is the image's whole name.
     pub fn docker_archive(file: impl Into<PathBuf>, tag: Option<String>) -> Self {
         Self::new(Arc::new(ArchiveLocation { file: file.into(), format: ArchiveFormat::Docker }), tag)
     }

@@ -10,9 +10,9 @@ use crate::text::Printable;
 
 /// The most members that an archive of images may have; real ones have a few for each layer.
 const MAX_MEMBERS: usize = 1 << 17;
-/// How many symbolic links in a row are followed.
+/// The most symbolic links followed in a row.
 const MAX_LINKS: usize = 8;
-/// What says which images there are; a link could lead to one text for this program and to another for the next.
+/// Members that list the images; a link could lead this program to one text and the next to another.
 const LISTS: [&str; 3] = ["index.json", "manifest.json", "oci-layout"];
 
 /// The members of a tar file by name, and where their contents lie. Nothing is unpacked: names are keys and never paths.
@@ -59,7 +59,7 @@ impl Members {
         Some(self.file.part(at, len))
     }
 
-    /// Where the contents of a file lie, links followed: position and length.
+    /// The position and length of a file's contents, links followed.
     pub(super) fn place(&self, name: &str) -> Option<(u64, u64)> {
         let mut name = normal(name);
         for _ in 0..MAX_LINKS {
@@ -91,7 +91,7 @@ impl Members {
             }
             EntryKind::File => Member::File { at: entry.offset, len: entry.size },
             EntryKind::Symlink(_) | EntryKind::HardLink(_) if LISTS.contains(&&*name) => {
-                return Err(Error::malformed("a link, where a list of images belongs"));
+                return Err(Error::malformed("a link in place of a list of images"));
             }
             EntryKind::Symlink(target) => Member::Link(beside(&name, target)?),
             EntryKind::HardLink(target) => Member::Link(to_text(target)?),
@@ -106,11 +106,11 @@ impl Members {
             None => Ok(()),
             Some(Member::Directory) if is_directory => Ok(()),
             // To one reader it would be one image, and another to the next.
-            Some(_) => Err(Error::malformed("the member is there twice")),
+            Some(_) => Err(Error::malformed("the member occurs twice")),
         }
     }
 
-    /// What is unpacked below a link lands elsewhere.
+    /// Refuses members below a link: unpacked, they land elsewhere.
     fn ensure_tree(&self) -> Result<()> {
         for name in self.found.keys() {
             for dir in ancestors(name.as_bytes()) {
@@ -118,7 +118,7 @@ impl Members {
                 match self.found.get(dir) {
                     None | Some(Member::Directory) => {}
                     Some(_) => {
-                        let what = format!("it lies below `{}`, which is no directory", Printable::new(dir));
+                        let what = format!("lies below `{}`, which is not a directory", Printable::new(dir));
                         return Err(Error::malformed(what).at(Printable::new(name)));
                     }
                 }
@@ -133,7 +133,7 @@ fn name_of(entry: &Entry, raw: &[u8]) -> Result<String> {
     let raw = raw.strip_prefix(b"./").unwrap_or(raw);
     let raw = if entry.kind == EntryKind::Directory { raw.strip_suffix(b"/").unwrap_or(raw) } else { raw };
     if *raw != *entry.path && raw != b"." {
-        let what = format!("a member with the odd name `{}`", Printable::new(raw));
+        let what = format!("the member name `{}` is not in its plain form", Printable::new(raw));
         return Err(Error::malformed(what).hint("names are relative, with single slashes"));
     }
     to_text(&entry.path)
@@ -149,9 +149,9 @@ fn normal(name: &str) -> String {
     name.split('/').filter(|part| !matches!(*part, "" | ".")).collect::<Vec<_>>().join("/")
 }
 
-/// What a symbolic link named `name` leads to; only within the archive.
+/// The target of a symbolic link named `name`; only within the archive.
 fn beside(name: &str, link: &[u8]) -> Result<String> {
-    let out = || Error::malformed("a link that leads out of the archive");
+    let out = || Error::malformed("the target of the link lies outside of the archive");
     let link = to_text(link)?;
     let mut parts: Vec<&str> = name.split('/').collect();
     parts.pop();

@@ -97,7 +97,7 @@ impl Archive {
         Ok(Archive { path: path.to_owned(), format, members, read, images })
     }
 
-    /// How the archive says which images it holds.
+    /// The format of the archive's list of images.
     pub fn format(&self) -> ArchiveFormat {
         self.format
     }
@@ -157,7 +157,7 @@ pub fn to_extent(path: &Path, spool_dir: &Path, read: &Count) -> Result<Extent> 
     }
 }
 
-/// Whether there is a member with this name. Nothing is spooled, so a compressed archive is read through.
+/// True if there is a member with this name. Nothing is spooled, so a compressed archive is read through.
 fn has_member(path: &Path, name: &str) -> Result<bool> {
     let file = File::open(path).doing("open the archive")?;
     let len = file.metadata().doing("stat the archive")?.len();

@@ -1,4 +1,4 @@
-//! What is read of an archive, and what could be read in two ways.
+//! Reading archives, and refusing those that could be read in two ways.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -121,17 +121,17 @@ fn two_lists_name_the_same_images() {
 fn members_that_could_be_others_are_refused() {
     let link = |target: &str| EntryKind::Symlink(target.as_bytes().into());
     let cases: [(&str, Vec<(&str, EntryKind)>); 11] = [
-        ("is there twice", vec![("a", EntryKind::File), ("a", EntryKind::File)]),
-        ("is there twice", vec![("a", EntryKind::File), ("./a", EntryKind::File)]),
-        ("is there twice", vec![("a", EntryKind::File), ("a", link("b"))]),
-        ("is there twice", vec![("a", EntryKind::Directory), ("a", link("b"))]),
-        ("it lies below `d`", vec![("d", link(".")), ("d/index.json", EntryKind::File)]),
-        ("it lies below `d`", vec![("d/index.json", EntryKind::File), ("d", link("."))]),
-        ("the odd name", vec![("a//b", EntryKind::File)]),
-        ("the odd name", vec![("/a", EntryKind::File)]),
-        ("leads out of the archive", vec![("a", link("../b"))]),
-        ("leads out of the archive", vec![("a", link("/etc/passwd"))]),
-        ("where a list of images belongs", vec![("index.json", link("other"))]),
+        ("occurs twice", vec![("a", EntryKind::File), ("a", EntryKind::File)]),
+        ("occurs twice", vec![("a", EntryKind::File), ("./a", EntryKind::File)]),
+        ("occurs twice", vec![("a", EntryKind::File), ("a", link("b"))]),
+        ("occurs twice", vec![("a", EntryKind::Directory), ("a", link("b"))]),
+        ("lies below `d`", vec![("d", link(".")), ("d/index.json", EntryKind::File)]),
+        ("lies below `d`", vec![("d/index.json", EntryKind::File), ("d", link("."))]),
+        ("is not in its plain form", vec![("a//b", EntryKind::File)]),
+        ("is not in its plain form", vec![("/a", EntryKind::File)]),
+        ("lies outside of the archive", vec![("a", link("../b"))]),
+        ("lies outside of the archive", vec![("a", link("/etc/passwd"))]),
+        ("in place of a list of images", vec![("index.json", link("other"))]),
     ];
     for (what, members) in cases {
         let members: Vec<_> = members.into_iter().map(|(name, kind)| (name, kind, Vec::new())).collect();

@@ -47,14 +47,14 @@ pub struct ArchiveWriter {
     published: bool,
 }
 
-/// What the new archive holds so far.
+/// The contents of the new archive so far.
 #[derive(Debug, Default)]
 struct Content {
-    /// Where the next member begins, in bytes.
+    /// The position of the next member, in bytes.
     end: u64,
     /// The blobs by digest: where their contents begin, and their length.
     blobs: HashMap<String, (u64, u64)>,
-    /// Which of the blobs that were begun may write.
+    /// The number of the one unfinished blob that may write.
     current: u64,
 }
 
@@ -254,7 +254,7 @@ impl Drop for ArchiveWriter {
     }
 }
 
-/// What has been written already, and the old archive behind it.
+/// The part of the new archive already written, and the old archive behind it.
 struct Both<'a> {
     writer: &'a ArchiveWriter,
     old: Option<&'a Archive>,
@@ -288,7 +288,7 @@ impl Source for Both<'_> {
 struct ArchivedBlob {
     id: u64,
     start: u64,
-    /// What stands there before its contents, in bytes.
+    /// The length of the headers before its contents, in bytes.
     lead: u64,
     len: u64,
     file: Arc<File>,
@@ -356,7 +356,7 @@ fn take_over(file: &File) -> Result<()> {
     file.set_len(0).doing("truncate the temporary file")
 }
 
-/// What stands before the contents of a member with this name, in bytes.
+/// The length of the headers before the contents of a member with this name, in bytes.
 fn lead(name: &str) -> u64 {
     if name.len() > MAX_NAME { 3 * BLOCK } else { BLOCK }
 }

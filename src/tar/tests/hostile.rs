@@ -67,11 +67,11 @@ fn impossible_sizes() {
     let end = [0; 1024];
     let archive = |size: &[u8]| [&header(b"x", b'0', size)[..], &end].concat();
     refused(&archive(&[0xff; 12]), "impossible size", "-1");
-    refused(&archive(b"-0000000001\0"), "an invalid number in a tar header", "a minus sign");
-    refused(&archive(b"0000000008\0\0"), "an invalid number in a tar header", "not octal");
+    refused(&archive(b"-0000000001\0"), "invalid number in a tar header", "a minus sign");
+    refused(&archive(b"0000000008\0\0"), "invalid number in a tar header", "not octal");
     refused(
         &archive(&[0x80, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]),
-        "an invalid number",
+        "invalid number",
         "88 bits",
     );
     refused(&archive(&[0x80, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]), "", "i64::MAX");

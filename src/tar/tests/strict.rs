@@ -26,7 +26,7 @@ fn first(parts: &[&[u8]]) -> Result<String> {
     Ok(String::from_utf8_lossy(&found[0].0.path).into_owned())
 }
 
-/// What an error says, and the parts of an archive.
+/// A part of the expected message, and the parts of an archive.
 type Case = (&'static str, Vec<Vec<u8>>);
 
 fn odd_headers() -> Vec<Case> {
@@ -34,10 +34,10 @@ fn odd_headers() -> Vec<Case> {
     let file = with(&[]);
     let kind = |typeflag: u8, name: &[u8]| with(&[(0, name), (156, &[typeflag])]);
     vec![
-        ("an invalid number", vec![with(&[(100, b"\x00004755\0")])]),
-        ("an invalid number", vec![with(&[(108, b"\x00001750\0")])]),
-        ("an invalid number", vec![with(&[(136, b"\x000000000000\0")])]),
-        ("an invalid number", vec![with(&[(124, b"0\x00000000000\0")])]),
+        ("invalid number", vec![with(&[(100, b"\x00004755\0")])]),
+        ("invalid number", vec![with(&[(108, b"\x00001750\0")])]),
+        ("invalid number", vec![with(&[(136, b"\x000000000000\0")])]),
+        ("invalid number", vec![with(&[(124, b"0\x00000000000\0")])]),
         ("a negative number", vec![with(&[(108, &[0xff; 8])])]),
         ("more than 32 bits", vec![with(&[(108, &[0x80, 0, 0, 1, 0, 0, 0, 0])])]),
         ("more than 32 bits", vec![with(&[(116, &[0x80, 0, 0, 0, 0xff, 0xff, 0xff, 0xff])])]),
@@ -45,10 +45,10 @@ fn odd_headers() -> Vec<Case> {
         ("an unknown format", vec![with(&[(257, b"USTAR\x0000")])]),
         ("an unknown format", vec![with(&[(257, b"\0\0\0\0\0\0\0\0"), (345, b"prefix")])]),
         ("an unknown format", vec![with(&[(508, b"tar\0")])]),
-        ("where a prefix would be", vec![with(&[gnu, (345, b"0000")])]),
-        ("where a prefix would be", vec![with(&[gnu, (345, b"\0\0\0\0x")])]),
-        ("where a prefix would be", vec![with(&[gnu, (345, b"pr\xc3\xa4fix")])]),
-        ("where a prefix would be", vec![with(&[gnu, (345, b"14000000000\x0014000000000\x007")])]),
+        ("in place of a prefix", vec![with(&[gnu, (345, b"0000")])]),
+        ("in place of a prefix", vec![with(&[gnu, (345, b"\0\0\0\0x")])]),
+        ("in place of a prefix", vec![with(&[gnu, (345, b"pr\xc3\xa4fix")])]),
+        ("in place of a prefix", vec![with(&[gnu, (345, b"14000000000\x0014000000000\x007")])]),
         ("with a slash at the end", vec![kind(b'0', b"d/")]),
         ("with a slash at the end", vec![kind(b'7', b"d/")]),
         ("with a slash at the end", vec![pax(&[("path", "d/")]), file.clone()]),
@@ -57,27 +57,27 @@ fn odd_headers() -> Vec<Case> {
         ("with contents of 512 bytes", vec![with(&[(0, b"d/"), (156, b"\0"), (124, b"00000001000\0")]), vec![0; 512]]),
         ("with contents of 512 bytes", vec![with(&[(156, b"5"), (124, b"00000001000\0")])]),
         ("with contents of 512 bytes", vec![with(&[(156, b"1"), (157, b"t"), (124, b"00000001000\0")])]),
-        ("of something else", vec![with(&[(100, b"0040755\0")])]),
-        ("of something else", vec![with(&[(100, b"4000755\0")])]),
+        ("of another file type", vec![with(&[(100, b"0040755\0")])]),
+        ("of another file type", vec![with(&[(100, b"4000755\0")])]),
         ("without a name", vec![with(&[(0, b"\0")])]),
         ("the root of the archive is", vec![with(&[(0, b".")])]),
-        ("a symbolic link to nothing", vec![with(&[(156, b"2")])]),
-        ("what can only be a directory", vec![with(&[(156, b"1"), (157, b"d/")])]),
+        ("a symbolic link without a target", vec![with(&[(156, b"2")])]),
+        ("whose target ends with a slash", vec![with(&[(156, b"1"), (157, b"d/")])]),
         ("a hard link to itself", vec![with(&[(156, b"1"), (157, b"./x")])]),
         ("unknown type", vec![kind(b'D', b"d")]),
         ("unknown type", vec![kind(b'V', b"label")]),
         ("unknown type", vec![kind(b'X', b"x")]),
-        ("a sparse file that is no regular file", vec![kind(b'S', b"x")]),
+        ("a sparse file that is not a regular file", vec![kind(b'S', b"x")]),
     ]
 }
 
 fn odd_extensions() -> Vec<Case> {
     let file = with(&[]);
     vec![
-        ("one name in a GNU header", vec![extended(b'L', b"a\0"), pax(&[("path", "b")]), file.clone()]),
-        ("one name in a GNU header", vec![pax(&[("path", "b")]), extended(b'L', b"a\0"), file.clone()]),
+        ("the name in a GNU header differs", vec![extended(b'L', b"a\0"), pax(&[("path", "b")]), file.clone()]),
+        ("the name in a GNU header differs", vec![pax(&[("path", "b")]), extended(b'L', b"a\0"), file.clone()]),
         (
-            "one link in a GNU header",
+            "the link in a GNU header differs",
             vec![extended(b'K', b"a\0"), pax(&[("linkpath", "b")]), with(&[(156, b"2"), (157, b"c")])],
         ),
         ("an empty GNU name", vec![extended(b'L', b"\0"), file.clone()]),
@@ -92,8 +92,8 @@ fn odd_extensions() -> Vec<Case> {
         ("`path` without a value", vec![pax(&[("path", "")]), file.clone()]),
         ("`uid` without a value", vec![pax(&[("uid", "")]), file.clone()]),
         ("`mtime` without a value", vec![pax(&[("mtime", "")]), file.clone()]),
-        ("an invalid time", vec![pax(&[("atime", "soon")]), file.clone()]),
-        ("an invalid number", vec![pax(&[("uid", "-1")]), file.clone()]),
+        ("invalid time", vec![pax(&[("atime", "soon")]), file.clone()]),
+        ("invalid number", vec![pax(&[("uid", "-1")]), file.clone()]),
         ("more than 32 bits", vec![pax(&[("gid", "4294967295")]), file.clone()]),
         ("gives the size 512", vec![pax(&[("size", "512")]), file.clone(), vec![0; 512]]),
         ("gives the size 0", vec![pax(&[("size", "0")]), with(&[(124, b"00000001000\0")]), vec![0; 512]]),
@@ -104,17 +104,14 @@ fn odd_extensions() -> Vec<Case> {
         ("`hdrcharset`", vec![pax(&[("hdrcharset", "KOI8-R")]), file.clone()]),
         ("`GNU.dumpdir`", vec![pax(&[("GNU.dumpdir", "x")]), file.clone()]),
         ("`SCHILY.realsize`", vec![pax(&[("SCHILY.realsize", "1")]), file.clone()]),
-        ("none of the forms of GNU tar", vec![pax(&[("GNU.sparse.name", "b")]), file.clone()]),
-        (
-            "none of the forms of GNU tar",
-            vec![pax(&[("GNU.sparse.major", "2"), ("GNU.sparse.minor", "0")]), file.clone()],
-        ),
+        ("not in a form of GNU tar", vec![pax(&[("GNU.sparse.name", "b")]), file.clone()]),
+        ("not in a form of GNU tar", vec![pax(&[("GNU.sparse.major", "2"), ("GNU.sparse.minor", "0")]), file.clone()]),
         ("before a global one", vec![pax(&[("path", "a")]), header(b"pax_global_header", b'g', &octal(0)).to_vec()]),
         ("at the end of the archive", vec![extended(b'L', b"a\0")]),
         ("at the end of the archive", vec![pax(&[("path", "a")])]),
-        ("follows the end", vec![file.clone(), END.to_vec(), file.clone()]),
-        ("follows the end", vec![file.clone(), vec![0; 512], file.clone()]),
-        ("follows the end", vec![file.clone(), END.to_vec(), vec![0; 70_000], b"x".to_vec()]),
+        ("after the end", vec![file.clone(), END.to_vec(), file.clone()]),
+        ("after the end", vec![file.clone(), vec![0; 512], file.clone()]),
+        ("after the end", vec![file.clone(), END.to_vec(), vec![0; 70_000], b"x".to_vec()]),
     ]
 }
 

@@ -94,7 +94,11 @@ fn refuses_malformed_file_lists_and_unknown_wires() {
         ("/file_list", json!(null), "file_list: is missing"),
         ("/file_list", json!("x"), "file_list: is a string, but must be a list"),
         ("/file_list", json!(["x", 1]), "file_list[1]: is a number, but must be a string"),
-        ("/file_list", json!(["x", "../y"]), "file_list[1]: `../y` is no path of a file under /opt/pht_train"),
+        (
+            "/file_list",
+            json!(["x", "../y"]),
+            "file_list[1]: `../y` is not a relative path of a file under /opt/pht_train",
+        ),
         ("/file_list", json!(["/x"]), "file_list[0]: `/x` lies outside /opt/pht_train"),
         ("/file_list", json!(["x", "./x"]), "file_list[1]: names a file that stands before it already"),
         ("/wire", json!(2), "wire: is a number, but must be a string"),

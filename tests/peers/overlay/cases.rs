@@ -39,7 +39,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "a file, and its whiteout in the same layer",
         layers: &[&["d opt", T, "f opt/pht_train/a=old"], &["f opt/pht_train/a=new", "f opt/pht_train/.wh.a="]],
-        expected: Err("is removed by a whiteout and there as well"),
+        expected: Err("is both removed by a whiteout and present"),
         umoci_differs: "it removes the file of the same layer, against the specification: whiteouts concern lower layers",
         ..CASE
     },
@@ -97,21 +97,21 @@ pub const CASES: &[Case] = &[
             &["d opt", T, "d opt/pht_train/x", "f opt/pht_train/x/old=1"],
             &["f opt/pht_train/x/mid=2", "f opt/pht_train/x=file", "d opt/pht_train/x", "f opt/pht_train/x/new=3"],
         ],
-        expected: Err("the same layer has put something below it before"),
+        expected: Err("comes after entries below it in the same layer"),
         umoci_differs: "it goes entry by entry; other engines refuse it or make something else of it",
         ..CASE
     },
     Case {
         name: "a file in the place of a directory of the same layer",
         layers: &[&["d opt", T, "d opt/pht_train/x", "f opt/pht_train/x/a=gone", "f opt/pht_train/x=file"]],
-        expected: Err("it is there twice in one layer"),
+        expected: Err("appears twice in one layer"),
         umoci_differs: "it goes entry by entry; other engines refuse it or make something else of it",
         ..CASE
     },
     Case {
         name: "two entries with one name",
         layers: &[&["d opt", T, "f opt/pht_train/a=one", "f opt/pht_train/a=two"]],
-        expected: Err("it is there twice in one layer"),
+        expected: Err("appears twice in one layer"),
         umoci_differs: "it goes entry by entry; other engines refuse it or make something else of it",
         ..CASE
     },
@@ -124,7 +124,7 @@ pub const CASES: &[Case] = &[
             "l opt/pht_train/b->opt/pht_train/a",
             "f opt/pht_train/a=two",
         ]],
-        expected: Err("it is there twice in one layer"),
+        expected: Err("appears twice in one layer"),
         umoci_differs: "it goes entry by entry; other engines refuse it or make something else of it",
         ..CASE
     },
@@ -179,7 +179,7 @@ pub const CASES: &[Case] = &[
             &["d opt", T, "f opt/pht_train/a=low"],
             &["l opt/pht_train/b->opt/pht_train/a", "f opt/pht_train/a=new"],
         ],
-        expected: Err("a hard link to it comes before it"),
+        expected: Err("comes after a hard link to it"),
         umoci_differs: "it goes entry by entry; other engines refuse it or make something else of it",
         ..CASE
     },
@@ -196,7 +196,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "hard links in a circle",
         layers: &[&["d opt", T, "l opt/pht_train/a->opt/pht_train/b", "l opt/pht_train/b->opt/pht_train/a"]],
-        expected: Err("a hard link to it comes before it"),
+        expected: Err("comes after a hard link to it"),
         ..CASE
     },
     Case {
@@ -251,7 +251,7 @@ pub const CASES: &[Case] = &[
             &["s opt/pht_train->elsewhere"],
             &["f opt/.wh.pht_train=", "f opt/pht_train/b=new"],
         ],
-        expected: Err("is removed by a whiteout and there as well"),
+        expected: Err("is both removed by a whiteout and present"),
         umoci_differs: "it goes entry by entry; other engines refuse it or make something else of it",
         ..CASE
     },
@@ -278,13 +278,13 @@ pub const CASES: &[Case] = &[
     Case {
         name: "something below a file",
         layers: &[&["d opt", T, "f opt/pht_train/x=file"], &["f opt/pht_train/x/a=below"]],
-        expected: Err("it is a regular file, and a layer above has something below it"),
+        expected: Err("is a regular file, but a layer above has entries below it"),
         ..CASE
     },
     Case {
         name: "something below a symbolic link",
         layers: &[&["d opt", "s opt/pht_train->elsewhere", "f opt/pht_train/a=x"]],
-        expected: Err("is above it in the same layer, and no directory"),
+        expected: Err("which is not a directory in the same layer"),
         umoci_differs: "it follows the link within the root, as a running system would not have written it",
         ..CASE
     },

@@ -1,4 +1,4 @@
-//! What config and layers prove without any key.
+//! The checks of config and layers that need no key.
 
 use super::config::{Record, V3Config};
 use super::content::FilesCheck;
@@ -12,13 +12,13 @@ use crate::train::image::{ImageFacts, LayerFacts};
 use crate::train::route::RouteState;
 use crate::train::wire::interface::WireConfig;
 
-/// How reports call the layers of the master image.
+/// The name of the master image's layers in reports.
 pub(super) const BASE: &str = "base layers";
 const PAYLOAD: &str = "payload layer";
 const ROUTE: &str = "route";
 
 /// Why a base does not fit.
-pub(super) const OTHER_BASE: &str = "the image's lowest layers have not the diff IDs that the creator signed: a base \
+pub(super) const OTHER_BASE: &str = "the image's lowest layers do not have the diff IDs that the creator signed: a base \
                                      layer was changed, added or removed";
 
 /// Layers of an encrypted image above its base: payload and control.
@@ -31,7 +31,7 @@ impl V3Config {
         let changed = "`hash` is not that of the train's statement: a field that the creator signed was changed, added \
                        or removed";
         let (holds, reason) = match &self.signature {
-            None => (false, "there is no signature: the train waits for its creator to sign it"),
+            None => (false, "not yet signed: the train waits for its creator"),
             Some(signature) => (
                 creator.public_key.verify_pss(self.statement.bytes(), signature),
                 "`signature` does not verify with the creator's key over the train's statement",
@@ -101,7 +101,7 @@ impl V3Config {
         for (stop, found) in state.signed().iter().zip(self.stops.iter().flatten()) {
             if found.vouched.time < *previous {
                 let reason = format!(
-                    "it was made at {}, but what it follows at {previous}: a clock is wrong, or it is from another run",
+                    "made at {}, before its predecessor at {previous}: a clock is wrong, or the record is from another run",
                     found.vouched.time
                 );
                 return Check::weak(CheckId::Time, stop.subject(), reason);
@@ -147,7 +147,7 @@ impl V3Config {
         vec![base, payload]
     }
 
-    /// How the image runs.
+    /// The image config against the signed one.
     pub(super) fn check_image(&self, image: &ImageFacts) -> Check {
         match self.image.difference(image) {
             None => Check::sound(CheckId::ImageConfig, "image config"),
@@ -155,7 +155,7 @@ impl V3Config {
         }
     }
 
-    /// What a closed train shows of its files: names, modes and sizes. The contents are under the payload's signature.
+    /// The visible part of a closed train's files: names, modes and sizes. The payload's signature covers the contents.
     pub(super) fn check_closed(&self, files: &[FileMeta]) -> Vec<Check> {
         const SUBJECT: &str = "names, modes and sizes of the immutable files";
         vec![match FilesCheck::new(self, files) {

@@ -26,10 +26,10 @@ const RECORD_MEMBERS: [&str; 6] = ["payload", "key_commitment", "recipients", "t
 /// Fields of other versions, and of what came before this one.
 const ABSENT: [&str; 3] = ["result_hash", "result_signature", "base_chain"];
 
-/// What a build or a stop has signed.
+/// The record that a build or a stop has signed.
 #[derive(Debug, Clone)]
 pub(super) struct Record {
-    /// What it vouches for.
+    /// The facts it vouches for.
     pub(super) vouched: Vouched,
     /// The digest of what is signed.
     pub(super) digest: [u8; 64],
@@ -50,7 +50,7 @@ pub(super) struct ListedFile {
 #[derive(Debug, Clone)]
 pub(super) struct V3Config {
     pub(super) wire: &'static Authenticated,
-    /// What the creator signs, and the hash of it that the config has.
+    /// The statement that the creator signs, recomputed; `hash` is the config's.
     pub(super) statement: Message,
     pub(super) hash: [u8; 64],
     /// Absent while the train waits for its creator.
@@ -100,7 +100,7 @@ impl V3Config {
         })
     }
 
-    /// What the stage before vouches for: the last stop that has signed, or the build.
+    /// The record of the stage before: of the last stop that has signed, or of the build.
     pub(super) fn last(&self) -> &Record {
         self.stops.iter().map_while(Option::as_ref).last().unwrap_or(&self.build)
     }
@@ -115,7 +115,7 @@ impl Record {
         let wrong = |_| fields.error("key_commitment", format!("has {length} bytes, but must have 32"));
         let time = fields.required("time", FieldReader::text)?;
         if !is_time(&time) {
-            return Err(fields.error("time", "is no time as in 2026-11-25T22:30:00Z"));
+            return Err(fields.error("time", "is not a time of the form 2026-11-25T22:30:00Z"));
         }
         Ok(Record {
             vouched: Vouched {
@@ -136,11 +136,11 @@ impl ListedFile {
         ensure_lower_case(fields, &["sha512"])?;
         let path = fields.required("path", FieldReader::text)?;
         if path.split('/').any(|name| matches!(name, "" | "." | "..")) || path.contains('\0') {
-            return Err(fields.error("path", "is no path of a file under /opt/pht_train"));
+            return Err(fields.error("path", "is not a relative path of a file under /opt/pht_train"));
         }
         let (mode, size) = (fields.required("mode", FieldReader::index)?, fields.required("size", FieldReader::index)?);
         if mode > MODES {
-            return Err(fields.error("mode", format!("is {mode}, more than the permission bits")));
+            return Err(fields.error("mode", format!("is {mode}, which has more than the nine permission bits")));
         }
         // Both fit: the first is small, and no position is larger than 64 bits.
         Ok(ListedFile {
@@ -225,7 +225,7 @@ fn ensure_numbers_in(value: &Value) -> Result<()> {
             let text = number.to_string();
             let fits = text.parse::<i64>().is_ok_and(|number| number.unsigned_abs() <= MAX_INTEGER);
             let plain = fits && text.parse::<i64>().is_ok_and(|number| number.to_string() == text);
-            if plain { Ok(()) } else { Err(Error::malformed(format!("the number {text} is no integer of 53 bits"))) }
+            if plain { Ok(()) } else { Err(Error::malformed(format!("the number {text} is not a 53-bit integer"))) }
         }
         _ => Ok(()),
     }
@@ -233,7 +233,7 @@ fn ensure_numbers_in(value: &Value) -> Result<()> {
 
 fn ensure_absent(root: &FieldReader<'_>) -> Result<()> {
     match ABSENT.into_iter().find(|absent| root.get(absent).is_some()) {
-        Some(absent) => Err(root.error(absent, "is no field of wire version 3")),
+        Some(absent) => Err(root.error(absent, "is not a field of wire version 3")),
         None => Ok(()),
     }
 }
@@ -252,12 +252,12 @@ fn ensure_hex(root: &FieldReader<'_>) -> Result<()> {
 fn layer_digest(fields: &FieldReader<'_>, key: &str) -> Result<Option<String>> {
     let Some(text) = fields.text(key)? else { return Ok(None) };
     if !is_layer_digest(&text) {
-        return Err(fields.error(key, "is no digest as in sha256:... with 64 lower-case hexadecimal digits"));
+        return Err(fields.error(key, "is not a digest of the form sha256:... with 64 lower-case hexadecimal digits"));
     }
     Ok(Some(text))
 }
 
-/// Whether `text` is a SHA-256 digest as images write it.
+/// True if `text` is a SHA-256 digest as images write it.
 pub(super) fn is_layer_digest(text: &str) -> bool {
     text.strip_prefix("sha256:").is_some_and(|digits| digits.len() == 64 && is_lower_case_hex(digits))
 }

@@ -67,7 +67,7 @@ impl FilesCheck {
         let mut there = HashMap::with_capacity(files.len());
         for (index, file) in files.iter().enumerate() {
             if there.insert(file.path.as_slice(), index).is_some() {
-                return Err(Error::malformed(format!("the file `{}` is there twice", show(&file.path))));
+                return Err(Error::malformed(format!("the file `{}` occurs twice", show(&file.path))));
             }
         }
         let (mut order, mut missing) = (Vec::with_capacity(listed.len()), Vec::new());

@@ -46,7 +46,7 @@ pub(super) fn stop(v3: &V3Config, config: &CommonFields, seal: &StopSeal<'_>) ->
     Ok(raw)
 }
 
-/// What a stage has done, but for what it has produced.
+/// The work of a stage, without its products.
 struct Work<'a> {
     wire: &'a Authenticated,
     stage_key: &'a StageKey,

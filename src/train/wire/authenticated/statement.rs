@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorContext, Result};
 use crate::json::{Object, Value, canonical, drop_nulls, json};
 use crate::train::party::PartyId;
 
-/// What changes on the way, and is not stated: of the config, of its creator, of a stop.
+/// Members that change on the way and are not in the statement: of the config, of its creator, of a stop.
 const OF_CONFIG: [&str; 3] = ["hash", "signature", "build"];
 const OF_CREATOR: [&str; 1] = ["encrypted_key"];
 const OF_STOP: [&str; 2] = ["encrypted_key", "signature"];
@@ -34,7 +34,7 @@ impl Message {
     }
 }
 
-/// What the creator signs: the config without what changes on the way, so that a new field is signed by default.
+/// The statement that the creator signs: the config without members that change later, so that new ones are signed.
 ///
 /// # Errors
 /// As [`canonical`].
@@ -67,7 +67,7 @@ fn remove(object: &mut Object, keys: &[&str]) {
 pub(super) struct Vouched {
     /// The diff ID of the payload layer.
     pub(super) payload: String,
-    /// What commits to the stage's key.
+    /// The commitment to the stage's key.
     pub(super) key_commitment: [u8; 32],
     /// The digest of the wrapped keys.
     pub(super) recipients: [u8; 64],
@@ -75,13 +75,13 @@ pub(super) struct Vouched {
     pub(super) time: String,
 }
 
-/// Who signs, and what came before.
+/// The signer, and the record before it.
 pub(super) enum Signer<'a> {
     Build,
     Stop { station: &'a PartyId, index: usize, previous: &'a [u8; 64] },
 }
 
-/// What a build or a stop signs; `train` is the hash of the statement.
+/// The document that a build or a stop signs; `train` is the hash of the statement.
 ///
 /// # Errors
 /// As [`canonical`].
@@ -109,7 +109,7 @@ pub(super) fn record(
     }
 }
 
-/// What a record says of the wrapped keys: who can read, by what exactly.
+/// The digest of the wrapped keys in a record: it fixes who can read.
 ///
 /// # Errors
 /// As [`canonical`].
@@ -121,7 +121,7 @@ pub(super) fn recipients(creator: &str, next: Option<&str>) -> Result<[u8; 64]> 
     Ok(Sha512::of(&canonical(&document)?))
 }
 
-/// What commits to the key of a stage without giving it away: a cipher of this kind has several keys for one
+/// A commitment to the key of a stage that does not reveal it: a cipher of this kind has several keys for one
 /// ciphertext, so that recipients could be given different ones.
 ///
 /// # Errors
@@ -141,7 +141,7 @@ pub(super) fn time_text(seconds: i64) -> Result<String> {
     text.filter(|text| is_time(text)).ok_or_else(|| Error::usage(format!("the timestamp {seconds} is out of range")))
 }
 
-/// Whether a text is a time as records have it: 20 characters, a date that exists, no leap second.
+/// True for a time as records have it: 20 characters, a date that exists, no leap second.
 pub(super) fn is_time(text: &str) -> bool {
     let bytes = text.as_bytes();
     let form = b"0000-00-00T00:00:00Z";

@@ -230,11 +230,11 @@ fn an_image_that_runs_otherwise_is_found() {
     }
 }
 
-/// What a change of the statement breaks.
+/// The checks that a change of the statement breaks.
 const STATED: &[CheckId] = &[CheckId::Statement, CheckId::CreatorSignature];
-/// What a change of the build's document breaks.
+/// The checks that a change of the build's document breaks.
 const BUILT: &[CheckId] = &[CheckId::BuildDigest, CheckId::BuildSignature];
-/// What a change of a stop's document breaks.
+/// The checks that a change of a stop's document breaks.
 const STOPPED: &[CheckId] = &[CheckId::StopDigest, CheckId::StopSignature];
 
 /// One base layer.
@@ -529,20 +529,20 @@ fn missing_unknown_and_mistyped_fields_are_malformed() {
     let table: [(&str, Change); 28] = [
         ("wire: the wire version `4`", |raw| *at(raw, "/wire") = json!("4")),
         ("wire: is a number", |raw| *at(raw, "/wire") = json!(3)),
-        ("result_hash: is no field of wire version 3", |raw| *at(raw, "/result_hash") = at(raw, "/hash").clone()),
+        ("result_hash: is not a field of wire version 3", |raw| *at(raw, "/result_hash") = at(raw, "/hash").clone()),
         ("result_signature: is no field", |raw| *at(raw, "/result_signature") = json!("00")),
         ("session_id: has 2 bytes", |raw| *at(raw, "/session_id") = json!("0011")),
         ("hash: is not lower-case hex", |raw| *at(raw, "/hash") = json!("AB".repeat(64))),
         ("build.key_commitment: has 1 bytes", |raw| *at(raw, "/build/key_commitment") = json!("00")),
-        ("build.payload: is no digest", |raw| *at(raw, "/build/payload") = json!("sha256:00")),
-        ("files[0].extra: is none of the fields", |raw| *at(raw, "/files/0/extra") = json!(1)),
-        ("build.rsa_public_key: is none of the fields", |raw| *at(raw, "/build/rsa_public_key") = json!("00")),
-        ("builder.id: is none of the fields", |raw| *at(raw, "/builder/id") = json!(1)),
-        ("image.os.version: is none of the fields", |raw| {
+        ("build.payload: is not a digest", |raw| *at(raw, "/build/payload") = json!("sha256:00")),
+        ("files[0].extra: is an unknown field", |raw| *at(raw, "/files/0/extra") = json!(1)),
+        ("build.rsa_public_key: is an unknown field", |raw| *at(raw, "/build/rsa_public_key") = json!("00")),
+        ("builder.id: is an unknown field", |raw| *at(raw, "/builder/id") = json!(1)),
+        ("image.os.version: is an unknown field", |raw| {
             drop(at(raw, "/image").as_object_mut().unwrap().insert("os.version".to_owned(), json!("1")));
         }),
         ("image.variant: is empty", |raw| *at(raw, "/image/variant") = json!("")),
-        ("image.config.Healthcheck: is none", |raw| *at(raw, "/image/config/Healthcheck") = json!({})),
+        ("image.config.Healthcheck: is an unknown field", |raw| *at(raw, "/image/config/Healthcheck") = json!({})),
         ("image.config.User: is empty", |raw| *at(raw, "/image/config/User") = json!("")),
         ("image.config.Volumes: is empty", |raw| *at(raw, "/image/config/Volumes") = json!({})),
         ("image.config.Labels: has labels", |raw| {
@@ -551,9 +551,9 @@ fn missing_unknown_and_mistyped_fields_are_malformed() {
         ("base_layers[0].size: is missing", |raw| {
             *at(raw, "/base_layers") = json!([{"diff_id": payload(b""), "digest": payload(b"")}])
         }),
-        ("base_chain: is no field of wire version 3", |raw| *at(raw, "/base_chain") = json!(payload(b""))),
+        ("base_chain: is not a field of wire version 3", |raw| *at(raw, "/base_chain") = json!(payload(b""))),
         ("file_list: is not the list", |raw| *at(raw, "/file_list/2") = json!("./main.py")),
-        ("build.time: is no time", |raw| *at(raw, "/build/time") = json!("2026-02-30T00:00:00Z")),
+        ("build.time: is not a time", |raw| *at(raw, "/build/time") = json!("2026-02-30T00:00:00Z")),
         ("note: [0]: b: the number 1.0", |raw| *at(raw, "/note") = crate::json::parse(br#"[{"b": 1.0}]"#).unwrap()),
         ("note: the number -0", |raw| *at(raw, "/note") = crate::json::parse(b"-0").unwrap()),
         ("files[0].path: is no path", |raw| *at(raw, "/files/0/path") = json!("../x")),

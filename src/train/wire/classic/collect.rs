@@ -1,4 +1,4 @@
-//! What the config alone proves: the creator's, the builder's and the stations' signatures.
+//! The checks of the config alone: the creator's, the builder's and the stations' signatures.
 
 use super::config::ClassicConfig;
 use super::content::short;
@@ -10,7 +10,7 @@ use crate::train::files::{FileMeta, hash_order};
 use crate::train::route::{RouteState, Stop, StopSignature};
 use crate::train::wire::interface::WireConfig;
 
-/// How reports call the files under `pht_train`.
+/// The name in reports of the files under `pht_train`.
 const IMMUTABLE: &str = "immutable files";
 
 /// The length that the protocol gives the session id, in bytes.
@@ -113,7 +113,7 @@ fn digests(own: &ClassicConfig, config: &CommonFields, route_state: &RouteState<
     checks
 }
 
-/// What a station signs on the route (train security protocol, route signature); `earlier` have all signed before it.
+/// The digest that a station signs on the route (train security protocol, route signature); `earlier` have all signed.
 pub(super) fn stop_digest(session_id: &[u8], earlier: &[Stop], result_hash: &[u8; 64]) -> [u8; 64] {
     let mut sha512 = Sha512::new();
     if earlier.is_empty() {
@@ -126,7 +126,7 @@ pub(super) fn stop_digest(session_id: &[u8], earlier: &[Stop], result_hash: &[u8
     sha512.finish()
 }
 
-/// What the builder signs: the immutable hash, then the creator's signature.
+/// The message that the builder signs: the immutable hash, then the creator's signature.
 pub(super) fn build_message(hash: &[u8; 64], signature: &[u8]) -> Vec<u8> {
     [hash, signature].concat()
 }
