@@ -45,7 +45,7 @@ impl ImpliedDirs {
 
 /// A layer's content at a path, so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Seen {
+enum PathState {
     /// A directory, with a hash of its metadata.
     Directory(u32),
     /// A directory without an entry so far.
@@ -59,7 +59,7 @@ enum Seen {
 /// Looks at the entries of a layer in their order.
 pub(super) struct LayerOrder<'a> {
     /// By a hash of the path, with a key that nobody knows: names take ten times the memory.
-    seen: HashMap<u64, Seen>,
+    seen: HashMap<u64, PathState>,
     hasher: RandomState,
     /// Targets of hard links that this layer does not have.
     targets: HashSet<u64>,
@@ -120,14 +120,14 @@ impl<'a> LayerOrder<'a> {
             let key = self.key(dir);
             match self.seen.get(&key) {
                 // What lies above it was looked at when it came.
-                Some(Seen::Directory(_) | Seen::Implied) => break,
-                Some(Seen::Other(_)) => {
+                Some(PathState::Directory(_) | PathState::Implied) => break,
+                Some(PathState::Other(_)) => {
                     let what = format!("lies below {}, which is not a directory in the same layer", shown(dir));
                     return Err(Error::malformed(what));
                 }
-                Some(Seen::Removed) => return Err(removed_and_there(dir)),
+                Some(PathState::Removed) => return Err(removed_and_there(dir)),
                 None => {
-                    self.seen.insert(key, Seen::Implied);
+                    self.seen.insert(key, PathState::Implied);
                     self.imply(dir);
                 }
             }
@@ -146,7 +146,7 @@ impl<'a> LayerOrder<'a> {
         if matches!(name, b"" | b"." | b"..") {
             return Err(Error::malformed("a whiteout without a name"));
         }
-        if self.seen.insert(self.key(hidden), Seen::Removed).is_some() {
+        if self.seen.insert(self.key(hidden), PathState::Removed).is_some() {
             return Err(removed_and_there(hidden));
         }
         self.settled.extend(self.above.0.get(hidden).cloned());
@@ -160,25 +160,25 @@ impl<'a> LayerOrder<'a> {
             return Err(Error::malformed("comes after a hard link to it in the same layer"));
         }
         let now = match &entry.kind {
-            EntryKind::Directory => Seen::Directory(self.hash_of_meta(entry, true)),
+            EntryKind::Directory => PathState::Directory(self.hash_of_meta(entry, true)),
             EntryKind::HardLink(target) => self.link(entry, target)?,
-            _ => Seen::Other(self.hash_of_meta(entry, false)),
+            _ => PathState::Other(self.hash_of_meta(entry, false)),
         };
         let is_directory = entry.kind == EntryKind::Directory;
         match self.seen.insert(key, now) {
             None => {}
-            Some(Seen::Implied) if is_directory => {}
-            Some(before @ Seen::Directory(_)) if before == now => {}
-            Some(Seen::Removed) if !is_directory => {}
-            Some(Seen::Removed) => return Err(removed_and_there(&entry.path)),
-            Some(Seen::Implied) => return Err(Error::malformed("comes after entries below it in the same layer")),
+            Some(PathState::Implied) if is_directory => {}
+            Some(before @ PathState::Directory(_)) if before == now => {}
+            Some(PathState::Removed) if !is_directory => {}
+            Some(PathState::Removed) => return Err(removed_and_there(&entry.path)),
+            Some(PathState::Implied) => return Err(Error::malformed("comes after entries below it in the same layer")),
             Some(_) => return Err(Error::malformed("appears twice in one layer")),
         }
-        self.settle(entry)
+        self.finish_entry(entry)
     }
 
     /// Settles the directories that the layers above have passed through here.
-    fn settle(&mut self, entry: &Entry) -> Result<()> {
+    fn finish_entry(&mut self, entry: &Entry) -> Result<()> {
         if self.above.is_empty() {
             return Ok(());
         }
@@ -197,27 +197,29 @@ impl<'a> LayerOrder<'a> {
     }
 
     /// Names of one file have one owner and one mode. Engines give the file those of the last name, or of the first.
-    fn link(&mut self, entry: &Entry, target: &[u8]) -> Result<Seen> {
+    fn link(&mut self, entry: &Entry, target: &[u8]) -> Result<PathState> {
         let key = self.key(target);
         match self.seen.get(&key) {
-            Some(&Seen::Other(meta)) if meta == self.hash_of_meta(entry, false) => return Ok(Seen::Other(meta)),
-            Some(Seen::Other(_)) => {
+            Some(&PathState::Other(meta)) if meta == self.hash_of_meta(entry, false) => {
+                return Ok(PathState::Other(meta));
+            }
+            Some(PathState::Other(_)) => {
                 let what = format!("a hard link with another owner or mode than its file, {}", shown(target));
                 return Err(Error::malformed(what));
             }
-            Some(Seen::Removed) => return Err(removed_and_there(target)),
+            Some(PathState::Removed) => return Err(removed_and_there(target)),
             Some(_) => return Err(Error::malformed(format!("a hard link to the directory {}", shown(target)))),
             None => {}
         }
         self.targets.insert(key);
         for dir in ancestors(target) {
             match self.seen.get(&self.key(dir)) {
-                Some(Seen::Directory(_) | Seen::Implied) => break,
+                Some(PathState::Directory(_) | PathState::Implied) => break,
                 Some(_) => return Err(Error::malformed(format!("a hard link through {}", shown(dir)))),
                 None => self.imply(dir),
             }
         }
-        Ok(Seen::Other(self.hash_of_meta(entry, false)))
+        Ok(PathState::Other(self.hash_of_meta(entry, false)))
     }
 
     fn key(&self, path: &[u8]) -> u64 {
