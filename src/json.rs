@@ -169,6 +169,18 @@ pub(crate) fn object_at<'a>(parent: &'a mut Object, key: &str) -> &'a mut Object
     }
 }
 
+/// Drops members that are `null`, at any depth: absent and `null` are the same for members of objects.
+pub(crate) fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(object) => {
+            object.retain(|_, member| !member.is_null());
+            object.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        _ => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -235,6 +235,20 @@ impl Image {
         self::chain_id(self.diff_ids.get(..layers)?)
     }
 
+    /// Checks that a layer is of a kind that is passed on. That it is packed as its media type says is for who reads it.
+    ///
+    /// # Errors
+    /// [`Kind::Malformed`](crate::error::Kind::Malformed) if not.
+    pub fn ensure_distributable(&self, layer: usize) -> Result<()> {
+        let descriptor = &self.layers[layer];
+        let media_type = descriptor.media_type().to_string();
+        if !media_type.contains(".nondistributable.") && !media_type.contains(".foreign.") {
+            return Ok(());
+        }
+        let what = format!("layers of the media type `{media_type}` are not passed on");
+        Err(Error::malformed(what).at(format_args!("layer {}", descriptor.digest())))
+    }
+
     /// Reads layer number `layer` to its end, and checks that it has the diff ID that the config gives.
     ///
     /// # Errors

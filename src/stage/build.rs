@@ -23,7 +23,8 @@ use crate::text::Printable;
 use crate::train::files::QUERY;
 use crate::train::wire::newest;
 use crate::train::{
-    BuildSeal, Draft, DraftStop, FileMeta, PartyId, Produced, SignedDraft, SignedImage, Source, Wire, paths,
+    BuildSeal, Draft, DraftStop, FileMeta, PartyId, Produced, SignedDraft, SignedImage, Source, TrainConfig, Wire,
+    paths,
 };
 
 /// How many paths a report names.
@@ -244,7 +245,11 @@ fn write_layers(
     payload.begin(paths::TRAIN, files)?;
     transform(files, paths::TRAIN, change, None, payload.sink())?;
     let seal = |produced: &Produced| {
-        wire.seal_build(signed, &BuildSeal { builder: request.builder_key, stage_key: key.as_ref(), produced, now })
+        TrainConfig::build(
+            wire,
+            signed,
+            &BuildSeal { builder: request.builder_key, stage_key: key.as_ref(), produced, now },
+        )
     };
     if !wire.has_payload_as_built() {
         let config = seal(&Produced::default())?;

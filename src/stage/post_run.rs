@@ -186,7 +186,7 @@ impl PostRun<'_> {
         let (payload, produced, left_out) = self.write_payload(train, target, &key)?;
         let (index, own, now) = (stop.index, self.request.station.key, self.context.now);
         let seal = StopSeal { index, key: own, stage_key: &key, produced: &produced, now };
-        let config = train.config.form().seal_stop(&train.config, &seal)?;
+        let config = train.config.seal_stop(&seal)?;
         let document = config.to_bytes()?;
 
         let output = StageOutput {

@@ -2,11 +2,11 @@ use super::parts::checks::{
     collect_config, collect_ivs, ensure_base_contents, ensure_control_on_top, ensure_immutable, ensure_only_files,
     ensure_results_kinds, files_below,
 };
+use super::parts::closed_layers::{ensure_control_form, ensure_payload_form};
 use super::parts::labels::{ImageState, Labels};
 use super::parts::load::{Depth, Train};
 use super::parts::payload::Transform;
 use super::parts::request::VerificationPolicy;
-use super::parts::strict::{ensure_control_form, ensure_payload_form};
 use crate::error::{Error, ErrorContext, Kind, Result};
 use crate::image::open_image;
 use crate::store::{Context, Reference};

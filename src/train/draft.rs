@@ -1,9 +1,9 @@
 //! A train that is being built: what goes into its config besides hashes and signatures.
 
-use super::config::Source;
+use super::common::Source;
 use super::image::LayerFacts;
 use super::party::PartyId;
-use super::wire::authenticated::SignedImage;
+use super::signed_image::SignedImage;
 use crate::crypto::{PublicKey, hex};
 use crate::error::{Error, Result};
 use crate::json::{Object, Value, json};

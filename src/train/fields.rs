@@ -147,3 +147,12 @@ fn mismatch(expected: &str, found: &Value) -> Error {
     };
     Error::malformed(format!("is {found}, but must be {expected}"))
 }
+
+/// Checks that an object has no other members; two readers must sign the same, whatever they put together again.
+pub(crate) fn ensure_members(fields: &FieldReader<'_>, members: &[&str]) -> Result<()> {
+    let unknown = fields.keys().find(|key| !members.contains(&key.as_str()) && fields.get(key).is_some());
+    match unknown {
+        Some(unknown) => Err(fields.error(unknown, format!("is none of the fields here ({})", members.join(", ")))),
+        None => Ok(()),
+    }
+}

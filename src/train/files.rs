@@ -29,7 +29,7 @@ pub struct FileMeta {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QueryRule {
     /// `query.json` stands in `file_list`; one that does not is an unlisted file.
-    ImageEntry,
+    Listed,
     /// `query.json` is not listed and counts when it is there; one that is listed must be there.
     Unlisted,
 }
@@ -165,17 +165,17 @@ mod tests {
             ["./pht_train/x", "dir/y"],
             ["/opt/pht_train/x", "/opt/pht_train/dir/y"],
         ] {
-            assert_eq!(order(&list, &there, QueryRule::ImageEntry).unwrap(), (vec![1, 0], None), "{list:?}");
+            assert_eq!(order(&list, &there, QueryRule::Listed).unwrap(), (vec![1, 0], None), "{list:?}");
         }
     }
 
     #[test]
     fn prefers_the_literal_name_where_it_is_there() {
         let there = ["pht_train/x", "x"];
-        assert_eq!(order(&["x", "pht_train/x"], &there, QueryRule::ImageEntry).unwrap().0, [1, 0]);
-        assert_eq!(order(&["x", "/opt/pht_train/pht_train/x"], &there, QueryRule::ImageEntry).unwrap().0, [1, 0]);
+        assert_eq!(order(&["x", "pht_train/x"], &there, QueryRule::Listed).unwrap().0, [1, 0]);
+        assert_eq!(order(&["x", "/opt/pht_train/pht_train/x"], &there, QueryRule::Listed).unwrap().0, [1, 0]);
         // A planted `pht_train/x` takes the entry over, so `x` is no longer listed.
-        let error = order(&["pht_train/x"], &there, QueryRule::ImageEntry).unwrap_err();
+        let error = order(&["pht_train/x"], &there, QueryRule::Listed).unwrap_err();
         assert_eq!(error.to_string(), "not in file_list, but under pht_train: `x`");
     }
 
@@ -183,10 +183,10 @@ mod tests {
     fn takes_the_query_out_of_the_order() {
         let there = ["a", "query.json", "sub/query.json"];
         let all = ["./query.json", "a", "sub/query.json"];
-        assert_eq!(order(&all, &there, QueryRule::ImageEntry).unwrap(), (vec![0, 2], Some(1)));
+        assert_eq!(order(&all, &there, QueryRule::Listed).unwrap(), (vec![0, 2], Some(1)));
         assert_eq!(order(&all, &there, QueryRule::Unlisted).unwrap(), (vec![0, 2], Some(1)));
         assert_eq!(order(&all[1..], &there, QueryRule::Unlisted).unwrap(), (vec![0, 2], Some(1)));
-        let error = order(&all[1..], &there, QueryRule::ImageEntry).unwrap_err();
+        let error = order(&all[1..], &there, QueryRule::Listed).unwrap_err();
         assert_eq!(error.to_string(), "not in file_list, but under pht_train: `query.json`");
         let error = order(&["a", "query.json"], &["a"], QueryRule::Unlisted).unwrap_err();
         assert_eq!(error.to_string(), "missing under pht_train: `query.json`");
@@ -200,7 +200,7 @@ mod tests {
         assert_eq!(error.to_string(), expected);
         let many: Vec<String> = (0..25).map(|number| format!("f{number}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
-        assert!(order(&[], &many, QueryRule::ImageEntry).unwrap_err().to_string().ends_with("`f19` and 5 more"));
+        assert!(order(&[], &many, QueryRule::Listed).unwrap_err().to_string().ends_with("`f19` and 5 more"));
     }
 
     #[test]
@@ -208,11 +208,11 @@ mod tests {
         for entry in
             ["", ".", "./", "..", "../x", "a/../x", "a//b", "a/", "/etc/passwd", "/opt/pht_train/", "a\0b", "a/./b"]
         {
-            assert_eq!(order(&[entry], &[], QueryRule::ImageEntry).unwrap_err().kind(), Kind::Malformed, "{entry:?}");
+            assert_eq!(order(&[entry], &[], QueryRule::Listed).unwrap_err().kind(), Kind::Malformed, "{entry:?}");
         }
         for list in [["x", "x"], ["x", "./x"], ["x", "pht_train/x"], ["/opt/pht_train/x", "pht_train/x"]] {
-            assert_eq!(order(&list, &["x"], QueryRule::ImageEntry).unwrap_err().kind(), Kind::Malformed, "{list:?}");
+            assert_eq!(order(&list, &["x"], QueryRule::Listed).unwrap_err().kind(), Kind::Malformed, "{list:?}");
         }
-        assert_eq!(order(&["x"], &["x", "x"], QueryRule::ImageEntry).unwrap_err().kind(), Kind::Malformed);
+        assert_eq!(order(&["x"], &["x", "x"], QueryRule::Listed).unwrap_err().kind(), Kind::Malformed);
     }
 }

@@ -7,6 +7,7 @@
 //! wire's [`ContentCheck`]s, and after the run seal the stop.
 
 pub mod check;
+pub mod common;
 pub mod config;
 pub mod draft;
 mod fields;
@@ -19,23 +20,27 @@ pub mod paillier;
 pub mod party;
 pub mod paths;
 pub mod route;
+pub mod signed_image;
 pub mod trust;
+pub mod unwrap;
 pub mod wire;
 
 #[cfg(test)]
 mod testing;
 
 pub use check::{Check, CheckId, Subject, Verdict};
-pub use config::{Creator, Source, TrainConfig};
+pub use common::{CommonFields, Creator, Source};
+pub use config::TrainConfig;
 pub use draft::{Draft, DraftStop};
 pub use files::FileMeta;
 pub use hash::{ImmutableHasher, ResultHasher};
 pub use image::{ImageFacts, LayerFacts};
-pub use keys::{ensure_key_of, unwrap_creator_key, unwrap_stage_key};
+pub use keys::ensure_key_of;
 pub use party::PartyId;
 pub use route::{Route, RouteState, StageKind, Stop, StopSignature};
+pub use signed_image::SignedImage;
 pub use trust::{Role, TrustStore};
-pub use wire::authenticated::SignedImage;
+pub use unwrap::{unwrap_creator_key, unwrap_stage_key};
 pub use wire::{
     BuildSeal, ContentCheck, ContentFeed, DraftFeed, HasFeed, Produced, SignedDraft, StopSeal, Wire, WireConfig,
 };

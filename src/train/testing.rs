@@ -2,11 +2,12 @@
 
 use std::sync::OnceLock;
 
-use super::config::{Source, TrainConfig};
+use super::common::Source;
+use super::config::TrainConfig;
 use super::draft::{Draft, DraftStop, key_hex};
 use super::files::FileMeta;
 use super::party::PartyId;
-use super::wire::authenticated::SignedImage;
+use super::signed_image::SignedImage;
 use super::wire::{BuildSeal, ContentFeed, Produced, StopSeal, Wire};
 use crate::crypto::{PrivateKey, Sha256, hex};
 use crate::json::{Object, Value, json};
@@ -130,7 +131,7 @@ pub(crate) fn built(wire: &'static dyn Wire) -> TrainConfig {
     let produced = Produced { result_hash: None, payload: Some(payload(b"built")) };
     let seal =
         BuildSeal { builder: Some(key(Owner::Builder)), stage_key: Some(&stage_key), produced: &produced, now: NOW };
-    wire.seal_build(signed, &seal).unwrap()
+    TrainConfig::build(wire, signed, &seal).unwrap()
 }
 
 /// The train after the next station ran it, with one result file of this content.
@@ -150,7 +151,7 @@ pub(crate) fn ran(config: &mut TrainConfig, result: &[u8]) {
         produced: &produced,
         now: NOW + index as i64,
     };
-    *config = config.form().seal_stop(config, &seal).unwrap();
+    *config = config.seal_stop(&seal).unwrap();
 }
 
 /// The train after this many stations, with `result N` as the result of station N.

@@ -4,13 +4,13 @@ use std::collections::HashSet;
 use std::io::Read;
 use std::path::Path;
 
+use super::closed_layers::{ensure_control_form, ensure_payload_form};
 use super::hashing::{BackgroundHasher, HashSink};
 use super::load::Train;
 use super::payload::{CopyBuffer, Transform, hash_file};
 use super::request::VerificationPolicy;
-use super::strict::{ensure_control_form, ensure_payload_form};
 use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
-use crate::image::{Content, Image, NodeKind, Tree};
+use crate::image::{Content, NodeKind, Tree};
 use crate::path::shown;
 use crate::train::check::{CheckId, require_ok};
 use crate::train::{Check, FileMeta, HasFeed, TrainConfig, TrustStore, paths, trust};
@@ -75,7 +75,7 @@ pub(in crate::stage) fn ensure_base_contents(train: &Train, base: usize) -> Resu
     let signed = train.config.form().base().unwrap_or_default();
     for (layer, found) in train.facts.layers.iter().take(base).enumerate() {
         if !signed.is_empty() {
-            ensure_distributable(image, layer)?;
+            image.ensure_distributable(layer)?;
         }
         if signed.get(layer).is_some_and(|signed| signed.digest == found.digest && signed.size == found.size) {
             continue;
@@ -90,22 +90,6 @@ pub(in crate::stage) fn ensure_base_contents(train: &Train, base: usize) -> Resu
         })?;
     }
     Ok(())
-}
-
-/// Checks that a layer is of a kind that is passed on. That it is packed as its media type says is for who reads it.
-///
-/// # Errors
-/// [`Kind::Malformed`] if not.
-pub(in crate::stage) fn ensure_distributable(image: &Image, layer: usize) -> Result<()> {
-    let descriptor = &image.layers()[layer];
-    let media_type = descriptor.media_type().to_string();
-    match media_type.contains(".nondistributable.") || media_type.contains(".foreign.") {
-        false => Ok(()),
-        true => {
-            Err(Error::malformed(format!("its media type `{media_type}` is that of layers that are not distributed"))
-                .at(format_args!("layer {}", descriptor.digest())))
-        }
-    }
 }
 
 /// Looks for files of a closed train that begin with one initialisation vector, where the cipher has such.

@@ -4,14 +4,11 @@
 use std::collections::{HashMap, HashSet};
 use std::io::Write;
 
-use super::checks::ensure_distributable;
-use super::load::Train;
 use crate::error::{Error, Result};
 use crate::image::{LayerEntries, NodeKind, OPAQUE, Tree};
 use crate::path::{ancestors, is_below, shown, walk_order};
 use crate::tar::{self, Entry, EntryKind, Meta, PaxRecord};
-use crate::train::check::CheckId;
-use crate::train::{Check, paths};
+use crate::train::paths;
 
 /// The prefix of names that hide entries of lower layers.
 const WHITEOUT: &[u8] = b".wh.";
@@ -44,16 +41,22 @@ impl Forms {
             _ => {}
         }
     }
-}
 
-fn found(form: Result<()>, stray: Option<&[u8]>) -> Result<(), Fault> {
-    if let Some(stray) = stray {
-        return Err(Fault { what: "not allowed in this layer".to_owned(), place: shown(stray) });
+    /// Checks that the payload layer has its form.
+    ///
+    /// # Errors
+    /// [`Kind::Verification`](crate::error::Kind::Verification) for an entry that may not be there.
+    pub(in crate::stage) fn ensure_payload(&self) -> Result<()> {
+        require(self.payload.as_ref())
     }
-    form.map_err(|error| {
-        let place = error.places().next().unwrap_or_default().to_owned();
-        Fault { what: error.what().to_owned(), place }
-    })
+
+    /// Checks that the control layer has its form.
+    ///
+    /// # Errors
+    /// As [`ensure_payload`](Forms::ensure_payload).
+    pub(in crate::stage) fn ensure_control(&self) -> Result<()> {
+        require(self.control.as_ref())
+    }
 }
 
 fn require(form: Option<&Result<(), Fault>>) -> Result<()> {
@@ -64,38 +67,14 @@ fn require(form: Option<&Result<(), Fault>>) -> Result<()> {
     }
 }
 
-/// Checks the payload layer of a closed train, entry by entry; nothing where the wire version does not fix its form.
-///
-/// # Errors
-/// [`Kind::Verification`](crate::error::Kind::Verification) for an entry that may not be there.
-pub(in crate::stage) fn ensure_payload_form(train: &Train) -> Result<()> {
-    let Some(base) = train.config.form().base() else { return Ok(()) };
-    ensure_distributable(&train.image, base.len())?;
-    require(train.forms.payload.as_ref())?;
-    ensure_listed(train.tree(), train.config.file_list())
-}
-
-/// Checks the control layer of a closed train, entry by entry; as [`ensure_payload_form`].
-///
-/// # Errors
-/// As [`ensure_payload_form`].
-pub(in crate::stage) fn ensure_control_form(train: &Train) -> Result<Option<Check>> {
-    let Some(base) = train.config.form().base() else { return Ok(None) };
-    ensure_distributable(&train.image, base.len() + 1)?;
-    require(train.forms.control.as_ref())?;
-    let key = train.config.creator().encrypted_key.as_deref().unwrap_or_default();
-    let node = train.tree().get(paths::USER_KEY);
-    let same = match node.and_then(|node| train.tree().file(node)) {
-        Some((size, _)) if size == key.len() as u64 => {
-            node.map(|node| train.tree().read(node, size)).transpose()?.as_deref() == Some(key)
-        }
-        _ => false,
-    };
-    if !same {
-        let what = "differs from the creator's encrypted_key in the train config";
-        return Err(Error::verification(what).at(shown(paths::USER_KEY)));
+fn found(form: Result<()>, stray: Option<&[u8]>) -> Result<(), Fault> {
+    if let Some(stray) = stray {
+        return Err(Fault { what: "it does not belong into this layer".to_owned(), place: shown(stray) });
     }
-    Ok(Some(Check::sound(CheckId::Control, "control layer")))
+    form.map_err(|error| {
+        let place = error.places().next().unwrap_or_default().to_owned();
+        Fault { what: error.what().to_owned(), place }
+    })
 }
 
 fn refuse(what: &str, entry: &Entry) -> Error {
@@ -228,7 +207,7 @@ fn ensure_meta(entry: &Entry, root: &[u8]) -> Result<()> {
 }
 
 /// The immutable files and exactly their parent directories.
-fn ensure_listed(tree: &Tree, files: &[String]) -> Result<()> {
+pub(in crate::stage) fn ensure_listed(tree: &Tree, files: &[String]) -> Result<()> {
     let listed: Vec<Vec<u8>> = files.iter().map(|file| [paths::TRAIN, b"/", file.as_bytes()].concat()).collect();
     let expected: HashSet<&[u8]> = listed.iter().map(Vec::as_slice).collect();
     let parents: HashSet<&[u8]> = listed.iter().flat_map(|path| ancestors(path)).collect();

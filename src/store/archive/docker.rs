@@ -1,15 +1,17 @@
 //! Docker's format: `manifest.json` names configs, layers and tags. There is no manifest of the image; an OCI one is
 //! put together, always the same for the same archive.
 
+use std::collections::HashMap;
 use std::io::{self, Write};
 
 use oci_spec::image::{Descriptor, MediaType};
 
+use super::members::Members;
 use crate::crypto::Sha256;
 use crate::error::{Error, ErrorContext, IoContext, Result};
 use crate::json::{self, Object, Value, json};
-use crate::store::archive::Archive;
 use crate::store::extent::Extent;
+use crate::store::index::Index;
 use crate::store::interrupt;
 use crate::store::source::{ImageEntry, MAX_DOCUMENT, tagged};
 use crate::store::verify::{digest_of, sha256_digest};
@@ -21,22 +23,32 @@ const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 /// The most images that an archive may hold.
 const MAX_IMAGES: usize = 256;
 
-/// Reads what images there are into `archive`.
-pub(super) fn read(archive: &mut Archive) -> Result<()> {
-    let absent = || Error::malformed("not a Docker archive: there is no `manifest.json` in it");
-    let document = archive.members.document("manifest.json", MAX_DOCUMENT)?.ok_or_else(absent)?;
-    let images = json::parse(&document).at("manifest.json")?;
-    let images = images.as_array().filter(|images| images.len() <= MAX_IMAGES);
-    let images = images.ok_or_else(|| Error::malformed("not a list of images").at("manifest.json"))?;
-    for (position, image) in images.iter().enumerate() {
-        read_image(archive, image).at(format_args!("manifest.json[{position}]"))?;
-    }
-    Ok(())
+/// The images of an archive, as an OCI image layout would have them.
+pub(super) struct Images {
+    pub(super) index: Index,
+    /// Manifests that were put together here, by digest.
+    pub(super) documents: HashMap<String, Vec<u8>>,
+    /// The names of blobs in the archive, by digest.
+    pub(super) names: HashMap<String, String>,
 }
 
-fn read_image(archive: &mut Archive, image: &Value) -> Result<()> {
+/// Reads the images of an archive.
+pub(super) fn read(members: &Members) -> Result<Images> {
+    let mut images = Images { index: Index::empty(), documents: HashMap::new(), names: HashMap::new() };
+    let absent = || Error::malformed("not a Docker archive: there is no `manifest.json` in it");
+    let document = members.document("manifest.json", MAX_DOCUMENT)?.ok_or_else(absent)?;
+    let list = json::parse(&document).at("manifest.json")?;
+    let list = list.as_array().filter(|list| list.len() <= MAX_IMAGES);
+    let list = list.ok_or_else(|| Error::malformed("not a list of images").at("manifest.json"))?;
+    for (position, image) in list.iter().enumerate() {
+        read_image(members, image, &mut images).at(format_args!("manifest.json[{position}]"))?;
+    }
+    Ok(images)
+}
+
+fn read_image(members: &Members, image: &Value, images: &mut Images) -> Result<()> {
     let name = image.get("Config").and_then(Value::as_str).ok_or_else(|| Error::malformed("`Config` is missing"))?;
-    let config = archive.members.document(name, MAX_DOCUMENT)?;
+    let config = members.document(name, MAX_DOCUMENT)?;
     let config = config.ok_or_else(|| Error::malformed("the image config is absent").at(name))?;
     let diff_ids = diff_ids(&json::parse_object(&config).at(name)?).at(name)?;
     let layers = image.get("Layers").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
@@ -47,7 +59,7 @@ fn read_image(archive: &mut Archive, image: &Value) -> Result<()> {
     let mut descriptors = Vec::new();
     for (layer, diff_id) in layers.iter().zip(&diff_ids) {
         let name = layer.as_str().ok_or_else(|| Error::malformed("the name of a layer is not a string"))?;
-        descriptors.push(layer_descriptor(archive, name, diff_id).at(name)?);
+        descriptors.push(layer_descriptor(members, (name, diff_id), &mut images.names).at(name)?);
     }
     let digest = digest_of(&config);
     let stem = name.rsplit('/').next().unwrap_or_default().trim_end_matches(".json");
@@ -62,16 +74,16 @@ fn read_image(archive: &mut Archive, image: &Value) -> Result<()> {
         "config": { "mediaType": CONFIG, "size": config.len(), "digest": digest.as_ref() },
         "layers": descriptors,
     }));
-    archive.names.insert(digest.to_string(), name.to_owned());
+    images.names.insert(digest.to_string(), name.to_owned());
     let descriptor = Descriptor::new(MediaType::from(MANIFEST), manifest.len() as u64, digest_of(&manifest));
-    archive.documents.insert(descriptor.digest().to_string(), manifest);
+    images.documents.insert(descriptor.digest().to_string(), manifest);
     let tags = image.get("RepoTags").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let mut tags: Vec<Option<String>> = tags.iter().map(|tag| tag.as_str().map(str::to_owned)).collect();
     if tags.is_empty() {
         tags.push(None);
     }
     for tag in tags {
-        archive.index.push(&ImageEntry { tag, descriptor: descriptor.clone() })?;
+        images.index.push(&ImageEntry { tag, descriptor: descriptor.clone() })?;
     }
     Ok(())
 }
@@ -82,8 +94,12 @@ fn diff_ids(config: &Object) -> Result<Vec<String>> {
     ids.ok_or_else(wrong)?.iter().map(|id| id.as_str().map(str::to_owned).ok_or_else(wrong)).collect()
 }
 
-fn layer_descriptor(archive: &mut Archive, name: &str, diff_id: &str) -> Result<Value> {
-    let extent = archive.members.get(name).ok_or_else(|| {
+fn layer_descriptor(
+    members: &Members,
+    (name, diff_id): (&str, &str),
+    names: &mut HashMap<String, String>,
+) -> Result<Value> {
+    let extent = members.get(name).ok_or_else(|| {
         Error::malformed("the layer is absent").hint("the archive is incomplete; fetch it again, whole")
     })?;
     let mut start = [0; 4];
@@ -94,7 +110,7 @@ fn layer_descriptor(archive: &mut Archive, name: &str, diff_id: &str) -> Result<
         Compression::Zstd => (digest(&extent)?, "+zstd"),
         Compression::None => (diff_id.to_owned(), ""),
     };
-    archive.names.insert(digest.clone(), name.to_owned());
+    names.insert(digest.clone(), name.to_owned());
     Ok(json!({ "mediaType": format!("{LAYER}{end}"), "size": extent.len(), "digest": digest }))
 }
 

@@ -4,7 +4,7 @@
 use oci_spec::image::Digest;
 
 use super::members::Members;
-use super::{DOCKER_MANIFEST, blob_name};
+use super::names::{DOCKER_MANIFEST, blob_name};
 use crate::error::{Error, ErrorContext, Result};
 use crate::json::{self, Value};
 use crate::store::source::{MAX_DOCUMENT, REF_NAME};

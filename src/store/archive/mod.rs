@@ -5,6 +5,7 @@ mod docker;
 mod lists;
 mod location;
 mod members;
+mod names;
 mod write;
 
 use std::collections::HashMap;
@@ -27,12 +28,10 @@ use crate::tar::{Compression, Decoder, Reader, Sequential};
 
 pub(super) use location::{DOCKER_TRANSPORT, OCI_TRANSPORT};
 use members::Members;
+use names::{DOCKER_MANIFEST, blob_name};
 pub use write::ArchiveWriter;
 
-/// The list of images in a Docker archive.
-const DOCKER_MANIFEST: &str = "manifest.json";
-
-/// The format of an archive's list of images.
+/// How an archive says which images it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ArchiveFormat {
@@ -65,11 +64,7 @@ pub struct Archive {
     format: ArchiveFormat,
     members: Members,
     read: Count,
-    index: Index,
-    /// In Docker's format manifests are put together here, by digest, ...
-    documents: HashMap<String, Vec<u8>>,
-    /// ... and blobs have names of any kind, by digest.
-    names: HashMap<String, String>,
+    images: docker::Images,
 }
 
 impl Archive {
@@ -93,20 +88,13 @@ impl Archive {
             None if members.get(DOCKER_MANIFEST).is_some() => ArchiveFormat::Docker,
             None => ArchiveFormat::Oci,
         };
-        let mut archive = Archive {
-            path: path.to_owned(),
-            format,
-            members,
-            read,
-            index: Index::empty(),
-            documents: HashMap::new(),
-            names: HashMap::new(),
+        let images = match format {
+            ArchiveFormat::Oci => {
+                docker::Images { index: read_index(&members)?, documents: HashMap::new(), names: HashMap::new() }
+            }
+            ArchiveFormat::Docker => docker::read(&members)?,
         };
-        match format {
-            ArchiveFormat::Oci => archive.index = archive.read_index()?,
-            ArchiveFormat::Docker => docker::read(&mut archive)?,
-        }
-        Ok(archive)
+        Ok(Archive { path: path.to_owned(), format, members, read, images })
     }
 
     /// The format of the archive's list of images.
@@ -114,33 +102,28 @@ impl Archive {
         self.format
     }
 
-    fn read_index(&self) -> Result<Index> {
-        let absent = |name: &str| Error::malformed(format!("not an OCI archive: there is no `{name}` in it"));
-        let marker = self.members.document("oci-layout", MAX_DOCUMENT)?.ok_or_else(|| absent("oci-layout"))?;
-        let marker = json::parse_object(&marker).at("oci-layout")?;
-        match marker.get("imageLayoutVersion").and_then(json::Value::as_str) {
-            Some("1.0.0") => {}
-            _ => return Err(Error::malformed("not an image layout of version 1.0.0").at("oci-layout")),
-        }
-        let index = self.members.document("index.json", MAX_DOCUMENT)?.ok_or_else(|| absent("index.json"))?;
-        Index::parse(&index).at("index.json")
-    }
-
     fn blob(&self, digest: &Digest) -> Option<Extent> {
-        match self.names.get(digest.as_ref()) {
+        match self.images.names.get(digest.as_ref()) {
             Some(name) => self.members.get(name),
             None => self.members.get(&blob_name(digest)),
         }
     }
 
     fn has(&self, descriptor: &Descriptor) -> bool {
-        self.documents.contains_key(descriptor.digest().as_ref()) || self.blob(descriptor.digest()).is_some()
+        self.images.documents.contains_key(descriptor.digest().as_ref()) || self.blob(descriptor.digest()).is_some()
     }
 }
 
-/// The path of a blob in an OCI image layout.
-fn blob_name(digest: &Digest) -> String {
-    format!("blobs/{}/{}", digest.algorithm(), digest.digest())
+fn read_index(members: &Members) -> Result<Index> {
+    let absent = |name: &str| Error::malformed(format!("not an OCI archive: there is no `{name}` in it"));
+    let marker = members.document("oci-layout", MAX_DOCUMENT)?.ok_or_else(|| absent("oci-layout"))?;
+    let marker = json::parse_object(&marker).at("oci-layout")?;
+    match marker.get("imageLayoutVersion").and_then(json::Value::as_str) {
+        Some("1.0.0") => {}
+        _ => return Err(Error::malformed("not an image layout of version 1.0.0").at("oci-layout")),
+    }
+    let index = members.document("index.json", MAX_DOCUMENT)?.ok_or_else(|| absent("index.json"))?;
+    Index::parse(&index).at("index.json")
 }
 
 /// A file as it can be read at any position, uncompressed: where it is, or spooled into `spool_dir`.
@@ -203,13 +186,13 @@ impl Source for Archive {
     }
 
     fn list(&self) -> Result<Vec<ImageEntry>> {
-        self.index.list().at(self.name())
+        self.images.index.list().at(self.name())
     }
 
     fn open(&self, descriptor: &Descriptor) -> Result<Blob> {
         let digest = descriptor.digest();
         let place = || format!("{} {digest}", self.name());
-        if let Some(document) = self.documents.get(digest.as_ref()) {
+        if let Some(document) = self.images.documents.get(digest.as_ref()) {
             return Ok(Blob::Stream(Box::new(io::Cursor::new(document.clone()))));
         }
         let Some(extent) = self.blob(digest) else {

@@ -9,9 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use oci_spec::image::{Descriptor, Digest};
 use rustix::fs::OFlags;
 
+use super::docker;
+use super::names::blob_name;
 use crate::crypto::Sha256;
 use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
-use crate::store::archive::{Archive, ArchiveFormat, blob_name, docker};
+use crate::store::archive::{Archive, ArchiveFormat};
 use crate::store::count::Count;
 use crate::store::destination::{BlobSink, Destination, GcStats, TagChange, Transfer, Unreached, Written};
 use crate::store::extent::Extent;
@@ -110,7 +112,7 @@ impl ArchiveWriter {
     }
 
     fn index(&self) -> Index {
-        self.old.as_ref().map_or_else(Index::empty, |old| old.index.clone())
+        self.old.as_ref().map_or_else(Index::empty, |old| old.images.index.clone())
     }
 
     fn content(&self) -> MutexGuard<'_, Content> {

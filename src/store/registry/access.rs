@@ -3,8 +3,9 @@ use std::time::Duration;
 
 use super::credentials::Credentials;
 use super::repository::Repository;
-pub use crate::error::Side;
 use crate::error::{Advice, Error, Result};
+
+pub use crate::error::Side;
 
 /// The access to registries on one side of a command.
 #[derive(Debug, Clone)]

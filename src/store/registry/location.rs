@@ -5,16 +5,17 @@ use std::sync::Arc;
 use oci_spec::image::Digest;
 
 use super::repository::Repository;
-#[cfg(feature = "registry")]
-use super::{source::Registry, write::RegistryWriter};
 use crate::error::{Error, ErrorContext, Result};
 use crate::store::context::Context;
 use crate::store::destination::Destination;
-#[cfg(feature = "registry")]
-use crate::store::progress_source::ProgressSource;
 use crate::store::reference::{Location, Reference, Transport, not_a_tag};
 use crate::store::source::Source;
 use crate::text::Printable;
+
+#[cfg(feature = "registry")]
+use super::{source::Registry, write::RegistryWriter};
+#[cfg(feature = "registry")]
+use crate::store::progress_source::ProgressSource;
 
 /// `docker://HOST/REPO`: a repository in a registry.
 pub(in crate::store) static TRANSPORT: Transport = Transport {

@@ -143,7 +143,7 @@ fn reads_what_the_ecosystem_writes() {
 
 #[test]
 fn recognises_the_wire_by_its_shape() {
-    for wire in WIRES {
+    for &wire in WIRES {
         let mut raw = built(wire).raw().clone();
         assert_eq!(wire::recognise(&raw).unwrap().name(), wire.name());
         raw.insert("wire".to_owned(), json!(wire.name()));

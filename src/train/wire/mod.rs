@@ -3,29 +3,22 @@
 //! The earlier versions (1.1.1, 1.1.2, 2.0) are one implementation, [`classic`], driven by a table of what differs;
 //! version 3 is another, [`authenticated`]. A new version is one more implementation and one more line in [`WIRES`].
 
-use std::fmt;
-
-use authenticated::SignedImage;
-
-use crate::crypto::{Cipher, PrivateKey, PublicKey, StageKey};
 use crate::error::{Error, ErrorContext, Result};
-use crate::json::{Object, Value};
-use crate::train::check::Check;
-use crate::train::config::{Creator, TrainConfig};
-use crate::train::draft::Draft;
+use crate::json::Object;
 use crate::train::fields::FieldReader;
-use crate::train::files::FileMeta;
-use crate::train::hash::ResultHasher;
-use crate::train::image::{ImageFacts, LayerFacts};
-use crate::train::route::{Route, RouteState};
 
 pub mod authenticated;
 pub mod classic;
 pub(crate) mod feed;
+mod interface;
 mod patch;
 
+pub use interface::{
+    BuildSeal, ContentCheck, ContentFeed, DraftFeed, HasFeed, Produced, SignedDraft, StopSeal, Wire, WireConfig,
+};
+
 /// Every wire version that this program speaks.
-pub static WIRES: [&dyn Wire; 4] = [&classic::V1_1_1, &classic::V1_1_2, &classic::V2_0, &authenticated::V3];
+pub static WIRES: &[&dyn Wire] = &[&classic::V1_1_1, &classic::V1_1_2, &classic::V2_0, &authenticated::V3];
 
 /// The wire version that a config is written in: by its field `wire`, or by its shape if it has none, as the earlier
 /// versions do.
@@ -44,7 +37,7 @@ pub fn recognise(config: &Object) -> Result<&'static dyn Wire> {
 }
 
 fn by_shape(config: &Object) -> Result<&'static dyn Wire> {
-    let fitting: Vec<&dyn Wire> = WIRES.into_iter().filter(|wire| wire.recognises(config)).collect();
+    let fitting: Vec<&dyn Wire> = WIRES.iter().copied().filter(|wire| wire.recognises(config)).collect();
     match fitting[..] {
         [wire] => Ok(wire),
         [] => Err(Error::malformed("has neither `hash` nor `immutable_file_hash`, so it is of no known wire version")),
@@ -62,303 +55,11 @@ pub fn newest() -> &'static dyn Wire {
 /// # Errors
 /// [`Kind::Usage`](crate::error::Kind::Usage) if there is none; the message lists them.
 pub fn by_name(name: &str) -> Result<&'static dyn Wire> {
-    WIRES.into_iter().find(|wire| wire.name() == name).ok_or_else(|| {
-        let known = WIRES.map(Wire::name).join(", ");
+    WIRES.iter().copied().find(|wire| wire.name() == name).ok_or_else(|| {
+        let known = WIRES.iter().map(|wire| wire.name()).collect::<Vec<_>>().join(", ");
         Error::usage(format!(
             "the wire version `{}` is not known; there are {known}",
             crate::text::Printable::new(name)
         ))
     })
-}
-
-/// True if a field is present; `null` counts as absent.
-pub(crate) fn has(config: &Object, key: &str) -> bool {
-    config.get(key).is_some_and(|value| !matches!(value, Value::Null))
-}
-
-/// Nobody outside can know what the stages will ask of a wire version next.
-mod sealed {
-    pub trait Sealed {}
-}
-use sealed::Sealed;
-
-/// One wire version: how to recognise, read and begin its trains.
-pub trait Wire: Sealed + Sync + fmt::Debug {
-    /// Its name, as in `2.0`.
-    fn name(&self) -> &'static str;
-
-    /// True if a config has the shape of this version.
-    fn recognises(&self, config: &Object) -> bool;
-
-    /// The cipher of its files.
-    fn cipher(&self) -> Cipher;
-
-    /// True if the immutable files travel encrypted, as the results do.
-    fn encrypts_train(&self) -> bool;
-
-    /// True if the train as built has its files in a payload layer, with a control layer above it, as every later state
-    /// has; else they are part of the base, which is the train as built.
-    fn has_payload_as_built(&self) -> bool {
-        false // the reference puts them into the image that later stages build on
-    }
-
-    /// True if the creator, before reading the results, checks the immutable files as a station does.
-    fn creator_checks_files(&self) -> bool {
-        false // the reference does not
-    }
-
-    /// Reads what only this version has of a config; the last step of [`TrainConfig::parse`].
-    ///
-    /// # Errors
-    /// [`Kind::Malformed`](crate::error::Kind::Malformed) with the field's path.
-    fn read(&'static self, common: &Common<'_>) -> Result<Box<dyn WireConfig>>;
-
-    /// Begins a new train of this version; `files` are the immutable ones, in any order.
-    ///
-    /// # Errors
-    /// [`Kind::Usage`](crate::error::Kind::Usage) if this version cannot have such a train.
-    fn draft(&'static self, draft: Draft, files: &[FileMeta]) -> Result<Box<dyn DraftFeed>>;
-
-    /// Signs for the builder, and wraps the key of the build: the train config as built.
-    ///
-    /// # Errors
-    /// [`Kind::Usage`](crate::error::Kind::Usage) if a key that this version needs is not given.
-    fn seal_build(&'static self, signed: SignedDraft, seal: &BuildSeal<'_>) -> Result<TrainConfig>;
-}
-
-/// The members of a config that all wire versions have, already read.
-pub struct Common<'a> {
-    /// The document.
-    pub raw: &'a Object,
-    /// The author of the train.
-    pub creator: &'a Creator,
-    /// The random bytes that bind it together.
-    pub session_id: &'a [u8],
-    /// The stations.
-    pub route: &'a Route,
-    /// The immutable files as the config names them.
-    pub file_list: &'a [String],
-}
-
-/// The part of a config specific to one wire version, read once: how to verify and seal this train.
-///
-/// The `collect_*` methods report everything they find, what is broken too. Their `config` is the one that this was read
-/// from.
-pub trait WireConfig: Send + Sync + fmt::Debug {
-    /// The hash that the creator signs.
-    fn hash(&self) -> &[u8; 64];
-
-    /// True if the creator has not signed yet.
-    fn waits_for_creator(&self) -> bool {
-        false // elsewhere it is a field that must be there
-    }
-
-    /// The builder's key, where the version has one.
-    fn builder_key(&self) -> Option<&PublicKey>;
-
-    /// True if the creator's signature covers the keys of builder and stations, and so vouches for them.
-    fn creator_vouches(&self) -> bool {
-        false // the reference's versions sign no key
-    }
-
-    /// The signed execution parameters of the image, if the creator has signed them.
-    fn image(&self) -> Option<&SignedImage> {
-        None // the earlier versions do not sign it
-    }
-
-    /// The base layers, where the creator has signed them.
-    fn base(&self) -> Option<&[LayerFacts]> {
-        None // nor this
-    }
-
-    /// The number of the image's lowest layers that are its base, if the config tells it.
-    ///
-    /// # Errors
-    /// [`Kind::Verification`](crate::error::Kind::Verification) if the config says it and the image has no such base.
-    fn ensure_base(&self, _image: &ImageFacts) -> Result<Option<usize>> {
-        Ok(None)
-    }
-
-    /// Checks that the fields about results agree with who has signed.
-    ///
-    /// # Errors
-    /// [`Kind::Verification`](crate::error::Kind::Verification) if they do not.
-    fn ensure_route_state(&self, config: &TrainConfig, route_state: &RouteState<'_>) -> Result<()>;
-
-    /// Checks the creator's signature, and says what it does not cover.
-    fn collect_creator(&self, config: &TrainConfig) -> Vec<Check>;
-
-    /// Checks the builder's signature, where the version has one.
-    fn collect_build(&self, config: &TrainConfig) -> Vec<Check>;
-
-    /// Checks the order of the route, and each signature and digest on it.
-    fn collect_route(&self, config: &TrainConfig) -> Vec<Check>;
-
-    /// Checks the layers of an image that no pre-run has opened, by what it states of them; says so where the version
-    /// does not bind them.
-    fn collect_layers(&self, image: &ImageFacts) -> Vec<Check>;
-
-    /// Checks how such an image runs; says so where the version does not bind it.
-    fn collect_image(&self, image: &ImageFacts) -> Vec<Check>;
-
-    /// Says what can be told of the files of a train that is closed, without its key: `files` are all regular files
-    /// under `pht_train`, of the size of their plaintext where the cipher shows it.
-    fn collect_closed(&self, config: &TrainConfig, files: &[FileMeta]) -> Vec<Check>;
-
-    /// Checks a stage's key that has just been unwrapped, where the version commits to it.
-    ///
-    /// # Errors
-    /// [`Kind::Verification`](crate::error::Kind::Verification) if it is another than the one committed to.
-    fn ensure_stage_key(&self, _config: &TrainConfig, _stage_key: &StageKey) -> Result<()> {
-        Ok(())
-    }
-
-    /// Begins to check the immutable files: `files` are all regular files under `pht_train`.
-    ///
-    /// # Errors
-    /// [`Kind::Verification`](crate::error::Kind::Verification) if a file is missing or unlisted,
-    /// [`Kind::Malformed`](crate::error::Kind::Malformed) if the config names no file.
-    fn immutable_check(&self, config: &TrainConfig, files: &[FileMeta]) -> Result<Box<dyn ContentCheck>>;
-
-    /// Begins to check the results of the last station that has signed: `files` are all regular files under
-    /// `pht_results` (of hard links, the first name in walk order).
-    ///
-    /// # Errors
-    /// As [`TrainConfig::route_state`].
-    fn result_check(&self, config: &TrainConfig, files: &[FileMeta]) -> Result<Box<dyn ContentCheck>>;
-
-    /// The hasher of a run's results, if the version has a result hash; fed in walk order.
-    fn result_hasher(&self, config: &TrainConfig) -> Option<ResultHasher>;
-
-    /// Signs for the station after its run, and wraps the key of its stage: the config that travels on.
-    ///
-    /// # Errors
-    /// [`Kind::Key`](crate::error::Kind::Key) if it is not the station's key;
-    /// [`Kind::Verification`](crate::error::Kind::Verification) if it is not the station's turn.
-    fn seal_stop(&self, config: &TrainConfig, seal: &StopSeal<'_>) -> Result<TrainConfig>;
-}
-
-/// Takes the plaintext of files, in an order of its own.
-///
-/// For each index of [`order`](ContentFeed::order): [`begin`](ContentFeed::begin), then
-/// [`update`](ContentFeed::update) with the content, in pieces cut anywhere.
-pub trait ContentFeed: Send {
-    /// The files to feed, as indexes into the list that was handed in. It may be shorter than that list.
-    fn order(&self) -> &[usize];
-
-    /// The next file begins.
-    ///
-    /// # Errors
-    /// [`Kind::Internal`](crate::error::Kind::Internal) if it is not the next one of [`order`](ContentFeed::order), a
-    /// mistake of the caller.
-    fn begin(&mut self, file: usize) -> Result<()>;
-
-    /// True if it reads the contents at all: passing a large file to another core for nothing costs time.
-    fn reads_content(&self) -> bool {
-        true
-    }
-
-    /// The next piece of the file that has begun.
-    fn update(&mut self, content: &[u8]);
-}
-
-/// Has a feed that takes the plaintext of files.
-pub trait HasFeed: Send {
-    /// The receiver of the contents.
-    fn feed(&mut self) -> &mut dyn ContentFeed;
-}
-
-impl<T: HasFeed + ?Sized> HasFeed for Box<T> {
-    fn feed(&mut self) -> &mut dyn ContentFeed {
-        (**self).feed()
-    }
-}
-
-impl HasFeed for ResultHasher {
-    fn feed(&mut self) -> &mut dyn ContentFeed {
-        self
-    }
-}
-
-/// Hashes whatever files it is fed, in the order in which they come.
-impl ContentFeed for ResultHasher {
-    fn order(&self) -> &[usize] {
-        &[]
-    }
-
-    fn begin(&mut self, _file: usize) -> Result<()> {
-        Ok(())
-    }
-
-    fn update(&mut self, content: &[u8]) {
-        ResultHasher::update(self, content);
-    }
-}
-
-/// Checks the plaintext of files against the config.
-pub trait ContentCheck: HasFeed {
-    /// All files have been fed: the checks, none of them broken.
-    ///
-    /// # Errors
-    /// [`Kind::Verification`](crate::error::Kind::Verification) if a hash differs,
-    /// [`Kind::Internal`](crate::error::Kind::Internal) if a file was not fed.
-    fn finish(self: Box<Self>) -> Result<Vec<Check>>;
-}
-
-/// Takes the immutable files of a new train.
-pub trait DraftFeed: HasFeed {
-    /// All files have been fed: the creator signs.
-    ///
-    /// # Errors
-    /// [`Kind::Key`](crate::error::Kind::Key) if the key is not the draft's creator's or cannot sign,
-    /// [`Kind::Internal`](crate::error::Kind::Internal) if a file was not fed.
-    fn finish(self: Box<Self>, creator: &PrivateKey) -> Result<SignedDraft>;
-}
-
-/// A new train that its creator has signed and its builder not yet.
-#[derive(Debug)]
-pub struct SignedDraft {
-    /// The draft of the train.
-    pub(crate) draft: Draft,
-    /// The config so far.
-    pub(crate) config: Object,
-    /// The hash that the creator signed.
-    pub(crate) hash: [u8; 64],
-    /// The creator's signature.
-    pub(crate) signature: Vec<u8>,
-}
-
-/// The products of a stage, for a seal to vouch for. Each wire version takes those that it signs.
-#[derive(Debug, Clone, Default)]
-pub struct Produced {
-    /// The result of [`WireConfig::result_hasher`].
-    pub result_hash: Option<[u8; 64]>,
-    /// The diff ID of the payload layer, as in `sha256:...`.
-    pub payload: Option<String>,
-}
-
-/// The inputs of a station's signature after its run.
-pub struct StopSeal<'a> {
-    /// The station's index on the route.
-    pub index: usize,
-    /// The station's private key.
-    pub key: &'a PrivateKey,
-    /// The new key that this stage's files are encrypted with.
-    pub stage_key: &'a StageKey,
-    /// The products of the stage.
-    pub produced: &'a Produced,
-    /// When, in seconds since 1970.
-    pub now: i64,
-}
-
-/// The inputs of a builder's signature.
-pub struct BuildSeal<'a> {
-    /// The builder's private key, where the version has a build signature.
-    pub builder: Option<&'a PrivateKey>,
-    /// The key that the immutable files are encrypted with, where they are.
-    pub stage_key: Option<&'a StageKey>,
-    /// The products of the build.
-    pub produced: &'a Produced,
-    /// When, in seconds since 1970.
-    pub now: i64,
 }

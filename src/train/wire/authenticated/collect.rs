@@ -6,10 +6,11 @@ use super::statement::{Signer, key_commitment, record};
 use crate::crypto::{PublicKey, StageKey, hex};
 use crate::error::{Error, Result};
 use crate::train::check::{Check, CheckId, Subject};
-use crate::train::config::TrainConfig;
+use crate::train::common::CommonFields;
 use crate::train::files::FileMeta;
 use crate::train::image::{ImageFacts, LayerFacts};
 use crate::train::route::RouteState;
+use crate::train::wire::interface::WireConfig;
 
 /// The name of the master image's layers in reports.
 pub(super) const BASE: &str = "base layers";
@@ -25,7 +26,7 @@ const ABOVE_BASE: usize = 2;
 
 impl V3Config {
     /// The statement, and the creator's signature of it.
-    pub(super) fn check_creator(&self, config: &TrainConfig) -> Vec<Check> {
+    pub(super) fn check_creator(&self, config: &CommonFields) -> Vec<Check> {
         let creator = config.creator();
         let changed = "`hash` is not that of the train's statement: a field that the creator signed was changed, added \
                        or removed";
@@ -53,8 +54,8 @@ impl V3Config {
     }
 
     /// The order of the route, every digest and signature on it, for whom the key is wrapped, and the times.
-    pub(super) fn check_route(&self, config: &TrainConfig) -> Vec<Check> {
-        let state = match config.route_state() {
+    pub(super) fn check_route(&self, config: &CommonFields) -> Vec<Check> {
+        let state = match self.route_state(config) {
             Ok(state) => state,
             Err(error) => return vec![Check::broken(CheckId::RouteOrder, ROUTE, error.what())],
         };
@@ -164,7 +165,7 @@ impl V3Config {
     }
 
     /// The key is the one that the last signature commits to.
-    pub(super) fn ensure_committed(&self, config: &TrainConfig, stage_key: &StageKey) -> Result<()> {
+    pub(super) fn ensure_committed(&self, config: &CommonFields, stage_key: &StageKey) -> Result<()> {
         let expected = self.last().vouched.key_commitment;
         let found = key_commitment(self.wire, stage_key, config.session_id())?;
         if found == expected {
@@ -179,8 +180,8 @@ impl V3Config {
     }
 }
 
-/// The holders of wrapped keys: the stop whose turn it is and the creator, and nobody else.
-fn check_keys(config: &TrainConfig, state: &RouteState<'_>) -> Check {
+/// Who has a wrapped key: the stop whose turn it is and the creator, and nobody else.
+fn check_keys(config: &CommonFields, state: &RouteState<'_>) -> Check {
     let next = state.next().map(|stop| stop.index);
     let extra = |stop: &&crate::train::Stop| stop.encrypted_key.is_some() && Some(stop.index) != next;
     match config.route().stops().iter().find(extra) {

@@ -1,15 +1,15 @@
 //! The fields that only this version has, read strictly and once.
 
-use super::image::SignedImage;
 use super::statement::{Message, Vouched, is_time, recipients, statement};
+use super::version::Authenticated;
 use crate::crypto::{PublicKey, hex};
 use crate::error::{Error, ErrorContext, Result};
 use crate::json::{MAX_INTEGER, Object, Value};
 use crate::path::walk_order;
-use crate::train::fields::FieldReader;
+use crate::train::common::CommonFields;
+use crate::train::fields::{FieldReader, ensure_members};
 use crate::train::image::LayerFacts;
-use crate::train::wire::Common;
-use crate::train::wire::authenticated::Authenticated;
+use crate::train::signed_image::SignedImage;
 
 /// Bytes of a session id.
 const SESSION_ID: usize = 64;
@@ -68,12 +68,12 @@ pub(super) struct V3Config {
 
 impl V3Config {
     /// Reads them; whatever the config alone shows to be wrong is an error.
-    pub(super) fn read(wire: &'static Authenticated, common: &Common<'_>) -> Result<Self> {
-        let root = FieldReader::root(common.raw);
-        ensure_numbers(common.raw)?;
+    pub(super) fn read(wire: &'static Authenticated, common: &CommonFields) -> Result<Self> {
+        let root = FieldReader::root(common.raw());
+        ensure_numbers(common.raw())?;
         ensure_absent(&root)?;
         ensure_hex(&root)?;
-        let length = common.session_id.len();
+        let length = common.session_id().len();
         if length != SESSION_ID {
             return Err(root.error("session_id", format!("has {length} bytes, but must have {SESSION_ID}")));
         }
@@ -87,10 +87,10 @@ impl V3Config {
         stops.sort_by_key(|(index, _)| *index);
         Ok(V3Config {
             wire,
-            statement: statement(wire, common.raw)?,
+            statement: statement(wire, common.raw())?,
             hash: root.required("hash", FieldReader::digest)?,
             signature: root.bytes("signature")?,
-            files: read_files(&root, common.file_list)?,
+            files: read_files(&root, common.file_list())?,
             base_layers: read_base(&root)?,
             image: SignedImage::read(&root.required("image", FieldReader::object)?)?,
             builder: builder.required("rsa_public_key", FieldReader::public_key)?,
@@ -195,11 +195,11 @@ fn read_base(root: &FieldReader<'_>) -> Result<Vec<LayerFacts>> {
 
 /// The wrapped keys that the config holds. Whose turn it is cannot be told if a stop has signed too early, which is for
 /// the checks to say.
-fn read_recipients(common: &Common<'_>) -> Result<[u8; 64]> {
-    let Some(creator) = &common.creator.encrypted_key else {
+fn read_recipients(common: &CommonFields) -> Result<[u8; 64]> {
+    let Some(creator) = &common.creator().encrypted_key else {
         return Err(Error::malformed("is missing").at("creator.encrypted_key"));
     };
-    let next = common.route.route_state().ok().and_then(|state| state.next());
+    let next = common.route().route_state().ok().and_then(|state| state.next());
     let next = match next {
         Some(stop) if stop.encrypted_key.is_none() => {
             let what = format!("is missing, but it is the turn of {}", stop.subject());
@@ -246,15 +246,6 @@ fn ensure_hex(root: &FieldReader<'_>) -> Result<()> {
         ensure_lower_case(&stop, &["rsa_public_key", "encrypted_key"])?;
     }
     Ok(())
-}
-
-/// Checks that an object has no other members; two readers must sign the same, whatever they put together again.
-pub(super) fn ensure_members(fields: &FieldReader<'_>, members: &[&str]) -> Result<()> {
-    let unknown = fields.keys().find(|key| !members.contains(&key.as_str()) && fields.get(key).is_some());
-    match unknown {
-        Some(unknown) => Err(fields.error(unknown, format!("is an unknown field; known are {}", members.join(", ")))),
-        None => Ok(()),
-    }
 }
 
 /// The digest of a layer, as in `sha256:...`.

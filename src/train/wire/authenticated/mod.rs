@@ -5,54 +5,31 @@ use crate::crypto::{Cipher, PublicKey, StageKey};
 use crate::error::{Error, Result};
 use crate::json::{Object, Value};
 use crate::train::check::Check;
-use crate::train::config::TrainConfig;
+use crate::train::common::CommonFields;
 use crate::train::draft::Draft;
 use crate::train::files::FileMeta;
 use crate::train::hash::ResultHasher;
 use crate::train::image::{ImageFacts, LayerFacts};
 use crate::train::route::RouteState;
-use crate::train::wire::{BuildSeal, Common, ContentCheck, DraftFeed, SignedDraft, StopSeal, Wire, WireConfig};
+use crate::train::signed_image::SignedImage;
+use crate::train::wire::interface::{
+    BuildSeal, ContentCheck, DraftFeed, Sealed, SignedDraft, StopSeal, Wire, WireConfig,
+};
 
 mod collect;
 mod config;
 mod content;
-mod image;
 mod seal;
 mod statement;
+mod version;
 
 #[cfg(test)]
 mod tests;
 
-pub use image::SignedImage;
-
 use config::V3Config;
+pub use version::{Authenticated, V3};
 
-/// Wire 3.
-pub static V3: Authenticated = Authenticated {
-    name: "3",
-    cipher: Cipher::Stream,
-    eco_systems: &["tue", "padme"],
-    statement_text: "pht-oci/3 statement",
-    build_text: "pht-oci/3 build",
-    stop_text: "pht-oci/3 stop",
-    commitment_text: "pht-oci/3 commit",
-};
-
-/// An authenticated wire version, as data.
-#[derive(Debug)]
-pub struct Authenticated {
-    name: &'static str,
-    cipher: Cipher,
-    eco_systems: &'static [&'static str],
-    /// The prefixes of signed messages, one for each kind, so that none can stand for another.
-    statement_text: &'static str,
-    build_text: &'static str,
-    stop_text: &'static str,
-    /// The HKDF label of key commitments.
-    commitment_text: &'static str,
-}
-
-impl super::Sealed for Authenticated {}
+impl Sealed for Authenticated {}
 
 impl Wire for Authenticated {
     fn name(&self) -> &'static str {
@@ -80,7 +57,7 @@ impl Wire for Authenticated {
         true
     }
 
-    fn read(&'static self, common: &Common<'_>) -> Result<Box<dyn WireConfig>> {
+    fn read(&'static self, common: &CommonFields) -> Result<Box<dyn WireConfig>> {
         Ok(Box::new(V3Config::read(self, common)?))
     }
 
@@ -88,7 +65,7 @@ impl Wire for Authenticated {
         Ok(Box::new(seal::AuthenticatedDraft::new(self, draft, files)?))
     }
 
-    fn seal_build(&'static self, signed: SignedDraft, seal: &BuildSeal<'_>) -> Result<TrainConfig> {
+    fn seal_build(&'static self, signed: SignedDraft, seal: &BuildSeal<'_>) -> Result<Object> {
         seal::build(self, signed, seal)
     }
 }
@@ -125,19 +102,19 @@ impl WireConfig for V3Config {
         }
     }
 
-    fn ensure_route_state(&self, _config: &TrainConfig, _state: &RouteState<'_>) -> Result<()> {
+    fn ensure_route_state(&self, _config: &CommonFields, _state: &RouteState<'_>) -> Result<()> {
         Ok(()) // no field but the signatures says where the train stands
     }
 
-    fn collect_creator(&self, config: &TrainConfig) -> Vec<Check> {
+    fn collect_creator(&self, config: &CommonFields) -> Vec<Check> {
         self.check_creator(config)
     }
 
-    fn collect_build(&self, _config: &TrainConfig) -> Vec<Check> {
+    fn collect_build(&self, _config: &CommonFields) -> Vec<Check> {
         self.check_build()
     }
 
-    fn collect_route(&self, config: &TrainConfig) -> Vec<Check> {
+    fn collect_route(&self, config: &CommonFields) -> Vec<Check> {
         self.check_route(config)
     }
 
@@ -149,27 +126,28 @@ impl WireConfig for V3Config {
         vec![self.check_image(image)]
     }
 
-    fn collect_closed(&self, _config: &TrainConfig, files: &[FileMeta]) -> Vec<Check> {
+    fn collect_closed(&self, _config: &CommonFields, files: &[FileMeta]) -> Vec<Check> {
         self.check_closed(files)
     }
 
-    fn ensure_stage_key(&self, config: &TrainConfig, stage_key: &StageKey) -> Result<()> {
+    fn ensure_stage_key(&self, config: &CommonFields, stage_key: &StageKey) -> Result<()> {
         self.ensure_committed(config, stage_key)
     }
 
-    fn immutable_check(&self, _config: &TrainConfig, files: &[FileMeta]) -> Result<Box<dyn ContentCheck>> {
+    fn immutable_check(&self, _config: &CommonFields, files: &[FileMeta]) -> Result<Box<dyn ContentCheck>> {
         Ok(Box::new(content::FilesCheck::new(self, files)?))
     }
 
-    fn result_check(&self, config: &TrainConfig, files: &[FileMeta]) -> Result<Box<dyn ContentCheck>> {
-        Ok(Box::new(content::ResultsCheck::new(config, files)?))
+    fn result_check(&self, config: &CommonFields, files: &[FileMeta]) -> Result<Box<dyn ContentCheck>> {
+        let signed = self.route_state(config)?.last_signed().is_some();
+        Ok(Box::new(content::ResultsCheck::new(signed, files)))
     }
 
-    fn result_hasher(&self, _config: &TrainConfig) -> Option<ResultHasher> {
+    fn result_hasher(&self, _config: &CommonFields) -> Option<ResultHasher> {
         None // what a station vouches for is the payload layer
     }
 
-    fn seal_stop(&self, config: &TrainConfig, seal: &StopSeal<'_>) -> Result<TrainConfig> {
+    fn seal_stop(&self, config: &CommonFields, seal: &StopSeal<'_>) -> Result<Object> {
         seal::stop(self, config, seal)
     }
 }

@@ -3,24 +3,26 @@
 use super::config::{V3Config, is_layer_digest};
 use super::content::Digests;
 use super::statement::{Message, Signer, Vouched, key_commitment, recipients, record, statement, time_text};
+use super::version::Authenticated;
 use crate::crypto::{PrivateKey, StageKey, hex};
 use crate::error::{Error, Result};
-use crate::json::{Value, json};
+use crate::json::{Object, Value, json};
 use crate::path::walk_order;
-use crate::train::config::TrainConfig;
+use crate::train::common::CommonFields;
 use crate::train::draft::{Draft, key_hex};
 use crate::train::files::{FileMeta, show};
 use crate::train::image::LayerFacts;
 use crate::train::keys::ensure_key_of;
 use crate::train::route::StageKind;
-use crate::train::wire::authenticated::Authenticated;
+use crate::train::wire::interface::{
+    BuildSeal, ContentFeed, DraftFeed, HasFeed, Produced, SignedDraft, StopSeal, WireConfig,
+};
 use crate::train::wire::patch::{creator_of, internal, object, put, sorted_route_of, wrap};
-use crate::train::wire::{BuildSeal, ContentFeed, DraftFeed, HasFeed, Produced, SignedDraft, StopSeal};
 
 /// Signs for a station; then the stage's key is wrapped for the next stop and for the creator and for nobody else.
-pub(super) fn stop(v3: &V3Config, config: &TrainConfig, seal: &StopSeal<'_>) -> Result<TrainConfig> {
+pub(super) fn stop(v3: &V3Config, config: &CommonFields, seal: &StopSeal<'_>) -> Result<Object> {
     let stop = config.route().stop(seal.index)?;
-    config.route_state()?.ensure_turn(stop, StageKind::PostRun)?;
+    v3.route_state(config)?.ensure_turn(stop, StageKind::PostRun)?;
     ensure_key_of(config, stop, seal.key)?;
     let next = config.route().stops().get(seal.index + 1);
     let for_next = next.map(|next| wrap(&next.public_key, seal.stage_key)).transpose()?;
@@ -29,21 +31,19 @@ pub(super) fn stop(v3: &V3Config, config: &TrainConfig, seal: &StopSeal<'_>) -> 
     let vouched = work.vouched(seal.produced, &for_creator, for_next.as_deref())?;
     let signer = Signer::Stop { station: &stop.station, index: stop.index, previous: &v3.last().digest };
     let signature = signed_record(&record(v3.wire, &v3.hash, &signer, &vouched)?, &vouched, seal.key)?;
-    let mut sealed = config.clone();
-    sealed.edit(|raw| {
-        put(creator_of(raw)?, "encrypted_key", for_creator);
-        let route = sorted_route_of(raw)?;
-        for entry in route.iter_mut() {
-            object(entry)?.shift_remove("encrypted_key");
-        }
-        let mut place = |index: usize, key, value| match route.get_mut(index) {
-            Some(entry) => object(entry).map(|entry| put(entry, key, value)),
-            None => Err(internal("the route has changed")),
-        };
-        place(seal.index, "signature", signature)?;
-        for_next.map_or(Ok(()), |key| place(seal.index + 1, "encrypted_key", key.into()))
-    })?;
-    Ok(sealed)
+    let mut raw = config.raw().clone();
+    put(creator_of(&mut raw)?, "encrypted_key", for_creator);
+    let route = sorted_route_of(&mut raw)?;
+    for entry in route.iter_mut() {
+        object(entry)?.shift_remove("encrypted_key");
+    }
+    let mut place = |index: usize, key, value| match route.get_mut(index) {
+        Some(entry) => object(entry).map(|entry| put(entry, key, value)),
+        None => Err(internal("the route has changed")),
+    };
+    place(seal.index, "signature", signature)?;
+    for_next.map_or(Ok(()), |key| place(seal.index + 1, "encrypted_key", key.into()))?;
+    Ok(raw)
 }
 
 /// The work of a stage, without its products.
@@ -155,7 +155,7 @@ impl DraftFeed for AuthenticatedDraft {
 }
 
 /// Signs for the builder, and wraps the key for the first station and for the creator.
-pub(super) fn build(wire: &Authenticated, signed: SignedDraft, seal: &BuildSeal<'_>) -> Result<TrainConfig> {
+pub(super) fn build(wire: &Authenticated, signed: SignedDraft, seal: &BuildSeal<'_>) -> Result<Object> {
     let SignedDraft { draft, mut config, hash, .. } = signed;
     let builder = seal.builder.filter(|builder| Some(builder.public_key()) == draft.builder_key);
     let builder = builder.ok_or_else(|| Error::key("this private key is not the builder's that the creator signed"))?;
@@ -170,5 +170,5 @@ pub(super) fn build(wire: &Authenticated, signed: SignedDraft, seal: &BuildSeal<
     put(creator_of(&mut config)?, "encrypted_key", for_creator);
     let entry = sorted_route_of(&mut config)?.first_mut().ok_or_else(|| internal("the route is empty"))?;
     put(object(entry)?, "encrypted_key", for_first);
-    TrainConfig::from_object(config)
+    Ok(config)
 }

@@ -1,11 +1,11 @@
 //! The documents that are signed: each a text that says what it is, a zero byte, and its canonical form (RFC 8785).
 
+use super::version::Authenticated;
 use crate::crypto::kdf::hkdf_sha256;
 use crate::crypto::{Sha512, StageKey, hex};
 use crate::error::{Error, ErrorContext, Result};
-use crate::json::{Object, Value, canonical, json};
+use crate::json::{Object, Value, canonical, drop_nulls, json};
 use crate::train::party::PartyId;
-use crate::train::wire::authenticated::Authenticated;
 
 /// Members that change on the way and are not in the statement: of the config, of its creator, of a stop.
 const OF_CONFIG: [&str; 3] = ["hash", "signature", "build"];
@@ -62,19 +62,7 @@ fn remove(object: &mut Object, keys: &[&str]) {
     object.retain(|key, _| !keys.contains(&key.as_str()));
 }
 
-/// Absent and `null` are the same for members of objects.
-pub(super) fn drop_nulls(value: &mut Value) {
-    match value {
-        Value::Object(object) => {
-            object.retain(|_, member| !member.is_null());
-            object.values_mut().for_each(drop_nulls);
-        }
-        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
-        _ => {}
-    }
-}
-
-/// The facts that a build or a stop vouches for, as its document has them.
+/// What a build or a stop vouches for, as its document has it.
 #[derive(Debug, Clone)]
 pub(super) struct Vouched {
     /// The diff ID of the payload layer.

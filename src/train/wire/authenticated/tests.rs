@@ -6,12 +6,12 @@ use crate::train::check::{Check, CheckId, Verdict, require_ok};
 use crate::train::config::TrainConfig;
 use crate::train::files::FileMeta;
 use crate::train::image::{ImageFacts, LayerFacts};
-use crate::train::keys::{unwrap_creator_key, unwrap_stage_key};
 use crate::train::party::PartyId;
 use crate::train::testing::{
     FILES, Owner, STATIONS, at, built, draft, feed, flip, image_config, key, metas, payload, public_hex, ran, tampered,
     travelled,
 };
+use crate::train::unwrap::{unwrap_creator_key, unwrap_stage_key};
 use crate::train::wire::authenticated::V3;
 use crate::train::wire::{BuildSeal, Produced, StopSeal, Wire};
 
@@ -250,7 +250,7 @@ fn built_at(now: i64) -> TrainConfig {
     let stage_key = V3.cipher().generate_key().unwrap();
     let produced = Produced { result_hash: None, payload: Some(payload(b"built")) };
     let seal = BuildSeal { builder: Some(key(Owner::Builder)), stage_key: Some(&stage_key), produced: &produced, now };
-    V3.seal_build(signed, &seal).unwrap()
+    TrainConfig::build(&V3, signed, &seal).unwrap()
 }
 
 /// The train after its first station ran it at this time.
@@ -258,7 +258,7 @@ fn ran_at(config: &mut TrainConfig, now: i64) {
     let stage_key = V3.cipher().generate_key().unwrap();
     let produced = Produced { result_hash: None, payload: Some(payload(b"ran")) };
     let seal = StopSeal { index: 0, key: key(Owner::Station(0)), stage_key: &stage_key, produced: &produced, now };
-    *config = config.form().seal_stop(config, &seal).unwrap();
+    *config = config.seal_stop(&seal).unwrap();
 }
 
 #[test]
@@ -398,7 +398,7 @@ fn a_signature_from_another_train_or_stop_does_not_pass() {
         let produced = Produced { result_hash: None, payload: Some(payload(b"built")) };
         let seal =
             BuildSeal { builder: Some(key(Owner::Builder)), stage_key: Some(&stage_key), produced: &produced, now: 0 };
-        V3.seal_build(signed, &seal).unwrap()
+        TrainConfig::build(&V3, signed, &seal).unwrap()
     };
     ran(&mut theirs, b"result 0");
     ran(&mut theirs, b"result 1");
@@ -593,7 +593,7 @@ fn only_the_station_at_its_turn_can_seal_and_only_with_a_payload() {
         (1, Owner::Station(1), &Produced::default(), Kind::Internal),
     ] {
         let seal = StopSeal { index, key: key(owner), stage_key: &stage_key, produced, now: 0 };
-        assert_eq!(config.form().seal_stop(&config, &seal).unwrap_err().kind(), kind, "{index} {owner:?}");
+        assert_eq!(config.seal_stop(&seal).unwrap_err().kind(), kind, "{index} {owner:?}");
     }
 }
 

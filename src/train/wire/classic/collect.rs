@@ -1,12 +1,14 @@
 //! The checks of the config alone: the creator's, the builder's and the stations' signatures.
 
+use super::config::ClassicConfig;
 use super::content::short;
+use super::version::Scheme;
 use crate::crypto::Sha512;
 use crate::train::check::{Check, CheckId, Subject};
-use crate::train::config::TrainConfig;
+use crate::train::common::CommonFields;
 use crate::train::files::{FileMeta, hash_order};
 use crate::train::route::{RouteState, Stop, StopSignature};
-use crate::train::wire::classic::{ClassicConfig, Scheme};
+use crate::train::wire::interface::WireConfig;
 
 /// The name in reports of the files under `pht_train`.
 const IMMUTABLE: &str = "immutable files";
@@ -15,7 +17,7 @@ const IMMUTABLE: &str = "immutable files";
 const SESSION_ID_LENGTH: usize = 64;
 
 /// The creator's signature of the immutable hash.
-pub(super) fn creator(own: &ClassicConfig, config: &TrainConfig) -> Vec<Check> {
+pub(super) fn creator(own: &ClassicConfig, config: &CommonFields) -> Vec<Check> {
     let creator = config.creator();
     let subject = Subject::Creator(creator.id.clone());
     let holds = own.wire.creator_scheme.verify(&creator.public_key, &own.hash, &own.signature);
@@ -50,8 +52,8 @@ pub(super) fn build(own: &ClassicConfig) -> Vec<Check> {
     ]
 }
 
-/// The visible part of a closed train's files. If they travel encrypted, only a station can hash their contents.
-pub(super) fn closed(own: &ClassicConfig, config: &TrainConfig, files: &[FileMeta]) -> Vec<Check> {
+/// What a closed train shows of its files. Where they travel encrypted, their contents are for a station to hash.
+pub(super) fn closed(own: &ClassicConfig, config: &CommonFields, files: &[FileMeta]) -> Vec<Check> {
     let mut checks = Vec::new();
     if own.wire.encrypts_train {
         let paths: Vec<&[u8]> = files.iter().map(|file| file.path.as_slice()).collect();
@@ -69,8 +71,8 @@ pub(super) fn closed(own: &ClassicConfig, config: &TrainConfig, files: &[FileMet
 }
 
 /// The order of the route, and every signature on it.
-pub(super) fn route(own: &ClassicConfig, config: &TrainConfig) -> Vec<Check> {
-    let route_state = match config.route_state() {
+pub(super) fn route(own: &ClassicConfig, config: &CommonFields) -> Vec<Check> {
+    let route_state = match own.route_state(config) {
         Ok(route_state) => route_state,
         Err(error) => return vec![Check::broken(CheckId::RouteOrder, "route", error.what())],
     };
@@ -91,7 +93,7 @@ fn stop_signature(stop: &Stop, signature: &StopSignature) -> Check {
 }
 
 /// The reference never recomputes a digest, so that one from another train passes there.
-fn digests(own: &ClassicConfig, config: &TrainConfig, route_state: &RouteState<'_>) -> Vec<Check> {
+fn digests(own: &ClassicConfig, config: &CommonFields, route_state: &RouteState<'_>) -> Vec<Check> {
     let (Some((last, older)), Some(result_hash)) = (route_state.signed().split_last(), &own.result_hash) else {
         return Vec::new();
     };

@@ -1,16 +1,16 @@
 //! The two content hashes of the reference's wire versions, as feeds.
 
+use super::config::ClassicConfig;
 use crate::crypto::hex;
 use crate::error::Result;
 use crate::path::walk_order;
 use crate::train::check::{self, Check, CheckId};
-use crate::train::config::TrainConfig;
+use crate::train::common::CommonFields;
 use crate::train::files::{FileMeta, HashOrder, hash_order};
 use crate::train::hash::{ImmutableHasher, QueryHasher, ResultHasher};
 use crate::train::party::PartyId;
-use crate::train::wire::classic::ClassicConfig;
 use crate::train::wire::feed::Turns;
-use crate::train::wire::{ContentCheck, ContentFeed, HasFeed};
+use crate::train::wire::interface::{ContentCheck, ContentFeed, HasFeed, WireConfig};
 
 const NAMES_ARE_FREE: &str = "the immutable hash covers the contents in their order, but neither names nor modes nor \
                               where one file ends and the next begins";
@@ -79,7 +79,7 @@ pub(super) struct ImmutableCheck {
 }
 
 impl ImmutableCheck {
-    pub(super) fn new(own: &ClassicConfig, config: &TrainConfig, files: &[FileMeta]) -> Result<Self> {
+    pub(super) fn new(own: &ClassicConfig, config: &CommonFields, files: &[FileMeta]) -> Result<Self> {
         let paths: Vec<&[u8]> = files.iter().map(|file| file.path.as_slice()).collect();
         let order = hash_order(config.file_list(), &paths, own.wire.query)?;
         let feed = ImmutableFeed::new(&config.creator().id, config.session_id(), order);
@@ -120,8 +120,8 @@ pub(super) struct ResultCheck {
 }
 
 impl ResultCheck {
-    pub(super) fn new(own: &ClassicConfig, config: &TrainConfig, files: &[FileMeta]) -> Result<Self> {
-        let signed = config.route_state()?.last_signed().is_some();
+    pub(super) fn new(own: &ClassicConfig, config: &CommonFields, files: &[FileMeta]) -> Result<Self> {
+        let signed = own.route_state(config)?.last_signed().is_some();
         let mut order: Vec<usize> = if signed { (0..files.len()).collect() } else { Vec::new() };
         order.sort_by(|&a, &b| walk_order(&files[a].path, &files[b].path));
         Ok(ResultCheck {

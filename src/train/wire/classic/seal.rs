@@ -1,24 +1,25 @@
 //! Signing and key wrapping: the config after a build, and after a station's run.
 
 use super::collect::{build_message, stop_digest};
+use super::config::ClassicConfig;
 use super::content::ImmutableFeed;
+use super::version::Classic;
 use crate::crypto::{PrivateKey, StageKey, hex};
 use crate::error::{Error, Result};
-use crate::json::{Value, json};
+use crate::json::{Object, Value, json};
 use crate::path::walk_order;
-use crate::train::config::TrainConfig;
+use crate::train::common::CommonFields;
 use crate::train::draft::{Draft, key_hex};
 use crate::train::files::{FileMeta, QUERY, QueryRule, hash_order};
 use crate::train::keys::ensure_key_of;
 use crate::train::route::{StageKind, Stop};
-use crate::train::wire::classic::Classic;
+use crate::train::wire::interface::{BuildSeal, ContentFeed, DraftFeed, HasFeed, SignedDraft, StopSeal, WireConfig};
 use crate::train::wire::patch::{creator_of, internal, object, put, route_of, sorted_route_of, wrap};
-use crate::train::wire::{BuildSeal, ContentFeed, DraftFeed, HasFeed, SignedDraft, StopSeal};
 
 /// Signs for a station: result hash, result signature and route signature; then the stage's key is wrapped for every
 /// stop and for the creator, and the route is sorted.
-pub(super) fn stop(config: &TrainConfig, seal: &StopSeal<'_>) -> Result<TrainConfig> {
-    let route_state = config.route_state()?;
+pub(super) fn stop(own: &ClassicConfig, config: &CommonFields, seal: &StopSeal<'_>) -> Result<Object> {
+    let route_state = own.route_state(config)?;
     let stop = config.route().stop(seal.index)?;
     route_state.ensure_turn(stop, StageKind::PostRun)?;
     ensure_key_of(config, stop, seal.key)?;
@@ -32,20 +33,17 @@ pub(super) fn stop(config: &TrainConfig, seal: &StopSeal<'_>) -> Result<TrainCon
     });
     let wrapped = wrap_for_stops(config.route().stops(), seal.stage_key)?;
     let wrapped_for_creator = wrap(&config.creator().public_key, seal.stage_key)?;
-    let mut sealed = config.clone();
-    sealed.edit(|raw| {
-        put(raw, "result_hash", hex::encode(&result_hash));
-        put(raw, "result_signature", hex::encode(&result_signature));
-        put(creator_of(raw)?, "encrypted_key", wrapped_for_creator);
-        let route = sorted_route_of(raw)?;
-        for (entry, key) in route.iter_mut().zip(wrapped) {
-            put(object(entry)?, "encrypted_key", key);
-        }
-        let entry = route.get_mut(seal.index).ok_or_else(|| internal("the route has changed"))?;
-        put(object(entry)?, "signature", signature);
-        Ok(())
-    })?;
-    Ok(sealed)
+    let mut raw = config.raw().clone();
+    put(&mut raw, "result_hash", hex::encode(&result_hash));
+    put(&mut raw, "result_signature", hex::encode(&result_signature));
+    put(creator_of(&mut raw)?, "encrypted_key", wrapped_for_creator);
+    let route = sorted_route_of(&mut raw)?;
+    for (entry, key) in route.iter_mut().zip(wrapped) {
+        put(object(entry)?, "encrypted_key", key);
+    }
+    let entry = route.get_mut(seal.index).ok_or_else(|| internal("the route has changed"))?;
+    put(object(entry)?, "signature", signature);
+    Ok(raw)
 }
 
 /// Refuses a session id that could be the end of a JSON document.
@@ -102,8 +100,8 @@ impl DraftFeed for ClassicDraft {
 }
 
 /// Signs for the builder, where the version has one, and wraps the key for the first station, where there is one yet.
-pub(super) fn build(wire: &Classic, signed: SignedDraft, seal: &BuildSeal<'_>) -> Result<TrainConfig> {
-    let SignedDraft { mut config, hash, signature, .. } = signed;
+pub(super) fn build(wire: &Classic, signed: SignedDraft, seal: &BuildSeal<'_>) -> Result<Object> {
+    let SignedDraft { draft, mut config, hash, signature } = signed;
     if wire.has_build {
         let missing = || Error::usage(format!("a train of wire version {} needs a builder's key", wire.name));
         let builder = seal.builder.ok_or_else(missing)?;
@@ -113,15 +111,12 @@ pub(super) fn build(wire: &Classic, signed: SignedDraft, seal: &BuildSeal<'_>) -
     }
     put(&mut config, "result_hash", Value::Null);
     put(&mut config, "result_signature", Value::Null);
-    let mut config = TrainConfig::from_object(config)?;
     if wire.encrypts_train {
         let stage_key = seal.stage_key.ok_or_else(|| internal("the train was not encrypted"))?;
-        let wrapped = wrap(&config.route().stop(0)?.public_key, stage_key)?;
-        config.edit(|raw| {
-            let first = route_of(raw)?.first_mut().ok_or_else(|| internal("the route has changed"))?;
-            put(object(first)?, "encrypted_key", wrapped);
-            Ok(())
-        })?;
+        let first = draft.route.first().ok_or_else(|| internal("the route is empty"))?;
+        let wrapped = wrap(&first.public_key, stage_key)?;
+        let entry = route_of(&mut config)?.first_mut().ok_or_else(|| internal("the route is empty"))?;
+        put(object(entry)?, "encrypted_key", wrapped);
     }
     Ok(config)
 }
@@ -134,7 +129,7 @@ fn list_files(files: &[FileMeta], rule: QueryRule) -> Result<Vec<String>> {
     if paths.is_empty() {
         return Err(Error::usage(format!("a train needs at least one file besides {QUERY}")));
     }
-    paths.extend(query.filter(|_| rule == QueryRule::ImageEntry));
+    paths.extend(query.filter(|_| rule == QueryRule::Listed));
     let text = |path: &[u8]| match str::from_utf8(path) {
         Ok(path) => Ok(path.to_owned()),
         Err(_) => Err(Error::usage(format!("the file name `{}` is not UTF-8", path.escape_ascii()))),

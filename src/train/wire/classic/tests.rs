@@ -5,11 +5,11 @@ use crate::train::check::{Check, CheckId, Verdict};
 use crate::train::config::TrainConfig;
 use crate::train::draft::Draft;
 use crate::train::files::FileMeta;
-use crate::train::keys::{unwrap_creator_key, unwrap_stage_key};
 use crate::train::party::PartyId;
 use crate::train::testing::{
     FILES, Owner, STATIONS, at, built, draft, feed, flip, key, metas, public_hex, ran, tampered, travelled,
 };
+use crate::train::unwrap::{unwrap_creator_key, unwrap_stage_key};
 use crate::train::wire::classic::{Classic, V1_1_1, V1_1_2, V2_0};
 use crate::train::wire::{BuildSeal, Produced, StopSeal, Wire};
 
@@ -39,9 +39,7 @@ fn ensure_results(config: &TrainConfig, files: &[(&str, &[u8])]) -> Result<Vec<C
 fn seal(config: &mut TrainConfig, index: usize, key: &PrivateKey) -> Result<()> {
     let stage_key = config.wire().cipher().generate_key()?;
     let produced = Produced { result_hash: Some([9; 64]), payload: None };
-    *config = config
-        .form()
-        .seal_stop(config, &StopSeal { index, key, stage_key: &stage_key, produced: &produced, now: 0 })?;
+    *config = config.seal_stop(&StopSeal { index, key, stage_key: &stage_key, produced: &produced, now: 0 })?;
     Ok(())
 }
 
@@ -170,9 +168,8 @@ fn a_signature_from_another_train_does_not_pass() {
         feed(sink.feed(), &FILES);
         let signed = sink.finish(key(Owner::Creator)).unwrap();
         let produced = Produced::default();
-        let mut config = V1_1_2
-            .seal_build(signed, &BuildSeal { builder: None, stage_key: None, produced: &produced, now: 0 })
-            .unwrap();
+        let seal = BuildSeal { builder: None, stage_key: None, produced: &produced, now: 0 };
+        let mut config = TrainConfig::build(&V1_1_2, signed, &seal).unwrap();
         ran(&mut config, b"result 0");
         config
     };
@@ -228,7 +225,7 @@ fn the_query_can_be_left_out_where_it_was_at_the_build() {
         let (stage_key, produced) = (wire.cipher.generate_key().unwrap(), Produced::default());
         let seal =
             BuildSeal { builder: Some(key(Owner::Builder)), stage_key: Some(&stage_key), produced: &produced, now: 0 };
-        let config = wire.seal_build(signed, &seal).unwrap();
+        let config = TrainConfig::build(wire, signed, &seal).unwrap();
         ensure_files(&config, &FILES[..3]).unwrap();
         assert_eq!(ensure_files(&config, &FILES).unwrap_err().kind(), Kind::Verification);
     }

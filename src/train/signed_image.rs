@@ -1,11 +1,9 @@
 //! The execution parameters of the image: the members of its config that the creator signs.
 
-use super::config::ensure_members;
-use super::statement::drop_nulls;
+use super::fields::{FieldReader, ensure_members};
+use super::image::ImageFacts;
 use crate::error::{Error, Result};
-use crate::json::{Object, Value};
-use crate::train::fields::FieldReader;
-use crate::train::image::ImageFacts;
+use crate::json::{Object, Value, drop_nulls};
 
 /// The labels that this program gives to images, which are not signed, begin so.
 const OWN_LABELS: &str = "de.personalhealthtrain.";
