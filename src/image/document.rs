@@ -245,7 +245,7 @@ impl Image {
         if !media_type.contains(".nondistributable.") && !media_type.contains(".foreign.") {
             return Ok(());
         }
-        let what = format!("layers of the media type `{media_type}` are not passed on");
+        let what = format!("its media type `{media_type}` is that of layers that are not distributed");
         Err(Error::malformed(what).at(format_args!("layer {}", descriptor.digest())))
     }
 

@@ -152,7 +152,7 @@ fn mismatch(expected: &str, found: &Value) -> Error {
 pub(crate) fn ensure_members(fields: &FieldReader<'_>, members: &[&str]) -> Result<()> {
     let unknown = fields.keys().find(|key| !members.contains(&key.as_str()) && fields.get(key).is_some());
     match unknown {
-        Some(unknown) => Err(fields.error(unknown, format!("is none of the fields here ({})", members.join(", ")))),
+        Some(unknown) => Err(fields.error(unknown, format!("is an unknown field; known are {}", members.join(", ")))),
         None => Ok(()),
     }
 }

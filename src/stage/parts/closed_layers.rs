@@ -35,7 +35,7 @@ pub(in crate::stage) fn ensure_control_form(train: &Train) -> Result<Option<Chec
         _ => false,
     };
     if !same {
-        let what = "it is not the creator's encrypted_key of the train config";
+        let what = "differs from the creator's encrypted_key in the train config";
         return Err(Error::verification(what).at(shown(paths::USER_KEY)));
     }
     Ok(Some(Check::sound(CheckId::Control, "control layer")))

@@ -69,7 +69,7 @@ fn require(form: Option<&Result<(), Fault>>) -> Result<()> {
 
 fn found(form: Result<()>, stray: Option<&[u8]>) -> Result<(), Fault> {
     if let Some(stray) = stray {
-        return Err(Fault { what: "it does not belong into this layer".to_owned(), place: shown(stray) });
+        return Err(Fault { what: "not allowed in this layer".to_owned(), place: shown(stray) });
     }
     form.map_err(|error| {
         let place = error.places().next().unwrap_or_default().to_owned();
