@@ -61,12 +61,12 @@ impl CommonFields {
         &self.proposal_id
     }
 
-    /// Where the master image comes from.
+    /// The origin of the master image.
     pub fn source(&self) -> &Source {
         &self.source
     }
 
-    /// Who made the train.
+    /// The author of the train.
     pub fn creator(&self) -> &Creator {
         &self.creator
     }
@@ -87,11 +87,11 @@ impl CommonFields {
     }
 }
 
-/// Who made the train, and reads its results.
+/// The author of the train, who reads its results.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Creator {
-    /// Who it is; the immutable hash begins with it.
+    /// The creator's identity; the immutable hash begins with it.
     pub id: PartyId,
     /// The key that the creator's signature verifies with and that the stage's key is wrapped for.
     pub public_key: PublicKey,
@@ -99,7 +99,7 @@ pub struct Creator {
     pub encrypted_key: Option<Vec<u8>>,
 }
 
-/// Where the train's master image or code comes from.
+/// The origin of the train's master image or code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Source {

@@ -79,7 +79,7 @@ impl TrainConfig {
         self.wire
     }
 
-    /// Where the train stands: by the signatures on the route, with which the results' fields must agree.
+    /// The train's position: by the signatures on the route, with which the results' fields must agree.
     ///
     /// # Errors
     /// [`Kind::Verification`](crate::error::Kind::Verification) if a station has signed before its turn, or if the

@@ -1,4 +1,4 @@
-//! Whose private key it is.
+//! The owner of a private key.
 
 use super::common::CommonFields;
 use super::route::Stop;

@@ -1,4 +1,4 @@
-//! What the wrapped keys of a config hold for a station or the creator.
+//! The stage key, unwrapped for a station or the creator.
 
 use super::config::TrainConfig;
 use super::keys::{ensure_key_of, ensure_owner};

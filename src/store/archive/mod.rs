@@ -31,7 +31,7 @@ use members::Members;
 use names::{DOCKER_MANIFEST, blob_name};
 pub use write::ArchiveWriter;
 
-/// How an archive says which images it holds.
+/// The format of an archive's list of images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ArchiveFormat {

@@ -12,7 +12,7 @@ use crate::train::image::{ImageFacts, LayerFacts};
 use crate::train::route::RouteState;
 use crate::train::signed_image::SignedImage;
 
-/// Whether a field is there; `null` is as good as absent.
+/// True if a field is present; `null` counts as absent.
 pub(crate) fn has(config: &Object, key: &str) -> bool {
     config.get(key).is_some_and(|value| !matches!(value, Value::Null))
 }
@@ -28,22 +28,22 @@ pub trait Wire: Sealed + Sync + fmt::Debug {
     /// Its name, as in `2.0`.
     fn name(&self) -> &'static str;
 
-    /// Whether a config has the shape of this version.
+    /// True if a config has the shape of this version.
     fn recognises(&self, config: &Object) -> bool;
 
     /// The cipher of its files.
     fn cipher(&self) -> Cipher;
 
-    /// Whether the immutable files travel encrypted, as the results do.
+    /// True if the immutable files travel encrypted, as the results do.
     fn encrypts_train(&self) -> bool;
 
-    /// Whether the train as built has its files in a payload layer, with a control layer above it, as every later state
+    /// True if the train as built has its files in a payload layer, with a control layer above it, as every later state
     /// has; else they are part of the base, which is the train as built.
     fn has_payload_as_built(&self) -> bool {
         false // the reference puts them into the image that later stages build on
     }
 
-    /// Whether the creator, before reading the results, checks the immutable files as a station does.
+    /// True if the creator, before reading the results, checks the immutable files as a station does.
     fn creator_checks_files(&self) -> bool {
         false // the reference does not
     }
@@ -67,7 +67,7 @@ pub trait Wire: Sealed + Sync + fmt::Debug {
     fn seal_build(&'static self, signed: SignedDraft, seal: &BuildSeal<'_>) -> Result<Object>;
 }
 
-/// What only one wire version has of a config, read once: how to verify and seal this train.
+/// The part of a config specific to one wire version, read once: how to verify and seal this train.
 ///
 /// The `collect_*` methods report everything they find, what is broken too. Their `config` is the one that this was read
 /// from.
@@ -75,7 +75,7 @@ pub trait WireConfig: Send + Sync + fmt::Debug {
     /// The hash that the creator signs.
     fn hash(&self) -> &[u8; 64];
 
-    /// Whether the creator has not signed yet.
+    /// True if the creator has not signed yet.
     fn waits_for_creator(&self) -> bool {
         false // elsewhere it is a field that must be there
     }
@@ -83,12 +83,12 @@ pub trait WireConfig: Send + Sync + fmt::Debug {
     /// The builder's key, where the version has one.
     fn builder_key(&self) -> Option<&PublicKey>;
 
-    /// Whether the creator's signature names the keys of builder and stations, and so vouches for them.
+    /// True if the creator's signature covers the keys of builder and stations, and so vouches for them.
     fn creator_vouches(&self) -> bool {
         false // the reference's versions sign no key
     }
 
-    /// How the image runs, where the creator has signed it.
+    /// The signed execution parameters of the image, if the creator has signed them.
     fn image(&self) -> Option<&SignedImage> {
         None // the earlier versions do not sign it
     }
@@ -98,7 +98,7 @@ pub trait WireConfig: Send + Sync + fmt::Debug {
         None // nor this
     }
 
-    /// How many of an image's lowest layers are its base, where the config says so.
+    /// The number of the image's lowest layers that are its base, if the config tells it.
     ///
     /// # Errors
     /// [`Kind::Verification`](crate::error::Kind::Verification) if the config says it and the image has no such base.
@@ -112,7 +112,7 @@ pub trait WireConfig: Send + Sync + fmt::Debug {
     /// [`Kind::Verification`](crate::error::Kind::Verification) if they do not.
     fn ensure_route_state(&self, config: &CommonFields, route_state: &RouteState<'_>) -> Result<()>;
 
-    /// Where the train stands: by the signatures on the route, with which the results' fields must agree.
+    /// The train's position: by the signatures on the route, with which the results' fields must agree.
     ///
     /// # Errors
     /// [`Kind::Verification`](crate::error::Kind::Verification) if a station has signed before its turn, or if the
@@ -165,7 +165,7 @@ pub trait WireConfig: Send + Sync + fmt::Debug {
     /// As [`WireConfig::route_state`].
     fn result_check(&self, config: &CommonFields, files: &[FileMeta]) -> Result<Box<dyn ContentCheck>>;
 
-    /// What hashes the results of a run, where the version has a result hash; fed in walk order.
+    /// The hasher of a run's results, if the version has a result hash; fed in walk order.
     fn result_hasher(&self, config: &CommonFields) -> Option<ResultHasher>;
 
     /// Signs for the station after its run, and wraps the key of its stage: the config that travels on.
@@ -191,7 +191,7 @@ pub trait ContentFeed: Send {
     /// mistake of the caller.
     fn begin(&mut self, file: usize) -> Result<()>;
 
-    /// Whether it looks at the contents at all: to hand a large file to another core for nothing costs time.
+    /// True if it reads the contents at all: passing a large file to another core for nothing costs time.
     fn reads_content(&self) -> bool {
         true
     }
@@ -202,7 +202,7 @@ pub trait ContentFeed: Send {
 
 /// Has a feed that takes the plaintext of files.
 pub trait HasFeed: Send {
-    /// What takes the contents.
+    /// The receiver of the contents.
     fn feed(&mut self) -> &mut dyn ContentFeed;
 }
 
@@ -256,7 +256,7 @@ pub trait DraftFeed: HasFeed {
 /// A new train that its creator has signed and its builder not yet.
 #[derive(Debug)]
 pub struct SignedDraft {
-    /// What it was drafted from.
+    /// The draft of the train.
     pub(crate) draft: Draft,
     /// The config so far.
     pub(crate) config: Object,
@@ -266,16 +266,16 @@ pub struct SignedDraft {
     pub(crate) signature: Vec<u8>,
 }
 
-/// What a stage has produced, for a seal to vouch for. Each wire version takes what it signs.
+/// The products of a stage, for a seal to vouch for. Each wire version takes those that it signs.
 #[derive(Debug, Clone, Default)]
 pub struct Produced {
-    /// What [`WireConfig::result_hasher`] gave.
+    /// The result of [`WireConfig::result_hasher`].
     pub result_hash: Option<[u8; 64]>,
     /// The diff ID of the payload layer, as in `sha256:...`.
     pub payload: Option<String>,
 }
 
-/// What a station signs with after its run.
+/// The inputs of a station's signature after its run.
 pub struct StopSeal<'a> {
     /// The station's index on the route.
     pub index: usize,
@@ -283,19 +283,19 @@ pub struct StopSeal<'a> {
     pub key: &'a PrivateKey,
     /// The new key that this stage's files are encrypted with.
     pub stage_key: &'a StageKey,
-    /// What the stage has produced.
+    /// The products of the stage.
     pub produced: &'a Produced,
     /// When, in seconds since 1970.
     pub now: i64,
 }
 
-/// What a builder signs with.
+/// The inputs of a builder's signature.
 pub struct BuildSeal<'a> {
     /// The builder's private key, where the version has a build signature.
     pub builder: Option<&'a PrivateKey>,
     /// The key that the immutable files are encrypted with, where they are.
     pub stage_key: Option<&'a StageKey>,
-    /// What the build has produced.
+    /// The products of the build.
     pub produced: &'a Produced,
     /// When, in seconds since 1970.
     pub now: i64,

@@ -74,11 +74,11 @@ fn what_engines_take_alike_is_read() {
 fn what_engines_could_take_differently_is_refused() {
     let cases: &[(&[&str], &str)] = &[
         (&["s way /usr/bin, f way/x"], "which is not a directory in the same layer"),
-        (&["s way /usr/bin, f way/x, f way"], "is above it"),
-        (&["f way, d way/x"], "is above it"),
-        (&["s p/way /usr/bin, f p/way/a/b/x, f p"], "is above it"),
-        (&["s way /usr/bin, f way/.wh.x"], "is above it"),
-        (&["s way /usr/bin, f way/.wh..wh..opq"], "is above it"),
+        (&["s way /usr/bin, f way/x, f way"], "which is not a directory in the same layer"),
+        (&["f way, d way/x"], "which is not a directory in the same layer"),
+        (&["s p/way /usr/bin, f p/way/a/b/x, f p"], "which is not a directory in the same layer"),
+        (&["s way /usr/bin, f way/.wh.x"], "which is not a directory in the same layer"),
+        (&["s way /usr/bin, f way/.wh..wh..opq"], "which is not a directory in the same layer"),
         (&["d a, f a/x, f a"], "appears twice"),
         (&["f a/x, f a"], "comes after entries below it"),
         (&["d p/a, s p/a b"], "appears twice"),

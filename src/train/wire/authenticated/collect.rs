@@ -180,7 +180,7 @@ impl V3Config {
     }
 }
 
-/// Who has a wrapped key: the stop whose turn it is and the creator, and nobody else.
+/// The holders of wrapped keys: the stop whose turn it is and the creator, and nobody else.
 fn check_keys(config: &CommonFields, state: &RouteState<'_>) -> Check {
     let next = state.next().map(|stop| stop.index);
     let extra = |stop: &&crate::train::Stop| stop.encrypted_key.is_some() && Some(stop.index) != next;

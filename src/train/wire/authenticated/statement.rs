@@ -62,7 +62,7 @@ fn remove(object: &mut Object, keys: &[&str]) {
     object.retain(|key, _| !keys.contains(&key.as_str()));
 }
 
-/// What a build or a stop vouches for, as its document has it.
+/// The facts that a build or a stop vouches for, as its document has them.
 #[derive(Debug, Clone)]
 pub(super) struct Vouched {
     /// The diff ID of the payload layer.

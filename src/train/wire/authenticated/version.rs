@@ -17,10 +17,10 @@ pub struct Authenticated {
     pub(super) name: &'static str,
     pub(super) cipher: Cipher,
     pub(super) eco_systems: &'static [&'static str],
-    /// What signed messages begin with, each kind with its own, so that none can stand for another.
+    /// The prefixes of signed messages, one for each kind, so that none can stand for another.
     pub(super) statement_text: &'static str,
     pub(super) build_text: &'static str,
     pub(super) stop_text: &'static str,
-    /// What commitments to keys are derived for.
+    /// The HKDF label of key commitments.
     pub(super) commitment_text: &'static str,
 }

@@ -52,7 +52,7 @@ pub(super) fn build(own: &ClassicConfig) -> Vec<Check> {
     ]
 }
 
-/// What a closed train shows of its files. Where they travel encrypted, their contents are for a station to hash.
+/// The visible part of a closed train's files. If they travel encrypted, only a station can hash their contents.
 pub(super) fn closed(own: &ClassicConfig, config: &CommonFields, files: &[FileMeta]) -> Vec<Check> {
     let mut checks = Vec::new();
     if own.wire.encrypts_train {

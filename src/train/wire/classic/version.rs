@@ -42,14 +42,14 @@ pub(super) static V1_FIELDS: HashFields =
     HashFields { hash: "immutable_file_hash", signature: "immutable_file_signature" };
 pub(super) static V2_FIELDS: HashFields = HashFields { hash: "hash", signature: "signature" };
 
-/// What a version of the reference calls the hash pair.
+/// The name that a version of the reference gives the hash pair.
 #[derive(Debug)]
 pub(super) struct HashFields {
     pub(super) hash: &'static str,
     pub(super) signature: &'static str,
 }
 
-/// How the creator signs the immutable hash.
+/// The scheme by which the creator signs the immutable hash.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Scheme {
     PssPrehashed,
