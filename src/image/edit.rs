@@ -171,7 +171,11 @@ impl Edit {
         let kept = image.diff_ids()[..self.keep].iter();
         let ids: Vec<&str> =
             kept.chain(self.added.iter().map(|(layer, _)| &layer.diff_id)).map(AsRef::as_ref).collect();
-        object_at(&mut config, "rootfs").insert("diff_ids".into(), json!(ids));
+        let rootfs = object_at(&mut config, "rootfs");
+        rootfs.insert("diff_ids".into(), json!(ids));
+        if self.execution.is_some() {
+            rootfs.insert("type".into(), "layers".into());
+        }
         config.insert("created".into(), self.created.clone().into());
         self.patch_history(&mut config);
         let inner = object_at(&mut config, "config");
@@ -235,6 +239,10 @@ impl Edit {
             layers.push(to_value(&layer.descriptor)?);
         }
         manifest.insert("layers".into(), layers.into());
+        if self.execution.is_some() {
+            manifest.insert("schemaVersion".into(), 2.into());
+            manifest.insert("mediaType".into(), image.format().manifest().into());
+        }
         if self.for_engine {
             strip(&mut manifest);
             strip(object_at(&mut manifest, "config"));

@@ -225,7 +225,7 @@ struct OwnLayers {
     layers: Vec<(AddedLayer, String)>,
     /// The number of them that count as the base of later stages.
     of_base: usize,
-    /// Entries of the base at the train's paths that no stage takes along.
+    /// What the form of the payload layer has no place for.
     left_out: Vec<String>,
 }
 
@@ -257,7 +257,8 @@ fn write_layers(
         let layers = vec![(payload.finish()?, "pht-oci build: train".to_owned())];
         return Ok(OwnLayers { layers, of_base: 1, left_out: Vec::new() });
     }
-    let left_out = payload.left_out().to_vec();
+    let empty = payload.empty_directories().into_iter();
+    let left_out = empty.map(|path| format!("{path} (an empty directory)")).collect();
     let payload = payload.finish()?;
     let config = seal(&Produced { result_hash: None, payload: Some(payload.diff_id.to_string()) })?;
     let (document, meta) = (config.to_bytes()?, Meta::new(0o644, now));

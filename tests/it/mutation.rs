@@ -7,24 +7,24 @@ use std::fs;
 use std::io::Read;
 use std::path::Path;
 
+use pht_oci::crypto::hex;
 use serde_json::{Value, json};
 use support::tree::sha256;
 use support::vectors::Signed;
 use support::{Layout, Peer, Wire, available, pht_oci, utf8};
 
-/// Which fields of the config no signature covers, and why a change of them does no harm at a station.
-const UNSIGNED: [(&str, &str); 8] = [
+/// The fields of the config that no signature covers before wire 3, and why a change of them does no harm at a station.
+const UNSIGNED: [(&str, &str); 7] = [
     ("@context", "names the vocabulary; nothing here reads it"),
     ("id", "a copy of the id for the central service"),
     ("source", "where the master image comes from; its layers are in the image"),
-    ("file_list", "for older readers; the signed list is `files`"),
     ("creator.paillier_public_key", "used by the train's own code"),
     ("creator.encrypted_key", "a wrong one is noticed by the creator, who cannot open it"),
     ("proposal_id", "metadata"),
     ("@id", "metadata"),
 ];
 
-/// What the earlier versions leave unsigned besides (reports call it `route-binding`).
+/// What they leave unsigned of the route besides (reports call it `route-binding`).
 const UNBOUND: [(&str, &str); 6] = [
     ("station", "who is on the route is under no signature"),
     ("eco_system", "metadata"),
@@ -33,6 +33,21 @@ const UNBOUND: [(&str, &str); 6] = [
     ("type", "metadata"),
     ("index", "the order of those that have not signed yet"),
 ];
+
+/// What wire 3 leaves unsigned in index, manifest and image config, and the sentence of its specification on it.
+const FREE: [(&str, &str); 7] = [
+    ("created", NOT_SIGNED),
+    ("author", NOT_SIGNED),
+    ("history", NOT_SIGNED),
+    ("annotations", NOT_SIGNED),
+    ("schemaVersion", WRITTEN_ANEW),
+    ("mediaType", WRITTEN_ANEW),
+    ("type", WRITTEN_ANEW),
+];
+const NOT_SIGNED: &str = "`history`, `created`, `author`, annotations and how layers are compressed are not signed.";
+const WRITTEN_ANEW: &str = "The fields that say what kind of document this is (`schemaVersion`, the `mediaType` of manifest \
+                            and image config, `rootfs.type`) are written anew, and nothing depends on what they were.";
+const LABELS: &str = "labels that begin with `de.personalhealthtrain.` are left aside";
 
 /// Why a train is accepted whose bytes differ although no digest tells.
 const SAME: &str = "the run finds the same under pht_train and pht_results";
@@ -81,18 +96,36 @@ impl MutationFixture {
             layers.pop();
             diff_ids.pop();
         }
-        let mut tar = tar::Builder::new(Vec::new());
-        let data = train_config.to_string();
-        let mut header = tar::Header::new_ustar();
-        header.set_size(data.len() as u64);
-        header.set_mode(0o644);
-        tar.append_data(&mut header, "opt/train_config.json", data.as_bytes()).expect("an entry");
-        let tar = tar.into_inner().expect("an archive");
+        let tar = self.control_layer(train_config);
         let mut layer = self.blob(&tar);
         diff_ids.push(layer["digest"].clone());
         layer["mediaType"] = json!("application/vnd.oci.image.layer.v1.tar");
         layers.push(layer);
         self.publish(manifest, config.to_string().as_bytes());
+    }
+
+    /// The layer with the config; in wire 3, whose form is fixed, with the creator's key as this config has it.
+    fn control_layer(&self, train_config: &Value) -> Vec<u8> {
+        let mut tar = tar::Builder::new(Vec::new());
+        let mut append = |name: &str, entry_type: tar::EntryType, mode, data: &[u8]| {
+            let mut header = tar::Header::new_ustar();
+            header.set_entry_type(entry_type);
+            header.set_mode(mode);
+            header.set_uid(0);
+            header.set_gid(0);
+            header.set_size(data.len() as u64);
+            tar.append_data(&mut header, name, data).expect("an entry");
+        };
+        let config = train_config.to_string();
+        if self.wire == Wire::V3 {
+            append("opt", tar::EntryType::Directory, 0o755, b"");
+        }
+        append("opt/train_config.json", tar::EntryType::Regular, 0o644, config.as_bytes());
+        if self.wire == Wire::V3 {
+            let key = train_config["creator"]["encrypted_key"].as_str().and_then(|text| hex::decode(text).ok());
+            append("opt/user_sym_key.key", tar::EntryType::Regular, 0o644, &key.unwrap_or_default());
+        }
+        tar.into_inner().expect("an archive")
     }
 
     /// The train with a byte of a layer's archive changed, and every digest right again.
@@ -125,9 +158,16 @@ impl MutationFixture {
     }
 
     fn point(&self, manifest: &[u8]) {
+        self.put_index(&self.index(manifest));
+    }
+
+    fn index(&self, manifest: &[u8]) -> Value {
         let mut entry = self.blob(manifest);
         entry["mediaType"] = self.manifest["mediaType"].clone();
-        let index = json!({ "schemaVersion": 2, "manifests": [entry] });
+        json!({ "schemaVersion": 2, "manifests": [entry] })
+    }
+
+    fn put_index(&self, index: &Value) {
         fs::write(self.layout.dir.join("index.json"), index.to_string()).expect("an index");
     }
 
@@ -152,7 +192,7 @@ impl MutationFixture {
         (status, looked)
     }
 
-    /// What the run will find: the files of the train and the results. The earlier wires sign contents alone (reports call
+    /// What the run will find: the files of the train and the results, and in wire 3 how the image runs. The earlier wires sign contents alone (reports call
     /// the rest `file-names`), so that names and modes are left out there.
     fn found_by_the_run(&self, opened: &Layout) -> Vec<String> {
         let tag = opened.tags()[0].as_str().expect("a tag").to_owned();
@@ -163,6 +203,16 @@ impl MutationFixture {
                 let name = if self.wire == Wire::V3 { format!("{path} {:o} ", entry.mode) } else { String::new() };
                 found.push(format!("{name}{}", sha256(&entry.data)));
             }
+        }
+        if self.wire == Wire::V3 {
+            let image = opened.image(&tag);
+            let (manifest, mut config) = (&image["manifest"], image["config"].clone());
+            if let Some(labels) = config["config"]["Labels"].as_object_mut() {
+                labels.retain(|name, _| !name.starts_with("de.personalhealthtrain."));
+            }
+            found.push(json!([config["architecture"], config["os"], config["variant"], config["config"]]).to_string());
+            let kinds = [&manifest["schemaVersion"], &manifest["mediaType"], &manifest["config"]["mediaType"]];
+            found.push(json!([kinds, config["rootfs"]["type"]]).to_string());
         }
         found.sort();
         found
@@ -177,17 +227,18 @@ impl MutationFixture {
         digests.map(|digest| self.layout.blob(digest)).any(|layer| layer == blob)
     }
 
-    /// The rule by which a change of this field is one that the wire version cannot notice.
+    /// The rule by which a change of this field of the train config is one that the wire version cannot notice. Wire 3
+    /// has none: what the creator does not sign is in the last record, or is compared with what is signed.
     fn why_unsigned(&self, path: &str) -> Option<&'static str> {
+        if self.wire == Wire::V3 {
+            return None;
+        }
         let is_at =
             |field: &str| path == field || path.strip_prefix(field).is_some_and(|rest| rest.starts_with(['.', '[']));
         let own = format!("route[{}].", self.stop);
-        let metadata = |field: &str| !matches!(field, "@id" | "proposal_id") || self.wire != Wire::V3;
-        let listed = |field: &str| field != "file_list" || self.wire == Wire::V3;
-        let unsigned = UNSIGNED.iter().find(|(field, _)| is_at(field) && metadata(field) && listed(field));
+        let unsigned = UNSIGNED.iter().find(|(field, _)| is_at(field));
         let last = path.rsplit('.').next().unwrap_or_default();
-        let may_be_unbound =
-            self.wire != Wire::V3 && path.starts_with("route[") && !(path.starts_with(&own) && last == "encrypted_key");
+        let may_be_unbound = path.starts_with("route[") && !(path.starts_with(&own) && last == "encrypted_key");
         let unbound = UNBOUND.iter().find(|(field, _)| may_be_unbound && *field == last);
         unsigned.or(unbound).map(|(_, why)| *why)
     }
@@ -280,6 +331,54 @@ fn every_field_of_the_config() {
             }
         }
         println!("wire {}: fields, by exit status: {counts:?}", wire.option());
+        accepted.print();
+    }
+    assert!(holes.is_empty(), "{}", holes.join("\n"));
+}
+
+/// Index, manifest and image config of a train of wire 3. What is accepted is listed by the sentence of the
+/// specification that leaves it unsigned, and the run finds and does the same.
+#[test]
+fn every_member_of_the_documents_of_wire_3() {
+    if !available("mutation::every_member_of_the_documents_of_wire_3", &[Peer::Python]) {
+        return;
+    }
+    let page = include_str!("../../src/manual/wire-3.md").split_whitespace().collect::<Vec<_>>().join(" ");
+    for sentence in [NOT_SIGNED, WRITTEN_ANEW, LABELS] {
+        assert!(page.contains(sentence), "not in the specification: {sentence}");
+    }
+    let mut fixture = MutationFixture::new(Wire::V3);
+    let annotations = json!({ "org.example.note": "x" });
+    fixture.manifest["annotations"] = annotations.clone();
+    fixture.manifest["layers"][0]["annotations"] = annotations;
+    fixture.config["author"] = json!("x");
+    fixture.publish(fixture.manifest.clone(), fixture.config.to_string().as_bytes());
+    let honest = fixture.pre_run_and(|opened| fixture.found_by_the_run(opened)).1.expect("untouched it goes through");
+    let published = fs::read(fixture.layout.dir.join("index.json")).expect("an index");
+    let index: Value = serde_json::from_slice(&published).expect("JSON");
+    let manifest = fixture.layout.blob(index["manifests"][0]["digest"].as_str().expect("a digest"));
+    let manifest: Value = serde_json::from_slice(&fs::read(manifest).expect("a manifest")).expect("JSON");
+    let mut holes = Vec::new();
+    for (name, document) in [("index", &index), ("manifest", &manifest), ("image config", &fixture.config)] {
+        let (mut counts, mut accepted) = (BTreeMap::new(), Accepted::default());
+        for (path, how, mutant) in mutants(document, "") {
+            match name {
+                "index" => fixture.put_index(&mutant),
+                "manifest" => fixture.point(mutant.to_string().as_bytes()),
+                _ => fixture.publish(manifest.clone(), mutant.to_string().as_bytes()),
+            }
+            let (status, opened) = fixture.pre_run_and(|opened| fixture.found_by_the_run(opened));
+            *counts.entry(status).or_insert(0) += 1;
+            let parts = path.split(['.', '[']);
+            let free = FREE.iter().find(|(member, _)| parts.clone().any(|part| part == *member)).map(|(_, why)| *why);
+            let label = path.starts_with("config.Labels.de.personalhealthtrain.").then_some(LABELS);
+            match (status, free.or(label)) {
+                (0, Some(why)) if opened.as_ref() == Some(&honest) => accepted.add(why, format!("{path} {how}")),
+                (3..=5, _) => {}
+                (other, _) => holes.push(format!("{name}: {path} {how} ends with {other}")),
+            }
+        }
+        println!("wire 3: members of the {name}, by exit status: {counts:?}");
         accepted.print();
     }
     assert!(holes.is_empty(), "{}", holes.join("\n"));

@@ -246,6 +246,11 @@ impl PayloadWriter {
         self.strict.as_ref().map_or(&[], |strict| &strict.left_out)
     }
 
+    /// The directories of the train that may not be in the layer, since nothing is in them.
+    pub(in crate::stage) fn empty_directories(&self) -> Vec<String> {
+        self.strict.as_ref().map_or_else(Vec::new, StrictForm::empty_directories)
+    }
+
     pub(in crate::stage) fn finish(self) -> Result<AddedLayer> {
         self.tar.finish()?.finish()
     }

@@ -303,6 +303,13 @@ impl StrictForm {
         let meta = if of_train { Meta::new(meta.permissions(), meta.mtime) } else { of_results(meta) };
         tar.header(path, kind, &meta, size)
     }
+
+    /// The directories of the train that no file lies in, so that they are not in the layer.
+    pub(in crate::stage) fn empty_directories(&self) -> Vec<String> {
+        let mut empty: Vec<&Vec<u8>> = self.waiting.keys().collect();
+        empty.sort();
+        empty.into_iter().map(|path| shown(path)).collect()
+    }
 }
 
 /// Owner, mode and attributes that a result may have.
@@ -554,6 +561,7 @@ mod tests {
             .collect();
         ensure_payload(&allowed).unwrap();
         assert_eq!(strict.left_out, ["/opt/pht_results/e"]);
+        assert_eq!(strict.empty_directories(), ["/opt/pht_train/empty"]);
         let result = allowed.iter().find(|entry| entry.path.ends_with(b"/c")).unwrap();
         assert_eq!((result.meta.mode, result.meta.uid, result.meta.pax.len()), (0o755, 7, 1));
     }

@@ -139,14 +139,26 @@ fn built_on_a_docker_base() {
     std::fs::write(path("route.json"), route).expect("a new file");
     let (train, base, user) = (path("train"), fixture.layout.at("master"), fixture.vectors.key("user"));
     let (files, route, builder) = (path("files"), path("route.json"), fixture.vectors.key("builder"));
-    let line = ["build", &train, "--base", &base, "--files", &files, "--route", &route, "--creator", "c"];
-    pht_oci(&[&line[..], &["--creator-key", &user, "--builder-key", &builder]].concat(), &[]).ok();
-    let image = support::Layout::new(train).image("latest");
-    assert!(
-        layers(&image).iter().all(|layer| layer["mediaType"] == "application/vnd.docker.image.rootfs.diff.tar.gzip")
-    );
-    assert_eq!(image["manifest"]["mediaType"], "application/vnd.docker.distribution.manifest.v2+json");
-    assert_eq!(image["config"]["docker_version"], "20.10.24");
+    for wire in Wire::OURS {
+        let line = ["build", &train, "--base", &base, "--files", &files, "--route", &route, "--creator", "c"];
+        let keys = ["--creator-key", &user, "--builder-key", &builder, "--wire", wire.option(), "--format", "json"];
+        let report = pht_oci(&[&line[..], &keys].concat(), &[]).ok().json();
+        let image = support::Layout::new(&train).image("latest");
+        let gzip = "application/vnd.docker.image.rootfs.diff.tar.gzip";
+        assert!(layers(&image).iter().all(|layer| layer["mediaType"] == gzip), "{wire:?}");
+        assert_eq!(image["manifest"]["mediaType"], "application/vnd.docker.distribution.manifest.v2+json");
+        // Docker's own members stay, but in wire 3, in which they cannot be signed.
+        let (own, warnings) = (&image["config"]["docker_version"], report["warnings"].to_string());
+        if wire == Wire::V3 {
+            assert_eq!(own, &json!(null));
+            for member in ["docker_version", "container"] {
+                assert!(warnings.contains(member), "{warnings}");
+            }
+        } else {
+            assert_eq!(own, "20.10.24", "{wire:?}");
+            assert_eq!(report["warnings"], json!([]), "{wire:?}");
+        }
+    }
 }
 
 /// A train committed twice, by one tool on top of another: everything above the base is replaced.

@@ -78,7 +78,7 @@ fn another_base_is_refused_with_the_reason() {
     let newer = fixture.base.at("newer");
     let line = ["post-run", &opened, "--private-key", &key, "--base"];
     let message = pht_oci(&[&line[..], &[&newer]].concat(), &[]).refused(2).stderr;
-    assert!(message.contains("creator has signed"), "{message}");
+    assert!(message.contains("creator signed"), "{message}");
     // The base itself and the train as built are both its base.
     for base in [fixture.base.at("base"), source] {
         let to = fixture.layout.at("closed");
