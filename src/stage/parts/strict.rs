@@ -71,6 +71,7 @@ fn require(form: Option<&Result<(), Fault>>) -> Result<()> {
 pub(in crate::stage) fn ensure_payload_form(train: &Train) -> Result<()> {
     let Some(base) = train.config.form().base() else { return Ok(()) };
     ensure_distributable(&train.image, base.len())?;
+    train.image.ensure_plain_is_stated(base.len())?;
     require(train.forms.payload.as_ref())?;
     ensure_listed(train.tree(), train.config.file_list())
 }
@@ -82,6 +83,7 @@ pub(in crate::stage) fn ensure_payload_form(train: &Train) -> Result<()> {
 pub(in crate::stage) fn ensure_control_form(train: &Train) -> Result<Option<Check>> {
     let Some(base) = train.config.form().base() else { return Ok(None) };
     ensure_distributable(&train.image, base.len() + 1)?;
+    train.image.ensure_plain_is_stated(base.len() + 1)?;
     require(train.forms.control.as_ref())?;
     let key = train.config.creator().encrypted_key.as_deref().unwrap_or_default();
     let node = train.tree().get(paths::USER_KEY);
