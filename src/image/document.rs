@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use oci_spec::image::{Descriptor, Digest, MediaType};
 
-use super::layer::ensure_contents;
+use super::layer::{ensure_contents, ensure_plain_is_stated};
 use crate::crypto::Sha256;
 use crate::error::{Advice, Error, ErrorContext, Result};
 use crate::json::{self, Object, Value, object_at};
@@ -256,6 +256,14 @@ impl Image {
     /// if it is not what config and manifest say; input/output.
     pub fn ensure_layer(&self, layer: usize) -> Result<()> {
         ensure_contents(&*self.source, &self.layers[layer], &self.diff_ids[layer]).at(self.source.name())
+    }
+
+    /// Checks of layer number `layer`, if it is plain, that its media type says so; without reading it.
+    ///
+    /// # Errors
+    /// [`Kind::Malformed`](crate::error::Kind::Malformed) if it says otherwise.
+    pub fn ensure_plain_is_stated(&self, layer: usize) -> Result<()> {
+        ensure_plain_is_stated(&self.layers[layer], &self.diff_ids[layer]).at(self.source.name())
     }
 
     /// True if all layers of `base` are the lowest layers of this image, by their contents.

@@ -140,18 +140,43 @@ fn read_through(
 }
 
 /// The media type says how a layer is packed: some engines believe it, others look.
+///
+/// Plain contents may have a type for gzip: skopeo and docker write it where they find a plain blob at the destination
+/// that they would have compressed. Engines read the contents, or stop.
 fn ensure_packed(descriptor: &Descriptor, found: Compression) -> Result<()> {
-    let stated = descriptor.media_type().to_string();
-    let compression = match stated.rsplit_once(['+', '.']).map_or("", |(_, end)| end) {
+    let stated = stated_compression(descriptor);
+    if stated == found || stated == Compression::Gzip && found == Compression::None {
+        return Ok(());
+    }
+    Err(not_as_stated(descriptor, found))
+}
+
+/// Checks of a plain layer that its media type says so, or is Docker's for gzip, which every engine takes for either.
+///
+/// # Errors
+/// [`Kind::Malformed`](crate::error::Kind::Malformed) if not.
+pub(super) fn ensure_plain_is_stated(descriptor: &Descriptor, diff_id: &Digest) -> Result<()> {
+    const DOCKER_GZIP: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
+    let plain = descriptor.digest() == diff_id;
+    let stated = stated_compression(descriptor) == Compression::None;
+    if !plain || stated || descriptor.media_type().to_string() == DOCKER_GZIP {
+        return Ok(());
+    }
+    Err(not_as_stated(descriptor, Compression::None).at(format_args!("layer {}", descriptor.digest())))
+}
+
+fn stated_compression(descriptor: &Descriptor) -> Compression {
+    match descriptor.media_type().to_string().rsplit_once(['+', '.']).map_or("", |(_, end)| end) {
         "gzip" => Compression::Gzip,
         "zstd" => Compression::Zstd,
         _ => Compression::None,
-    };
-    if compression == found {
-        return Ok(());
     }
-    let what = format!("its contents are {}, contrary to its media type `{stated}`", found.name());
-    Err(Error::malformed(what).hint("the image was put together wrongly or tampered with; fetch it again"))
+}
+
+fn not_as_stated(descriptor: &Descriptor, found: Compression) -> Error {
+    let (contents, stated) = (found.name(), descriptor.media_type());
+    let what = format!("its contents are {contents}, contrary to its media type `{stated}`");
+    Error::malformed(what).hint("the image was put together wrongly or tampered with; fetch it again")
 }
 
 /// Reads a layer to its end, and checks that it is what descriptor and `diff_id` say.

@@ -1,7 +1,8 @@
 //! The JSON that programs read: which fields there are and of what type, for every command.
 //!
 //! `tests/golden/json.txt` holds them. A field that is renamed, removed or added fails here; with the change the file
-//! and the table in README have to be changed as well: `PHT_GOLDEN=write cargo test --test json` writes the file.
+//! and the table in README have to be changed as well; `PHT_GOLDEN=write cargo nextest run -E 'test(json::)'` writes the
+//! file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -13,12 +13,12 @@ import wire3_documents as documents
 from wire3_documents import formed, verified
 
 OCI = "application/vnd.oci.image."
+DOCKER = "application/vnd.docker.image.rootfs.diff."
 REF = "org.opencontainers.image.ref.name"
 OPAQUE = ".wh..wh..opq"
 XATTRS = ("SCHILY.xattr.", "LIBARCHIVE.xattr.", "RHT.security.", "SCHILY.acl.")
 PACKING = {OCI + "layer.v1.tar": None, OCI + "layer.v1.tar+gzip": "gzip", OCI + "layer.v1.tar+zstd": "zstd",
-           "application/vnd.docker.image.rootfs.diff.tar": None, "application/vnd.docker.image.rootfs.diff.tar.gzip": "gzip",
-           "application/vnd.docker.image.rootfs.diff.tar.zstd": "zstd"}
+           DOCKER + "tar": None, DOCKER + "tar.gzip": "gzip", DOCKER + "tar.zstd": "zstd"}
 
 
 def sha256(data):
@@ -95,7 +95,10 @@ class Image:
     def tar(self, layer, check="layers"):
         """A layer, unpacked and held against its diff ID."""
         descriptor = self.layers[layer]
-        data = unpacked(read_blob(self.layout, descriptor), PACKING[descriptor["mediaType"]])
+        data = read_blob(self.layout, descriptor)
+        # Docker's type for gzip is that of plain contents too.
+        plain = descriptor["mediaType"] == DOCKER + "tar.gzip" and data[:2] != b"\x1f\x8b"
+        data = unpacked(data, None if plain else PACKING[descriptor["mediaType"]])
         verified(sha256(data) == self.diff_ids[layer], check, f"the diff ID of layer {layer}")
         return data
 

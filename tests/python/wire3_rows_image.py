@@ -207,7 +207,10 @@ def base():
     yield Row("base: plain by its type, gzip by its bytes", blob(same, ""), (3, 5))
     yield Row("base: zstd by its type, gzip by its bytes", blob(same, "+zstd"), (3, 5))
     docker = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+    typed = lambda train: train.manifest["layers"][1].update(mediaType=docker)
     yield Row("base: another type, bound by its digest", media_type(docker), 0)
+    yield Row("base: plain, of Docker's type for gzip", blob(lambda data: data, "", typed), 0)
+    yield Row("base: zstd by its bytes, of Docker's type for gzip", blob(zstd, "", typed), (3, 5))
     for kind in ("application/vnd.oci.image.layer.v1.tar+brotli", "text/plain", "", TYPE.upper(),
                  "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip", TYPE + "+gzip; x=y",
                  "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", TYPE + "+gzip+encrypted"):

@@ -5,7 +5,7 @@ use oci_spec::image::{Descriptor, Digest, MediaType};
 use proptest::prelude::*;
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
-use super::{ScannedLayer, scan};
+use super::{ScannedLayer, ensure_plain_is_stated, scan};
 use crate::crypto::digest::Sha512;
 use crate::crypto::hex;
 use crate::error::{Kind as Class, Result};
@@ -142,6 +142,30 @@ fn a_layer_that_is_not_what_the_config_says_is_refused() {
                 let scanned = scan_as(&bytes, is_file, &diff_id).map(drop).map_err(|error| error.kind());
                 assert_eq!(scanned, if right { Ok(()) } else { Err(Class::Malformed) }, "{name}: {diff_id}");
             }
+        }
+    }
+}
+
+#[test]
+fn the_media_type_says_how_a_layer_is_packed() {
+    let archive = archive();
+    let docker = |end: &str| MediaType::from(format!("application/vnd.docker.image.rootfs.diff.tar{end}").as_str());
+    let types = [MediaType::ImageLayer, MediaType::ImageLayerGzip, MediaType::ImageLayerZstd];
+    let types = types.into_iter().chain(["", ".gzip", ".zstd"].map(docker));
+    for (at, media_type) in types.enumerate() {
+        for (name, bytes, found) in forms(&archive) {
+            let stated = [Compression::None, Compression::Gzip, Compression::Zstd][at % 3];
+            let plain = found == Compression::None;
+            let fits = stated == found || stated == Compression::Gzip && plain;
+            let descriptor = Descriptor::new(media_type.clone(), bytes.len() as u64, digest_of(&bytes));
+            for is_file in [true, false] {
+                let stored = Stored { bytes: bytes.clone(), is_file };
+                let scanned = scan(&stored, &descriptor, &digest_of(&archive), &std::env::temp_dir(), &|_| true);
+                assert_eq!(scanned.map(drop).is_ok(), fits, "{name} as {media_type}");
+            }
+            let strict = ensure_plain_is_stated(&descriptor, &digest_of(&archive));
+            let fits = !plain || stated == Compression::None || media_type == docker(".gzip");
+            assert_eq!(strict.is_ok(), fits, "{name} as {media_type}");
         }
     }
 }

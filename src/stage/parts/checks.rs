@@ -80,16 +80,20 @@ pub(in crate::stage) fn ensure_base_contents(train: &Train, base: usize) -> Resu
         if signed.get(layer).is_some_and(|signed| signed.digest == found.digest && signed.size == found.size) {
             continue;
         }
+        if !signed.is_empty() {
+            image.ensure_plain_is_stated(layer).map_err(as_verification)?;
+        }
         let media_type = image.layers()[layer].media_type().to_string();
         if media_type.ends_with(".tar") && found.digest == found.diff_id {
             continue; // whoever reads the blob by its digest reads these contents
         }
-        image.ensure_layer(layer).map_err(|error| match error.kind() {
-            Kind::Malformed => error.as_kind(Kind::Verification),
-            _ => error,
-        })?;
+        image.ensure_layer(layer).map_err(as_verification)?;
     }
     Ok(())
+}
+
+fn as_verification(error: Error) -> Error {
+    if error.kind() == Kind::Malformed { error.as_kind(Kind::Verification) } else { error }
 }
 
 /// Looks for files of a closed train that begin with one initialisation vector, where the cipher has such.

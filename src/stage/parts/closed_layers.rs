@@ -14,6 +14,7 @@ use crate::train::{Check, paths};
 pub(in crate::stage) fn ensure_payload_form(train: &Train) -> Result<()> {
     let Some(base) = train.config.form().base() else { return Ok(()) };
     train.image.ensure_distributable(base.len())?;
+    train.image.ensure_plain_is_stated(base.len())?;
     train.forms.ensure_payload()?;
     ensure_listed(train.tree(), train.config.file_list())
 }
@@ -25,6 +26,7 @@ pub(in crate::stage) fn ensure_payload_form(train: &Train) -> Result<()> {
 pub(in crate::stage) fn ensure_control_form(train: &Train) -> Result<Option<Check>> {
     let Some(base) = train.config.form().base() else { return Ok(None) };
     train.image.ensure_distributable(base.len() + 1)?;
+    train.image.ensure_plain_is_stated(base.len() + 1)?;
     train.forms.ensure_control()?;
     let key = train.config.creator().encrypted_key.as_deref().unwrap_or_default();
     let node = train.tree().get(paths::USER_KEY);

@@ -76,12 +76,13 @@ impl Session {
     }
 
     /// Does what the registry's refusal of a request with the header `sent` asks for: a password, or a (new) token.
-    pub(super) fn renew(&self, http: &Http, refusal: &Response, sent: Option<&HeaderValue>) -> Result<()> {
+    /// False if another request has done so meanwhile.
+    pub(super) fn renew(&self, http: &Http, refusal: &Response, sent: Option<&HeaderValue>) -> Result<bool> {
         let access = &self.access;
         let _one_at_a_time = self.renewing.lock().unwrap_or_else(PoisonError::into_inner);
         if self.header().is_some_and(|now| Some(&now) != sent) {
             // Another request of ours was refused, too, and has seen to it.
-            return Ok(());
+            return Ok(false);
         }
         let login = self.login()?;
         let wanted: Vec<Challenge> = refusal
@@ -98,7 +99,7 @@ impl Session {
             let mut value = HeaderValue::try_from(format!("Bearer {}", *token)).map_err(|_| bad_token())?;
             value.set_sensitive(true);
             self.set(Some(value));
-            return Ok(());
+            return Ok(true);
         }
         if wanted.iter().any(|challenge| challenge.scheme == "basic") {
             let login =
@@ -110,7 +111,7 @@ impl Session {
             let request = http.get(refusal.url().clone()).basic_auth(login.user(), Some(login.password()));
             let built = request.build().map_err(|_| refused("the credentials cannot be sent in a header", access))?;
             self.set(built.headers().get(AUTHORIZATION).cloned());
-            return Ok(());
+            return Ok(true);
         }
         Err(refused("the registry refuses access and does not say how to log in", access))
     }

@@ -112,16 +112,22 @@ impl Client {
         }
     }
 
-    /// Makes a request once; twice if the registry asks who we are.
+    /// Makes a request once, and again if the registry asks who we are.
     pub(super) fn attempt(&self, call: &Call) -> Result<Answer> {
-        let sent = self.session.header();
+        let mut sent = self.session.header();
         let mut response = match self.once(call, sent.as_ref())? {
             Ok(response) => response,
             Err(error) => return Ok(Answer::Passing(self.unreachable(error), None)),
         };
-        if response.status() == StatusCode::UNAUTHORIZED && self.is_own(response.url()) {
-            self.session.renew(self.http()?, &response, sent.as_ref()).at(&self.repository)?;
-            response = match self.once(call, self.session.header().as_ref())? {
+        let mut renewed = false;
+        // The token that another request got may have expired by now; after that of our own, no is the answer.
+        for _ in 0..2 {
+            if renewed || response.status() != StatusCode::UNAUTHORIZED || !self.is_own(response.url()) {
+                break;
+            }
+            renewed = self.session.renew(self.http()?, &response, sent.as_ref()).at(&self.repository)?;
+            sent = self.session.header();
+            response = match self.once(call, sent.as_ref())? {
                 Ok(response) => response,
                 Err(error) => return Ok(Answer::Passing(self.unreachable(error), None)),
             };
