@@ -12,7 +12,7 @@ fuzz_target!(|document: &[u8]| {
     assert_eq!(again.raw(), config.raw());
     assert_eq!(again.to_bytes().expect("written again"), written);
     assert_eq!(again.wire().name(), config.wire().name());
-    if let Ok(standing) = config.standing() {
-        assert_eq!(standing.signed().len() < config.route().stops().len(), standing.next().is_some());
+    if let Ok(route_state) = config.route_state() {
+        assert_eq!(route_state.signed().len() < config.route().stops().len(), route_state.next().is_some());
     }
 });

@@ -27,7 +27,7 @@ fn layers(data: &[u8]) -> Vec<Vec<Entry>> {
             _ => EntryKind::File,
         };
         let (position, meta) = (512 * number as u64, Meta::new(0o644, 0));
-        let entry = Entry { path: path.into(), kind, meta, size: 0, offset: position, position };
+        let entry = Entry { path: path.into(), kind, meta, size: 0, offset: position, exact: true, position };
         layers.last_mut().expect("at least one").push(entry);
         if end & 0xf0 == 0xf0 {
             layers.push(Vec::new());
@@ -66,7 +66,7 @@ fuzz_target!(|data: &[u8]| {
     }
     // A layer on top that remakes the root hides everything.
     let entry = |path: &[u8], kind, position| {
-        Entry { path: path.into(), kind, meta: Meta::new(0o755, 0), size: 0, offset: position, position }
+        Entry { path: path.into(), kind, meta: Meta::new(0o755, 0), size: 0, offset: position, exact: true, position }
     };
     let marker = [&b"r/"[..], OPAQUE].concat();
     layers.push(vec![entry(b"r", EntryKind::Directory, 1), entry(&marker, EntryKind::File, 2)]);
