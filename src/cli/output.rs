@@ -10,7 +10,9 @@ use super::text;
 use crate::error::{Error, IoContext, Result};
 use crate::image::ImageReport;
 use crate::json::{Value, json};
-use crate::stage::{Inspection, Report, TrainFailed, Verification};
+#[cfg(feature = "engines")]
+use crate::stage::TrainFailed;
+use crate::stage::{Inspection, Report, Verification};
 use crate::text::{Printable, counted};
 use crate::train::{Check, Verdict};
 
@@ -44,6 +46,7 @@ impl Output {
     }
 
     /// True if only errors are to be shown.
+    #[cfg(feature = "engines")]
     pub(super) fn is_quiet(&self) -> bool {
         self.quiet
     }
@@ -131,6 +134,7 @@ fn print_to(stream: &mut dyn Write, bytes: &[u8]) -> Result<()> {
 }
 
 fn error_json(error: &Error) -> Value {
+    #[cfg_attr(not(feature = "engines"), allow(unused_mut, reason = "no train has run that could have failed"))]
     let mut document = json!({ "error": {
         "kind": error.kind().name(),
         "exit_status": error.kind().exit_status(),
@@ -139,6 +143,7 @@ fn error_json(error: &Error) -> Value {
         "where": error.places().collect::<Vec<_>>(),
         "hint": error.advice().map(words),
     }});
+    #[cfg(feature = "engines")]
     if let Some(failed) = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<TrainFailed>()) {
         document["error"]["train"] =
             json!({ "exit_status": failed.exit_status, "log": failed.log.display().to_string() });

@@ -11,7 +11,7 @@ use support::{Peer, available};
 
 mod archive;
 mod cases;
-pub(crate) mod layout;
+pub mod layout;
 mod seen;
 mod stack;
 
