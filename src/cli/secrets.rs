@@ -10,13 +10,10 @@ use zeroize::Zeroizing;
 
 use super::prompt;
 use crate::crypto::paillier::PaillierSecret;
-use crate::crypto::{Passphrase, PrivateKey, PublicKey};
+use crate::crypto::{MAX_KEY_FILE, Passphrase, PrivateKey, PublicKey};
 use crate::error::{Error, ErrorContext, IoContext, Result};
 use crate::text::Printable;
 use crate::train::paillier;
-
-/// The largest key file that is read, in bytes.
-const MAX_KEY_FILE: u64 = 256 << 10;
 
 /// No core dump of this process is written: it would hold keys and plaintext.
 pub(super) fn forbid_core_dumps() {
@@ -107,7 +104,7 @@ pub(super) fn load_public_key(path: &Path) -> Result<PublicKey> {
 fn read_key_file(path: &Path) -> Result<Vec<u8>> {
     let found =
         fs::metadata(path).map_err(|error| Error::key("cannot open the key file").because(error).at(path.display()))?;
-    if !found.is_file() || found.len() > MAX_KEY_FILE {
+    if !found.is_file() || found.len() > MAX_KEY_FILE as u64 {
         return Err(Error::key("not a key file").at(path.display()));
     }
     fs::read(path).map_err(|error| Error::key("cannot read the key file").because(error).at(path.display()))

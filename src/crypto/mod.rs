@@ -22,5 +22,6 @@ pub use cipher::{Cipher, Decryptor, Encryptor, StageKey};
 pub use digest::{Sha256, Sha512};
 pub use keys::{PrivateKey, PublicKey};
 pub use passphrase::Passphrase;
+pub use pem::MAX_KEY_FILE;
 /// Memory that is erased when it is given up.
 pub use zeroize::Zeroizing;

@@ -8,8 +8,8 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
 
-/// Bytes; larger than any key file: one of RSA-16384 is below 20 KiB.
-const MAX_FILE: usize = 256 << 10;
+/// The largest key file that is read, in bytes: one of RSA-16384 is below 20 KiB.
+pub const MAX_KEY_FILE: usize = 256 << 10;
 
 /// Enough for a key between a chain of certificates.
 const MAX_BLOCKS: usize = 32;
@@ -57,7 +57,7 @@ impl Block<'_> {
 
 /// All blocks of a key file in order; the reason, in words, if there is none or one is broken.
 pub(super) fn blocks(file: &[u8]) -> Result<Vec<Block<'_>>, String> {
-    if file.len() > MAX_FILE {
+    if file.len() > MAX_KEY_FILE {
         return Err(format!("{} bytes are too many for a key file", file.len()));
     }
     let mut found = Vec::new();

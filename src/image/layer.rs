@@ -84,9 +84,7 @@ pub(super) fn scan_below(
 }
 
 fn is_plain(extent: &Extent) -> Result<bool> {
-    let mut start = [0; 4];
-    let read = extent.read_at(&mut start, 0).doing("read the layer")?;
-    Ok(Compression::of(&start[..read]) == Compression::None)
+    Ok(extent.compression().doing("read the layer")? == Compression::None)
 }
 
 fn scan_plain(extent: Extent, descriptor: &Descriptor, diff_id: &Digest, mut scan: Scan<'_>) -> Result<ScannedLayer> {

@@ -174,7 +174,7 @@ impl PostRun<'_> {
         }
 
         let wire = train.config.wire();
-        let (base, found) = self.base.settle(train, Transform::Keep, self.spool)?;
+        let (base, found) = self.base.resolve(train, Transform::Keep, self.spool)?;
         adopt_base(train, base, self.context)?;
         if wire.has_payload_as_built() {
             ensure_base_contents(train, base)?;

@@ -121,7 +121,7 @@ impl PreRun<'_> {
         if !has_results && !self.request.keep_initial_results {
             ensure_no_results(train)?;
         }
-        let (base, _) = self.base.settle(train, of_train, &self.spool)?;
+        let (base, _) = self.base.resolve(train, of_train, &self.spool)?;
         if train.config.form().base().is_none() {
             ensure_base_contents(train, base)?;
         }

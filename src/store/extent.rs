@@ -107,6 +107,16 @@ impl Extent {
         }
     }
 
+    /// How it is compressed, by its first bytes.
+    ///
+    /// # Errors
+    /// As [`read_at`](Self::read_at).
+    pub fn compression(&self) -> io::Result<tar::Compression> {
+        let mut start = [0; 4];
+        let read = self.read_at(&mut start, 0)?;
+        Ok(tar::Compression::of(&start[..read]))
+    }
+
     /// Reads it from the beginning.
     pub fn reader(&self) -> ExtentReader {
         ExtentReader { extent: self.clone(), position: 0 }

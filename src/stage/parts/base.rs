@@ -74,7 +74,7 @@ impl BaseLayers {
     /// # Errors
     /// [`Kind::Usage`](crate::error::Kind::Usage) if the train has another base than the given one,
     /// [`Kind::Verification`](crate::error::Kind::Verification) if it has another one than its creator signed.
-    pub(in crate::stage) fn settle(
+    pub(in crate::stage) fn resolve(
         &self,
         train: &Train,
         change: Transform<'_>,

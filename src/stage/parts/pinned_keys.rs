@@ -4,12 +4,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::crypto::PublicKey;
+use crate::crypto::{MAX_KEY_FILE, PublicKey};
 use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
 use crate::train::{Role, TrustStore};
 
-/// The largest key file that is read, in bytes.
-const MAX_KEY_FILE: u64 = 256 << 10;
 const ENDING: &str = ".pem";
 
 /// Reads the pinned keys in a directory. Files are found by listing it, and no path is ever made of an id of a train.
@@ -47,7 +45,7 @@ fn key_files(dir: &Path) -> Result<Vec<(PathBuf, String)>> {
 
 fn read_key(path: &Path) -> Result<PublicKey> {
     let found = fs::metadata(path).doing("open the pinned key")?;
-    if !found.is_file() || found.len() > MAX_KEY_FILE {
+    if !found.is_file() || found.len() > MAX_KEY_FILE as u64 {
         return Err(Error::usage("not a key file"));
     }
     let pem = fs::read(path).doing("read the pinned key")?;

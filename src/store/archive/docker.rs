@@ -102,10 +102,8 @@ fn layer_descriptor(
     let extent = members.get(name).ok_or_else(|| {
         Error::malformed("the layer is absent").hint("the archive is incomplete; fetch it again, whole")
     })?;
-    let mut start = [0; 4];
-    let read = extent.read_at(&mut start, 0).doing("read the layer")?;
     // Of a plain layer the diff ID is the digest, which readers verify; only a compressed one has to be read for it.
-    let (digest, end) = match Compression::of(&start[..read]) {
+    let (digest, end) = match extent.compression().doing("read the layer")? {
         Compression::Gzip => (digest(&extent)?, "+gzip"),
         Compression::Zstd => (digest(&extent)?, "+zstd"),
         Compression::None => (diff_id.to_owned(), ""),
