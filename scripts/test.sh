@@ -104,6 +104,7 @@ else
 fi
 
 part "dependencies" check_dependencies || status=1
+part "library in each set of features" scripts/features.sh --quick || status=1
 scripts/check.sh "$@" || status=1
 part "tests that need other programs" run_tests --test peers "$@" || status=1
 if [ $# -eq 0 ]; then

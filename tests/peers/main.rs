@@ -20,6 +20,7 @@ mod reference;
 mod registry;
 mod release;
 mod running;
+mod second_implementation;
 mod skopeo;
 
 #[test]

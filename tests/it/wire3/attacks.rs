@@ -1,37 +1,17 @@
 //! Attacks on trains of wire 3: each is refused, with the exit status that says why, and nothing is published. The
 //! attacks, and what has to stay accepted, are rows of `tests/python/wire3_attacks.py`.
 
-use std::thread::available_parallelism;
-
 use support::peers::{cryptography, run, test_file};
-use support::wire3::Wire3Fixture;
+use support::wire3::{Wire3Fixture, every_attack};
 use support::{pht_oci, program};
 
 const VERIFICATION: i32 = 3;
 const KEY: i32 = 4;
 
-/// Every row, met by a judge: the program, or without one the second implementation.
-fn every_row(python: &str, program: Option<&str>) {
-    let script = test_file("python/wire3_attacks.py");
-    let jobs = available_parallelism().map_or(1, usize::from).to_string();
-    let mut line = vec![script.to_str().expect("a path in UTF-8"), "--jobs", &jobs];
-    line.extend(program.iter().flat_map(|program| ["--program", program]));
-    let told = run(python, &line).unwrap_or_else(|told| panic!("{told}"));
-    let told = String::from_utf8(told).expect("text");
-    let rows: usize = told.split_whitespace().next().and_then(|count| count.parse().ok()).expect("a number of rows");
-    assert!(rows > 1000, "{told}");
-}
-
 #[test]
 fn every_attack_is_refused() {
     let Some(python) = cryptography("wire3") else { return };
-    every_row(&python, Some(program()));
-}
-
-#[test]
-fn the_second_implementation_refuses_every_attack() {
-    let Some(python) = cryptography("wire3") else { return };
-    every_row(&python, None);
+    every_attack(&python, Some(program()));
 }
 
 #[test]

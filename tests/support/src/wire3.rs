@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::thread::available_parallelism;
 
 use serde_json::json;
 use tempfile::TempDir;
@@ -145,4 +146,19 @@ pub fn check_results(fixture: &Wire3Fixture, tag: &str) {
     let (out, key) = (fixture.path(&format!("out-{tag}")), fixture.key("creator"));
     pht_oci(&["results", &fixture.layout.at(tag), "--private-key", &key, "--out", &out], &[]).ok();
     same(&fixture.results(STATIONS - 1), &out);
+}
+
+/// Every row of `tests/python/wire3_attacks.py`, met by a judge: the program, or without one the second implementation.
+///
+/// # Panics
+/// The judge takes what it has to refuse, or refuses what it has to take.
+pub fn every_attack(python: &str, program: Option<&str>) {
+    let script = test_file("python/wire3_attacks.py");
+    let jobs = available_parallelism().map_or(1, usize::from).to_string();
+    let mut line = vec![utf8(&script), "--jobs", &jobs];
+    line.extend(program.iter().flat_map(|program| ["--program", program]));
+    let told = run(python, &line).unwrap_or_else(|told| panic!("{told}"));
+    let told = String::from_utf8(told).expect("text");
+    let rows: usize = told.split_whitespace().next().and_then(|count| count.parse().ok()).expect("a number of rows");
+    assert!(rows > 1000, "{told}");
 }
