@@ -29,7 +29,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Kind {
-    /// Input/output failed, or a train did. Exit status 1.
+    /// Input/output failed. Exit status 1.
     Io,
     /// A mistake of this program. Exit status 1.
     Internal,
@@ -43,6 +43,8 @@ pub enum Kind {
     Malformed,
     /// Registry, network or credentials. Exit status 6.
     Registry,
+    /// The train itself failed, or reached a limit. Exit status 8.
+    Train,
     /// Somebody asked the program to end. Exit status 128 and the number of the signal: 130 for an interrupt.
     Interrupted,
 }
@@ -57,6 +59,7 @@ impl Kind {
             Kind::Key => 4,
             Kind::Malformed => 5,
             Kind::Registry => 6,
+            Kind::Train => 8,
             Kind::Interrupted => 130,
         }
     }
@@ -71,6 +74,7 @@ impl Kind {
             Kind::Key => "key",
             Kind::Malformed => "malformed",
             Kind::Registry => "registry",
+            Kind::Train => "train",
             Kind::Interrupted => "interrupted",
         }
     }
@@ -124,6 +128,10 @@ pub enum Advice {
     RunAsRoot,
     /// Choose another file for the train's output.
     ChooseLog,
+    /// Use an engine that bounds memory and processors without root.
+    ChooseBoundingEngine,
+    /// Choose another directory for what is kept between runs.
+    ChooseCache,
     /// Remove what is in the way of the working directory, or choose another place.
     ChooseWorkDir,
     /// The registry does not take the closed train; it is kept on this machine.
@@ -132,6 +140,19 @@ pub enum Advice {
         first: Option<Box<Advice>>,
         /// The archive with the closed train.
         archive: String,
+        /// The destination of the train.
+        target: String,
+    },
+    /// Close the train from what was kept of its run.
+    CloseKept {
+        /// Advice on the error, in words that name no option.
+        first: Option<String>,
+        /// The opened image, without its base.
+        opened: String,
+        /// The directory with the results.
+        results: String,
+        /// The encrypted image, which has the base.
+        source: String,
         /// The destination of the train.
         target: String,
     },

@@ -11,7 +11,7 @@ use crate::error::{Error, IoContext, Result};
 use crate::image::ImageReport;
 use crate::json::{Value, json};
 #[cfg(feature = "engines")]
-use crate::stage::TrainFailed;
+use crate::stage::{Limit, TrainFailed};
 use crate::stage::{Inspection, Report, Verification};
 use crate::text::{Printable, counted};
 use crate::train::{Check, Verdict};
@@ -145,8 +145,11 @@ fn error_json(error: &Error) -> Value {
     }});
     #[cfg(feature = "engines")]
     if let Some(failed) = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<TrainFailed>()) {
-        document["error"]["train"] =
-            json!({ "exit_status": failed.exit_status, "log": failed.log.display().to_string() });
+        document["error"]["train"] = json!({
+            "exit_status": failed.exit_status,
+            "limit": failed.limit.map(Limit::name),
+            "log": failed.log.display().to_string(),
+        });
     }
     document
 }

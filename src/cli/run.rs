@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::output::Output;
 use super::station::StageOptions;
-use crate::engine::{Engine, RunOptions, SECRETS, Variable, Volume, engine_named};
+use crate::engine::{Engine, Limits, RunOptions, SECRETS, Variable, Volume, engine_named};
 use crate::error::{Error, Result};
 use crate::stage::{RunRequest, StageRequest, run};
 use crate::store::Context;
@@ -20,7 +20,7 @@ use crate::text::Printable;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   pht-oci run ./train --engine podman --private-key station_1.pem
-  pht-oci run ./train --engine docker --private-key station_1.pem --volume /srv/fhir:/data:ro --timeout 12h
+  pht-oci run ./train --engine docker --private-key station_1.pem --volume /srv/fhir:/data --timeout 12h --memory 8G
   pht-oci run ./train --engine runc --private-key station_1.pem --env FHIR_TOKEN --log train.log")]
 pub(super) struct Run {
     #[command(flatten)]
@@ -28,8 +28,8 @@ pub(super) struct Run {
     /// Container engine: podman, docker or runc
     #[arg(long, value_name = "ENGINE", value_parser = engine_named)]
     engine: &'static dyn Engine,
-    /// A file or directory to mount into the container; repeat for more
-    #[arg(long = "volume", value_name = "HOST:PATH[:ro]")]
+    /// A file or directory to mount into the container, where it can only be read without `:rw`; repeat for more
+    #[arg(long = "volume", value_name = "HOST:PATH[:rw]")]
     volumes: Vec<Volume>,
     /// An environment variable for the train, with VALUE or its value here; repeat for more
     #[arg(long = "env", value_name = "KEY[=VALUE]", value_parser = variable)]
@@ -40,9 +40,28 @@ pub(super) struct Run {
     /// Time limit of the train, as in 90s, 30m, 12h or 2d [default: no limit]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     timeout: Option<Duration>,
+    /// Memory that the train may take, as in 512M or 8G [default: no limit]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    memory: Option<u64>,
+    /// Processors that the train may take, as in 4 or 1.5 [default: no limit]
+    #[arg(long, value_name = "NUMBER", value_parser = cpus)]
+    cpus: Option<f64>,
+    /// Processes and threads that the train may have at once
+    #[arg(long, value_name = "NUMBER", default_value_t = PIDS, value_parser = clap::value_parser!(u32).range(1..))]
+    pids: u32,
+    /// The size that the results may have, as in 256M [default: no limit]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    results_limit: Option<u64>,
     /// File for the train's output [default: DEST.run.log, in --tmpdir for a registry]
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
+    /// The size that the log may have; of more output its middle is left out
+    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = size)]
+    log_limit: u64,
+    /// A command that fetches the train's data before it runs, for /bin/sh: it finds the query in $PHT_QUERY, the train's
+    /// id in $PHT_TRAIN_ID, and fills the directory $PHT_DATA, which the train reads at /opt/train_data
+    #[arg(long, value_name = "COMMAND")]
+    prepare: Option<String>,
     /// At the first station: keep results that were built into the train
     #[arg(long)]
     keep_initial_results: bool,
@@ -53,18 +72,30 @@ impl Run {
         let key = self.stage.load_key()?;
         let trust = self.stage.load_trust()?;
         let stage = self.stage.request(&key, trust.as_ref());
-        let options =
-            RunOptions { volumes: self.volumes.clone(), variables: self.variables.clone(), gpus: self.gpus.clone() };
+        let mut limits = Limits::NONE;
+        (limits.memory, limits.cpus, limits.pids) = (self.memory, self.cpus, Some(self.pids));
+        let options = RunOptions {
+            volumes: self.volumes.clone(),
+            variables: self.variables.clone(),
+            gpus: self.gpus.clone(),
+            limits,
+        };
         let request = RunRequest {
             stage: StageRequest { keep_initial_results: self.keep_initial_results, ..stage },
             engine: self.engine,
             options: &options,
             limit: self.timeout,
+            results_limit: self.results_limit,
+            log_limit: self.log_limit,
             log: self.log.as_deref(),
+            prepare: self.prepare.as_deref(),
         };
         output.report(&run(&request, &mut Screen::new(output.is_quiet()), context)?)
     }
 }
+
+/// The processes that a train may have without another limit.
+const PIDS: u32 = 4096;
 
 /// The train's output while it runs, on standard error: standard output is the report's.
 struct Screen {
@@ -142,6 +173,23 @@ fn variable(text: &str) -> Result<Variable> {
     Ok(Variable { name: name.to_owned(), value, inherited })
 }
 
+/// A number of bytes, or of what its last letter says.
+fn size(text: &str) -> Result<u64> {
+    let wrong = || Error::usage("not a size; write bytes, or a number with K, M, G or T");
+    let units = [("K", 10), ("M", 20), ("G", 30), ("T", 40)];
+    let found = units.into_iter().find_map(|(unit, power)| Some((text.strip_suffix(unit)?, power)));
+    let (number, power) = found.unwrap_or((text, 0));
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    number.checked_mul(1 << power).filter(|bytes| *bytes > 0).ok_or_else(wrong)
+}
+
+/// A number of processors.
+fn cpus(text: &str) -> Result<f64> {
+    let number: Option<f64> = text.parse().ok();
+    let wrong = || Error::usage("not a number of processors; write 4 or 1.5");
+    number.filter(|number| (0.01..=65_536.0).contains(number)).ok_or_else(wrong)
+}
+
 /// A number of seconds, or of what its last letter says.
 fn duration(text: &str) -> Result<Duration> {
     let wrong = || Error::usage("not a duration; write 90s, 30m, 12h or 2d");
@@ -164,6 +212,20 @@ mod tests {
         }
         for wrong in ["", "h", "-1s", "0", "1.5h", "2w", "99999999999999999999d", "9999999999999999d"] {
             assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn sizes_and_processors_have_units() {
+        for (text, bytes) in [("1", 1), ("64M", 64 << 20), ("8G", 8 << 30), ("1T", 1 << 40), ("3K", 3072)] {
+            assert_eq!(size(text).unwrap(), bytes, "{text}");
+        }
+        for wrong in ["", "M", "-1", "0", "1.5G", "1 G", "1GB", "99999999T"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+        assert!((cpus("1.5").unwrap() - 1.5).abs() < f64::EPSILON);
+        for wrong in ["", "0", "-1", "NaN", "inf", "x"] {
+            assert!(cpus(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -21,6 +21,8 @@ pub(in crate::stage) struct StageOutput<'a> {
     pub(in crate::stage) document: &'a [u8],
     pub(in crate::stage) config: &'a TrainConfig,
     pub(in crate::stage) rewritten: bool,
+    /// Whether the base layers stay where they are: the new image is whole only together with the old one.
+    pub(in crate::stage) apart: bool,
 }
 
 impl StageOutput<'_> {
@@ -49,6 +51,7 @@ impl StageOutput<'_> {
             // Committing an image adds to its config.
             execution: self.config.form().image().map(SignedImage::to_image_config),
             for_engine: self.is_for_engine(),
+            apart: self.apart,
             created: rfc3339(now)?,
         };
         let image = edit.write(&train.image, &mut *target.destination)?;

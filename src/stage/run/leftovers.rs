@@ -1,0 +1,91 @@
+//! Runs are registered for their user while they last, so that what a killed one has left anywhere is found: the next run
+//! to any place removes it, and `cleanup` does.
+
+use std::fs::{self, DirBuilder};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use super::work_dir::WorkDir;
+use crate::error::{ErrorContext, IoContext, Result};
+use crate::store::Context;
+
+/// The directory of the register, in the user's state.
+const RUNS: &str = "runs";
+
+/// What a run that was killed has left.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Leftover {
+    /// The private directory of the run, with plaintext.
+    pub path: PathBuf,
+    /// The engine that may still have its container.
+    pub engine: Option<String>,
+}
+
+/// Registers a run; the file that says so. Without a place for the register nothing is.
+pub(super) fn register(name: &str, path: &Path, context: &Context) -> Result<Option<PathBuf>> {
+    let Some(state) = &context.state else { return Ok(None) };
+    let dir = state.join(RUNS);
+    DirBuilder::new().recursive(true).mode(0o700).create(&dir).doing("create the directory").at(dir.display())?;
+    let entry = dir.join(name);
+    fs::write(&entry, path.as_os_str().as_bytes()).doing("register the run").at(entry.display())?;
+    Ok(Some(entry))
+}
+
+/// What killed runs of this user have left.
+///
+/// # Errors
+/// A directory that is registered cannot be opened.
+pub fn leftovers(context: &Context) -> Result<Vec<Leftover>> {
+    let found = found(context).map(|found| found.map(|work| leftover(&work)));
+    found.collect()
+}
+
+/// Removes what killed runs of this user have left, here and with their engines; what was removed.
+///
+/// # Errors
+/// Something is still there.
+pub fn cleanup(context: &Context) -> Result<Vec<Leftover>> {
+    let mut removed = Vec::new();
+    for work in found(context) {
+        let work = work?;
+        let what = leftover(&work);
+        work.remove()?;
+        removed.push(what);
+    }
+    Ok(removed)
+}
+
+/// The same before a run, which does not fail for what another has left.
+pub(super) fn sweep(context: &Context) {
+    for work in found(context) {
+        let removed = work.and_then(|work| work.remove().map(|()| work.path().to_owned()));
+        match removed {
+            Ok(path) => tracing::info!("removed what a killed run had left in {}", path.display()),
+            Err(error) => tracing::warn!("what a killed run has left is still there: {error}"),
+        }
+    }
+}
+
+fn found(context: &Context) -> impl Iterator<Item = Result<WorkDir>> {
+    let entries = context.state.iter().flat_map(|state| fs::read_dir(state.join(RUNS)).into_iter().flatten().flatten());
+    entries.map(|entry| entry.path()).filter_map(|entry| {
+        let path = PathBuf::from(std::ffi::OsString::from_vec(fs::read(&entry).ok()?));
+        match WorkDir::left_at(&path, entry.clone()) {
+            Ok(None) => {
+                // Somebody is at work there, or nothing is left.
+                if fs::symlink_metadata(&path).is_err() {
+                    let _ = fs::remove_file(entry);
+                }
+                None
+            }
+            Ok(Some(work)) => Some(Ok(work)),
+            Err(error) => Some(Err(error)),
+        }
+    })
+}
+
+fn leftover(work: &WorkDir) -> Leftover {
+    Leftover { path: work.path().to_owned(), engine: work.engine() }
+}
