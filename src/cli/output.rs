@@ -51,6 +51,12 @@ impl Output {
         self.quiet
     }
 
+    /// True if a person reads it.
+    #[cfg(feature = "engines")]
+    pub(super) fn is_text(&self) -> bool {
+        matches!(self.format, Format::Text)
+    }
+
     /// The report of a stage.
     pub(super) fn report(&mut self, report: &Report) -> Result<()> {
         match self.format {

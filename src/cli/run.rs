@@ -8,7 +8,7 @@ use super::output::Output;
 use super::station::StageOptions;
 use crate::engine::{Engine, Limits, RunOptions, SECRETS, Variable, Volume, engine_named};
 use crate::error::{Error, Result};
-use crate::stage::{RunRequest, StageRequest, run};
+use crate::stage::{Onlooker, RunRequest, StageRequest, run};
 use crate::store::Context;
 use crate::text::Printable;
 
@@ -90,7 +90,7 @@ impl Run {
             log: self.log.as_deref(),
             prepare: self.prepare.as_deref(),
         };
-        output.report(&run(&request, &mut Screen::new(output.is_quiet()), context)?)
+        output.report(&run(&request, &mut Screen::new(output.is_quiet(), output.is_text()), context)?)
     }
 }
 
@@ -100,6 +100,8 @@ const PIDS: u32 = 4096;
 /// The train's output while it runs, on standard error: standard output is the report's.
 struct Screen {
     quiet: bool,
+    /// How far the run is, is said too: to a person, not where a program reads errors as JSON.
+    tells: bool,
     terminal: bool,
     /// The beginning of a character whose other bytes are still to come.
     begun: Vec<u8>,
@@ -111,8 +113,8 @@ struct Screen {
 const PREFIX: &[u8] = b"| ";
 
 impl Screen {
-    fn new(quiet: bool) -> Self {
-        Screen { quiet, terminal: io::stderr().is_terminal(), begun: Vec::new(), at_start: true }
+    fn new(quiet: bool, tells: bool) -> Self {
+        Screen { quiet, tells: tells && !quiet, terminal: io::stderr().is_terminal(), begun: Vec::new(), at_start: true }
     }
 
     /// The text that is complete by now, harmless for a terminal.
@@ -153,6 +155,14 @@ impl Write for Screen {
 
     fn flush(&mut self) -> io::Result<()> {
         io::stderr().flush()
+    }
+}
+
+impl Onlooker for Screen {
+    fn tell(&mut self, text: &str) {
+        if self.tells {
+            let _ = writeln!(io::stderr(), "pht-oci: {}", Printable::new(text));
+        }
     }
 }
 
@@ -231,7 +241,7 @@ mod tests {
 
     #[test]
     fn a_train_does_not_control_the_terminal() {
-        let mut screen = Screen::new(false);
+        let mut screen = Screen::new(false, true);
         let mut shown = screen.harmless(b"50 %\r\tb\xc3");
         shown.extend(screen.harmless(b"\xa9b\xe9\x1b[2J\xe2\x80\xae\n"));
         assert_eq!(String::from_utf8(shown).unwrap(), "| 50 %\r| \tb\u{e9}b\\xe9\\u{1b}[2J\\u{202e}\n");

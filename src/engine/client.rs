@@ -56,7 +56,7 @@ impl Client {
         let mut command = self.command(&["create", "--name", job.name, "--network", "none"]);
         // The image is here or nowhere, and what the train prints is kept by us alone.
         command.args(["--pull", "never", "--log-driver", "none", "--no-healthcheck"]);
-        command.args(["--security-opt", "no-new-privileges", "--cap-drop", "ALL", "--ulimit", "core=0"]);
+        command.args(["--security-opt", "no-new-privileges", "--cap-drop", "ALL"]);
         if job.process.is_root() {
             // Engines hand capabilities that are added to whoever runs, so that others than root get none.
             command.args(CAPABILITIES.iter().map(|capability| format!("--cap-add={capability}")));

@@ -36,8 +36,12 @@ pub(super) struct Base {
 /// # Errors
 /// As [`Roots::root_of`].
 pub(super) fn prepare(image: &Image, target: &Path, scratch: &Path, context: &Context) -> Result<Base> {
-    if let Some(cache) = &context.cache {
-        let root = Roots::open(cache)?.root_of(image, context)?;
+    let roots = context.cache.as_ref().and_then(|cache| {
+        let said = |error| tracing::warn!("no unpacked base is kept: {error}");
+        Roots::open(cache).map_err(said).ok()
+    });
+    if let Some(roots) = roots {
+        let root = roots.root_of(image, context)?;
         let options = options(&root, scratch)?;
         DirBuilder::new().mode(0o755).create(target).doing("create the directory").at(target.display())?;
         if run_quiet(mounting(&options, target, &[OsString::from("true")])) {

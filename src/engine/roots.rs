@@ -198,7 +198,7 @@ fn whole(place: &Path) -> Result<Option<Root>> {
 fn seal_of(root: &Path) -> Result<String> {
     let mut digest = Sha256::new();
     walk(root, &mut |path, found| {
-        let path = path.as_os_str().as_bytes();
+        let path = path.strip_prefix(root).unwrap_or(path).as_os_str().as_bytes();
         digest.update(&(path.len() as u64).to_le_bytes());
         digest.update(path);
         let times = [found.mtime(), found.mtime_nsec(), found.ctime(), found.ctime_nsec()];

@@ -24,6 +24,6 @@ pub use pre_run::pre_run;
 pub use rebase::{RebaseRequest, rebase};
 pub use results::{ResultsRequest, ResultsTo, results};
 #[cfg(feature = "engines")]
-pub use run::{LOG_LIMIT, Leftover, Limit, RunRequest, TrainFailed, cleanup, leftovers, run};
+pub use run::{LOG_LIMIT, Leftover, Limit, Onlooker, RunRequest, TrainFailed, cleanup, leftovers, run};
 pub use validate::{Master, Method, ValidateRequest, Validation, validate};
 pub use verify::{StopVerdict, Verification, verify};

@@ -7,7 +7,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use super::work_dir::WorkDir;
-use crate::error::{ErrorContext, IoContext, Result};
+use crate::error::Result;
 use crate::store::Context;
 
 /// The directory of the register, in the user's state.
@@ -23,14 +23,19 @@ pub struct Leftover {
     pub engine: Option<String>,
 }
 
-/// Registers a run; the file that says so. Without a place for the register nothing is.
-pub(super) fn register(name: &str, path: &Path, context: &Context) -> Result<Option<PathBuf>> {
-    let Some(state) = &context.state else { return Ok(None) };
-    let dir = state.join(RUNS);
-    DirBuilder::new().recursive(true).mode(0o700).create(&dir).doing("create the directory").at(dir.display())?;
+/// Registers a run; the file that says so. Who has no place for the register runs all the same: the next run to the same
+/// place removes what is left.
+pub(super) fn register(name: &str, path: &Path, context: &Context) -> Option<PathBuf> {
+    let dir = context.state.as_ref()?.join(RUNS);
     let entry = dir.join(name);
-    fs::write(&entry, path.as_os_str().as_bytes()).doing("register the run").at(entry.display())?;
-    Ok(Some(entry))
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(&dir);
+    match made.and_then(|()| fs::write(&entry, path.as_os_str().as_bytes())) {
+        Ok(()) => Some(entry),
+        Err(error) => {
+            tracing::warn!("{}: the run cannot be registered, so that `cleanup` will not find it: {error}", dir.display());
+            None
+        }
+    }
 }
 
 /// What killed runs of this user have left.

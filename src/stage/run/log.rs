@@ -1,11 +1,23 @@
 use std::fs::{self, File};
-use std::io::{self, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Advice, Error, ErrorContext, IoContext, Result};
 use crate::store::fs::try_lock;
 use crate::store::{Context, Reference};
+use crate::text::Printable;
+
+/// Whoever looks on while a train runs: its output comes as it is written.
+pub trait Onlooker: Write + Send {
+    /// Something that the train has not said: how far the run is.
+    fn tell(&mut self, text: &str);
+}
+
+/// Nobody looks on.
+impl Onlooker for io::Sink {
+    fn tell(&mut self, _text: &str) {}
+}
 
 /// The output of a train: a file that only this user can read, locked while the train runs, and whoever looks on.
 ///
@@ -13,7 +25,7 @@ use crate::store::{Context, Reference};
 pub(super) struct Log<'a> {
     file: File,
     path: PathBuf,
-    show: &'a mut (dyn Write + Send),
+    show: &'a mut dyn Onlooker,
     failed: Option<io::Error>,
     /// The bytes that still count as the beginning.
     beginning: u64,
@@ -26,7 +38,7 @@ pub(super) struct Log<'a> {
 
 impl<'a> Log<'a> {
     /// Begins a new file; the log of an earlier run goes.
-    pub(super) fn begin(path: &Path, limit: u64, show: &'a mut (dyn Write + Send), context: &Context) -> Result<Self> {
+    pub(super) fn begin(path: &Path, limit: u64, show: &'a mut dyn Onlooker, context: &Context) -> Result<Self> {
         let file = new_file(path).at(path.display())?;
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let (beginning, spool) = (limit / 2, context.temporary.clone());
@@ -45,6 +57,23 @@ impl<'a> Log<'a> {
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Tells who looks on something that the train has not said.
+    pub(super) fn tell(&mut self, text: &str) {
+        self.show.tell(text);
+    }
+
+    /// The last line that is in the file, if it can be read: what an engine says last is why it failed.
+    pub(super) fn last_line(&self) -> Option<String> {
+        const TAIL: i64 = 4096;
+        let mut file = File::open(&self.path).ok()?;
+        let length = i64::try_from(file.metadata().ok()?.len()).ok()?;
+        file.seek(io::SeekFrom::End(-length.min(TAIL))).ok()?;
+        let mut tail = Vec::new();
+        file.read_to_end(&mut tail).ok()?;
+        let last = tail.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).rfind(|line| !line.is_empty())?;
+        Some(Printable::new(last).to_string())
     }
 
     /// The warning of an incomplete log.
@@ -78,7 +107,7 @@ impl Log<'_> {
             return Ok(());
         }
         if self.end.is_none() {
-            let _ = self.show.write_all(b"\n[more output follows; see the log for its end]\n");
+            self.show.tell("the train says more; the end of it will be in the log");
             self.end = Some(End::new(self.end_limit, &self.spool)?);
         }
         self.end.as_mut().map_or(Ok(()), |end| end.write(bytes))
@@ -183,13 +212,31 @@ fn take(log: &File) -> Result<()> {
 mod tests {
     use super::*;
 
+    struct Screen(Vec<u8>);
+
+    impl Write for Screen {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Onlooker for Screen {
+        fn tell(&mut self, text: &str) {
+            self.0.extend_from_slice(text.as_bytes());
+        }
+    }
+
     #[test]
     fn the_middle_of_much_output_is_left_out_and_that_is_said() {
         let dir = tempfile::tempdir().unwrap();
         let context = Context::new(0, dir.path());
         for (length, whole) in [(0, true), (50, true), (99, true), (150, false), (5000, false)] {
             let output: Vec<u8> = (0..length).map(|at| b'a' + (at % 26) as u8).collect();
-            let (path, mut shown) = (dir.path().join("log"), Vec::new());
+            let (path, mut shown) = (dir.path().join("log"), Screen(Vec::new()));
             let mut log = Log::begin(&path, 200, &mut shown, &context).unwrap();
             output.chunks(7).for_each(|chunk| log.write_all(chunk).unwrap());
             log.finish();
@@ -205,7 +252,7 @@ mod tests {
             assert_eq!(first.as_bytes(), &output[..100]);
             assert!(last.len() >= 50 && output.ends_with(last.as_bytes()), "{last}");
             assert_eq!(left_out.parse::<usize>().unwrap(), length - 100 - last.len());
-            assert!(shown.len() < 200, "{}", shown.len());
+            assert!(shown.0.len() < 200, "{}", shown.0.len());
         }
     }
 }

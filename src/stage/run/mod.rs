@@ -10,7 +10,6 @@ mod opened;
 mod widened;
 mod work_dir;
 
-use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -31,6 +30,7 @@ use data::Preparation;
 use failure::failed;
 use keep::{Kept, keep};
 use log::Log;
+pub use log::Onlooker;
 use opened::Opened;
 use widened::Widened;
 use work_dir::WorkDir;
@@ -84,7 +84,7 @@ impl<'a> RunRequest<'a> {
 /// engine cannot do what is asked for; [`Kind::Train`](crate::error::Kind::Train) if the train fails ([`TrainFailed`] says
 /// how), [`Kind::Interrupted`](crate::error::Kind::Interrupted) if it is interrupted. Then the image is as it was. A train
 /// that has run and cannot be closed is kept, and the error says where and how to go on.
-pub fn run(request: &RunRequest<'_>, show: &mut (dyn Write + Send), context: &Context) -> Result<Report> {
+pub fn run(request: &RunRequest<'_>, show: &mut dyn Onlooker, context: &Context) -> Result<Report> {
     request.options.volumes.iter().try_for_each(|volume| ensure_volume(volume, request.prepare.is_some()))?;
     let mut options = request.options.resolved()?;
     request.engine.check(&options).at(request.engine.name())?;
@@ -116,7 +116,7 @@ pub fn run(request: &RunRequest<'_>, show: &mut (dyn Write + Send), context: &Co
     let (name, image, process) = (work.name(), &opened.base, &opened.process);
     let job = Job { name, image, process, mounts: &mounts, scratch: &scratch, options: &options };
     let held = request.engine.prepare(&job, &work_context).at(request.engine.name())?;
-    tracing::info!("verified; {} starts the train", request.engine.name());
+    log.tell(&format!("verified; {} starts the train", request.engine.name()));
     let ran = drive(request, &job, &results, &mut log)?;
     drop(held);
 
@@ -191,14 +191,14 @@ fn drive(request: &RunRequest<'_>, job: &Job<'_>, results: &Path, log: &mut Log<
     let ending = supervise(engine.start(job.name, job.scratch), watch, log, &end);
     log.finish();
     let seconds = begin.elapsed().as_secs();
-    let log = log.path();
+    let (said, log) = (log.last_line(), log.path());
     let limits = &job.options.limits;
     let outcome = match ending? {
         ExitReason::TimedOut => return Err(failed(None, request.limit.map(Limit::Time), log)),
         ExitReason::Stopped => return Err(failed(None, request.results_limit.map(Limit::Results), log)),
         ExitReason::Exited(ended) => engine
             .outcome(job.name, job.scratch, ended)
-            .map_err(|error| error.hint(format!("the engine's output is in {}", log.display())).at(engine.name()))?,
+            .map_err(|error| not_started(error, engine.name(), said.as_deref(), log))?,
     };
     match outcome {
         Outcome { exit_status, out_of_memory: true } => {
@@ -213,6 +213,15 @@ fn drive(request: &RunRequest<'_>, job: &Job<'_>, results: &Path, log: &mut Log<
     // Good or not, it is tried again in the end; the results are not to be lost for it.
     end();
     Ok(Ran { engine: engine.name(), seconds, log: log.to_owned() })
+}
+
+/// The error of an engine that could not start the train, with what the engine said last.
+fn not_started(error: Error, engine: &str, said: Option<&str>, log: &Path) -> Error {
+    let hint = match said {
+        Some(said) => format!("{engine} said: {said}; all that it said is in {}", log.display()),
+        None => format!("the engine's output is in {}", log.display()),
+    };
+    error.hint(hint).at(engine)
 }
 
 /// One report of the two stages.

@@ -55,7 +55,7 @@ impl WorkDir {
             if !is_at(&dir, &path) {
                 continue;
             }
-            let entry = leftovers::register(&name, &path, context)?;
+            let entry = leftovers::register(&name, &path, context);
             let work = WorkDir { path: path.clone(), name: name.clone(), gone: Cell::new(false), entry, _lock: dir };
             if is_new {
                 return Ok(work);
