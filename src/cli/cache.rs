@@ -33,7 +33,8 @@ impl Cache {
             Action::List => (kept_bases(context)?, false),
             Action::Prune => (prune(context)?, true),
         };
-        let line = |base: &KeptBase| format!("{:<7} {:>12} bytes  {}", base.keeper, base.bytes, Printable::new(&base.id));
+        let line =
+            |base: &KeptBase| format!("{:<7} {:>12} bytes  {}", base.keeper, base.bytes, Printable::new(&base.id));
         let nothing = if removed { "nothing is kept that could be removed" } else { "nothing is kept" };
         let lines = if bases.is_empty() { vec![nothing.to_owned()] } else { bases.iter().map(line).collect() };
         let entry = |base: &KeptBase| json!({ "keeper": base.keeper, "id": base.id, "bytes": base.bytes });

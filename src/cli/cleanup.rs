@@ -29,7 +29,8 @@ impl Cleanup {
             let engine = found.engine.as_ref().map(|engine| format!(" and its container in {engine}"));
             Printable::new(&format!("{verb}: {}{}", found.path.display(), engine.unwrap_or_default())).to_string()
         };
-        let lines = if found.is_empty() { vec!["nothing is left".to_owned()] } else { found.iter().map(line).collect() };
+        let lines =
+            if found.is_empty() { vec!["nothing is left".to_owned()] } else { found.iter().map(line).collect() };
         let entry = |found: &Leftover| json!({ "path": found.path.display().to_string(), "engine": found.engine });
         let list: Vec<Value> = found.iter().map(entry).collect();
         output.value(&(lines.join("\n") + "\n"), &json!({ "removed": !self.dry_run, "runs": list }))

@@ -10,9 +10,9 @@ use super::text;
 use crate::error::{Error, IoContext, Result};
 use crate::image::ImageReport;
 use crate::json::{Value, json};
+use crate::stage::{Inspection, Report, Verification};
 #[cfg(feature = "engines")]
 use crate::stage::{Limit, TrainFailed};
-use crate::stage::{Inspection, Report, Verification};
 use crate::text::{Printable, counted};
 use crate::train::{Check, Verdict};
 

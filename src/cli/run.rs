@@ -114,7 +114,13 @@ const PREFIX: &[u8] = b"| ";
 
 impl Screen {
     fn new(quiet: bool, tells: bool) -> Self {
-        Screen { quiet, tells: tells && !quiet, terminal: io::stderr().is_terminal(), begun: Vec::new(), at_start: true }
+        Screen {
+            quiet,
+            tells: tells && !quiet,
+            terminal: io::stderr().is_terminal(),
+            begun: Vec::new(),
+            at_start: true,
+        }
     }
 
     /// The text that is complete by now, harmless for a terminal.

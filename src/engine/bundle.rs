@@ -6,14 +6,15 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{
-    Capability, Linux, LinuxCapabilities, LinuxCpu, LinuxDeviceCgroup, LinuxMemory, LinuxNamespace,
-    LinuxNamespaceType, LinuxPids, LinuxResources, Mount, Process, Root, Spec, User,
+    Capability, Linux, LinuxCapabilities, LinuxCpu, LinuxDeviceCgroup, LinuxMemory, LinuxNamespace, LinuxNamespaceType,
+    LinuxPids, LinuxResources, Mount, Process, Root, Spec, User,
 };
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 
 use super::capabilities::CAPABILITIES;
 use super::interface::Job;
 use super::options::Limits;
+use super::overlay::Base;
 use super::seccomp;
 use crate::error::{Advice, Error, ErrorContext, IoContext, Result};
 use crate::text::Printable;
@@ -27,24 +28,26 @@ const CPU_PERIOD: u64 = 100_000;
 /// The directory of a bundle that is the container's root.
 pub(super) const ROOTFS: &str = "rootfs";
 
-/// Writes the bundle of a job into the directory; `root` is the base as it lies unpacked.
-pub(super) fn write(dir: &Path, job: &Job<'_>, root: &Path) -> Result<()> {
-    let text = serde_json::to_vec(&spec(job, root)?).map_err(|error| Error::io("cannot write JSON", error.into()));
+/// Writes the bundle of a job into the directory.
+pub(super) fn write(dir: &Path, job: &Job<'_>, base: &Base) -> Result<()> {
+    let text = serde_json::to_vec(&spec(job, base)?).map_err(|error| Error::io("cannot write JSON", error.into()));
     fs::write(dir.join("config.json"), text?).doing("write config.json").at(dir.display())
 }
 
-fn spec(job: &Job<'_>, base: &Path) -> Result<Spec> {
+fn spec(job: &Job<'_>, base: &Base) -> Result<Spec> {
     let mut spec = Spec::default();
     let mut root = Root::default();
     root.set_path(PathBuf::from(ROOTFS)).set_readonly(Some(false));
-    spec.set_root(Some(root)).set_hostname(Some("train".to_owned())).set_process(Some(process(job, base)?));
+    spec.set_root(Some(root)).set_hostname(Some("train".to_owned())).set_process(Some(process(job, &base.path)?));
     let mut all = spec.mounts().clone().unwrap_or_default();
     // Trains need no control groups, and not every machine can show them.
     all.retain(|mount| mount.typ().as_deref() != Some("cgroup"));
     let euid = rustix::process::geteuid();
     if !euid.is_root() {
         let gid = rustix::process::getegid();
-        spec.set_linux(Some(Linux::rootless(euid.as_raw(), gid.as_raw())));
+        // The overlay is mounted in a user namespace, in which this user is root already.
+        let own = if base.root.is_some() { (0, 0) } else { (euid.as_raw(), gid.as_raw()) };
+        spec.set_linux(Some(Linux::rootless(own.0, own.1)));
         // The group of terminals is not among those that this user has.
         all.iter_mut().filter(|mount| mount.typ().as_deref() == Some("devpts")).for_each(|mount| {
             let options = mount.options().iter().flatten().filter(|option| !option.starts_with("gid=")).cloned();

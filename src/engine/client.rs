@@ -63,7 +63,9 @@ impl Client {
         }
         let limits = &job.options.limits;
         command.args(limits.pids.map(|pids| format!("--pids-limit={pids}")));
-        command.args(limits.memory.iter().flat_map(|bytes| [format!("--memory={bytes}"), format!("--memory-swap={bytes}")]));
+        command.args(
+            limits.memory.iter().flat_map(|bytes| [format!("--memory={bytes}"), format!("--memory-swap={bytes}")]),
+        );
         command.args(limits.cpus.map(|cpus| format!("--cpus={cpus}")));
         for variable in &job.options.variables {
             command.arg("--env");
@@ -112,10 +114,8 @@ impl Client {
         if run_quiet(self.command(&["container", "inspect", name])) {
             run_quiet(self.command(&["rm", "--force", "--volumes", name]));
             if run_quiet(self.command(&["container", "inspect", name])) {
-                let hint = format!(
-                    "the container holds plaintext; remove it with {} rm --force --volumes {name}",
-                    self.0
-                );
+                let hint =
+                    format!("the container holds plaintext; remove it with {} rm --force --volumes {name}", self.0);
                 return Err(Error::new(Kind::Io, "the container cannot be removed").hint(hint).at(name));
             }
         }

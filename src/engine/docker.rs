@@ -33,7 +33,8 @@ impl Engine for Docker {
             load(&base, job.scratch, context)?;
         }
         let process = job.process;
-        let mut options: Vec<String> = job.mounts.iter().flat_map(|mount| ["--mount".to_owned(), bind(mount)]).collect();
+        let mut options: Vec<String> =
+            job.mounts.iter().flat_map(|mount| ["--mount".to_owned(), bind(mount)]).collect();
         options.extend(job.options.gpus.iter().flat_map(|gpus| ["--gpus".to_owned(), gpus.clone()]));
         options.extend(process.environment.iter().flat_map(|variable| ["--env".to_owned(), variable.clone()]));
         options.extend([format!("--workdir={}", process.work_dir), format!("--entrypoint={}", process.arguments[0])]);

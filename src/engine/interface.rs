@@ -76,7 +76,7 @@ pub trait Engine: Sealed + Sync {
 pub struct Outcome {
     /// Its exit status, or 128 and the number of the signal that ended it.
     pub exit_status: i32,
-    /// True if the system ended it because it wanted more memory than it may have.
+    /// True if the engine says that it wanted more memory than it may have. Not every one does.
     pub out_of_memory: bool,
 }
 

@@ -5,6 +5,7 @@ use super::client::{Client, kept_name};
 use super::interface::{Engine, Job, Outcome, Sealed};
 use super::options::{Mount, RunOptions};
 use super::roots::Root;
+use super::seccomp;
 use super::supervise::run_capture;
 use crate::error::{Error, ErrorContext, IoContext, Result};
 use crate::image::Image;
@@ -36,6 +37,8 @@ impl Engine for Podman {
         }
         // Proxies of the station, and the passwords in their addresses, are nothing for a train.
         let mut options = vec!["--http-proxy=false".to_owned()];
+        // Its own profile lets trains make namespaces.
+        options.push(format!("--security-opt=seccomp={}", seccomp::write(job.scratch)?.display()));
         options.extend(job.mounts.iter().flat_map(|mount| ["--volume".to_owned(), volume(mount)]));
         options.extend(job.options.gpus.iter().flat_map(|gpus| ["--device".to_owned(), device(gpus)]));
         PODMAN.create(job, job.image, &options, &[]).map(|()| None)

@@ -71,7 +71,8 @@ mod tests {
 
     #[test]
     fn an_image_without_a_command_does_not_run() {
-        for config in [json!({}), json!({ "Cmd": null }), json!({ "Cmd": [""] }), json!({ "Cmd": "x" }), json!({ "Cmd": [1] })]
+        for config in
+            [json!({}), json!({ "Cmd": null }), json!({ "Cmd": [""] }), json!({ "Cmd": "x" }), json!({ "Cmd": [1] })]
         {
             assert!(process(&config).is_err(), "{config}");
         }

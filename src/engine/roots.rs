@@ -122,7 +122,8 @@ impl Roots {
     }
 
     fn directories(&self) -> Vec<PathBuf> {
-        let mut found: Vec<PathBuf> = fs::read_dir(&self.dir).into_iter().flatten().flatten().map(|e| e.path()).collect();
+        let mut found: Vec<PathBuf> =
+            fs::read_dir(&self.dir).into_iter().flatten().flatten().map(|e| e.path()).collect();
         found.sort();
         found
     }

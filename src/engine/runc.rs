@@ -20,9 +20,6 @@ use crate::text::Printable;
 /// runc: no image store at all. The base is unpacked once into the user's cache, and each run writes above it.
 pub(super) struct Runc;
 
-/// How runc ends what it kills, and the system what wants too much memory: 128 and the number of SIGKILL.
-const KILLED: i32 = 137;
-
 impl Sealed for Runc {}
 
 impl Engine for Runc {
@@ -46,17 +43,24 @@ impl Engine for Runc {
         let bundle = bundle_in(job.scratch);
         DirBuilder::new().mode(0o700).create(&bundle).doing("create the directory").at(bundle.display())?;
         let base = overlay::prepare(job.image, &bundle.join(ROOTFS), job.scratch, context)?;
-        bundle::write(&bundle, job, &base.path)?;
-        let limit = job.options.limits.memory.map(|bytes| bytes.to_string());
-        let noted = fs::write(job.scratch.join(MEMORY), limit.unwrap_or_default());
-        noted.doing("note the limit").at(job.scratch.display())?;
+        bundle::write(&bundle, job, &base)?;
         Ok(base.root)
     }
 
     fn start(&self, name: &str, scratch: &Path) -> Command {
         let mut line: Vec<OsString> = vec!["runc".into(), "--root".into(), state_in(scratch).into()];
+        if !rustix::process::geteuid().is_root() {
+            // In a user namespace of ours it is root, and still has no control groups.
+            line.extend(["--rootless", "true"].map(OsString::from));
+        }
         line.extend(["--log-format", "json", "--log"].map(OsString::from));
-        line.extend([scratch.join("log").into(), "run".into(), "--bundle".into(), bundle_in(scratch).into(), name.into()]);
+        line.extend([
+            scratch.join("log").into(),
+            "run".into(),
+            "--bundle".into(),
+            bundle_in(scratch).into(),
+            name.into(),
+        ]);
         overlay::command(&line, &bundle_in(scratch).join(ROOTFS), scratch)
     }
 
@@ -64,10 +68,7 @@ impl Engine for Runc {
         // runc ends with 1 where it could not start the train, as a train may, too; but then it has logged why.
         let log = fs::read_to_string(scratch.join("log")).unwrap_or_default();
         match (log.lines().rev().find_map(error_in), ended.code()) {
-            (None, Some(exit_status)) => {
-                let is_bounded = fs::read(scratch.join(MEMORY)).is_ok_and(|limit| !limit.is_empty());
-                Ok(Outcome { exit_status, out_of_memory: exit_status == KILLED && is_bounded })
-            }
+            (None, Some(exit_status)) => Ok(Outcome { exit_status, out_of_memory: false }),
             (message, _) => {
                 let message = message.unwrap_or_else(|| ended.to_string());
                 Err(Error::io("the train could not be started", io::Error::other(message)))
@@ -90,9 +91,6 @@ impl Engine for Runc {
         Ok(())
     }
 }
-
-/// The file that says how much memory the container may have; empty, if it is not bounded.
-const MEMORY: &str = "memory";
 
 fn bundle_in(scratch: &Path) -> PathBuf {
     scratch.join("bundle")

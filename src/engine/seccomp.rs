@@ -1,12 +1,15 @@
 //! The system calls that no train needs and that have opened containers before: what Docker's and Podman's own profiles
 //! refuse, named one by one. Everything else is allowed, so that a train does not fail on what is newer than this list.
 
+use std::fs;
+use std::path::{Path, PathBuf};
+
 use oci_spec::runtime::{
     Arch, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArgBuilder, LinuxSeccompBuilder, LinuxSeccompOperator,
     LinuxSyscall, LinuxSyscallBuilder,
 };
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorContext, IoContext, Result};
 
 const EPERM: u32 = 1;
 /// For `clone3`, whose flags a filter cannot see: C libraries fall back to `clone`.
@@ -119,10 +122,19 @@ pub(super) fn profile() -> Result<LinuxSeccomp> {
     profile.build().map_err(unlikely)
 }
 
+/// Writes the profile into a directory, for engines that read it from a file.
+pub(super) fn write(dir: &Path) -> Result<PathBuf> {
+    let path = dir.join("seccomp.json");
+    let text = serde_json::to_vec(&profile()?).map_err(|error| Error::io("cannot write JSON", error.into()))?;
+    fs::write(&path, text).doing("write the seccomp profile").at(path.display())?;
+    Ok(path)
+}
+
 /// Refuses the calls with this error, or those whose first argument has the flag.
 fn rule(names: &[&str], error: u32, flag: Option<u64>) -> Result<LinuxSyscall> {
     let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-    let mut call = LinuxSyscallBuilder::default().names(names).action(LinuxSeccompAction::ScmpActErrno).errno_ret(error);
+    let mut call =
+        LinuxSyscallBuilder::default().names(names).action(LinuxSeccompAction::ScmpActErrno).errno_ret(error);
     if let Some(flag) = flag {
         let has_flag = LinuxSeccompArgBuilder::default().index(0_usize).value(flag).value_two(flag);
         call = call.args(vec![has_flag.op(LinuxSeccompOperator::ScmpCmpMaskedEq).build().map_err(unlikely)?]);

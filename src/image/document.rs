@@ -6,7 +6,9 @@ use super::layer::{ensure_contents, ensure_plain_is_stated};
 use crate::crypto::Sha256;
 use crate::error::{Advice, Error, ErrorContext, Result};
 use crate::json::{self, Object, Value, object_at};
-use crate::store::{Blob, ImageEntry, JoinedSource, Platform, Source, digest_of, is_supported, read_document, sha256_digest};
+use crate::store::{
+    Blob, ImageEntry, JoinedSource, Platform, Source, digest_of, is_supported, read_document, sha256_digest,
+};
 use crate::text::Printable;
 
 /// When an image was made whose time must not matter (RFC 3339).
@@ -299,9 +301,7 @@ impl Image {
         config.insert("created".to_owned(), EPOCH.into());
         let ids: Vec<&str> = diff_ids.iter().map(AsRef::as_ref).collect();
         config.insert("rootfs".to_owned(), json::json!({ "type": "layers", "diff_ids": ids }));
-        let plain = |layer: &Descriptor| {
-            json::json!({ "mediaType": layer.media_type().to_string(), "digest": layer.digest().to_string(), "size": layer.size() })
-        };
+        let plain = |layer: &Descriptor| json::json!({ "mediaType": layer.media_type().to_string(), "digest": layer.digest().to_string(), "size": layer.size() });
         let manifest = json::json!({
             "schemaVersion": 2,
             "mediaType": self.format.manifest(),

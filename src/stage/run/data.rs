@@ -26,12 +26,7 @@ impl Preparation {
     ///
     /// # Errors
     /// It fails: then the train does not run.
-    pub(super) fn run(
-        command: &str,
-        opened: &Opened,
-        work: &WorkDir,
-        output: &mut (dyn Write + Send),
-    ) -> Result<Self> {
+    pub(super) fn run(command: &str, opened: &Opened, work: &WorkDir, output: &mut (dyn Write + Send)) -> Result<Self> {
         let dir = work.join("data");
         DirBuilder::new().mode(0o700).create(&dir).doing("create the directory").at(dir.display())?;
         let query = opened.query().map(|query| own_copy(&query, work)).transpose()?;

@@ -31,7 +31,7 @@ impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Limit::Time(limit) => write!(f, "it ran longer than {} s, its time limit", limit.as_secs()),
-            Limit::Memory(limit) => write!(f, "it wanted more memory than {limit} bytes, its limit"),
+            Limit::Memory(limit) => write!(f, "it was killed: it wanted more memory than {limit} bytes, its limit"),
             Limit::Results(limit) => write!(f, "its results have more than {limit} bytes, their limit"),
         }
     }

@@ -32,7 +32,10 @@ pub(super) fn register(name: &str, path: &Path, context: &Context) -> Option<Pat
     match made.and_then(|()| fs::write(&entry, path.as_os_str().as_bytes())) {
         Ok(()) => Some(entry),
         Err(error) => {
-            tracing::warn!("{}: the run cannot be registered, so that `cleanup` will not find it: {error}", dir.display());
+            tracing::warn!(
+                "{}: the run cannot be registered, so that `cleanup` will not find it: {error}",
+                dir.display()
+            );
             None
         }
     }
@@ -43,8 +46,12 @@ pub(super) fn register(name: &str, path: &Path, context: &Context) -> Option<Pat
 /// # Errors
 /// A directory that is registered cannot be opened.
 pub fn leftovers(context: &Context) -> Result<Vec<Leftover>> {
-    let found = found(context).map(|found| found.map(|work| leftover(&work)));
-    found.collect()
+    let listed = |work: WorkDir| {
+        let what = leftover(&work);
+        work.leave();
+        what
+    };
+    found(context).map(|found| found.map(listed)).collect()
 }
 
 /// Removes what killed runs of this user have left, here and with their engines; what was removed.

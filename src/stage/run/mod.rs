@@ -40,6 +40,9 @@ pub const LOG_LIMIT: u64 = 64 << 20;
 /// The time between two looks at how large the results are.
 const RESULTS_LOOKS: Duration = Duration::from_secs(1);
 
+/// The exit status of who was killed, as the system does with what wants too much memory: 128 and the number of SIGKILL.
+const KILLED: i32 = 137;
+
 /// A request for a whole stop.
 #[non_exhaustive]
 pub struct RunRequest<'a> {
@@ -201,7 +204,7 @@ fn drive(request: &RunRequest<'_>, job: &Job<'_>, results: &Path, log: &mut Log<
             .map_err(|error| not_started(error, engine.name(), said.as_deref(), log))?,
     };
     match outcome {
-        Outcome { exit_status, out_of_memory: true } => {
+        Outcome { exit_status, out_of_memory } if out_of_memory || exit_status == KILLED && limits.memory.is_some() => {
             return Err(failed(Some(exit_status), limits.memory.map(Limit::Memory), log));
         }
         Outcome { exit_status: 0, .. } => {}

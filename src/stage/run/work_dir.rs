@@ -82,6 +82,11 @@ impl WorkDir {
         Ok(Some(WorkDir { path: path.to_owned(), name, gone: Cell::new(false), entry: Some(entry), _lock: dir }))
     }
 
+    /// Leaves everything as it is.
+    pub(super) fn leave(self) {
+        self.gone.set(true);
+    }
+
     /// Its path.
     pub(super) fn path(&self) -> &Path {
         &self.path
