@@ -128,6 +128,8 @@ pub enum Advice {
     RunAsRoot,
     /// Choose another file for the train's output.
     ChooseLog,
+    /// Use another engine, or be another user: this one is not for root.
+    ChooseEngineForRoot,
     /// Use an engine that bounds memory and processors without root.
     ChooseBoundingEngine,
     /// Choose another directory for what is kept between runs.

@@ -36,6 +36,7 @@ pub(super) fn words(advice: &Advice) -> String {
         Advice::ChooseGpuEngine => "use --engine podman or --engine docker",
         Advice::RunAsRoot => "run the command as root, or with --engine podman",
         Advice::ChooseLog => "choose another file with --log",
+        Advice::ChooseEngineForRoot => "choose another with --engine, or run it as an ordinary user",
         Advice::ChooseBoundingEngine => "choose podman or docker with --engine, or run as root",
         Advice::ChooseCache => "choose another directory with XDG_CACHE_HOME",
         Advice::CloseKept { first, opened, results, source, target } => {
@@ -104,6 +105,7 @@ mod tests {
             Advice::ChooseGpuEngine,
             Advice::RunAsRoot,
             Advice::ChooseLog,
+            Advice::ChooseEngineForRoot,
             Advice::ChooseBoundingEngine,
             Advice::ChooseCache,
             Advice::ChooseWorkDir,

@@ -25,7 +25,7 @@ use crate::text::Printable;
 pub(super) struct Run {
     #[command(flatten)]
     stage: StageOptions,
-    /// Container engine: podman, docker or runc
+    /// Container engine: podman, docker, runc or charliecloud
     #[arg(long, value_name = "ENGINE", value_parser = engine_named)]
     engine: &'static dyn Engine,
     /// A file or directory to mount into the container, where it can only be read without `:rw`; repeat for more

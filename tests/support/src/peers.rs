@@ -27,6 +27,8 @@ pub enum Peer {
     /// Podman with runc, as root.
     Podman,
     Runc,
+    /// `ch-run`, and the programs of util-linux that it is run with.
+    Charliecloud,
     /// A kernel that lets users who are not root have namespaces.
     Namespaces,
     /// The registry of the distribution project, and `htpasswd`.
@@ -55,6 +57,7 @@ impl Peer {
             Peer::Docker => Peer::Skopeo.is_here() && variable("DOCKER_HOST") && answers("docker", &["info"]),
             Peer::Reference => Peer::Docker.is_here() && variable("PHT_REFERENCE_HOME") && variable("PHT_PYTHON"),
             Peer::Podman => Peer::Root.is_here() && Peer::Skopeo.is_here() && answers("podman", &["--version"]),
+            Peer::Charliecloud => Peer::Root.is_here() && answers("ch-run", &["--version"]),
             Peer::Runc => Peer::Root.is_here() && answers("runc", &["--version"]),
             Peer::Namespaces => {
                 let nobody = ["--reuid", "54321", "--regid", "54321", "--clear-groups", "--no-new-privs"];
