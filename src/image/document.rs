@@ -4,7 +4,7 @@ use oci_spec::image::{Descriptor, Digest, MediaType};
 
 use super::layer::{ensure_contents, ensure_plain_is_stated};
 use crate::crypto::Sha256;
-use crate::error::{Advice, Error, ErrorContext, Result};
+use crate::error::{Advice, Error, ErrorContext, Kind, Result};
 use crate::json::{self, Object, Value, object_at};
 use crate::store::{Blob, ImageEntry, Platform, Source, digest_of, is_supported, read_document, sha256_digest};
 use crate::text::Printable;
@@ -241,12 +241,7 @@ impl Image {
     /// [`Kind::Malformed`](crate::error::Kind::Malformed) if not.
     pub fn ensure_distributable(&self, layer: usize) -> Result<()> {
         let descriptor = &self.layers[layer];
-        let media_type = descriptor.media_type().to_string();
-        if !media_type.contains(".nondistributable.") && !media_type.contains(".foreign.") {
-            return Ok(());
-        }
-        let what = format!("its media type `{media_type}` is that of layers that are not distributed");
-        Err(Error::malformed(what).at(format_args!("layer {}", descriptor.digest())))
+        if is_foreign(descriptor.media_type().as_ref()) { Err(foreign(descriptor)) } else { Ok(()) }
     }
 
     /// Reads layer number `layer` to its end, and checks that it has the diff ID that the config gives.
@@ -290,7 +285,7 @@ pub struct Contents {
 /// As [`read_document`]; [`Kind::Malformed`](crate::error::Kind::Malformed) if it is neither, or both.
 pub fn contents_of(source: &dyn Source, descriptor: &Descriptor) -> Result<Contents> {
     let document = json::parse_manifest(&read_document(source, descriptor)?).at(descriptor.digest())?;
-    let list = |key| document.get(key).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let list = |key| json::list(document.get(key)).unwrap_or_default();
     if is_index(&document).at(descriptor.digest())? {
         let manifests = list("manifests").iter().map(to_descriptor).collect::<Result<_>>()?;
         return Ok(Contents { manifests, ..Contents::default() });
@@ -337,7 +332,7 @@ fn resolve(source: &dyn Source, listed: &Descriptor, platform: Option<&Platform>
         if !is_index(&document).at(descriptor.digest())? {
             return Ok((descriptor, document));
         }
-        descriptor = choose(&document, platform).at(format_args!("index {}", descriptor.digest()))?;
+        descriptor = choose(source, &document, platform).at(format_args!("index {}", descriptor.digest()))?;
     }
     Err(Error::malformed(format!("indexes nested more than {MAX_INDEX_DEPTH} deep")))
 }
@@ -351,32 +346,106 @@ fn is_index(document: &Object) -> Result<bool> {
     Ok(is_index)
 }
 
-fn choose(index: &Object, asked: Option<&Platform>) -> Result<Descriptor> {
-    let entries = index.get("manifests").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let mut images = Vec::new();
-    for entry in entries {
+/// One image of an index.
+struct Choice {
+    platform: Option<Platform>,
+    descriptor: Descriptor,
+}
+
+/// The image of an index for the platform that is asked for; without a wish for this machine's, or the only one there.
+fn choose(source: &dyn Source, index: &Object, asked: Option<&Platform>) -> Result<Descriptor> {
+    let mut choices = Vec::new();
+    for (at, entry) in json::list(index.get("manifests")).unwrap_or_default().iter().enumerate() {
         let platform = entry.get("platform").and_then(Value::as_object).and_then(Platform::read);
-        if !platform.as_ref().is_some_and(Platform::is_unknown) {
-            images.push((platform, to_descriptor(entry)?));
+        if !platform.as_ref().is_some_and(Platform::is_unknown) && !is_artifact(entry) {
+            choices.push(Choice { platform, descriptor: to_descriptor(entry).at(format_args!("manifests[{at}]"))? });
         }
     }
-    if let (None, [(_, only)]) = (asked, &images[..]) {
-        return Ok(only.clone());
+    if let (None, [only]) = (asked, &choices[..]) {
+        return Ok(only.descriptor.clone());
     }
     let wanted = asked.cloned().unwrap_or_else(Platform::here);
-    let fitting = images.iter().find(|(platform, _)| platform.as_ref().is_some_and(|found| wanted.accepts(found)));
-    match fitting {
-        Some((_, descriptor)) => Ok(descriptor.clone()),
-        None => {
-            let available = images
-                .iter()
-                .filter_map(|(found, _)| found.as_ref())
-                .map(|found| Printable::new(&found.to_string()).to_string())
-                .collect();
-            let advice = Advice::ChoosePlatform { available };
-            Err(Error::usage(format!("there is no image for {wanted}")).advise(advice))
+    let fits = |choice: &&Choice| choice.platform.as_ref().is_some_and(|found| wanted.accepts(found));
+    if let Some(fitting) = choices.iter().find(fits) {
+        return Ok(fitting.descriptor.clone());
+    }
+    // The platform is optional in an index; the configs have it.
+    let (choices, fault) = look_inside(source, choices)?;
+    match (choices.iter().find(fits), &choices[..], fault) {
+        (Some(fitting), _, _) => Ok(fitting.descriptor.clone()),
+        (None, [only], None) if asked.is_none() || only.platform.is_none() => Ok(only.descriptor.clone()),
+        (None, _, Some(fault)) => Err(fault),
+        (None, _, None) => {
+            let found = choices.iter().filter_map(|choice| choice.platform.as_ref());
+            let available: Vec<_> = found.map(|found| Printable::new(&found.to_string()).to_string()).collect();
+            let error = Error::usage(format!("there is no image for {wanted}"));
+            Err(match available.is_empty() {
+                true => error.hint("the index names no platform that an image of it is for; copy one by its digest"),
+                false => error.advise(Advice::ChoosePlatform { available }),
+            })
         }
     }
+}
+
+/// True if an entry of an index says that it is no image: an artifact of another type, or what tells of the making of one.
+fn is_artifact(entry: &Value) -> bool {
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
+    let artifact_type = text(entry.get("artifactType"));
+    let refers = entry.get("annotations").and_then(|annotations| annotations.get("vnd.docker.reference.type"));
+    !artifact_type.is_empty() && !is_image_config(&artifact_type) || text(refers) == "attestation-manifest"
+}
+
+fn is_image_config(media_type: &str) -> bool {
+    [ManifestFormat::Oci, ManifestFormat::Docker].iter().any(|format| format.config() == media_type)
+}
+
+/// The images among the choices, with their platforms, also of those in indexes below; and the first fault, if one of them
+/// cannot be read.
+fn look_inside(source: &dyn Source, choices: Vec<Choice>) -> Result<(Vec<Choice>, Option<Error>)> {
+    let (mut found, mut fault) = (Vec::new(), None);
+    for choice in choices {
+        if choice.platform.is_some() {
+            found.push(choice);
+            continue;
+        }
+        match platform_inside(source, &choice.descriptor) {
+            Ok(Inside::Image(platform)) => found.push(Choice { platform, ..choice }),
+            Ok(Inside::Index(platforms)) => {
+                let of = |platform| Choice { platform: Some(platform), descriptor: choice.descriptor.clone() };
+                found.extend(platforms.into_iter().map(of));
+            }
+            Ok(Inside::Other) => {}
+            // Not every platform of an index needs to have been copied.
+            Err(error) if error.kind() == Kind::Malformed => drop(fault.get_or_insert(error)),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((found, fault))
+}
+
+/// What a manifest without a stated platform turns out to be.
+enum Inside {
+    Image(Option<Platform>),
+    /// An index with images for these platforms.
+    Index(Vec<Platform>),
+    /// An artifact.
+    Other,
+}
+
+fn platform_inside(source: &dyn Source, descriptor: &Descriptor) -> Result<Inside> {
+    let manifest = json::parse_manifest(&read_document(source, descriptor)?).at(descriptor.digest())?;
+    if is_index(&manifest).at(descriptor.digest())? {
+        let entries = json::list(manifest.get("manifests")).unwrap_or_default().iter();
+        let platforms = entries.filter_map(|entry| Platform::read(entry.get("platform")?.as_object()?));
+        return Ok(Inside::Index(platforms.filter(|platform| !platform.is_unknown()).collect()));
+    }
+    let config = descriptor_at(&manifest, "config").at(descriptor.digest())?;
+    if is_artifact(&Value::Object(manifest)) || !is_image_config(config.media_type().as_ref()) {
+        return Ok(Inside::Other);
+    }
+    let document = json::parse_document(&read_document(source, &config)?, &json::IMAGE_CONFIG).at(config.digest())?;
+    let platform = Platform::read(&document);
+    Ok(if platform.as_ref().is_some_and(Platform::is_unknown) { Inside::Other } else { Inside::Image(platform) })
 }
 
 fn format_of(descriptor: &Descriptor, manifest: &Object) -> Result<ManifestFormat> {
@@ -395,8 +464,7 @@ fn format_of(descriptor: &Descriptor, manifest: &Object) -> Result<ManifestForma
 }
 
 fn layers_of(manifest: &Object) -> Result<Vec<Descriptor>> {
-    let layers =
-        manifest.get("layers").and_then(Value::as_array).ok_or_else(|| Error::malformed("`layers` is not a list"))?;
+    let layers = json::list(manifest.get("layers")).ok_or_else(|| Error::malformed("`layers` is not a list"))?;
     if layers.len() > MAX_LAYERS {
         return Err(Error::malformed(format!("{} layers; at most {MAX_LAYERS} are read", layers.len())));
     }
@@ -411,7 +479,26 @@ fn to_layer(value: &Value) -> Result<Descriptor> {
     let descriptor = to_descriptor(value)?;
     let stated = descriptor.media_type().to_string();
     let known = KINDS.iter().filter_map(|kind| stated.strip_prefix(kind)).any(|end| COMPRESSIONS.contains(&end));
-    if known { Ok(descriptor) } else { Err(wrong_media_type(&stated, "a layer")) }
+    match known {
+        true => Ok(descriptor),
+        false if is_foreign(&stated) => Err(foreign(&descriptor)),
+        false => Err(wrong_media_type(&stated, "a layer")),
+    }
+}
+
+/// Layers that may not be distributed: they lie elsewhere, and registries and tools do not hand them on.
+fn is_foreign(media_type: &str) -> bool {
+    media_type.contains(".nondistributable.") || media_type.contains(".foreign.")
+}
+
+fn foreign(descriptor: &Descriptor) -> Error {
+    let stated = descriptor.media_type().to_string();
+    let what = format!("a foreign layer (`{}`), which no tool hands on with the image", Printable::new(&stated));
+    let urls = descriptor.urls().as_ref().filter(|urls| !urls.is_empty()).map(|urls| urls.join(", "));
+    let lies = urls.map(|urls| format!("the layer is said to be at {}; ", Printable::new(&urls))).unwrap_or_default();
+    Error::malformed(what)
+        .hint(format!("{lies}build the image on a base without such layers"))
+        .at(format_args!("layer {}", descriptor.digest()))
 }
 
 fn wrong_media_type(stated: &str, wanted: &str) -> Error {
@@ -421,7 +508,7 @@ fn wrong_media_type(stated: &str, wanted: &str) -> Error {
 fn diff_ids_of(config: &Object) -> Result<Vec<Digest>> {
     let wrong = || Error::malformed("`rootfs.diff_ids` is not a list of digests");
     let ids = config.get("rootfs").and_then(|rootfs| rootfs.get("diff_ids"));
-    let ids = ids.and_then(Value::as_array).ok_or_else(wrong)?;
+    let ids = json::list(ids).ok_or_else(wrong)?;
     ids.iter().map(|id| id.as_str().and_then(|id| id.parse().ok()).ok_or_else(wrong)).collect()
 }
 

@@ -1,6 +1,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use oci_spec::image::Descriptor;
+
 use crate::error::{Error, Result};
 use crate::json::{Object, Value, json};
 
@@ -29,6 +31,17 @@ impl Platform {
     pub(crate) fn read(object: &Object) -> Option<Self> {
         let text = |key| object.get(key).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
         Some(Platform { os: text("os")?, architecture: text("architecture")?, variant: text("variant") })
+    }
+
+    /// The platform that a descriptor names; `None` if it names none.
+    pub(crate) fn of(descriptor: &Descriptor) -> Option<Self> {
+        let platform = descriptor.platform().as_ref()?;
+        let (os, architecture) = (platform.os().to_string(), platform.architecture().to_string());
+        if os.is_empty() || architecture.is_empty() {
+            return None;
+        }
+        let variant = platform.variant().clone().filter(|variant| !variant.is_empty());
+        Some(Platform { os, architecture, variant })
     }
 
     /// An image config for it that says nothing else.
