@@ -11,8 +11,11 @@ mod format;
 mod gc;
 mod help;
 mod inspect;
+mod json_line;
 mod keygen;
+mod log;
 mod man;
+mod on_terminal;
 mod output;
 mod policy;
 mod post_run;
@@ -24,6 +27,8 @@ mod results;
 mod route_file;
 #[cfg(feature = "engines")]
 mod run;
+#[cfg(feature = "engines")]
+mod screen;
 mod secrets;
 mod signals;
 mod station;
@@ -159,14 +164,18 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             Output::new(Format::Json, false, Display::default()).error(&error);
             return ExitCode::from(error.kind().exit_status());
         }
+        Err(error) if error.use_stderr() => {
+            output::print_usage_error(&error.render().to_string());
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
         Err(error) => {
             // Help and version are no errors; a closed stdout cannot be reported.
             let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            return ExitCode::SUCCESS;
         }
     };
     let display = Display::new(cli.global.progress, cli.global.quiet, cli.global.format);
-    start_log(&cli.global, &display);
+    log::start(cli.global.format, cli.global.quiet, cli.global.verbose, &display);
     let mut output = Output::new(cli.global.format, cli.global.quiet, display.clone());
     let done = signals::catch().and_then(|()| context(&cli.global, &display));
     let done = done.and_then(|context| cli.command.run(&context, &mut output));
@@ -205,17 +214,4 @@ fn context(global: &Global, display: &Display) -> Result<Context> {
         push: global.access.access(Side::Destination)?,
         progress: display.progress(),
     })
-}
-
-fn start_log(global: &Global, display: &Display) {
-    let level = match (global.quiet, global.verbose) {
-        (true, _) => tracing::Level::ERROR,
-        (false, 0) => tracing::Level::WARN,
-        (false, 1) => tracing::Level::INFO,
-        (false, _) => tracing::Level::DEBUG,
-    };
-    let display = display.clone();
-    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(move || display.stderr()).without_time();
-    // A second subscriber in one process (in tests of this library) is no fault.
-    let _ = builder.with_target(false).with_ansi(color::may_color(&std::io::stderr())).try_init();
 }
