@@ -12,7 +12,7 @@ const MAX_WINDOW_LOG: u32 = 25;
 /// The fault of a frame with a larger window.
 fn too_large() -> io::Error {
     let what = format!("its Zstandard window is larger than {} MiB, the most that is read", 1 << (MAX_WINDOW_LOG - 20));
-    Error::malformed(what).hint("compress it anew without --long and --ultra").into()
+    Error::malformed(what).hint("compress it anew by zstd without its long and ultra modes").into()
 }
 
 #[cfg(feature = "zstd")]

@@ -21,6 +21,7 @@ mod registry;
 mod release;
 mod running;
 mod skopeo;
+mod writers;
 
 #[test]
 fn no_file_is_forgotten() {

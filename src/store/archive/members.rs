@@ -38,7 +38,7 @@ impl Members {
     /// one name twice, something below a link, sparse files, names that some programs would change.
     pub(super) fn read(file: Extent) -> Result<Self> {
         if file.is_empty() {
-            return Err(Error::malformed("not an archive: the file is empty").hint("fetch it again"));
+            return Err(Error::malformed("not an archive: the file is empty").hint("fetch the archive again"));
         }
         Self::read_all(file).map_err(|error| match error.advice() {
             None if error.kind() == Kind::Malformed => error.hint(
@@ -109,7 +109,8 @@ impl Members {
             EntryKind::Directory => Member::Directory,
             EntryKind::Sparse => {
                 let what = "a sparse member, whose holes the archive leaves out";
-                let hint = "pack it without --sparse (bsdtar: with --no-read-sparse)";
+                let hint =
+                    "pack the archive anew, by tar without the option `sparse` or by bsdtar with `no-read-sparse`";
                 return Err(Error::malformed(what).hint(hint));
             }
             other => {

@@ -80,6 +80,10 @@ impl Archive {
     fn open_here(path: &Path, format: Option<ArchiveFormat>, spool_dir: &Path) -> Result<Self> {
         let read = Count::default();
         let members = Members::read(to_extent(path, spool_dir, &read)?)?;
+        if members.place(DOCKER_MANIFEST).is_none() && members.place("repositories").is_some() {
+            let what = "an archive of Docker older than 1.10: there is no `manifest.json` in it";
+            return Err(Error::malformed(what).hint("load it into a newer Docker, and save it anew"));
+        }
         lists::ensure_agreement(&members)?;
         let format = match format {
             Some(format) => format,

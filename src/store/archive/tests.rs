@@ -242,6 +242,20 @@ fn cut_archives_are_malformed_and_there_is_something_to_do() {
 }
 
 #[test]
+fn archives_of_old_versions_of_docker_are_called_so() {
+    let members = [
+        ("repositories", EntryKind::File, b"{}".to_vec()),
+        ("0123/json", EntryKind::File, b"{}".to_vec()),
+        ("0123/layer.tar", EntryKind::File, vec![0; 1024]),
+    ];
+    for format in [None, Some(ArchiveFormat::Docker), Some(ArchiveFormat::Oci)] {
+        let error = open(&members, format).err().unwrap();
+        assert!(error.kind() == Kind::Malformed && error.to_string().contains("older than 1.10"), "{error}");
+        assert!(error.advice().is_some());
+    }
+}
+
+#[test]
 fn other_compressions_are_called_by_their_names() {
     let magics: [(&str, &[u8]); 6] = [
         ("xz", b"\xfd7zXZ\0\0\x04"),
@@ -275,5 +289,5 @@ fn windows_that_take_much_memory_are_named() {
     let error = Archive::open(&path, None, dir.path()).err().unwrap();
     assert_eq!(error.kind(), Kind::Malformed);
     assert!(error.to_string().contains("window is larger than 32 MiB"), "{error}");
-    assert!(error.advice().and_then(|advice| advice.as_text()).is_some_and(|hint| hint.contains("--long")));
+    assert!(error.advice().and_then(|advice| advice.as_text()).is_some_and(|hint| hint.contains("long and ultra")));
 }
