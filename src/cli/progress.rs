@@ -156,9 +156,9 @@ impl Board {
                 Style::Bars => shown.paint_bar(&self.bars, ends),
                 Style::Lines { all } => {
                     let least = if all { Duration::ZERO } else { LONG };
-                    shown.write_line(least, ends, false);
+                    shown.write_line(least, ends, Format::Text);
                 }
-                Style::Documents => shown.write_line(Duration::ZERO, ends, true),
+                Style::Documents => shown.write_line(Duration::ZERO, ends, Format::Json),
             }
             !ends
         });
@@ -184,7 +184,7 @@ impl Shown {
     }
 
     /// `least`: how long a task takes at the least whose end is told.
-    fn write_line(&mut self, least: Duration, ends: bool, as_json: bool) {
+    fn write_line(&mut self, least: Duration, ends: bool, format: Format) {
         let (done, total, took) = (self.task.done(), self.task.total(), self.begun.elapsed());
         let is_due = if ends { took >= least } else { self.message.elapsed() >= LONG };
         if !is_due || done == 0 {
@@ -192,7 +192,7 @@ impl Shown {
         }
         self.message = Instant::now();
         let what = self.task.what();
-        if as_json {
+        if format == Format::Json {
             let progress = json!({ "task": what, "done": done, "total": total, "seconds": took.as_secs_f64() });
             let _ = io::stderr().write_all(json_line(&json!({ "progress": progress })).as_bytes());
             return;

@@ -2,12 +2,12 @@ use std::sync::Arc;
 
 use oci_spec::image::{Descriptor, Digest, MediaType};
 
-use super::index::choose;
+use super::index::{choose, descriptor_at, is_index, to_descriptor};
 use super::layer::{ensure_contents, ensure_plain_is_stated};
 use crate::crypto::Sha256;
 use crate::error::{Error, ErrorContext, Result};
 use crate::json::{self, Object, Value, object_at};
-use crate::store::{Blob, ImageEntry, Platform, Source, digest_of, is_supported, read_document, sha256_digest};
+use crate::store::{Blob, ImageEntry, Platform, Source, digest_of, read_document, sha256_digest};
 use crate::text::Printable;
 
 /// The most layers that an image may have. Docker's storage drivers end at 127.
@@ -338,15 +338,6 @@ fn resolve(source: &dyn Source, listed: &Descriptor, platform: Option<&Platform>
     Err(Error::malformed(format!("indexes nested more than {MAX_INDEX_DEPTH} deep")))
 }
 
-pub(super) fn is_index(document: &Object) -> Result<bool> {
-    let is_index = document.contains_key("manifests");
-    // One document must not be an index to one reader and an image to another (CVE-2021-41190).
-    if is_index && (document.contains_key("layers") || document.contains_key("config")) {
-        return Err(Error::malformed("the document is an index and a manifest at once"));
-    }
-    Ok(is_index)
-}
-
 fn format_of(descriptor: &Descriptor, manifest: &Object) -> Result<ManifestFormat> {
     let stated = descriptor.media_type().to_string();
     if let Some(own) = manifest.get("mediaType") {
@@ -409,18 +400,4 @@ fn diff_ids_of(config: &Object) -> Result<Vec<Digest>> {
     let ids = config.get("rootfs").and_then(|rootfs| rootfs.get("diff_ids"));
     let ids = json::list(ids).ok_or_else(wrong)?;
     ids.iter().map(|id| id.as_str().and_then(|id| id.parse().ok()).ok_or_else(wrong)).collect()
-}
-
-pub(super) fn descriptor_at(document: &Object, key: &str) -> Result<Descriptor> {
-    to_descriptor(document.get(key).unwrap_or(&Value::Null)).at(key)
-}
-
-pub(super) fn to_descriptor(value: &Value) -> Result<Descriptor> {
-    let descriptor: Descriptor =
-        serde_json::from_value(value.clone()).map_err(|error| Error::malformed("not a descriptor").because(error))?;
-    if !is_supported(descriptor.digest()) {
-        let what = format!("the algorithm of the digest `{}` is not supported", descriptor.digest());
-        return Err(Error::malformed(what).hint("sha256 and sha512 are supported"));
-    }
-    Ok(descriptor)
 }

@@ -2,11 +2,14 @@
 
 use oci_spec::image::Descriptor;
 
-use super::document::{ManifestFormat, descriptor_at, is_index, to_descriptor};
 use crate::error::{Advice, Error, ErrorContext, Kind, Result};
 use crate::json::{self, Object, Value};
-use crate::store::{Platform, Source, read_document};
+use crate::store::{Platform, Source, is_supported, read_document};
 use crate::text::Printable;
+
+/// The media types of image configs (OCI image specification; Docker image manifest version 2, schema 2).
+const IMAGE_CONFIGS: [&str; 2] =
+    ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
 
 /// One image of an index.
 struct Choice {
@@ -54,11 +57,8 @@ fn is_artifact(entry: &Value) -> bool {
     let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
     let artifact_type = text(entry.get("artifactType"));
     let refers = entry.get("annotations").and_then(|annotations| annotations.get("vnd.docker.reference.type"));
-    !artifact_type.is_empty() && !is_image_config(&artifact_type) || text(refers) == "attestation-manifest"
-}
-
-fn is_image_config(media_type: &str) -> bool {
-    [ManifestFormat::Oci, ManifestFormat::Docker].iter().any(|format| format.config() == media_type)
+    !artifact_type.is_empty() && !IMAGE_CONFIGS.contains(&artifact_type.as_str())
+        || text(refers) == "attestation-manifest"
 }
 
 /// The images among the choices, with their platforms, also of those in indexes below; and the first fault, if one of them
@@ -102,10 +102,33 @@ fn platform_inside(source: &dyn Source, descriptor: &Descriptor) -> Result<Insid
         return Ok(Inside::Index(platforms.filter(|platform| !platform.is_unknown()).collect()));
     }
     let config = descriptor_at(&manifest, "config").at(descriptor.digest())?;
-    if is_artifact(&Value::Object(manifest)) || !is_image_config(config.media_type().as_ref()) {
+    if is_artifact(&Value::Object(manifest)) || !IMAGE_CONFIGS.contains(&config.media_type().as_ref()) {
         return Ok(Inside::Other);
     }
     let document = json::parse_document(&read_document(source, &config)?, &json::IMAGE_CONFIG).at(config.digest())?;
     let platform = Platform::read(&document);
     Ok(if platform.as_ref().is_some_and(Platform::is_unknown) { Inside::Other } else { Inside::Image(platform) })
+}
+
+pub(super) fn is_index(document: &Object) -> Result<bool> {
+    let is_index = document.contains_key("manifests");
+    // One document must not be an index to one reader and an image to another (CVE-2021-41190).
+    if is_index && (document.contains_key("layers") || document.contains_key("config")) {
+        return Err(Error::malformed("the document is an index and a manifest at once"));
+    }
+    Ok(is_index)
+}
+
+pub(super) fn descriptor_at(document: &Object, key: &str) -> Result<Descriptor> {
+    to_descriptor(document.get(key).unwrap_or(&Value::Null)).at(key)
+}
+
+pub(super) fn to_descriptor(value: &Value) -> Result<Descriptor> {
+    let descriptor: Descriptor =
+        serde_json::from_value(value.clone()).map_err(|error| Error::malformed("not a descriptor").because(error))?;
+    if !is_supported(descriptor.digest()) {
+        let what = format!("the algorithm of the digest `{}` is not supported", descriptor.digest());
+        return Err(Error::malformed(what).hint("sha256 and sha512 are supported"));
+    }
+    Ok(descriptor)
 }

@@ -28,9 +28,9 @@ fn choose(source: &dyn Source, reference: &Reference, platform: Option<&Platform
     let absent = |what: String| Error::usage(what).hint(format!("there are: {}", shown(&there)));
     if let Some(digest) = reference.digest() {
         let found = there.iter().filter(|listed| listed.descriptor.digest() == digest);
-        let found =
+        let mut found =
             found.filter(|listed| reference.tag().is_none_or(|tag| tagged(&[(*listed).clone()], tag).is_some()));
-        let found = found.cloned().next();
+        let found = found.next().cloned();
         return found.ok_or_else(|| absent(format!("no image that is listed has the digest {digest}")));
     }
     if let Some(tag) = reference.tag() {

@@ -5,6 +5,7 @@ use oci_spec::image::Descriptor;
 
 use crate::error::{Error, Result};
 use crate::json::{Object, Value, json};
+use crate::text::Printable;
 
 /// Operating system, architecture and, where it matters, its variant, as in `linux/arm64/v8` (OCI image index).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +89,10 @@ impl fmt::Display for Platform {
     }
 }
 
+fn not_a_platform(text: &str) -> Error {
+    Error::usage(format!("`{}` is not a platform; write OS/ARCH or OS/ARCH/VARIANT", Printable::new(text)))
+}
+
 impl FromStr for Platform {
     type Err = Error;
 
@@ -96,10 +101,10 @@ impl FromStr for Platform {
         let (os, architecture, variant) = match parts[..] {
             [os, architecture] => (os, architecture, None),
             [os, architecture, variant] => (os, architecture, Some(variant)),
-            _ => return Err(Error::usage(format!("`{text}` is not a platform; write OS/ARCH or OS/ARCH/VARIANT"))),
+            _ => return Err(not_a_platform(text)),
         };
         if parts.contains(&"") {
-            return Err(Error::usage(format!("`{text}` is not a platform; write OS/ARCH or OS/ARCH/VARIANT")));
+            return Err(not_a_platform(text));
         }
         let variant = variant.map(str::to_owned);
         Ok(Platform { os: os.into(), architecture: architecture.into(), variant })

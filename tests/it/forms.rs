@@ -291,16 +291,20 @@ fn a_name_for_containerd_goes_with_its_tag() {
     assert!(names(&back).iter().all(|(_, name)| name.is_null()), "{:?}", names(&back));
 }
 
+/// What an index holds, the platform that is asked for, and the image that is found or the exit status.
+type IndexCase<'a> = (&'a str, Vec<&'a Value>, Option<&'a str>, Result<&'a Value, i32>);
+
+fn with(entry: &Value, name: &str, value: Value) -> Value {
+    let mut entry = entry.clone();
+    entry[name] = value;
+    entry
+}
+
 /// Indexes whose entries do not say what they are: the configs do.
 #[test]
 fn indexes_without_platforms() {
     let fixture = Fixture::new();
     let (arm, amd) = (fixture.arm(), fixture.amd());
-    let with = |entry: &Value, name: &str, value: Value| {
-        let mut entry = entry.clone();
-        entry[name] = value;
-        entry
-    };
     let artifact = fixture.variant(|manifest, _| {
         manifest["config"]["mediaType"] = json!("application/vnd.oci.empty.v1+json");
     });
@@ -320,7 +324,7 @@ fn indexes_without_platforms() {
     let attested = with(&arm, "annotations", json!({ "vnd.docker.reference.type": "attestation-manifest" }));
     let spdx = with(&arm, "artifactType", json!("application/spdx+json"));
     let said_to_be_an_image = with(&amd, "artifactType", json!("application/vnd.oci.image.config.v1+json"));
-    let cases: [(&str, Vec<&Value>, Option<&str>, Result<&Value, i32>); 16] = [
+    let cases: [IndexCase; 16] = [
         ("two images", vec![&arm, &amd], Some("linux/amd64"), Ok(&amd)),
         ("two images, the other", vec![&arm, &amd], Some("linux/arm64"), Ok(&arm)),
         ("neither", vec![&arm, &amd], Some("linux/s390x"), Err(2)),

@@ -43,12 +43,6 @@ fn errors_name_their_object_and_what_to_do() {
     check(5, &["inspect", &path("key.txt")], &["key.txt", "not a tar archive"], &["skopeo copy"]);
 
     // Keys.
-    check(
-        4,
-        &["results", &image, "--private-key", &first, "--out", &path("out")],
-        &["creator", "station"],
-        &["creator"],
-    );
     for (kind, name) in [("ed25519", "Ed25519"), ("ecdsa", "ECDSA")] {
         let made = Command::new("ssh-keygen").args(["-q", "-t", kind, "-N", "", "-f", &path(kind)]).status();
         if made.is_ok_and(|status| status.success()) {

@@ -59,9 +59,9 @@ bsdtar, gnutar :: Bsdtar :: bsdtar --format=gnutar -C in -cf out.tar . :: out.ta
 bsdtar, with holes :: Bsdtar :: bsdtar --format=pax -C holes -cf out.tar . :: out.tar :: refused: a sparse member
 bsdtar, holes filled :: Bsdtar :: bsdtar --format=pax --no-read-sparse -C holes -cf out.tar . :: out.tar :: same
 busybox tar :: Busybox :: busybox tar -C in -cf out.tar . :: out.tar :: same
-Python tarfile, ustar :: Python :: python3 -c 'import tarfile; tarfile.open("out.tar", "w", format=0).add("in", ".")' :: out.tar :: same
-Python tarfile, gnu :: Python :: python3 -c 'import tarfile; tarfile.open("out.tar", "w", format=1).add("in", "")' :: out.tar :: same
-Python tarfile, pax :: Python :: python3 -c 'import tarfile; tarfile.open("out.tar", "w", format=2).add("in", ".")' :: out.tar :: same
+Python tarfile, ustar :: Python :: python3 -c 'import tarfile; t = tarfile.open("out.tar", "w", format=0); t.add("in", "."); t.close()' :: out.tar :: same
+Python tarfile, gnu :: Python :: python3 -c 'import tarfile; t = tarfile.open("out.tar", "w", format=1); t.add("in", ""); t.close()' :: out.tar :: same
+Python tarfile, pax :: Python :: python3 -c 'import tarfile; t = tarfile.open("out.tar", "w", format=2); t.add("in", "."); t.close()' :: out.tar :: same
 "#;
 
 const COMPRESSED: &str = r#"
@@ -95,10 +95,10 @@ cpio, by bsdtar :: Bsdtar :: bsdtar --format=newc -C in -cf out.cpio . :: oci-ar
 "#;
 
 const IMAGE_TOOLS: &str = r#"
-skopeo, oci :: Skopeo :: $SKOPEO oci:in:latest oci:out:latest :: oci:out:latest :: same
-skopeo, oci, without a tag :: Skopeo :: $SKOPEO oci:in:latest oci:out :: oci:out :: same
+skopeo, oci :: Skopeo :: $SKOPEO oci:in:latest oci:out:latest :: oci:out:latest :: read
+skopeo, oci, without a tag :: Skopeo :: $SKOPEO oci:in:latest oci:out :: oci:out :: read
 skopeo, oci, zstd :: Skopeo :: $SKOPEO --dest-compress-format zstd oci:in:latest oci:out:latest :: oci:out:latest :: read
-skopeo, oci-archive :: Skopeo :: $SKOPEO oci:in:latest oci-archive:out.tar:latest :: out.tar :: same
+skopeo, oci-archive :: Skopeo :: $SKOPEO oci:in:latest oci-archive:out.tar:latest :: out.tar :: read
 skopeo, docker-archive :: Skopeo :: $SKOPEO oci:in:latest docker-archive:out.tar:localhost/train:latest :: out.tar :: read
 skopeo, docker-archive, no name, by its place :: Skopeo :: $SKOPEO oci:in:latest docker-archive:out.tar :: docker-archive:out.tar:@0 :: read
 skopeo, docker-archive, two names :: Skopeo :: $SKOPEO --additional-tag localhost/train:2 oci:in:latest docker-archive:out.tar:localhost/train:1 :: out.tar :: read

@@ -203,7 +203,7 @@ fn what_podman_builds_is_read() {
         (
             "podman commit",
             format!(
-                "C=$(podman create --runtime runc localhost/built true) && podman cp tree/. $C:/copied && podman commit -q $C localhost/committed && {copy} containers-storage:localhost/committed oci:committed:latest"
+                "C=$(podman create localhost/built true) && podman cp tree/. $C:/copied && podman commit -q $C localhost/committed && {copy} containers-storage:localhost/committed oci:committed:latest"
             ),
             "committed",
         ),
