@@ -164,6 +164,8 @@ pub enum Advice {
     CheckOldBase,
     /// Give the image that the train was built as, or none.
     CheckBase,
+    /// Give the key of whoever builds the train.
+    GiveBuilderKey,
     /// Leave the base to the train, or have it built anew.
     OmitBase,
     /// Say which the master image is.

@@ -52,6 +52,9 @@ pub(super) fn words(advice: &Advice) -> String {
         Advice::CheckOldBase => "give the very image that the train was built on, or leave --old-base out",
         Advice::CheckBase => "give the image that the train was built as, or leave --base out",
         Advice::OmitBase => "leave --base out, or have the creator build the train anew",
+        Advice::GiveBuilderKey => {
+            "give it with --builder-key; who builds a train alone makes one with pht-oci keygen builder"
+        }
         Advice::NameMaster => "name the master image with --master",
         Advice::KeepInitialResults => "if they were built into the train, --keep-initial-results keeps them",
     };
@@ -125,6 +128,7 @@ mod tests {
             Advice::CheckOldBase,
             Advice::CheckBase,
             Advice::OmitBase,
+            Advice::GiveBuilderKey,
             Advice::NameMaster,
             Advice::KeepInitialResults,
             Advice::GoOnline,

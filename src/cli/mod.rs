@@ -15,8 +15,11 @@ mod format;
 mod gc;
 mod help;
 mod inspect;
+mod json_line;
 mod keygen;
+mod log;
 mod man;
+mod on_terminal;
 mod output;
 mod policy;
 mod post_run;
@@ -28,6 +31,8 @@ mod results;
 mod route_file;
 #[cfg(feature = "engines")]
 mod run;
+#[cfg(feature = "engines")]
+mod screen;
 mod secrets;
 mod signals;
 mod station;
@@ -40,11 +45,13 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::error::{Error, Result};
 use crate::store::registry::Side;
 use crate::store::{Context, Platform, Waiting};
+use crate::text::Printable;
 
 use format::Format;
 use output::Output;
@@ -60,7 +67,19 @@ Images (SRC, DEST, REF):
   docker://HOST/REPO[:TAG|@DIGEST]
                               a repository in a registry
   PATH                        any of these, detected from what is there
-  Without TAG: the only image there, else `latest`.
+  Without TAG: the only image there, else `latest`. An image without a tag: PATH@DIGEST, or PATH:@N for the Nth from 0.
+
+Environment (an option goes first; an empty variable counts as none):
+  PRIVATE_KEY_PATH            the private key, as --private-key
+  PRIVATE_KEY_PASSWORD        its passphrase, where there is no --passphrase-file
+  STATION_ID                  the station, as --station
+  PHT_TRUST_DIR               the pinned keys, as --trust
+  REGISTRY_AUTH_FILE          the file with logins, as --authfile; else XDG_RUNTIME_DIR, XDG_CONFIG_HOME and DOCKER_CONFIG
+                              say where it is looked for
+  SOURCE_DATE_EPOCH           the time that is written into images, in seconds since 1970
+  TMPDIR                      the directory for temporary files, where there is no --tmpdir
+  NO_COLOR                    no colours
+  https_proxy, no_proxy       the proxy for registries
 
 Exit status:
   0 done   1 I/O or internal   2 usage   3 verification failed   4 key   5 not a train, or malformed
@@ -153,18 +172,37 @@ impl Command {
             Command::Cache(command) => command.run(context, output),
             Command::Results(command) => command.run(context, output),
             Command::ToolImage(command) => command.run(context, output),
-            Command::Completions(command) => command.run(Cli::command(), output),
-            Command::Man(command) => command.run(Cli::command(), output),
-            Command::Help(command) => command.run(Cli::command(), output),
+            Command::Completions(command) => command.run(self::command(), output),
+            Command::Man(command) => command.run(self::command(), output),
+            Command::Help(command) => command.run(self::command(), output),
         }
     }
+}
+
+/// The command line, with each command's own options shown in its help: those of registries where it has to do with one.
+fn command() -> clap::Command {
+    const LOCAL: [&str; 5] = ["keygen", "gc", "completions", "man", "help"];
+    const READING: [&str; 5] = ["inspect", "verify", "validate", "results", "extract"];
+    let mut command = Cli::command();
+    // Global options become those of the commands when it is built.
+    command.build();
+    command.mut_subcommands(|one| {
+        let (is_local, only_reads) = (LOCAL.contains(&one.get_name()), READING.contains(&one.get_name()));
+        one.mut_args(|argument| {
+            let of_registries = argument.get_help_heading() == Some("Registries");
+            let of_destination = argument.get_long().is_some_and(|long| long.starts_with("dest-"));
+            let is_idle = is_local && of_registries || only_reads && of_destination;
+            ignore_empty_variable(if is_idle { argument.hide(true) } else { argument })
+        })
+    })
 }
 
 /// Runs the program with these arguments; its exit status.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     secrets::forbid_core_dumps();
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let parsed = Cli::command().try_get_matches_from(&arguments).and_then(|found| Cli::from_arg_matches(&found));
+    let parsed = command().try_get_matches_from(&arguments).and_then(|found| Cli::from_arg_matches(&found));
+    let parsed = parsed.map_err(escape_values);
     let cli = match parsed {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() && asks_for_json(&arguments) => {
@@ -172,14 +210,18 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             Output::new(Format::Json, false, Display::default()).error(&error);
             return ExitCode::from(error.kind().exit_status());
         }
+        Err(error) if error.use_stderr() => {
+            output::print_usage_error(&error.render().to_string());
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
         Err(error) => {
             // Help and version are no errors; a closed stdout cannot be reported.
             let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            return ExitCode::SUCCESS;
         }
     };
     let display = Display::new(cli.global.progress, cli.global.quiet, cli.global.format);
-    start_log(&cli.global, &display);
+    log::start(cli.global.format, cli.global.quiet, cli.global.verbose, &display);
     let mut output = Output::new(cli.global.format, cli.global.quiet, display.clone());
     let done = signals::catch().and_then(|()| context(&cli.global, &display));
     let done = done.and_then(|context| cli.command.run(&context, &mut output));
@@ -198,6 +240,25 @@ fn asks_for_json(arguments: &[OsString]) -> bool {
     let own = arguments.iter().take_while(|argument| *argument != "--" && *argument != "--cmd").collect::<Vec<_>>();
     own.contains(&&OsString::from("--format=json"))
         || own.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json")
+}
+
+/// An empty variable counts as none; an option without a value stays an error.
+fn ignore_empty_variable(argument: clap::Arg) -> clap::Arg {
+    let is_empty = argument.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+    if is_empty { argument.env(None::<&'static str>) } else { argument }
+}
+
+/// What was typed, escaped: it may come from a list that somebody else has written.
+fn escape_values(mut error: clap::Error) -> clap::Error {
+    let typed = |(kind, value): (ContextKind, &ContextValue)| match value {
+        ContextValue::String(text) => Some((kind, ContextValue::String(Printable::new(text).to_string()))),
+        _ => None,
+    };
+    let escaped: Vec<_> = error.context().filter_map(typed).collect();
+    for (kind, value) in escaped {
+        error.insert(kind, value);
+    }
+    error
 }
 
 /// The fault of a command line, in one line; the rest of the parser's text is advice.
@@ -228,17 +289,4 @@ fn own_directory(variable: &str, default: &str) -> Option<PathBuf> {
     let directory = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let parent = directory(variable).or_else(|| directory("HOME").map(|home| home.join(default)));
     parent.map(|parent| parent.join("pht-oci"))
-}
-
-fn start_log(global: &Global, display: &Display) {
-    let level = match (global.quiet, global.verbose) {
-        (true, _) => tracing::Level::ERROR,
-        (false, 0) => tracing::Level::WARN,
-        (false, 1) => tracing::Level::INFO,
-        (false, _) => tracing::Level::DEBUG,
-    };
-    let display = display.clone();
-    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(move || display.stderr()).without_time();
-    // A second subscriber in one process (in tests of this library) is no fault.
-    let _ = builder.with_target(false).with_ansi(color::may_color(&std::io::stderr())).try_init();
 }

@@ -2,7 +2,7 @@ use clap::Args;
 
 use super::output::Output;
 use super::station::{ResultsOption, StageOptions};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::stage::{StageRequest, post_run};
 use crate::store::Context;
 
@@ -25,6 +25,12 @@ pub(super) struct PostRun {
 
 impl PostRun {
     pub(super) fn run(&self, context: &Context, output: &mut Output) -> Result<()> {
+        if let Some(dir) = self.results.results.as_ref().filter(|dir| !dir.is_dir()) {
+            let hint = "give the directory that pre-run has made with --results";
+            return Err(Error::usage("there is no such directory")
+                .hint(hint)
+                .at(format_args!("--results {}", dir.display())));
+        }
         let key = self.stage.load_key()?;
         let trust = self.stage.load_trust()?;
         let request = self.stage.request(&key, trust.as_ref());

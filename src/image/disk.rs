@@ -117,13 +117,14 @@ pub enum Fidelity {
     /// For a container to go on with: owners too, where the user may set them, and every link as it stands.
     Exact,
     /// For an engine to run: as [`Exact`](Fidelity::Exact), but a whole file system. Its device nodes are left out, for
-    /// engines make their own, and directories that are nowhere listed are made.
+    /// engines make their own.
     System,
     /// For a person to look at: the files belong to the user, and no link leads out of the directory.
     Personal,
 }
 
-/// Writes a tree into a new directory. Nothing is ever written through a link: every directory is made here.
+/// Writes a tree into a new directory. Nothing is ever written through a link: every directory is made here, also those
+/// that only what lies in them names.
 pub struct DirectorySink {
     dir: PathBuf,
     root: Box<[u8]>,
@@ -240,12 +241,12 @@ impl EntrySink for DirectorySink {
             self.left_out.push(format!("{} (a link to {target}, outside the results)", to.display()));
             return Ok(());
         }
-        if self.fidelity == Fidelity::System {
-            if let EntryKind::Device { .. } = kind {
-                return Ok(());
-            }
-            // Whatever the tree has above it was made here before; what it has not is no link.
-            let parent = to.parent().unwrap_or(&self.dir);
+        if self.fidelity == Fidelity::System && matches!(kind, EntryKind::Device { .. }) {
+            return Ok(());
+        }
+        // Whatever the tree has above it was made here before; what it has not is no link.
+        let parent = to.parent().filter(|_| to != self.dir).unwrap_or(&self.dir);
+        if !parent.is_dir() {
             fs::DirBuilder::new()
                 .recursive(true)
                 .mode(0o755)

@@ -54,7 +54,7 @@ pub fn extract(request: ExtractRequest<'_>, context: &Context) -> Result<Vec<Str
     let image = open_image(request.source, context)?;
     let mut view = read(&image, &path, context).at(request.source)?;
     view.verify().at(request.source)?;
-    let tree = &view.tree;
+    let tree = &view.tree.with_implied_directories();
     let Some(node) = tree.get(&path) else {
         let hint = "give a path in the image, such as /opt/train_config.json";
         return Err(Error::usage("the image has nothing at this path").hint(hint).at(shown(&path)));

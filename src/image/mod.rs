@@ -8,6 +8,7 @@ mod document;
 mod edit;
 mod extract;
 mod gc;
+mod index;
 mod layer;
 mod open;
 mod overlay;

@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet, hash_map};
 
-use super::changeset::{Changeset, Link, LinkedFile, Mark, mark_of};
+use super::changeset::{Changeset, Link, LinkedFile, Mark, is_aufs_link, mark_of};
 use super::sorted::SortedMap;
 use super::tree::{Content, Node, NodeKind, Tree};
 use crate::error::{Error, Result};
@@ -41,7 +41,8 @@ impl PathFilter {
         match mark_of(path) {
             Some(Mark::Opaque(dir)) => self.has(dir),
             Some(Mark::Whiteout(hidden)) => self.has(&hidden),
-            Some(Mark::Foreign) => false,
+            // Only as what hard links elsewhere may name.
+            Some(Mark::Foreign) => is_aufs_link(path) && self.has(path),
             // To be refused, wherever it is.
             Some(Mark::Below) => true,
             None => self.has(path),

@@ -1,10 +1,11 @@
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
 use std::path::PathBuf;
 
 use crate::error::{Error, ErrorContext, IoContext, Result};
-use crate::path::{is_below, shown, walk_order};
+use crate::path::{ancestors, is_below, shown, walk_order};
 use crate::store::Extent;
 use crate::tar::Meta;
 
@@ -92,6 +93,20 @@ impl Tree {
     pub(super) fn in_order(nodes: Vec<Node>, layers: Vec<Option<Extent>>) -> Self {
         debug_assert!(nodes.is_sorted_by(|a, b| walk_order(&a.path, &b.path).is_lt()));
         Tree { nodes, layers }
+    }
+
+    /// The same with a node for every directory that only what lies in it names, as engines make them: root's, for all to
+    /// enter. Only of a whole view is it known that no lower layer has an entry for one of them.
+    #[must_use]
+    pub fn with_implied_directories(self) -> Self {
+        let mut implied: BTreeSet<Box<[u8]>> = BTreeSet::new();
+        for node in &self.nodes {
+            implied.extend(ancestors(&node.path).filter(|dir| self.get(dir).is_none()).map(Box::from));
+        }
+        let Tree { mut nodes, layers } = self;
+        let node = |path| Node { path, kind: NodeKind::Directory, meta: Meta::new(0o755, 0) };
+        nodes.extend(implied.into_iter().map(node));
+        Tree::new(nodes, layers)
     }
 
     /// All nodes in walk order.
@@ -193,5 +208,16 @@ mod tests {
         assert_eq!(tree.below(b"absent").len(), 0);
         assert_eq!(tree.below(b"").len(), 8);
         assert!(tree.get(b"r/sub-a").is_some() && tree.get(b"r/su").is_none());
+    }
+
+    #[test]
+    fn directories_without_an_entry_are_made() {
+        let mut tree = tree(&["r/a/b/c", "r/a/b/d", "r/a", "q"]);
+        tree.nodes[2].kind = NodeKind::Link(3);
+        let whole = tree.with_implied_directories();
+        assert_eq!(paths(whole.nodes()), ["q", "r", "r/a", "r/a/b", "r/a/b/c", "r/a/b/d"]);
+        assert_eq!(whole.get(b"r/a/b").map(|node| node.meta.mode), Some(0o755));
+        assert_eq!(whole.get(b"r/a").map(|node| node.meta.mode), Some(0), "it has an entry");
+        assert_eq!(whole.get(b"r/a/b/c").map(|node| &node.kind), Some(&NodeKind::Link(5)), "links follow their files");
     }
 }

@@ -153,7 +153,11 @@ fn tags(tag: &str, descriptor: &oci_spec::image::Descriptor) -> Vec<TagChange> {
 /// The immutable files as a tree of an image: root's, and no newer than now.
 fn read_files(request: &BuildRequest<'_>, now: i64) -> Result<Tree> {
     if !request.files.is_dir() {
-        return Err(Error::usage("there is no such directory").at(request.files.display()));
+        let error = match request.files.exists() {
+            true => Error::usage("a file, not a directory").hint("give the directory that holds the train's files"),
+            false => Error::usage("there is no such directory").hint("give the directory that holds the train's files"),
+        };
+        return Err(error.at(request.files.display()));
     }
     let found = read_directory(request.files, paths::TRAIN)?;
     let mut nodes = Vec::with_capacity(found.nodes().len());

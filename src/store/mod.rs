@@ -40,6 +40,7 @@ pub use count::Count;
 pub use destination::{BlobSink, Destination, GcStats, TagChange, Transfer, Unreached, Written, is_plain_annotation};
 pub use extent::{Extent, ExtentReader};
 pub use fs::{Waiting, ensure_free_space};
+pub(crate) use index::several_images;
 pub use joined_source::JoinedSource;
 pub use open::{open_destination, open_source, spool_dir};
 pub use platform::Platform;

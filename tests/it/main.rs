@@ -10,6 +10,7 @@ mod building;
 mod creator;
 mod extracting;
 mod formats;
+mod forms;
 mod helping;
 mod hostile;
 mod leaks;
@@ -19,6 +20,7 @@ mod rebasing;
 mod refusals;
 mod reports;
 mod secrets;
+mod strangers;
 mod support_readers;
 mod topics;
 mod transports;
@@ -28,6 +30,7 @@ mod variants;
 mod vectors;
 mod verifying;
 mod wire3;
+mod wording;
 
 #[test]
 fn no_file_is_forgotten() {

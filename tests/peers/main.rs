@@ -22,6 +22,7 @@ mod release;
 mod running;
 mod second_implementation;
 mod skopeo;
+mod writers;
 
 #[test]
 fn no_file_is_forgotten() {

@@ -8,7 +8,7 @@ use std::hash::BuildHasher;
 use std::ops::Bound;
 
 use crate::error::{Error, ErrorContext, Result};
-use crate::image::changeset::{Mark, mark_of};
+use crate::image::changeset::{Mark, is_aufs_link, mark_of};
 use crate::path::{ancestors, is_below, shown};
 use crate::tar::{Entry, EntryKind};
 
@@ -108,6 +108,13 @@ impl<'a> LayerOrder<'a> {
                 self.opaque.push(dir.into());
                 Ok(())
             }
+            Some(Mark::Foreign) if entry.kind == EntryKind::File && is_aufs_link(&entry.path) => {
+                let state = PathState::Other(self.hash_of_meta(entry, false));
+                match self.seen.insert(self.key(&entry.path), state) {
+                    None => Ok(()),
+                    Some(_) => Err(Error::malformed("appears twice in one layer")),
+                }
+            }
             Some(Mark::Foreign | Mark::Below) => Ok(()),
             None if entry.path.is_empty() => Ok(()), // the root itself
             None => self.place(entry),
@@ -136,7 +143,8 @@ impl<'a> LayerOrder<'a> {
     }
 
     fn imply(&mut self, dir: &[u8]) {
-        if !self.opaque.iter().any(|opaque| is_below(dir, opaque)) {
+        // A directory of AUFS's own is in no image.
+        if !dir.starts_with(b".wh..wh.") && !self.opaque.iter().any(|opaque| is_below(dir, opaque)) {
             self.implied.insert(dir.into());
         }
     }
@@ -209,6 +217,12 @@ impl<'a> LayerOrder<'a> {
             }
             Some(PathState::Removed) => return Err(removed_and_there(target)),
             Some(_) => return Err(Error::malformed(format!("a hard link to the directory {}", shown(target)))),
+            None if is_aufs_link(target) => {
+                return Err(Error::malformed(format!(
+                    "a hard link to {}, which does not come before it",
+                    shown(target)
+                )));
+            }
             None => {}
         }
         self.targets.insert(key);

@@ -33,7 +33,7 @@ impl ResultsArchive {
     /// config is malformed.
     pub(in crate::stage) fn find(reference: &Reference, context: &Context) -> Result<Option<ResultsArchive>> {
         // A pipe has been read already, to see that it is no image.
-        let Some(path) = reference.path().filter(|path| path.is_file() && reference.tag().is_none()) else {
+        let Some(path) = reference.path().filter(|path| path.is_file() && !reference.is_selective()) else {
             return Ok(None);
         };
         let read = Count::default();

@@ -175,7 +175,7 @@ fn ensure_volume(volume: &Volume, prepares: bool) -> Result<()> {
 /// The image by its tag, where it was named without one because it was the only one there.
 fn pinned(source: &Reference, image: &Image) -> Reference {
     match &image.listed().tag {
-        Some(tag) if source.tag().is_none() && source.digest().is_none() => source.with_tag(Some(tag.clone())),
+        Some(tag) if !source.is_selective() => source.with_tag(Some(tag.clone())),
         _ => source.clone(),
     }
 }

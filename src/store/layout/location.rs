@@ -9,16 +9,16 @@ use crate::store::context::Context;
 use crate::store::destination::{Destination, Unreached};
 use crate::store::layout::Layout;
 use crate::store::progress_source::ProgressSource;
-use crate::store::reference::{Location, Reference, Transport, path_and_tag};
+use crate::store::reference::{Location, Reference, Transport, parse_local};
 use crate::store::source::Source;
 use crate::text::Printable;
 
 /// `oci:DIR`: an OCI image layout in a directory.
 pub(in crate::store) static TRANSPORT: Transport = Transport {
     prefix: "oci:",
-    syntax: "DIR[:TAG]",
+    syntax: "DIR[:TAG|@DIGEST|:@N]",
     description: "an OCI image layout",
-    parse: |text| path_and_tag(text, "oci:DIR[:TAG]").map(|(dir, tag)| Reference::layout(dir, tag)),
+    parse: |text| parse_local(text, "oci:DIR[:TAG]", |dir| Arc::new(LayoutLocation(dir))),
     recognises: Path::is_dir,
     at_path: Some(|path| Arc::new(LayoutLocation(path))),
 };

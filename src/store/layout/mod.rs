@@ -98,6 +98,10 @@ impl Source for Layout {
         self.index().and_then(|index| index.list().at("index.json")).at(self.name())
     }
 
+    fn nth(&self, place: usize) -> Result<Option<ImageEntry>> {
+        self.index().and_then(|index| index.nth(place).at("index.json")).at(self.name())
+    }
+
     fn open(&self, descriptor: &Descriptor) -> Result<Blob> {
         let digest = descriptor.digest();
         let path = self.blob_path(digest);

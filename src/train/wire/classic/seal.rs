@@ -5,7 +5,7 @@ use super::config::ClassicConfig;
 use super::content::ImmutableFeed;
 use super::version::Classic;
 use crate::crypto::{PrivateKey, StageKey, hex};
-use crate::error::{Error, Result};
+use crate::error::{Advice, Error, Result};
 use crate::json::{Object, Value, json};
 use crate::path::walk_order;
 use crate::train::common::CommonFields;
@@ -99,11 +99,15 @@ impl DraftFeed for ClassicDraft {
     }
 }
 
+fn no_builder(wire: &str) -> Error {
+    Error::usage(format!("a train of wire version {wire} needs a builder's key")).advise(Advice::GiveBuilderKey)
+}
+
 /// Signs for the builder, where the version has one, and wraps the key for the first station, where there is one yet.
 pub(super) fn build(wire: &Classic, signed: SignedDraft, seal: &BuildSeal<'_>) -> Result<Object> {
     let SignedDraft { draft, mut config, hash, signature } = signed;
     if wire.has_build {
-        let missing = || Error::usage(format!("a train of wire version {} needs a builder's key", wire.name));
+        let missing = || no_builder(wire.name);
         let builder = seal.builder.ok_or_else(missing)?;
         let signature = builder.sign_pkcs1v15(&build_message(&hash, &signature))?;
         let build = json!({"signature": hex::encode(&signature), "rsa_public_key": key_hex(&builder.public_key())});
