@@ -97,13 +97,15 @@ class _Socket(Engine):
 
     def _ask(self, method: str, path: str, file: Optional[IO[bytes]] = None) -> http.client.HTTPResponse:
         connection = self._connection()
-        headers = {}
+        headers = {"Connection": "close"}
         if file is not None:
-            headers = {"Content-Type": "application/x-tar", "Content-Length": str(os.fstat(file.fileno()).st_size)}
+            headers["Content-Type"] = "application/x-tar"
+            headers["Content-Length"] = str(os.fstat(file.fileno()).st_size)
         try:
             connection.request(method, path, body=file, headers=headers)
             return connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
+            connection.close()
             raise EngineError(f"the daemon at {self._host} does not answer: {error}") from error
 
     def has(self, name: str) -> bool:

@@ -51,34 +51,57 @@ class Place:
         self.base = base
         #: A directory for files on the way, removed at the end.
         self.work = work
+        #: The archive of a daemon that the image is in, and its name there.
+        self.archive: Optional[Tuple[Path, str]] = None
+        #: The digest of its manifest, once it was copied.
+        self.digest: Optional[str] = None
 
     def extract(self, path: str) -> "tarfile.TarFile":
         """A file or directory as Docker's archive has it: names begin with the last part of `path`."""
-        out = self.work / "extracted"
-        pht_oci.extract(self.source, path, out)
-        name = posixpath.basename(posixpath.normpath(path))
-        archive: IO[bytes] = tempfile.TemporaryFile(dir=self.work)
-        if out.is_dir():
-            with tempfile.TemporaryFile(dir=self.work) as whole:
-                pht_oci.extract(self.source, path, stdout=whole)
-                whole.seek(0)
-                _from_the_last_part(whole, archive, posixpath.normpath(path).strip("/"))
-        else:
-            with tarfile.open(fileobj=archive, mode="w") as tar:
-                tar.add(out, name)
-        archive.seek(0)
-        return tarfile.open(fileobj=archive, mode="r")
+        whole, archive = self.work / "extracted", self.work / "archive.tar"
+        with whole.open("wb") as file:
+            pht_oci.extract(self.source, path, stdout=file)
+        top = posixpath.normpath(path).strip("/")
+        with archive.open("wb") as file:
+            if self._is_directory(whole, top):
+                with whole.open("rb") as extracted:
+                    _from_the_last_part(extracted, file, top)
+            else:
+                with tarfile.open(fileobj=file, mode="w") as tar:
+                    tar.add(whole, posixpath.basename(top))
+        whole.unlink()
+        # It is read after the directory has gone, and its space is free once it is closed.
+        return tarfile.open(archive)
+
+    def _is_directory(self, extracted: Path, top: str) -> bool:
+        """Whether a directory was extracted, as an archive, and not a file that is an archive itself."""
+        try:
+            with tarfile.open(extracted, "r:") as tar:
+                members = tar.getmembers()
+        except tarfile.ReadError:
+            return False
+        names = [member.name.strip("/") for member in members]
+        if not names or any(name != top and not name.startswith(f"{top}/") for name in names):
+            return False
+        below = next((name for name in names if name != top), None)
+        if below is None:
+            return members[0].isdir()
+        # Below a file there is nothing.
+        try:
+            with open(os.devnull, "wb") as nowhere:
+                pht_oci.extract(self.source, f"/{below}", stdout=nowhere)
+        except pht_oci.WrongUsage:
+            return False
+        return True
 
     def file(self, path: str) -> bytes:
         """The bytes of a file."""
-        out = self.work / "file"
-        pht_oci.extract(self.source, path, out)
-        if out.is_dir():
-            raise ValueError(f"{path} of {self.name} is a directory")
-        try:
-            return out.read_bytes()
-        finally:
-            out.unlink()
+        with self.extract(path) as tar:
+            name = posixpath.basename(posixpath.normpath(path))
+            file = tar.extractfile(name) if tar.getnames() == [name] else None
+            if file is None:
+                raise ValueError(f"{path} of {self.name} is not a file")
+            return file.read()
 
     @contextlib.contextmanager
     def destination(self) -> Iterator[Optional[str]]:
@@ -141,7 +164,10 @@ def both(one: str, other: str, client: Any = None) -> Iterator[Tuple[Place, Plac
         works = [Path(directory) / str(number) for number in range(2)]
         for work in works:
             work.mkdir()
-        yield Place(one, stored[0][1], None, works[0]), Place(other, stored[-1][1], None, works[1])
+        places = Place(one, stored[0][1], None, works[0]), Place(other, stored[-1][1], None, works[1])
+        for place, (tag, _) in zip(places, (stored[0], stored[-1])):
+            place.archive = (Path(directory) / "in.tar", tag)
+        yield places
 
 
 def _saved(daemon: Engine, names: List[str], file: Path) -> List[Tuple[str, str]]:
@@ -167,6 +193,22 @@ def _saved(daemon: Engine, names: List[str], file: Path) -> List[Tuple[str, str]
         else:
             raise EngineError(f"the archive of the daemon holds {tags}, and not {name!r}")
     return stored
+
+
+def removed(archive: Path, name: str, above: int) -> List[str]:
+    """Paths that the layers of an image remove, but for so many of its lowest ones."""
+    paths = []
+    with tarfile.open(archive) as images:
+        member = images.extractfile("manifest.json")
+        manifest: List[Dict[str, Any]] = json.load(member) if member else []
+        image = next((image for image in manifest if name in (image["RepoTags"] or [])), manifest[0])
+        for layer in image["Layers"][above:]:
+            with tarfile.open(fileobj=images.extractfile(layer), mode="r:*") as entries:
+                for entry in entries:
+                    directory, base = posixpath.split(posixpath.normpath(entry.name))
+                    if base.startswith(".wh.") and base != ".wh..wh..opq":
+                        paths.append(posixpath.join("/", directory, base[len(".wh.") :]))
+    return paths
 
 
 def _from_the_last_part(whole: IO[bytes], archive: IO[bytes], path: str) -> None:
@@ -198,7 +240,7 @@ def with_files(place: Place, archive: IO[bytes], path: str) -> Iterator[Tuple[st
     How the program is told, and the train as built beside it if there is one.
     """
     layout = place.work / "changed"
-    pht_oci.copy(place.source, f"oci:{layout}:changed")
+    place.digest = pht_oci.copy(place.source, f"oci:{layout}:changed").digest.before
     _append_layer(layout, _layer(archive, path))
     base = place.base or _base_beside(place.source, layout)
     yield f"oci:{layout}:changed", base

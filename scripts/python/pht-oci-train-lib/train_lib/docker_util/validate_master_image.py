@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 import tarfile
-from typing import Any, Iterable, List, Mapping, Optional, Union
+from typing import Any, Iterable, List, Optional, Union
 
 import pht_oci
 
 from train_lib.docker_util import _images
 from train_lib.security.errors import Invalid
 from train_lib.security.stand_in import stand_in_config
+
+#: What of an image is the train's.
+OF_A_TRAIN = ("opt/pht_train", "opt/pht_results", "opt/train_config.json", "opt/user_sym_key.key")
 
 
 def validate_train_image(
@@ -42,7 +45,8 @@ def validate_train_image(
 def _validate(master: _images.Place, train: _images.Place, exceptions: List[str]) -> None:
     try:
         found = pht_oci.validate(train.source, master=master.source)
-        _check_descent(found.raw, found.layers, train)
+        _check_descent(found, found.layers, found.digest, train)
+        _check_removed(found, train, exceptions)
         return
     except pht_oci.Refused as refused:
         _check_differences(refused, exceptions)
@@ -63,13 +67,28 @@ def _validate(master: _images.Place, train: _images.Place, exceptions: List[str]
         except pht_oci.Refused as refused:
             _check_differences(refused, exceptions)
             return
-        _check_descent(found.raw, None if found.layers is None else found.layers - 1, train)
+        _check_descent(found, None if found.layers is None else found.layers - 1, train.digest, train)
+        _check_removed(found, train, exceptions)
 
 
-def _check_descent(report: Mapping[str, Any], layers: Optional[int], train: _images.Place) -> None:
+def _check_descent(
+    found: pht_oci.Validation, layers: Optional[int], digest: Optional[str], train: _images.Place
+) -> None:
     """A train has a layer of its own: an image that ends among the layers of the other is that one's ancestor."""
-    if layers is not None and report.get("common_layers") == layers:
+    if layers is not None and found.common_layers == layers and digest != found.master.digest:
         raise Invalid(f"{train.name} has no layer besides those of the other image: it was not built on it")
+
+
+def _check_removed(found: pht_oci.Validation, train: _images.Place, exceptions: List[str]) -> None:
+    """A run may remove only what is the train's, be it something that the master image does not have.
+
+    Docker puts `/.dockerenv` into each container: no image has it, and yet a layer tells that a run has removed it.
+    """
+    if train.archive is None or found.common_layers is None:
+        return
+    for path in _images.removed(*train.archive, found.common_layers):
+        if not any(_is_below(path, allowed) for allowed in (*OF_A_TRAIN, *exceptions)):
+            raise Invalid(f"{train.name} removes {path}, which is not one of a train's own files")
 
 
 def _check_differences(refused: pht_oci.Refused, exceptions: List[str]) -> None:

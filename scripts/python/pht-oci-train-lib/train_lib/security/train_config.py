@@ -79,7 +79,7 @@ class StationPublicKeys(_Part):
 
     station_id: Identifier
     rsa_public_key: HexString
-    eco_system: Union[Ecosystem, str]
+    eco_system: Union[Ecosystem, str] = Field(..., union_mode="left_to_right")
 
 
 class UserPublicKeys(_Part):
@@ -117,7 +117,7 @@ class RouteEntry(_Part):
     """A stop of the route."""
 
     station: Identifier
-    eco_system: Union[Ecosystem, str]
+    eco_system: Union[Ecosystem, str] = Field(..., union_mode="left_to_right")
     rsa_public_key: HexString
     index: int
     signature: Optional[StationSignature] = None
