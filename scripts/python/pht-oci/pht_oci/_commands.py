@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass
 from typing import IO, Dict, Iterable, List, Mapping, Optional, Sequence, Union
 
-from ._program import PathLike, call
+from ._program import PathLike, call, knows
 from ._reports import Collection, Inspection, KeyPair, Report, Validation, Verification, read_report
 
 Argument = Union[str, "os.PathLike[str]"]
@@ -100,8 +100,11 @@ def keygen(
     passphrase_file: Optional[PathLike] = None,
     common: Optional[Options] = None,
 ) -> KeyPair:
-    """Makes a key pair, `name.pem` (mode 0600) and `name.pub.pem`."""
+    """Makes a key pair, `name.pem` (mode 0600) and `name.pub.pem`; without a passphrase it is not encrypted."""
     line = _options(bits=bits, passphrase_file=passphrase_file)
+    if passphrase_file is None and knows("keygen", "--no-passphrase"):
+        # Nobody is asked at the terminal of a program that makes keys.
+        line.append("--no-passphrase")
     return read_report(KeyPair, _run("keygen", [name], line, common))
 
 
@@ -336,10 +339,19 @@ def extract(
 
 
 def copy(
-    src: Argument, dest: Argument, *, all_platforms: bool = False, common: Optional[Options] = None
+    src: Argument,
+    dest: Argument,
+    *,
+    all_platforms: bool = False,
+    allow_open: bool = False,
+    common: Optional[Options] = None,
 ) -> Report:
-    """An image as it is, between any two places; every blob is verified."""
-    return read_report(Report, _run("copy", [src, dest], _options(all=all_platforms), common))
+    """An image as it is, between any two places; every blob is verified.
+
+    `allow_open` is for a train that pre-run has opened, whose results are plaintext.
+    """
+    line = _options(all=all_platforms, allow_open=allow_open and knows("copy", "--allow-open"))
+    return read_report(Report, _run("copy", [src, dest], line, common))
 
 
 def gc(layout: PathLike, *, common: Optional[Options] = None) -> Collection:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -75,6 +77,17 @@ def call(
     if done.returncode != 0:
         raise error_of(done.returncode, done.stderr.decode("utf-8", "replace"), report_in(done.stdout or b""))
     return done.stdout or b""
+
+
+def knows(command: str, option: str) -> bool:
+    """Whether the program that is here has this option of a command."""
+    return re.search(rf"{re.escape(option)}\b", _help(find_pht_oci_bin(), command)) is not None
+
+
+@functools.lru_cache(maxsize=None)
+def _help(program: str, command: str) -> str:
+    done = subprocess.run([program, command, "--help"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False)
+    return done.stdout.decode("utf-8", "replace")
 
 
 def report_in(printed: bytes) -> Optional[Mapping[str, Any]]:

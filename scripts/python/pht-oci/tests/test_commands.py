@@ -88,7 +88,7 @@ class Commands(Yard):
         secret = self.path / "secret"
         secret.write_text("open sesame\n")
         pair = pht_oci.keygen(self.path / "locked", bits=2048, passphrase_file=secret)
-        self.assertTrue(pair.fingerprint.startswith("SHA256:"))
+        self.assertTrue(pair.fingerprint.upper().startswith("SHA256:"))
         os.replace(self.path / "locked.pub.pem", self.path / "a.pub.pem")
         self.built()
         dest = self.image("work")

@@ -55,6 +55,20 @@ class Finding(unittest.TestCase):
         done = subprocess.run(line, env=environment, stdout=subprocess.PIPE, text=True, check=False)
         self.assertEqual((done.returncode, done.stdout), (6, "inspect a b\n"))
 
+    def test_newer_options_are_used_where_they_are(self) -> None:
+        told = self.path / "told"
+        report = '{"stage": "copy", "private_key": "", "public_key": "", "fingerprint": ""}'
+        for name, known in (("older", ""), ("newer", "--allow-open and --no-passphrase")):
+            of_help = f"if [ \"$2\" = --help ]; then echo '{known}'; exit; fi"
+            named = self.program(name, f"{of_help}\necho \"$@\" > '{told}'\necho '{report}'")
+            with mock.patch.dict(os.environ, {"PHT_OCI_BIN": named}):
+                pht_oci.copy("a", "b", allow_open=True)
+                self.assertEqual("--allow-open" in told.read_text(), name == "newer")
+                pht_oci.keygen("x")
+                self.assertEqual("--no-passphrase" in told.read_text(), name == "newer")
+                pht_oci.copy("a", "b")
+                self.assertNotIn("--allow-open", told.read_text())
+
     def test_what_a_train_is_told_is_on_no_command_line(self) -> None:
         report = '{"stage": "run"}'
         told = self.path / "told"

@@ -217,7 +217,7 @@ def _from_the_last_part(whole: IO[bytes], archive: IO[bytes], path: str) -> None
     cut = len(parent) + 1 if parent else 0
     with tarfile.open(fileobj=whole, mode="r") as old, tarfile.open(fileobj=archive, mode="w") as new:
         for member in old:
-            name = member.name.lstrip("/")
+            name = member.name.strip("/")
             if name != path and not name.startswith(f"{path}/"):
                 raise ValueError(f"pht-oci has extracted {member.name!r}, which is not below {path!r}")
             data = old.extractfile(member) if member.isreg() else None
@@ -240,7 +240,7 @@ def with_files(place: Place, archive: IO[bytes], path: str) -> Iterator[Tuple[st
     How the program is told, and the train as built beside it if there is one.
     """
     layout = place.work / "changed"
-    place.digest = pht_oci.copy(place.source, f"oci:{layout}:changed").digest.before
+    place.digest = pht_oci.copy(place.source, f"oci:{layout}:changed", allow_open=True).digest.before
     _append_layer(layout, _layer(archive, path))
     base = place.base or _base_beside(place.source, layout)
     yield f"oci:{layout}:changed", base

@@ -37,7 +37,7 @@ def add_archive(img: str, archive: IO[bytes], path: str) -> None:
     """Puts the entries of a tar archive into an image, below the directory `path`, as one layer more."""
     with _images.opened(img) as place, _images.with_files(place, archive, path) as (changed, _):
         with place.destination() as destination:
-            pht_oci.copy(changed, destination or place.source)
+            pht_oci.copy(changed, destination or place.source, allow_open=True)
 
 
 def files_from_archive(tar_archive: tarfile.TarFile) -> Tuple[List[IO[bytes]], List[str]]:

@@ -70,6 +70,8 @@ class SecurityProtocol:
                 self._stage(pht_oci.pre_run, place, place.source, place.base, private_key_path, private_key_password)
                 return
             with _images.with_files(place, self._config_archive(), "/opt") as (changed, base):
+                # Pre-run begins again from the closed image where one lies beside an open one, and that has not this config.
+                self._check(changed)
                 self._stage(pht_oci.pre_run, place, changed, base, private_key_path, private_key_password)
 
     def post_run_protocol(
@@ -118,6 +120,13 @@ class SecurityProtocol:
         except pht_oci.PhtOciError as error:
             raised = error_of(error, _failed_check(error, source))
             raise raised from (None if raised is error else error)
+
+    @staticmethod
+    def _check(source: str) -> None:
+        try:
+            pht_oci.verify(source)
+        except pht_oci.Refused as refused:
+            raise error_of(refused, refused.check) from refused
 
     def _config_in(self, place: _images.Place) -> TrainConfig:
         try:
