@@ -148,6 +148,94 @@ fn the_packages_have_the_programs_version() {
     }
 }
 
+/// The program with its wheel, installed as pip installs it: below a directory of its own, and found from there.
+#[test]
+fn a_wheel_brings_the_program_along() {
+    if !available("python::wheel", &[Peer::PythonPackages]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (first, second, there) = (dir.path().join("1"), dir.path().join("2"), dir.path().join("there"));
+    let wheel = project().join("scripts/python/wheel.py");
+    let made: Vec<Vec<String>> = [&first, &second]
+        .into_iter()
+        .map(|out| {
+            let printed = well(command("venv", &[utf8(&wheel), support::program(), utf8(out)]));
+            printed.lines().map(str::to_owned).collect()
+        })
+        .collect();
+    for (one, other) in made[0].iter().zip(&made[1]) {
+        assert!(std::fs::read(one).unwrap() == std::fs::read(other).unwrap(), "{one} differs from {other}");
+    }
+    assert_eq!(made[0].len(), 2);
+    let mut pip =
+        command("venv", &["-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--target", utf8(&there)]);
+    pip.args(&made[0]);
+    well(pip);
+
+    let installed = there.join("bin/pht-oci");
+    let printed = support::run(&installed, &["--version"]).unwrap();
+    assert_eq!(String::from_utf8_lossy(&printed).trim(), format!("pht-oci {}", version()));
+    let text = "import pht_oci, train_lib.security.protocol as p; print(pht_oci.find_pht_oci_bin(), p.__file__)";
+    for (arguments, expected) in [
+        (&["-c", text][..], format!("{} {}", utf8(&installed), utf8(&there.join("train_lib/security/protocol.py")))),
+        (&["-m", "pht_oci", "--version"], format!("pht-oci {}", version())),
+    ] {
+        let mut command = command("venv", arguments);
+        command.env_remove("PHT_OCI_BIN").env("PYTHONPATH", &there).env("PATH", "/nowhere");
+        assert_eq!(well(command).trim(), expected);
+    }
+}
+
+/// What `scripts/package.sh` makes of the release, twice the same: each has the very binary in it, and it runs.
+#[test]
+fn every_package_has_the_released_binary_in_it() {
+    if !available("python::packages", &[Peer::Release, Peer::PythonPackages]) {
+        return;
+    }
+    let release = PathBuf::from(std::env::var_os("PHT_RELEASE").unwrap());
+    let files = release.read_dir().unwrap().map(|entry| entry.unwrap().path());
+    let binary = files.filter(|path| utf8(path).ends_with("-linux")).next().expect("a released binary");
+    let dir = tempfile::tempdir().unwrap();
+    let sums: Vec<Vec<u8>> = ["1", "2"]
+        .map(|name| {
+            let out = dir.path().join(name);
+            support::run(project().join("scripts/package.sh"), &[utf8(&binary), utf8(&out)]).unwrap()
+        })
+        .into();
+    assert_eq!(sums[0], sums[1], "made twice, and not the same");
+
+    let (out, there) = (dir.path().join("1"), dir.path().join("there"));
+    let file = |ending: &str| {
+        let mut files = out.read_dir().unwrap().map(|entry| entry.unwrap().path());
+        files.find(|path| utf8(path).ends_with(ending)).unwrap_or_else(|| panic!("nothing ends in {ending}"))
+    };
+    let mut check = Command::new("sha256sum");
+    check.args(["--check", "--strict", "SHA256SUMS"]).current_dir(&out);
+    well(check);
+    for dir in ["tar", "deb", "whl"] {
+        std::fs::create_dir_all(there.join(dir)).unwrap();
+    }
+    support::run("tar", &["-xzf", utf8(&file(".tar.gz")), "-C", utf8(&there.join("tar")), "--strip-components=1"])
+        .unwrap();
+    support::run("dpkg-deb", &["-x", utf8(&file(".deb")), utf8(&there.join("deb"))]).unwrap();
+    let wheel = file("_x86_64.whl");
+    assert!(utf8(&wheel).contains("manylinux_2_17_x86_64.manylinux2014_x86_64.musllinux_1_1_x86_64"));
+    well(command("venv", &["-m", "zipfile", "-e", utf8(&wheel), utf8(&there.join("whl"))]));
+    let released = std::fs::read(&binary).unwrap();
+    let scripts = format!("whl/pht_oci-{}.data/scripts/pht-oci", version());
+    for place in ["tar/pht-oci", "deb/usr/bin/pht-oci", &scripts] {
+        assert!(std::fs::read(there.join(place)).unwrap() == released, "{place} is another binary");
+    }
+    for page in ["tar/man/man1/pht-oci-run.1", "deb/usr/share/man/man1/pht-oci-run.1.gz"] {
+        assert!(there.join(page).exists(), "{page}");
+    }
+    let sbom: serde_json::Value = serde_json::from_slice(&std::fs::read(file(".cdx.json")).unwrap()).unwrap();
+    assert_eq!((&sbom["bomFormat"], &sbom["specVersion"]), (&"CycloneDX".into(), &"1.5".into()));
+    let names: Vec<_> = sbom["components"].as_array().unwrap().iter().map(|crate_| &crate_["name"]).collect();
+    assert!(names.contains(&&"rsa".into()) && !names.contains(&&"proptest".into()), "{names:?}");
+}
+
 fn version() -> String {
     let printed = support::pht_oci(&["--version"], &[]).ok();
     String::from_utf8_lossy(&printed.stdout).trim().trim_start_matches("pht-oci ").to_owned()

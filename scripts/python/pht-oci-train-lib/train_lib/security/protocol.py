@@ -91,9 +91,8 @@ class SecurityProtocol:
                     f"the train config that was given is not the one in {img}, which post-run signs; "
                     "read it from the opened image by extract_train_config"
                 )
-            self._stage(pht_oci.post_run, place, place.source, place.base, private_key_path, private_key_password)
-        with _images.opened(_given(img), self.docker_client) as place:
-            take_over(self.config, self._config_in(place))
+            new = self._stage(pht_oci.post_run, place, place.source, place.base, private_key_path, private_key_password)
+        take_over(self.config, new)
         self.route_stop = self._stop()
 
     def _stage(
@@ -104,7 +103,8 @@ class SecurityProtocol:
         base: Optional[str],
         private_key_path: Optional[str],
         private_key_password: Optional[str],
-    ) -> None:
+    ) -> TrainConfig:
+        """Runs a stage; the config that the image has then."""
         try:
             with place.destination() as destination:
                 if destination is None and source != place.source:
@@ -117,6 +117,7 @@ class SecurityProtocol:
                     passphrase=private_key_password,
                     base=base,
                 )
+                return self._config_in(_images.Place(place.name, destination or place.source, None, place.work))
         except pht_oci.PhtOciError as error:
             raised = error_of(error, _failed_check(error, source))
             raise raised from (None if raised is error else error)
