@@ -126,7 +126,10 @@ class Refusals(Yard):
         closed = extract_train_config(image)
         wrong = {"result_hash": os.urandom(64).hex(), "result_signature": os.urandom(256).hex()}
         for name, value in wrong.items():
-            self.refused(image, "station_2", self.changed(image, **{name: value}), ValueError)
+            # Of the wrong length it is malformed, of the right one it does not hold: both are refused in one way.
+            for changed in (value, value[:104]):
+                error = self.refused(image, "station_2", self.changed(image, **{name: changed}), ValidationError)
+                self.assertIsInstance(error, ValueError)
         unsigned = self.changed(image)
         unsigned.route[0].signature = None
         self.refused(image, "station_2", unsigned)

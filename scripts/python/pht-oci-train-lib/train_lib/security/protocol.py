@@ -126,8 +126,8 @@ class SecurityProtocol:
     def _check(source: str) -> None:
         try:
             pht_oci.verify(source)
-        except pht_oci.Refused as refused:
-            raise error_of(refused, refused.check) from refused
+        except pht_oci.PhtOciError as error:
+            raise error_of(error, error.check if isinstance(error, pht_oci.Refused) else None) from error
 
     def _config_in(self, place: _images.Place) -> TrainConfig:
         try:
