@@ -37,9 +37,11 @@ set_up() {
   part "other programs" install_peers
   part "reference implementation" set_up_reference
   part "Airflow" set_up_airflow
+  part "Python packages" set_up_python
 }
 
 set_up_reference() { scripts/setup-reference.sh >"$work/reference.env"; }
+set_up_python() { scripts/setup-python.sh >"$work/python.env"; }
 set_up_airflow() { scripts/setup-airflow.sh >"$work/airflow.env"; }
 
 leave_out() { echo "left out: $1: needs $2" | tee -a "$PHT_LEFT_OUT"; }
@@ -99,6 +101,7 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
   wait "$setting_up" || { cat "$work/set-up.log" >&2; exit 1; }
   . "$work/reference.env"
   . "$work/airflow.env"
+  . "$work/python.env"
 else
   say "not root on Debian: tests whose peers are missing are left out"
 fi

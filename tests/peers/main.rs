@@ -15,6 +15,7 @@ mod limits;
 mod manual;
 mod overlay;
 mod pipelines;
+mod python;
 mod readme;
 mod reference;
 mod registry;

@@ -40,6 +40,8 @@ pub enum Peer {
     Groff,
     /// Apache Airflow and the schemas of Kubernetes, set up by `scripts/setup-airflow.sh`.
     Airflow,
+    /// What the tests of `scripts/python` run with, set up by `scripts/setup-python.sh`.
+    PythonPackages,
     /// What `scripts/release.sh` made, in the directory `PHT_RELEASE`.
     Release,
     Root,
@@ -74,6 +76,7 @@ impl Peer {
             }
             Peer::Strace => answers("strace", &["-V"]),
             Peer::Airflow => variable("PHT_AIRFLOW_HOME"),
+            Peer::PythonPackages => variable("PHT_PYTHON_HOME"),
             Peer::Release => variable("PHT_RELEASE"),
             Peer::Groff => answers("groff", &["--version"]),
             Peer::Root => rustix::process::geteuid().is_root(),
