@@ -60,6 +60,11 @@ impl FromStr for Reference {
         if text.is_empty() {
             return Err(Error::usage("an empty image reference"));
         }
+        if text.starts_with("https://") || text.starts_with("http://") {
+            return Err(Error::usage(
+                "a URL is no image reference; one in a registry is written docker://HOST/REPO[:TAG]",
+            ));
+        }
         let (dir, tag) = path_and_tag(text, "oci:DIR[:TAG]")?;
         Ok(Self::layout(dir, tag))
     }
