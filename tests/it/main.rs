@@ -17,6 +17,7 @@ mod messages;
 mod mutation;
 mod rebasing;
 mod refusals;
+mod registry;
 mod reports;
 mod secrets;
 mod support_readers;

@@ -60,7 +60,7 @@ fn kind_of(document: &Object) -> Option<&'static str> {
 
 fn first_schema() -> Error {
     let hint = "push the image again with a tool of today, as skopeo copy";
-    Error::malformed("a Docker manifest of schema version 1, which names no config").hint(hint)
+    Error::malformed("a Docker manifest of schema 1, from before 2016, which names no config").hint(hint)
 }
 
 #[cfg(test)]
@@ -100,7 +100,7 @@ mod tests {
             ("application/json", r#"{"schemaVersion":1,"fsLayers":[]}"#),
         ] {
             let error = of(stated, body.as_bytes()).unwrap_err();
-            assert!(error.to_string().contains("schema version 1"), "{error}");
+            assert!(error.to_string().contains("schema 1"), "{error}");
         }
     }
 }
