@@ -12,7 +12,7 @@ use super::auth::{Renewed, Session};
 use super::certificates::{authorities, own_certificate};
 use super::fault::{cause_of, transport_error};
 use super::habits::Habits;
-use super::redirect::{MAX_REDIRECTS, redirect};
+use super::redirect::{MAX_REDIRECTS, location, redirect};
 use super::repository::Repository;
 use super::retry::{RetryPolicy, asked_pause, is_passing};
 use super::tls;
@@ -22,6 +22,10 @@ use crate::error::{Advice, Error, ErrorContext, Kind, Result};
 
 /// The user agent.
 const USER_AGENT: &str = concat!("pht-oci/", env!("CARGO_PKG_VERSION"));
+
+/// Advice where something else than a registry seems to have answered.
+const GATEWAY: &str =
+    "if a gateway or a login page is in front of the registry, sign in there or have it let this program pass";
 
 /// Talks to one repository.
 #[derive(Debug)]
@@ -311,29 +315,24 @@ impl Client {
 
     /// An answer that reports success, or leads elsewhere, and is none: a gateway's, as a rule.
     fn no_answer(&self, what: &str, response: &Response) -> Error {
-        let (status, who) = (response.status(), self.who(response.url()));
-        let place = address(response.url());
-        let found = if is_page(response) {
-            format!("a web page came from {place} ({status}), as of a login page, and no answer of a registry")
-        } else if status.is_redirection() {
-            let leads = super::redirect::location(response).ok().flatten();
-            let leads = leads.map(|to| format!(" to {}", address(&to))).unwrap_or_default();
+        if is_page(response) {
+            return self.page(what, response.url());
+        }
+        let (status, place) = (response.status(), address(response.url()));
+        let found = if status.is_redirection() {
+            let leads = location(response).ok().flatten().map(|to| format!(" to {}", address(&to))).unwrap_or_default();
             format!("{place} leads elsewhere{leads} ({status}), as to a login page")
         } else {
-            format!("{who} answers {status}, which does not say that it was done")
+            format!("{place} answers {status}, which does not say that it was done")
         };
-        let hint =
-            "if a gateway or a login page is in front of the registry, sign in there or have it let this program pass";
-        Error::new(Kind::Registry, format!("{what}: {found}")).hint(hint).at(&self.repository)
+        Error::new(Kind::Registry, format!("{what}: {found}")).hint(GATEWAY).at(&self.repository)
     }
 
     /// A web page that came in place of what was asked for.
     pub(super) fn page(&self, what: &str, from: &Url) -> Error {
-        let what =
-            format!("{what}: a web page came from {}, as of a login page, and no answer of a registry", address(from));
-        let hint =
-            "if a gateway or a login page is in front of the registry, sign in there or have it let this program pass";
-        Error::new(Kind::Registry, what).hint(hint).at(&self.repository)
+        let from = address(from);
+        let what = format!("{what}: a web page came from {from}, as of a login page, and no answer of a registry");
+        Error::new(Kind::Registry, what).hint(GATEWAY).at(&self.repository)
     }
 
     /// A failure of the network on the way to a URL.

@@ -16,7 +16,7 @@ const RETRIES: u32 = 5;
 /// The first pause; each further one is twice as long.
 const PAUSE: Duration = Duration::from_millis(200);
 /// The longest pause that a registry may ask for: whoever wants to be left alone for hours is.
-const LONGEST: Duration = Duration::from_secs(120);
+const LONGEST: Duration = Duration::from_secs(300);
 /// A pause as long as this is told to the person, who else would see nothing happen.
 const TOLD: Duration = Duration::from_secs(5);
 /// The interval at which a pause looks for an interrupt.
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn nobody_waits_for_hours() {
-        for (asked, words) in [(121, "3 minutes"), (21_600, "6 hours"), (u64::MAX, "hours")] {
+        for (asked, words) in [(301, "6 minutes"), (21_600, "6 hours"), (u64::MAX, "hours")] {
             let error = Error::new(crate::error::Kind::Registry, "429");
             let error = RetryPolicy::default().wait(error, Some(Duration::from_secs(asked))).unwrap_err();
             assert!(error.advice().and_then(|advice| advice.as_text()).unwrap().contains(words), "{asked}");

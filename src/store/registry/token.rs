@@ -144,7 +144,8 @@ impl TokenServer {
 /// A registry in the internet has no say over what lies nearer to us than itself: it would have this program ask there, with
 /// the login, and would be sent the answer as a token.
 fn ensure_no_nearer(registry: &Url, realm: &Url) -> Result<()> {
-    if registry.host_str() == realm.host_str() || Reach::of(realm) <= Reach::of(registry) {
+    let is_near = || Some(Reach::of(realm)).filter(|reach| *reach != Reach::Public);
+    if registry.host_str() == realm.host_str() || is_near().is_none_or(|reach| reach <= Reach::of(registry)) {
         return Ok(());
     }
     let what = "the registry names a token server in a network nearer than its own; no credentials were sent to it";

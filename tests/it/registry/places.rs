@@ -90,7 +90,6 @@ fn a_proxy_that_fails_is_named_without_its_password() {
             let variables = [("HTTPS_PROXY", url.as_str()), ("HTTP_PROXY", url.as_str())];
             let line = ["inspect", "docker://registry.invalid/proj/train", "--src-creds", LOGIN];
             let verifies = format!("--src-tls-verify={verify}");
-            // The last of an option that is given twice would be refused, so this is by itself.
             let outcome = support::pht_oci(&[&line[..], &[&verifies, "-vv"]].concat(), &variables).refused(6);
             let error = error_of(&outcome);
             assert!(error.contains(&proxy) && error.contains("proxy"), "{error}");

@@ -143,8 +143,11 @@ fn serve(client: TcpStream, habit: &Habit, state: &Mutex<State>) -> io::Result<(
     client.set_read_timeout(Some(Duration::from_secs(60)))?;
     let mut reader = BufReader::new(client.try_clone()?);
     let mut head = String::new();
+    // A handshake of TLS; this is plain HTTP.
+    if reader.fill_buf()?.first() == Some(&0x16) {
+        return client.shutdown(Shutdown::Both);
+    }
     while !head.ends_with("\r\n\r\n") {
-        // TLS is no text; this is plain HTTP.
         if reader.read_line(&mut head)? == 0 {
             return Ok(());
         }

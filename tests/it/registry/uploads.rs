@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::server::{Fake, Reply, Request, State, answer};
 use super::{Machine, says};
+use support::tree::noise;
+use support::{Implementation, Train, TrainSpec, Wire, utf8};
 
 const MIB: usize = 1 << 20;
 /// Less than a chunk; more than one; several.
@@ -112,6 +114,9 @@ fn chunks_fit_what_a_registry_takes() {
         has_range(request).then(|| Reply::error(400, "UNSUPPORTED", "chunked upload is not supported"))
     });
     all_are_published(&[TWO], "parts are not implemented", |request, _| has_range(request).then(|| Reply::new(501)));
+    all_are_published(&[TWO], "parts are forbidden", |request, _| has_range(request).then(|| Reply::new(403)));
+    all_are_published(&[TWO], "parts are nowhere", |request, _| has_range(request).then(|| Reply::new(404)));
+    all_are_published(&[TWO], "parts break it", |request, _| has_range(request).then(|| Reply::new(500)));
     // The second chunk is refused, when the first is gone from memory.
     all_are_published(&[FOUR], "no second part", |request, _| {
         let second = has_range(request) && !request.header("content-range")?.starts_with("0-");
@@ -121,6 +126,10 @@ fn chunks_fit_what_a_registry_takes() {
     all_are_published(&[1000, ONE, TWO], "no contents with the end", |request, _| {
         let refused = request.method == "PUT" && request.path.contains("/uploads/") && !request.body.is_empty();
         refused.then(|| Reply::error(400, "BLOB_UPLOAD_INVALID", "the upload has no contents yet"))
+    });
+    all_are_published(&[1000], "contents with the end break it", |request, _| {
+        let refused = request.method == "PUT" && request.path.contains("/uploads/") && !request.body.is_empty();
+        refused.then(|| Reply::new(500))
     });
     // ECR takes no part under 5 MiB but the last, and says nothing of it.
     all_are_published(&[TWO, FOUR], "no part under 5 MiB", |request, state| {
@@ -132,6 +141,21 @@ fn chunks_fit_what_a_registry_takes() {
         };
         (small && is_last(state) != Some(true)).then(|| Reply::error(416, "SIZE_INVALID", "too small"))
     });
+}
+
+#[test]
+fn a_blob_that_is_made_on_the_way_goes_as_a_stream_too() {
+    let train = Train::build(Implementation::Ours, Wire::V3, &TrainSpec::default()).unwrap();
+    let (files, route) = (train.dir.path().join("files"), train.dir.path().join("route.json"));
+    std::fs::write(files.join("large.bin"), noise(20_000_000)).unwrap();
+    let fake = Fake::start(|request, _| has_range(request).then(|| Reply::new(416)));
+    let (user, builder, base, to) = (train.key("user"), train.key("builder"), train.base.at("base"), super::at(&fake));
+    let line = ["build", &to, "--base", &base, "--files", utf8(&files), "--route", utf8(&route), "--creator", "c"];
+    let keys = ["--creator-key", &user, "--builder-key", &builder, "--dest-creds", super::LOGIN];
+    super::run(&[&line[..], &keys].concat(), &[]).ok();
+    let streamed = fake.count(|request| request.method == "PATCH" && request.header("transfer-encoding").is_some());
+    assert!(streamed > 0, "its size is not known before");
+    super::run(&["verify", &to], &[]).ok();
 }
 
 #[test]

@@ -248,7 +248,9 @@ impl Upload {
             return Ok(());
         }
         let chunk = Bytes::from(std::mem::take(&mut self.chunk));
+        // Sent before the request that ends the upload, and not with it.
         let mut before = self.client.habits().refuses_bodies() && !chunk.is_empty();
+        let (mut failures, mut refused_body) = (0, false);
         let mut retry = RetryPolicy::default();
         loop {
             let mut current = match session.take() {
@@ -266,18 +268,25 @@ impl Upload {
             };
             match ended {
                 Ended::Stored => {
-                    if before {
+                    if refused_body {
                         self.client.habits().note_refused_body();
                     }
                     self.count.add(chunk.len());
                     return Ok(());
                 }
-                Ended::Passing(error, asked) => retry.wait(error.at(digest), asked)?,
-                Ended::Lost(error) => retry.wait(error.at(digest), None)?,
+                Ended::Passing(error, asked) => {
+                    retry.wait(error.at(digest), asked)?;
+                    failures += 1;
+                    before = before || (failures > 1 && !chunk.is_empty());
+                }
+                Ended::Lost(error) => {
+                    retry.wait(error.at(digest), None)?;
+                    before = !chunk.is_empty();
+                }
                 Ended::Refused(error) if before || chunk.is_empty() => return Err(error.at(digest)),
                 Ended::Refused(error) => {
                     tracing::info!("{error}; sending {digest} before the request that ends the upload");
-                    before = true;
+                    (before, refused_body) = (true, true);
                 }
             }
         }

@@ -117,10 +117,14 @@ impl Session {
                         lost => lost,
                     }
                 }
+                // Whoever has just begun it may as well mean the way in which it is sent.
+                Answer::Response(response) if before == 0 && refuses_first(response.status()) => {
+                    return Ok(Sent::Refused(self.client.refusal("cannot upload a blob", response)));
+                }
                 Answer::Response(response) if response.status() == StatusCode::NOT_FOUND => {
                     return Ok(Sent::Lost(self.lost(response)));
                 }
-                Answer::Response(response) if response.status() == StatusCode::RANGE_NOT_SATISFIABLE && before > 0 => {
+                Answer::Response(response) if response.status() == StatusCode::RANGE_NOT_SATISFIABLE => {
                     let refusal = self.refusal("cannot upload a blob", response);
                     match self.position()? {
                         // Another part than the one that was sent is what it waits for.
@@ -129,10 +133,10 @@ impl Session {
                     }
                 }
                 Answer::Response(response) => return self.refused("cannot upload a blob", response),
-                Answer::Passing(error, asked) => {
-                    retry.wait(error, asked)?;
-                    self.position()?
-                }
+                Answer::Passing(error, asked) => match retry.wait(error, asked) {
+                    Err(error) if before == 0 && error.kind() == Kind::Registry => return Ok(Sent::Refused(error)),
+                    waited => waited.and_then(|()| self.position())?,
+                },
             };
             let there = match doubt {
                 Position::At(there) => there,
@@ -251,6 +255,11 @@ impl Session {
 fn refuses_for_good(status: StatusCode) -> bool {
     let about_us = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::PROXY_AUTHENTICATION_REQUIRED];
     about_us.contains(&status) || !(status.is_client_error() || status == StatusCode::NOT_IMPLEMENTED)
+}
+
+/// True for an answer to a first chunk that may be about its being a chunk: the upload was allowed, and is known.
+fn refuses_first(status: StatusCode) -> bool {
+    status == StatusCode::FORBIDDEN || !refuses_for_good(status)
 }
 
 /// The number of bytes that an answer's `Range` says are there. `0-0` stands for nothing as well as for one byte; nobody
