@@ -146,8 +146,8 @@ start_pulp() {
     "$bin/pulpcore-manager" reset-admin-password --password "${login#*:}" >/dev/null
     touch "$pulp/migrated"
   fi
-  launch api "$bin/pulpcore-api" -b "127.0.0.1:$pulp_port" -w 3 -t 3
-  launch content "$bin/pulpcore-content" -b "127.0.0.1:$content_port" -w 1
+  launch api "$bin/pulpcore-api" -b "127.0.0.1:$pulp_port" -w 3 -t 120
+  launch content "$bin/pulpcore-content" -b "127.0.0.1:$content_port" -w 1 -t 120
   launch worker "$bin/pulpcore-worker"
   answers api "$pulp_port"
   answers content "$content_port"

@@ -158,7 +158,7 @@ impl Session {
             return Err(self.refused("the registry asks for a password, and the login is an identity token", refusal));
         };
         if sent.is_some() {
-            return Err(self.refused(&format!("the registry refuses the credentials of {}", login.name()), refusal));
+            return Err(self.wrong_password(refusal));
         }
         self.show(Some(secret_header(&basic)?), None);
         Ok(Renewed::Now)
@@ -171,6 +171,17 @@ impl Session {
         let until = life.and_then(|life| Instant::now().checked_add(life - (life / 10).min(Duration::from_secs(10))));
         self.show(Some(header), until);
         Ok(())
+    }
+
+    /// True if requests show a password, and no token.
+    pub(super) fn shows_password(&self) -> bool {
+        self.current().is_some_and(|header| !is_token(&header))
+    }
+
+    /// The refusal of a password, which is tried once.
+    pub(super) fn wrong_password(&self, refusal: Response) -> Error {
+        let name = self.login.get().and_then(Option::as_ref).map_or_else(|| "nobody".to_owned(), Login::name);
+        self.refused(&format!("the registry refuses the credentials of {name}"), refusal)
     }
 
     fn refused(&self, what: &str, refusal: Response) -> Error {

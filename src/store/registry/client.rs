@@ -23,6 +23,8 @@ use crate::error::{Advice, Error, ErrorContext, Kind, Result};
 /// The user agent.
 const USER_AGENT: &str = concat!("pht-oci/", env!("CARGO_PKG_VERSION"));
 
+/// How long TLS is waited for where plain HTTP will do.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Advice where something else than a registry seems to have answered.
 const GATEWAY: &str =
     "if a gateway or a login page is in front of the registry, sign in there or have it let this program pass";
@@ -150,6 +152,9 @@ impl Client {
                 Err(error) => return Ok(Answer::Passing(error, None)),
             };
         }
+        if self.asks_who(&response) && self.session.shows_password() {
+            return Err(self.session.wrong_password(response)).at(&self.repository);
+        }
         Ok(self.judge(call, response))
     }
 
@@ -242,12 +247,29 @@ impl Client {
     }
 
     fn speaks_tls(&self, root: &Url) -> Result<bool> {
-        let ping = root.join("v2/").map_err(|_| Error::usage("not a host name").at(address(root)))?;
+        let (http, ping) =
+            (self.http()?, root.join("v2/").map_err(|_| Error::usage("not a host name").at(address(root)))?);
+        let patience = PATIENCE.min(self.access.timeout);
+        match http.send_within(http.request(Method::GET, ping.clone()), Outgoing::Nothing, patience) {
+            Ok(_) => Ok(true),
+            Err(Failure::Silent) => self.is_plain(ping).map(|is_plain| !is_plain),
+            Err(Failure::Broken(error)) if error.is_timeout() => self.is_plain(ping).map(|is_plain| !is_plain),
+            Err(Failure::Broken(error)) => Ok(!(error.is_connect() || error.is_request())),
+            Err(Failure::Ours(error)) => Err(error),
+        }
+    }
+
+    /// True if it is a registry over plain HTTP: one that waits for a line takes the beginning of TLS for that of one, and
+    /// says nothing. Who speaks TLS, and is only slow, refuses this.
+    fn is_plain(&self, mut ping: Url) -> Result<bool> {
+        if ping.set_scheme("http").is_err() {
+            return Ok(false);
+        }
         let http = self.http()?;
         match http.send(http.request(Method::GET, ping), Outgoing::Nothing) {
-            Ok(_) | Err(Failure::Silent) => Ok(true),
-            Err(Failure::Broken(error)) => Ok(error.is_timeout() || !(error.is_connect() || error.is_request())),
+            Ok(answer) => Ok(answer.status().is_success() || answer.status() == StatusCode::UNAUTHORIZED),
             Err(Failure::Ours(error)) => Err(error),
+            Err(_) => Ok(false),
         }
     }
 

@@ -161,7 +161,7 @@ fn host_of_url(key: &str) -> Option<&str> {
     });
     let (host, path) = bare.unwrap_or(key).split_once('/').unwrap_or((bare.unwrap_or(key), ""));
     let is_root = matches!(path.trim_matches('/'), "" | "v1" | "v2");
-    (is_root && (bare.is_some() || !path.is_empty())).then_some(host)
+    (is_root && (bare.is_some() || key.contains('/'))).then_some(host)
 }
 
 /// An entry of `auths`. An identity token says more than the user beside it, which may stand for nobody; an empty entry

@@ -83,13 +83,23 @@ impl Http {
 
     /// Makes a request: the answer's head, once it is here.
     pub(super) fn send(&self, request: reqwest::RequestBuilder, body: Outgoing) -> Result<Response, Failure> {
+        self.send_within(request, body, self.idle)
+    }
+
+    /// The same, with so much patience for silence.
+    pub(super) fn send_within(
+        &self,
+        request: reqwest::RequestBuilder,
+        body: Outgoing,
+        idle: Duration,
+    ) -> Result<Response, Failure> {
         let activity = Arc::new(Activity::new());
         let request = match Sending::of(body, &activity) {
             Some(sending) => request.body(reqwest::Body::wrap(sending)),
             None => request,
         };
-        let answer = wait(request.send(), &activity, self.idle)?;
-        Ok(Response { inner: answer.map_err(Failure::Broken)?, piece: Bytes::new(), idle: self.idle })
+        let answer = wait(request.send(), &activity, idle)?;
+        Ok(Response { inner: answer.map_err(Failure::Broken)?, piece: Bytes::new(), idle })
     }
 
     /// The proxy that requests to this URL go through, as `HOST:PORT`.

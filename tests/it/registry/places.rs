@@ -80,6 +80,15 @@ fn who_is_sent_away_and_back_shows_no_login_and_nobody_is_sent_round_for_ever() 
 }
 
 #[test]
+fn one_that_waits_for_a_line_is_found_to_speak_no_tls() {
+    // It neither answers nor refuses a handshake, as gunicorn does not.
+    let (machine, fake) = (Machine::new(&[1000]), Fake::plain());
+    fake.state().waits_for_lines = true;
+    machine.push(&fake, &[]).ok();
+    assert!(machine.is_at(&fake));
+}
+
+#[test]
 fn a_proxy_that_fails_is_named_without_its_password() {
     let down = format!("127.0.0.1:{}", closed());
     let refuses = |status| Fake::start(move |_, _| Some(Reply::new(status)));

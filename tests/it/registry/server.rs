@@ -43,6 +43,8 @@ pub struct State {
     pub forgets: bool,
     /// The bytes of a body that are read in a second, if not all that come.
     pub rate: Option<usize>,
+    /// A handshake of TLS is taken for the beginning of a line.
+    pub waits_for_lines: bool,
     begun: usize,
 }
 
@@ -145,6 +147,10 @@ fn serve(client: TcpStream, habit: &Habit, state: &Mutex<State>) -> io::Result<(
     let mut head = String::new();
     // A handshake of TLS; this is plain HTTP.
     if reader.fill_buf()?.first() == Some(&0x16) {
+        while lock(state).waits_for_lines && !reader.fill_buf()?.is_empty() {
+            let length = reader.buffer().len();
+            reader.consume(length);
+        }
         return client.shutdown(Shutdown::Both);
     }
     while !head.ends_with("\r\n\r\n") {

@@ -17,7 +17,7 @@ struct Others {
 impl Others {
     /// The registry that these variables name, as `HOST:PORT` and `USER:PASSWORD`.
     fn from(host: &str, login: Option<&str>) -> Self {
-        let variable = |name| std::env::var(name).unwrap();
+        let variable = |name: &str| std::env::var(name).unwrap();
         let mut options = PLAIN.map(str::to_owned).to_vec();
         for side in ["--src-creds", "--dest-creds"] {
             options.extend(login.iter().flat_map(|login| [side.to_owned(), variable(login)]));
