@@ -362,7 +362,7 @@ impl Client {
         let (is_own, proxy) = (self.is_own(url), self.http.get().and_then(|http| http.proxy_of(url)));
         let cause = cause_of(failure);
         let who =
-            if is_own { "the registry".to_owned() } else { format!("{}, where the registry sends us,", address(url)) };
+            if is_own { "the registry".to_owned() } else { format!("{}, where the registry leads,", address(url)) };
         let advice = match proxy {
             Some(_) => Advice::CheckProxy,
             None if is_own => Advice::CheckConnection { side: self.access.side },

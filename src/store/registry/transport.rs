@@ -301,7 +301,8 @@ fn runtime() -> Result<&'static Runtime, Error> {
 }
 
 // A client takes TLS.
-#[cfg(all(test, any(feature = "aws-lc", feature = "graviola")))]
+#[cfg(any(feature = "aws-lc", feature = "graviola"))]
+#[cfg(test)]
 mod tests {
     use std::net::TcpListener;
 
@@ -336,10 +337,10 @@ mod tests {
     fn a_request_takes_longer_than_silence_may() {
         let (bytes, begun) = (Bytes::from(vec![7; 24 << 20]), Instant::now());
         let request = |http: &Http, url| http.request(reqwest::Method::PUT, url);
-        let http = http(700);
-        let url = server(1 << 20, 24 << 20, true);
+        let http = http(2000);
+        let url = server(256 << 10, 24 << 20, true);
         let Ok(mut response) = http.send(request(&http, url), Outgoing::Bytes(bytes)) else { panic!("no answer") };
-        assert!(begun.elapsed() > Duration::from_millis(800), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() > Duration::from_secs(3), "{:?}", begun.elapsed());
         let mut text = String::new();
         response.read_to_string(&mut text).unwrap();
         assert_eq!((response.status(), text.as_str()), (StatusCode::CREATED, "ok"));
@@ -361,11 +362,11 @@ mod tests {
         let (sender, receiver) = tokio::sync::mpsc::channel(1);
         std::thread::spawn(move || {
             for _ in 0..2 {
-                std::thread::sleep(Duration::from_millis(500));
+                std::thread::sleep(Duration::from_millis(2500));
                 sender.blocking_send(Bytes::from_static(b"0123456789")).unwrap();
             }
         });
-        let http = http(200);
+        let http = http(1500);
         let request = http.request(reqwest::Method::PATCH, server(100, 20, true));
         let Ok(response) = http.send(request, Outgoing::Stream(receiver, Some(20))) else { panic!("no answer") };
         assert_eq!(response.status(), StatusCode::CREATED);

@@ -82,12 +82,12 @@ fn what_is_lost_for_good_says_what_to_do() {
 
 #[test]
 fn a_slow_line_is_not_a_silent_one() {
-    // A chunk takes several times as long as silence may.
-    let (machine, fake) = (Machine::new(&[3_000_000, 8_000_000]), Fake::plain());
-    fake.state().rate = Some(1_500_000);
+    // A chunk takes three times as long as silence may.
+    let (machine, fake) = (Machine::new(&[4_000_000, 8_000_000]), Fake::plain());
+    fake.state().rate = Some(700_000);
     let begun = Instant::now();
-    machine.push(&fake, &["--registry-timeout", "1"]).ok();
-    assert!(machine.is_at(&fake) && begun.elapsed() > Duration::from_secs(4), "{:?}", begun.elapsed());
+    machine.push(&fake, &["--registry-timeout", "3"]).ok();
+    assert!(machine.is_at(&fake) && begun.elapsed() > Duration::from_secs(9), "{:?}", begun.elapsed());
     // One that takes everything and says nothing.
     let fake = Fake::start(|_, _| {
         std::thread::sleep(Duration::from_secs(5));
