@@ -63,7 +63,8 @@ impl Credentials {
             let Some(bytes) = file.read()? else { continue };
             if let Some((login, origin)) = login_within(&bytes, repository, limit).at(file.path.display())? {
                 let path = file.path.display();
-                tracing::info!("logging in to {repository} as {} ({origin} in {path})", login.name());
+                let name = login.name();
+                tracing::info!("logging in to {repository} as {} ({origin} in {path})", name.trim_matches('`'));
                 return Ok(Some(login));
             }
         }
