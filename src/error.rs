@@ -184,8 +184,17 @@ pub enum Advice {
         /// The side of the command.
         side: Side,
     },
+    /// Check the rights that the login has on the repository; the login itself is right.
+    CheckRights {
+        /// The side of the command.
+        side: Side,
+    },
     /// Check user name and password, which the token server refuses.
     CheckLogin,
+    /// Check the proxy that the environment names.
+    CheckProxy,
+    /// Give the login apart from the image's name.
+    SeparateLogin,
     /// Check host, port and network, the certificate authority, or plain HTTP.
     CheckConnection {
         /// The side of the command.

@@ -20,7 +20,13 @@ pub(super) fn words(advice: &Advice) -> String {
         Advice::InstallEngine { remedy } => return format!("{remedy}, or choose another engine with --engine"),
         Advice::GiveCredentials { side } => return give_credentials(*side),
         Advice::CheckCredentials { side } => return check_credentials(*side),
+        Advice::CheckRights { side } => return check_rights(*side),
         Advice::CheckConnection { side } => return check_connection(*side),
+        Advice::CheckProxy => {
+            "check the proxy and its login; HTTPS_PROXY, HTTP_PROXY and ALL_PROXY name it, NO_PROXY lists hosts that do \
+             without"
+        }
+        Advice::SeparateLogin => "give the login with --src-creds, --dest-creds or --authfile",
         Advice::CheckLogin => {
             "check user name, password and the rights on the repository; -v shows where they came from"
         }
@@ -70,6 +76,11 @@ fn check_credentials(side: Side) -> String {
     format!(
         "check the credentials ({creds} or --authfile) and their rights on the repository; -v shows where they came from"
     )
+}
+
+fn check_rights(side: Side) -> String {
+    let creds = option(side, "creds");
+    format!("check the rights on the repository, or use another login ({creds} or --authfile); -v shows which it was")
 }
 
 fn check_connection(side: Side) -> String {
@@ -134,7 +145,10 @@ mod tests {
             Advice::GoOnline,
             Advice::GiveCredentials { side },
             Advice::CheckCredentials { side },
+            Advice::CheckRights { side },
             Advice::CheckLogin,
+            Advice::CheckProxy,
+            Advice::SeparateLogin,
             Advice::CheckConnection { side },
         ]
     }

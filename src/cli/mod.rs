@@ -49,7 +49,7 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::error::{Error, Result};
-use crate::store::registry::Side;
+use crate::store::registry::{Side, without_login};
 use crate::store::{Context, Platform, Waiting};
 use crate::text::Printable;
 
@@ -202,7 +202,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     secrets::forbid_core_dumps();
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let parsed = command().try_get_matches_from(&arguments).and_then(|found| Cli::from_arg_matches(&found));
-    let parsed = parsed.map_err(escape_values);
+    let parsed = parsed.map_err(hide_login).map_err(escape_values);
     let cli = match parsed {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() && asks_for_json(&arguments) => {
@@ -233,6 +233,18 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             ExitCode::from(signals::exit_status(&error))
         }
     }
+}
+
+/// The same error without a login that somebody has written into an argument: logs keep messages.
+fn hide_login(mut error: clap::Error) -> clap::Error {
+    for kind in [ContextKind::InvalidValue, ContextKind::InvalidArg] {
+        if let Some(ContextValue::String(value)) = error.get(kind)
+            && let Some(shown) = without_login(value)
+        {
+            error.insert(kind, ContextValue::String(shown));
+        }
+    }
+    error
 }
 
 /// True if a command line that could not be parsed asks for JSON.

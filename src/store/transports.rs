@@ -61,6 +61,11 @@ impl FromStr for Reference {
         if text.is_empty() {
             return Err(Error::usage("an empty image reference"));
         }
+        if text.starts_with("https://") || text.starts_with("http://") {
+            return Err(Error::usage(
+                "a URL is no image reference; one in a registry is written docker://HOST/REPO[:TAG]",
+            ));
+        }
         parse_local(text, "oci:DIR[:TAG]", |dir| Arc::new(LayoutLocation(dir)))
     }
 }

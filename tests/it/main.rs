@@ -18,6 +18,7 @@ mod messages;
 mod mutation;
 mod rebasing;
 mod refusals;
+mod registry;
 mod reports;
 mod secrets;
 mod strangers;

@@ -36,6 +36,9 @@ pub enum Peer {
     Namespaces,
     /// The registry of the distribution project, and `htpasswd`.
     Registry,
+    /// Other registries, started by `scripts/setup-registries.sh`.
+    Ferro,
+    Pulp,
     Strace,
     Groff,
     /// Apache Airflow and the schemas of Kubernetes, set up by `scripts/setup-airflow.sh`.
@@ -74,6 +77,8 @@ impl Peer {
             Peer::Registry => {
                 answers("docker-registry", &["--version"]) && answers("htpasswd", &["-nbB", "user", "password"])
             }
+            Peer::Ferro => variable("PHT_FERRO"),
+            Peer::Pulp => variable("PHT_PULP") && variable("PHT_PULP_LOGIN"),
             Peer::Strace => answers("strace", &["-V"]),
             Peer::Airflow => variable("PHT_AIRFLOW_HOME"),
             Peer::PythonPackages => variable("PHT_PYTHON_HOME"),
