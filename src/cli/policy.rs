@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::error::{Error, ErrorContext, Result};
+use crate::image::VerifiedLayers;
 use crate::stage::{VerificationPolicy, read_trust};
 use crate::train::{MinWire, TrustStore};
 
@@ -24,6 +25,9 @@ pub(super) struct PolicyOptions {
     /// --trust the strictest counts
     #[arg(long, value_name = "VERSION", env = MIN_WIRE)]
     min_wire: Option<String>,
+    /// Unpack base layers again that were verified before, and remember none
+    #[arg(long)]
+    no_cache: bool,
 }
 
 /// What [`PolicyOptions`] name, read.
@@ -31,6 +35,7 @@ pub(super) struct Demands {
     strict: bool,
     trust: Option<TrustStore>,
     min_wire: Option<MinWire>,
+    memory: Option<VerifiedLayers>,
 }
 
 impl PolicyOptions {
@@ -46,6 +51,7 @@ impl PolicyOptions {
         Ok(Demands {
             strict: self.strict,
             trust: self.trust.as_deref().map(read_trust).transpose()?,
+            memory: if self.no_cache { None } else { cache_dir().map(VerifiedLayers::in_directory) },
             // Without the option its value is that of the variable: of two equal ones the latter is named.
             min_wire: MinWire::strictest([&option, &variable].into_iter().flatten()).cloned(),
         })
@@ -55,6 +61,19 @@ impl PolicyOptions {
 impl Demands {
     /// The policy.
     pub(super) fn policy(&self) -> VerificationPolicy<'_> {
-        VerificationPolicy { trust: self.trust.as_ref(), strict: self.strict, min_wire: self.min_wire.as_ref() }
+        VerificationPolicy {
+            trust: self.trust.as_ref(),
+            strict: self.strict,
+            min_wire: self.min_wire.as_ref(),
+            memory: self.memory.as_ref(),
+        }
     }
+}
+
+/// The user's directory for what this program may forget (XDG Base Directory specification); none, if nothing says where
+/// it is.
+fn cache_dir() -> Option<PathBuf> {
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let cache = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")));
+    cache.map(|cache| cache.join("pht-oci"))
 }

@@ -2,11 +2,12 @@ use std::sync::Arc;
 
 use oci_spec::image::{Descriptor, Digest, MediaType};
 
-use super::layer::{ensure_contents, ensure_plain_is_stated};
+use super::layer::{ensure_contents, ensure_packed, ensure_plain_is_stated};
 use crate::crypto::Sha256;
 use crate::error::{Advice, Error, ErrorContext, Result};
 use crate::json::{self, Object, Value, object_at};
 use crate::store::{Blob, ImageEntry, Platform, Source, digest_of, is_supported, read_document, sha256_digest};
+use crate::tar::Compression;
 use crate::text::Printable;
 
 /// The most layers that an image may have. Docker's storage drivers end at 127.
@@ -249,12 +250,21 @@ impl Image {
         Err(Error::malformed(what).at(format_args!("layer {}", descriptor.digest())))
     }
 
-    /// Reads layer number `layer` to its end, and checks that it has the diff ID that the config gives.
+    /// Checks that a layer which is packed so may have the media type that it has.
+    ///
+    /// # Errors
+    /// [`Kind::Malformed`](crate::error::Kind::Malformed) if not.
+    pub fn ensure_packed(&self, layer: usize, compression: Compression) -> Result<()> {
+        let descriptor = &self.layers[layer];
+        ensure_packed(descriptor, compression).at(format_args!("layer {}", descriptor.digest())).at(self.source.name())
+    }
+
+    /// Reads layer number `layer` to its end, and checks that it has the diff ID that the config gives; how it is packed.
     ///
     /// # Errors
     /// [`Kind::Malformed`](crate::error::Kind::Malformed) or [`Kind::Verification`](crate::error::Kind::Verification)
     /// if it is not what config and manifest say; input/output.
-    pub fn ensure_layer(&self, layer: usize) -> Result<()> {
+    pub fn ensure_layer(&self, layer: usize) -> Result<Compression> {
         ensure_contents(&*self.source, &self.layers[layer], &self.diff_ids[layer]).at(self.source.name())
     }
 

@@ -1,9 +1,9 @@
 use std::path::{Path, PathBuf};
 
 use super::parts::base::{BaseLayers, adopt_base};
+use super::parts::base_contents::BaseVerifier;
 use super::parts::checks::{
-    ensure_base_contents, ensure_config, ensure_immutable, ensure_results, ensure_results_kinds, result_files,
-    with_all_layers,
+    ensure_config, ensure_immutable, ensure_results, ensure_results_kinds, result_files, with_all_layers,
 };
 use super::parts::hashing::BackgroundHasher;
 use super::parts::labels::{ImageState, Labels};
@@ -15,7 +15,9 @@ use super::parts::request::{StageRequest, Station};
 use super::parts::space::{ensure_stage, size_below};
 use crate::crypto::StageKey;
 use crate::error::{Error, ErrorContext, Kind, Result};
-use crate::image::{AddedLayer, Image, LayerSink, PendingTarget, Target, Tree, open_image, read_directory};
+use crate::image::{
+    AddedLayer, Image, LayerSink, PendingTarget, Target, Tree, VerifiedLayers, open_image, read_directory,
+};
 use crate::path::shown;
 use crate::store::{Context, Reference, spool_dir};
 use crate::text::counted;
@@ -177,9 +179,13 @@ impl PostRun<'_> {
         let wire = train.config.wire();
         let (base, found) = self.base.resolve(train, Transform::Keep, self.spool)?;
         adopt_base(train, base, self.context)?;
+        let own = VerifiedLayers::in_memory();
+        let memory = self.request.policy.memory.unwrap_or(&own);
+        let mut verifier = BaseVerifier::copying_to(memory, &mut *target.destination);
         if wire.has_payload_as_built() {
-            ensure_base_contents(train, base)?;
+            verifier.ensure(train, base)?;
         }
+        let copied = verifier.copied();
         let results = self.results.as_ref().unwrap_or(train.tree());
         let payload = size_below(results, paths::RESULTS).saturating_add(size_below(train.tree(), paths::TRAIN));
         ensure_stage(&*target.destination, &train.image, base, payload)?;
@@ -201,6 +207,7 @@ impl PostRun<'_> {
         };
         let (mut report, collected) = output.publish(train, target, self.context)?;
         report.checks = checks;
+        report.image.bytes.transferred += copied;
         report.warnings = warnings;
         report.notes.push(format!("base: {} (from {})", counted(base as u64, "layer"), found.name()));
         let dropped = changes_elsewhere(train, base);

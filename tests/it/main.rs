@@ -6,8 +6,10 @@
 #![allow(clippy::too_many_arguments)]
 
 mod architecture;
+mod base_memory;
 mod building;
 mod creator;
+mod every_byte;
 mod extracting;
 mod formats;
 mod helping;

@@ -1,6 +1,7 @@
 //! The parts that several stages share.
 
 pub(super) mod base;
+pub(super) mod base_contents;
 pub(super) mod checks;
 pub(super) mod closed_layers;
 pub(super) mod execution;

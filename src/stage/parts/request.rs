@@ -2,6 +2,7 @@ use std::path::Path;
 
 use crate::crypto::PrivateKey;
 use crate::error::Result;
+use crate::image::VerifiedLayers;
 use crate::store::Reference;
 use crate::train::check::{require_ok, require_sound};
 use crate::train::{Check, MinWire, TrainConfig, TrustStore};
@@ -16,6 +17,8 @@ pub struct VerificationPolicy<'a> {
     pub strict: bool,
     /// The oldest wire version that is accepted, beside that of `trust`: the stricter one counts.
     pub min_wire: Option<&'a MinWire>,
+    /// The layers that were unpacked and hashed before, and need not be again.
+    pub memory: Option<&'a VerifiedLayers>,
 }
 
 impl VerificationPolicy<'_> {
