@@ -195,9 +195,11 @@ fn archives_are_refused_or_read_alike() {
                 Some(there) => {
                     loaded_alike += 1;
                     let others = seen.iter().filter(|(_, here)| *here != there);
-                    differ.extend(others.map(|(format, here)| {
-                        format!("archive {number}, {format:?}: {here} here, {there} by podman")
-                    }));
+                    differ.extend(
+                        others.map(|(format, here)| {
+                            format!("archive {number}, {format:?}: {here} here, {there} by podman")
+                        }),
+                    );
                 }
             }
         }
