@@ -179,13 +179,7 @@ impl PostRun<'_> {
         let wire = train.config.wire();
         let (base, found) = self.base.resolve(train, Transform::Keep, self.spool)?;
         adopt_base(train, base, self.context)?;
-        let own = VerifiedLayers::in_memory();
-        let memory = self.request.policy.memory.unwrap_or(&own);
-        let mut verifier = BaseVerifier::copying_to(memory, &mut *target.destination);
-        if wire.has_payload_as_built() {
-            verifier.ensure(train, base)?;
-        }
-        let copied = verifier.copied();
+        let copied = if wire.has_payload_as_built() { self.ensure_base(train, base, target)? } else { 0 };
         let results = self.results.as_ref().unwrap_or(train.tree());
         let payload = size_below(results, paths::RESULTS).saturating_add(size_below(train.tree(), paths::TRAIN));
         ensure_stage(&*target.destination, &train.image, base, payload)?;
@@ -227,6 +221,15 @@ impl PostRun<'_> {
             report.warnings.push(format!("{} still holds the results in plaintext", report.image.source));
         }
         Ok(report)
+    }
+
+    /// Holds the base layers against their diff IDs; how many bytes of them were copied on the way.
+    fn ensure_base(&self, train: &Train, base: usize, target: &mut Target) -> Result<u64> {
+        let own = VerifiedLayers::in_memory();
+        let memory = self.request.policy.memory.unwrap_or(&own);
+        let mut verifier = BaseVerifier::copying_to(memory, &mut *target.destination);
+        verifier.ensure(train, base)?;
+        Ok(verifier.copied())
     }
 
     /// Compares the config with the one that this station's pre-run verified: a run must not choose who may read.

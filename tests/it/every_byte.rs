@@ -207,7 +207,7 @@ fn effort() -> (Vec<u8>, usize) {
 /// Positions and masks for a part.
 fn mutants(part: &Part) -> Vec<(usize, u8)> {
     let (masks, stride) = effort();
-    let chosen = |at: &usize| at % stride == 0 || (part.whole)(&part.bytes, *at);
+    let chosen = |at: &usize| at.is_multiple_of(stride) || (part.whole)(&part.bytes, *at);
     (0..part.bytes.len()).filter(chosen).flat_map(|at| masks.iter().map(move |mask| (at, *mask))).collect()
 }
 
