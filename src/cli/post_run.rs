@@ -32,8 +32,8 @@ impl PostRun {
                 .at(format_args!("--results {}", dir.display())));
         }
         let key = self.stage.load_key()?;
-        let trust = self.stage.load_trust()?;
-        let request = self.stage.request(&key, trust.as_ref());
+        let demands = self.stage.load_demands()?;
+        let request = self.stage.request(&key, &demands);
         output.report(&post_run(&StageRequest { results: self.results.results.as_deref(), ..request }, context)?)
     }
 }

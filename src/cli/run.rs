@@ -7,7 +7,7 @@ use super::output::Output;
 use super::station::StageOptions;
 use crate::engine::{Engine, Limits, RunOptions, SECRETS, Variable, Volume, engine_named};
 use crate::error::{Error, Result};
-use crate::stage::{RunRequest, StageRequest, run};
+use crate::stage::{Execution, RunRequest, StageRequest, run};
 use crate::store::Context;
 use crate::text::Printable;
 
@@ -72,8 +72,8 @@ const PIDS: u32 = 4096;
 impl Run {
     pub(super) fn run(&self, context: &Context, output: &mut Output) -> Result<()> {
         let key = self.stage.load_key()?;
-        let trust = self.stage.load_trust()?;
-        let stage = self.stage.request(&key, trust.as_ref());
+        let demands = self.stage.load_demands()?;
+        let stage = self.stage.request(&key, &demands);
         let mut limits = Limits::NONE;
         (limits.memory, limits.cpus, limits.pids) = (self.memory, self.cpus, Some(self.pids));
         let options = RunOptions {
@@ -91,6 +91,7 @@ impl Run {
             log_limit: self.log_limit,
             log: self.log.as_deref(),
             prepare: self.prepare.as_deref(),
+            announce: Some(&|runs: &Execution| output.announce(runs)),
         };
         let mut screen = output.screen();
         let report = run(&request, &mut screen, context);

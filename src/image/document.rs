@@ -3,11 +3,12 @@ use std::sync::Arc;
 use oci_spec::image::{Descriptor, Digest, MediaType};
 
 use super::index::{choose, descriptor_at, is_index, to_descriptor};
-use super::layer::{ensure_contents, ensure_plain_is_stated};
+use super::layer::{ensure_contents, ensure_packed, ensure_plain_is_stated};
 use crate::crypto::Sha256;
 use crate::error::{Error, ErrorContext, Result};
 use crate::json::{self, Object, Value, object_at};
 use crate::store::{Blob, ImageEntry, JoinedSource, Platform, Source, digest_of, read_document, sha256_digest};
+use crate::tar::Compression;
 use crate::text::Printable;
 
 /// When an image was made whose time must not matter (RFC 3339).
@@ -267,12 +268,21 @@ impl Image {
         if is_foreign(descriptor.media_type().as_ref()) { Err(foreign(descriptor)) } else { Ok(()) }
     }
 
-    /// Reads layer number `layer` to its end, and checks that it has the diff ID that the config gives.
+    /// Checks that a layer which is packed so may have the media type that it has.
+    ///
+    /// # Errors
+    /// [`Kind::Malformed`](crate::error::Kind::Malformed) if not.
+    pub fn ensure_packed(&self, layer: usize, compression: Compression) -> Result<()> {
+        let descriptor = &self.layers[layer];
+        ensure_packed(descriptor, compression).at(format_args!("layer {}", descriptor.digest())).at(self.source.name())
+    }
+
+    /// Reads layer number `layer` to its end, and checks that it has the diff ID that the config gives; how it is packed.
     ///
     /// # Errors
     /// [`Kind::Malformed`](crate::error::Kind::Malformed) or [`Kind::Verification`](crate::error::Kind::Verification)
     /// if it is not what config and manifest say; input/output.
-    pub fn ensure_layer(&self, layer: usize) -> Result<()> {
+    pub fn ensure_layer(&self, layer: usize) -> Result<Compression> {
         ensure_contents(&*self.source, &self.layers[layer], &self.diff_ids[layer]).at(self.source.name())
     }
 

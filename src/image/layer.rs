@@ -116,16 +116,22 @@ fn scan_stream(
 /// A layer on its way through verification and decompression.
 type Stream = Sequential<Digesting<Decoder<Verified<Box<dyn Read + Send>>>>>;
 
-/// Reads a layer to its end: what `visit` leaves of it, too.
+/// Reads a layer to its end, and checks that it is what descriptor and `diff_id` say; how it is packed.
+pub(super) fn unpack(blob: Blob, descriptor: &Descriptor, diff_id: &Digest) -> Result<Compression> {
+    read_through(blob, descriptor, diff_id, |_| Ok(()))
+}
+
+/// Reads a layer to its end, what `visit` leaves of it, too; how it is packed.
 fn read_through(
     blob: Blob,
     descriptor: &Descriptor,
     diff_id: &Digest,
     visit: impl FnOnce(&mut tar::Reader<Stream>) -> Result<()>,
-) -> Result<()> {
+) -> Result<Compression> {
     let verified = Verified::new(blob.into_reader(), descriptor)?;
     let decoder = Decoder::new(verified)?;
-    let packed = ensure_packed(descriptor, decoder.compression());
+    let compression = decoder.compression();
+    let packed = ensure_packed(descriptor, compression);
     let mut reader = tar::Reader::new(Sequential(Digesting { inner: decoder, hasher: Digester::of(diff_id)? }));
     let visited = packed.and_then(|()| visit(&mut reader));
     let mut decoded = reader.into_inner().0;
@@ -134,14 +140,14 @@ fn read_through(
     // That the bytes are not the ones described says more than what is wrong with them.
     decoded.inner.into_inner().drain().doing("read the layer")?;
     padding?;
-    if decoded.hasher.matches(diff_id) { Ok(()) } else { Err(lying_diff_id(diff_id)) }
+    if decoded.hasher.matches(diff_id) { Ok(compression) } else { Err(lying_diff_id(diff_id)) }
 }
 
 /// The media type says how a layer is packed: some engines believe it, others look.
 ///
 /// Plain contents may have a type for gzip: skopeo and docker write it where they find a plain blob at the destination
 /// that they would have compressed. Engines read the contents, or stop.
-fn ensure_packed(descriptor: &Descriptor, found: Compression) -> Result<()> {
+pub(super) fn ensure_packed(descriptor: &Descriptor, found: Compression) -> Result<()> {
     let stated = stated_compression(descriptor);
     if stated == found || stated == Compression::Gzip && found == Compression::None {
         return Ok(());
@@ -177,11 +183,11 @@ fn not_as_stated(descriptor: &Descriptor, found: Compression) -> Error {
     Error::malformed(what).hint("the image was put together wrongly or tampered with; fetch it again")
 }
 
-/// Reads a layer to its end, and checks that it is what descriptor and `diff_id` say.
+/// Reads a layer to its end, and checks that it is what descriptor and `diff_id` say; how it is packed.
 ///
 /// # Errors
 /// As [`scan`].
-pub fn ensure_contents(source: &dyn Source, descriptor: &Descriptor, diff_id: &Digest) -> Result<()> {
+pub fn ensure_contents(source: &dyn Source, descriptor: &Descriptor, diff_id: &Digest) -> Result<Compression> {
     read_layer(source, descriptor, diff_id, |_| Ok(()))
 }
 
@@ -190,7 +196,7 @@ fn read_layer(
     descriptor: &Descriptor,
     diff_id: &Digest,
     visit: impl FnOnce(&mut tar::Reader<Stream>) -> Result<()>,
-) -> Result<()> {
+) -> Result<Compression> {
     let read = source.open(descriptor).and_then(|blob| read_through(blob, descriptor, diff_id, visit));
     read.at(format_args!("layer {}", descriptor.digest()))
 }

@@ -20,7 +20,8 @@ mod tarball;
 mod target;
 mod tool_image;
 mod tree;
-
+mod unpacking_source;
+mod verified_layers;
 mod view;
 mod write_image;
 mod write_tree;
@@ -43,5 +44,7 @@ pub use tarball::{TarSink, Tarball};
 pub use target::{PendingTarget, Target};
 pub use tool_image::{ToolImageRequest, tool_image};
 pub use tree::{Content, Node, NodeKind, Tree};
+pub use unpacking_source::UnpackingSource;
+pub use verified_layers::VerifiedLayers;
 pub use view::{LayerEntries, Partial, View};
 pub use write_tree::{read_some, write_contents, write_tree};

@@ -1,9 +1,9 @@
 use std::path::{Path, PathBuf};
 
 use super::parts::base::{BaseLayers, adopt_base};
+use super::parts::base_contents::BaseVerifier;
 use super::parts::checks::{
-    ensure_base_contents, ensure_config, ensure_immutable, ensure_results, ensure_results_kinds, result_files,
-    with_all_layers,
+    ensure_config, ensure_immutable, ensure_results, ensure_results_kinds, result_files, with_all_layers,
 };
 use super::parts::hashing::BackgroundHasher;
 use super::parts::labels::{ImageState, Labels};
@@ -15,7 +15,9 @@ use super::parts::request::{StageRequest, Station};
 use super::parts::space::{ensure_stage, size_below};
 use crate::crypto::StageKey;
 use crate::error::{Error, ErrorContext, Kind, Result};
-use crate::image::{AddedLayer, Image, LayerSink, PendingTarget, Target, Tree, open_image, read_directory};
+use crate::image::{
+    AddedLayer, Image, LayerSink, PendingTarget, Target, Tree, VerifiedLayers, open_image, read_directory,
+};
 use crate::path::shown;
 use crate::store::{Context, Reference, spool_dir};
 use crate::text::counted;
@@ -92,6 +94,7 @@ fn close(
         None => None,
     };
     let name = train.name();
+    request.policy.ensure_wire(&train.config).at(&name)?;
     let post_run = PostRun { request, context, spool: &spool, labels, base, results, opened };
     with_all_layers(&mut train, &spool, |train| post_run.attempt(train, &mut target)).at(name)
 }
@@ -178,9 +181,7 @@ impl PostRun<'_> {
         let wire = train.config.wire();
         let (base, found) = self.base.resolve(train, Transform::Keep, self.spool)?;
         adopt_base(train, base, self.context)?;
-        if wire.has_payload_as_built() {
-            ensure_base_contents(train, base)?;
-        }
+        let copied = if wire.has_payload_as_built() { self.ensure_base(train, base, target)? } else { 0 };
         let results = self.results.as_ref().unwrap_or(train.tree());
         let payload = size_below(results, paths::RESULTS).saturating_add(size_below(train.tree(), paths::TRAIN));
         ensure_stage(&*target.destination, &train.image, base, payload)?;
@@ -203,6 +204,7 @@ impl PostRun<'_> {
         };
         let (mut report, collected) = output.publish(train, target, self.context)?;
         report.checks = checks;
+        report.image.bytes.transferred += copied;
         report.warnings = warnings;
         report.notes.push(format!("base: {} (from {})", counted(base as u64, "layer"), found.name()));
         let dropped = changes_elsewhere(train, base);
@@ -222,6 +224,15 @@ impl PostRun<'_> {
             report.warnings.push(format!("{} still holds the results in plaintext", report.image.source));
         }
         Ok(report)
+    }
+
+    /// Holds the base layers against their diff IDs; how many bytes of them were copied on the way.
+    fn ensure_base(&self, train: &Train, base: usize, target: &mut Target) -> Result<u64> {
+        let own = VerifiedLayers::in_memory();
+        let memory = self.request.policy.memory.unwrap_or(&own);
+        let mut verifier = BaseVerifier::copying_to(memory, &mut *target.destination);
+        verifier.ensure(train, base)?;
+        Ok(verifier.copied())
     }
 
     /// Compares the config with the one that this station's pre-run verified: a run must not choose who may read.

@@ -1,10 +1,11 @@
 use std::path::PathBuf;
 
 use super::parts::base::BaseLayers;
+use super::parts::base_contents::BaseVerifier;
 use super::parts::checks::{
-    collect_ivs, ensure_base_contents, ensure_config, ensure_image, ensure_immutable, ensure_results_kinds,
-    result_files, with_all_layers,
+    collect_ivs, ensure_config, ensure_image, ensure_immutable, ensure_results_kinds, result_files, with_all_layers,
 };
+use super::parts::execution::Execution;
 use super::parts::hashing::BackgroundHasher;
 use super::parts::labels::{ImageState, Labels};
 use super::parts::load::{Depth, Train};
@@ -15,7 +16,8 @@ use super::parts::request::StageRequest;
 use super::parts::space::{decrypted, ensure_stage, size_below};
 use crate::error::{Advice, Error, ErrorContext, Result};
 use crate::image::{
-    AddedLayer, DirectorySink, EntrySink, Fidelity, Image, LayerSink, PendingTarget, Target, Tree, open_image,
+    AddedLayer, DirectorySink, EntrySink, Fidelity, Image, LayerSink, PendingTarget, Target, Tree, VerifiedLayers,
+    open_image,
 };
 use crate::path::shown;
 use crate::store::fs::StagedDir;
@@ -57,7 +59,10 @@ fn open_train(request: &StageRequest<'_>, apart: bool, context: &Context) -> Res
     let base = BaseLayers::detect(&image, request.base, context)?;
     let mut train = Train::load(image, &spool, Depth::ListedFiles(usize::MAX))?;
     let name = train.name();
-    let mut pre_run = PreRun { request, apart, context, spool, base, results, warning };
+    request.policy.ensure_wire(&train.config).at(&name)?;
+    let own = VerifiedLayers::in_memory();
+    let memory = request.policy.memory.unwrap_or(&own);
+    let mut pre_run = PreRun { request, apart, context, spool, base, results, warning, memory, copied: 0 };
     with_all_layers(&mut train, &pre_run.spool.clone(), |train| pre_run.attempt(train, &mut target)).at(name)
 }
 
@@ -99,6 +104,10 @@ struct PreRun<'a> {
     results: Option<StagedDir<'a>>,
     /// Of a run that is left behind.
     warning: Option<String>,
+    /// Of the base layers.
+    memory: &'a VerifiedLayers,
+    /// The bytes of base layers that were copied while they were checked.
+    copied: u64,
 }
 
 /// What happens to the two parts of the payload.
@@ -120,7 +129,9 @@ impl PreRun<'_> {
     fn attempt(&mut self, train: &mut Train, target: &mut Target) -> Result<Report> {
         // First of all: who swapped a key on the route must not make it look like a mistake of the station.
         let mut checks = ensure_config(train, self.request.policy)?;
-        checks.extend(ensure_image(train)?);
+        let mut verifier = self.verifier(target);
+        checks.extend(ensure_image(train, &mut verifier)?);
+        self.copied += verifier.copied();
         let stop = train.stop_of(&self.request.station)?.clone();
         train.config.route_state()?.ensure_turn(&stop, StageKind::PreRun)?;
         checks.extend(collect_ivs(&train.config, train.tree())?);
@@ -139,7 +150,9 @@ impl PreRun<'_> {
         }
         let (base, _) = self.base.resolve(train, of_train, &self.spool)?;
         if train.config.form().base().is_none() {
-            ensure_base_contents(train, base)?;
+            let mut verifier = self.verifier(target);
+            verifier.ensure(train, base)?;
+            self.copied += verifier.copied();
         }
         let results = if self.results.is_some() { 0 } else { size_below(train.tree(), paths::RESULTS) };
         let payload = decrypted(size_below(train.tree(), paths::TRAIN).saturating_add(results));
@@ -147,6 +160,17 @@ impl PreRun<'_> {
         let payload = self.write_payload(train, target, Transforms { of_train, of_results }, &mut checks)?;
         let checks = self.request.policy.enforce(checks)?;
         self.publish(train, target, Opened { stop: &stop, base_layers: base, payload, checks })
+    }
+
+    /// Checks base layers, and copies what it reads of them, if they are to go along.
+    fn verifier<'t>(&self, target: &'t mut Target) -> BaseVerifier<'t>
+    where
+        Self: 't,
+    {
+        match self.apart {
+            true => BaseVerifier::new(self.memory),
+            false => BaseVerifier::copying_to(self.memory, &mut *target.destination),
+        }
     }
 
     fn write_payload(
@@ -196,6 +220,8 @@ impl PreRun<'_> {
             results.reveal().map_err(|error| error.hint(hint))?;
         }
         report.checks = checks;
+        report.image.bytes.transferred += self.copied;
+        report.runs = Some(Execution::of(train, Some(base_layers), self.base.given(), self.context));
         report.warnings = self.request.policy.warnings();
         report.warnings.extend(self.warning.take());
         if target.reference.is_shared() {

@@ -2,6 +2,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
+use super::parts::base_contents::BaseVerifier;
 use super::parts::checks::{
     collect_config, collect_ivs, ensure_config, ensure_image, ensure_immutable, with_all_layers,
 };
@@ -15,7 +16,9 @@ use super::pre_run::copy_results;
 use crate::crypto::paillier::{PaillierKey, PaillierSecret};
 use crate::crypto::{PrivateKey, StageKey};
 use crate::error::{Error, ErrorContext, IoContext, Result};
-use crate::image::{BytesMoved, DirectorySink, EntrySink, Fidelity, Image, ImageReport, TarSink, Tree, open_image};
+use crate::image::{
+    BytesMoved, DirectorySink, EntrySink, Fidelity, Image, ImageReport, TarSink, Tree, VerifiedLayers, open_image,
+};
 use crate::store::fs::{StagedDir, StagedFile};
 use crate::store::{Context, Reference};
 use crate::tar::EntryKind;
@@ -92,10 +95,13 @@ struct Terms<'a> {
 fn of_image(image: Image, terms: Terms<'_>, out: &mut Out<'_>, context: &Context) -> Result<Report> {
     let mut train = Train::load(image, &context.temporary, Depth::ListedFiles(usize::MAX))?;
     let (name, spool) = (train.name(), &context.temporary);
+    terms.policy.ensure_wire(&train.config).at(&name)?;
+    let own = VerifiedLayers::in_memory();
+    let memory = terms.policy.memory.unwrap_or(&own);
     let decrypted = with_all_layers(&mut train, spool, |train| {
         ensure_has_results(&train.config)?;
         let mut checks = ensure_config(train, terms.policy)?;
-        checks.extend(ensure_image(train)?);
+        checks.extend(ensure_image(train, &mut BaseVerifier::new(memory))?);
         checks.extend(collect_ivs(&train.config, train.tree())?);
         let results = Results::open(&train.config, train.tree(), terms)?;
         if train.config.wire().creator_checks_files() {
@@ -142,7 +148,7 @@ fn of_archive(archive: &ResultsArchive, terms: Terms<'_>, out: &mut Out<'_>) -> 
 fn decrypt_archive(archive: &ResultsArchive, terms: Terms<'_>, out: &mut Out<'_>) -> Result<(Vec<Check>, Vec<String>)> {
     let (config, tree) = (&archive.config, &archive.tree);
     ensure_has_results(config)?;
-    let mut checks = terms.policy.enforce(collect_config(config, terms.policy.trust))?;
+    let mut checks = terms.policy.enforce(collect_config(config, terms.policy))?;
     checks.extend(archive.unchecked());
     checks.extend(collect_ivs(config, tree)?);
     let results = Results::open(config, tree, terms)?;

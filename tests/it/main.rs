@@ -6,8 +6,10 @@
 #![allow(clippy::too_many_arguments)]
 
 mod architecture;
+mod base_memory;
 mod building;
 mod creator;
+mod every_byte;
 mod extracting;
 mod formats;
 mod forms;
@@ -15,6 +17,7 @@ mod helping;
 mod hostile;
 mod leaks;
 mod messages;
+mod min_wire;
 mod mutation;
 mod rebasing;
 mod refusals;
@@ -30,6 +33,7 @@ mod validating;
 mod variants;
 mod vectors;
 mod verifying;
+mod what_runs;
 mod wire3;
 mod wording;
 

@@ -1,8 +1,10 @@
 //! The parts that several stages share.
 
 pub(super) mod base;
+pub(super) mod base_contents;
 pub(super) mod checks;
 pub(super) mod closed_layers;
+pub(super) mod execution;
 pub(super) mod hashing;
 pub(super) mod homomorphic;
 pub(super) mod labels;

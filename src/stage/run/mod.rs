@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use crate::engine::{Engine, ExitReason, Job, Mount, Outcome, RunOptions, Variable, Volume, Watch, supervise};
 use crate::error::{Error, ErrorContext, Result};
 use crate::image::{Image, PendingTarget, open_image};
+use crate::stage::parts::execution::Execution;
 use crate::stage::parts::report::{Ran, Report};
 use crate::stage::parts::request::StageRequest;
 use crate::stage::post_run::post_run_elsewhere;
@@ -62,6 +63,8 @@ pub struct RunRequest<'a> {
     pub log: Option<&'a Path>,
     /// A command of the station's that prepares its data between pre-run and the train, for `/bin/sh`.
     pub prepare: Option<&'a str>,
+    /// Called with how the train runs, before it does: a person should see it while the run can still be stopped.
+    pub announce: Option<&'a dyn Fn(&Execution)>,
 }
 
 impl<'a> RunRequest<'a> {
@@ -76,6 +79,7 @@ impl<'a> RunRequest<'a> {
             log_limit: LOG_LIMIT,
             log: None,
             prepare: None,
+            announce: None,
         }
     }
 }
@@ -106,6 +110,9 @@ pub fn run(request: &RunRequest<'_>, show: &mut dyn Onlooker, context: &Context)
     let results = work.join("results");
     let pre = StageRequest { destination: Some(&reference), results: Some(&results), ..*stage };
     let pre = pre_run_apart(&pre, &work_context)?;
+    if let (Some(announce), Some(runs)) = (request.announce, &pre.runs) {
+        announce(runs);
+    }
     let opened = Opened::unpack(&reference, &before, &work, &work_context)?;
 
     let path = request.log.map_or_else(|| log::default_path(target, context), Path::to_owned);
@@ -229,7 +236,7 @@ fn not_started(error: Error, engine: &str, said: Option<&str>, log: &Path) -> Er
 
 /// One report of the two stages.
 fn whole(pre: Report, post: Report, ran: Ran) -> Report {
-    let mut report = Report { stage: "run", ..post };
+    let mut report = Report { stage: "run", runs: pre.runs, ..post };
     let (image, before) = (&mut report.image, pre.image);
     (image.source, image.digest_before) = (before.source, before.digest_before);
     image.layers.dropped = before.layers.dropped;

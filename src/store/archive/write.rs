@@ -228,6 +228,10 @@ impl Destination for ArchiveWriter {
     }
 
     /// One after the other, as they stand in the file.
+    fn estimate_bytes(&self, _source: &dyn Source, descriptor: &Descriptor) -> u64 {
+        if self.has(descriptor) { 0 } else { descriptor.size() }
+    }
+
     fn copy_blobs(&mut self, source: &dyn Source, descriptors: &[Descriptor]) -> Result<Vec<Transfer>> {
         let take = |descriptor: &Descriptor| {
             if self.has(descriptor) {

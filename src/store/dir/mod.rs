@@ -261,7 +261,8 @@ impl Destination for DirWriter {
     }
 
     fn estimate_bytes(&self, _source: &dyn Source, descriptor: &Descriptor) -> u64 {
-        if self.has(descriptor) { 0 } else { descriptor.size() }
+        let there = self.has(descriptor) || self.staged(descriptor.digest()).is_some();
+        if there { 0 } else { descriptor.size() }
     }
 
     fn create(&mut self) -> Result<Box<dyn BlobSink>> {

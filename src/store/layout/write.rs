@@ -75,7 +75,11 @@ impl LayoutWriter {
         }
     }
 
+    /// Whether the blob is here, or waits to be published.
     fn has(&self, descriptor: &Descriptor) -> bool {
+        if self.staging.as_ref().is_some_and(|staging| staging.path_of(descriptor.digest()).exists()) {
+            return true;
+        }
         let path = self.layout.blob_path(descriptor.digest());
         fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() == descriptor.size())
     }

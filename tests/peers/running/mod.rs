@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use support::tree::{MARKER, snapshot};
+use support::tree::{MARKER, differences, snapshot};
 use support::{Peer, Wire, available, pht_oci, utf8};
 
 use fixture::RunFixture;
@@ -22,6 +22,35 @@ use fixture::RunFixture;
 fn interfaces(log: &str) -> Vec<&str> {
     let lines = log.lines().filter(|line| line.contains(':') && line.split_whitespace().count() > 10);
     lines.filter_map(|line| line.split(':').next()).map(str::trim).collect()
+}
+
+/// A person sees how it runs while the run can still be stopped; a train of too old a wire version does not run at all.
+#[test]
+fn what_will_run_is_shown_before_it_does() {
+    if !available("running::what_will_run_is_shown_before_it_does", &[Peer::Busybox, Peer::Runc]) {
+        return;
+    }
+    for wire in [Wire::V2_0, Wire::V3] {
+        let fixture = RunFixture::new("runc", wire);
+        let data = format!("{}:/data", fixture.train.dir.path().join("data").display());
+        if wire == Wire::V2_0 {
+            let before = snapshot(fixture.place());
+            let refused = fixture.run(0, &["--volume", &data, "--min-wire", "3"]).refused(3);
+            assert!(
+                refused.stderr.contains("wire 2.0, but at least wire 3 is demanded by --min-wire"),
+                "{}",
+                refused.stderr
+            );
+            assert!(!refused.stderr.contains("said on standard error"), "{}", refused.stderr);
+            assert_eq!(differences(&before, &snapshot(fixture.place()), true), Vec::<String>::new());
+        }
+        let outcome = fixture.run(0, &["--volume", &data]).ok();
+        let command = r#"command  ["/bin/sh","/opt/pht_train/entrypoint.sh"]"#;
+        let place = |text: &str| outcome.stderr.find(text).unwrap_or_else(|| panic!("{text}: {}", outcome.stderr));
+        assert!(place(command) < place("said on standard error"), "{}", outcome.stderr);
+        assert_eq!(outcome.stderr.contains("no signature covers"), wire == Wire::V2_0, "{}", outcome.stderr);
+        assert!(String::from_utf8_lossy(&outcome.stdout).contains(command), "the report says it, too");
+    }
 }
 
 fn journey(test: &str, engine: &'static str, peer: Peer) {

@@ -105,7 +105,7 @@ impl Layout {
     }
 
     /// `digest` and `size` of a blob that is now here.
-    fn write_blob(&self, data: &[u8]) -> (Value, Value) {
+    pub fn write_blob(&self, data: &[u8]) -> (Value, Value) {
         let digest = format!("sha256:{}", sha256(data));
         let path = self.blob(&digest);
         if !path.exists() {
@@ -308,6 +308,15 @@ impl Layout {
             image["config"]["config"][name] = value.clone();
         }
         self.save(out, image["manifest"].take(), &image["config"]);
+    }
+
+    /// The image with another manifest and config.
+    #[track_caller]
+    pub fn rewrite(&self, tag: &str, out: &str, change: impl FnOnce(&mut Value, &mut Value)) {
+        let mut image = self.image(tag);
+        let (mut manifest, mut config) = (image["manifest"].take(), image["config"].take());
+        change(&mut manifest, &mut config);
+        self.save(out, manifest, &config);
     }
 
     /// Gives an image one more name.

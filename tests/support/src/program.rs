@@ -8,11 +8,12 @@ use crate::peers::test_file;
 use crate::utf8;
 
 /// Everything in the environment that steers the program.
-const VARIABLES: [&str; 9] = [
+const VARIABLES: [&str; 10] = [
     "STATION_ID",
     "PRIVATE_KEY_PATH",
     "PRIVATE_KEY_PASSWORD",
     "PHT_TRUST_DIR",
+    "PHT_MIN_WIRE",
     "REGISTRY_AUTH_FILE",
     "SOURCE_DATE_EPOCH",
     "NO_COLOR",
@@ -111,6 +112,10 @@ fn outcome(mut command: Command) -> Outcome {
         if !command.get_envs().any(|(set, _)| set == name) {
             command.env_remove(name);
         }
+    }
+    if !command.get_envs().any(|(set, _)| set == "XDG_CACHE_HOME") {
+        // What one test has verified must not be known to another: nothing can be kept there.
+        command.env("XDG_CACHE_HOME", "/dev/null/cache");
     }
     let output = command.output().expect("the program starts");
     Outcome {
