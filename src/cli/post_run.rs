@@ -28,6 +28,7 @@ impl PostRun {
         let key = self.stage.load_key()?;
         let trust = self.stage.load_trust()?;
         let request = self.stage.request(&key, trust.as_ref());
-        output.report(&post_run(&StageRequest { results: self.results.results.as_deref(), ..request }, context)?)
+        let (results, keep_owners) = (self.results.results.as_deref(), self.results.keep_owners);
+        output.report(&post_run(&StageRequest { results, keep_owners, ..request }, context)?)
     }
 }

@@ -1,108 +1,308 @@
 //! Trees on disk: a directory read as a tree, and a tree written as a directory.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use rustix::fs::{AtFlags, CWD, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::fs::{
+    AtFlags, Dir, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, XattrFlags, chmodat, chownat, fchmod,
+    fchown, fsetxattr, linkat, mkdirat, mknodat, openat, readlinkat, statat, symlinkat, utimensat,
+};
+use rustix::io::Errno;
 
 use super::sink::EntrySink;
-use super::tree::{Content, Node, NodeKind, Tree};
-use crate::error::{Error, ErrorContext, IoContext, Result};
-use crate::tar::{EntryKind, Meta, PaxRecord, PaxRecords, pax_mtime};
+use super::tree::{Content, DiskFile, DiskRoot, Node, NodeKind, Tree};
+use crate::error::{Advice, Error, ErrorContext, IoContext, Kind, Result};
+use crate::store::fs::{Beneath, Identity, is_replaced, make_private, own_uid};
+use crate::store::interrupt;
+use crate::tar::{EntryKind, Meta, PaxRecord, pax_mtime};
 use crate::text::Printable;
 
 /// The prefix of extended attributes in PAX records.
 const XATTR: &[u8] = b"SCHILY.xattr.";
+/// The extended attributes that are a user's to set: all others give rights, or say what the kernel is to do.
+const OWN_XATTR: &[u8] = b"SCHILY.xattr.user.";
+/// The bits that make a file run as somebody else.
+const SET_IDS: u32 = 0o6000;
+/// The most bytes of extended attributes' names, or of one value, that are read.
+const MAX_XATTR: usize = 64 << 10;
 
-/// Reads a directory as the tree that has it at `root`, itself included.
-///
-/// # Errors
-/// Input/output; device nodes and sockets are malformed.
-pub fn read_directory(dir: &Path, root: &[u8]) -> Result<Tree> {
-    let mut walk = Walk { nodes: Vec::new(), names: HashMap::new() };
-    walk.visit(dir, root.into()).at(dir.display())?;
-    Ok(Tree::in_order(walk.nodes, Vec::new()))
+/// How a directory is read.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadDirectory {
+    /// Take the owners along; else all is root's.
+    pub owners: bool,
+    /// The most files, and the most directories.
+    pub max_files: usize,
 }
 
-struct Walk {
+/// Reads a directory as the tree that has it at `root`, itself included. Whatever changes in it until the contents have
+/// been read is an error then: no link that comes to a place is followed, and no pipe waited for. Set-ID bits are left
+/// out, and of extended attributes all but `user.*`.
+///
+/// # Errors
+/// Input/output; device nodes and sockets are malformed, and so are more files than wanted.
+pub fn read_directory(dir: &Path, root: &[u8], options: ReadDirectory) -> Result<Tree> {
+    let beneath = Arc::new(Beneath::new(dir).doing("open the directory").at(dir.display())?);
+    let place = DiskRoot { dir: beneath.clone(), above: root.into(), name: None };
+    let (nodes, names) = Default::default();
+    let mut walk = Walk { dir: &beneath, root, options, nodes, names, files: 0, directories: 0 };
+    walk.directory(Path::new(""), None).at(dir.display())?;
+    Ok(Tree::in_order(walk.nodes, Vec::new()).on_disk(vec![place]))
+}
+
+/// Reads one file of the user's choice as the node at `path` of a tree; `root` is the position that its place will have
+/// there.
+///
+/// # Errors
+/// Input/output; there is no such file, or it is no regular one.
+pub fn read_file(file: &Path, path: Box<[u8]>, meta: Meta, root: u32) -> Result<(Node, DiskRoot)> {
+    let no_file = || Error::usage("there is no such file").at(file.display());
+    // A link may lead to it; from now on it is this file.
+    let found = file.canonicalize().map_err(|_| no_file())?;
+    let (Some(parent), Some(name)) = (found.parent(), found.file_name()) else { return Err(no_file()) };
+    let dir = Arc::new(Beneath::new(parent).doing("open the directory").at(parent.display())?);
+    let name = PathBuf::from(name);
+    let opened = dir.open(&name).and_then(|file| file.metadata()).doing("open the file").at(file.display())?;
+    if !opened.is_file() {
+        return Err(no_file());
+    }
+    let content = Content::Disk(DiskFile { root, identity: Identity::of(&opened) });
+    let node = Node { path, kind: NodeKind::File { size: opened.len(), content }, meta };
+    Ok((node, DiskRoot { dir, above: Box::default(), name: Some(name) }))
+}
+
+struct Walk<'a> {
+    dir: &'a Beneath,
+    root: &'a [u8],
+    options: ReadDirectory,
     nodes: Vec<Node>,
     /// Device and inode of files with several names.
     names: HashMap<(u64, u64), usize>,
+    files: usize,
+    directories: usize,
 }
 
-impl Walk {
-    fn visit(&mut self, path: &Path, name: Box<[u8]>) -> Result<()> {
-        let found = fs::symlink_metadata(path).doing("stat the file").at(path.display())?;
-        let kind = self.kind_of(path, &found)?;
-        let is_directory = kind == NodeKind::Directory;
-        self.nodes.push(Node { path: name.clone(), kind, meta: meta_of(path, &found) });
-        if is_directory {
-            // In byte order a directory's children come in walk order, so the first of several names is the file.
-            let entries = fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>);
-            let mut children: Vec<PathBuf> =
-                entries.doing("list the directory").at(path.display())?.iter().map(fs::DirEntry::path).collect();
-            children.sort_by(|a, b| a.as_os_str().as_bytes().cmp(b.as_os_str().as_bytes()));
-            for child in children {
-                let base = child.file_name().map(OsStr::as_bytes).unwrap_or_default();
-                self.visit(&child, [&name, &b"/"[..], base].concat().into())?;
+impl Walk<'_> {
+    /// A directory, relative to the top, and all in it. `seen` is what it was when its parent was read.
+    fn directory(&mut self, below: &Path, seen: Option<Identity>) -> Result<()> {
+        interrupt::check()?;
+        let dir = self.open_directory(below, seen)?;
+        let found = dir.metadata().doing("stat the file").at(self.shown(below))?;
+        let identity = Identity::of(&found);
+        count(&mut self.directories, self.options.max_files)?;
+        let meta = self.meta_of(&Found::of(&found), &dir);
+        self.nodes.push(Node { path: self.path_of(below), kind: NodeKind::Directory, meta });
+        let names = Names::read(&dir, self.options.max_files).at(self.shown(below))?;
+        // Not one open directory for each level: there may be more of them than a process may have files.
+        let mut open = Some(dir);
+        for name in names.iter() {
+            let path = below.join(name);
+            let dir = match open.take() {
+                Some(dir) => dir,
+                None => self.open_directory(below, Some(identity))?,
+            };
+            let found = statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW).map_err(io::Error::from);
+            let found = found.doing("stat the file").at(self.shown(&path))?;
+            if FileType::from_raw_mode(found.st_mode) == FileType::Directory {
+                drop(dir);
+                self.directory(&path, Some(identity_of(&found)))?;
+                continue;
             }
+            count(&mut self.files, self.options.max_files)?;
+            self.file(&dir, name, &path, &found)?;
+            open = Some(dir);
         }
         Ok(())
     }
 
-    fn kind_of(&mut self, path: &Path, found: &Metadata) -> Result<NodeKind> {
-        let kind = found.file_type();
-        if kind.is_dir() {
-            return Ok(NodeKind::Directory);
+    fn open_directory(&self, below: &Path, seen: Option<Identity>) -> Result<File> {
+        let opened = match self.dir.open(below) {
+            Err(error) if seen.is_some() && is_replaced(&error) => return Err(replaced().at(self.shown(below))),
+            opened => opened.doing("open the directory").at(self.shown(below))?,
+        };
+        let found = opened.metadata().doing("stat the file").at(self.shown(below))?;
+        if !found.is_dir() || seen.is_some_and(|seen| !seen.is_same(&Identity::of(&found))) {
+            return Err(replaced().at(self.shown(below)));
         }
-        if kind.is_symlink() {
-            let target = fs::read_link(path).doing("read the link").at(path.display())?;
-            return Ok(NodeKind::Symlink(target.as_os_str().as_bytes().into()));
-        }
-        if kind.is_fifo() {
-            return Ok(NodeKind::Fifo);
-        }
-        if !kind.is_file() {
-            let what = "a device node or a socket; results are files, directories, links and named pipes";
-            return Err(Error::malformed(what).at(path.display()));
-        }
-        if found.nlink() > 1 {
-            if let Some(&first) = self.names.get(&(found.dev(), found.ino())) {
-                return Ok(NodeKind::Link(first));
+        Ok(opened)
+    }
+
+    fn file(&mut self, dir: &File, name: &OsStr, below: &Path, found: &Stat) -> Result<()> {
+        let path = self.path_of(below);
+        let place = || self.shown(below);
+        let look = Found::of_stat(found);
+        let (kind, meta) = match FileType::from_raw_mode(found.st_mode) {
+            FileType::Symlink => {
+                let target = readlinkat(dir, name, Vec::new()).map_err(io::Error::from);
+                let target = target.doing("read the link").at(place())?;
+                (NodeKind::Symlink(target.into_bytes().into()), self.plain_meta_of(&look))
             }
-            self.names.insert((found.dev(), found.ino()), self.nodes.len());
+            FileType::Fifo => (NodeKind::Fifo, self.plain_meta_of(&look)),
+            FileType::RegularFile => {
+                let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+                let file: File = match openat(dir, name, flags, Mode::empty()).map_err(io::Error::from) {
+                    Err(error) if is_replaced(&error) => return Err(replaced().at(place())),
+                    opened => opened.doing("open the file").at(place())?.into(),
+                };
+                let opened = file.metadata().doing("stat the file").at(place())?;
+                let identity = Identity::of(&opened);
+                if !opened.is_file() || !identity.is_same(&identity_of(found)) {
+                    return Err(replaced().at(place()));
+                }
+                let key = (identity.device, identity.inode);
+                let kind = match self.names.get(&key) {
+                    Some(&first) if opened.nlink() > 1 => NodeKind::Link(first),
+                    _ => {
+                        if opened.nlink() > 1 {
+                            self.names.insert(key, self.nodes.len());
+                        }
+                        let content = Content::Disk(DiskFile { root: 0, identity });
+                        NodeKind::File { size: opened.len(), content }
+                    }
+                };
+                (kind, self.meta_of(&Found::of(&opened), &file))
+            }
+            _ => {
+                let what = "a device node or a socket; results are files, directories, links and named pipes";
+                return Err(Error::malformed(what).at(place()));
+            }
+        };
+        self.nodes.push(Node { path, kind, meta });
+        Ok(())
+    }
+
+    fn shown(&self, below: &Path) -> String {
+        self.dir.shown(below).display().to_string()
+    }
+
+    fn path_of(&self, below: &Path) -> Box<[u8]> {
+        match below.as_os_str().as_bytes() {
+            b"" => self.root.into(),
+            below => [self.root, b"/", below].concat().into(),
         }
-        Ok(NodeKind::File { size: found.len(), content: Content::Disk(path.to_owned()) })
+    }
+
+    fn meta_of(&self, found: &Found, file: &File) -> Meta {
+        let mut meta = self.plain_meta_of(found);
+        let attributes = xattrs_of(file);
+        if !attributes.is_empty() {
+            meta.pax = meta.pax.iter().cloned().chain(attributes).collect();
+        }
+        meta
+    }
+
+    fn plain_meta_of(&self, found: &Found) -> Meta {
+        let (uid, gid) = if self.options.owners { found.owner } else { (0, 0) };
+        Meta {
+            mode: found.mode & 0o7777 & !SET_IDS,
+            uid: uid.into(),
+            gid: gid.into(),
+            mtime: found.mtime,
+            pax: pax_mtime(found.mtime, found.nanos).into_iter().collect(),
+            ..Meta::default()
+        }
     }
 }
 
-fn meta_of(path: &Path, found: &Metadata) -> Meta {
-    let nanos = u32::try_from(found.mtime_nsec()).unwrap_or_default(); // below a second
-    let mut pax: Vec<PaxRecord> = pax_mtime(found.mtime(), nanos).into_iter().collect();
-    pax.extend(xattrs_of(path));
-    Meta {
-        mode: found.mode() & 0o7777,
-        uid: found.uid().into(),
-        gid: found.gid().into(),
-        mtime: found.mtime(),
-        pax: pax.into(),
-        ..Meta::default()
+/// Counts one more.
+fn count(counted: &mut usize, most: usize) -> Result<()> {
+    *counted += 1;
+    if *counted > most { Err(too_many(most)) } else { Ok(()) }
+}
+
+/// The error of more files than are wanted.
+pub(super) fn too_many(most: usize) -> Error {
+    Error::malformed(format!("more than {most} files, which is the limit")).advise(Advice::RaiseMaxFiles)
+}
+
+fn replaced() -> Error {
+    let hint = "see to it that nothing writes there any more, and run the command again";
+    Error::new(Kind::Io, "changed while it was read").hint(hint)
+}
+
+/// What a file has of the metadata that travel.
+struct Found {
+    mode: u32,
+    owner: (u32, u32),
+    mtime: i64,
+    nanos: u32,
+}
+
+impl Found {
+    fn of(found: &fs::Metadata) -> Self {
+        let nanos = u32::try_from(found.mtime_nsec()).unwrap_or_default(); // below a second
+        Found { mode: found.mode(), owner: (found.uid(), found.gid()), mtime: found.mtime(), nanos }
+    }
+
+    fn of_stat(found: &Stat) -> Self {
+        let nanos = u32::try_from(found.st_mtime_nsec).unwrap_or_default();
+        Found { mode: found.st_mode, owner: (found.st_uid, found.st_gid), mtime: found.st_mtime as i64, nanos }
     }
 }
 
-/// The extended attributes; none where the file system has none or does not show them.
-fn xattrs_of(path: &Path) -> Vec<PaxRecord> {
-    let mut names = vec![0; 64 << 10];
-    let Ok(len) = rustix::fs::llistxattr(path, &mut names) else { return Vec::new() };
+fn identity_of(found: &Stat) -> Identity {
+    let changed = (found.st_ctime as i64).wrapping_mul(1_000_000_000).wrapping_add(found.st_ctime_nsec as i64);
+    Identity { device: found.st_dev as u64, inode: found.st_ino as u64, changed }
+}
+
+/// The names in a directory, in byte order. In that order its children come in walk order, so the first of several names
+/// of one file is the file. One block of memory for all of them.
+struct Names {
+    text: Vec<u8>,
+    /// Where each begins, and its length.
+    spans: Vec<(u32, u16)>,
+}
+
+impl Names {
+    fn read(dir: &File, most: usize) -> Result<Self> {
+        let mut names = Names { text: Vec::new(), spans: Vec::new() };
+        let entries = Dir::read_from(dir).map_err(io::Error::from).doing("list the directory")?;
+        for entry in entries {
+            let entry = entry.map_err(io::Error::from).doing("list the directory")?;
+            let name = entry.file_name().to_bytes();
+            if name == b"." || name == b".." {
+                continue;
+            }
+            // Files and directories are counted apart.
+            let (start, len) = (u32::try_from(names.text.len()), u16::try_from(name.len()));
+            let (Ok(start), Ok(len), true) = (start, len, names.spans.len() < most.saturating_mul(2)) else {
+                return Err(too_many(most));
+            };
+            names.spans.push((start, len));
+            names.text.extend_from_slice(name);
+        }
+        let text = &names.text;
+        names.spans.sort_unstable_by(|a, b| span(text, *a).cmp(span(text, *b)));
+        Ok(names)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &OsStr> {
+        self.spans.iter().map(|&at| OsStr::from_bytes(span(&self.text, at)))
+    }
+}
+
+fn span(text: &[u8], (start, len): (u32, u16)) -> &[u8] {
+    &text[start as usize..][..usize::from(len)]
+}
+
+/// The extended attributes of the user's own; none where the file system has none or does not show them.
+fn xattrs_of(file: &File) -> Vec<PaxRecord> {
+    match rustix::fs::flistxattr(file, &mut [0; 0][..]) {
+        Ok(0) | Err(_) => return Vec::new(),
+        Ok(_) => {}
+    }
+    let mut names = vec![0; MAX_XATTR];
+    let Ok(len) = rustix::fs::flistxattr(file, &mut names[..]) else { return Vec::new() };
     let mut found = Vec::new();
-    for name in names[..len].split(|&byte| byte == 0).filter(|name| !name.is_empty()) {
-        let mut value = vec![0; 64 << 10];
-        if let Ok(len) = rustix::fs::lgetxattr(path, name, &mut value) {
+    for name in names[..len].split(|&byte| byte == 0).filter(|name| name.starts_with(b"user.")) {
+        let mut value = vec![0; MAX_XATTR];
+        if let Ok(len) = rustix::fs::fgetxattr(file, name, &mut value[..]) {
             value.truncate(len);
             found.push(([XATTR, name].concat().into(), value.into()));
         }
@@ -110,39 +310,54 @@ fn xattrs_of(path: &Path) -> Vec<PaxRecord> {
     found
 }
 
-/// The fidelity with which a tree is written to disk.
+/// The fidelity with which a tree is written to disk. The directory itself is always the user's, and private; set-ID bits
+/// are left out, and of extended attributes all but `user.*`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fidelity {
     /// For a container to go on with: owners too, where the user may set them, and every link as it stands.
     Exact,
+    /// For a station to go on with: as [`Exact`](Fidelity::Exact), but the files belong to the user.
+    Station,
     /// For an engine to run: as [`Exact`](Fidelity::Exact), but a whole file system. Its device nodes are left out, for
     /// engines make their own, and directories that are nowhere listed are made.
     System,
-    /// For a person to look at: the files belong to the user, and no link leads out of the directory.
+    /// For a person to look at: the files belong to the user, no link leads out of the directory, and pipes and device
+    /// nodes are left out.
     Personal,
 }
 
-/// Writes a tree into a new directory. Nothing is ever written through a link: every directory is made here.
+impl Fidelity {
+    fn keeps_owners(self) -> bool {
+        matches!(self, Fidelity::Exact | Fidelity::System)
+    }
+}
+
+/// Writes a tree into a new directory. Nothing is ever written through a link: every directory is made here, and found
+/// from the open directory, not by its path.
 pub struct DirectorySink {
     dir: PathBuf,
+    home: File,
     root: Box<[u8]>,
     fidelity: Fidelity,
     current: Option<(File, PathBuf, Meta)>,
     /// Directories get their mode and times last, when their contents are there.
     directories: Vec<(PathBuf, Meta)>,
     left_out: Vec<String>,
+    /// What the file system could not do, with the number of files.
+    lost: BTreeMap<&'static str, u64>,
 }
 
 impl DirectorySink {
     /// Writes what lies at and below `root` into `dir`, which is made here (mode 0700) and must not exist.
     ///
     /// # Errors
-    /// Input/output.
+    /// Input/output; others could read what is written.
     pub fn new(dir: &Path, root: &[u8], fidelity: Fidelity) -> Result<Self> {
-        fs::DirBuilder::new().mode(0o700).create(dir).doing("create the directory").at(dir.display())?;
+        let home = new_directory(dir).at(dir.display())?;
+        let (current, directories, left_out, lost) = Default::default();
         let (dir, root) = (dir.to_owned(), root.into());
-        Ok(DirectorySink { dir, root, fidelity, current: None, directories: Vec::new(), left_out: Vec::new() })
+        Ok(DirectorySink { dir, home, root, fidelity, current, directories, left_out, lost })
     }
 
     /// Ends writing; what was left out, and why.
@@ -151,93 +366,230 @@ impl DirectorySink {
     /// Input/output.
     pub fn finish(mut self) -> Result<Vec<String>> {
         self.end_file()?;
-        for (path, meta) in std::mem::take(&mut self.directories).into_iter().rev() {
-            // The directory itself stays private; what is in it keeps its modes.
-            let mode = if path == self.dir { 0o700 } else { self.mode_of(&meta) };
-            self.apply(&path, &Meta { mode, ..meta }, true).at(path.display())?;
+        for (below, meta) in std::mem::take(&mut self.directories).into_iter().rev() {
+            self.end_directory(&below, &meta).at(self.shown(&below))?;
         }
+        let lost = self.lost.iter().map(|(what, count)| format!("{what} of {count}, which the file system cannot set"));
+        let lost: Vec<String> = lost.collect();
+        self.left_out.extend(lost);
         Ok(self.left_out)
     }
 
-    fn path_of(&self, path: &[u8]) -> PathBuf {
+    /// The path relative to the directory; nothing for itself.
+    fn below(&self, path: &[u8]) -> PathBuf {
         let below = path.strip_prefix(&*self.root).unwrap_or(path);
-        let below = below.strip_prefix(b"/").unwrap_or(below);
-        if below.is_empty() { self.dir.clone() } else { self.dir.join(OsStr::from_bytes(below)) }
+        OsStr::from_bytes(below.strip_prefix(b"/").unwrap_or(below)).into()
+    }
+
+    fn shown(&self, below: &Path) -> String {
+        self.dir.join(below).display().to_string()
     }
 
     fn end_file(&mut self) -> Result<()> {
-        if let Some((_, path, meta)) = self.current.take() {
-            let mode = self.mode_of(&meta);
-            self.apply(&path, &Meta { mode, ..meta }, true).at(path.display())?;
+        if let Some((file, below, meta)) = self.current.take() {
+            self.finish_file(&file, &meta).at(self.shown(&below))?;
         }
         Ok(())
     }
 
-    fn mode_of(&self, meta: &Meta) -> u32 {
+    fn finish_file(&mut self, file: &File, meta: &Meta) -> Result<()> {
+        if let Some((uid, gid)) = self.owner(meta) {
+            let changed = fchown(file, Some(uid), Some(gid));
+            self.done(changed, "the owners").doing("set the owner")?;
+        }
+        self.set_xattrs(file, meta)?;
+        let changed = fchmod(file, Mode::from_raw_mode(self.mode_of(meta, false)));
+        self.done(changed, "the modes").doing("set the mode")?;
+        let timed = rustix::fs::futimens(file, &times_of(meta));
+        self.done(timed, "the modification times").doing("set the modification time")
+    }
+
+    fn end_directory(&mut self, below: &Path, meta: &Meta) -> Result<()> {
+        // The directory itself stays the user's, and private; what is in it keeps its mode.
+        let is_top = below.as_os_str().is_empty();
+        let name = if is_top { Path::new(".") } else { below };
+        let dir = self.open_made(name)?;
+        self.set_xattrs(&dir, meta)?;
+        if !is_top {
+            if let Some((uid, gid)) = self.owner(meta) {
+                let changed = chownat(&self.home, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW);
+                self.done(changed, "the owners").doing("set the owner")?;
+            }
+            let mode = Mode::from_raw_mode(self.mode_of(meta, true));
+            let changed = chmodat(&self.home, name, mode, AtFlags::empty());
+            self.done(changed, "the modes").doing("set the mode")?;
+        }
+        let timed = utimensat(&self.home, name, &times_of(meta), AtFlags::SYMLINK_NOFOLLOW);
+        self.done(timed, "the modification times").doing("set the modification time")
+    }
+
+    /// What is neither file nor directory.
+    fn finish_other(&mut self, below: &Path, meta: &Meta, has_mode: bool) -> Result<()> {
+        if let Some((uid, gid)) = self.owner(meta) {
+            let changed = chownat(&self.home, below, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW);
+            self.done(changed, "the owners").doing("set the owner")?;
+        }
+        if has_mode {
+            let mode = Mode::from_raw_mode(self.mode_of(meta, false));
+            let changed = chmodat(&self.home, below, mode, AtFlags::empty());
+            self.done(changed, "the modes").doing("set the mode")?;
+        }
+        let timed = utimensat(&self.home, below, &times_of(meta), AtFlags::SYMLINK_NOFOLLOW);
+        self.done(timed, "the modification times").doing("set the modification time")
+    }
+
+    /// Takes note of what a file system cannot do; a whole system needs it.
+    fn done(&mut self, result: rustix::io::Result<()>, what: &'static str) -> io::Result<()> {
+        match result {
+            Err(Errno::PERM | Errno::NOSYS | Errno::OPNOTSUPP | Errno::INVAL) if self.fidelity != Fidelity::System => {
+                *self.lost.entry(what).or_default() += 1;
+                Ok(())
+            }
+            done => done.map_err(io::Error::from),
+        }
+    }
+
+    /// The owner to set, where the user may do that.
+    fn owner(&self, meta: &Meta) -> Option<(Uid, Gid)> {
+        let (uid, gid) = (u32::try_from(meta.uid).ok()?, u32::try_from(meta.gid).ok()?);
+        let is_wanted = self.fidelity.keeps_owners() && rustix::process::geteuid().is_root();
+        // The number that stands for no change.
+        let is_one = uid != u32::MAX && gid != u32::MAX;
+        (is_wanted && is_one).then(|| (Uid::from_raw(uid), Gid::from_raw(gid)))
+    }
+
+    fn mode_of(&self, meta: &Meta, is_directory: bool) -> u32 {
         match self.fidelity {
-            Fidelity::Exact | Fidelity::System => meta.permissions(),
+            // A set-group-ID bit of a directory lets nobody run anything, and its files need it.
+            Fidelity::System if is_directory => meta.permissions(),
+            Fidelity::Exact | Fidelity::Station | Fidelity::System => meta.permissions() & !SET_IDS,
+            Fidelity::Personal if is_directory => personal_mode(meta) | 0o100,
             Fidelity::Personal => personal_mode(meta),
         }
     }
 
-    fn apply(&self, path: &Path, meta: &Meta, has_mode: bool) -> Result<()> {
-        if self.fidelity != Fidelity::Personal {
-            let (uid, gid) = (u32::try_from(meta.uid), u32::try_from(meta.gid));
-            if let (Ok(uid), Ok(gid), true) = (uid, gid, rustix::process::geteuid().is_root()) {
-                let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
-                io_result(rustix::fs::chownat(CWD, path, uid, gid, AtFlags::SYMLINK_NOFOLLOW))
-                    .doing("set the owner")?;
+    /// Sets what the file system and the user's rights allow; the rest is not for results to fail on.
+    fn set_xattrs(&self, file: &File, meta: &Meta) -> Result<()> {
+        if self.fidelity == Fidelity::Personal {
+            return Ok(());
+        }
+        for (key, value) in &meta.pax {
+            if let Some(name) = key.strip_prefix(XATTR).filter(|_| key.starts_with(OWN_XATTR))
+                && let Err(error) = fsetxattr(file, name, value, XattrFlags::empty())
+            {
+                tracing::debug!(%error, "an extended attribute could not be set");
             }
-            set_xattrs(path, &meta.pax);
         }
-        if has_mode {
-            io_result(rustix::fs::chmod(path, Mode::from_raw_mode(meta.mode))).doing("set the mode")?;
-        }
-        let time = Timespec { tv_sec: meta.mtime, tv_nsec: meta.nanos().into() };
-        let times = Timestamps { last_access: time, last_modification: time };
-        io_result(rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW))
-            .doing("set the modification time")
+        Ok(())
     }
 
-    fn make(&mut self, to: &Path, kind: &EntryKind, meta: &Meta) -> Result<()> {
+    fn open_made(&self, below: &Path) -> Result<File> {
+        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
+        let opened = openat(&self.home, below, flags, Mode::empty()).map_err(io::Error::from);
+        opened.doing("open the directory").map(File::from)
+    }
+
+    fn make_directory(&self, below: &Path, mode: u32) -> Result<()> {
+        let made = mkdirat(&self.home, below, Mode::from_raw_mode(mode)).map_err(io::Error::from);
+        made.doing("create the directory")?;
+        // Whatever the umask: something is to be put into it.
+        let changed = chmodat(&self.home, below, Mode::from_raw_mode(mode), AtFlags::empty());
+        if let Err(error) = changed {
+            tracing::debug!(%error, "the mode of a directory could not be set");
+        }
+        Ok(())
+    }
+
+    fn make_file(&self, below: &Path) -> Result<File> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let made = openat(&self.home, below, flags, Mode::from_raw_mode(0o600)).map_err(io::Error::from);
+        made.doing("create the file").map(File::from)
+    }
+
+    /// A further name of a file; where the file system has no such, a copy.
+    fn make_link(&mut self, target: &Path, below: &Path, meta: &Meta) -> Result<()> {
+        let Err(refused) = linkat(&self.home, target, &self.home, below, AtFlags::empty()) else { return Ok(()) };
+        let refused = Err(io::Error::from(refused)).doing("create the link");
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let Ok(from) = openat(&self.home, target, flags, Mode::empty()).map(File::from) else { return refused };
+        if !from.metadata().is_ok_and(|found| found.is_file()) {
+            return refused;
+        }
+        let mut to = self.make_file(below)?;
+        io::copy(&mut &from, &mut to).doing("copy the file")?;
+        *self.lost.entry("the further names").or_default() += 1;
+        self.finish_file(&to, meta)
+    }
+
+    fn make(&mut self, below: &Path, kind: &EntryKind, meta: &Meta) -> Result<()> {
         match kind {
             EntryKind::File | EntryKind::Sparse => {
-                let file =
-                    File::options().write(true).create_new(true).mode(0o600).open(to).doing("create the file")?;
-                self.current = Some((file, to.to_owned(), meta.clone()));
+                self.current = Some((self.make_file(below)?, below.to_owned(), meta.clone()));
             }
             EntryKind::Directory => {
-                if to != self.dir {
-                    fs::DirBuilder::new().mode(0o700).create(to).doing("create the directory")?;
+                if !below.as_os_str().is_empty() {
+                    self.make_directory(below, 0o700)?;
                 }
-                self.directories.push((to.to_owned(), meta.clone()));
+                self.directories.push((below.to_owned(), meta.clone()));
             }
-            EntryKind::HardLink(target) => fs::hard_link(self.path_of(target), to).doing("create the link")?,
+            EntryKind::HardLink(target) => {
+                let target = self.below(target);
+                self.make_link(&target, below, meta)?;
+            }
             EntryKind::Symlink(target) => {
-                std::os::unix::fs::symlink(OsStr::from_bytes(target), to).doing("create the link")?;
-                self.apply(to, meta, false)?;
+                let made = symlinkat(OsStr::from_bytes(target), &self.home, below).map_err(io::Error::from);
+                made.doing("create the link")?;
+                self.finish_other(below, meta, false)?;
             }
             EntryKind::Fifo => {
-                let mode = Mode::from_raw_mode(0o600);
-                let made = rustix::fs::mknodat(CWD, to, rustix::fs::FileType::Fifo, mode, 0);
-                io_result(made).doing("create the named pipe")?;
-                self.apply(to, &Meta { mode: self.mode_of(meta), ..meta.clone() }, true)?;
+                let made = mknodat(&self.home, below, FileType::Fifo, Mode::from_raw_mode(0o600), 0);
+                made.map_err(io::Error::from).doing("create the named pipe")?;
+                self.finish_other(below, meta, true)?;
             }
             EntryKind::Device { .. } => return Err(Error::malformed("a device node")),
         }
         Ok(())
     }
+
+    /// Whether a person is not handed an entry, and why.
+    fn why_left_out(&self, path: &[u8], kind: &EntryKind) -> Option<String> {
+        match (self.fidelity, kind) {
+            (Fidelity::Personal, kind) => left_out(path.strip_prefix(&*self.root).unwrap_or(path), kind),
+            _ => None,
+        }
+    }
+}
+
+/// Makes a directory that is this user's and that nobody else can look into, and opens it.
+fn new_directory(dir: &Path) -> Result<File> {
+    fs::DirBuilder::new().mode(0o700).create(dir).doing("create the directory")?;
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW;
+    let opened = File::options().read(true).custom_flags(flags.bits().cast_signed()).open(dir);
+    let private = opened.doing("open the directory").and_then(|home| {
+        let found = home.metadata().doing("stat the directory")?;
+        if found.uid() != own_uid() {
+            return Err(Error::new(Kind::Io, "somebody else's directory has come to this path"));
+        }
+        make_private(&home)?;
+        Ok(home)
+    });
+    if private.is_err() {
+        let _ = fs::remove_dir(dir);
+    }
+    private
+}
+
+fn times_of(meta: &Meta) -> Timestamps {
+    let time = Timespec { tv_sec: meta.mtime, tv_nsec: meta.nanos().into() };
+    Timestamps { last_access: time, last_modification: time }
 }
 
 impl EntrySink for DirectorySink {
     fn entry(&mut self, path: &[u8], kind: &EntryKind, meta: &Meta, _size: u64) -> Result<()> {
         self.end_file()?;
-        let to = self.path_of(path);
-        if let (EntryKind::Symlink(target), Fidelity::Personal) = (kind, self.fidelity)
-            && leads_out(path.strip_prefix(&*self.root).unwrap_or(path), target)
-        {
-            let target = Printable::new(target);
-            self.left_out.push(format!("{} (a link to {target}, outside the results)", to.display()));
+        let below = self.below(path);
+        if let Some(why) = self.why_left_out(path, kind) {
+            self.left_out.push(format!("{} ({why})", self.shown(&below)));
             return Ok(());
         }
         if self.fidelity == Fidelity::System {
@@ -245,15 +597,18 @@ impl EntrySink for DirectorySink {
                 return Ok(());
             }
             // Whatever the tree has above it was made here before; what it has not is no link.
-            let parent = to.parent().unwrap_or(&self.dir);
-            fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o755)
-                .create(parent)
-                .doing("create the directory")
-                .at(parent.display())?;
+            self.make_parents(&below)?;
         }
-        self.make(&to, kind, meta).at(to.display())
+        self.make(&below, kind, meta).at(self.shown(&below))
+    }
+}
+
+impl DirectorySink {
+    fn make_parents(&self, below: &Path) -> Result<()> {
+        let above: Vec<&Path> = below.ancestors().skip(1).filter(|dir| !dir.as_os_str().is_empty()).collect();
+        let is_there = |dir: &Path| statat(&self.home, dir, AtFlags::SYMLINK_NOFOLLOW).is_ok();
+        let missing: Vec<&&Path> = above.iter().take_while(|dir| !is_there(dir)).collect();
+        missing.into_iter().rev().try_for_each(|dir| self.make_directory(dir, 0o755).at(self.shown(dir)))
     }
 }
 
@@ -267,6 +622,18 @@ impl Write for DirectorySink {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// Why a person is not handed an entry at `below` (relative to the directory), if so: it would lead elsewhere, or do
+/// something when it is opened.
+pub(super) fn left_out(below: &[u8], kind: &EntryKind) -> Option<String> {
+    match kind {
+        EntryKind::Symlink(target) if leads_out(below, target) => {
+            Some(format!("a link to {}, outside the results", Printable::new(target)))
+        }
+        EntryKind::Fifo | EntryKind::Device { .. } => Some(kind.name().to_owned()),
+        _ => None,
     }
 }
 
@@ -289,21 +656,6 @@ pub(super) fn leads_out(path: &[u8], target: &[u8]) -> bool {
         };
         depth < 0
     })
-}
-
-/// Sets what the file system and the user's rights allow; the rest is not for results to fail on.
-fn set_xattrs(path: &Path, pax: &PaxRecords) {
-    for (key, value) in pax {
-        if let Some(name) = key.strip_prefix(XATTR)
-            && let Err(error) = rustix::fs::lsetxattr(path, name, value, XattrFlags::empty())
-        {
-            tracing::debug!(path = %path.display(), %error, "an extended attribute could not be set");
-        }
-    }
-}
-
-fn io_result<T>(result: rustix::io::Result<T>) -> io::Result<T> {
-    result.map_err(io::Error::from)
 }
 
 #[cfg(test)]

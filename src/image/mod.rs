@@ -25,7 +25,7 @@ mod write_tree;
 pub use changeset::OPAQUE;
 pub use compare::{Area, Attribute, Change, Difference, compare_configs, compare_files};
 pub use copy::{CopyRequest, copy};
-pub use disk::{DirectorySink, Fidelity, read_directory};
+pub use disk::{DirectorySink, Fidelity, ReadDirectory, read_directory, read_file};
 pub use document::{Contents, Image, ManifestFormat, chain_id, contents_of};
 pub use edit::{AddedLayer, Edit, LayerSink, rfc3339};
 pub use extract::{ExtractRequest, ExtractTo, extract};

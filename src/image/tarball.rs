@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 
 use super::changeset::mark_of;
-use super::disk::{leads_out, personal_mode};
+use super::disk::{left_out, personal_mode};
 use super::overlay::{Overlay, PathFilter};
 use super::sink::EntrySink;
 use super::tree::Tree;
@@ -86,8 +86,8 @@ fn refuse_ambiguous(entries: &[Entry]) -> Result<()> {
 
 /// Writes a part of a tree as a tar archive for a person: what a [`DirectorySink`](super::DirectorySink) with
 /// [`Fidelity::Personal`](super::Fidelity::Personal) puts into a directory, in walk order, below one name. Owners,
-/// extended attributes and special mode bits stay behind, and links that lead out of the tree. The same tree gives the
-/// same archive.
+/// extended attributes and special mode bits stay behind, and so do pipes, device nodes and links that lead out of the
+/// tree. The same tree gives the same archive.
 pub struct TarSink<W: Write> {
     tar: tar::Writer<W>,
     root: Box<[u8]>,
@@ -121,14 +121,12 @@ impl<W: Write> TarSink<W> {
 impl<W: Write> EntrySink for TarSink<W> {
     fn entry(&mut self, path: &[u8], kind: &EntryKind, meta: &Meta, size: u64) -> Result<()> {
         let name = self.renamed(path);
+        if let Some(why) = left_out(self.below_root(path), kind) {
+            self.left_out.push(format!("{} ({why})", shown(path)));
+            return Ok(());
+        }
         let kind = match kind {
-            EntryKind::Symlink(target) if leads_out(self.below_root(path), target) => {
-                let target = crate::text::Printable::new(target);
-                self.left_out.push(format!("{} (a link to {target}, outside the results)", shown(path)));
-                return Ok(());
-            }
             EntryKind::HardLink(target) => EntryKind::HardLink(self.renamed(target)),
-            EntryKind::Device { .. } => return Err(Error::malformed("a device node").at(shown(path))),
             other => other.clone(),
         };
         let time = meta.pax.iter().filter(|(key, _)| &**key == b"mtime").cloned().collect();

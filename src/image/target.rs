@@ -3,7 +3,7 @@ use oci_spec::image::Digest;
 use super::document::Image;
 use crate::error::{Advice, Error, Result};
 use crate::store::tag::LATEST;
-use crate::store::{Context, Destination, Reference, Unreached, open_destination, open_source};
+use crate::store::{Audience, Context, Destination, Reference, Unreached, open_destination, open_source};
 
 /// Where an image will be published. Whether that is in place, and under which tag, can be said only when the image
 /// that it is made from is known: see [`resolve`](PendingTarget::resolve).
@@ -13,16 +13,30 @@ pub struct PendingTarget {
 }
 
 impl PendingTarget {
-    /// Opens DEST, or SRC again if there is none. The lock on it is taken before SRC is read.
+    /// Opens DEST, or SRC again if there is none, for what everybody may read. The lock on it is taken before SRC is
+    /// read.
     ///
     /// # Errors
     /// There is nothing at SRC; as [`open_destination`].
     pub fn open(source: &Reference, destination: Option<&Reference>, context: &Context) -> Result<PendingTarget> {
+        Self::open_for(source, destination, context, Audience::Anyone)
+    }
+
+    /// The same for what `audience` may read.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_for(
+        source: &Reference,
+        destination: Option<&Reference>,
+        context: &Context,
+        audience: Audience,
+    ) -> Result<PendingTarget> {
         let reference = destination.unwrap_or(source).clone();
         if destination.is_none() || source.is_same_place(&reference) {
             open_source(source, context)?; // before anything is made at a place that is not there
         }
-        let destination = open_destination(&reference, context)?;
+        let destination = open_destination(&reference, context, audience)?;
         Ok(PendingTarget { destination, reference })
     }
 

@@ -15,7 +15,9 @@ use super::parts::request::{StageRequest, Station};
 use super::parts::space::{ensure_stage, size_below};
 use crate::crypto::StageKey;
 use crate::error::{Error, ErrorContext, Kind, Result};
-use crate::image::{AddedLayer, Image, LayerSink, PendingTarget, Target, Tree, open_image, read_directory};
+use crate::image::{
+    AddedLayer, Image, LayerSink, PendingTarget, ReadDirectory, Target, Tree, open_image, read_directory,
+};
 use crate::path::shown;
 use crate::store::{Context, Reference, spool_dir};
 use crate::text::counted;
@@ -86,7 +88,10 @@ fn close(
     let base = BaseLayers::detect(&image, request.base, context)?;
     let mut train = load(image, &spool, base.floor(), &labels)?;
     let results = match request.results {
-        Some(dir) => Some(read_directory(dir, paths::RESULTS)?),
+        Some(dir) => {
+            let options = ReadDirectory { owners: request.keep_owners, max_files: context.max_files };
+            Some(read_directory(dir, paths::RESULTS, options)?)
+        }
         None => None,
     };
     let name = train.name();

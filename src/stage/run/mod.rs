@@ -23,7 +23,7 @@ use crate::stage::pre_run::pre_run;
 use crate::store::{Context, Reference};
 use crate::train::paths;
 
-use log::Log;
+use log::{Log, Named};
 use rescue::rescue;
 use work_dir::WorkDir;
 
@@ -93,13 +93,14 @@ pub fn run(request: &RunRequest<'_>, show: &mut (dyn Write + Send), context: &Co
     let opened = Reference::layout(&layout, Some(work.name().to_owned()));
     let results = work.join("results");
     let work_context = Context { temporary: work.join(""), ..context.clone() };
-    let pre = StageRequest { destination: Some(&opened), results: Some(&results), ..*stage };
+    let pre = StageRequest { destination: Some(&opened), results: Some(&results), keep_owners: true, ..*stage };
     let pre = pre_run(&pre, &work_context)?;
     let image = open_image(&opened, &work_context)?;
     open_results(&image, &results, &work_context)?;
 
     let path = request.log.map_or_else(|| log::default_path(target, context), Path::to_owned);
-    let mut log = Log::begin(&path, show)?;
+    let named = if request.log.is_some() { Named::ByUser } else { Named::ByDefault };
+    let mut log = Log::begin(&path, named, show)?;
     work.note_engine(request.engine.name())?;
     let scratch = work.scratch();
     let (name, reference) = (work.name(), &opened);
@@ -109,7 +110,7 @@ pub fn run(request: &RunRequest<'_>, show: &mut (dyn Write + Send), context: &Co
     request.engine.prepare(&job, &work_context).at(request.engine.name())?;
     let ran = drive(request, &job, &mut log)?;
 
-    let post = StageRequest { results: Some(&results), keep_initial_results: false, ..*stage };
+    let post = StageRequest { results: Some(&results), keep_owners: true, keep_initial_results: false, ..*stage };
     let post = post_run_elsewhere(&post, &opened, &before, context)
         .map_err(|error| rescue(&post, &opened, &before, context, error))?;
     let mut report = whole(pre, post, ran);
@@ -152,7 +153,13 @@ fn pinned(source: &Reference, image: &Image) -> Reference {
 fn open_results(image: &Image, results: &Path, context: &Context) -> Result<()> {
     let mut view = View::read(image, PathFilter::new([paths::RESULTS]), &context.temporary, |_| Ok(false))?;
     view.verify()?;
-    let mode = view.tree.get(paths::RESULTS).map_or(0o755, |node| node.meta.permissions());
+    let node = view.tree.get(paths::RESULTS);
+    let owner = node.map(|node| (u32::try_from(node.meta.uid), u32::try_from(node.meta.gid)));
+    if let (Some((Ok(uid), Ok(gid))), true) = (owner, rustix::process::geteuid().is_root()) {
+        let changed = std::os::unix::fs::lchown(results, Some(uid), Some(gid));
+        changed.doing("set the owner of the directory").at(results.display())?;
+    }
+    let mode = node.map_or(0o755, |node| node.meta.permissions() & 0o1777);
     let changed = rustix::fs::chmod(results, Mode::from_raw_mode(mode)).map_err(std::io::Error::from);
     changed.doing("set the mode of the directory").at(results.display())
 }
