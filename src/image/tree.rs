@@ -87,7 +87,8 @@ impl DiskRoot {
     }
 }
 
-fn changed() -> Error {
+/// The error of a file or directory that is not as it was when it was looked at.
+pub(super) fn changed() -> Error {
     let hint = "see to it that nothing writes there any more, and run the command again";
     Error::new(Kind::Io, "changed while it was read").hint(hint)
 }

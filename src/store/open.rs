@@ -20,11 +20,7 @@ pub fn open_source(reference: &Reference, context: &Context) -> Result<Arc<dyn S
 ///
 /// # Errors
 /// As [`Location::destination`](super::Location::destination).
-pub fn open_destination(
-    reference: &Reference,
-    context: &Context,
-    audience: Audience,
-) -> Result<Box<dyn Destination>> {
+pub fn open_destination(reference: &Reference, context: &Context, audience: Audience) -> Result<Box<dyn Destination>> {
     reference.location().destination(reference, context, audience)
 }
 

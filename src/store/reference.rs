@@ -121,12 +121,8 @@ pub trait Location: Debug + Display + Send + Sync {
     /// # Errors
     /// Something else is there; another process writes to it and nobody wants to wait; it is no place for plaintext;
     /// input/output; the registry.
-    fn destination(
-        &self,
-        reference: &Reference,
-        context: &Context,
-        audience: Audience,
-    ) -> Result<Box<dyn Destination>>;
+    fn destination(&self, reference: &Reference, context: &Context, audience: Audience)
+    -> Result<Box<dyn Destination>>;
 
     /// Removes every blob that no tag reaches.
     ///

@@ -15,6 +15,7 @@ mod hostile;
 mod leaks;
 mod messages;
 mod mutation;
+mod places;
 mod rebasing;
 mod refusals;
 mod reports;

@@ -72,7 +72,12 @@ impl StageOutput<'_> {
             },
         };
         let volumes = edit.without_volumes.iter();
-        let note = |volume| format!("the volume {} is not declared any more: it would hide the results or the train", Printable::new(volume));
+        let note = |volume| {
+            format!(
+                "the volume {} is not declared any more: it would hide the results or the train",
+                Printable::new(volume)
+            )
+        };
         let report = Report {
             notes: volumes.map(note).collect(),
             stage: self.state.verb(),

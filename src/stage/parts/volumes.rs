@@ -25,8 +25,17 @@ mod tests {
     #[test]
     fn a_volume_at_above_or_below_the_train_hides_it() {
         for hiding in [
-            "/", "", ".", "/opt", "opt/", "//opt/./pht_results/", "/opt/pht_results/x", "/opt/pht_train",
-            "/opt/train_config.json", "/opt/x/../pht_results", "/srv/../opt",
+            "/",
+            "",
+            ".",
+            "/opt",
+            "opt/",
+            "//opt/./pht_results/",
+            "/opt/pht_results/x",
+            "/opt/pht_train",
+            "/opt/train_config.json",
+            "/opt/x/../pht_results",
+            "/srv/../opt",
         ] {
             assert!(hides_train(hiding), "{hiding}");
         }

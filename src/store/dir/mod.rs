@@ -19,9 +19,7 @@ use crate::store::fs::{
     Audience, Waiting, free_in, is_at, is_not_regular, lock, open_regular, sync_dir, sync_published,
 };
 use crate::store::index::Index;
-use crate::store::layout::{
-    Staging, is_staging, make_dir, open_home, read_small, remove_left_staging, share_modes,
-};
+use crate::store::layout::{Staging, is_staging, make_dir, open_home, read_small, remove_left_staging, share_modes};
 use crate::store::parallel::copy_each;
 use crate::store::reach::reachable;
 use crate::store::source::{Blob, ImageEntry, Source, read_document};

@@ -147,7 +147,6 @@ fn parts(path: &Path) -> Vec<PathBuf> {
     parts
 }
 
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;

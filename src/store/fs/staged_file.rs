@@ -44,7 +44,9 @@ impl<'a> StagedFile<'a> {
         let moved = match renameat_with(CWD, &self.filling, CWD, self.out, RenameFlags::NOREPLACE) {
             Err(Errno::EXIST) => return Err(there_already().at(self.out.display())),
             // Not every file system can do it; then there is a moment between the look and the move.
-            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::PERM) if self.out.symlink_metadata().is_err() => {
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::PERM)
+                if self.out.symlink_metadata().is_err() =>
+            {
                 fs::rename(&self.filling, self.out)
             }
             moved => moved.map_err(Into::into),

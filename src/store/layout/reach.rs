@@ -24,7 +24,9 @@ pub(super) fn reachable(layout: &Layout, index: &Index) -> Result<HashSet<String
 pub(super) fn present(layout: &Layout) -> Result<Vec<(Digest, u64)>> {
     let mut found = Vec::new();
     for dir in blob_dirs(layout)?.into_iter().skip(1) {
-        let Some(algorithm) = dir.file_name().and_then(|name| name.to_str()).filter(|_| !is_link(&dir)) else { continue };
+        let Some(algorithm) = dir.file_name().and_then(|name| name.to_str()).filter(|_| !is_link(&dir)) else {
+            continue;
+        };
         for name in names_in(&dir)? {
             // Whatever is not named like a blob is not ours to touch.
             let Ok(digest) = format!("{algorithm}:{name}").parse::<Digest>() else { continue };

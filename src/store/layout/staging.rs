@@ -1,8 +1,8 @@
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
 use std::io::Read;
+use std::io::{BufWriter, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -215,7 +215,7 @@ fn remove_left(dir: &Path) -> Result<()> {
 pub(super) fn may_share(path: &Path, descriptor: &Descriptor, audience: Audience) -> bool {
     fs::symlink_metadata(path).is_ok_and(|found| {
         let is_whole = found.is_file() && found.len() == descriptor.size();
-        is_whole && (audience.is_owner() || found.mode() & SHARED == SHARED)
+        is_whole && (audience.is_owner() || found.mode() & SHARED != 0)
     })
 }
 

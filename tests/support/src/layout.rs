@@ -247,6 +247,13 @@ impl Layout {
         self.add_layer(out, (image["manifest"].take(), image["config"].take()), &layer.finish(), "test layer");
     }
 
+    /// Puts a layer of one's own making on an image.
+    #[track_caller]
+    pub fn append_layer(&self, tag: &str, out: &str, tar: &[u8]) {
+        let mut image = self.image(tag);
+        self.add_layer(out, (image["manifest"].take(), image["config"].take()), tar, "test layer");
+    }
+
     #[track_caller]
     fn add_layer(&self, out: &str, (mut manifest, mut config): (Value, Value), tar: &[u8], note: &str) {
         let mut gzip = GzEncoder::new(Vec::new(), Compression::new(6));
