@@ -7,9 +7,10 @@ use std::path::Path;
 use oci_spec::image::{Descriptor, Digest};
 
 use self::order::LayerOrder;
+use super::overlay::too_many_files;
 use crate::crypto::Sha256;
 use crate::error::{Error, ErrorContext, IoContext, Result};
-use crate::store::{Blob, Digester, Extent, Source, Spool, Verified, interrupt};
+use crate::store::{Blob, DEFAULT_MAX_FILES, Digester, Extent, Source, Spool, Verified, interrupt};
 use crate::tar::{self, Compression, Decoder, Entry, EntryKind, Sequential, Skip};
 
 mod order;
@@ -246,11 +247,19 @@ pub(super) struct Scan<'a> {
     entries: Vec<Entry>,
     others: Vec<Box<[u8]>>,
     order: LayerOrder<'a>,
+    max_files: usize,
+    files: usize,
 }
 
 impl<'a> Scan<'a> {
     pub(super) fn new(matters: &'a dyn Fn(&[u8]) -> bool, above: &'a ImpliedDirs) -> Self {
-        Scan { matters, entries: Vec::new(), others: Vec::new(), order: LayerOrder::new(above) }
+        let (entries, others, files) = Default::default();
+        Scan { matters, entries, others, order: LayerOrder::new(above), max_files: DEFAULT_MAX_FILES, files }
+    }
+
+    /// The same with another limit on the files that are kept, and as many directories.
+    pub(super) fn limited(self, max_files: usize) -> Self {
+        Scan { max_files, ..self }
     }
 
     fn end(self, contents: Extent, unverified: Option<Extent>) -> ScannedLayer {
@@ -265,7 +274,7 @@ impl<'a> Scan<'a> {
                 return Err(Error::malformed("the layer ends in the middle of a file"));
             }
             self.order.add(&entry)?;
-            self.add(entry);
+            self.add(entry)?;
         }
         self.entries.shrink_to_fit();
         Ok(())
@@ -278,17 +287,23 @@ impl<'a> Scan<'a> {
                 entry.offset = spool.position();
                 reader.copy_contents(spool)?;
             }
-            self.add(entry);
+            self.add(entry)?;
         }
         Ok(())
     }
 
-    fn add(&mut self, entry: Entry) {
+    fn add(&mut self, entry: Entry) -> Result<()> {
         if (self.matters)(&entry.path) {
+            self.files += usize::from(entry.kind != EntryKind::Directory);
+            // Directories are as many as the others at most.
+            if self.files > self.max_files || (self.entries.len() + 1).saturating_sub(self.files) > self.max_files {
+                return Err(too_many_files(self.max_files));
+            }
             self.entries.push(entry);
         } else if entry.kind != EntryKind::Directory && self.others.len() < ScannedLayer::MAX_OTHERS {
             self.others.push(entry.path);
         }
+        Ok(())
     }
 }
 

@@ -8,7 +8,8 @@ use crate::text::Printable;
 pub fn open_image(reference: &Reference, context: &Context) -> Result<Image> {
     let source = open_source(reference, context)?;
     let listed = choose(&source.list()?, reference.tag()).at(source.name())?;
-    Image::open(source, listed, context.platform.as_ref())
+    let image = Image::open(source, listed, context.platform.as_ref())?;
+    Ok(image.with_max_files(context.max_files))
 }
 
 /// The image with the tag; without a tag the only image there, or `latest`.

@@ -12,8 +12,9 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, openat, readlinkat, statat};
 
 use super::disk::{SET_IDS, XATTR};
+use super::overlay::too_many_files;
 use super::tree::{Content, DiskFile, DiskRoot, Node, NodeKind, Tree, changed};
-use crate::error::{Advice, Error, ErrorContext, IoContext, Result};
+use crate::error::{Error, ErrorContext, IoContext, Result};
 use crate::store::fs::{Beneath, Identity, is_replaced};
 use crate::store::interrupt;
 use crate::tar::{Meta, PaxRecord, pax_mtime};
@@ -202,12 +203,7 @@ impl Walk<'_> {
 /// Counts one more.
 fn count(counted: &mut usize, most: usize) -> Result<()> {
     *counted += 1;
-    if *counted > most { Err(too_many(most)) } else { Ok(()) }
-}
-
-/// The error of more files than are wanted.
-pub(super) fn too_many(most: usize) -> Error {
-    Error::malformed(format!("more than {most} files, which is the limit")).advise(Advice::RaiseMaxFiles)
+    if *counted > most { Err(too_many_files(most)) } else { Ok(()) }
 }
 
 /// What a file has of the metadata that travel.
@@ -256,7 +252,7 @@ impl Names {
             // Files and directories are counted apart.
             let (start, len) = (u32::try_from(names.text.len()), u16::try_from(name.len()));
             let (Ok(start), Ok(len), true) = (start, len, names.spans.len() < most.saturating_mul(2)) else {
-                return Err(too_many(most));
+                return Err(too_many_files(most));
             };
             names.spans.push((start, len));
             names.text.extend_from_slice(name);
@@ -302,7 +298,7 @@ mod tests {
     use rustix::fs::mknodat;
 
     use super::*;
-    use crate::error::Kind;
+    use crate::error::{Advice, Kind};
 
     const SECRET: &str = "of the host itself\n";
 

@@ -9,6 +9,7 @@
 mod crashes;
 mod differential;
 mod engines;
+mod filesystems;
 mod formats;
 mod json;
 mod limits;

@@ -12,7 +12,7 @@ use crate::image::changeset::{Mark, mark_of};
 use crate::path::{ancestors, is_below, shown};
 use crate::tar::{Entry, EntryKind};
 
-/// The most entries of one layer: bounds memory on hostile images, some 20 bytes each.
+/// The most entries of one layer, unless more files are wanted: bounds memory on hostile images, some 20 bytes each.
 const MAX_ENTRIES: usize = 1 << 21;
 /// The most directories of one layer that have something in them, but no entry of their own before it.
 const MAX_IMPLIED: usize = 1 << 17;
