@@ -6,7 +6,9 @@ use super::layer::{ensure_contents, ensure_plain_is_stated};
 use crate::crypto::Sha256;
 use crate::error::{Advice, Error, ErrorContext, Result};
 use crate::json::{self, Object, Value, object_at};
-use crate::store::{Blob, DEFAULT_MAX_FILES, ImageEntry, Platform, Source, digest_of, is_supported, read_document, sha256_digest};
+use crate::store::{
+    Blob, DEFAULT_MAX_FILES, ImageEntry, Platform, Source, digest_of, is_supported, read_document, sha256_digest,
+};
 use crate::text::Printable;
 
 /// The most layers that an image may have. Docker's storage drivers end at 127.

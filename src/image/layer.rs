@@ -7,6 +7,7 @@ use std::path::Path;
 use oci_spec::image::{Descriptor, Digest};
 
 use self::order::LayerOrder;
+use super::changeset::mark_of;
 use super::overlay::too_many_files;
 use crate::crypto::Sha256;
 use crate::error::{Error, ErrorContext, IoContext, Result};
@@ -259,7 +260,7 @@ impl<'a> Scan<'a> {
 
     /// The same with another limit on the files that are kept, and as many directories.
     pub(super) fn limited(self, max_files: usize) -> Self {
-        Scan { max_files, ..self }
+        Scan { max_files, order: self.order.for_files(max_files), ..self }
     }
 
     fn end(self, contents: Extent, unverified: Option<Extent>) -> ScannedLayer {
@@ -294,9 +295,9 @@ impl<'a> Scan<'a> {
 
     fn add(&mut self, entry: Entry) -> Result<()> {
         if (self.matters)(&entry.path) {
-            self.files += usize::from(entry.kind != EntryKind::Directory);
-            // Directories are as many as the others at most.
-            if self.files > self.max_files || (self.entries.len() + 1).saturating_sub(self.files) > self.max_files {
+            self.files += usize::from(entry.kind != EntryKind::Directory && mark_of(&entry.path).is_none());
+            // As many directories and whiteouts.
+            if self.files > self.max_files || self.entries.len() >= self.max_files.saturating_mul(2) {
                 return Err(too_many_files(self.max_files));
             }
             self.entries.push(entry);

@@ -33,6 +33,7 @@ pub use extract::{ExtractRequest, ExtractTo, extract};
 pub use gc::gc;
 pub use layer::{ImpliedDirs, ScannedLayer, ensure_contents, scan};
 pub use open::open_image;
+pub(crate) use overlay::too_many_files;
 pub use overlay::{Overlay, PathFilter};
 pub use read_directory::{ReadDirectory, read_directory, read_file};
 pub use report::{BytesMoved, ImageReport, LayerCounts};

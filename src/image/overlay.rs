@@ -267,7 +267,7 @@ impl Placed {
 }
 
 /// The error of more files than are wanted.
-pub(super) fn too_many_files(most: usize) -> Error {
+pub(crate) fn too_many_files(most: usize) -> Error {
     Error::malformed(format!("more than {most} files, which is the limit")).advise(Advice::RaiseMaxFiles)
 }
 

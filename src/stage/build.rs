@@ -7,7 +7,7 @@ use super::parts::labels::{ImageState, labels};
 use super::parts::load::facts_of;
 use super::parts::payload::{PayloadWriter, Transform, transform, write_control};
 use super::parts::report::{Report, some_of};
-use super::parts::space::{ensure_stage, size_below};
+use super::parts::space::{ensure_file_count, ensure_stage, size_below};
 use super::parts::volumes::hides_train;
 use crate::crypto::{PrivateKey, random};
 use crate::error::{Error, IoContext, Result};
@@ -97,6 +97,7 @@ pub fn build(request: &BuildRequest<'_>, context: &Context) -> Result<Report> {
         None => Image::scratch(context.platform.as_ref()),
     };
     let files = read_files(request, context)?;
+    ensure_file_count(&Tree::default(), &files, context.max_files)?;
     let mut destination = open_destination(request.destination, context, Audience::Anyone)?;
     ensure_stage(&*destination, &base, base.layers().len(), size_below(&files, paths::TRAIN))?;
     let (execution, dropped) = execution(request, &base)?;

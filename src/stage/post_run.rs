@@ -12,7 +12,7 @@ use super::parts::payload::{PayloadWriter, Transform, transform};
 use super::parts::publish::StageOutput;
 use super::parts::report::{Report, some_of};
 use super::parts::request::{StageRequest, Station};
-use super::parts::space::{ensure_stage, size_below};
+use super::parts::space::{ensure_file_count, ensure_stage, size_below};
 use crate::crypto::StageKey;
 use crate::error::{Error, ErrorContext, Kind, Result};
 use crate::image::{
@@ -185,6 +185,7 @@ impl PostRun<'_> {
             ensure_base_contents(train, base)?;
         }
         let results = self.results.as_ref().unwrap_or(train.tree());
+        ensure_file_count(results, train.tree(), self.context.max_files)?;
         let payload = size_below(results, paths::RESULTS).saturating_add(size_below(train.tree(), paths::TRAIN));
         ensure_stage(&*target.destination, &train.image, base, payload)?;
         let key = wire.cipher().generate_key()?;

@@ -142,12 +142,18 @@ impl Fixture {
 
 fn ensure_done(case: &Case, dir: &Path, before: &Tree, after: &Tree) -> Result<(), String> {
     let missing = case.made.iter().find(|made| !dir.join(made).exists());
-    let left = after.keys().find(|path| path.components().any(|part| part.as_os_str().to_string_lossy().starts_with(".pht-oci")));
+    let left = after
+        .keys()
+        .find(|path| path.components().any(|part| part.as_os_str().to_string_lossy().starts_with(".pht-oci")));
     match (missing, left) {
         (Some(missing), _) => Err(format!("done without {missing}")),
         (None, Some(left)) => Err(format!("done, and left {}", left.display())),
         (None, None) if before == after => Err("done, and nothing has changed".to_owned()),
-        (None, None) => Layout::new(dir.join("train")).tags().is_empty().then(|| "no images are left".to_owned()).map_or(Ok(()), Err),
+        (None, None) => Layout::new(dir.join("train"))
+            .tags()
+            .is_empty()
+            .then(|| "no images are left".to_owned())
+            .map_or(Ok(()), Err),
     }
 }
 

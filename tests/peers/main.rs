@@ -22,6 +22,7 @@ mod registry;
 mod release;
 mod running;
 mod skopeo;
+mod strangers;
 
 #[test]
 fn no_file_is_forgotten() {

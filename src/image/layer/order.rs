@@ -68,13 +68,19 @@ pub(super) struct LayerOrder<'a> {
     /// Those of the layers above.
     above: &'a ImpliedDirs,
     settled: BTreeSet<Box<[u8]>>,
+    most: usize,
 }
 
 impl<'a> LayerOrder<'a> {
     /// Begins a layer; the layers above have passed through the directories `above`.
     pub(super) fn new(above: &'a ImpliedDirs) -> Self {
         let (seen, hasher, targets, opaque, implied, settled) = Default::default();
-        LayerOrder { seen, hasher, targets, opaque, implied, above, settled }
+        LayerOrder { seen, hasher, targets, opaque, implied, above, settled, most: MAX_ENTRIES }
+    }
+
+    /// The same where so many files, and as many directories, are wanted.
+    pub(super) fn for_files(self, max_files: usize) -> Self {
+        LayerOrder { most: MAX_ENTRIES.max(max_files.saturating_mul(2)), ..self }
     }
 
     /// The next entry.
@@ -93,8 +99,8 @@ impl<'a> LayerOrder<'a> {
     }
 
     fn look(&mut self, entry: &Entry) -> Result<()> {
-        if self.seen.len() > MAX_ENTRIES || self.implied.len() > MAX_IMPLIED {
-            return Err(Error::malformed(format!("more than {MAX_ENTRIES} entries in one layer")));
+        if self.seen.len() > self.most || self.implied.len() > MAX_IMPLIED {
+            return Err(Error::malformed(format!("more than {} entries in one layer", self.most)));
         }
         ensure_no_overlay_mark(entry)?;
         self.pass_through(&entry.path)?;

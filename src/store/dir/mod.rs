@@ -213,6 +213,7 @@ impl DirWriter {
     fn publish_all(&mut self, descriptor: &Descriptor) -> Result<()> {
         let dir = self.dir.dir.clone();
         let audience = self.audience;
+        audience.close_to_group(&self.home)?;
         let staging = self.staging()?;
         let manifest = staging.path_of(descriptor.digest());
         let blobs: Vec<Digest> =

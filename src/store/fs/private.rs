@@ -51,7 +51,8 @@ impl Audience {
         }
     }
 
-    /// Refuses a directory that belongs to somebody else, or that others may write.
+    /// Refuses a directory that belongs to somebody else, or that others may write. What only the user's own group may
+    /// write, as many systems have it, is [closed](Self::close_to_group) when something is put there.
     ///
     /// # Errors
     /// [`Kind::Usage`] if it is so.
@@ -61,12 +62,25 @@ impl Audience {
         }
         let what = if found.uid() != own_uid() {
             "the directory belongs to somebody else, who could read and exchange the plaintext in it"
-        } else if found.mode() & 0o022 != 0 {
+        } else if found.mode() & 0o002 != 0 || found.mode() & 0o020 != 0 && found.gid() != own_gid() {
             "others may write to the directory, and could exchange the plaintext in it"
         } else {
             return Ok(());
         };
         Err(Error::usage(what).advise(Advice::ChoosePrivatePlace))
+    }
+
+    /// Takes the group's right to write to a directory, where plaintext is put into it.
+    ///
+    /// # Errors
+    /// It cannot be done.
+    pub(crate) fn close_to_group(self, dir: &File) -> Result<()> {
+        let mode = dir.metadata().doing("stat the directory")?.mode() & 0o7777;
+        if !self.wants_own_place() || mode & 0o020 == 0 {
+            return Ok(());
+        }
+        let closed = dir.set_permissions(Permissions::from_mode(mode & !0o020)).doing("set the mode of the directory");
+        closed.map_err(|error| error.advise(Advice::ChoosePrivatePlace))
     }
 
     /// Takes the rights of everybody else on a new file or directory, where that matters.
@@ -116,6 +130,10 @@ fn others_can_read(error: io::Error) -> Error {
 /// The user that this process acts as.
 pub(crate) fn own_uid() -> u32 {
     rustix::process::geteuid().as_raw()
+}
+
+fn own_gid() -> u32 {
+    rustix::process::getegid().as_raw()
 }
 
 /// The first symbolic link on the way that is neither this user's nor root's.

@@ -114,6 +114,7 @@ impl LayoutWriter {
     /// Moves the staged blobs to where readers look for them; no image reaches them yet.
     fn commit_blobs(&mut self) -> Result<()> {
         let Some(staging) = &self.staging else { return Ok(()) };
+        self.audience.close_to_group(&self.home)?;
         let finished = staging.finished()?;
         staging.journal(finished.iter())?;
         let paths: Vec<PathBuf> = finished.iter().map(|digest| staging.path_of(digest)).collect();
@@ -153,8 +154,8 @@ impl LayoutWriter {
             _ => {}
         }
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
-        match openat(parent, name, flags, Mode::empty()) {
-            Ok(dir) => Ok(dir.into()),
+        match openat(parent, name, flags, Mode::empty()).map(File::from) {
+            Ok(dir) => self.audience.close_to_group(&dir).map(|()| dir),
             Err(Errno::LOOP | Errno::NOTDIR) => Err(elsewhere()),
             Err(error) => Err(Error::io("cannot open the directory", error.into())),
         }

@@ -115,7 +115,9 @@ fn no_pipe_makes_a_command_wait() {
             odd(&path);
             for line in [&["verify", &at][..], &pre_run, &["gc", fixture.layout.path()]] {
                 let status = ended(line);
-                assert!(matches!(status, Some(2 | 5)), "{}, {line:?}: {status:?}", path.display());
+                // What nobody needs is not opened.
+                let unread = line[0] == "gc" && status == Some(0);
+                assert!(unread || matches!(status, Some(2 | 5)), "{}, {line:?}: {status:?}", path.display());
             }
             fs::remove_file(&path).expect("it goes");
             fs::write(&path, &kept).expect("a new file");
