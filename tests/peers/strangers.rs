@@ -91,7 +91,7 @@ fn nobody_else_reads_what_a_station_opens() {
         write_results(&results, 0);
         give(&results, OWNER);
         let path = utf8(&results);
-        for (to, name) in [("oci:work:t", "work"), ("oci-archive:work.tar:t", "work.tar"), ("dir:plain", "plain")] {
+        for (to, name) in [("oci:work:t", "work"), ("oci-archive:packed:t", "packed"), ("dir:plain", "plain")] {
             neighbours.owner(
                 umask,
                 &format!("\"$PHT\" pre-run oci:$LAYOUT:0 {to} --results out-{name} --private-key $KEYS/a.pem"),
