@@ -19,7 +19,7 @@ use crate::image::{
     AddedLayer, Image, LayerSink, PendingTarget, ReadDirectory, Target, Tree, open_image, read_directory,
 };
 use crate::path::shown;
-use crate::store::{Context, Reference, spool_dir};
+use crate::store::{Audience, Context, Reference, spool_dir};
 use crate::text::counted;
 use crate::train::check::CheckId;
 use crate::train::{Check, Produced, StageKind, Stop, StopSeal, paths, unwrap_stage_key};
@@ -89,6 +89,7 @@ fn close(
     let mut train = load(image, &spool, base.floor(), &labels)?;
     let results = match request.results {
         Some(dir) => {
+            ensure_own_way(dir)?;
             let options = ReadDirectory { owners: request.keep_owners, max_files: context.max_files };
             Some(read_directory(dir, paths::RESULTS, options)?)
         }
@@ -97,6 +98,12 @@ fn close(
     let name = train.name();
     let post_run = PostRun { request, context, spool: &spool, labels, base, results, opened };
     with_all_layers(&mut train, &spool, |train| post_run.attempt(train, &mut target)).at(name)
+}
+
+/// Refuses to sign what somebody else's link leads to.
+fn ensure_own_way(results: &Path) -> Result<()> {
+    let own = Audience::Owner { shared: false }.ensure_path(results);
+    own.map_err(|error| error.hint("name the directory with the results itself"))
 }
 
 /// An image that no run has touched since this program closed it is encrypted; to close it again would encrypt twice.

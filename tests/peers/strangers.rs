@@ -160,6 +160,12 @@ fn nothing_goes_where_somebody_else_leads() {
         ("mkfifo -m 0666 .pht-oci-NAME", format!("{pre_run} oci-archive:NAME:t")),
         ("touch .pht-oci-NAME; chmod 666 .pht-oci-NAME", format!("{pre_run} oci-archive:NAME:t")),
         ("touch NAME; chmod 666 NAME", format!("{pre_run} oci-archive:NAME:t")),
+        (
+            "ln -s theirs NAME",
+            format!(
+                "{pre_run} oci:of-NAME:t && \"$PHT\" post-run oci:of-NAME:t --results NAME --private-key $KEYS/a.pem"
+            ),
+        ),
         ("ln -s theirs NAME", "\"$PHT\" extract oci:$LAYOUT:0 opt/pht_train --out NAME".to_owned()),
         ("ln -s theirs NAME", "\"$PHT\" extract oci:$LAYOUT:0 opt/pht_train --out NAME/below".to_owned()),
         (

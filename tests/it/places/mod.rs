@@ -2,6 +2,7 @@
 //! layout or a directory.
 
 mod links;
+mod many;
 mod modes;
 mod results;
 mod volumes;
