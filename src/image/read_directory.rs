@@ -222,13 +222,13 @@ impl Found {
 
     fn of_stat(found: &Stat) -> Self {
         let nanos = u32::try_from(found.st_mtime_nsec).unwrap_or_default();
-        Found { mode: found.st_mode, owner: (found.st_uid, found.st_gid), mtime: found.st_mtime as i64, nanos }
+        Found { mode: found.st_mode, owner: (found.st_uid, found.st_gid), mtime: found.st_mtime, nanos }
     }
 }
 
 fn identity_of(found: &Stat) -> Identity {
-    let changed = (found.st_ctime as i64).wrapping_mul(1_000_000_000).wrapping_add(found.st_ctime_nsec as i64);
-    Identity { device: found.st_dev as u64, inode: found.st_ino as u64, changed }
+    let changed = found.st_ctime.wrapping_mul(1_000_000_000).wrapping_add(found.st_ctime_nsec as i64);
+    Identity { device: found.st_dev, inode: found.st_ino, changed }
 }
 
 /// The names in a directory, in byte order. In that order its children come in walk order, so the first of several names
