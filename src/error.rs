@@ -136,6 +136,10 @@ pub enum Advice {
     ChooseCache,
     /// Remove what is in the way of the working directory, or choose another place.
     ChooseWorkDir,
+    /// Choose a directory of one's own for plaintext, or say that others may share it.
+    ChoosePrivatePlace,
+    /// Raise the limit on the number of files.
+    RaiseMaxFiles,
     /// The registry does not take the closed train; it is kept on this machine.
     SendKept {
         /// Advice on the registry's error.

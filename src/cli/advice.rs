@@ -54,6 +54,10 @@ pub(super) fn words(advice: &Advice) -> String {
             );
         }
         Advice::ChooseWorkDir => "remove the directory, or choose another place with --tmpdir or DEST",
+        Advice::ChoosePrivatePlace => {
+            "choose a directory of your own that others cannot write (chmod go-w), or allow this one with --shared"
+        }
+        Advice::RaiseMaxFiles => "if these files are all wanted, raise the limit with --max-files",
         Advice::GiveOldBase => "give the master image that the train was built on with --old-base",
         Advice::CheckOldBase => "give the very image that the train was built on, or leave --old-base out",
         Advice::CheckBase => "give the image that the train was built as, or leave --base out",
@@ -123,6 +127,8 @@ mod tests {
             Advice::ChooseBoundingEngine,
             Advice::ChooseCache,
             Advice::ChooseWorkDir,
+            Advice::ChoosePrivatePlace,
+            Advice::RaiseMaxFiles,
             Advice::SendKept {
                 first,
                 archive: "oci-archive:t.tar".to_owned(),

@@ -20,11 +20,15 @@ pub(super) struct Copy {
     /// Copy the images for all platforms, if there are several
     #[arg(long, conflicts_with = "platform")]
     all: bool,
+    /// Copy an opened train to a place that belongs to somebody else, or that others may write, too
+    #[arg(long)]
+    shared: bool,
 }
 
 impl Copy {
     pub(super) fn run(&self, context: &Context, output: &mut Output) -> Result<()> {
-        let request = CopyRequest { source: &self.source, destination: &self.destination, all: self.all };
+        let (source, destination) = (&self.source, &self.destination);
+        let request = CopyRequest { all: self.all, shared: self.shared, ..CopyRequest::new(source, destination) };
         output.image_report("copy", &copy(&request, context)?)
     }
 }

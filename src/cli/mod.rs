@@ -50,7 +50,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::error::{Error, Result};
 use crate::store::registry::{Side, without_login};
-use crate::store::{Context, Platform, Waiting};
+use crate::store::{Context, DEFAULT_MAX_FILES, Platform, Waiting};
 use crate::text::Printable;
 
 use format::Format;
@@ -111,6 +111,9 @@ struct Global {
     /// Directory for temporary files [default: TMPDIR, else /tmp]
     #[arg(long, global = true, value_name = "DIR")]
     tmpdir: Option<std::path::PathBuf>,
+    /// Refuse images and directories with more files than this
+    #[arg(long, global = true, value_name = "NUMBER", default_value_t = DEFAULT_MAX_FILES)]
+    max_files: usize,
     /// Show more detail; twice for debugging
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
@@ -291,6 +294,7 @@ fn context(global: &Global, display: &Display) -> Result<Context> {
         state: own_directory("XDG_STATE_HOME", ".local/state"),
         pull: global.access.access(Side::Source)?,
         push: global.access.access(Side::Destination)?,
+        max_files: global.max_files,
         progress: display.progress(),
     })
 }

@@ -34,6 +34,7 @@ impl PostRun {
         let key = self.stage.load_key()?;
         let demands = self.stage.load_demands()?;
         let request = self.stage.request(&key, &demands);
-        output.report(&post_run(&StageRequest { results: self.results.results.as_deref(), ..request }, context)?)
+        let (results, keep_owners) = (self.results.results.as_deref(), self.results.keep_owners);
+        output.report(&post_run(&StageRequest { results, keep_owners, ..request }, context)?)
     }
 }

@@ -7,7 +7,9 @@ use super::layer::{ensure_contents, ensure_packed, ensure_plain_is_stated};
 use crate::crypto::Sha256;
 use crate::error::{Error, ErrorContext, Result};
 use crate::json::{self, Object, Value, object_at};
-use crate::store::{Blob, ImageEntry, JoinedSource, Platform, Source, digest_of, read_document, sha256_digest};
+use crate::store::{
+    Blob, DEFAULT_MAX_FILES, ImageEntry, JoinedSource, Platform, Source, digest_of, read_document, sha256_digest,
+};
 use crate::tar::Compression;
 use crate::text::Printable;
 
@@ -71,6 +73,7 @@ pub struct Image {
     config: Object,
     layers: Vec<Descriptor>,
     diff_ids: Vec<Digest>,
+    max_files: usize,
 }
 
 impl Image {
@@ -103,7 +106,19 @@ impl Image {
             config,
             layers: Vec::new(),
             diff_ids: Vec::new(),
+            max_files: DEFAULT_MAX_FILES,
         }
+    }
+
+    /// The same image with another limit on the files that are read of it.
+    #[must_use]
+    pub fn with_max_files(self, max_files: usize) -> Self {
+        Image { max_files, ..self }
+    }
+
+    /// The most files, and the most directories, that are read of it.
+    pub fn max_files(&self) -> usize {
+        self.max_files
     }
 
     fn open_here(source: Arc<dyn Source>, listed: ImageEntry, platform: Option<&Platform>) -> Result<Self> {
@@ -125,7 +140,8 @@ impl Image {
         {
             return Err(Error::usage(format!("the image is for {found}, not for {asked}")));
         }
-        Ok(Image { source, listed, descriptor, format, manifest, config, layers, diff_ids })
+        let max_files = DEFAULT_MAX_FILES;
+        Ok(Image { source, listed, descriptor, format, manifest, config, layers, diff_ids, max_files })
     }
 
     /// The image with another tag beside it, if there is one.
@@ -134,7 +150,8 @@ impl Image {
     /// As [`Image::open`] and [`Source::find`].
     pub fn beside(&self, tag: &str, platform: Option<&Platform>) -> Result<Option<Image>> {
         let found = self.source.find(tag)?;
-        found.map(|listed| Image::open(self.source.clone(), listed, platform)).transpose()
+        let open = |listed| Image::open(self.source.clone(), listed, platform);
+        Ok(found.map(open).transpose()?.map(|image| image.with_max_files(self.max_files)))
     }
 
     /// The source that it was read from.

@@ -7,9 +7,11 @@ use std::path::Path;
 use oci_spec::image::{Descriptor, Digest};
 
 use self::order::LayerOrder;
+use super::changeset::mark_of;
+use super::overlay::too_many_files;
 use crate::crypto::Sha256;
 use crate::error::{Error, ErrorContext, IoContext, Result};
-use crate::store::{Blob, Digester, Extent, Source, Spool, Verified, interrupt};
+use crate::store::{Blob, DEFAULT_MAX_FILES, Digester, Extent, Source, Spool, Verified, interrupt};
 use crate::tar::{self, Compression, Decoder, Entry, EntryKind, Sequential, Skip};
 
 mod order;
@@ -252,11 +254,19 @@ pub(super) struct Scan<'a> {
     entries: Vec<Entry>,
     others: Vec<Box<[u8]>>,
     order: LayerOrder<'a>,
+    max_files: usize,
+    files: usize,
 }
 
 impl<'a> Scan<'a> {
     pub(super) fn new(matters: &'a dyn Fn(&[u8]) -> bool, above: &'a ImpliedDirs) -> Self {
-        Scan { matters, entries: Vec::new(), others: Vec::new(), order: LayerOrder::new(above) }
+        let (entries, others, files) = Default::default();
+        Scan { matters, entries, others, order: LayerOrder::new(above), max_files: DEFAULT_MAX_FILES, files }
+    }
+
+    /// The same with another limit on the files that are kept, and as many directories.
+    pub(super) fn limited(self, max_files: usize) -> Self {
+        Scan { max_files, order: self.order.for_files(max_files), ..self }
     }
 
     fn end(self, contents: Extent, unverified: Option<Extent>) -> ScannedLayer {
@@ -271,7 +281,7 @@ impl<'a> Scan<'a> {
                 return Err(Error::malformed("the layer ends in the middle of a file"));
             }
             self.order.add(&entry)?;
-            self.add(entry);
+            self.add(entry)?;
         }
         self.entries.shrink_to_fit();
         Ok(())
@@ -284,17 +294,23 @@ impl<'a> Scan<'a> {
                 entry.offset = spool.position();
                 reader.copy_contents(spool)?;
             }
-            self.add(entry);
+            self.add(entry)?;
         }
         Ok(())
     }
 
-    fn add(&mut self, entry: Entry) {
+    fn add(&mut self, entry: Entry) -> Result<()> {
         if (self.matters)(&entry.path) {
+            self.files += usize::from(entry.kind != EntryKind::Directory && mark_of(&entry.path).is_none());
+            // As many directories and whiteouts.
+            if self.files > self.max_files || self.entries.len() >= self.max_files.saturating_mul(2) {
+                return Err(too_many_files(self.max_files));
+            }
             self.entries.push(entry);
         } else if entry.kind != EntryKind::Directory && self.others.len() < ScannedLayer::MAX_OTHERS {
             self.others.push(entry.path);
         }
+        Ok(())
     }
 }
 

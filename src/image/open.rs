@@ -12,7 +12,7 @@ pub fn open_image(reference: &Reference, context: &Context) -> Result<Image> {
     let source = open_source(reference, context)?;
     let platform = context.platform.as_ref();
     let listed = choose(&*source, reference, platform).at(source.name())?;
-    Image::open(source, listed, platform)
+    Ok(Image::open(source, listed, platform)?.with_max_files(context.max_files))
 }
 
 /// The image that the reference names by position, digest or tag; without any of them the only image there, or `latest`.

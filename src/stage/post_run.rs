@@ -12,14 +12,15 @@ use super::parts::payload::{PayloadWriter, Transform, transform};
 use super::parts::publish::StageOutput;
 use super::parts::report::{Report, some_of};
 use super::parts::request::{StageRequest, Station};
-use super::parts::space::{ensure_stage, size_below};
+use super::parts::space::{ensure_file_count, ensure_stage, size_below};
 use crate::crypto::StageKey;
 use crate::error::{Error, ErrorContext, Kind, Result};
 use crate::image::{
-    AddedLayer, Image, LayerSink, PendingTarget, Target, Tree, VerifiedLayers, open_image, read_directory,
+    AddedLayer, Image, LayerSink, PendingTarget, ReadDirectory, Target, Tree, VerifiedLayers, open_image,
+    read_directory,
 };
 use crate::path::shown;
-use crate::store::{Context, Reference, spool_dir};
+use crate::store::{Audience, Context, Reference, spool_dir};
 use crate::text::counted;
 use crate::train::check::CheckId;
 use crate::train::{Check, Produced, StageKind, Stop, StopSeal, paths, unwrap_stage_key};
@@ -90,13 +91,23 @@ fn close(
     let base = BaseLayers::detect(&image, request.base, context)?;
     let mut train = load(base.complete(image), &spool, base.floor(), &labels)?;
     let results = match request.results {
-        Some(dir) => Some(read_directory(dir, paths::RESULTS)?),
+        Some(dir) => {
+            ensure_own_way(dir)?;
+            let options = ReadDirectory { owners: request.keep_owners, max_files: context.max_files };
+            Some(read_directory(dir, paths::RESULTS, options)?)
+        }
         None => None,
     };
     let name = train.name();
     request.policy.ensure_wire(&train.config).at(&name)?;
     let post_run = PostRun { request, context, spool: &spool, labels, base, results, opened };
     with_all_layers(&mut train, &spool, |train| post_run.attempt(train, &mut target)).at(name)
+}
+
+/// Refuses to sign what somebody else's link leads to.
+fn ensure_own_way(results: &Path) -> Result<()> {
+    let own = Audience::Owner { shared: false }.ensure_path(results);
+    own.map_err(|error| error.hint("name the directory with the results itself"))
 }
 
 /// An image that no run has touched since this program closed it is encrypted; to close it again would encrypt twice.
@@ -183,6 +194,7 @@ impl PostRun<'_> {
         adopt_base(train, base, self.context)?;
         let copied = if wire.has_payload_as_built() { self.ensure_base(train, base, target)? } else { 0 };
         let results = self.results.as_ref().unwrap_or(train.tree());
+        ensure_file_count(results, train.tree(), self.context.max_files)?;
         let payload = size_below(results, paths::RESULTS).saturating_add(size_below(train.tree(), paths::TRAIN));
         ensure_stage(&*target.destination, &train.image, base, payload)?;
         let key = wire.cipher().generate_key()?;

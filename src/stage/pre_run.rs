@@ -22,7 +22,7 @@ use crate::image::{
 use crate::path::shown;
 use crate::store::fs::StagedDir;
 use crate::store::tag::ENCRYPTED_SUFFIX;
-use crate::store::{Context, spool_dir};
+use crate::store::{Audience, Context, spool_dir};
 use crate::tar::EntryKind;
 use crate::text::counted;
 use crate::train::{Check, StageKind, Stop, TrainConfig, paths, unwrap_stage_key};
@@ -50,8 +50,9 @@ pub(super) fn pre_run_apart(request: &StageRequest<'_>, context: &Context) -> Re
 }
 
 fn open_train(request: &StageRequest<'_>, apart: bool, context: &Context) -> Result<Report> {
-    let results = request.results.map(StagedDir::new).transpose()?;
-    let pending = PendingTarget::open(request.source, request.destination, context)?;
+    let audience = Audience::Owner { shared: request.shared };
+    let results = request.results.map(|dir| StagedDir::new(dir, audience)).transpose()?;
+    let pending = PendingTarget::open_for(request.source, request.destination, context, audience)?;
     let (image, warning) = start(request, context)?;
     let mut target = pending.resolve(request.source, request.destination, &image)?;
     target.ensure_keeps_encrypted()?;
@@ -62,7 +63,8 @@ fn open_train(request: &StageRequest<'_>, apart: bool, context: &Context) -> Res
     request.policy.ensure_wire(&train.config).at(&name)?;
     let own = VerifiedLayers::in_memory();
     let memory = request.policy.memory.unwrap_or(&own);
-    let mut pre_run = PreRun { request, apart, context, spool, base, results, warning, memory, copied: 0 };
+    let (copied, lost) = (0, Vec::new());
+    let mut pre_run = PreRun { request, apart, context, spool, base, results, warning, memory, copied, lost };
     with_all_layers(&mut train, &pre_run.spool.clone(), |train| pre_run.attempt(train, &mut target)).at(name)
 }
 
@@ -108,6 +110,8 @@ struct PreRun<'a> {
     memory: &'a VerifiedLayers,
     /// The bytes of base layers that were copied while they were checked.
     copied: u64,
+    /// What the directory for the results cannot hold.
+    lost: Vec<String>,
 }
 
 /// What happens to the two parts of the payload.
@@ -187,9 +191,10 @@ impl PreRun<'_> {
         match &self.results {
             None => checks.extend(copy_results(&train.config, tree, of_results, payload.sink())?),
             Some(directory) => {
-                let mut sink = begin_results(directory, tree)?;
+                let fidelity = if self.request.keep_owners { Fidelity::Exact } else { Fidelity::Station };
+                let mut sink = begin_results(directory, tree, fidelity)?;
                 checks.extend(copy_results(&train.config, tree, of_results, &mut sink)?);
-                sink.finish()?;
+                self.lost = sink.finish()?;
             }
         }
         payload.begin(paths::TRAIN, tree)?;
@@ -212,18 +217,18 @@ impl PreRun<'_> {
             rewritten: false,
             apart: self.apart,
         };
-        // The results come last: a process that is killed between the two can do all of it again, while results without
-        // an image would be in its way.
-        let (mut report, _) = output.publish(train, target, self.context)?;
-        if let Some(results) = &self.results {
-            let hint = "the image is published without the results; run pre-run again";
-            results.reveal().map_err(|error| error.hint(hint))?;
-        }
+        // The results come first: without them the image would be published by a command that fails.
+        let publish = || output.publish(train, target, self.context);
+        let (mut report, _) = match &self.results {
+            Some(results) => results.reveal_before(publish)?,
+            None => publish()?,
+        };
         report.checks = checks;
         report.image.bytes.transferred += self.copied;
         report.runs = Some(Execution::of(train, Some(base_layers), self.base.given(), self.context));
         report.warnings = self.request.policy.warnings();
         report.warnings.extend(self.warning.take());
+        report.warnings.extend(self.lost.drain(..).map(|what| format!("left out of the results: {what}")));
         if target.reference.is_shared() {
             let what = "the opened train is in a registry in plaintext: whoever can pull it can read it";
             report.warnings.push(what.to_owned());
@@ -268,8 +273,8 @@ fn ensure_no_results(train: &Train) -> Result<()> {
 }
 
 /// The directory for the results, as they are in the image, with its own mode.
-fn begin_results(directory: &StagedDir<'_>, tree: &Tree) -> Result<DirectorySink> {
-    let mut sink = DirectorySink::new(directory.filling(), paths::RESULTS, Fidelity::Exact)?;
+fn begin_results(directory: &StagedDir<'_>, tree: &Tree, fidelity: Fidelity) -> Result<DirectorySink> {
+    let mut sink = DirectorySink::new(directory.filling(), paths::RESULTS, fidelity)?;
     if let Some(node) = tree.get(paths::RESULTS) {
         sink.entry(&node.path, &EntryKind::Directory, &node.meta, 0)?;
     }

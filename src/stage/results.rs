@@ -15,17 +15,27 @@ use super::parts::results_archive::ResultsArchive;
 use super::pre_run::copy_results;
 use crate::crypto::paillier::{PaillierKey, PaillierSecret};
 use crate::crypto::{PrivateKey, StageKey};
-use crate::error::{Error, ErrorContext, IoContext, Result};
+use crate::error::{Advice, Error, ErrorContext, IoContext, Result};
 use crate::image::{
     BytesMoved, DirectorySink, EntrySink, Fidelity, Image, ImageReport, TarSink, Tree, VerifiedLayers, open_image,
 };
 use crate::store::fs::{StagedDir, StagedFile};
-use crate::store::{Context, Reference};
+use crate::store::{Audience, Context, Reference};
 use crate::tar::EntryKind;
 use crate::train::{Check, TrainConfig, paillier, paths, unwrap_creator_key};
 
 /// The directory of the results in an archive: its name in the train.
 const ARCHIVE_ROOT: &[u8] = b"pht_results";
+
+/// The results are plaintext.
+const PLACE: Audience = Audience::Owner { shared: false };
+
+fn choose_another(error: Error) -> Error {
+    match error.advice() {
+        Some(Advice::ChoosePrivatePlace) => error.hint("choose a path through no link of somebody else's"),
+        _ => error,
+    }
+}
 
 /// A request for the results.
 #[non_exhaustive]
@@ -236,8 +246,8 @@ enum Out<'a> {
 impl<'a> Out<'a> {
     fn new(to: ResultsTo<'a>) -> Result<Self> {
         Ok(match to {
-            ResultsTo::Directory(path) => Out::Directory(StagedDir::new(path)?),
-            ResultsTo::Archive(path) => Out::Archive(StagedFile::new(path)?, None),
+            ResultsTo::Directory(path) => Out::Directory(StagedDir::new(path, PLACE).map_err(choose_another)?),
+            ResultsTo::Archive(path) => Out::Archive(StagedFile::new(path, PLACE).map_err(choose_another)?, None),
             ResultsTo::Stream(stream) => Out::Stream(stream),
         })
     }

@@ -6,6 +6,7 @@ use oci_spec::image::Digest;
 
 use super::context::Context;
 use super::destination::{Destination, GcStats};
+use super::fs::Audience;
 use super::source::Source;
 use crate::error::{Error, Result};
 use crate::text::Printable;
@@ -144,11 +145,13 @@ pub trait Location: Debug + Display + Send + Sync {
     /// There is nothing of this transport's form; input/output; the registry.
     fn source(&self, reference: &Reference, context: &Context) -> Result<Arc<dyn Source>>;
 
-    /// Opens it for writing.
+    /// Opens it for writing what `audience` may read.
     ///
     /// # Errors
-    /// Something else is there; another process writes to it and nobody wants to wait; input/output; the registry.
-    fn destination(&self, reference: &Reference, context: &Context) -> Result<Box<dyn Destination>>;
+    /// Something else is there; another process writes to it and nobody wants to wait; it is no place for plaintext;
+    /// input/output; the registry.
+    fn destination(&self, reference: &Reference, context: &Context, audience: Audience)
+    -> Result<Box<dyn Destination>>;
 
     /// Removes every blob that no tag reaches.
     ///

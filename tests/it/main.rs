@@ -19,6 +19,7 @@ mod leaks;
 mod messages;
 mod min_wire;
 mod mutation;
+mod places;
 mod rebasing;
 mod refusals;
 mod registry;

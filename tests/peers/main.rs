@@ -9,6 +9,7 @@
 mod crashes;
 mod differential;
 mod engines;
+mod filesystems;
 mod formats;
 mod json;
 mod limits;
@@ -23,6 +24,7 @@ mod release;
 mod running;
 mod second_implementation;
 mod skopeo;
+mod strangers;
 mod writers;
 
 #[test]

@@ -12,7 +12,7 @@ use crate::image::changeset::{Mark, is_aufs_link, mark_of};
 use crate::path::{ancestors, is_below, shown};
 use crate::tar::{Entry, EntryKind};
 
-/// The most entries of one layer: bounds memory on hostile images, some 20 bytes each.
+/// The most entries of one layer, unless more files are wanted: bounds memory on hostile images, some 20 bytes each.
 const MAX_ENTRIES: usize = 1 << 21;
 /// The most directories of one layer that have something in them, but no entry of their own before it.
 const MAX_IMPLIED: usize = 1 << 17;
@@ -68,13 +68,19 @@ pub(super) struct LayerOrder<'a> {
     /// Those of the layers above.
     above: &'a ImpliedDirs,
     settled: BTreeSet<Box<[u8]>>,
+    most: usize,
 }
 
 impl<'a> LayerOrder<'a> {
     /// Begins a layer; the layers above have passed through the directories `above`.
     pub(super) fn new(above: &'a ImpliedDirs) -> Self {
         let (seen, hasher, targets, opaque, implied, settled) = Default::default();
-        LayerOrder { seen, hasher, targets, opaque, implied, above, settled }
+        LayerOrder { seen, hasher, targets, opaque, implied, above, settled, most: MAX_ENTRIES }
+    }
+
+    /// The same where so many files, and as many directories, are wanted.
+    pub(super) fn for_files(self, max_files: usize) -> Self {
+        LayerOrder { most: MAX_ENTRIES.max(max_files.saturating_mul(2)), ..self }
     }
 
     /// The next entry.
@@ -93,8 +99,8 @@ impl<'a> LayerOrder<'a> {
     }
 
     fn look(&mut self, entry: &Entry) -> Result<()> {
-        if self.seen.len() > MAX_ENTRIES || self.implied.len() > MAX_IMPLIED {
-            return Err(Error::malformed(format!("more than {MAX_ENTRIES} entries in one layer")));
+        if self.seen.len() > self.most || self.implied.len() > MAX_IMPLIED {
+            return Err(Error::malformed(format!("more than {} entries in one layer", self.most)));
         }
         ensure_no_overlay_mark(entry)?;
         self.pass_through(&entry.path)?;

@@ -17,3 +17,4 @@ pub(super) mod request;
 pub(super) mod results_archive;
 pub(super) mod space;
 pub(super) mod strict;
+pub(super) mod volumes;

@@ -4,11 +4,13 @@ use super::labels::{ImageState, labels};
 use super::load::Train;
 use super::payload::write_control;
 use super::report::Report;
+use super::volumes::hiding_volumes;
 use crate::error::{Advice, Error, Result};
 use crate::image::{AddedLayer, BytesMoved, Edit, ImageReport, LayerCounts, LayerSink, Target, rfc3339};
 use crate::store::tag::{ENCRYPTED_SUFFIX, LATEST};
 use crate::store::{Context, GcStats, Reference, TagChange, Unreached};
 use crate::tar::Meta;
+use crate::text::Printable;
 use crate::train::{SignedImage, Stop, TrainConfig, paths};
 
 /// The result of a stage.
@@ -48,6 +50,7 @@ impl StageOutput<'_> {
             ],
             labels: labels(self.state, &train.image.diff_ids()[..self.base_layers], Some(self.stop), digest),
             settings: Vec::new(),
+            without_volumes: self.without_volumes(train),
             // Committing an image adds to its config.
             execution: self.config.form().image().map(SignedImage::to_image_config),
             for_engine: self.is_for_engine(),
@@ -71,7 +74,15 @@ impl StageOutput<'_> {
                 transferred: image.copied,
             },
         };
+        let volumes = edit.without_volumes.iter();
+        let note = |volume| {
+            format!(
+                "the volume {} is not declared any more: it would hide the results or the train",
+                Printable::new(volume)
+            )
+        };
         let report = Report {
+            notes: volumes.map(note).collect(),
             stage: self.state.verb(),
             station: Some(self.stop.station.to_string()),
             wire: Some(train.config.wire().name()),
@@ -79,6 +90,11 @@ impl StageOutput<'_> {
             ..Report::default()
         };
         Ok((report, collected))
+    }
+
+    /// What engines would put in the place of the train's files, where the wire version does not say how the image runs.
+    fn without_volumes(&self, train: &Train) -> Vec<String> {
+        if self.state == ImageState::PreRun { hiding_volumes(train.image.config()) } else { Vec::new() }
     }
 
     /// After post-run in place nothing of the plaintext may stay, not even what another run has left.

@@ -68,6 +68,11 @@ pub struct StageRequest<'a> {
     pub policy: VerificationPolicy<'a>,
     /// A directory for the plaintext results, instead of the image. Pre-run makes it: it must not exist, or be empty.
     pub results: Option<&'a Path>,
+    /// With `results`: take the owners of the results along, from the image to the directory or back. Only root can give
+    /// files to others.
+    pub keep_owners: bool,
+    /// At pre-run: publish plaintext in a place that others own or may write, too.
+    pub shared: bool,
     /// At pre-run of the first station: carry results along that are there already, though nobody vouches for them.
     pub keep_initial_results: bool,
 }
@@ -82,6 +87,8 @@ impl<'a> StageRequest<'a> {
             station,
             policy: VerificationPolicy::default(),
             results: None,
+            keep_owners: false,
+            shared: false,
             keep_initial_results: false,
         }
     }

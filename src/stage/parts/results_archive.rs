@@ -43,7 +43,7 @@ impl ResultsArchive {
             return Ok(None);
         }
         let wanted = [paths::CONFIG, paths::RESULTS];
-        let Tarball { tree, others } = Tarball::read(contents, ABOVE, wanted).at(path.display())?;
+        let Tarball { tree, others } = Tarball::read(contents, ABOVE, wanted, context.max_files).at(path.display())?;
         ensure_results_kinds(&tree).at(path.display())?;
         let document = read_config(&tree).at(path.display())?;
         let config = TrainConfig::parse(&document).at(shown(paths::CONFIG)).at(path.display())?;

@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::store::archive::{Archive, ArchiveFormat};
 use crate::store::context::Context;
 use crate::store::destination::Destination;
+use crate::store::fs::Audience;
 use crate::store::progress_source::ProgressSource;
 use crate::store::reference::{Location, Reference, Transport, parse_local};
 use crate::store::source::Source;
@@ -75,7 +76,13 @@ impl Location for ArchiveLocation {
         Ok(Arc::new(ProgressSource::new(archive, &context.progress)))
     }
 
-    fn destination(&self, _reference: &Reference, context: &Context) -> Result<Box<dyn Destination>> {
-        Ok(Box::new(ArchiveWriter::open(&self.file, self.format, context.waiting, &context.temporary)?))
+    fn destination(
+        &self,
+        _reference: &Reference,
+        context: &Context,
+        audience: Audience,
+    ) -> Result<Box<dyn Destination>> {
+        let writer = ArchiveWriter::open(&self.file, self.format, context.waiting, audience, &context.temporary)?;
+        Ok(Box::new(writer))
     }
 }

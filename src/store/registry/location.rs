@@ -8,6 +8,7 @@ use super::repository::Repository;
 use crate::error::{Advice, Error, ErrorContext, Result};
 use crate::store::context::Context;
 use crate::store::destination::Destination;
+use crate::store::fs::Audience;
 use crate::store::reference::{Location, Reference, Transport, not_a_tag};
 use crate::store::source::Source;
 use crate::text::Printable;
@@ -58,7 +59,12 @@ impl Location for RegistryLocation {
     }
 
     #[cfg(feature = "registry")]
-    fn destination(&self, reference: &Reference, context: &Context) -> Result<Box<dyn Destination>> {
+    fn destination(
+        &self,
+        reference: &Reference,
+        context: &Context,
+        _audience: Audience,
+    ) -> Result<Box<dyn Destination>> {
         if reference.digest().is_some() {
             let hint = "name a tag: docker://HOST/REPO:TAG";
             return Err(Error::usage("an image cannot be published under a digest").hint(hint).at(reference));
@@ -67,7 +73,12 @@ impl Location for RegistryLocation {
     }
 
     #[cfg(not(feature = "registry"))]
-    fn destination(&self, reference: &Reference, _context: &Context) -> Result<Box<dyn Destination>> {
+    fn destination(
+        &self,
+        reference: &Reference,
+        _context: &Context,
+        _audience: Audience,
+    ) -> Result<Box<dyn Destination>> {
         Err(not_in_this_build(reference))
     }
 }
