@@ -191,13 +191,15 @@ struct Inner {
     /// Innermost first.
     places: Vec<String>,
     advice: Option<Advice>,
+    /// The check that failed, by its stable name, and its subject.
+    check: Option<(&'static str, String)>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Error {
     /// A new error of `kind`; `what` says what was found and, where it helps, what was expected.
     pub fn new(kind: Kind, what: impl Into<String>) -> Self {
-        Error(Box::new(Inner { kind, what: what.into(), places: Vec::new(), advice: None, source: None }))
+        Error(Box::new(Inner { kind, what: what.into(), places: Vec::new(), advice: None, check: None, source: None }))
     }
 
     /// The request makes no sense as given.
@@ -265,6 +267,13 @@ impl Error {
         self
     }
 
+    /// Says which check failed, by its stable name in reports, and of what.
+    #[must_use]
+    pub fn in_check(mut self, id: &'static str, subject: impl fmt::Display) -> Self {
+        self.0.check = Some((id, subject.to_string()));
+        self
+    }
+
     /// The same error in another class: what is malformed, or no key, may be a fault of the request as a whole.
     #[must_use]
     pub fn as_kind(mut self, kind: Kind) -> Self {
@@ -285,6 +294,11 @@ impl Error {
     /// The places, outermost first.
     pub fn places(&self) -> impl Iterator<Item = &str> {
         self.0.places.iter().rev().map(String::as_str)
+    }
+
+    /// The stable name of the check that failed and its subject, where it was one.
+    pub fn check(&self) -> Option<(&'static str, &str)> {
+        self.0.check.as_ref().map(|(id, subject)| (*id, subject.as_str()))
     }
 
     /// The advice.

@@ -150,4 +150,4 @@ pub use stage::{
 #[cfg(feature = "engines")]
 pub use stage::{RunRequest, TrainFailed, run};
 pub use store::{Context, Reference};
-pub use train::TrustStore;
+pub use train::{MinWire, TrustStore};

@@ -12,7 +12,7 @@ use crate::image::ImageReport;
 use crate::json::{Value, json};
 #[cfg(feature = "engines")]
 use crate::stage::TrainFailed;
-use crate::stage::{Inspection, Report, Verification};
+use crate::stage::{Execution, Inspection, Report, Verification};
 use crate::text::{Printable, counted};
 use crate::train::{Check, Verdict};
 
@@ -57,6 +57,16 @@ impl Output {
             Format::Json => self.print(&format!("{}\n", report_json(report))),
             Format::Text if self.quiet => Ok(()),
             Format::Text => self.print(&report_text(self.color(), report)),
+        }
+    }
+
+    /// How a train is about to run, on standard error: the report comes when it has run.
+    #[cfg(feature = "engines")]
+    pub(super) fn announce(&self, runs: &Execution) {
+        if self.format == Format::Text && !self.quiet {
+            let color = Palette::new(may_color(&io::stderr()));
+            // Whoever has closed standard error does not want to see it.
+            let _ = self.display.stderr().write_all(text::execution(color, runs).as_bytes());
         }
     }
 
@@ -134,7 +144,6 @@ fn print_to(stream: &mut dyn Write, bytes: &[u8]) -> Result<()> {
 }
 
 fn error_json(error: &Error) -> Value {
-    #[cfg_attr(not(feature = "engines"), allow(unused_mut, reason = "no train has run that could have failed"))]
     let mut document = json!({ "error": {
         "kind": error.kind().name(),
         "exit_status": error.kind().exit_status(),
@@ -143,6 +152,10 @@ fn error_json(error: &Error) -> Value {
         "where": error.places().collect::<Vec<_>>(),
         "hint": error.advice().map(words),
     }});
+    if let Some((id, subject)) = error.check() {
+        document["error"]["check"] = id.into();
+        document["error"]["subject"] = subject.into();
+    }
     #[cfg(feature = "engines")]
     if let Some(failed) = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<TrainFailed>()) {
         document["error"]["train"] =
@@ -158,6 +171,9 @@ fn report_json(report: &Report) -> Value {
     document["checks"] = report.checks.iter().map(check_json).collect();
     document["warnings"] = json!(report.warnings);
     document["notes"] = json!(report.notes);
+    if let Some(runs) = &report.runs {
+        document["runs"] = execution_json(runs);
+    }
     if let Some(ran) = &report.ran {
         let log = ran.log.display().to_string();
         document["ran"] = json!({ "engine": ran.engine, "seconds": ran.seconds, "log": log });
@@ -212,6 +228,7 @@ fn report_text(color: Palette, report: &Report) -> String {
     for warning in &report.warnings {
         text += &format!("  {}: {}\n", color.style(Style::Doubtful, "warning"), Printable::new(warning));
     }
+    text += &report.runs.as_ref().map(|runs| text::execution(color, runs)).unwrap_or_default();
     report.notes.iter().for_each(|note| text += &format!("  {}\n", Printable::new(note)));
     text + &destination_text(&report.image)
 }
@@ -282,5 +299,20 @@ fn inspection_json(train: &Inspection) -> Value {
         "base_layers": train.base_layers,
         "size": train.size,
         "stage": train.stage,
+        "runs": execution_json(&train.runs),
+    })
+}
+
+fn execution_json(runs: &Execution) -> Value {
+    json!({
+        "signed": runs.signed,
+        "platform": runs.platform,
+        "entrypoint": runs.entrypoint,
+        "command": runs.command,
+        "user": runs.user,
+        "working_dir": runs.working_dir,
+        "env": runs.env,
+        "env_changed": runs.env_changed,
+        "base": runs.base.as_ref().map(|base| json!({ "layers": base.layers, "chain_id": base.chain_id })),
     })
 }

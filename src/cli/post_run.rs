@@ -26,8 +26,8 @@ pub(super) struct PostRun {
 impl PostRun {
     pub(super) fn run(&self, context: &Context, output: &mut Output) -> Result<()> {
         let key = self.stage.load_key()?;
-        let trust = self.stage.load_trust()?;
-        let request = self.stage.request(&key, trust.as_ref());
+        let demands = self.stage.load_demands()?;
+        let request = self.stage.request(&key, &demands);
         output.report(&post_run(&StageRequest { results: self.results.results.as_deref(), ..request }, context)?)
     }
 }

@@ -26,8 +26,8 @@ pub(super) struct PreRun {
 impl PreRun {
     pub(super) fn run(&self, context: &Context, output: &mut Output) -> Result<()> {
         let key = self.stage.load_key()?;
-        let trust = self.stage.load_trust()?;
-        let request = self.stage.request(&key, trust.as_ref());
+        let demands = self.stage.load_demands()?;
+        let request = self.stage.request(&key, &demands);
         let results = self.results.results.as_deref();
         let request = StageRequest { results, keep_initial_results: self.keep_initial_results, ..request };
         output.report(&pre_run(&request, context)?)

@@ -34,13 +34,13 @@ pub(super) struct Rebase {
 
 impl Rebase {
     pub(super) fn run(&self, context: &Context, output: &mut Output) -> Result<()> {
-        let trust = self.policy.load()?;
+        let demands = self.policy.load()?;
         let request = RebaseRequest {
             source: &self.source,
             destination: self.destination.as_ref(),
             base: &self.base,
             old_base: self.old_base.as_ref(),
-            policy: self.policy.policy(trust.as_ref()),
+            policy: demands.policy(),
         };
         output.report(&rebase(&request, context)?)
     }

@@ -40,8 +40,8 @@ impl Results {
     pub(super) fn run(&self, context: &Context, output: &mut Output) -> Result<()> {
         let key = self.key.load()?;
         let paillier = self.paillier_key.as_deref().map(load_paillier_secret).transpose()?;
-        let trust = self.policy.load()?;
-        let policy = self.policy.policy(trust.as_ref());
+        let demands = self.policy.load()?;
+        let policy = demands.policy();
         let mut stdout = std::io::stdout().lock();
         let to = match &*self.out {
             out if out == Path::new("-") => {

@@ -8,7 +8,7 @@ use super::output::Output;
 use super::station::StageOptions;
 use crate::engine::{Engine, RunOptions, SECRETS, Variable, Volume, engine_named};
 use crate::error::{Error, Result};
-use crate::stage::{RunRequest, StageRequest, run};
+use crate::stage::{Execution, RunRequest, StageRequest, run};
 use crate::store::Context;
 use crate::text::Printable;
 
@@ -51,8 +51,8 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn run(&self, context: &Context, output: &mut Output) -> Result<()> {
         let key = self.stage.load_key()?;
-        let trust = self.stage.load_trust()?;
-        let stage = self.stage.request(&key, trust.as_ref());
+        let demands = self.stage.load_demands()?;
+        let stage = self.stage.request(&key, &demands);
         let options =
             RunOptions { volumes: self.volumes.clone(), variables: self.variables.clone(), gpus: self.gpus.clone() };
         let request = RunRequest {
@@ -61,8 +61,10 @@ impl Run {
             options: &options,
             limit: self.timeout,
             log: self.log.as_deref(),
+            announce: Some(&|runs: &Execution| output.announce(runs)),
         };
-        output.report(&run(&request, &mut Screen::new(output.is_quiet()), context)?)
+        let report = run(&request, &mut Screen::new(output.is_quiet()), context)?;
+        output.report(&report)
     }
 }
 

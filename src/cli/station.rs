@@ -4,13 +4,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::policy::PolicyOptions;
+use super::policy::{Demands, PolicyOptions};
 use super::secrets::KeyOptions;
 use crate::crypto::PrivateKey;
 use crate::error::Result;
 use crate::stage::{StageRequest, Station};
 use crate::store::Reference;
-use crate::train::TrustStore;
 
 /// The train, and who acts.
 #[derive(Debug, Args)]
@@ -47,15 +46,15 @@ impl StageOptions {
         self.key.load()
     }
 
-    /// The keys that are pinned.
-    pub(super) fn load_trust(&self) -> Result<Option<TrustStore>> {
+    /// What is demanded of the train: pinned keys and more.
+    pub(super) fn load_demands(&self) -> Result<Demands> {
         self.policy.load()
     }
 
-    /// The request, with the keys that were loaded.
-    pub(super) fn request<'a>(&'a self, key: &'a PrivateKey, trust: Option<&'a TrustStore>) -> StageRequest<'a> {
+    /// The request, with what was loaded.
+    pub(super) fn request<'a>(&'a self, key: &'a PrivateKey, demands: &'a Demands) -> StageRequest<'a> {
         StageRequest {
-            policy: self.policy.policy(trust),
+            policy: demands.policy(),
             destination: self.destination.as_ref(),
             base: self.base.as_ref(),
             ..StageRequest::new(&self.source, Station { id: self.station.as_deref(), key })

@@ -1,7 +1,8 @@
 //! What `inspect` and `verify` show to a person.
 
 use super::color::{Palette, Style, size, table};
-use crate::stage::{Inspection, Verification};
+use crate::json::json;
+use crate::stage::{Execution, Inspection, Verification};
 use crate::text::{Printable, counted};
 use crate::train::{Check, Verdict};
 
@@ -24,6 +25,7 @@ pub(super) fn inspection(color: Palette, train: &Inspection) -> String {
     for (name, value) in rows {
         text += &format!("  {}  {value}\n", color.style(Style::Faint, &format!("{name:7}")));
     }
+    text += &execution(color, &train.runs);
     text += "\n";
     let stops = train.route.iter().map(|stop| {
         let (state, style) = match train.next {
@@ -36,6 +38,46 @@ pub(super) fn inspection(color: Palette, train: &Inspection) -> String {
     });
     text += &table(color, 2, &["#", "station", "network", "key", "state"], &stops.collect::<Vec<_>>());
     text + "\n  " + &color.style(Style::Heading, &next_step(train)) + "\n"
+}
+
+/// How a train runs.
+pub(super) fn execution(color: Palette, runs: &Execution) -> String {
+    let or = |text: &Option<String>, default: &str| text.as_deref().map_or(default.to_owned(), printable);
+    let changed = match runs.env_changed.as_deref() {
+        None => "; how the base has it is not known here".to_owned(),
+        Some([]) => "; as the base has it".to_owned(),
+        Some(names) => format!("; not as the base has it: {}", printable(&names.join(", "))),
+    };
+    let env = if runs.env.is_empty() { "(none)".to_owned() } else { printable(&runs.env.join(", ")) };
+    let base = match &runs.base {
+        None => "not known".to_owned(),
+        Some(base) => {
+            let chain = base.chain_id.as_ref().map(|id| format!(", chain ID {id}")).unwrap_or_default();
+            counted(base.layers as u64, "layer") + &chain
+        }
+    };
+    let rows = [
+        ("entry", list(&runs.entrypoint)),
+        ("command", list(&runs.command)),
+        ("user", format!("{}, in {}", or(&runs.user, "root"), or(&runs.working_dir, "/"))),
+        ("env", env + &changed),
+        ("runs on", or(&runs.platform, "not known")),
+        ("base", base),
+    ];
+    let mut text = String::new();
+    for (name, value) in rows {
+        text += &format!("  {}  {value}\n", color.style(Style::Faint, &format!("{name:7}")));
+    }
+    if !runs.signed {
+        let note = "no signature covers how the image runs, nor its base, in this wire version (image-config, base)";
+        text += &format!("  {}  {note}\n", color.style(Style::Doubtful, "weak   "));
+    }
+    text
+}
+
+/// The words of a command, each within quotes, so that nobody takes two for one.
+fn list(words: &[String]) -> String {
+    if words.is_empty() { "(none)".to_owned() } else { printable(&json!(words).to_string()) }
 }
 
 /// The next step, and who takes it.

@@ -23,8 +23,8 @@ pub(super) struct Verify {
 
 impl Verify {
     pub(super) fn run(&self, context: &Context, output: &mut Output) -> Result<()> {
-        let trust = self.policy.load()?;
-        let policy = self.policy.policy(trust.as_ref());
+        let demands = self.policy.load()?;
+        let policy = demands.policy();
         let found = verify(&self.source, policy, context)?;
         output.verification(&found)?;
         found.enforce(policy)

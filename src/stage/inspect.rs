@@ -1,3 +1,4 @@
+use super::parts::execution::Execution;
 use super::parts::labels::{ImageState, Labels};
 use super::parts::load::{Depth, Train};
 use crate::error::Result;
@@ -37,6 +38,8 @@ pub struct Inspection {
     /// The stage that made the image, if the labels tell: `built`, `pre-run` or `post-run`. After `pre-run` the train
     /// is open and waits for its run.
     pub stage: Option<&'static str>,
+    /// How it runs.
+    pub runs: Execution,
 }
 
 /// One stop of a route.
@@ -90,6 +93,7 @@ pub fn inspect(source: &Reference, context: &Context) -> Result<Inspection> {
         layers: train.image.layers().len(),
         base_layers: labels.base_layers,
         stage: labels.state.map(ImageState::name),
+        runs: Execution::of(&train, None, None, context),
         files: config.file_list().len(),
         size: train.image.layers().iter().map(oci_spec::image::Descriptor::size).sum(),
     })

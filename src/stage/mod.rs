@@ -16,6 +16,7 @@ mod verify;
 
 pub use build::{BuildRequest, BuildStop, build};
 pub use inspect::{Inspection, StopState, inspect};
+pub use parts::execution::{BaseOfRun, Execution};
 pub use parts::pinned_keys::read_trust;
 pub use parts::report::{Ran, Report};
 pub use parts::request::{StageRequest, Station, VerificationPolicy};

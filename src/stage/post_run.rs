@@ -90,6 +90,7 @@ fn close(
         None => None,
     };
     let name = train.name();
+    request.policy.ensure_wire(&train.config).at(&name)?;
     let post_run = PostRun { request, context, spool: &spool, labels, base, results, opened };
     with_all_layers(&mut train, &spool, |train| post_run.attempt(train, &mut target)).at(name)
 }

@@ -5,6 +5,7 @@ use super::parts::checks::{
     collect_ivs, ensure_base_contents, ensure_config, ensure_image, ensure_immutable, ensure_results_kinds,
     result_files, with_all_layers,
 };
+use super::parts::execution::Execution;
 use super::parts::hashing::BackgroundHasher;
 use super::parts::labels::{ImageState, Labels};
 use super::parts::load::{Depth, Train};
@@ -43,6 +44,7 @@ pub fn pre_run(request: &StageRequest<'_>, context: &Context) -> Result<Report> 
     let base = BaseLayers::detect(&image, request.base, context)?;
     let mut train = Train::load(image, &spool, Depth::ListedFiles(usize::MAX))?;
     let name = train.name();
+    request.policy.ensure_wire(&train.config).at(&name)?;
     let mut pre_run = PreRun { request, context, spool, base, results, warning };
     with_all_layers(&mut train, &pre_run.spool.clone(), |train| pre_run.attempt(train, &mut target)).at(name)
 }
@@ -179,6 +181,7 @@ impl PreRun<'_> {
             results.reveal().map_err(|error| error.hint(hint))?;
         }
         report.checks = checks;
+        report.runs = Some(Execution::of(train, Some(base_layers), self.base.given(), self.context));
         report.warnings = self.request.policy.warnings();
         report.warnings.extend(self.warning.take());
         if target.reference.is_shared() {

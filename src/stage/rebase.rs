@@ -73,6 +73,7 @@ pub fn rebase(request: &RebaseRequest<'_>, context: &Context) -> Result<Report> 
     let old = OldBase::find(request.old_base, old_image.as_ref(), &image)?;
     let mut train = Train::load(image, &spool, Depth::ListedFiles(old.layers))?;
     let name = train.name();
+    request.policy.ensure_wire(&train.config).at(&name)?;
     ensure_is_free(&train).at(&name)?;
     old.ensure_holds_no_train(&train).at(&name)?;
     let mut rebase = Rebase { request, context, old, old_image, base };

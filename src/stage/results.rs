@@ -92,6 +92,7 @@ struct Terms<'a> {
 fn of_image(image: Image, terms: Terms<'_>, out: &mut Out<'_>, context: &Context) -> Result<Report> {
     let mut train = Train::load(image, &context.temporary, Depth::ListedFiles(usize::MAX))?;
     let (name, spool) = (train.name(), &context.temporary);
+    terms.policy.ensure_wire(&train.config).at(&name)?;
     let decrypted = with_all_layers(&mut train, spool, |train| {
         ensure_has_results(&train.config)?;
         let mut checks = ensure_config(train, terms.policy)?;
@@ -142,7 +143,7 @@ fn of_archive(archive: &ResultsArchive, terms: Terms<'_>, out: &mut Out<'_>) -> 
 fn decrypt_archive(archive: &ResultsArchive, terms: Terms<'_>, out: &mut Out<'_>) -> Result<(Vec<Check>, Vec<String>)> {
     let (config, tree) = (&archive.config, &archive.tree);
     ensure_has_results(config)?;
-    let mut checks = terms.policy.enforce(collect_config(config, terms.policy.trust))?;
+    let mut checks = terms.policy.enforce(collect_config(config, terms.policy))?;
     checks.extend(archive.unchecked());
     checks.extend(collect_ivs(config, tree)?);
     let results = Results::open(config, tree, terms)?;

@@ -99,7 +99,7 @@ pub fn verify(source: &Reference, policy: VerificationPolicy<'_>, context: &Cont
 
 fn collect(train: &Train, policy: VerificationPolicy<'_>) -> Result<Vec<Check>> {
     let (config, wire) = (&train.config, train.config.wire());
-    let mut checks = collect_config(config, policy.trust);
+    let mut checks = collect_config(config, policy);
     collect_image(train, &mut checks)?;
     ensure_results_kinds(train.tree())?;
     if let Err(error) = ensure_only_files(train.tree()) {

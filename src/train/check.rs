@@ -9,6 +9,8 @@ use crate::error::{Advice, Error, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CheckId {
+    /// The wire version is not older than the oldest that is accepted.
+    MinWire,
     /// The immutable files hash to what the creator signed.
     ImmutableHash,
     /// The immutable files have the path, mode, size and content that the creator signed, and there are no others.
@@ -79,6 +81,7 @@ impl CheckId {
     /// The stable name in reports, as in `stop-signature`.
     pub fn name(self) -> &'static str {
         match self {
+            CheckId::MinWire => "min-wire",
             CheckId::ImmutableHash => "immutable-hash",
             CheckId::ImmutableFiles => "immutable-files",
             CheckId::FileNames => "file-names",
@@ -257,7 +260,9 @@ impl Check {
 pub fn require_ok(checks: Vec<Check>) -> Result<Vec<Check>> {
     for check in &checks {
         if let Verdict::Broken(reason) = &check.verdict {
-            return Err(Error::verification(reason.clone()).at(&check.subject));
+            return Err(Error::verification(reason.clone())
+                .in_check(check.id.name(), &check.subject)
+                .at(&check.subject));
         }
     }
     Ok(checks)
@@ -270,14 +275,15 @@ pub fn require_ok(checks: Vec<Check>) -> Result<Vec<Check>> {
 pub fn require_sound(checks: Vec<Check>) -> Result<Vec<Check>> {
     let checks = require_ok(checks)?;
     let weak = checks.iter().find_map(|check| match &check.verdict {
-        Verdict::Weak(reason) => Some((reason, &check.subject)),
+        Verdict::Weak(reason) => Some((reason, check)),
         _ => None,
     });
     match weak {
         None => Ok(checks),
-        Some((reason, subject)) => {
-            Err(Error::verification(format!("weak: {reason}")).advise(Advice::NotStrict).at(subject))
-        }
+        Some((reason, check)) => Err(Error::verification(format!("weak: {reason}"))
+            .advise(Advice::NotStrict)
+            .in_check(check.id.name(), &check.subject)
+            .at(&check.subject)),
     }
 }
 

@@ -5,6 +5,7 @@ use rsa::BoxedUint;
 
 use super::check::{Check, CheckId, Subject};
 use super::config::TrainConfig;
+use super::min_wire::MinWire;
 use super::paillier::{digits_of, object_of};
 use super::party::PartyId;
 use crate::crypto::PublicKey;
@@ -19,7 +20,7 @@ const PAILLIER_MIN_BITS: u32 = 2048;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Role {
-    /// ImageState the train.
+    /// Wrote the train.
     Creator,
     /// Signed its build.
     Builder,
@@ -45,9 +46,20 @@ impl Role {
 #[derive(Debug, Clone, Default)]
 pub struct TrustStore {
     pins: Vec<(Role, PartyId, PublicKey)>,
+    min_wire: Option<MinWire>,
 }
 
 impl TrustStore {
+    /// Demands a wire version, beside the keys.
+    pub fn demand(&mut self, minimum: MinWire) {
+        self.min_wire = Some(minimum);
+    }
+
+    /// The oldest wire version that is accepted with these keys.
+    pub fn min_wire(&self) -> Option<&MinWire> {
+        self.min_wire.as_ref()
+    }
+
     /// Pins the key of a party.
     ///
     /// # Errors

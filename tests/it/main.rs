@@ -14,6 +14,7 @@ mod helping;
 mod hostile;
 mod leaks;
 mod messages;
+mod min_wire;
 mod mutation;
 mod rebasing;
 mod refusals;
@@ -27,6 +28,7 @@ mod validating;
 mod variants;
 mod vectors;
 mod verifying;
+mod what_runs;
 mod wire3;
 
 #[test]

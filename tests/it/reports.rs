@@ -84,7 +84,7 @@ fn is_digest(value: &Value) -> bool {
 
 const STAGE: [&str; 11] =
     ["stage", "station", "wire", "source", "destination", "digest", "layers", "bytes", "checks", "warnings", "notes"];
-const INSPECTION: [&str; 14] = [
+const INSPECTION: [&str; 15] = [
     "source",
     "digest",
     "wire",
@@ -99,6 +99,7 @@ const INSPECTION: [&str; 14] = [
     "base_layers",
     "size",
     "stage",
+    "runs",
 ];
 
 #[test]
@@ -128,7 +129,8 @@ fn json_reports() {
 }
 
 fn check_stage(command: &str, report: &Value, wire: &str) {
-    check_keys(command, report, &STAGE);
+    let runs: &[&str] = if command == "pre-run" { &["runs"] } else { &[] };
+    check_keys(command, report, &[&STAGE, runs].concat());
     assert_eq!((&report["stage"], &report["wire"]), (&json!(command), &json!(wire)));
     check_keys(command, &report["digest"], &["before", "after"]);
     check_keys(command, &report["layers"], &["added", "dropped", "reused"]);

@@ -85,6 +85,8 @@ fn reports() -> Shape {
     // What extract prints is data, whatever form reports have; errors have one form for all commands.
     let config = pht_oci(&["extract", &tag("post"), "/opt/train_config.json", "--format", "json"], &[]).ok().stdout;
     assert_eq!(config, vectors.layout.cat("post", "opt/train_config.json"));
+    let refused = pht_oci(&["verify", &tag("post"), "--min-wire", "3", "--format", "json"], &[]).refused(3);
+    collect(&mut shape, "an error", "", &serde_json::from_str(refused.stderr.trim()).unwrap());
     for source in [path("absent"), format!("oci:{}:absent", vectors.layout.path())] {
         let error = pht_oci(&["inspect", &source, "--format", "json"], &[]);
         collect(&mut shape, "an error", "", &serde_json::from_str(error.stderr.trim()).unwrap());

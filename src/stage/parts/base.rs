@@ -64,6 +64,11 @@ impl BaseLayers {
         Ok(BaseLayers { given, likely })
     }
 
+    /// The image that was given.
+    pub(in crate::stage) fn given(&self) -> Option<&Image> {
+        self.given.as_ref().map(|(_, base)| base)
+    }
+
     /// The layers above which everything is read, if it is known.
     pub(in crate::stage) fn floor(&self) -> Option<usize> {
         self.given.as_ref().map(|(_, base)| base.layers().len()).or(self.likely.map(|(layers, _)| layers))

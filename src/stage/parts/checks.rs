@@ -13,26 +13,28 @@ use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
 use crate::image::{Content, NodeKind, Tree};
 use crate::path::shown;
 use crate::train::check::{CheckId, require_ok};
-use crate::train::{Check, FileMeta, HasFeed, TrainConfig, TrustStore, paths, trust};
+use crate::train::{Check, FileMeta, HasFeed, TrainConfig, paths, trust};
 
 /// Everything that can be checked without any file: the creator's and the builder's signatures, the route's, and whose
 /// keys they are.
-pub(in crate::stage) fn collect_config(config: &TrainConfig, trust: Option<&TrustStore>) -> Vec<Check> {
+pub(in crate::stage) fn collect_config(config: &TrainConfig, policy: VerificationPolicy<'_>) -> Vec<Check> {
     let form = config.form();
+    let mut checks: Vec<Check> = policy.collect_wire(config).into_iter().collect();
     // First of all: what depends on whose turn it is means nothing if a stop has signed too early.
     if let Err(error) = config.route().route_state() {
-        return vec![Check::broken(CheckId::RouteOrder, "route", error.what())];
+        checks.push(Check::broken(CheckId::RouteOrder, "route", error.what()));
+        return checks;
     }
-    let mut checks = form.collect_creator(config);
+    checks.extend(form.collect_creator(config));
     checks.extend(trust::collect_paillier(config));
     checks.extend(form.collect_build(config));
     checks.extend(form.collect_route(config));
-    trust::collect(trust, config, checks)
+    trust::collect(policy.trust, config, checks)
 }
 
 /// [`collect_config`], held against what is demanded.
 pub(in crate::stage) fn ensure_config(train: &Train, policy: VerificationPolicy<'_>) -> Result<Vec<Check>> {
-    policy.enforce(collect_config(&train.config, policy.trust))
+    policy.enforce(collect_config(&train.config, policy))
 }
 
 /// Checks the image of a train that no pre-run has opened yet, where the wire version binds it: how it runs, its layers,

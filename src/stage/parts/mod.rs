@@ -3,6 +3,7 @@
 pub(super) mod base;
 pub(super) mod checks;
 pub(super) mod closed_layers;
+pub(super) mod execution;
 pub(super) mod hashing;
 pub(super) mod homomorphic;
 pub(super) mod labels;

@@ -1,4 +1,5 @@
-//! Pinned keys as files: `creators/ID.pem`, `builders/*.pem`, `stations/ID.pem`.
+//! Pinned keys as files: `creators/ID.pem`, `builders/*.pem`, `stations/ID.pem`; and beside them `min-wire`, the oldest
+//! wire version that is accepted with them.
 
 use std::fs;
 use std::io;
@@ -6,9 +7,13 @@ use std::path::{Path, PathBuf};
 
 use crate::crypto::{MAX_KEY_FILE, PublicKey};
 use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
-use crate::train::{Role, TrustStore};
+use crate::train::{MinWire, Role, TrustStore};
 
 const ENDING: &str = ".pem";
+/// The file with the name of a wire version.
+const MIN_WIRE: &str = "min-wire";
+/// The largest such file, in bytes.
+const MAX_MIN_WIRE: u64 = 64;
 
 /// Reads the pinned keys in a directory. Files are found by listing it, and no path is ever made of an id of a train.
 ///
@@ -26,7 +31,25 @@ pub fn read_trust(dir: &Path) -> Result<TrustStore> {
             trust.pin(role, &name, key).at(path.display())?;
         }
     }
+    if let Some(minimum) = read_min_wire(&dir.join(MIN_WIRE))? {
+        trust.demand(minimum);
+    }
     Ok(trust)
+}
+
+/// The oldest wire version that is accepted, if the file is there. One that cannot be read demands something, too.
+fn read_min_wire(path: &Path) -> Result<Option<MinWire>> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        found => drop(found.doing("open the file").at(path.display())?),
+    }
+    let found = fs::metadata(path).doing("open the file").at(path.display())?;
+    if !found.is_file() || found.len() > MAX_MIN_WIRE {
+        let hint = "write the name of a wire version into it, as in 3";
+        return Err(Error::usage("not a file with a wire version").hint(hint).at(path.display()));
+    }
+    let text = fs::read_to_string(path).doing("read the wire version").at(path.display())?;
+    MinWire::new(text.trim(), path.display().to_string()).map(Some).at(path.display())
 }
 
 /// The files of a directory that end in `.pem`, and the ids that they are named after, in the order of their names.

@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use super::execution::Execution;
 use crate::image::ImageReport;
 use crate::train::Check;
 
@@ -21,6 +22,8 @@ pub struct Report {
     pub warnings: Vec<String>,
     /// Notes on what else was done.
     pub notes: Vec<String>,
+    /// How the image runs, of a stage after which it does.
+    pub runs: Option<Execution>,
     /// The run of the train, if it ran.
     pub ran: Option<Ran>,
 }

@@ -4,7 +4,7 @@ use crate::crypto::PrivateKey;
 use crate::error::Result;
 use crate::store::Reference;
 use crate::train::check::{require_ok, require_sound};
-use crate::train::{Check, TrustStore};
+use crate::train::{Check, MinWire, TrainConfig, TrustStore};
 
 /// Demands on a train beyond those of its wire version.
 #[derive(Debug, Clone, Copy, Default)]
@@ -14,6 +14,8 @@ pub struct VerificationPolicy<'a> {
     pub trust: Option<&'a TrustStore>,
     /// Refuse what the wire version cannot prove.
     pub strict: bool,
+    /// The oldest wire version that is accepted, beside that of `trust`: the stricter one counts.
+    pub min_wire: Option<&'a MinWire>,
 }
 
 impl VerificationPolicy<'_> {
@@ -23,6 +25,21 @@ impl VerificationPolicy<'_> {
     /// [`Kind::Verification`](crate::error::Kind::Verification) if one is broken or, with `strict`, weak.
     pub fn enforce(&self, checks: Vec<Check>) -> Result<Vec<Check>> {
         if self.strict { require_sound(checks) } else { require_ok(checks) }
+    }
+
+    /// Holds the wire version of a train against the oldest one that is accepted, if there is such a demand.
+    pub(in crate::stage) fn collect_wire(&self, config: &TrainConfig) -> Option<Check> {
+        let demands = [self.min_wire, self.trust.and_then(TrustStore::min_wire)];
+        MinWire::strictest(demands.into_iter().flatten()).map(|minimum| minimum.check(config))
+    }
+
+    /// Refuses a train of too old a wire version, before anything else is asked of it.
+    ///
+    /// # Errors
+    /// [`Kind::Verification`](crate::error::Kind::Verification).
+    pub(in crate::stage) fn ensure_wire(&self, config: &TrainConfig) -> Result<()> {
+        let checked = require_ok(self.collect_wire(config).into_iter().collect());
+        checked.map(drop).map_err(|error| error.hint("ask for a train that is built with a newer wire version"))
     }
 
     /// The warning where no keys are pinned.

@@ -16,6 +16,7 @@ use rustix::fs::Mode;
 use crate::engine::{Engine, ExitReason, Job, Mount, RunOptions, Volume, supervise};
 use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
 use crate::image::{Image, PathFilter, PendingTarget, View, open_image};
+use crate::stage::parts::execution::Execution;
 use crate::stage::parts::report::{Ran, Report};
 use crate::stage::parts::request::StageRequest;
 use crate::stage::post_run::post_run_elsewhere;
@@ -40,12 +41,14 @@ pub struct RunRequest<'a> {
     pub limit: Option<Duration>,
     /// The file for its output [default: beside the destination].
     pub log: Option<&'a Path>,
+    /// Called with how the train runs, before it does: a person should see it while the run can still be stopped.
+    pub announce: Option<&'a dyn Fn(&Execution)>,
 }
 
 impl<'a> RunRequest<'a> {
     /// For as long as it takes, with the log beside the destination.
     pub fn new(stage: StageRequest<'a>, engine: &'static dyn Engine, options: &'a RunOptions) -> Self {
-        RunRequest { stage, engine, options, limit: None, log: None }
+        RunRequest { stage, engine, options, limit: None, log: None, announce: None }
     }
 }
 
@@ -95,6 +98,9 @@ pub fn run(request: &RunRequest<'_>, show: &mut (dyn Write + Send), context: &Co
     let work_context = Context { temporary: work.join(""), ..context.clone() };
     let pre = StageRequest { destination: Some(&opened), results: Some(&results), ..*stage };
     let pre = pre_run(&pre, &work_context)?;
+    if let (Some(announce), Some(runs)) = (request.announce, &pre.runs) {
+        announce(runs);
+    }
     let image = open_image(&opened, &work_context)?;
     open_results(&image, &results, &work_context)?;
 
@@ -190,7 +196,7 @@ fn drive(request: &RunRequest<'_>, job: &Job<'_>, log: &mut Log<'_>) -> Result<R
 
 /// One report of the two stages.
 fn whole(pre: Report, post: Report, ran: Ran) -> Report {
-    let mut report = Report { stage: "run", ..post };
+    let mut report = Report { stage: "run", runs: pre.runs, ..post };
     let (image, before) = (&mut report.image, pre.image);
     (image.source, image.digest_before) = (before.source, before.digest_before);
     image.layers.dropped = before.layers.dropped;

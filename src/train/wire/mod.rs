@@ -45,6 +45,11 @@ fn by_shape(config: &Object) -> Result<&'static dyn Wire> {
     }
 }
 
+/// The place of a wire version among all of them, the oldest first.
+pub fn rank(wire: &dyn Wire) -> usize {
+    WIRES.iter().position(|known| known.name() == wire.name()).unwrap_or_default()
+}
+
 /// The newest wire version, which new trains have.
 pub fn newest() -> &'static dyn Wire {
     WIRES[WIRES.len() - 1]

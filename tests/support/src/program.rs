@@ -8,11 +8,12 @@ use crate::peers::test_file;
 use crate::utf8;
 
 /// Everything in the environment that steers the program.
-const VARIABLES: [&str; 9] = [
+const VARIABLES: [&str; 10] = [
     "STATION_ID",
     "PRIVATE_KEY_PATH",
     "PRIVATE_KEY_PASSWORD",
     "PHT_TRUST_DIR",
+    "PHT_MIN_WIRE",
     "REGISTRY_AUTH_FILE",
     "SOURCE_DATE_EPOCH",
     "NO_COLOR",
