@@ -6,12 +6,16 @@ mod build;
 mod color;
 mod completions;
 mod copy;
+mod doctor;
 mod extract;
+mod fingerprint;
 mod format;
 mod gc;
 mod help;
 mod inspect;
+mod journal;
 mod keygen;
+mod log;
 mod man;
 mod output;
 mod policy;
@@ -25,10 +29,12 @@ mod route_file;
 #[cfg(feature = "engines")]
 mod run;
 mod secrets;
+mod settings;
 mod signals;
 mod station;
 mod text;
 mod tool_image;
+mod trust;
 mod validate;
 mod verify;
 
@@ -44,6 +50,7 @@ use crate::store::{Context, Platform, Waiting};
 use format::Format;
 use output::Output;
 use progress::{Display, When};
+use settings::Settings;
 
 /// Exit statuses, shown at the end of the help.
 const AFTER_HELP: &str = "\
@@ -59,7 +66,8 @@ Images (SRC, DEST, REF):
 
 Exit status:
   0 done   1 I/O or internal   2 usage   3 verification failed   4 key   5 not a train, or malformed
-  6 registry, network or credentials   129, 130, 143 ended by a signal";
+  6 registry, network or credentials   7 a person has to decide, or the station does not accept it
+  129, 130, 143 ended by a signal";
 
 /// Run the Personal Health Train security protocol on OCI images, without a container daemon.
 #[derive(Debug, Parser)]
@@ -75,6 +83,9 @@ struct Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 struct Global {
+    /// The station's settings [default: pht-oci/station.toml in XDG_CONFIG_HOME, else in /etc]
+    #[arg(long, global = true, value_name = "FILE", env = settings::VARIABLE)]
+    config: Option<std::path::PathBuf>,
     /// Format of reports
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -103,6 +114,10 @@ struct Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     Keygen(keygen::Keygen),
+    Fingerprint(fingerprint::Fingerprint),
+    Trust(trust::Trust),
+    Journal(journal::JournalCommand),
+    Doctor(doctor::Doctor),
     Build(build::Build),
     Inspect(inspect::Inspect),
     Verify(verify::Verify),
@@ -126,6 +141,10 @@ impl Command {
     fn run(&self, context: &Context, output: &mut Output) -> Result<()> {
         match self {
             Command::Keygen(command) => command.run(output),
+            Command::Fingerprint(command) => command.run(output),
+            Command::Trust(command) => command.run(context, output),
+            Command::Journal(command) => command.run(output),
+            Command::Doctor(command) => command.run(context, output),
             Command::Build(command) => command.run(context, output),
             Command::Copy(command) => command.run(context, output),
             Command::Extract(command) => command.run(context, output),
@@ -151,19 +170,9 @@ impl Command {
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     secrets::forbid_core_dumps();
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let parsed = Cli::command().try_get_matches_from(&arguments).and_then(|found| Cli::from_arg_matches(&found));
-    let cli = match parsed {
+    let cli = match parse(&arguments) {
         Ok(cli) => cli,
-        Err(error) if error.use_stderr() && asks_for_json(&arguments) => {
-            let error = usage_error(&error);
-            Output::new(Format::Json, false, Display::default()).error(&error);
-            return ExitCode::from(error.kind().exit_status());
-        }
-        Err(error) => {
-            // Help and version are no errors; a closed stdout cannot be reported.
-            let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
-        }
+        Err(status) => return status,
     };
     let display = Display::new(cli.global.progress, cli.global.quiet, cli.global.format);
     start_log(&cli.global, &display);
@@ -178,6 +187,33 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             ExitCode::from(signals::exit_status(&error))
         }
     }
+}
+
+/// The command line, with the station's settings; or the exit status, when what was wrong with it has been said.
+fn parse(arguments: &[OsString]) -> std::result::Result<Cli, ExitCode> {
+    let format = if asks_for_json(arguments) { Format::Json } else { Format::Text };
+    let refuse = |error: &Error| {
+        Output::new(format, false, Display::default()).error(error);
+        ExitCode::from(error.kind().exit_status())
+    };
+    let command = settings::without_empty_variables(Cli::command());
+    let settings = Settings::find(&command, arguments).map_err(|error| refuse(&error))?;
+    let command = match &settings {
+        Some(settings) => settings.apply(command),
+        None => command,
+    };
+    let parsed = command.try_get_matches_from(arguments).and_then(|found| Cli::from_arg_matches(&found));
+    parsed.map_err(|error| {
+        if let Some(fault) = settings.and_then(|settings| settings.fault(&error)) {
+            return refuse(&fault);
+        }
+        if error.use_stderr() && format == Format::Json {
+            return refuse(&usage_error(&error));
+        }
+        // Help and version are no errors; a closed stdout cannot be reported.
+        let _ = error.print();
+        ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+    })
 }
 
 /// True if a command line that could not be parsed asks for JSON.
@@ -209,13 +245,12 @@ fn context(global: &Global, display: &Display) -> Result<Context> {
 
 fn start_log(global: &Global, display: &Display) {
     let level = match (global.quiet, global.verbose) {
-        (true, _) => tracing::Level::ERROR,
-        (false, 0) => tracing::Level::WARN,
-        (false, 1) => tracing::Level::INFO,
-        (false, _) => tracing::Level::DEBUG,
+        (_, 0) => tracing::Level::WARN,
+        (_, 1) => tracing::Level::INFO,
+        (..) => tracing::Level::DEBUG,
     };
-    let display = display.clone();
-    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(move || display.stderr()).without_time();
+    let writer = log::LogWriter::new(display.clone(), global.quiet);
+    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(writer).without_time();
     // A second subscriber in one process (in tests of this library) is no fault.
     let _ = builder.with_target(false).with_ansi(color::may_color(&std::io::stderr())).try_init();
 }

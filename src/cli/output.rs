@@ -7,12 +7,12 @@ use super::color::{Palette, Style, may_color};
 use super::format::Format;
 use super::progress::Display;
 use super::text;
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Advice, Error, IoContext, Result};
 use crate::image::ImageReport;
 use crate::json::{Value, json};
 #[cfg(feature = "engines")]
 use crate::stage::TrainFailed;
-use crate::stage::{Execution, Inspection, Report, Verification};
+use crate::stage::{Execution, Inspection, Report, ResultFile, Verification};
 use crate::text::{Printable, counted};
 use crate::train::{Check, Verdict};
 
@@ -41,7 +41,7 @@ impl Output {
     }
 
     /// The palette for the stream that reports go to.
-    fn color(&self) -> Palette {
+    pub(super) fn color(&self) -> Palette {
         Palette::new(if self.aside { may_color(&io::stderr()) } else { may_color(&io::stdout()) })
     }
 
@@ -156,6 +156,10 @@ fn error_json(error: &Error) -> Value {
         document["error"]["check"] = id.into();
         document["error"]["subject"] = subject.into();
     }
+    if let Some(Advice::SendKept { archive, target, .. }) = error.advice() {
+        let command = format!("pht-oci copy {archive} {target}");
+        document["error"]["kept"] = json!({ "image": archive, "destination": target, "command": command });
+    }
     #[cfg(feature = "engines")]
     if let Some(failed) = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<TrainFailed>()) {
         document["error"]["train"] =
@@ -173,6 +177,10 @@ fn report_json(report: &Report) -> Value {
     document["notes"] = json!(report.notes);
     if let Some(runs) = &report.runs {
         document["runs"] = execution_json(runs);
+    }
+    if let Some(results) = &report.results {
+        let one = |file: &ResultFile| json!({ "path": file.path, "size": file.size, "sha256": file.sha256 });
+        document["results"] = results.iter().map(one).collect();
     }
     if let Some(ran) = &report.ran {
         let log = ran.log.display().to_string();
@@ -266,7 +274,7 @@ fn verification_json(found: &Verification) -> Value {
         "digest": found.digest,
         "wire": found.wire,
         "id": found.id,
-        "verdict": found.verdict().name(),
+        "verdict": if found.open { "open" } else { found.verdict().name() },
         "checks": found.checks.iter().map(check_json).collect::<Vec<_>>(),
         "stops": stops.collect::<Vec<_>>(),
         "read": found.read,
@@ -282,21 +290,29 @@ fn inspection_json(train: &Inspection) -> Value {
             "eco_system": stop.eco_system,
             "key": stop.key,
             "signed": stop.signed,
+            "signed_at": stop.signed_at,
         })
     });
+    let listed = train.listed.iter().map(|file| json!({ "path": file.path, "size": file.size }));
     json!({
         "source": train.source,
         "digest": train.digest,
         "wire": train.wire,
         "id": train.id,
         "creator": train.creator,
+        "creator_key": train.creator_key,
+        "builder_key": train.builder_key,
+        "built_at": train.built_at,
+        "state": train.state().name(),
         "master": train.master,
         "route": stops.collect::<Vec<_>>(),
         "waits_for_creator": train.waits_for_creator,
         "next": train.next.map(|next| &train.route[next].station),
         "files": train.files,
+        "file_list": listed.collect::<Vec<_>>(),
         "layers": train.layers,
         "base_layers": train.base_layers,
+        "base_size": train.base_size,
         "size": train.size,
         "stage": train.stage,
         "runs": execution_json(&train.runs),

@@ -1,11 +1,12 @@
 //! The options of every command that verifies: pinned keys, strictness, the oldest wire version that is accepted.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use crate::error::{Error, ErrorContext, Result};
 use crate::stage::{VerificationPolicy, read_trust};
+use crate::store::Reference;
 use crate::train::{MinWire, TrustStore};
 
 /// The variable with the oldest wire version that is accepted.
@@ -24,6 +25,12 @@ pub(super) struct PolicyOptions {
     /// --trust the strictest counts
     #[arg(long, value_name = "VERSION", env = MIN_WIRE)]
     min_wire: Option<String>,
+    /// The same of the station's settings, which nothing overrules
+    #[arg(long, value_name = "VERSION", hide = true)]
+    accept_min_wire: Option<String>,
+    /// A master image of the station's settings, of which the train has to be one; repeat for more
+    #[arg(long = "accept-master", value_name = "REF", hide = true, value_parser = Reference::locate)]
+    accept_masters: Vec<Reference>,
 }
 
 /// What [`PolicyOptions`] name, read.
@@ -31,23 +38,37 @@ pub(super) struct Demands {
     strict: bool,
     trust: Option<TrustStore>,
     min_wire: Option<MinWire>,
+    masters: Vec<Reference>,
 }
 
 impl PolicyOptions {
+    /// The directory of pinned keys.
+    pub(super) fn trust_dir(&self) -> Option<&Path> {
+        self.trust.as_deref()
+    }
+
+    /// The master images of which the station accepts one.
+    pub(super) fn masters(&self) -> &[Reference] {
+        &self.accept_masters
+    }
+
     /// Reads the pinned keys, if a directory of them is given, and what else is demanded.
     pub(super) fn load(&self) -> Result<Demands> {
         let option = self.min_wire.as_deref().map(|name| MinWire::new(name, "--min-wire").at("--min-wire"));
         // The option says nothing of the variable; neither can lower the other's demand.
-        let variable = std::env::var_os(MIN_WIRE).map(|name| {
+        let variable = std::env::var_os(MIN_WIRE).filter(|name| !name.is_empty()).map(|name| {
             let name = name.to_str().ok_or_else(|| Error::usage("not UTF-8"));
             name.and_then(|name| MinWire::new(name, MIN_WIRE)).at(MIN_WIRE)
         });
-        let (variable, option) = (variable.transpose()?, option.transpose()?);
+        let settings = "the station's settings";
+        let accepted = self.accept_min_wire.as_deref().map(|name| MinWire::new(name, settings).at(settings));
+        let (variable, option, accepted) = (variable.transpose()?, option.transpose()?, accepted.transpose()?);
         Ok(Demands {
             strict: self.strict,
+            masters: self.accept_masters.clone(),
             trust: self.trust.as_deref().map(read_trust).transpose()?,
             // Without the option its value is that of the variable: of two equal ones the latter is named.
-            min_wire: MinWire::strictest([&option, &variable].into_iter().flatten()).cloned(),
+            min_wire: MinWire::strictest([&accepted, &option, &variable].into_iter().flatten()).cloned(),
         })
     }
 }
@@ -55,6 +76,11 @@ impl PolicyOptions {
 impl Demands {
     /// The policy.
     pub(super) fn policy(&self) -> VerificationPolicy<'_> {
-        VerificationPolicy { trust: self.trust.as_ref(), strict: self.strict, min_wire: self.min_wire.as_ref() }
+        VerificationPolicy {
+            trust: self.trust.as_ref(),
+            strict: self.strict,
+            min_wire: self.min_wire.as_ref(),
+            masters: &self.masters,
+        }
     }
 }

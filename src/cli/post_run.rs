@@ -3,7 +3,8 @@ use clap::Args;
 use super::output::Output;
 use super::station::{ResultsOption, StageOptions};
 use crate::error::Result;
-use crate::stage::{StageRequest, post_run};
+use crate::json::Object;
+use crate::stage::{Act, StageRequest, post_run};
 use crate::store::Context;
 
 /// After the run: hash, sign and encrypt the new results; drop every other change.
@@ -28,6 +29,9 @@ impl PostRun {
         let key = self.stage.load_key()?;
         let demands = self.stage.load_demands()?;
         let request = self.stage.request(&key, &demands);
-        output.report(&post_run(&StageRequest { results: self.results.results.as_deref(), ..request }, context)?)
+        let request = StageRequest { results: self.results.results.as_deref(), ..request };
+        let report =
+            self.stage.recorded(&request, Act::PostRun, Object::new(), context, || post_run(&request, context))?;
+        output.report(&report)
     }
 }

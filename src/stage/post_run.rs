@@ -5,16 +5,17 @@ use super::parts::checks::{
     ensure_base_contents, ensure_config, ensure_immutable, ensure_results, ensure_results_kinds, result_files,
     with_all_layers,
 };
-use super::parts::hashing::BackgroundHasher;
+use super::parts::hashing::{BackgroundHasher, HashSink};
 use super::parts::labels::{ImageState, Labels};
+use super::parts::listing::{Both, Listing};
 use super::parts::load::{Depth, Train, read_view};
 use super::parts::payload::{PayloadWriter, Transform, transform};
 use super::parts::publish::StageOutput;
-use super::parts::report::{Report, some_of};
+use super::parts::report::{Report, ResultFile, some_of};
 use super::parts::request::{StageRequest, Station};
 use super::parts::space::{ensure_stage, size_below};
 use crate::crypto::StageKey;
-use crate::error::{Error, ErrorContext, Kind, Result};
+use crate::error::{Advice, Error, ErrorContext, Kind, Result};
 use crate::image::{AddedLayer, Image, LayerSink, PendingTarget, Target, Tree, open_image, read_directory};
 use crate::path::shown;
 use crate::store::{Context, Reference, spool_dir};
@@ -161,9 +162,10 @@ struct PostRun<'a> {
 impl PostRun<'_> {
     fn attempt(&self, train: &mut Train, target: &mut Target) -> Result<Report> {
         let stop = train.stop_of(&self.request.station)?.clone();
-        let warnings = self.request.policy.warnings();
+        let warnings = self.request.policy.warnings(&train.config);
         let after_run = self.ensure_config_is_verified(train, &stop)?;
         train.config.route_state()?.ensure_turn(&stop, StageKind::PostRun)?;
+        self.ensure_results_are_given(&stop)?;
         let mut checks = ensure_config(train, self.request.policy)?;
         ensure_is_not_signed(train)?;
         checks.extend(ensure_immutable(train, Transform::Keep)?);
@@ -184,7 +186,7 @@ impl PostRun<'_> {
         let payload = size_below(results, paths::RESULTS).saturating_add(size_below(train.tree(), paths::TRAIN));
         ensure_stage(&*target.destination, &train.image, base, payload)?;
         let key = wire.cipher().generate_key()?;
-        let (payload, produced, left_out) = self.write_payload(train, target, &key)?;
+        let (payload, produced, left_out, listed) = self.write_payload(train, target, &key)?;
         let (index, own, now) = (stop.index, self.request.station.key, self.context.now);
         let seal = StopSeal { index, key: own, stage_key: &key, produced: &produced, now };
         let config = train.config.seal_stop(&seal)?;
@@ -198,9 +200,11 @@ impl PostRun<'_> {
             document: &document,
             config: &config,
             rewritten: true,
+            results_outside: false,
         };
         let (mut report, collected) = output.publish(train, target, self.context)?;
         report.checks = checks;
+        report.results = listed;
         report.warnings = warnings;
         report.notes.push(format!("base: {} (from {})", counted(base as u64, "layer"), found.name()));
         let dropped = changes_elsewhere(train, base);
@@ -217,9 +221,25 @@ impl PostRun<'_> {
             report.warnings.push(what.to_owned());
         }
         if !target.in_place {
-            report.warnings.push(format!("{} still holds the results in plaintext", report.image.source));
+            let source = &report.image.source;
+            report.warnings.push(match self.request.results {
+                Some(dir) => {
+                    format!("{} still holds the results in plaintext, and {source} the train's files", dir.display())
+                }
+                None => format!("{source} still holds the results in plaintext"),
+            });
         }
         Ok(report)
+    }
+
+    /// Refuses to sign that there are no results where pre-run has put them into a directory.
+    fn ensure_results_are_given(&self, stop: &Stop) -> Result<()> {
+        let outside = self.labels.results_outside && self.labels.verified_config(stop).is_some();
+        if !outside || self.results.is_some() {
+            return Ok(());
+        }
+        let what = "pre-run wrote the results into a directory, and none is given: they would be lost";
+        Err(Error::usage(what).advise(Advice::GiveResults))
     }
 
     /// Compares the config with the one that this station's pre-run verified: a run must not choose who may read.
@@ -245,23 +265,30 @@ impl PostRun<'_> {
         train: &Train,
         target: &mut Target,
         key: &StageKey,
-    ) -> Result<(AddedLayer, Produced, Vec<String>)> {
+    ) -> Result<(AddedLayer, Produced, Vec<String>, Option<Vec<ResultFile>>)> {
         let wire = train.config.wire();
         let encrypt = Transform::Encrypt(wire.cipher(), key);
         let sink = LayerSink::new(&mut *target.destination, train.image.format())?;
         let mut payload = PayloadWriter::new(sink, wire, train.tree(), self.context.now)?;
         payload.begin(paths::RESULTS, train.tree())?;
         let results = self.results.as_ref().unwrap_or(train.tree());
+        let mut listing = self.request.list_results.then(|| BackgroundHasher::new(Listing::new()));
         let result_hash = match train.config.form().result_hasher(&train.config) {
             Some(hasher) => {
                 let mut hasher = BackgroundHasher::new(hasher);
-                transform(results, paths::RESULTS, encrypt, Some(&mut hasher), payload.sink())?;
+                let mut both = Both(Some(&mut hasher), listing.as_mut().map(|listing| listing as &mut dyn HashSink));
+                transform(results, paths::RESULTS, encrypt, Some(&mut both), payload.sink())?;
                 Some(hasher.finish()?.finish())
             }
             None => {
-                transform(results, paths::RESULTS, encrypt, None, payload.sink())?;
+                let listing = listing.as_mut().map(|listing| listing as &mut dyn HashSink);
+                transform(results, paths::RESULTS, encrypt, listing, payload.sink())?;
                 None
             }
+        };
+        let listed = match listing {
+            Some(listing) => Some(listing.finish()?.finish(results, paths::RESULTS)),
+            None => None,
         };
         let of_train = if wire.encrypts_train() { encrypt } else { Transform::Keep };
         payload.begin(paths::TRAIN, train.tree())?;
@@ -269,7 +296,7 @@ impl PostRun<'_> {
         let left_out = payload.left_out().to_vec();
         let payload = payload.finish()?;
         let produced = Produced { result_hash, payload: Some(payload.diff_id.to_string()) };
-        Ok((payload, produced, left_out))
+        Ok((payload, produced, left_out, listed))
     }
 }
 

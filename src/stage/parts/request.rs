@@ -3,8 +3,14 @@ use std::path::Path;
 use crate::crypto::PrivateKey;
 use crate::error::Result;
 use crate::store::Reference;
+use crate::text::Printable;
 use crate::train::check::{require_ok, require_sound};
+use crate::train::trust::nobody_vouches;
 use crate::train::{Check, MinWire, TrainConfig, TrustStore};
+
+/// The target of the warning that nobody vouches for the keys of a train: whoever shows less than all warnings shows this
+/// one all the same.
+pub const UNPINNED: &str = "pht_oci::unpinned";
 
 /// Demands on a train beyond those of its wire version.
 #[derive(Debug, Clone, Copy, Default)]
@@ -16,6 +22,8 @@ pub struct VerificationPolicy<'a> {
     pub strict: bool,
     /// The oldest wire version that is accepted, beside that of `trust`: the stricter one counts.
     pub min_wire: Option<&'a MinWire>,
+    /// The master images of which pre-run accepts one; all, if there are none.
+    pub masters: &'a [Reference],
 }
 
 impl VerificationPolicy<'_> {
@@ -43,9 +51,15 @@ impl VerificationPolicy<'_> {
     }
 
     /// The warning where no keys are pinned.
-    pub(in crate::stage) fn warnings(&self) -> Vec<String> {
-        let text = "the public keys come from the train itself: their owners were not verified against pinned keys";
-        if self.trust.is_none() { vec![text.to_owned()] } else { Vec::new() }
+    pub(in crate::stage) fn warnings(&self, config: &TrainConfig) -> Vec<String> {
+        if self.trust.is_none() { vec![nobody_vouches(config)] } else { Vec::new() }
+    }
+
+    /// Says aloud that no keys are pinned, before a train is opened or run.
+    pub(in crate::stage) fn alarm(&self, config: &TrainConfig) {
+        for text in self.warnings(config) {
+            tracing::warn!(target: UNPINNED, "{}", Printable::new(&text));
+        }
     }
 }
 
@@ -67,6 +81,8 @@ pub struct StageRequest<'a> {
     pub results: Option<&'a Path>,
     /// At pre-run of the first station: carry results along that are there already, though nobody vouches for them.
     pub keep_initial_results: bool,
+    /// List the results that leave, with their digests, in post-run's report.
+    pub list_results: bool,
 }
 
 impl<'a> StageRequest<'a> {
@@ -80,6 +96,7 @@ impl<'a> StageRequest<'a> {
             policy: VerificationPolicy::default(),
             results: None,
             keep_initial_results: false,
+            list_results: false,
         }
     }
 }
