@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
+use super::format::Format;
 use super::progress::Display;
 use crate::stage::UNPINNED;
 
@@ -14,13 +15,15 @@ use crate::stage::UNPINNED;
 pub(super) struct LogWriter {
     display: Display,
     quiet: bool,
+    /// The format of reports.
+    format: Format,
     /// What has been said already and need not be again: both stages of a stop look at the keys.
     said: Arc<Mutex<HashSet<Vec<u8>>>>,
 }
 
 impl LogWriter {
-    pub(super) fn new(display: Display, quiet: bool) -> Self {
-        LogWriter { display, quiet, said: Arc::default() }
+    pub(super) fn new(display: Display, quiet: bool, format: Format) -> Self {
+        LogWriter { display, quiet, format, said: Arc::default() }
     }
 }
 
@@ -32,6 +35,10 @@ impl<'a> MakeWriter<'a> for LogWriter {
     }
 
     fn make_writer_for(&'a self, of: &Metadata<'_>) -> Self::Writer {
+        // Then standard error is for one document at most, and the warning stands in the report.
+        if of.target() == UNPINNED && self.format == Format::Json {
+            return Box::new(io::sink());
+        }
         if of.target() == UNPINNED {
             return Box::new(Once { to: self.make_writer(), said: &self.said });
         }

@@ -249,7 +249,7 @@ fn start_log(global: &Global, display: &Display) {
         (_, 1) => tracing::Level::INFO,
         (..) => tracing::Level::DEBUG,
     };
-    let writer = log::LogWriter::new(display.clone(), global.quiet);
+    let writer = log::LogWriter::new(display.clone(), global.quiet, global.format);
     let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(writer).without_time();
     // A second subscriber in one process (in tests of this library) is no fault.
     let _ = builder.with_target(false).with_ansi(color::may_color(&std::io::stderr())).try_init();

@@ -332,3 +332,21 @@ fn execution_json(runs: &Execution) -> Value {
         "base": runs.base.as_ref().map(|base| json!({ "layers": base.layers, "chain_id": base.chain_id })),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+
+    #[test]
+    fn an_error_names_the_train_that_was_kept() {
+        let (archive, target) =
+            ("oci-archive:/var/kept/train.tar:latest".to_owned(), "docker://r.example/t".to_owned());
+        let advice = Advice::SendKept { first: None, archive: archive.clone(), target: target.clone() };
+        let error = Error::new(Kind::Registry, "the registry does not answer").advise(advice);
+        let kept = &error_json(&error)["error"]["kept"];
+        assert_eq!((&kept["image"], &kept["destination"]), (&json!(archive), &json!(target)));
+        assert_eq!(kept["command"], format!("pht-oci copy {archive} {target}"));
+        assert!(error_json(&Error::usage("nothing was kept"))["error"].get("kept").is_none());
+    }
+}

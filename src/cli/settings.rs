@@ -236,12 +236,11 @@ fn parse(text: &str, dir: &Path) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
+/// Is shown a member's path, its place in the text and its value.
+type See<'s, 'i> = dyn FnMut(&str, Range<usize>, &Spanned<DeValue<'i>>) -> Result<bool> + 's;
+
 /// Shows every member to `see`, which says whether to look into it.
-fn walk<'i>(
-    above: &str,
-    table: &DeTable<'i>,
-    see: &mut dyn FnMut(&str, Range<usize>, &Spanned<DeValue<'i>>) -> Result<bool>,
-) -> Result<()> {
+fn walk<'i>(above: &str, table: &DeTable<'i>, see: &mut See<'_, 'i>) -> Result<()> {
     for (name, value) in table {
         let path = format!("{above}{}", name.get_ref());
         if let (true, DeValue::Table(below)) = (see(&path, name.span(), value)?, value.get_ref()) {

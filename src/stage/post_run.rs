@@ -147,6 +147,12 @@ fn ensure_not_encrypted(train: &Train, stop: &Stop, station: &Station<'_>) -> Re
     }
 }
 
+/// The entries that may not travel, and the files that do, if they are to be listed.
+struct LeftAndListed {
+    left_out: Vec<String>,
+    listed: Option<Vec<ResultFile>>,
+}
+
 struct PostRun<'a> {
     request: &'a StageRequest<'a>,
     context: &'a Context,
@@ -162,20 +168,10 @@ struct PostRun<'a> {
 impl PostRun<'_> {
     fn attempt(&self, train: &mut Train, target: &mut Target) -> Result<Report> {
         let stop = train.stop_of(&self.request.station)?.clone();
-        let warnings = self.request.policy.warnings(&train.config);
         let after_run = self.ensure_config_is_verified(train, &stop)?;
         train.config.route_state()?.ensure_turn(&stop, StageKind::PostRun)?;
         self.ensure_results_are_given(&stop)?;
-        let mut checks = ensure_config(train, self.request.policy)?;
-        ensure_is_not_signed(train)?;
-        checks.extend(ensure_immutable(train, Transform::Keep)?);
-        checks.push(after_run);
-        let checks = self.request.policy.enforce(checks)?;
-        ensure_results_kinds(train.tree())?;
-        if self.results.is_none() && self.labels.verified_config(&stop).is_none() {
-            ensure_not_encrypted(train, &stop, &self.request.station)?;
-        }
-
+        let checks = self.checked(train, &stop, after_run)?;
         let wire = train.config.wire();
         let (base, found) = self.base.resolve(train, Transform::Keep, self.spool)?;
         adopt_base(train, base, self.context)?;
@@ -186,7 +182,7 @@ impl PostRun<'_> {
         let payload = size_below(results, paths::RESULTS).saturating_add(size_below(train.tree(), paths::TRAIN));
         ensure_stage(&*target.destination, &train.image, base, payload)?;
         let key = wire.cipher().generate_key()?;
-        let (payload, produced, left_out, listed) = self.write_payload(train, target, &key)?;
+        let (payload, produced, LeftAndListed { left_out, listed }) = self.write_payload(train, target, &key)?;
         let (index, own, now) = (stop.index, self.request.station.key, self.context.now);
         let seal = StopSeal { index, key: own, stage_key: &key, produced: &produced, now };
         let config = train.config.seal_stop(&seal)?;
@@ -205,31 +201,53 @@ impl PostRun<'_> {
         let (mut report, collected) = output.publish(train, target, self.context)?;
         report.checks = checks;
         report.results = listed;
-        report.warnings = warnings;
+        report.warnings = self.request.policy.warnings(&train.config);
         report.notes.push(format!("base: {} (from {})", counted(base as u64, "layer"), found.name()));
         let dropped = changes_elsewhere(train, base);
         report.notes.extend(dropped.map(|paths| format!("changes outside /opt/pht_results were dropped: {paths}")));
         let pipes = some_of(&left_out, NAMED);
         report.warnings.extend(pipes.map(|paths| format!("left out, since named pipes do not travel: {paths}")));
         report.notes.extend(collected.note());
+        report.warnings.extend(self.held_in_plaintext(target, &report.image.source));
+        Ok(report)
+    }
+
+    /// Everything that is checked before the results are read.
+    fn checked(&self, train: &mut Train, stop: &Stop, after_run: Check) -> Result<Vec<Check>> {
+        self.request.policy.alarm(&train.config);
+        let mut checks = ensure_config(train, self.request.policy)?;
+        ensure_is_not_signed(train)?;
+        checks.extend(ensure_immutable(train, Transform::Keep)?);
+        checks.push(after_run);
+        let checks = self.request.policy.enforce(checks)?;
+        ensure_results_kinds(train.tree())?;
+        if self.results.is_none() && self.labels.verified_config(stop).is_none() {
+            ensure_not_encrypted(train, stop, &self.request.station)?;
+        }
+        Ok(checks)
+    }
+
+    /// What still holds plaintext, where the caller does not see to that.
+    fn held_in_plaintext(&self, target: &Target, source: &str) -> Vec<String> {
+        let mut held = Vec::new();
         if self.opened == OpenedAt::Elsewhere {
-            return Ok(report);
+            return held;
         }
         if target.in_place && target.reference.is_shared() {
             let what = "the registry keeps the opened image, which holds plaintext, under its digest until it collects \
                         garbage";
-            report.warnings.push(what.to_owned());
+            held.push(what.to_owned());
         }
-        if !target.in_place {
-            let source = &report.image.source;
-            report.warnings.push(match self.request.results {
-                Some(dir) => {
-                    format!("{} still holds the results in plaintext, and {source} the train's files", dir.display())
-                }
-                None => format!("{source} still holds the results in plaintext"),
-            });
+        match (self.request.results, target.in_place) {
+            (Some(dir), true) => held.push(format!("{} still holds the results in plaintext", dir.display())),
+            (Some(dir), false) => {
+                let results = dir.display();
+                held.push(format!("{results} still holds the results in plaintext, and {source} the train's files"));
+            }
+            (None, false) => held.push(format!("{source} still holds the results in plaintext")),
+            (None, true) => {}
         }
-        Ok(report)
+        held
     }
 
     /// Refuses to sign that there are no results where pre-run has put them into a directory.
@@ -265,7 +283,7 @@ impl PostRun<'_> {
         train: &Train,
         target: &mut Target,
         key: &StageKey,
-    ) -> Result<(AddedLayer, Produced, Vec<String>, Option<Vec<ResultFile>>)> {
+    ) -> Result<(AddedLayer, Produced, LeftAndListed)> {
         let wire = train.config.wire();
         let encrypt = Transform::Encrypt(wire.cipher(), key);
         let sink = LayerSink::new(&mut *target.destination, train.image.format())?;
@@ -296,7 +314,7 @@ impl PostRun<'_> {
         let left_out = payload.left_out().to_vec();
         let payload = payload.finish()?;
         let produced = Produced { result_hash, payload: Some(payload.diff_id.to_string()) };
-        Ok((payload, produced, left_out, listed))
+        Ok((payload, produced, LeftAndListed { left_out, listed }))
     }
 }
 

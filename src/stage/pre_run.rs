@@ -106,6 +106,7 @@ struct Opened<'s> {
 impl PreRun<'_> {
     fn attempt(&mut self, train: &mut Train, target: &mut Target) -> Result<Report> {
         // First of all: who swapped a key on the route must not make it look like a mistake of the station.
+        self.request.policy.alarm(&train.config);
         let mut checks = ensure_config(train, self.request.policy)?;
         ensure_not_opened(train, &self.request.station)?;
         checks.extend(ensure_image(train)?);

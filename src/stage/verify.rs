@@ -77,6 +77,7 @@ pub fn verify(source: &Reference, policy: VerificationPolicy<'_>, context: &Cont
     let image = open_image(source, context)?;
     let mut train = Train::load(image, &context.temporary, Depth::ListedFiles(usize::MAX))?;
     let name = train.name();
+    policy.alarm(&train.config);
     let mut checks = collect(&train, policy).at(&name)?;
     let in_doubt = |check: &Check| check.id == CheckId::ImmutableHash && check.is_broken();
     // The train may be put together of more layers than those that were read, as long as the wire does not say which.

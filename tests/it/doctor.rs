@@ -147,320 +147,306 @@ const FINE: Broken = Broken {
     advises: "",
 };
 
-fn broken() -> Vec<Broken> {
-    vec![
-        Broken {
-            name: "no settings",
-            breaks: |s| fs::remove_file(s.path("station.toml")).unwrap(),
-            status: 2,
-            says: "station.toml",
-            advises: "--config",
-            ..FINE
-        },
-        Broken {
-            name: "unknown key",
-            breaks: |s| s.settings("trust =", "thrust ="),
-            status: 2,
-            says: "line 3: there is no key `thrust`",
-            advises: "the keys are",
-            ..FINE
-        },
-        Broken {
-            name: "no TOML",
-            breaks: |s| s.write("station.toml", "station = \n"),
-            status: 2,
-            says: "line 1",
-            ..FINE
-        },
-        Broken {
-            name: "unknown engine",
-            breaks: |s| s.settings("\"runc\"", "\"rkt\""),
-            status: 2,
-            says: "line 8: run.engine",
-            ..FINE
-        },
-        Broken {
-            name: "unknown wire",
-            breaks: |s| s.settings("min-wire = \"3\"", "min-wire = \"9\""),
-            status: 2,
-            id: "trust",
-            says: "settings",
-            ..FINE
-        },
-        Broken {
-            name: "settings that others change",
-            breaks: |s| s.mode("station.toml", 0o666),
-            status: 2,
-            id: "settings",
-            says: "others can change",
-            advises: "chmod",
-            ..FINE
-        },
-        Broken {
-            name: "no key",
-            breaks: |s| s.settings("private-key = \"station.pem\"\n", ""),
-            status: 4,
-            id: "key",
-            says: "no private key",
-            advises: "--private-key",
-            ..FINE
-        },
-        Broken {
-            name: "key that is not there",
-            breaks: |s| fs::remove_file(s.path("station.pem")).unwrap(),
-            status: 4,
-            id: "key",
-            says: "station.pem",
-            ..FINE
-        },
-        Broken {
-            name: "public key",
-            breaks: |s| copy_key(s.path("keys/station_3.pub.pem"), s.path("station.pem")),
-            status: 4,
-            id: "key",
-            says: "a public key was given",
-            ..FINE
-        },
-        Broken {
-            name: "no key at all",
-            breaks: |s| s.write("station.pem", "hello\n"),
-            status: 4,
-            id: "key",
-            says: "not a private key",
-            ..FINE
-        },
-        Broken {
-            name: "locked key",
-            breaks: |s| lock_key(s),
-            status: 4,
-            id: "key",
-            says: "no passphrase was given",
-            advises: "PRIVATE_KEY_PASSWORD",
-            ..FINE
-        },
-        Broken {
-            name: "wrong passphrase",
-            breaks: |s| lock_key(s),
-            variables: &[("PRIVATE_KEY_PASSWORD", "wrong")],
-            status: 4,
-            id: "key",
-            says: "passphrase",
-            ..FINE
-        },
-        Broken {
-            name: "passphrase file that is not there",
-            breaks: |s| s.settings("trust =", "passphrase-file = \"none\"\ntrust ="),
-            status: 1,
-            id: "key",
-            says: "none",
-            ..FINE
-        },
-        Broken {
-            name: "key that others read",
-            breaks: |s| s.mode("station.pem", 0o644),
-            status: 4,
-            id: "key",
-            says: "others can read",
-            advises: "chmod 600",
-            ..FINE
-        },
-        Broken {
-            name: "key of another station",
-            breaks: |s| copy_key(s.path("keys/creator.pem"), s.path("station.pem")),
-            tag: Some("2"),
-            status: 4,
-            id: "route",
-            says: "not on the route",
-            advises: "new route",
-            ..FINE
-        },
-        Broken {
-            name: "not its turn",
-            tag: Some("1"),
-            status: 3,
-            id: "route",
-            says: "not the turn",
-            advises: "wait",
-            ..FINE
-        },
-        Broken {
-            name: "has signed",
-            tag: Some("3"),
-            status: 3,
-            id: "route",
-            says: "signed already",
-            advises: "send",
-            ..FINE
-        },
-        Broken {
-            name: "no train",
-            breaks: |s| fs::write(s.path("layout/index.json"), "{}").unwrap(),
-            tag: Some("2"),
-            status: 5,
-            id: "train",
-            says: "layout",
-            ..FINE
-        },
-        Broken {
-            name: "no pins",
-            breaks: |s| fs::remove_dir_all(s.path("trust")).unwrap(),
-            status: 2,
-            id: "trust",
-            says: "no such directory",
-            advises: "create",
-            ..FINE
-        },
-        Broken {
-            name: "no creator",
-            breaks: |s| fs::remove_file(s.path("trust/creators/alice.pub.pem")).unwrap(),
-            status: 3,
-            id: "trust",
-            says: "no creator is pinned",
-            advises: "trust add",
-            ..FINE
-        },
-        Broken {
-            name: "private key as a pin",
-            breaks: |s| copy_key(s.path("keys/creator.pem"), s.path("trust/creators/alice.pub.pem")),
-            status: 2,
-            id: "trust",
-            says: "a private key was given",
-            ..FINE
-        },
-        Broken {
-            name: "two pins of one",
-            breaks: |s| s.pin("creators/alice.pem", "builder"),
-            status: 2,
-            id: "trust",
-            says: "another key is pinned",
-            advises: "remove",
-            ..FINE
-        },
-        Broken {
-            name: "another creator's key",
-            breaks: |s| s.pin("creators/alice.pub.pem", "builder"),
-            tag: Some("2"),
-            status: 3,
-            id: "pin",
-            says: "is pinned",
-            advises: "ask the owner",
-            ..FINE
-        },
-        Broken {
-            name: "creator without a pin",
-            breaks: |s| fs::rename(s.path("trust/creators/alice.pub.pem"), s.path("trust/creators/bob.pem")).unwrap(),
-            tag: Some("2"),
-            status: 3,
-            id: "pin",
-            says: "no key is pinned",
-            advises: "trust add",
-            ..FINE
-        },
-        Broken {
-            name: "pins that anybody makes",
-            breaks: |s| s.mode("trust/creators", 0o777),
-            status: 3,
-            id: "trust",
-            says: "anybody can pin",
-            ..FINE
-        },
-        Broken {
-            name: "no place for the journal",
-            breaks: |s| s.settings("\"journal\"", "\"none/journal\""),
-            status: 1,
-            id: "journal",
-            says: "none/journal",
-            advises: "directory",
-            ..FINE
-        },
-        Broken {
-            name: "changed journal",
-            breaks: |s| s.write("journal", "{}\n"),
-            status: 3,
-            id: "journal",
-            says: "line 1",
-            ..FINE
-        },
-        Broken {
-            name: "lost journal",
-            breaks: |s| s.write("journal.head", "{}\n"),
-            status: 3,
-            id: "journal",
-            says: "gone",
-            advises: "backup",
-            ..FINE
-        },
-        Broken {
-            name: "no engine",
-            breaks: |s| fs::remove_file(s.path("bin/runc")).unwrap(),
-            status: 2,
-            id: "engine",
-            says: "runc",
-            advises: "install",
-            ..FINE
-        },
-        Broken {
-            name: "engine that fails",
-            breaks: |s| s.write("bin/runc", "#!/bin/sh\necho broken >&2\nexit 1\n"),
-            status: 2,
-            id: "engine",
-            says: "broken",
-            ..FINE
-        },
-        Broken {
-            name: "no data",
-            breaks: |s| fs::remove_dir(s.path("data")).unwrap(),
-            status: 2,
-            id: "volumes",
-            says: "data",
-            ..FINE
-        },
-        Broken {
-            name: "broken logins",
-            breaks: |s| s.write("auth.json", "{"),
-            options: &["--authfile", "AUTH"],
-            status: 5,
-            id: "logins",
-            says: "auth.json",
-            advises: "log in",
-            ..FINE
-        },
-        Broken {
-            name: "no logins",
-            options: &["--authfile", "AUTH"],
-            status: 1,
-            id: "logins",
-            says: "auth.json",
-            ..FINE
-        },
-        Broken {
-            name: "no master",
-            breaks: |s| s.settings("min-wire = \"3\"", "masters = [\"oci:/nowhere/master:x\"]"),
-            status: 2,
-            id: "masters",
-            says: "/nowhere/master",
-            ..FINE
-        },
-        Broken {
-            name: "clock that stands",
-            variables: &[("SOURCE_DATE_EPOCH", "0")],
-            status: 2,
-            id: "clock",
-            says: "1970",
-            advises: "set the clock",
-            ..FINE
-        },
-        Broken {
-            name: "no room",
-            options: &["--tmpdir", "/nowhere"],
-            status: 1,
-            id: "disk",
-            says: "/nowhere",
-            advises: "--tmpdir",
-            ..FINE
-        },
-    ]
-}
+/// Set-ups that are broken in one way each.
+const BROKEN: &[Broken] = &[
+    Broken {
+        name: "no settings",
+        breaks: |s| fs::remove_file(s.path("station.toml")).unwrap(),
+        status: 2,
+        says: "station.toml",
+        advises: "--config",
+        ..FINE
+    },
+    Broken {
+        name: "unknown key",
+        breaks: |s| s.settings("trust =", "thrust ="),
+        status: 2,
+        says: "line 3: there is no key `thrust`",
+        advises: "the keys are",
+        ..FINE
+    },
+    Broken { name: "no TOML", breaks: |s| s.write("station.toml", "station = \n"), status: 2, says: "line 1", ..FINE },
+    Broken {
+        name: "unknown engine",
+        breaks: |s| s.settings("\"runc\"", "\"rkt\""),
+        status: 2,
+        says: "line 8: run.engine",
+        ..FINE
+    },
+    Broken {
+        name: "unknown wire",
+        breaks: |s| s.settings("min-wire = \"3\"", "min-wire = \"9\""),
+        status: 2,
+        id: "trust",
+        says: "settings",
+        ..FINE
+    },
+    Broken {
+        name: "settings that others change",
+        breaks: |s| s.mode("station.toml", 0o666),
+        status: 2,
+        id: "settings",
+        says: "others can change",
+        advises: "chmod",
+        ..FINE
+    },
+    Broken {
+        name: "no key",
+        breaks: |s| s.settings("private-key = \"station.pem\"\n", ""),
+        status: 4,
+        id: "key",
+        says: "no private key",
+        advises: "--private-key",
+        ..FINE
+    },
+    Broken {
+        name: "key that is not there",
+        breaks: |s| fs::remove_file(s.path("station.pem")).unwrap(),
+        status: 4,
+        id: "key",
+        says: "station.pem",
+        ..FINE
+    },
+    Broken {
+        name: "public key",
+        breaks: |s| copy_key(s.path("keys/station_3.pub.pem"), s.path("station.pem")),
+        status: 4,
+        id: "key",
+        says: "a public key was given",
+        ..FINE
+    },
+    Broken {
+        name: "no key at all",
+        breaks: |s| s.write("station.pem", "hello\n"),
+        status: 4,
+        id: "key",
+        says: "not a private key",
+        ..FINE
+    },
+    Broken {
+        name: "locked key",
+        breaks: |s| lock_key(s),
+        status: 4,
+        id: "key",
+        says: "no passphrase was given",
+        advises: "PRIVATE_KEY_PASSWORD",
+        ..FINE
+    },
+    Broken {
+        name: "wrong passphrase",
+        breaks: |s| lock_key(s),
+        variables: &[("PRIVATE_KEY_PASSWORD", "wrong")],
+        status: 4,
+        id: "key",
+        says: "passphrase",
+        ..FINE
+    },
+    Broken {
+        name: "passphrase file that is not there",
+        breaks: |s| s.settings("trust =", "passphrase-file = \"none\"\ntrust ="),
+        status: 1,
+        id: "key",
+        says: "none",
+        ..FINE
+    },
+    Broken {
+        name: "key that others read",
+        breaks: |s| s.mode("station.pem", 0o644),
+        status: 4,
+        id: "key",
+        says: "others can read",
+        advises: "chmod 600",
+        ..FINE
+    },
+    Broken {
+        name: "key of another station",
+        breaks: |s| copy_key(s.path("keys/creator.pem"), s.path("station.pem")),
+        tag: Some("2"),
+        status: 4,
+        id: "route",
+        says: "not on the route",
+        advises: "new route",
+        ..FINE
+    },
+    Broken {
+        name: "not its turn",
+        tag: Some("1"),
+        status: 3,
+        id: "route",
+        says: "not the turn",
+        advises: "wait",
+        ..FINE
+    },
+    Broken {
+        name: "has signed",
+        tag: Some("3"),
+        status: 3,
+        id: "route",
+        says: "signed already",
+        advises: "send",
+        ..FINE
+    },
+    Broken {
+        name: "no train",
+        breaks: |s| fs::write(s.path("layout/index.json"), "{}").unwrap(),
+        tag: Some("2"),
+        status: 5,
+        id: "train",
+        says: "layout",
+        ..FINE
+    },
+    Broken {
+        name: "no pins",
+        breaks: |s| fs::remove_dir_all(s.path("trust")).unwrap(),
+        status: 2,
+        id: "trust",
+        says: "no such directory",
+        advises: "create",
+        ..FINE
+    },
+    Broken {
+        name: "no creator",
+        breaks: |s| fs::remove_file(s.path("trust/creators/alice.pub.pem")).unwrap(),
+        status: 3,
+        id: "trust",
+        says: "no creator is pinned",
+        advises: "trust add",
+        ..FINE
+    },
+    Broken {
+        name: "private key as a pin",
+        breaks: |s| copy_key(s.path("keys/creator.pem"), s.path("trust/creators/alice.pub.pem")),
+        status: 2,
+        id: "trust",
+        says: "a private key was given",
+        ..FINE
+    },
+    Broken {
+        name: "two pins of one",
+        breaks: |s| s.pin("creators/alice.pem", "builder"),
+        status: 2,
+        id: "trust",
+        says: "another key is pinned",
+        advises: "remove",
+        ..FINE
+    },
+    Broken {
+        name: "another creator's key",
+        breaks: |s| s.pin("creators/alice.pub.pem", "builder"),
+        tag: Some("2"),
+        status: 3,
+        id: "pin",
+        says: "is pinned",
+        advises: "ask the owner",
+        ..FINE
+    },
+    Broken {
+        name: "creator without a pin",
+        breaks: |s| fs::rename(s.path("trust/creators/alice.pub.pem"), s.path("trust/creators/bob.pem")).unwrap(),
+        tag: Some("2"),
+        status: 3,
+        id: "pin",
+        says: "no key is pinned",
+        advises: "trust add",
+        ..FINE
+    },
+    Broken {
+        name: "pins that anybody makes",
+        breaks: |s| s.mode("trust/creators", 0o777),
+        status: 3,
+        id: "trust",
+        says: "anybody can pin",
+        ..FINE
+    },
+    Broken {
+        name: "no place for the journal",
+        breaks: |s| s.settings("\"journal\"", "\"none/journal\""),
+        status: 1,
+        id: "journal",
+        says: "none/journal",
+        advises: "directory",
+        ..FINE
+    },
+    Broken {
+        name: "changed journal",
+        breaks: |s| s.write("journal", "{}\n"),
+        status: 3,
+        id: "journal",
+        says: "line 1",
+        ..FINE
+    },
+    Broken {
+        name: "lost journal",
+        breaks: |s| s.write("journal.head", "{}\n"),
+        status: 3,
+        id: "journal",
+        says: "gone",
+        advises: "backup",
+        ..FINE
+    },
+    Broken {
+        name: "no engine",
+        breaks: |s| fs::remove_file(s.path("bin/runc")).unwrap(),
+        status: 2,
+        id: "engine",
+        says: "runc",
+        advises: "install",
+        ..FINE
+    },
+    Broken {
+        name: "engine that fails",
+        breaks: |s| s.write("bin/runc", "#!/bin/sh\necho broken >&2\nexit 1\n"),
+        status: 2,
+        id: "engine",
+        says: "broken",
+        ..FINE
+    },
+    Broken {
+        name: "no data",
+        breaks: |s| fs::remove_dir(s.path("data")).unwrap(),
+        status: 2,
+        id: "volumes",
+        says: "data",
+        ..FINE
+    },
+    Broken {
+        name: "broken logins",
+        breaks: |s| s.write("auth.json", "{"),
+        options: &["--authfile", "AUTH"],
+        status: 5,
+        id: "logins",
+        says: "auth.json",
+        advises: "log in",
+        ..FINE
+    },
+    Broken { name: "no logins", options: &["--authfile", "AUTH"], status: 1, id: "logins", says: "auth.json", ..FINE },
+    Broken {
+        name: "no master",
+        breaks: |s| s.settings("min-wire = \"3\"", "masters = [\"oci:/nowhere/master:x\"]"),
+        status: 2,
+        id: "masters",
+        says: "/nowhere/master",
+        ..FINE
+    },
+    Broken {
+        name: "clock that stands",
+        variables: &[("SOURCE_DATE_EPOCH", "0")],
+        status: 2,
+        id: "clock",
+        says: "1970",
+        advises: "set the clock",
+        ..FINE
+    },
+    Broken {
+        name: "no room",
+        options: &["--tmpdir", "/nowhere"],
+        status: 1,
+        id: "disk",
+        says: "/nowhere",
+        advises: "--tmpdir",
+        ..FINE
+    },
+];
 
 fn copy_key(from: String, to: String) {
     fs::copy(from, to).expect("a key");
@@ -475,10 +461,9 @@ fn lock_key(station: &Station) {
 
 #[test]
 fn every_broken_set_up_is_named_with_what_to_do() {
-    let table = broken();
-    assert!(table.len() >= 20);
+    assert!(BROKEN.len() >= 20);
     let mut wrong = Vec::new();
-    for case in &table {
+    for case in BROKEN {
         let station = Station::new();
         (case.breaks)(&station);
         let auth = station.path("auth.json");

@@ -25,6 +25,7 @@ mod refusals;
 mod reports;
 mod secrets;
 mod settings;
+mod statuses;
 mod support_readers;
 mod topics;
 mod transports;

@@ -10,6 +10,7 @@ mod crashes;
 mod differential;
 mod engines;
 mod formats;
+mod journal;
 mod json;
 mod limits;
 mod manual;

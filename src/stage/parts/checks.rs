@@ -34,7 +34,6 @@ pub(in crate::stage) fn collect_config(config: &TrainConfig, policy: Verificatio
 
 /// [`collect_config`], held against what is demanded.
 pub(in crate::stage) fn ensure_config(train: &Train, policy: VerificationPolicy<'_>) -> Result<Vec<Check>> {
-    policy.alarm(&train.config);
     policy.enforce(collect_config(&train.config, policy))
 }
 

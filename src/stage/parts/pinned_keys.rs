@@ -73,7 +73,7 @@ pub fn list_pins(dir: &Path) -> Result<Vec<Pin>> {
 fn read_min_wire(path: &Path) -> Result<Option<MinWire>> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        found => drop(found.doing("open the file").at(path.display())?),
+        found => found.map(drop).doing("open the file").at(path.display())?,
     }
     let found = fs::metadata(path).doing("open the file").at(path.display())?;
     if !found.is_file() || found.len() > MAX_MIN_WIRE {

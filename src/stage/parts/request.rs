@@ -55,6 +55,12 @@ impl VerificationPolicy<'_> {
         if self.trust.is_none() { vec![nobody_vouches(config)] } else { Vec::new() }
     }
 
+    /// The same for those who know the creator's key, since it is their own, or who pass the train on.
+    pub(in crate::stage) fn warnings_of_others(&self) -> Vec<String> {
+        let text = "the public keys come from the train itself: their owners were not verified against pinned keys";
+        if self.trust.is_none() { vec![text.to_owned()] } else { Vec::new() }
+    }
+
     /// Says aloud that no keys are pinned, before a train is opened or run.
     pub(in crate::stage) fn alarm(&self, config: &TrainConfig) {
         for text in self.warnings(config) {
