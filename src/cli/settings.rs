@@ -90,6 +90,9 @@ const KEYS: &[Key] = &[
     ("release.types", "types", Form::Texts),
 ];
 
+/// Commands that have options of these names and another use for them: what a station always gives is not for new keys.
+const OTHERS: [&str; 1] = ["keygen"];
+
 /// A key that the file has.
 #[derive(Debug)]
 struct Entry {
@@ -151,6 +154,9 @@ impl Settings {
 
     /// The command with the settings as defaults of its options.
     pub(super) fn apply(&self, command: Command) -> Command {
+        if OTHERS.contains(&command.get_name()) {
+            return command;
+        }
         let command = command.mut_args(|argument| match self.entry_for(argument.get_long()) {
             // The help is the same on every machine.
             Some(entry) => {
@@ -199,6 +205,9 @@ pub(super) fn without_empty_variables(command: Command) -> Command {
 
 /// True if some key is for an option of the command, or of one below.
 fn takes_any(command: &Command) -> bool {
+    if OTHERS.contains(&command.get_name()) {
+        return false;
+    }
     let is_known = |argument: &Arg| KEYS.iter().any(|(_, option, _)| argument.get_long() == Some(option));
     command.get_arguments().any(is_known) || command.get_subcommands().any(takes_any)
 }

@@ -26,7 +26,7 @@ pub(super) fn inspection(color: Palette, train: &Inspection) -> String {
     rows.extend(train.built_at.iter().map(|time| ("built", printable(time))));
     rows.extend([
         ("master", printable(&train.master)),
-        ("layers", format!("{}{base}{base_size}, {} in all", train.layers, size(train.size))),
+        ("layers", format!("{}{base}{base_size}, {}", train.layers, size(train.size))),
         ("files", counted(train.files as u64, "immutable file")),
     ]);
     rows.extend(train.listed.iter().take(LISTED).map(|file| ("", listed(file))));
@@ -45,14 +45,14 @@ pub(super) fn inspection(color: Palette, train: &Inspection) -> String {
                 let time = stop.signed_at.as_deref().map(|time| format!(" {}", Printable::new(time)));
                 (format!("has signed{}", time.unwrap_or_default()), Style::Good)
             }
-            Some(next) if next == stop.index && train.open => ("has opened it".to_owned(), Style::Doubtful),
+            Some(next) if next == stop.index && train.open => ("is open".to_owned(), Style::Doubtful),
             Some(next) if next == stop.index => ("is next".to_owned(), Style::Doubtful),
             _ => ("waits".to_owned(), Style::Faint),
         };
-        let cells = [stop.index.to_string(), printable(&stop.station), printable(&stop.eco_system), state];
-        (cells.into_iter().chain([stop.key.clone()]).collect(), style)
+        let cells = [stop.index.to_string(), printable(&stop.station), printable(&stop.eco_system), stop.key.clone()];
+        (cells.into_iter().chain([state]).collect(), style)
     });
-    text += &table(color, 2, &["#", "station", "network", "state", "key"], &stops.collect::<Vec<_>>());
+    text += &table(color, 2, &["#", "station", "network", "key", "state"], &stops.collect::<Vec<_>>());
     text + "\n  " + &color.style(Style::Heading, &next_step(train)) + "\n"
 }
 
@@ -112,8 +112,8 @@ fn next_step(train: &Inspection) -> String {
     };
     let next = printable(next);
     match train.state() {
-        TrainState::Open => format!("open at {next}, in plaintext: run it, then pht-oci post-run"),
-        _ => format!("next: pht-oci run, or pht-oci pre-run, at {next}"),
+        TrainState::Open => format!("opened at {next}, in plaintext: run it, then pht-oci post-run"),
+        _ => format!("next: pht-oci pre-run at {next} (or pht-oci run)"),
     }
 }
 

@@ -57,14 +57,14 @@ fn a_person_reads_who_what_when_and_what_comes_next() {
     assert!(text.contains(times[1].as_str().expect("a time")), "{text}");
     assert!(report["base_size"].as_u64().is_some_and(|size| size > 0), "{report}");
     assert_eq!(report["state"], "closed");
-    assert!(text.contains("next: pht-oci run"), "{text}");
+    assert!(text.contains("next: pht-oci pre-run at"), "{text}");
     for (tag, state) in [("0", "closed"), ("1", "closed"), ("opened", "open"), ("3", "complete")] {
         let (report, text) = train.inspect(tag);
         assert_eq!(report["state"], state, "{tag}");
         assert!(text.contains(&format!("state    {state}")), "{tag}: {text}");
     }
     let (_, text) = train.inspect("opened");
-    assert!(text.contains("has opened it") && text.contains("then pht-oci post-run"), "{text}");
+    assert!(text.contains("is open") && text.contains("then pht-oci post-run"), "{text}");
 }
 
 /// An open train is open, and nobody has broken it.

@@ -103,7 +103,7 @@ fn options_go_before_the_environment_and_the_environment_before_the_file() {
     let flag = [&config[..], &["--private-key", &own]].concat();
     station.pre_run("d", &flag, &[("STATION_ID", id), ("PRIVATE_KEY_PATH", &other)]).ok();
     // A variable that is set and empty is not set.
-    let empty = [("STATION_ID", id), ("PRIVATE_KEY_PATH", ""), ("PHT_TRUST_DIR", ""), ("PHT_MIN_WIRE", "")];
+    let empty = [("STATION_ID", id), ("PRIVATE_KEY_PATH", ""), ("PHT_TRUST_DIR", "")];
     station.pre_run("e", &config, &empty).refused(4);
     station.pre_run("f", &flag, &empty).ok();
 }
@@ -137,7 +137,7 @@ fn what_is_wrong_is_named_with_file_line_and_key() {
     for (text, says) in [
         ("station = \"a\"\nstatoin = \"b\"\n", "line 2: there is no key `statoin`"),
         ("[accept]\nmin-wire = 3\n", "line 2: accept.min-wire: expected a text"),
-        ("[accept]\nmin-wire = \"4\"\n", "4"),
+        ("private-key = \"keys/station_3.pem\"\n[accept]\nmin-wire = \"4\"\n", "4"),
         ("private-key = \"none.pem\"\n", "none.pem"),
         ("station = \"\u{1b}[2J\"\n[", "line"),
     ] {
@@ -171,6 +171,12 @@ fn commands_without_settings_do_not_need_the_file() {
         pht_oci(line, &[("PHT_CONFIG", &file)]).ok();
     }
     pht_oci(&["verify", &station.layout.at("2")], &[("PHT_CONFIG", &file)]).refused(2);
+    // A new key is not locked with the passphrase of the old one.
+    let secret = station.write("secret", "secret\n");
+    let file = station.write("station.toml", &format!("passphrase-file = \"{secret}\"\n"));
+    let open = station.path("open");
+    pht_oci(&["keygen", &open, "--bits", "2048", "--config", &file], &[]).ok();
+    assert!(!fs::read_to_string(open + ".pem").expect("a key").contains("ENCRYPTED"));
 }
 
 #[test]

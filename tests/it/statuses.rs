@@ -71,7 +71,7 @@ fn errors_in_json_say_kind_status_check_and_subject() {
         (vec!["pre-run", &image, &to, "--private-key", &own, "--strict"], 3, "verification", Some("trust")),
         (vec!["pre-run", &image, &to, "--private-key", &own, "--station", "2"], 4, "key", None),
         (vec!["inspect", &own], 5, "malformed", None),
-        (vec!["inspect", "docker://127.0.0.1:1/x:y", "--offline"], 6, "registry", None),
+        (vec!["inspect", "docker://127.0.0.1:1/x:y", "--authfile", "/nowhere/auth.json"], 6, "registry", None),
         (
             vec!["pre-run", &image, &to, "--private-key", &own, "--accept-master", &master],
             7,

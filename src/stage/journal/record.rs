@@ -100,13 +100,14 @@ pub fn recorded(
     let worked = work();
     let predicate = match &worked {
         Ok(report) => facts.predicate(request, act, &recording, report, context)?,
-        Err(error) => match failure_of(error) {
-            Some(failure) => facts.failed(request, act, &recording, failure, context)?,
-            None => return worked,
+        Err(error) => match (kept_by(error, context), failure_of(error)) {
+            (Some(kept), _) => facts.kept(request, act, &recording, &kept, context)?,
+            (None, Some(failure)) => facts.failed(request, act, &recording, failure, context)?,
+            (None, None) => return worked,
         },
     };
     let subject = format!("train/{}", facts.id);
-    let after = worked.as_ref().ok().and_then(|report| report.image.digest_after.clone());
+    let after = predicate.get("after").and_then(Value::as_str).map(str::to_owned);
     let digest = after.as_deref().unwrap_or(&facts.digest);
     let line = recording.journal.append((&subject, digest), predicate, request.station.key);
     let (mut report, line) = match (worked, line) {
@@ -128,6 +129,13 @@ pub fn recorded(
     }
     report.notes.push(format!("recorded in {}", recording.journal.path().display()));
     Ok(report)
+}
+
+/// The closed train that could not be sent and is kept on this machine: its place and digest. The stop is signed by now.
+fn kept_by(error: &Error, context: &Context) -> Option<(String, String)> {
+    let Some(Advice::SendKept { archive, .. }) = error.advice() else { return None };
+    let place: Reference = archive.parse().ok()?;
+    Some((archive.clone(), digest_at(&place, context)?))
 }
 
 /// The failure of a train, as an entry has it.
@@ -237,11 +245,12 @@ impl Facts {
             });
         }
         let what = format!(
-            "station `{}` has closed this stop of the train already, by {} {} ({}, line {} of {}): an older state of the \
-             train has come in again, or the stop would be signed twice",
+            "station `{}` has closed this stop of the train already, by {} {} (to {}, {}, line {} of {}): an older state of \
+             the train has come in again, or the stop would be signed twice",
             self.station.0,
             Printable::new(was),
             Printable::new(time),
+            Printable::new(closed.text("/destination").unwrap_or_default()),
             Printable::new(after),
             closed.line,
             journal.path().display()
@@ -321,6 +330,21 @@ impl Facts {
         entry.insert("checks".to_owned(), json!(checks));
         entry.insert("results".to_owned(), json!(results));
         entry.insert("ran".to_owned(), json!(ran));
+        Ok(entry)
+    }
+
+    /// The entry of a train that was closed, and is kept here since it could not be sent.
+    fn kept(
+        &self,
+        request: &StageRequest<'_>,
+        act: Act,
+        recording: &Recording<'_>,
+        (place, digest): &(String, String),
+        context: &Context,
+    ) -> Result<Object> {
+        let mut entry = self.common(request, act, recording, context)?;
+        entry.insert("after".to_owned(), json!(digest));
+        entry.insert("destination".to_owned(), json!(place));
         Ok(entry)
     }
 
