@@ -169,11 +169,11 @@ impl Doctor {
         let Some(dir) = self.policy.trust_dir() else {
             let advice = "make a directory, name it in the settings as trust, and fill it with pht-oci trust add";
             found.warning("trust", "no keys are pinned: nobody vouches for the creator of any train", advice);
-            found.found("trust", self.policy.load().map(drop))?;
+            found.found("accept", self.policy.load().map(drop))?;
             return None;
         };
         let trust = found.found("trust", read_trust(dir))?;
-        found.found("trust", self.policy.load().map(drop))?;
+        found.found("accept", self.policy.load().map(drop))?;
         if let Some(place) = std::iter::once(dir.to_owned())
             .chain(Role::ALL.map(|role| dir.join(role.directory())))
             .find(|place| mode_of(place) & 0o002 != 0)

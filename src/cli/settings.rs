@@ -14,7 +14,7 @@ use clap::{Arg, ArgMatches, Command};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::error::{Error, ErrorContext, IoContext, Result};
+use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
 use crate::text::Printable;
 
 /// The variable with the path of the file.
@@ -138,7 +138,8 @@ impl Settings {
         });
         let mut text = Vec::new();
         let file = file.at(path.display())?;
-        file.take(MAX_SIZE + 1).read_to_end(&mut text).doing("read the settings").at(path.display())?;
+        let read = file.take(MAX_SIZE + 1).read_to_end(&mut text).doing("read the settings");
+        read.map_err(|error| error.as_kind(Kind::Usage)).at(path.display())?;
         if text.len() as u64 > MAX_SIZE {
             return Err(
                 Error::usage(format!("more than the {MAX_SIZE} bytes that settings may have")).at(path.display())
@@ -310,7 +311,6 @@ fn unknown(name: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Kind;
     use clap::CommandFactory;
 
     /// The options of which other commands are to come.

@@ -100,7 +100,8 @@ impl Trust {
 
 impl Show {
     fn run(&self, context: &Context, output: &mut Output) -> Result<()> {
-        let trust = self.directory.trust.as_deref().map(read_trust).transpose()?;
+        // Before the first pin there is no directory.
+        let trust = self.directory.trust.as_deref().filter(|dir| dir.exists()).map(read_trust).transpose()?;
         let found = parties(&self.source, context)?;
         let rows = found.parties.iter().map(|party| {
             let (state, style) = state(&found, party, trust.as_ref());

@@ -177,7 +177,7 @@ const BROKEN: &[Broken] = &[
         name: "unknown wire",
         breaks: |s| s.settings("min-wire = \"3\"", "min-wire = \"9\""),
         status: 2,
-        id: "trust",
+        id: "accept",
         says: "settings",
         ..FINE
     },

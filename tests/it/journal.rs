@@ -164,6 +164,14 @@ fn a_repeated_command_whose_work_is_done_says_so() {
     let notes = again["notes"].to_string();
     assert!(notes.contains("already done"), "{notes}");
     assert_eq!(differences(&before, &snapshot(station.dir.path()), true), Vec::<String>::new());
+    // The receipt, too, can be had again, as often as one likes.
+    let other = tempfile::tempdir().expect("a temporary directory");
+    let receipt = utf8(&other.path().join("receipt")).to_owned();
+    for _ in 0..2 {
+        station.stage("post-run", ran, "3-new", &["--receipt", &receipt]).ok();
+        station.verify(&["--receipt", &receipt]).ok();
+    }
+    station.stage("post-run", ran, "3-new", &["--receipt", &station.path("journal")]).refused(2);
     // Pre-run of an open stop may be repeated as often as one likes.
     let fresh = Station::new();
     fresh.stage("pre-run", "2", "a", &[]).ok();

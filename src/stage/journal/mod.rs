@@ -38,6 +38,8 @@ pub struct JournalEntry {
     /// `sha256:` and the SHA-256 of the line, without its line feed.
     pub digest: String,
     envelope: Envelope,
+    /// The line itself, without its line feed.
+    text: Vec<u8>,
 }
 
 impl JournalEntry {
@@ -47,7 +49,7 @@ impl JournalEntry {
         if statement.get("predicateType").and_then(Value::as_str) != Some(PREDICATE_TYPE) {
             return Err(Error::malformed("a statement of another type"));
         }
-        Ok(JournalEntry { line, statement, digest: digest_of(text), envelope })
+        Ok(JournalEntry { line, statement, digest: digest_of(text), envelope, text: text.to_vec() })
     }
 
     /// A member of the predicate, by its JSON pointer.

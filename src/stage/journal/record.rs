@@ -1,6 +1,6 @@
 //! The entry of a stage, and what earlier entries say of the train that it is about.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -89,14 +89,19 @@ pub fn recorded(
     work: impl FnOnce() -> Result<Report>,
 ) -> Result<Report> {
     let Some(recording) = recording else { return work() };
-    if let Some(path) = recording.receipt.filter(|path| path.symlink_metadata().is_ok()) {
-        return Err(Error::usage("the path exists").hint("give the name of a new file").at(path.display()));
-    }
     let entries = recording.journal.ensure_writable()?;
     let facts = Facts::read(request, context)?;
     if let (Some(closed), false) = (facts.closed_by(&entries), recording.again) {
-        return facts.done_already(request, act, closed, recording.journal, context);
+        let report = facts.done_already(request, act, closed, recording.journal, context)?;
+        // The answer that was lost may have been the receipt.
+        return match recording.receipt {
+            Some(path) if !holds(path, &closed.text) => {
+                ensure_new(path).and_then(|()| write_new(path, &closed.text)).map(|()| report)
+            }
+            _ => Ok(report),
+        };
     }
+    recording.receipt.map_or(Ok(()), ensure_new)?;
     let worked = work();
     let predicate = match &worked {
         Ok(report) => facts.predicate(request, act, &recording, report, context)?,
@@ -148,6 +153,18 @@ fn failure_of(error: &Error) -> Option<Value> {
     }
     let _ = error;
     None
+}
+
+/// True if the file is the receipt of this line.
+fn holds(path: &Path, line: &[u8]) -> bool {
+    fs::read(path).is_ok_and(|text| text.strip_suffix(b"\n") == Some(line))
+}
+
+fn ensure_new(path: &Path) -> Result<()> {
+    match path.symlink_metadata() {
+        Err(_) => Ok(()),
+        Ok(_) => Err(Error::usage("the path exists").hint("give the name of a new file").at(path.display())),
+    }
 }
 
 fn write_new(path: &Path, line: &[u8]) -> Result<()> {
