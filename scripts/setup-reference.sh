@@ -12,8 +12,8 @@ python="$home/venv/bin/python"
 
 library() {
   [ -x "$python" ] || python3 -m venv "$home/venv"
-  "$python" -c 'import docker, pydantic, cryptography, loguru, requests' 2>/dev/null \
-    || "$python" -m pip -q install 'docker<8' 'pydantic<2' cryptography loguru requests
+  "$python" -c 'import docker, pydantic, cryptography, loguru, requests, securesystemslib' 2>/dev/null \
+    || "$python" -m pip -q install 'docker<8' 'pydantic<2' cryptography loguru requests securesystemslib
   local version
   for version in 1.1.1 1.1.2 2.0.5; do
     [ -d "$home/lib/$version/train_lib" ] \

@@ -43,6 +43,8 @@ pub enum Kind {
     Malformed,
     /// Registry, network or credentials. Exit status 6.
     Registry,
+    /// A person has to decide first, or the station does not accept this. Exit status 7.
+    Decision,
     /// The train itself failed, or reached a limit. Exit status 8.
     Train,
     /// Somebody asked the program to end. Exit status 128 and the number of the signal: 130 for an interrupt.
@@ -59,6 +61,7 @@ impl Kind {
             Kind::Key => 4,
             Kind::Malformed => 5,
             Kind::Registry => 6,
+            Kind::Decision => 7,
             Kind::Train => 8,
             Kind::Interrupted => 130,
         }
@@ -74,6 +77,7 @@ impl Kind {
             Kind::Key => "key",
             Kind::Malformed => "malformed",
             Kind::Registry => "registry",
+            Kind::Decision => "decision",
             Kind::Train => "train",
             Kind::Interrupted => "interrupted",
         }
@@ -101,6 +105,14 @@ pub enum Advice {
     NameStation,
     /// The finding is a warning only, unless the policy is strict.
     NotStrict,
+    /// Do again what the journal says is done.
+    Again,
+    /// Give the directory into which pre-run has written the results.
+    GiveResults,
+    /// Allow that an open train leaves in plaintext.
+    AllowOpen,
+    /// Look at the keys of the train, compare them with their owners' own, and pin them.
+    PinKeys,
     /// Do without the creator's Paillier key.
     OmitPaillierKey,
     /// Choose one of these platforms.

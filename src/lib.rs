@@ -62,7 +62,8 @@
 //! | **stage key** | the symmetric key of the files of a closed train, wrapped for those who may open it ([`crypto::StageKey`]) |
 //! | **recipient** | whose public key a stage key is wrapped for |
 //! | **pinned keys** | public keys that were checked out of band; a train must have these and no others ([`TrustStore`]) |
-//! | **sound, weak, broken** | what a check found: it holds; this wire version cannot prove it; it does not hold ([`train::Verdict`]) |
+//! | **journal** | a station's signed record of what it did; each line has the digest of the one before ([`stage::Journal`]) |
+//! | **sound, weak, unpinned, broken** | what a check found: it holds; this wire version cannot prove it; no key is pinned for its owner; it does not hold ([`train::Verdict`]) |
 //! | **reference** | how a person names an image ([`Reference`]); also, in full, the *reference implementation* of the protocol in Python |
 //! | **transport** | a kind of place for images, with its prefix: `oci:`, `docker://`, ... ([`store::TRANSPORTS`]) |
 //! | **layout** | a directory with images (OCI image layout specification) |

@@ -34,6 +34,12 @@ pub(super) fn words(advice: &Advice) -> String {
         Advice::GivePassphrase => "give it in the variable PRIVATE_KEY_PASSWORD or with --passphrase-file",
         Advice::NameStation => "name the station with --station",
         Advice::NotStrict => "without --strict this is only a warning",
+        Advice::Again => "to sign the stop once more all the same, give --again; it is recorded",
+        Advice::GiveResults => "give the directory that pre-run made with --results",
+        Advice::AllowOpen => "copy the encrypted image, or run post-run first; --allow-open copies the plaintext",
+        Advice::PinKeys => {
+            "see the keys with pht-oci trust show SRC, compare them with what their owners tell you, then pht-oci trust add"
+        }
         Advice::OmitPaillierKey => {
             "leave --paillier-key out: without the creator's public key no station can have encrypted numbers under it"
         }
@@ -114,6 +120,10 @@ mod tests {
             Advice::GivePassphrase,
             Advice::NameStation,
             Advice::NotStrict,
+            Advice::Again,
+            Advice::GiveResults,
+            Advice::AllowOpen,
+            Advice::PinKeys,
             Advice::OmitPaillierKey,
             Advice::ChoosePlatform { available: vec!["linux/amd64".to_owned(), "linux/arm64".to_owned()] },
             Advice::CopyOne,

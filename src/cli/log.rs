@@ -1,9 +1,11 @@
 //! The program's log on standard error: a line for each event, or a JSON document in one line with `--format json`.
 
+use std::collections::HashSet;
 use std::fmt::{self, Write};
+use std::sync::Mutex;
 
 use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Subscriber};
+use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
@@ -13,18 +15,18 @@ use super::format::Format;
 use super::json_line::json_line;
 use super::progress::Display;
 use crate::json::{Object, Value, json};
+use crate::stage::UNPINNED;
 use crate::text::Printable;
 
 /// Begins the log: warnings, or more with every `verbose`; errors only if `quiet`.
 pub(super) fn start(format: Format, quiet: bool, verbose: u8, display: &Display) {
-    let level = match (quiet, verbose) {
-        (true, _) => Level::ERROR,
-        (false, 0) => Level::WARN,
-        (false, 1) => Level::INFO,
-        (false, _) => Level::DEBUG,
+    let level = match verbose {
+        0 => Level::WARN,
+        1 => Level::INFO,
+        _ => Level::DEBUG,
     };
     let display = display.clone();
-    let lines = Lines { format, color: Palette::new(may_color(&std::io::stderr())) };
+    let lines = Lines { format, quiet, color: Palette::new(may_color(&std::io::stderr())), said: Mutex::default() };
     let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(move || display.stderr());
     // A second subscriber in one process (in tests of this library) is no fault.
     let _ = builder.event_format(lines).try_init();
@@ -33,7 +35,22 @@ pub(super) fn start(format: Format, quiet: bool, verbose: u8, display: &Display)
 /// How events are written.
 struct Lines {
     format: Format,
+    quiet: bool,
     color: Palette,
+    /// The warnings about keys that have been shown: both stages of a stop look at the keys.
+    said: Mutex<HashSet<String>>,
+}
+
+impl Lines {
+    /// Whether an event is shown: that nobody vouches for the keys is, whatever else is asked for, but once.
+    fn shows(&self, of: &Metadata<'_>, message: &str) -> bool {
+        if of.target() != UNPINNED {
+            return !self.quiet || *of.level() <= Level::ERROR;
+        }
+        // In JSON the warning stands in the report.
+        let is_new = || self.said.lock().map_or(true, |mut said| said.insert(message.to_owned()));
+        self.format == Format::Text && is_new()
+    }
 }
 
 impl<S, N> FormatEvent<S, N> for Lines
@@ -51,6 +68,9 @@ where
         let mut fields = Fields::default();
         event.record(&mut fields);
         let Fields { message, others } = fields;
+        if !self.shows(event.metadata(), &message) {
+            return Ok(());
+        }
         if self.format == Format::Json {
             let document = json!({ "level": level, "message": message, "fields": others });
             return writer.write_str(&json_line(&document));

@@ -10,11 +10,14 @@ mod cleanup;
 mod color;
 mod completions;
 mod copy;
+mod doctor;
 mod extract;
+mod fingerprint;
 mod format;
 mod gc;
 mod help;
 mod inspect;
+mod journal;
 mod json_line;
 mod keygen;
 mod log;
@@ -34,10 +37,12 @@ mod run;
 #[cfg(feature = "engines")]
 mod screen;
 mod secrets;
+mod settings;
 mod signals;
 mod station;
 mod text;
 mod tool_image;
+mod trust;
 mod validate;
 mod verify;
 
@@ -56,6 +61,7 @@ use crate::text::Printable;
 use format::Format;
 use output::Output;
 use progress::{Display, When};
+use settings::Settings;
 
 /// Exit statuses, shown at the end of the help.
 const AFTER_HELP: &str = "\
@@ -83,7 +89,8 @@ Environment (an option goes first; an empty variable counts as none):
 
 Exit status:
   0 done   1 I/O or internal   2 usage   3 verification failed   4 key   5 not a train, or malformed
-  6 registry, network or credentials   8 the train failed   129, 130, 143 ended by a signal";
+  6 registry, network or credentials   7 a person has to decide, or the station does not accept it
+  8 the train failed   129, 130, 143 ended by a signal";
 
 /// Run the Personal Health Train security protocol on OCI images, without a container daemon.
 #[derive(Debug, Parser)]
@@ -99,6 +106,9 @@ struct Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 struct Global {
+    /// The station's settings [default: pht-oci/station.toml in XDG_CONFIG_HOME, else in /etc]
+    #[arg(long, global = true, value_name = "FILE", env = settings::VARIABLE)]
+    config: Option<std::path::PathBuf>,
     /// Format of reports
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -130,6 +140,10 @@ struct Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     Keygen(keygen::Keygen),
+    Fingerprint(fingerprint::Fingerprint),
+    Trust(trust::Trust),
+    Journal(journal::JournalCommand),
+    Doctor(doctor::Doctor),
     Build(build::Build),
     Inspect(inspect::Inspect),
     Verify(verify::Verify),
@@ -157,6 +171,10 @@ impl Command {
     fn run(&self, context: &Context, output: &mut Output) -> Result<()> {
         match self {
             Command::Keygen(command) => command.run(output),
+            Command::Fingerprint(command) => command.run(output),
+            Command::Trust(command) => command.run(context, output),
+            Command::Journal(command) => command.run(output),
+            Command::Doctor(command) => command.run(context, output),
             Command::Build(command) => command.run(context, output),
             Command::Copy(command) => command.run(context, output),
             Command::Extract(command) => command.run(context, output),
@@ -204,24 +222,9 @@ fn command() -> clap::Command {
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     secrets::forbid_core_dumps();
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let parsed = command().try_get_matches_from(&arguments).and_then(|found| Cli::from_arg_matches(&found));
-    let parsed = parsed.map_err(hide_login).map_err(escape_values);
-    let cli = match parsed {
+    let cli = match parse(&arguments) {
         Ok(cli) => cli,
-        Err(error) if error.use_stderr() && asks_for_json(&arguments) => {
-            let error = usage_error(&error);
-            Output::new(Format::Json, false, Display::default()).error(&error);
-            return ExitCode::from(error.kind().exit_status());
-        }
-        Err(error) if error.use_stderr() => {
-            output::print_usage_error(&error.render().to_string());
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
-        }
-        Err(error) => {
-            // Help and version are no errors; a closed stdout cannot be reported.
-            let _ = error.print();
-            return ExitCode::SUCCESS;
-        }
+        Err(status) => return status,
     };
     let display = Display::new(cli.global.progress, cli.global.quiet, cli.global.format);
     log::start(cli.global.format, cli.global.quiet, cli.global.verbose, &display);
@@ -236,6 +239,38 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             ExitCode::from(signals::exit_status(&error))
         }
     }
+}
+
+/// The command line, with the station's settings; or the exit status, when what was wrong with it has been said.
+fn parse(arguments: &[OsString]) -> std::result::Result<Cli, ExitCode> {
+    let format = if asks_for_json(arguments) { Format::Json } else { Format::Text };
+    let refuse = |error: &Error| {
+        Output::new(format, false, Display::default()).error(error);
+        ExitCode::from(error.kind().exit_status())
+    };
+    let command = settings::without_empty_variables(command());
+    let settings = Settings::find(&command, arguments).map_err(|error| refuse(&error))?;
+    let command = match &settings {
+        Some(settings) => settings.apply(command),
+        None => command,
+    };
+    let parsed = command.try_get_matches_from(arguments).and_then(|found| Cli::from_arg_matches(&found));
+    parsed.map_err(|error| {
+        if let Some(fault) = settings.and_then(|settings| settings.fault(&error)) {
+            return refuse(&fault);
+        }
+        let error = escape_values(hide_login(error));
+        if error.use_stderr() && format == Format::Json {
+            return refuse(&usage_error(&error));
+        }
+        if error.use_stderr() {
+            output::print_usage_error(&error.render().to_string());
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+        // Help and version are no errors; a closed stdout cannot be reported.
+        let _ = error.print();
+        ExitCode::SUCCESS
+    })
 }
 
 /// The same error without a login that somebody has written into an argument: logs keep messages.

@@ -10,10 +10,10 @@ use super::progress::Display;
 use super::text;
 #[cfg(feature = "engines")]
 use super::{progress::BesideBars, screen::Screen};
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Advice, Error, IoContext, Result};
 use crate::image::ImageReport;
 use crate::json::{Value, json};
-use crate::stage::{Execution, Inspection, Report, Verification};
+use crate::stage::{Execution, Inspection, Report, ResultFile, Verification};
 #[cfg(feature = "engines")]
 use crate::stage::{Limit, TrainFailed};
 use crate::text::{Printable, counted};
@@ -44,7 +44,7 @@ impl Output {
     }
 
     /// The palette for the stream that reports go to.
-    fn color(&self) -> Palette {
+    pub(super) fn color(&self) -> Palette {
         Palette::new(if self.aside { may_color(&io::stderr()) } else { may_color(&io::stdout()) })
     }
 
@@ -168,6 +168,10 @@ fn error_json(error: &Error) -> Value {
         document["error"]["check"] = id.into();
         document["error"]["subject"] = subject.into();
     }
+    if let Some(Advice::SendKept { archive, target, .. }) = error.advice() {
+        let command = format!("pht-oci copy {archive} {target}");
+        document["error"]["kept"] = json!({ "image": archive, "destination": target, "command": command });
+    }
     #[cfg(feature = "engines")]
     if let Some(failed) = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<TrainFailed>()) {
         document["error"]["train"] = json!({
@@ -188,6 +192,10 @@ fn report_json(report: &Report) -> Value {
     document["notes"] = json!(report.notes);
     if let Some(runs) = &report.runs {
         document["runs"] = execution_json(runs);
+    }
+    if let Some(results) = &report.results {
+        let one = |file: &ResultFile| json!({ "path": file.path, "size": file.size, "sha256": file.sha256 });
+        document["results"] = results.iter().map(one).collect();
     }
     if let Some(ran) = &report.ran {
         let log = ran.log.display().to_string();
@@ -281,7 +289,7 @@ fn verification_json(found: &Verification) -> Value {
         "digest": found.digest,
         "wire": found.wire,
         "id": found.id,
-        "verdict": found.verdict().name(),
+        "verdict": if found.open { "open" } else { found.verdict().name() },
         "checks": found.checks.iter().map(check_json).collect::<Vec<_>>(),
         "stops": stops.collect::<Vec<_>>(),
         "read": found.read,
@@ -297,21 +305,29 @@ fn inspection_json(train: &Inspection) -> Value {
             "eco_system": stop.eco_system,
             "key": stop.key,
             "signed": stop.signed,
+            "signed_at": stop.signed_at,
         })
     });
+    let listed = train.listed.iter().map(|file| json!({ "path": file.path, "size": file.size }));
     json!({
         "source": train.source,
         "digest": train.digest,
         "wire": train.wire,
         "id": train.id,
         "creator": train.creator,
+        "creator_key": train.creator_key,
+        "builder_key": train.builder_key,
+        "built_at": train.built_at,
+        "state": train.state().name(),
         "master": train.master,
         "route": stops.collect::<Vec<_>>(),
         "waits_for_creator": train.waits_for_creator,
         "next": train.next.map(|next| &train.route[next].station),
         "files": train.files,
+        "file_list": listed.collect::<Vec<_>>(),
         "layers": train.layers,
         "base_layers": train.base_layers,
+        "base_size": train.base_size,
         "size": train.size,
         "stage": train.stage,
         "runs": execution_json(&train.runs),
@@ -330,4 +346,22 @@ fn execution_json(runs: &Execution) -> Value {
         "env_changed": runs.env_changed,
         "base": runs.base.as_ref().map(|base| json!({ "layers": base.layers, "chain_id": base.chain_id })),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+
+    #[test]
+    fn an_error_names_the_train_that_was_kept() {
+        let (archive, target) =
+            ("oci-archive:/var/kept/train.tar:latest".to_owned(), "docker://r.example/t".to_owned());
+        let advice = Advice::SendKept { first: None, archive: archive.clone(), target: target.clone() };
+        let error = Error::new(Kind::Registry, "the registry does not answer").advise(advice);
+        let kept = &error_json(&error)["error"]["kept"];
+        assert_eq!((&kept["image"], &kept["destination"]), (&json!(archive), &json!(target)));
+        assert_eq!(kept["command"], format!("pht-oci copy {archive} {target}"));
+        assert!(error_json(&Error::usage("nothing was kept"))["error"].get("kept").is_none());
+    }
 }

@@ -1,6 +1,6 @@
 //! The options of every command that verifies: pinned keys, strictness, the oldest wire version that is accepted.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -8,6 +8,7 @@ use super::own_directory;
 use crate::error::{Error, ErrorContext, Result};
 use crate::image::VerifiedLayers;
 use crate::stage::{VerificationPolicy, read_trust};
+use crate::store::Reference;
 use crate::train::{MinWire, TrustStore};
 
 /// The variable with the oldest wire version that is accepted.
@@ -29,6 +30,12 @@ pub(super) struct PolicyOptions {
     /// Unpack base layers again that were verified before, and remember none
     #[arg(long)]
     no_cache: bool,
+    /// The same of the station's settings, which nothing overrules
+    #[arg(long, value_name = "VERSION", hide = true)]
+    accept_min_wire: Option<String>,
+    /// A master image of the station's settings, of which the train has to be one; repeat for more
+    #[arg(long = "accept-master", value_name = "REF", hide = true, value_parser = Reference::locate)]
+    accept_masters: Vec<Reference>,
 }
 
 /// What [`PolicyOptions`] name, read.
@@ -37,9 +44,20 @@ pub(super) struct Demands {
     trust: Option<TrustStore>,
     min_wire: Option<MinWire>,
     memory: Option<VerifiedLayers>,
+    masters: Vec<Reference>,
 }
 
 impl PolicyOptions {
+    /// The directory of pinned keys.
+    pub(super) fn trust_dir(&self) -> Option<&Path> {
+        self.trust.as_deref()
+    }
+
+    /// The master images of which the station accepts one.
+    pub(super) fn masters(&self) -> &[Reference] {
+        &self.accept_masters
+    }
+
     /// Reads the pinned keys, if a directory of them is given, and what else is demanded.
     pub(super) fn load(&self) -> Result<Demands> {
         let option = self.min_wire.as_deref().map(|name| MinWire::new(name, "--min-wire").at("--min-wire"));
@@ -48,13 +66,20 @@ impl PolicyOptions {
             let name = name.to_str().ok_or_else(|| Error::usage("not UTF-8"));
             name.and_then(|name| MinWire::new(name, MIN_WIRE)).at(MIN_WIRE)
         });
-        let (variable, option) = (variable.transpose()?, option.transpose()?);
+        let settings = "the station's settings";
+        let accepted = self.accept_min_wire.as_deref().map(|name| MinWire::new(name, settings).at(settings));
+        let (variable, option, accepted) = (variable.transpose()?, option.transpose()?, accepted.transpose()?);
         Ok(Demands {
             strict: self.strict,
+            masters: self.accept_masters.clone(),
             trust: self.trust.as_deref().map(read_trust).transpose()?,
-            memory: if self.no_cache { None } else { own_directory("XDG_CACHE_HOME", ".cache").map(VerifiedLayers::in_directory) },
+            memory: if self.no_cache {
+                None
+            } else {
+                own_directory("XDG_CACHE_HOME", ".cache").map(VerifiedLayers::in_directory)
+            },
             // Without the option its value is that of the variable: of two equal ones the latter is named.
-            min_wire: MinWire::strictest([&option, &variable].into_iter().flatten()).cloned(),
+            min_wire: MinWire::strictest([&accepted, &option, &variable].into_iter().flatten()).cloned(),
         })
     }
 }
@@ -67,6 +92,7 @@ impl Demands {
             strict: self.strict,
             min_wire: self.min_wire.as_ref(),
             memory: self.memory.as_ref(),
+            masters: &self.masters,
         }
     }
 }

@@ -3,7 +3,8 @@ use clap::Args;
 use super::output::Output;
 use super::station::{ResultsOption, StageOptions};
 use crate::error::{Error, Result};
-use crate::stage::{StageRequest, post_run};
+use crate::json::Object;
+use crate::stage::{Act, StageRequest, post_run};
 use crate::store::Context;
 
 /// After the run: hash, sign and encrypt the new results; drop every other change.
@@ -35,6 +36,9 @@ impl PostRun {
         let demands = self.stage.load_demands()?;
         let request = self.stage.request(&key, &demands);
         let (results, keep_owners) = (self.results.results.as_deref(), self.results.keep_owners);
-        output.report(&post_run(&StageRequest { results, keep_owners, ..request }, context)?)
+        let request = StageRequest { results, keep_owners, ..request };
+        let report =
+            self.stage.recorded(&request, Act::PostRun, Object::new(), context, || post_run(&request, context))?;
+        output.report(&report)
     }
 }

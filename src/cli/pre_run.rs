@@ -3,7 +3,8 @@ use clap::Args;
 use super::output::Output;
 use super::station::{ResultsOption, StageOptions};
 use crate::error::Result;
-use crate::stage::{StageRequest, pre_run};
+use crate::json::Object;
+use crate::stage::{Act, StageRequest, pre_run};
 use crate::store::Context;
 
 /// Before the run: verify the train, decrypt the previous results.
@@ -34,6 +35,8 @@ impl PreRun {
         let results = self.results.results.as_deref();
         let (keep_owners, keep_initial_results) = (self.results.keep_owners, self.keep_initial_results);
         let request = StageRequest { results, keep_owners, shared: self.shared, keep_initial_results, ..request };
-        output.report(&pre_run(&request, context)?)
+        let report =
+            self.stage.recorded(&request, Act::PreRun, Object::new(), context, || pre_run(&request, context))?;
+        output.report(&report)
     }
 }

@@ -7,7 +7,8 @@ use super::output::Output;
 use super::station::StageOptions;
 use crate::engine::{Engine, Limits, RunOptions, SECRETS, Variable, Volume, engine_named};
 use crate::error::{Error, Result};
-use crate::stage::{Execution, RunRequest, StageRequest, run};
+use crate::json::{Object, Value, json};
+use crate::stage::{Act, Execution, RunRequest, StageRequest, run};
 use crate::store::Context;
 use crate::text::Printable;
 
@@ -94,9 +95,33 @@ impl Run {
             announce: Some(&|runs: &Execution| output.announce(runs)),
         };
         let mut screen = output.screen();
-        let report = run(&request, &mut screen, context);
-        screen.end();
-        output.report(&report?)
+        let work = || {
+            let report = run(&request, &mut screen, context);
+            screen.end();
+            report
+        };
+        let report = self.stage.recorded(&request.stage, Act::Run, self.details(), context, work)?;
+        output.report(&report)
+    }
+
+    /// What the journal says of a run beside its train.
+    fn details(&self) -> Object {
+        let volume = |volume: &Volume| {
+            let (host, path) = (volume.host.display().to_string(), volume.path.display().to_string());
+            json!({ "host": host, "path": path, "read_only": volume.read_only })
+        };
+        let volumes: Vec<Value> = self.volumes.iter().map(volume).collect();
+        // Of variables the names alone: their values may be secret.
+        let variables: Vec<&str> = self.variables.iter().map(|variable| variable.name.as_str()).collect();
+        let engine = json!({
+            "name": self.engine.name(),
+            "volumes": volumes,
+            "variables": variables,
+            "gpus": self.gpus,
+            "timeout": self.timeout.map(|timeout| timeout.as_secs()),
+            "prepare": self.prepare,
+        });
+        std::iter::once(("engine".to_owned(), engine)).collect()
     }
 }
 

@@ -36,6 +36,11 @@ pub(super) struct KeyOptions {
 }
 
 impl KeyOptions {
+    /// The file with the private key.
+    pub(super) fn path(&self) -> Option<&Path> {
+        self.private_key.as_deref()
+    }
+
     pub(super) fn load(&self) -> Result<PrivateKey> {
         let path = self.private_key.as_deref().ok_or_else(|| {
             Error::key("no private key is given").hint("give one with --private-key or the variable PRIVATE_KEY_PATH")
@@ -98,6 +103,16 @@ fn warn_if_others_read(path: &Path) {
     if mode & 0o077 != 0 {
         tracing::warn!("others can read the private key {path}; protect it with chmod 600", path = path.display());
     }
+}
+
+/// The public key of a file with a public or a private key; of a private one the passphrase may be asked for.
+pub(super) fn load_any_key(path: &Path) -> Result<PublicKey> {
+    let text = read_secret_file(path)?;
+    let private = match PublicKey::from_pem(&text) {
+        Err(_) if PrivateKey::holds_one(&text) => load_private_key(path, passphrase_from_environment().as_ref())?,
+        read => return read.at(path.display()),
+    };
+    Ok(private.public_key())
 }
 
 pub(super) fn load_public_key(path: &Path) -> Result<PublicKey> {

@@ -4,12 +4,14 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::journal::JournalOptions;
 use super::policy::{Demands, PolicyOptions};
 use super::secrets::KeyOptions;
 use crate::crypto::PrivateKey;
 use crate::error::Result;
-use crate::stage::{StageRequest, Station};
-use crate::store::Reference;
+use crate::json::Object;
+use crate::stage::{Act, Report, StageRequest, Station};
+use crate::store::{Context, Reference};
 
 /// The train, and who acts.
 #[derive(Debug, Args)]
@@ -30,6 +32,8 @@ pub(super) struct StageOptions {
     /// The train as built; needed only without labels and without a tag `base`
     #[arg(long, value_name = "REF", value_parser = Reference::locate)]
     base: Option<Reference>,
+    #[command(flatten)]
+    journal: JournalOptions,
 }
 
 /// The directory of the results, for those who run the train themselves.
@@ -55,10 +59,23 @@ impl StageOptions {
         self.policy.load()
     }
 
+    /// Does the stage of `request`, and records it if the station has a journal.
+    pub(super) fn recorded(
+        &self,
+        request: &StageRequest<'_>,
+        act: Act,
+        details: Object,
+        context: &Context,
+        work: impl FnOnce() -> Result<Report>,
+    ) -> Result<Report> {
+        self.journal.recorded(request, act, details, context, work)
+    }
+
     /// The request, with what was loaded.
     pub(super) fn request<'a>(&'a self, key: &'a PrivateKey, demands: &'a Demands) -> StageRequest<'a> {
         StageRequest {
             policy: demands.policy(),
+            list_results: self.journal.is_kept(),
             destination: self.destination.as_ref(),
             base: self.base.as_ref(),
             ..StageRequest::new(&self.source, Station { id: self.station.as_deref(), key })

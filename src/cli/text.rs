@@ -2,9 +2,12 @@
 
 use super::color::{Palette, Style, size, table};
 use crate::json::json;
-use crate::stage::{Execution, Inspection, Verification};
+use crate::stage::{Execution, Inspection, ListedFile, TrainState, Verification};
 use crate::text::{Printable, counted};
 use crate::train::{Check, Verdict};
+
+/// The number of immutable files that the text names.
+const LISTED: usize = 20;
 
 /// Characters of a fingerprint that a table shows.
 const SHORT_KEY: usize = 19;
@@ -12,15 +15,24 @@ const SHORT_KEY: usize = 19;
 /// A train at one glance: what it is, where it has been, what comes next.
 pub(super) fn inspection(color: Palette, train: &Inspection) -> String {
     let base = train.base_layers.map(|base| format!(", {base} of them its base")).unwrap_or_default();
-    let files = counted(train.files as u64, "immutable file");
-    let rows = [
+    let base_size = train.base_size.map(|bytes| format!(" ({})", size(bytes))).unwrap_or_default();
+    let mut rows = vec![
         ("digest", train.digest.clone()),
         ("train", format!("{} (wire {})", Printable::new(&train.id), train.wire)),
-        ("creator", printable(&train.creator)),
-        ("master", printable(&train.master)),
-        ("files", files),
-        ("layers", format!("{}{base}, {}", train.layers, size(train.size))),
+        ("state", train.state().name().to_owned()),
+        ("creator", format!("{}  {}", printable(&train.creator), train.creator_key)),
     ];
+    rows.extend(train.builder_key.iter().map(|key| ("builder", key.clone())));
+    rows.extend(train.built_at.iter().map(|time| ("built", printable(time))));
+    rows.extend([
+        ("master", printable(&train.master)),
+        ("layers", format!("{}{base}{base_size}, {}", train.layers, size(train.size))),
+        ("files", counted(train.files as u64, "immutable file")),
+    ]);
+    rows.extend(train.listed.iter().take(LISTED).map(|file| ("", listed(file))));
+    if train.listed.len() > LISTED {
+        rows.push(("", format!("and {} more (--format json has all)", train.listed.len() - LISTED)));
+    }
     let mut text = color.style(Style::Heading, &printable(&train.source)) + "\n";
     for (name, value) in rows {
         text += &format!("  {}  {value}\n", color.style(Style::Faint, &format!("{name:7}")));
@@ -29,15 +41,25 @@ pub(super) fn inspection(color: Palette, train: &Inspection) -> String {
     text += "\n";
     let stops = train.route.iter().map(|stop| {
         let (state, style) = match train.next {
-            _ if stop.signed => ("has signed", Style::Good),
-            Some(next) if next == stop.index => ("is next", Style::Doubtful),
-            _ => ("waits", Style::Faint),
+            _ if stop.signed => {
+                let time = stop.signed_at.as_deref().map(|time| format!(" {}", Printable::new(time)));
+                (format!("has signed{}", time.unwrap_or_default()), Style::Good)
+            }
+            Some(next) if next == stop.index && train.open => ("is open".to_owned(), Style::Doubtful),
+            Some(next) if next == stop.index => ("is next".to_owned(), Style::Doubtful),
+            _ => ("waits".to_owned(), Style::Faint),
         };
-        let cells = [stop.index.to_string(), printable(&stop.station), printable(&stop.eco_system), short(&stop.key)];
-        (cells.into_iter().chain([state.to_owned()]).collect(), style)
+        let cells = [stop.index.to_string(), printable(&stop.station), printable(&stop.eco_system), stop.key.clone()];
+        (cells.into_iter().chain([state]).collect(), style)
     });
     text += &table(color, 2, &["#", "station", "network", "key", "state"], &stops.collect::<Vec<_>>());
     text + "\n  " + &color.style(Style::Heading, &next_step(train)) + "\n"
+}
+
+/// An immutable file, with its size if it is known.
+fn listed(file: &ListedFile) -> String {
+    let path = printable(&file.path);
+    file.size.map_or(path.clone(), |bytes| format!("{path}  {}", size(bytes)))
 }
 
 /// How a train runs.
@@ -88,9 +110,10 @@ fn next_step(train: &Inspection) -> String {
     let Some(next) = train.next.map(|next| &train.route[next].station) else {
         return "every station has signed; the creator can decrypt the results (pht-oci results)".to_owned();
     };
-    match train.stage {
-        Some("pre-run") => format!("opened at {next}: run it, then pht-oci post-run"),
-        _ => format!("next: pht-oci pre-run at {next}"),
+    let next = printable(next);
+    match train.state() {
+        TrainState::Open => format!("opened at {next}, in plaintext: run it, then pht-oci post-run"),
+        _ => format!("next: pht-oci pre-run at {next} (or pht-oci run)"),
     }
 }
 
@@ -118,7 +141,7 @@ pub(super) fn verification(color: Palette, found: &Verification) -> String {
         let digest = match stop.digest {
             None => "",
             Some(Verdict::Sound) => "recomputed",
-            Some(Verdict::Weak(_)) => "cannot be recomputed",
+            Some(Verdict::Weak(_) | Verdict::Unpinned(_)) => "cannot be recomputed",
             Some(Verdict::Broken(_)) => "BROKEN",
         };
         let worst = [&stop.signature, &stop.digest].into_iter().flatten().map(style).max_by_key(|style| *style as u8);
@@ -131,10 +154,21 @@ pub(super) fn verification(color: Palette, found: &Verification) -> String {
         text += &format!("  {}: {}\n", color.style(Style::Doubtful, "warning"), Printable::new(warning));
     }
     let verdict = found.verdict();
-    let style = style(&verdict);
-    let verdict = verdict.name();
+    let style = if found.open { Style::Doubtful } else { style(&verdict) };
+    let verdict = if found.open {
+        "open, and a train can only be verified when it is closed"
+    } else {
+        match verdict {
+            Verdict::Unpinned(_) => "not trusted: nobody vouches for some of its keys",
+            _ => verdict.name(),
+        }
+    };
     let count = |name| found.checks.iter().filter(|check| check.verdict.name() == name).count();
-    let counts = format!("{} sound, {} weak, {} broken", count("sound"), count("weak"), count("broken"));
+    let unpinned = match count("unpinned") {
+        0 => String::new(),
+        number => format!(", {number} without a pin"),
+    };
+    let counts = format!("{} sound, {} weak, {} broken{unpinned}", count("sound"), count("weak"), count("broken"));
     text + &format!("  the train is {} ({counts})\n", color.style(style, verdict))
 }
 
@@ -143,6 +177,7 @@ pub(super) fn check(color: Palette, check: &Check) -> String {
     let mark = match check.verdict {
         Verdict::Sound => "ok    ",
         Verdict::Weak(_) => "weak  ",
+        Verdict::Unpinned(_) => "NO PIN",
         Verdict::Broken(_) => "BROKEN",
     };
     let mark = color.style(style(&check.verdict), mark);
@@ -155,6 +190,6 @@ fn style(verdict: &Verdict) -> Style {
     match verdict {
         Verdict::Sound => Style::Good,
         Verdict::Weak(_) => Style::Doubtful,
-        Verdict::Broken(_) => Style::Bad,
+        Verdict::Unpinned(_) | Verdict::Broken(_) => Style::Bad,
     }
 }

@@ -88,7 +88,7 @@ impl PublicKey {
         let spki =
             key.to_public_key_der().map_err(|_| Error::malformed("public key that cannot be encoded as SPKI"))?;
         let pem = pem::encode("PUBLIC KEY", spki.as_bytes())?.to_string();
-        let fingerprint = format!("SHA256:{}", hex::encode(&Sha256::of(spki.as_bytes())));
+        let fingerprint = format!("sha256:{}", hex::encode(&Sha256::of(spki.as_bytes())));
         Ok(PublicKey { key, pem, fingerprint })
     }
 
@@ -103,7 +103,8 @@ impl PublicKey {
         self.key.n().bit_width() as usize
     }
 
-    /// `SHA256:` and the SHA-256 of the SPKI's DER in lower-case hexadecimal, to compare keys by eye.
+    /// `sha256:` and the SHA-256 of the SPKI's DER in lower-case hexadecimal, to compare keys by eye; the same as that of
+    /// `openssl pkey -pubin -in FILE -outform DER | sha256sum`.
     pub fn fingerprint(&self) -> String {
         self.fingerprint.clone()
     }
@@ -131,6 +132,11 @@ pub struct PrivateKey {
 }
 
 impl PrivateKey {
+    /// True if there is a private key of a form that is read in this file.
+    pub fn holds_one(file: &[u8]) -> bool {
+        pem::blocks(file).is_ok_and(|blocks| blocks.iter().any(|block| is_private_key(&block)))
+    }
+
     /// True if [`PrivateKey::from_pem`] needs a passphrase for this file.
     pub fn is_encrypted(file: &[u8]) -> bool {
         pem::blocks(file).is_ok_and(|blocks| blocks.iter().find(is_private_key).is_some_and(is_encrypted))

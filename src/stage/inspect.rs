@@ -1,6 +1,7 @@
 use super::parts::execution::Execution;
 use super::parts::labels::{ImageState, Labels};
 use super::parts::load::{Depth, Train};
+use crate::crypto::PublicKey;
 use crate::error::Result;
 use crate::image::open_image;
 use crate::store::{Context, Reference};
@@ -19,6 +20,12 @@ pub struct Inspection {
     pub id: String,
     /// The creator's id.
     pub creator: String,
+    /// The fingerprint of the creator's public key.
+    pub creator_key: String,
+    /// The fingerprint of the builder's public key, where the wire version has a builder.
+    pub builder_key: Option<String>,
+    /// When it was built, if the builder has signed that.
+    pub built_at: Option<String>,
     /// The master image or repository that the train was made from.
     pub master: String,
     /// The stops in route order.
@@ -33,11 +40,17 @@ pub struct Inspection {
     pub base_layers: Option<usize>,
     /// The number of immutable files.
     pub files: usize,
+    /// The immutable files as the config lists them.
+    pub listed: Vec<ListedFile>,
+    /// Bytes of the base's layers as they are stored, where these are known.
+    pub base_size: Option<u64>,
     /// Bytes of all layers as they are stored.
     pub size: u64,
     /// The stage that made the image, if the labels tell: `built`, `pre-run` or `post-run`. After `pre-run` the train
     /// is open and waits for its run.
     pub stage: Option<&'static str>,
+    /// True if pre-run has opened it and it has not been closed since.
+    pub open: bool,
     /// How it runs.
     pub runs: Execution,
 }
@@ -56,6 +69,56 @@ pub struct StopState {
     pub key: String,
     /// True if it has signed.
     pub signed: bool,
+    /// When it signed, if its signature covers that.
+    pub signed_at: Option<String>,
+}
+
+/// An immutable file of a train.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ListedFile {
+    /// Its path below `/opt/pht_train`.
+    pub path: String,
+    /// Its size in bytes, where the creator has signed it.
+    pub size: Option<u64>,
+}
+
+/// Where a train stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TrainState {
+    /// It waits for its creator's signature.
+    Unsigned,
+    /// It is encrypted, and a station is next.
+    Closed,
+    /// A station has opened it for its run.
+    Open,
+    /// Every station has signed.
+    Complete,
+}
+
+impl TrainState {
+    /// The stable name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            TrainState::Unsigned => "unsigned",
+            TrainState::Closed => "closed",
+            TrainState::Open => "open",
+            TrainState::Complete => "complete",
+        }
+    }
+}
+
+impl Inspection {
+    /// Where the train stands, by its route and its labels.
+    pub fn state(&self) -> TrainState {
+        match self.next {
+            _ if self.waits_for_creator => TrainState::Unsigned,
+            None => TrainState::Complete,
+            Some(_) if self.open => TrainState::Open,
+            Some(_) => TrainState::Closed,
+        }
+    }
 }
 
 /// Reads the state of a train.
@@ -73,11 +136,27 @@ pub fn inspect(source: &Reference, context: &Context) -> Result<Inspection> {
         eco_system: stop.eco_system.clone(),
         key: stop.public_key.fingerprint(),
         signed: stop.signature.is_some(),
+        signed_at: config.form().time_of(Some(stop.index)).map(str::to_owned),
     });
     let route: Vec<StopState> = route.collect();
     let from = config.source();
     let labels = Labels::read(&train.image);
+    let sizes = config.form().file_sizes();
+    let listed = config.file_list().iter().enumerate().map(|(at, path)| ListedFile {
+        path: path.clone(),
+        size: sizes.as_ref().and_then(|sizes| sizes.get(at)).copied(),
+    });
+    let runs = Execution::of(&train, None, None, context);
+    let stored = |layers: usize| -> u64 {
+        train.image.layers().iter().take(layers).map(oci_spec::image::Descriptor::size).sum()
+    };
     Ok(Inspection {
+        creator_key: config.creator().public_key.fingerprint(),
+        builder_key: config.form().builder_key().map(PublicKey::fingerprint),
+        built_at: config.form().time_of(None).map(str::to_owned),
+        listed: listed.collect(),
+        base_size: runs.base.as_ref().map(|base| stored(base.layers)),
+        open: labels.is_open(&train),
         source: train.name(),
         digest: train.image.descriptor().digest().to_string(),
         wire: config.wire().name(),
@@ -93,8 +172,22 @@ pub fn inspect(source: &Reference, context: &Context) -> Result<Inspection> {
         layers: train.image.layers().len(),
         base_layers: labels.base_layers,
         stage: labels.state.map(ImageState::name),
-        runs: Execution::of(&train, None, None, context),
+        runs,
         files: config.file_list().len(),
-        size: train.image.layers().iter().map(oci_spec::image::Descriptor::size).sum(),
+        size: stored(train.image.layers().len()),
     })
+}
+
+/// True if the image is a train that pre-run has opened and that is not closed again. What is no train is not open; of a
+/// train whose config cannot be read any more, the labels tell.
+///
+/// # Errors
+/// The image cannot be read.
+pub fn is_open(source: &Reference, context: &Context) -> Result<bool> {
+    let image = open_image(source, context)?;
+    let labels = Labels::read(&image);
+    if labels.any_verified_config().is_none() {
+        return Ok(false);
+    }
+    Ok(Train::load(image, &context.temporary, Depth::Config).map_or(true, |train| labels.is_open(&train)))
 }

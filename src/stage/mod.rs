@@ -4,6 +4,7 @@
 
 mod build;
 mod inspect;
+mod journal;
 mod parts;
 mod post_run;
 mod pre_run;
@@ -11,20 +12,23 @@ mod rebase;
 mod results;
 #[cfg(feature = "engines")]
 mod run;
+mod trust;
 mod validate;
 mod verify;
 
 pub use build::{BuildRequest, BuildStop, build};
-pub use inspect::{Inspection, StopState, inspect};
+pub use inspect::{Inspection, ListedFile, StopState, TrainState, inspect, is_open};
+pub use journal::{Act, Journal, JournalEntry, PREDICATE_TYPE, Recording, recorded};
 pub use parts::execution::{BaseOfRun, Execution};
-pub use parts::pinned_keys::read_trust;
-pub use parts::report::{Ran, Report};
-pub use parts::request::{StageRequest, Station, VerificationPolicy};
+pub use parts::pinned_keys::{Pin, list_pins, read_trust};
+pub use parts::report::{Ran, Report, ResultFile};
+pub use parts::request::{StageRequest, Station, UNPINNED, VerificationPolicy};
 pub use post_run::post_run;
 pub use pre_run::pre_run;
 pub use rebase::{RebaseRequest, rebase};
 pub use results::{ResultsRequest, ResultsTo, results};
 #[cfg(feature = "engines")]
 pub use run::{LOG_LIMIT, Leftover, Limit, Onlooker, RunRequest, TrainFailed, cleanup, leftovers, run};
+pub use trust::{Parties, PartyKey, add_pin, parties};
 pub use validate::{Master, Method, ValidateRequest, Validation, validate};
 pub use verify::{StopVerdict, Verification, verify};

@@ -5,16 +5,17 @@ use super::parts::base_contents::BaseVerifier;
 use super::parts::checks::{
     ensure_config, ensure_immutable, ensure_results, ensure_results_kinds, result_files, with_all_layers,
 };
-use super::parts::hashing::BackgroundHasher;
+use super::parts::hashing::{BackgroundHasher, HashSink};
 use super::parts::labels::{ImageState, Labels};
+use super::parts::listing::{Both, Listing};
 use super::parts::load::{Depth, Train, read_view};
 use super::parts::payload::{PayloadWriter, Transform, transform};
 use super::parts::publish::StageOutput;
-use super::parts::report::{Report, some_of};
+use super::parts::report::{Report, ResultFile, some_of};
 use super::parts::request::{StageRequest, Station};
 use super::parts::space::{ensure_file_count, ensure_stage, size_below};
 use crate::crypto::StageKey;
-use crate::error::{Error, ErrorContext, Kind, Result};
+use crate::error::{Advice, Error, ErrorContext, Kind, Result};
 use crate::image::{
     AddedLayer, Image, LayerSink, PendingTarget, ReadDirectory, Target, Tree, VerifiedLayers, open_image,
     read_directory,
@@ -161,6 +162,12 @@ fn ensure_not_encrypted(train: &Train, stop: &Stop, station: &Station<'_>) -> Re
     }
 }
 
+/// The entries that may not travel, and the files that do, if they are to be listed.
+struct LeftAndListed {
+    left_out: Vec<String>,
+    listed: Option<Vec<ResultFile>>,
+}
+
 struct PostRun<'a> {
     request: &'a StageRequest<'a>,
     context: &'a Context,
@@ -176,19 +183,10 @@ struct PostRun<'a> {
 impl PostRun<'_> {
     fn attempt(&self, train: &mut Train, target: &mut Target) -> Result<Report> {
         let stop = train.stop_of(&self.request.station)?.clone();
-        let warnings = self.request.policy.warnings();
         let after_run = self.ensure_config_is_verified(train, &stop)?;
         train.config.route_state()?.ensure_turn(&stop, StageKind::PostRun)?;
-        let mut checks = ensure_config(train, self.request.policy)?;
-        ensure_is_not_signed(train)?;
-        checks.extend(ensure_immutable(train, Transform::Keep)?);
-        checks.push(after_run);
-        let checks = self.request.policy.enforce(checks)?;
-        ensure_results_kinds(train.tree())?;
-        if self.results.is_none() && self.labels.verified_config(&stop).is_none() {
-            ensure_not_encrypted(train, &stop, &self.request.station)?;
-        }
-
+        self.ensure_results_are_given(&stop)?;
+        let checks = self.checked(train, &stop, after_run)?;
         let wire = train.config.wire();
         let (base, found) = self.base.resolve(train, Transform::Keep, self.spool)?;
         adopt_base(train, base, self.context)?;
@@ -198,7 +196,7 @@ impl PostRun<'_> {
         let payload = size_below(results, paths::RESULTS).saturating_add(size_below(train.tree(), paths::TRAIN));
         ensure_stage(&*target.destination, &train.image, base, payload)?;
         let key = wire.cipher().generate_key()?;
-        let (payload, produced, left_out) = self.write_payload(train, target, &key)?;
+        let (payload, produced, LeftAndListed { left_out, listed }) = self.write_payload(train, target, &key)?;
         let (index, own, now) = (stop.index, self.request.station.key, self.context.now);
         let seal = StopSeal { index, key: own, stage_key: &key, produced: &produced, now };
         let config = train.config.seal_stop(&seal)?;
@@ -213,29 +211,69 @@ impl PostRun<'_> {
             config: &config,
             rewritten: true,
             apart: false,
+            results_outside: false,
         };
         let (mut report, collected) = output.publish(train, target, self.context)?;
         report.checks = checks;
+        report.results = listed;
         report.image.bytes.transferred += copied;
-        report.warnings = warnings;
+        report.warnings = self.request.policy.warnings(&train.config);
         report.notes.push(format!("base: {} (from {})", counted(base as u64, "layer"), found.name()));
         let dropped = changes_elsewhere(train, base);
         report.notes.extend(dropped.map(|paths| format!("changes outside /opt/pht_results were dropped: {paths}")));
         let pipes = some_of(&left_out, NAMED);
         report.warnings.extend(pipes.map(|paths| format!("left out, since named pipes do not travel: {paths}")));
         report.notes.extend(collected.note());
+        report.warnings.extend(self.held_in_plaintext(target, &report.image.source));
+        Ok(report)
+    }
+
+    /// Everything that is checked before the results are read.
+    fn checked(&self, train: &mut Train, stop: &Stop, after_run: Check) -> Result<Vec<Check>> {
+        self.request.policy.alarm(&train.config);
+        let mut checks = ensure_config(train, self.request.policy)?;
+        ensure_is_not_signed(train)?;
+        checks.extend(ensure_immutable(train, Transform::Keep)?);
+        checks.push(after_run);
+        let checks = self.request.policy.enforce(checks)?;
+        ensure_results_kinds(train.tree())?;
+        if self.results.is_none() && self.labels.verified_config(stop).is_none() {
+            ensure_not_encrypted(train, stop, &self.request.station)?;
+        }
+        Ok(checks)
+    }
+
+    /// What still holds plaintext, where the caller does not see to that.
+    fn held_in_plaintext(&self, target: &Target, source: &str) -> Vec<String> {
+        let mut held = Vec::new();
         if self.opened == OpenedAt::Elsewhere {
-            return Ok(report);
+            return held;
         }
         if target.in_place && target.reference.is_shared() {
             let what = "the registry keeps the opened image, which holds plaintext, under its digest until it collects \
                         garbage";
-            report.warnings.push(what.to_owned());
+            held.push(what.to_owned());
         }
-        if !target.in_place {
-            report.warnings.push(format!("{} still holds the results in plaintext", report.image.source));
+        match (self.request.results, target.in_place) {
+            (Some(dir), true) => held.push(format!("{} still holds the results in plaintext", dir.display())),
+            (Some(dir), false) => {
+                let results = dir.display();
+                held.push(format!("{results} still holds the results in plaintext, and {source} the train's files"));
+            }
+            (None, false) => held.push(format!("{source} still holds the results in plaintext")),
+            (None, true) => {}
         }
-        Ok(report)
+        held
+    }
+
+    /// Refuses to sign that there are no results where pre-run has put them into a directory.
+    fn ensure_results_are_given(&self, stop: &Stop) -> Result<()> {
+        let outside = self.labels.results_outside && self.labels.verified_config(stop).is_some();
+        if !outside || self.results.is_some() {
+            return Ok(());
+        }
+        let what = "pre-run wrote the results into a directory, and none is given: they would be lost";
+        Err(Error::usage(what).advise(Advice::GiveResults))
     }
 
     /// Holds the base layers against their diff IDs; how many bytes of them were copied on the way.
@@ -270,23 +308,30 @@ impl PostRun<'_> {
         train: &Train,
         target: &mut Target,
         key: &StageKey,
-    ) -> Result<(AddedLayer, Produced, Vec<String>)> {
+    ) -> Result<(AddedLayer, Produced, LeftAndListed)> {
         let wire = train.config.wire();
         let encrypt = Transform::Encrypt(wire.cipher(), key);
         let sink = LayerSink::new(&mut *target.destination, train.image.format())?;
         let mut payload = PayloadWriter::new(sink, wire, train.tree(), self.context.now)?;
         payload.begin(paths::RESULTS, train.tree())?;
         let results = self.results.as_ref().unwrap_or(train.tree());
+        let mut listing = self.request.list_results.then(|| BackgroundHasher::new(Listing::new()));
         let result_hash = match train.config.form().result_hasher(&train.config) {
             Some(hasher) => {
                 let mut hasher = BackgroundHasher::new(hasher);
-                transform(results, paths::RESULTS, encrypt, Some(&mut hasher), payload.sink())?;
+                let mut both = Both(Some(&mut hasher), listing.as_mut().map(|listing| listing as &mut dyn HashSink));
+                transform(results, paths::RESULTS, encrypt, Some(&mut both), payload.sink())?;
                 Some(hasher.finish()?.finish())
             }
             None => {
-                transform(results, paths::RESULTS, encrypt, None, payload.sink())?;
+                let listing = listing.as_mut().map(|listing| listing as &mut dyn HashSink);
+                transform(results, paths::RESULTS, encrypt, listing, payload.sink())?;
                 None
             }
+        };
+        let listed = match listing {
+            Some(listing) => Some(listing.finish()?.finish(results, paths::RESULTS)),
+            None => None,
         };
         let of_train = if wire.encrypts_train() { encrypt } else { Transform::Keep };
         payload.begin(paths::TRAIN, train.tree())?;
@@ -294,7 +339,7 @@ impl PostRun<'_> {
         let left_out = payload.left_out().to_vec();
         let payload = payload.finish()?;
         let produced = Produced { result_hash, payload: Some(payload.diff_id.to_string()) };
-        Ok((payload, produced, left_out))
+        Ok((payload, produced, LeftAndListed { left_out, listed }))
     }
 }
 

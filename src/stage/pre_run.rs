@@ -9,10 +9,11 @@ use super::parts::execution::Execution;
 use super::parts::hashing::BackgroundHasher;
 use super::parts::labels::{ImageState, Labels};
 use super::parts::load::{Depth, Train};
+use super::parts::masters::ensure_master;
 use super::parts::payload::{PayloadWriter, Transform, transform};
 use super::parts::publish::{StageOutput, ensure_not_in_registry};
 use super::parts::report::Report;
-use super::parts::request::StageRequest;
+use super::parts::request::{StageRequest, Station};
 use super::parts::space::{decrypted, ensure_stage, size_below};
 use crate::error::{Advice, Error, ErrorContext, Result};
 use crate::image::{
@@ -132,10 +133,13 @@ struct Opened<'s> {
 impl PreRun<'_> {
     fn attempt(&mut self, train: &mut Train, target: &mut Target) -> Result<Report> {
         // First of all: who swapped a key on the route must not make it look like a mistake of the station.
+        self.request.policy.alarm(&train.config);
         let mut checks = ensure_config(train, self.request.policy)?;
+        ensure_not_opened(train, &self.request.station)?;
         let mut verifier = self.verifier(target);
         checks.extend(ensure_image(train, &mut verifier)?);
         self.copied += verifier.copied();
+        checks.extend(ensure_master(train, self.request.policy.masters, self.context)?);
         let stop = train.stop_of(&self.request.station)?.clone();
         train.config.route_state()?.ensure_turn(&stop, StageKind::PreRun)?;
         checks.extend(collect_ivs(&train.config, train.tree())?);
@@ -216,6 +220,7 @@ impl PreRun<'_> {
             config: &config,
             rewritten: false,
             apart: self.apart,
+            results_outside: self.results.is_some(),
         };
         // The results come first: without them the image would be published by a command that fails.
         let publish = || output.publish(train, target, self.context);
@@ -226,7 +231,7 @@ impl PreRun<'_> {
         report.checks = checks;
         report.image.bytes.transferred += self.copied;
         report.runs = Some(Execution::of(train, Some(base_layers), self.base.given(), self.context));
-        report.warnings = self.request.policy.warnings();
+        report.warnings = self.request.policy.warnings(&train.config);
         report.warnings.extend(self.warning.take());
         report.warnings.extend(self.lost.drain(..).map(|what| format!("left out of the results: {what}")));
         if target.reference.is_shared() {
@@ -259,6 +264,19 @@ pub(super) fn copy_results(
     let mut hasher = BackgroundHasher::new(check);
     transform(tree, paths::RESULTS, change, Some(&mut hasher), sink)?;
     hasher.finish()?.finish()
+}
+
+/// Refuses a train that this very station has opened: what it found then would look like an attack.
+fn ensure_not_opened(train: &Train, station: &Station<'_>) -> Result<()> {
+    let Ok(stop) = train.stop_of(station) else { return Ok(()) };
+    let labels = Labels::read(&train.image);
+    let is_next =
+        train.config.route_state().is_ok_and(|state| state.next().is_some_and(|next| next.index == stop.index));
+    if !is_next || labels.verified_config(stop).is_none() || !labels.is_open(train) {
+        return Ok(());
+    }
+    let what = format!("the train is open already: {} ran pre-run on it", stop.subject());
+    Err(Error::verification(what).hint("run the train, then post-run; or begin again from the encrypted image"))
 }
 
 fn ensure_no_results(train: &Train) -> Result<()> {

@@ -172,7 +172,7 @@ impl Rebase<'_> {
         train.view.verify()?;
         let mut report = self.publish(train, target, payload, control)?;
         report.checks = checks;
-        report.warnings.extend(self.request.policy.warnings());
+        report.warnings.extend(self.request.policy.warnings_of_others());
         Ok(report)
     }
 

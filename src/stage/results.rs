@@ -134,7 +134,7 @@ fn of_image(image: Image, terms: Terms<'_>, out: &mut Out<'_>, context: &Context
         wire: Some(train.config.wire().name()),
         image,
         checks,
-        warnings: [terms.policy.warnings(), message(&left_out)].concat(),
+        warnings: [terms.policy.warnings_of_others(), message(&left_out)].concat(),
         ..Report::default()
     })
 }
@@ -150,7 +150,7 @@ fn of_archive(archive: &ResultsArchive, terms: Terms<'_>, out: &mut Out<'_>) -> 
             ..ImageReport::default()
         },
         checks,
-        warnings: [terms.policy.warnings(), archive.warnings(), message(&left_out)].concat(),
+        warnings: [terms.policy.warnings_of_others(), archive.warnings(), message(&left_out)].concat(),
         ..Report::default()
     })
 }

@@ -128,10 +128,16 @@ impl Validation {
 pub fn validate(request: &ValidateRequest<'_>, context: &Context) -> Result<Validation> {
     let mut train = Train::load(open_image(request.source, context)?, &context.temporary, Depth::Config)?;
     train.view.verify()?;
+    compare_with(&train, request.master, context)
+}
+
+/// [`validate`] of a train that has been read.
+pub(super) fn compare_with(train: &Train, master: Master<'_>, context: &Context) -> Result<Validation> {
     let image = &train.image;
     // The master image of the train's platform, where there are several.
     let context = Context { platform: context.platform.clone().or_else(|| image.platform()), ..context.clone() };
-    let (name, master, warning) = open_master(request.master, &train.config, &context)?;
+    let is_scratch = matches!(master, Master::Scratch);
+    let (name, master, warning) = open_master(master, &train.config, &context)?;
     let common = image.diff_ids().iter().zip(master.diff_ids()).take_while(|(own, masters)| own == masters).count();
     let (method, mut differences) =
         if image.is_based_on(&master) && touches_only_its_own(image, &master).at(train.name())? {
@@ -141,7 +147,6 @@ pub fn validate(request: &ValidateRequest<'_>, context: &Context) -> Result<Vali
             (Method::Files, compare(&snapshot(&master)?, &snapshot(image)?))
         };
     differences.extend(compare_configs(master.config(), image.config(), &["Cmd", "Labels"]));
-    let is_scratch = matches!(request.master, Master::Scratch);
     Ok(Validation {
         source: train.name(),
         digest: image.descriptor().digest().to_string(),

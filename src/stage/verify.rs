@@ -32,6 +32,8 @@ pub struct Verification {
     pub stops: Vec<StopVerdict>,
     /// Bytes read from layers, manifests and configs.
     pub read: u64,
+    /// True if the train is open: what it says of itself is then that of the closed one, and need not be broken.
+    pub open: bool,
     /// Conditions that the person should know about; nothing failed.
     pub warnings: Vec<String>,
 }
@@ -76,6 +78,7 @@ pub fn verify(source: &Reference, policy: VerificationPolicy<'_>, context: &Cont
     let image = open_image(source, context)?;
     let mut train = Train::load(image, &context.temporary, Depth::ListedFiles(usize::MAX))?;
     let name = train.name();
+    policy.alarm(&train.config);
     let mut checks = collect(&train, policy).at(&name)?;
     let in_doubt = |check: &Check| check.id == CheckId::ImmutableHash && check.is_broken();
     // The train may be put together of more layers than those that were read, as long as the wire does not say which.
@@ -92,6 +95,7 @@ pub fn verify(source: &Reference, policy: VerificationPolicy<'_>, context: &Cont
         id: train.config.id().to_owned(),
         stops: stops(&train, &checks),
         read: train.image.source().bytes_read(),
+        open: Labels::read(&train.image).is_open(&train) || is_open_in_wire_3(&train),
         warnings: warnings(&train, policy),
         source: name,
         checks,
@@ -152,6 +156,11 @@ fn collect_image(train: &Train, policy: VerificationPolicy<'_>, checks: &mut Vec
     Ok(())
 }
 
+/// Whether the payload is plaintext where the creator's signature says that it is not.
+fn is_open_in_wire_3(train: &Train) -> bool {
+    train.config.form().base().is_some() && is_open(train)
+}
+
 /// Whether the image has been through pre-run: by its labels, or since its immutable files are what the creator signed.
 fn is_open(train: &Train) -> bool {
     Labels::read(&train.image).state == Some(ImageState::PreRun)
@@ -194,7 +203,7 @@ fn stops(train: &Train, checks: &[Check]) -> Vec<StopVerdict> {
 }
 
 fn warnings(train: &Train, policy: VerificationPolicy<'_>) -> Vec<String> {
-    let mut warnings = policy.warnings();
+    let mut warnings = policy.warnings(&train.config);
     if Labels::read(&train.image).state == Some(ImageState::PreRun) {
         let text =
             "the image was opened by pre-run: its files are in plaintext, and only the encrypted image may travel";

@@ -73,6 +73,8 @@ pub enum CheckId {
     ImageConfig,
     /// Those for whom the last key is wrapped are the ones that the last signer names.
     Recipients,
+    /// The image is one of the master images that the station accepts, but for the train's own files.
+    Master,
     /// No stop says that it was made before the one that it follows.
     Time,
 }
@@ -113,6 +115,7 @@ impl CheckId {
             CheckId::ResultSignature => "result-signature",
             CheckId::ImageConfig => "image-config",
             CheckId::Recipients => "recipients",
+            CheckId::Master => "master",
             CheckId::Time => "time",
         }
     }
@@ -178,16 +181,19 @@ pub enum Verdict {
     Sound,
     /// Nothing contradicts it, but this wire version cannot prove it; why not.
     Weak(String),
+    /// A key for which none is pinned, where keys are: nobody vouches for it; whose.
+    Unpinned(String),
     /// It does not hold; what was found.
     Broken(String),
 }
 
 impl Verdict {
-    /// The stable name in reports: `sound`, `weak` or `broken`.
+    /// The stable name in reports: `sound`, `weak`, `unpinned` or `broken`.
     pub fn name(&self) -> &'static str {
         match self {
             Verdict::Sound => "sound",
             Verdict::Weak(_) => "weak",
+            Verdict::Unpinned(_) => "unpinned",
             Verdict::Broken(_) => "broken",
         }
     }
@@ -196,7 +202,7 @@ impl Verdict {
     pub fn reason(&self) -> Option<&str> {
         match self {
             Verdict::Sound => None,
-            Verdict::Weak(reason) | Verdict::Broken(reason) => Some(reason),
+            Verdict::Weak(reason) | Verdict::Unpinned(reason) | Verdict::Broken(reason) => Some(reason),
         }
     }
 }
@@ -224,6 +230,11 @@ impl Check {
     /// A check that nothing contradicts, and why it proves little.
     pub fn weak(id: CheckId, subject: impl Into<Subject>, reason: impl Into<String>) -> Self {
         Check { id, subject: subject.into(), verdict: Verdict::Weak(reason.into()), note: None }
+    }
+
+    /// A check of a key for which none is pinned.
+    pub fn unpinned(id: CheckId, subject: impl Into<Subject>, reason: impl Into<String>) -> Self {
+        Check { id, subject: subject.into(), verdict: Verdict::Unpinned(reason.into()), note: None }
     }
 
     /// A check that does not hold, and what was found.
@@ -256,7 +267,8 @@ impl Check {
 /// The checks, if none of them is broken.
 ///
 /// # Errors
-/// [`Kind::Verification`](crate::error::Kind::Verification) with the reason of the first broken one, at its subject.
+/// [`Kind::Verification`](crate::error::Kind::Verification) with the reason of the first broken one, at its subject; if none
+/// is broken, of the first for which no key is pinned.
 pub fn require_ok(checks: Vec<Check>) -> Result<Vec<Check>> {
     for check in &checks {
         if let Verdict::Broken(reason) = &check.verdict {
@@ -265,7 +277,24 @@ pub fn require_ok(checks: Vec<Check>) -> Result<Vec<Check>> {
                 .at(&check.subject));
         }
     }
-    Ok(checks)
+    match checks.iter().find_map(|check| match &check.verdict {
+        Verdict::Unpinned(reason) => Some((reason, check)),
+        _ => None,
+    }) {
+        None => Ok(checks),
+        Some((reason, check)) => Err(unpinned(reason, check, &checks)),
+    }
+}
+
+/// The error of a train some of whose keys have no pin: the first of them, and whose the others are.
+fn unpinned(reason: &str, check: &Check, checks: &[Check]) -> Error {
+    let others = checks.iter().filter(|other| matches!(other.verdict, Verdict::Unpinned(_)) && *other != check);
+    let others: Vec<String> = others.map(|other| other.subject.to_string()).collect();
+    let more = if others.is_empty() { String::new() } else { format!("; nor is one for {}", others.join(", ")) };
+    Error::verification(format!("{reason}{more}"))
+        .advise(Advice::PinKeys)
+        .in_check(check.id.name(), &check.subject)
+        .at(&check.subject)
 }
 
 /// The checks, if all of them are sound: [`require_ok`], and what is weak is refused as well.

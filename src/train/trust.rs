@@ -26,11 +26,18 @@ pub enum Role {
     Builder,
     /// Stands on its route.
     Station,
+    /// Looks at results before they leave, for the station; no party of a train.
+    Reviewer,
 }
 
 impl Role {
     /// All of them.
-    pub const ALL: [Role; 3] = [Role::Creator, Role::Builder, Role::Station];
+    pub const ALL: [Role; 4] = [Role::Creator, Role::Builder, Role::Station, Role::Reviewer];
+
+    /// The role by the name of its directory, or of one who has it, as in `creators` and `creator`.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| name == role.directory() || role.directory().strip_suffix('s') == Some(name))
+    }
 
     /// The directory with the pinned keys of this role.
     pub fn directory(self) -> &'static str {
@@ -38,7 +45,13 @@ impl Role {
             Role::Creator => "creators",
             Role::Builder => "builders",
             Role::Station => "stations",
+            Role::Reviewer => "reviewers",
         }
+    }
+
+    /// The name of one who has it, as in `creator`.
+    pub fn name(self) -> &'static str {
+        self.directory().trim_end_matches('s')
     }
 }
 
@@ -75,7 +88,13 @@ impl TrustStore {
         Ok(())
     }
 
-    fn pinned(&self, role: Role, party: &PartyId) -> Option<&PublicKey> {
+    /// Every key that is pinned, with its party.
+    pub fn pins(&self) -> impl Iterator<Item = (Role, &PartyId, &PublicKey)> {
+        self.pins.iter().map(|(role, party, key)| (*role, party, key))
+    }
+
+    /// The key that is pinned for a party.
+    pub fn pinned(&self, role: Role, party: &PartyId) -> Option<&PublicKey> {
         self.pins.iter().find(|(of, who, _)| *of == role && who == party).map(|(_, _, key)| key)
     }
 
@@ -95,12 +114,12 @@ impl TrustStore {
             None if vouched.is_some() => Check { note: vouched, ..Check::sound(id, subject) },
             None if party.canonical().contains(['/', '\0']) => {
                 let reason = format!("no key can be pinned for an id that is no file name; its key is {found}");
-                Check::broken(id, subject, reason)
+                Check::unpinned(id, subject, reason)
             }
             None => {
                 let file = format!("{}/{party}.pem", role.directory());
                 let reason = format!("no key is pinned for it; if its key is {found}, put it into {file}");
-                Check::broken(id, subject, reason)
+                Check::unpinned(id, subject, reason)
             }
         }
     }
@@ -111,6 +130,11 @@ impl TrustStore {
             return Check { note: vouched, ..Check::sound(CheckId::BuilderKey, Subject::Build) };
         }
         let found = key.fingerprint();
+        if pinned.peek().is_none() {
+            let directory = Role::Builder.directory();
+            let reason = format!("no builder's key is pinned; if its key is {found}, put it into {directory}/NAME.pem");
+            return Check::unpinned(CheckId::BuilderKey, Subject::Build, reason);
+        }
         let reason = format!("its key is {found}, which is not among the pinned ones in {}", Role::Builder.directory());
         Check::of(pinned.any(|(_, _, pinned)| pinned == key), CheckId::BuilderKey, Subject::Build, reason)
     }
@@ -118,6 +142,16 @@ impl TrustStore {
 
 /// Why a key needs no pin of its own.
 const VOUCHED: &str = "the creator's signature names it";
+
+/// What has to be said of a train where no keys are pinned.
+pub fn nobody_vouches(config: &TrainConfig) -> String {
+    let creator = config.creator();
+    let key = creator.public_key.fingerprint();
+    format!(
+        "no keys are pinned: nobody vouches that creator `{}` has the key {key}; ask the creator for its fingerprint",
+        creator.id
+    )
+}
 
 /// A party of a train and the key that it has there.
 struct Party<'a> {
@@ -131,8 +165,7 @@ struct Party<'a> {
 /// Adds to what a wire version found of a config who vouches for its keys.
 pub fn collect(trust: Option<&TrustStore>, config: &TrainConfig, mut checks: Vec<Check>) -> Vec<Check> {
     let Some(trust) = trust else {
-        let reason = "taken from the train itself and not compared with pinned keys, since none were given";
-        checks.push(Check::weak(CheckId::Trust, "public keys", reason));
+        checks.push(Check::weak(CheckId::Trust, "public keys", nobody_vouches(config)));
         return checks;
     };
     let vouched = config.form().creator_vouches().then_some(VOUCHED);
@@ -222,7 +255,7 @@ mod tests {
         let checks = collect(Some(trust), config, config.form().collect_build(config));
         checks
             .into_iter()
-            .filter(|c| matches!(c.verdict, Verdict::Broken(_)))
+            .filter(|c| matches!(c.verdict, Verdict::Broken(_) | Verdict::Unpinned(_)))
             .map(|c| (c.id, c.subject.to_string()))
             .collect()
     }

@@ -67,7 +67,9 @@ fn colours_are_for_terminals_only_and_for_those_who_want_them() {
         assert!(!plain.contains('\x1b'), "{command}: {plain:?}");
         let json = on_a_terminal(&[command, &source, "--format", "json"], &[]);
         assert!(!json.contains('\x1b'), "{command}: {json:?}");
-        let piped = String::from_utf8(pht_oci(&[command, &source], &[]).ok().stdout).unwrap();
+        let piped = pht_oci(&[command, &source], &[]).ok();
+        // A terminal shows what is said on standard error, too.
+        let piped = piped.stderr + &String::from_utf8(piped.stdout).unwrap();
         assert_eq!(piped, plain.replace('\r', ""), "{command}: colours are all the difference");
     }
 }

@@ -82,6 +82,7 @@ fn reports() -> Shape {
     let report = pht_oci(&["rebase", &classic, &rebased, "--base", &new, "--format", "json"], &[]).ok().json();
     collect(&mut shape, "rebase", "", &report);
     see_runs(&mut shape, &vectors, &masters, (&files, &route));
+    see_station(&mut shape, &vectors);
     // What extract prints is data, whatever form reports have; errors have one form for all commands.
     let config = pht_oci(&["extract", &tag("post"), "/opt/train_config.json", "--format", "json"], &[]).ok().stdout;
     assert_eq!(config, vectors.layout.cat("post", "opt/train_config.json"));
@@ -92,6 +93,30 @@ fn reports() -> Shape {
         collect(&mut shape, "an error", "", &serde_json::from_str(error.stderr.trim()).unwrap());
     }
     shape
+}
+
+/// What a station has beside its trains: keys and pins, a journal, a check-up.
+fn see_station(shape: &mut Shape, vectors: &Vectors) {
+    let mut see = |line: &[&str]| {
+        let report = pht_oci(&[line, &["--format", "json"]].concat(), &[]).ok().json();
+        collect(shape, line[0], "", &report);
+    };
+    let path = |name: &str| utf8(&vectors.dir.path().join(name)).to_owned();
+    let tag = |tag: &str| vectors.layout.at(tag);
+    let station = vectors.key("station_2");
+    let (fingerprint, trust) = (vectors.key("user"), path("trust"));
+    see(&["fingerprint", &fingerprint]);
+    fs::create_dir(&trust).unwrap();
+    see(&["trust", "show", &tag("post")]);
+    let shown = pht_oci(&["trust", "show", &tag("post"), "--format", "json"], &[]).ok().json();
+    let told = shown["parties"][0]["fingerprint"].as_str().unwrap().to_owned();
+    see(&["trust", "add", &tag("post"), "creator", "--trust", &trust, "--fingerprint", &told]);
+    see(&["trust", "list", "--trust", &trust]);
+    let journal = path("journal");
+    let recorded = ["--private-key", &station, "--journal", &journal];
+    see(&[&["post-run", &tag("ran"), &tag("recorded")], &recorded[..]].concat());
+    see(&["journal", "verify", "--journal", &journal, "--key", &station]);
+    see(&["doctor", "--private-key", &station, "--journal", &journal]);
 }
 
 /// A train that does well and one that fails.

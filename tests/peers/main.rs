@@ -11,6 +11,7 @@ mod differential;
 mod engines;
 mod filesystems;
 mod formats;
+mod journal;
 mod json;
 mod limits;
 mod manual;

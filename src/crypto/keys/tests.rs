@@ -100,7 +100,7 @@ fn reads_public_keys_in_both_forms_and_through_disguises() {
     assert_eq!(key.to_pem().as_bytes(), spki);
 
     let der = openssl::run(&["pkey", "-pubin", "-outform", "DER"], &spki).unwrap();
-    assert_eq!(key.fingerprint(), format!("SHA256:{}", hex::encode(&Sha256::of(&der))));
+    assert_eq!(key.fingerprint(), format!("sha256:{}", hex::encode(&Sha256::of(&der))));
     assert_eq!(format!("{key:?}"), format!("PublicKey({})", key.fingerprint()));
 
     let text = String::from_utf8(spki).unwrap();

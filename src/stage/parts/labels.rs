@@ -3,6 +3,7 @@
 
 use oci_spec::image::Digest;
 
+use super::load::Train;
 use crate::image::{Image, chain_id};
 use crate::train::Stop;
 
@@ -11,6 +12,9 @@ const BASE_LAYERS: &str = "de.personalhealthtrain.base-layers";
 const BASE_CHAIN: &str = "de.personalhealthtrain.base-chain";
 const STATION: &str = "de.personalhealthtrain.station";
 const CONFIG_DIGEST: &str = "de.personalhealthtrain.config-digest";
+const RESULTS: &str = "de.personalhealthtrain.results";
+/// The value of [`RESULTS`] where pre-run wrote them into a directory.
+const OUTSIDE: &str = "outside";
 
 /// The stage that made an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +50,8 @@ pub(in crate::stage) struct Labels {
     pub(in crate::stage) base_layers: Option<usize>,
     station: Option<String>,
     config_digest: Option<String>,
+    /// True if pre-run wrote the previous results into a directory instead of the image.
+    pub(in crate::stage) results_outside: bool,
 }
 
 impl Labels {
@@ -65,6 +71,7 @@ impl Labels {
             base_layers,
             station: image.label(STATION).map(str::to_owned),
             config_digest: image.label(CONFIG_DIGEST).map(str::to_owned),
+            results_outside: image.label(RESULTS) == Some(OUTSIDE),
         }
     }
 
@@ -72,6 +79,12 @@ impl Labels {
     pub(in crate::stage) fn verified_config(&self, stop: &Stop) -> Option<&str> {
         let own = self.state == Some(ImageState::PreRun) && self.station.as_deref() == Some(&stop.station.to_string());
         self.config_digest.as_deref().filter(|_| own)
+    }
+
+    /// True if pre-run has opened this train and nobody has closed it since: an engine carries labels on, also to an image
+    /// that the reference has closed, but then the config is another.
+    pub(in crate::stage) fn is_open(&self, train: &Train) -> bool {
+        self.any_verified_config() == Some(&train.config_digest())
     }
 
     /// The digest of the config that some pre-run verified.
@@ -94,5 +107,11 @@ pub(in crate::stage) fn labels(
         (BASE_CHAIN, Some(chain)),
         (STATION, station.map(|stop| stop.station.to_string())),
         (CONFIG_DIGEST, config_digest),
+        (RESULTS, None),
     ]
+}
+
+/// The label of an image whose results pre-run has written into a directory.
+pub(in crate::stage) fn results_outside() -> (&'static str, Option<String>) {
+    (RESULTS, Some(OUTSIDE.to_owned()))
 }

@@ -1,5 +1,5 @@
-//! Pinned keys as files: `creators/ID.pem`, `builders/*.pem`, `stations/ID.pem`; and beside them `min-wire`, the oldest
-//! wire version that is accepted with them.
+//! Pinned keys as files: `creators/ID.pem` or `ID.pub.pem`, so also `builders`, `stations` and `reviewers`; and beside them
+//! `min-wire`, the oldest wire version that is accepted with them.
 
 use std::fs;
 use std::io;
@@ -9,7 +9,8 @@ use crate::crypto::{MAX_KEY_FILE, PublicKey};
 use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
 use crate::train::{MinWire, Role, TrustStore};
 
-const ENDING: &str = ".pem";
+/// The endings of key files, the longer first: `keygen` writes public keys as `NAME.pub.pem`.
+const ENDINGS: [&str; 2] = [".pub.pem", ".pem"];
 /// The file with the name of a wire version.
 const MIN_WIRE: &str = "min-wire";
 /// The largest such file, in bytes.
@@ -25,11 +26,8 @@ pub fn read_trust(dir: &Path) -> Result<TrustStore> {
         return Err(Error::usage("there is no such directory of pinned keys").hint(hint).at(dir.display()));
     }
     let mut trust = TrustStore::default();
-    for role in Role::ALL {
-        for (path, name) in key_files(&dir.join(role.directory()))? {
-            let key = read_key(&path).at(path.display())?;
-            trust.pin(role, &name, key).at(path.display())?;
-        }
+    for pin in list_pins(dir)? {
+        trust.pin(pin.role, &pin.name, pin.key).at(pin.path.display())?;
     }
     if let Some(minimum) = read_min_wire(&dir.join(MIN_WIRE))? {
         trust.demand(minimum);
@@ -37,11 +35,45 @@ pub fn read_trust(dir: &Path) -> Result<TrustStore> {
     Ok(trust)
 }
 
+/// A pinned key and its file.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Pin {
+    /// The role of its owner.
+    pub role: Role,
+    /// The id of its owner; of a builder any name.
+    pub name: String,
+    /// The key.
+    pub key: PublicKey,
+    /// Its file.
+    pub path: PathBuf,
+}
+
+/// The pinned keys in a directory, by role and name. Files that are none, and so pin nothing, are warned of.
+///
+/// # Errors
+/// As [`read_trust`].
+pub fn list_pins(dir: &Path) -> Result<Vec<Pin>> {
+    let mut pins = Vec::new();
+    for role in Role::ALL {
+        for (path, name) in key_files(&dir.join(role.directory()))? {
+            let key = read_key(&path).at(path.display())?;
+            pins.push(Pin { role, name, key, path });
+        }
+    }
+    let known = |name: &str| name == MIN_WIRE || Role::ALL.iter().any(|role| role.directory() == name);
+    let above = |path: &Path| path.file_name().is_some_and(|name| !known(&name.to_string_lossy()));
+    for path in entries_of(dir)?.into_iter().filter(|path| above(path)) {
+        tracing::warn!("{}: pins nothing: keys are in creators, builders, stations and reviewers", path.display());
+    }
+    Ok(pins)
+}
+
 /// The oldest wire version that is accepted, if the file is there. One that cannot be read demands something, too.
 fn read_min_wire(path: &Path) -> Result<Option<MinWire>> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        _ => {}
+        found => found.map(drop).doing("open the file").at(path.display())?,
     }
     // A link that leads nowhere is a demand that cannot be read.
     let found = fs::metadata(path).doing("open the file").at(path.display())?;
@@ -55,16 +87,28 @@ fn read_min_wire(path: &Path) -> Result<Option<MinWire>> {
 
 /// The files of a directory that end in `.pem`, and the ids that they are named after, in the order of their names.
 fn key_files(dir: &Path) -> Result<Vec<(PathBuf, String)>> {
+    let mut files = Vec::new();
+    for path in entries_of(dir)? {
+        let name = path.file_name().and_then(|name| name.to_str());
+        match name.and_then(|name| ENDINGS.iter().find_map(|ending| name.strip_suffix(ending))) {
+            Some(name) if !name.is_empty() => files.push((path.clone(), name.to_owned())),
+            _ => tracing::warn!("{}: pins nothing: the name of a key file is ID.pem or ID.pub.pem", path.display()),
+        }
+    }
+    Ok(files)
+}
+
+/// What is in a directory and not hidden, in the order of the names; nothing, if there is none.
+fn entries_of(dir: &Path) -> Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => {
-            entries.and_then(Iterator::collect::<io::Result<Vec<_>>>).doing("list the directory").at(dir.display())?
-        }
+        entries => entries.and_then(Iterator::collect::<io::Result<Vec<_>>>),
     };
-    let named = |entry: &fs::DirEntry| Some(entry.file_name().to_str()?.strip_suffix(ENDING)?.to_owned());
-    let mut files: Vec<_> = entries.iter().filter_map(|entry| Some((entry.path(), named(entry)?))).collect();
-    files.sort();
-    Ok(files)
+    let entries = entries.doing("list the directory").at(dir.display())?;
+    let is_hidden = |entry: &&fs::DirEntry| entry.file_name().as_encoded_bytes().starts_with(b".");
+    let mut paths: Vec<PathBuf> = entries.iter().filter(|entry| !is_hidden(entry)).map(fs::DirEntry::path).collect();
+    paths.sort();
+    Ok(paths)
 }
 
 fn read_key(path: &Path) -> Result<PublicKey> {

@@ -1,6 +1,6 @@
 //! The last step of a stage that makes an image: the control layer, config, manifest, and the tag.
 
-use super::labels::{ImageState, labels};
+use super::labels::{ImageState, labels, results_outside};
 use super::load::Train;
 use super::payload::write_control;
 use super::report::Report;
@@ -25,6 +25,8 @@ pub(in crate::stage) struct StageOutput<'a> {
     pub(in crate::stage) rewritten: bool,
     /// Whether the base layers stay where they are: the new image is whole only together with the old one.
     pub(in crate::stage) apart: bool,
+    /// True if the results are in a directory and not in the image.
+    pub(in crate::stage) results_outside: bool,
 }
 
 impl StageOutput<'_> {
@@ -42,13 +44,15 @@ impl StageOutput<'_> {
         let sink = LayerSink::new(&mut *target.destination, train.image.format())?;
         let control = write_control(sink, self.config, self.document, &meta, now)?;
         let digest = (self.state == ImageState::PreRun).then(|| train.config_digest());
+        let mut stage_labels = labels(self.state, &train.image.diff_ids()[..self.base_layers], Some(self.stop), digest);
+        stage_labels.extend(self.results_outside.then(results_outside));
         let edit = Edit {
             keep: self.base_layers,
             added: vec![
                 (self.payload.clone(), format!("pht-oci {}: payload", self.state.verb())),
                 (control, format!("pht-oci {}: control", self.state.verb())),
             ],
-            labels: labels(self.state, &train.image.diff_ids()[..self.base_layers], Some(self.stop), digest),
+            labels: stage_labels,
             settings: Vec::new(),
             without_volumes: self.without_volumes(train),
             // Committing an image adds to its config.

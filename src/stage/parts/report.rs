@@ -26,6 +26,20 @@ pub struct Report {
     pub runs: Option<Execution>,
     /// The run of the train, if it ran.
     pub ran: Option<Ran>,
+    /// The results that leave, where they were listed.
+    pub results: Option<Vec<ResultFile>>,
+}
+
+/// A file among the results that leave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ResultFile {
+    /// Its path below `/opt/pht_results`, with what cannot be seen escaped.
+    pub path: String,
+    /// The size of its plaintext in bytes.
+    pub size: u64,
+    /// The SHA-256 of its plaintext, in hexadecimal.
+    pub sha256: String,
 }
 
 /// The first `most` names of a list, and how many more there are; nothing of an empty list.

@@ -4,8 +4,14 @@ use crate::crypto::PrivateKey;
 use crate::error::Result;
 use crate::image::VerifiedLayers;
 use crate::store::Reference;
+use crate::text::Printable;
 use crate::train::check::{require_ok, require_sound};
+use crate::train::trust::nobody_vouches;
 use crate::train::{Check, MinWire, TrainConfig, TrustStore};
+
+/// The target of the warning that nobody vouches for the keys of a train: whoever shows less than all warnings shows this
+/// one all the same.
+pub const UNPINNED: &str = "pht_oci::unpinned";
 
 /// Demands on a train beyond those of its wire version.
 #[derive(Debug, Clone, Copy, Default)]
@@ -19,6 +25,8 @@ pub struct VerificationPolicy<'a> {
     pub min_wire: Option<&'a MinWire>,
     /// The layers that were unpacked and hashed before, and need not be again.
     pub memory: Option<&'a VerifiedLayers>,
+    /// The master images of which pre-run accepts one; all, if there are none.
+    pub masters: &'a [Reference],
 }
 
 impl VerificationPolicy<'_> {
@@ -46,9 +54,21 @@ impl VerificationPolicy<'_> {
     }
 
     /// The warning where no keys are pinned.
-    pub(in crate::stage) fn warnings(&self) -> Vec<String> {
+    pub(in crate::stage) fn warnings(&self, config: &TrainConfig) -> Vec<String> {
+        if self.trust.is_none() { vec![nobody_vouches(config)] } else { Vec::new() }
+    }
+
+    /// The same for those who know the creator's key, since it is their own, or who pass the train on.
+    pub(in crate::stage) fn warnings_of_others(&self) -> Vec<String> {
         let text = "the public keys come from the train itself: their owners were not verified against pinned keys";
         if self.trust.is_none() { vec![text.to_owned()] } else { Vec::new() }
+    }
+
+    /// Says aloud that no keys are pinned, before a train is opened or run.
+    pub(in crate::stage) fn alarm(&self, config: &TrainConfig) {
+        for text in self.warnings(config) {
+            tracing::warn!(target: UNPINNED, "{}", Printable::new(&text));
+        }
     }
 }
 
@@ -75,6 +95,8 @@ pub struct StageRequest<'a> {
     pub shared: bool,
     /// At pre-run of the first station: carry results along that are there already, though nobody vouches for them.
     pub keep_initial_results: bool,
+    /// List the results that leave, with their digests, in post-run's report.
+    pub list_results: bool,
 }
 
 impl<'a> StageRequest<'a> {
@@ -90,6 +112,7 @@ impl<'a> StageRequest<'a> {
             keep_owners: false,
             shared: false,
             keep_initial_results: false,
+            list_results: false,
         }
     }
 }

@@ -93,6 +93,16 @@ pub trait WireConfig: Send + Sync + fmt::Debug {
         None // the earlier versions do not sign it
     }
 
+    /// The sizes of the immutable files in the order of the config's list, where the creator has signed them.
+    fn file_sizes(&self) -> Option<Vec<u64>> {
+        None // the earlier versions list names alone
+    }
+
+    /// When the build was made (`None`) or a stop (its index), if it has signed it.
+    fn time_of(&self, _stop: Option<usize>) -> Option<&str> {
+        None // nor a time
+    }
+
     /// The base layers, where the creator has signed them.
     fn base(&self) -> Option<&[LayerFacts]> {
         None // nor this

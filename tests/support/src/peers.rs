@@ -121,6 +121,19 @@ pub fn cryptography(test: &str) -> Option<String> {
     None
 }
 
+/// A Python that has the package `securesystemslib`, which verifies signed statements; without one the test is left out as
+/// by [`available`].
+#[track_caller]
+pub fn securesystemslib(test: &str) -> Option<String> {
+    let python = std::env::var("PHT_PYTHON").ok().filter(|python| !python.is_empty());
+    let python = python.unwrap_or_else(|| "python3".to_owned());
+    if answers(&python, &["-c", "import cryptography, securesystemslib.dsse"]) {
+        return Some(python);
+    }
+    leave_out(test, "python securesystemslib");
+    None
+}
+
 #[track_caller]
 fn leave_out(test: &str, needs: &str) {
     let line = format!("left out: {test}: needs {needs}");

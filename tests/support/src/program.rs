@@ -8,12 +8,14 @@ use crate::peers::test_file;
 use crate::utf8;
 
 /// Everything in the environment that steers the program.
-const VARIABLES: [&str; 10] = [
+const VARIABLES: [&str; 12] = [
     "STATION_ID",
     "PRIVATE_KEY_PATH",
     "PRIVATE_KEY_PASSWORD",
     "PHT_TRUST_DIR",
     "PHT_MIN_WIRE",
+    "PHT_CONFIG",
+    "PHT_JOURNAL",
     "REGISTRY_AUTH_FILE",
     "SOURCE_DATE_EPOCH",
     "NO_COLOR",
@@ -108,6 +110,10 @@ pub fn measured<S: AsRef<OsStr>>(arguments: &[S]) -> Took {
 }
 
 fn outcome(mut command: Command) -> Outcome {
+    // Nor does what this machine's user has set.
+    if !command.get_envs().any(|(set, _)| set == "PHT_CONFIG") {
+        command.env("PHT_CONFIG", "/dev/null");
+    }
     for name in VARIABLES {
         if !command.get_envs().any(|(set, _)| set == name) {
             command.env_remove(name);

@@ -95,6 +95,18 @@ impl WireConfig for V3Config {
         Some(&self.base_layers)
     }
 
+    fn file_sizes(&self) -> Option<Vec<u64>> {
+        Some(self.files.iter().map(|file| file.size).collect())
+    }
+
+    fn time_of(&self, stop: Option<usize>) -> Option<&str> {
+        let record = match stop {
+            None => Some(&self.build),
+            Some(index) => self.stops.get(index)?.as_ref(),
+        };
+        record.map(|record| record.vouched.time.as_str())
+    }
+
     fn ensure_base(&self, image: &ImageFacts) -> Result<Option<usize>> {
         match self.has_base(image) {
             true => Ok(Some(self.base_layers.len())),

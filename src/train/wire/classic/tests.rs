@@ -114,7 +114,7 @@ fn a_wrong_private_key_is_told_apart() {
     let table = [
         (Owner::Station(2), "station `1`: this private key belongs to station `station_2`"),
         (Owner::Creator, "station `1`: this private key belongs to the creator `user-1`"),
-        (Owner::Stranger, "station `1`: this private key belongs to nobody in the train: its public key is SHA256:"),
+        (Owner::Stranger, "station `1`: this private key belongs to nobody in the train: its public key is sha256:"),
     ];
     for (owner, expected) in table {
         let error = unwrap_stage_key(&config, stop, key(owner)).err().unwrap();

@@ -1,0 +1,511 @@
+//! `doctor`: each of many broken set-ups is named, with what to do; a good one is ready.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use serde_json::Value;
+use support::tree::copy;
+use support::{Layout, Outcome, pht_oci, utf8};
+
+/// A station that is ready for a train of wire 3 after its second station.
+struct Station {
+    dir: tempfile::TempDir,
+    layout: Layout,
+}
+
+const SETTINGS: &str = "\
+station = \"Universität 🚂 \\\"3\\\"\"
+private-key = \"station.pem\"
+trust = \"trust\"
+journal = \"journal\"
+[accept]
+min-wire = \"3\"
+[run]
+engine = \"runc\"
+volumes = [\"data:/data:ro\"]
+";
+
+impl Station {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/wire-3"), dir.path());
+        let station = Station { layout: Layout::new(dir.path().join("layout")), dir };
+        for name in ["trust/creators", "data", "bin", "tmp"] {
+            let _ = fs::create_dir_all(station.path(name));
+        }
+        station.write("station.toml", SETTINGS);
+        station.write("bin/runc", "#!/bin/sh\necho runc version 1\n");
+        station.mode("bin/runc", 0o755);
+        fs::copy(station.path("keys/station_3.pem"), station.path("station.pem")).expect("a key");
+        station.mode("station.pem", 0o600);
+        station.pin("creators/alice.pub.pem", "creator");
+        station
+    }
+
+    fn path(&self, name: &str) -> String {
+        utf8(&self.dir.path().join(name)).to_owned()
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).expect("a file");
+    }
+
+    fn settings(&self, from: &str, to: &str) {
+        assert!(SETTINGS.contains(from));
+        self.write("station.toml", &SETTINGS.replace(from, to));
+    }
+
+    fn mode(&self, name: &str, mode: u32) {
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(mode)).expect("a mode");
+    }
+
+    fn pin(&self, name: &str, key: &str) {
+        let to = self.dir.path().join("trust").join(name);
+        fs::create_dir_all(to.parent().expect("below a directory")).expect("a directory");
+        fs::copy(self.path(&format!("keys/{key}.pub.pem")), to).expect("a key");
+    }
+
+    fn doctor(&self, tag: Option<&str>, options: &[&str], variables: &[(&str, &str)]) -> Outcome {
+        let source = tag.map(|tag| self.layout.at(tag));
+        let (config, tmp, bin) = (self.path("station.toml"), self.path("tmp"), self.path("bin"));
+        let mut line = vec!["doctor"];
+        line.extend(source.as_deref());
+        let own = ["--config", &config, "--tmpdir", &tmp];
+        line.extend(own.iter().filter(|option| !options.contains(&"--tmpdir") || !own[2..].contains(option)));
+        line.extend(["--format", "json"]);
+        line.extend(options);
+        let mut all = vec![("PATH", bin.as_str()), ("HOME", &tmp)];
+        all.extend(variables);
+        pht_oci(&line, &all)
+    }
+}
+
+#[test]
+fn a_good_set_up_is_ready() {
+    let station = Station::new();
+    for tag in [None, Some("2")] {
+        let outcome = station.doctor(tag, &[], &[]).ok();
+        let report = outcome.json();
+        assert_eq!(report["ready"], true, "{report}");
+        let findings = report["findings"].as_array().expect("a list");
+        assert!(findings.iter().all(|finding| finding["verdict"] == "ok"), "{report}");
+        for id in ["settings", "key", "trust", "journal", "engine", "network", "volumes", "clock", "disk"] {
+            assert!(findings.iter().any(|finding| finding["id"] == id), "{id} is not in {report}");
+        }
+        for id in ["train", "signatures", "route", "pin"] {
+            assert_eq!(findings.iter().any(|finding| finding["id"] == id), tag.is_some(), "{id}: {report}");
+        }
+    }
+    let (config, bin, tmp) = (station.path("station.toml"), station.path("bin"), station.path("tmp"));
+    let text =
+        pht_oci(&["doctor", "--config", &config, "--tmpdir", &tmp], &[("PATH", &bin), ("HOME", &tmp)]).ok().stdout;
+    assert!(String::from_utf8(text).expect("text").ends_with("ready\n"));
+    // Nothing was changed.
+    assert!(!Path::new(&station.path("journal")).exists());
+}
+
+/// A set-up without anything is no fault of its own, but has no key.
+#[test]
+fn what_is_not_set_is_said() {
+    let station = Station::new();
+    station.write("station.toml", "private-key = \"station.pem\"\n");
+    let report = station.doctor(None, &[], &[]).ok().json();
+    let warned: Vec<&Value> = report["findings"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter(|finding| finding["verdict"] == "warning")
+        .map(|finding| &finding["id"])
+        .collect();
+    assert_eq!(warned, ["trust", "journal", "engine"]);
+}
+
+/// How one set-up is broken, and what the doctor has to say.
+struct Broken {
+    name: &'static str,
+    breaks: fn(&Station),
+    tag: Option<&'static str>,
+    options: &'static [&'static str],
+    variables: &'static [(&'static str, &'static str)],
+    status: i32,
+    /// The finding's id, or nothing where the command line as a whole is refused.
+    id: &'static str,
+    says: &'static str,
+    advises: &'static str,
+}
+
+const FINE: Broken = Broken {
+    name: "",
+    breaks: |_| {},
+    tag: None,
+    options: &[],
+    variables: &[],
+    status: 0,
+    id: "",
+    says: "",
+    advises: "",
+};
+
+/// Set-ups that are broken in one way each.
+const BROKEN: &[Broken] = &[
+    Broken {
+        name: "no settings",
+        breaks: |s| fs::remove_file(s.path("station.toml")).unwrap(),
+        status: 2,
+        says: "station.toml",
+        advises: "--config",
+        ..FINE
+    },
+    Broken {
+        name: "unknown key",
+        breaks: |s| s.settings("trust =", "thrust ="),
+        status: 2,
+        says: "line 3: there is no key `thrust`",
+        advises: "the keys are",
+        ..FINE
+    },
+    Broken { name: "no TOML", breaks: |s| s.write("station.toml", "station = \n"), status: 2, says: "line 1", ..FINE },
+    Broken {
+        name: "unknown engine",
+        breaks: |s| s.settings("\"runc\"", "\"rkt\""),
+        status: 2,
+        says: "line 8: run.engine",
+        ..FINE
+    },
+    Broken {
+        name: "unknown wire",
+        breaks: |s| s.settings("min-wire = \"3\"", "min-wire = \"9\""),
+        status: 2,
+        id: "accept",
+        says: "settings",
+        ..FINE
+    },
+    Broken {
+        name: "settings that others change",
+        breaks: |s| s.mode("station.toml", 0o666),
+        status: 2,
+        id: "settings",
+        says: "others can change",
+        advises: "chmod",
+        ..FINE
+    },
+    Broken {
+        name: "no key",
+        breaks: |s| s.settings("private-key = \"station.pem\"\n", ""),
+        status: 4,
+        id: "key",
+        says: "no private key",
+        advises: "--private-key",
+        ..FINE
+    },
+    Broken {
+        name: "key that is not there",
+        breaks: |s| fs::remove_file(s.path("station.pem")).unwrap(),
+        status: 4,
+        id: "key",
+        says: "station.pem",
+        ..FINE
+    },
+    Broken {
+        name: "public key",
+        breaks: |s| copy_key(s.path("keys/station_3.pub.pem"), s.path("station.pem")),
+        status: 4,
+        id: "key",
+        says: "a public key was given",
+        ..FINE
+    },
+    Broken {
+        name: "no key at all",
+        breaks: |s| s.write("station.pem", "hello\n"),
+        status: 4,
+        id: "key",
+        says: "not a private key",
+        ..FINE
+    },
+    Broken {
+        name: "locked key",
+        breaks: |s| lock_key(s),
+        status: 4,
+        id: "key",
+        says: "no passphrase was given",
+        advises: "PRIVATE_KEY_PASSWORD",
+        ..FINE
+    },
+    Broken {
+        name: "wrong passphrase",
+        breaks: |s| lock_key(s),
+        variables: &[("PRIVATE_KEY_PASSWORD", "wrong")],
+        status: 4,
+        id: "key",
+        says: "passphrase",
+        ..FINE
+    },
+    Broken {
+        name: "passphrase file that is not there",
+        breaks: |s| s.settings("trust =", "passphrase-file = \"none\"\ntrust ="),
+        status: 1,
+        id: "key",
+        says: "none",
+        ..FINE
+    },
+    Broken {
+        name: "key that others read",
+        breaks: |s| s.mode("station.pem", 0o644),
+        status: 4,
+        id: "key",
+        says: "others can read",
+        advises: "chmod 600",
+        ..FINE
+    },
+    Broken {
+        name: "key of another station",
+        breaks: |s| copy_key(s.path("keys/creator.pem"), s.path("station.pem")),
+        tag: Some("2"),
+        status: 4,
+        id: "route",
+        says: "not on the route",
+        advises: "new route",
+        ..FINE
+    },
+    Broken {
+        name: "not its turn",
+        tag: Some("1"),
+        status: 3,
+        id: "route",
+        says: "not the turn",
+        advises: "wait",
+        ..FINE
+    },
+    Broken {
+        name: "has signed",
+        tag: Some("3"),
+        status: 3,
+        id: "route",
+        says: "signed already",
+        advises: "send",
+        ..FINE
+    },
+    Broken {
+        name: "no train",
+        breaks: |s| fs::write(s.path("layout/index.json"), "{}").unwrap(),
+        tag: Some("2"),
+        status: 5,
+        id: "train",
+        says: "layout",
+        ..FINE
+    },
+    Broken {
+        name: "no pins",
+        breaks: |s| fs::remove_dir_all(s.path("trust")).unwrap(),
+        status: 2,
+        id: "trust",
+        says: "no such directory",
+        advises: "create",
+        ..FINE
+    },
+    Broken {
+        name: "no creator",
+        breaks: |s| fs::remove_file(s.path("trust/creators/alice.pub.pem")).unwrap(),
+        status: 3,
+        id: "trust",
+        says: "no creator is pinned",
+        advises: "trust add",
+        ..FINE
+    },
+    Broken {
+        name: "private key as a pin",
+        breaks: |s| copy_key(s.path("keys/creator.pem"), s.path("trust/creators/alice.pub.pem")),
+        status: 2,
+        id: "trust",
+        says: "a private key was given",
+        ..FINE
+    },
+    Broken {
+        name: "two pins of one",
+        breaks: |s| s.pin("creators/alice.pem", "builder"),
+        status: 2,
+        id: "trust",
+        says: "another key is pinned",
+        advises: "remove",
+        ..FINE
+    },
+    Broken {
+        name: "another creator's key",
+        breaks: |s| s.pin("creators/alice.pub.pem", "builder"),
+        tag: Some("2"),
+        status: 3,
+        id: "pin",
+        says: "is pinned",
+        advises: "ask the owner",
+        ..FINE
+    },
+    Broken {
+        name: "creator without a pin",
+        breaks: |s| fs::rename(s.path("trust/creators/alice.pub.pem"), s.path("trust/creators/bob.pem")).unwrap(),
+        tag: Some("2"),
+        status: 3,
+        id: "pin",
+        says: "no key is pinned",
+        advises: "trust add",
+        ..FINE
+    },
+    Broken {
+        name: "pins that anybody makes",
+        breaks: |s| s.mode("trust/creators", 0o777),
+        status: 3,
+        id: "trust",
+        says: "anybody can pin",
+        ..FINE
+    },
+    Broken {
+        name: "no place for the journal",
+        breaks: |s| s.settings("\"journal\"", "\"none/journal\""),
+        status: 1,
+        id: "journal",
+        says: "none/journal",
+        advises: "directory",
+        ..FINE
+    },
+    Broken {
+        name: "changed journal",
+        breaks: |s| s.write("journal", "{}\n"),
+        status: 3,
+        id: "journal",
+        says: "line 1",
+        ..FINE
+    },
+    Broken {
+        name: "lost journal",
+        breaks: |s| s.write("journal.head", "{}\n"),
+        status: 3,
+        id: "journal",
+        says: "gone",
+        advises: "backup",
+        ..FINE
+    },
+    Broken {
+        name: "no engine",
+        breaks: |s| fs::remove_file(s.path("bin/runc")).unwrap(),
+        status: 2,
+        id: "engine",
+        says: "runc",
+        advises: "install",
+        ..FINE
+    },
+    Broken {
+        name: "engine that fails",
+        breaks: |s| s.write("bin/runc", "#!/bin/sh\necho broken >&2\nexit 1\n"),
+        status: 2,
+        id: "engine",
+        says: "broken",
+        ..FINE
+    },
+    Broken {
+        name: "no data",
+        breaks: |s| fs::remove_dir(s.path("data")).unwrap(),
+        status: 2,
+        id: "volumes",
+        says: "data",
+        ..FINE
+    },
+    Broken {
+        name: "broken logins",
+        breaks: |s| s.write("auth.json", "{"),
+        options: &["--authfile", "AUTH"],
+        status: 5,
+        id: "logins",
+        says: "auth.json",
+        advises: "log in",
+        ..FINE
+    },
+    Broken { name: "no logins", options: &["--authfile", "AUTH"], status: 1, id: "logins", says: "auth.json", ..FINE },
+    Broken {
+        name: "no master",
+        breaks: |s| s.settings("min-wire = \"3\"", "masters = [\"oci:/nowhere/master:x\"]"),
+        status: 2,
+        id: "masters",
+        says: "/nowhere/master",
+        ..FINE
+    },
+    Broken {
+        name: "clock that stands",
+        variables: &[("SOURCE_DATE_EPOCH", "0")],
+        status: 2,
+        id: "clock",
+        says: "1970",
+        advises: "set the clock",
+        ..FINE
+    },
+    Broken {
+        name: "no room",
+        options: &["--tmpdir", "/nowhere"],
+        status: 1,
+        id: "disk",
+        says: "/nowhere",
+        advises: "--tmpdir",
+        ..FINE
+    },
+];
+
+fn copy_key(from: String, to: String) {
+    fs::copy(from, to).expect("a key");
+}
+
+fn lock_key(station: &Station) {
+    station.write("secret", "right\n");
+    let (name, secret) = (station.path("locked"), station.path("secret"));
+    pht_oci(&["keygen", &name, "--bits", "2048", "--passphrase-file", &secret], &[]).ok();
+    fs::rename(station.path("locked.pem"), station.path("station.pem")).expect("a key");
+}
+
+#[test]
+fn every_broken_set_up_is_named_with_what_to_do() {
+    assert!(BROKEN.len() >= 20);
+    let mut wrong = Vec::new();
+    for case in BROKEN {
+        let station = Station::new();
+        (case.breaks)(&station);
+        let auth = station.path("auth.json");
+        let options: Vec<&str> =
+            case.options.iter().map(|option| if *option == "AUTH" { &auth } else { *option }).collect();
+        let outcome = station.doctor(case.tag, &options, case.variables);
+        if outcome.status != Some(case.status) {
+            wrong.push(format!("{}: status {:?}\n{}", case.name, outcome.status, outcome.stderr));
+            continue;
+        }
+        let (what, advice) = if case.id.is_empty() {
+            let error: Value =
+                serde_json::from_str(outcome.stderr.lines().last().unwrap_or_default()).expect("an error");
+            (error["error"]["message"].clone(), error["error"]["hint"].clone())
+        } else {
+            let report: Value = serde_json::from_slice(&outcome.stdout).expect("a report");
+            assert_eq!(report["ready"], false, "{}", case.name);
+            let findings = report["findings"].as_array().expect("a list").clone();
+            let faults: Vec<&Value> = findings.iter().filter(|finding| finding["verdict"] == "fault").collect();
+            let found = faults.iter().find(|finding| finding["id"] == case.id).copied();
+            let Some(found) = found else {
+                wrong.push(format!("{}: no fault `{}` in {report}", case.name, case.id));
+                continue;
+            };
+            (found["what"].clone(), found["advice"].clone())
+        };
+        let (what, advice) = (what.as_str().unwrap_or_default(), advice.as_str().unwrap_or_default());
+        if !what.contains(case.says) || !advice.contains(case.advises) {
+            wrong.push(format!("{}: {what} / {advice}", case.name));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What a killed run has left may hold plaintext.
+#[test]
+fn leftovers_are_listed() {
+    let station = Station::new();
+    fs::create_dir(station.path("tmp/.pht-oci-run-0123")).expect("a directory");
+    let report = station.doctor(None, &[], &[]).ok().json();
+    let found = report["findings"].as_array().expect("a list").iter().find(|finding| finding["id"] == "leftovers");
+    let found = found.expect("a finding").clone();
+    assert_eq!(found["verdict"], "warning");
+    assert!(found["what"].as_str().expect("text").contains(".pht-oci-run-0123"), "{found}");
+}
