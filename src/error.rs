@@ -43,6 +43,8 @@ pub enum Kind {
     Malformed,
     /// Registry, network or credentials. Exit status 6.
     Registry,
+    /// A person has to decide first, or the station does not accept this. Exit status 7.
+    Decision,
     /// Somebody asked the program to end. Exit status 128 and the number of the signal: 130 for an interrupt.
     Interrupted,
 }
@@ -57,6 +59,7 @@ impl Kind {
             Kind::Key => 4,
             Kind::Malformed => 5,
             Kind::Registry => 6,
+            Kind::Decision => 7,
             Kind::Interrupted => 130,
         }
     }
@@ -71,6 +74,7 @@ impl Kind {
             Kind::Key => "key",
             Kind::Malformed => "malformed",
             Kind::Registry => "registry",
+            Kind::Decision => "decision",
             Kind::Interrupted => "interrupted",
         }
     }
@@ -223,6 +227,11 @@ impl Error {
     /// A mistake of this program; `what` says which of its assumptions does not hold.
     pub fn internal(what: impl Into<String>) -> Self {
         Self::new(Kind::Internal, what)
+    }
+
+    /// A person has to decide, or the station's policy refuses.
+    pub fn decision(what: impl Into<String>) -> Self {
+        Self::new(Kind::Decision, what)
     }
 
     /// Input/output failed while doing `what`.

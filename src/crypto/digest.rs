@@ -11,6 +11,9 @@ use crate::error::{Error, Result};
 /// The SHA-512 that the RSA schemes are generic over (RFC 8017 leaves the hash to the user).
 pub(crate) type SchemeHash = sha2::Sha512;
 
+/// The SHA-256 of signed statements, in the same way.
+pub(crate) type StatementHash = sha2::Sha256;
+
 macro_rules! digest {
     ($(#[$doc:meta])* $name:ident, $implementation:ident, $length:literal) => {
         $(#[$doc])*

@@ -2,6 +2,7 @@
 
 pub mod cipher;
 pub mod digest;
+pub mod dsse;
 pub mod hex;
 pub mod kdf;
 pub mod keys;

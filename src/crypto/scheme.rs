@@ -1,10 +1,11 @@
-//! The train protocol's use of RSA keys (RFC 8017): OAEP, PSS and PKCS#1 v1.5, all with SHA-512.
+//! The train protocol's use of RSA keys (RFC 8017): OAEP, PSS and PKCS#1 v1.5, all with SHA-512; and PKCS#1 v1.5 with
+//! SHA-256 for signed statements, since other programs verify these.
 
 use rsa::Pss;
 use rsa::traits::PublicKeyParts;
 use zeroize::Zeroizing;
 
-use super::digest::{SchemeHash, Sha512};
+use super::digest::{SchemeHash, Sha256, Sha512, StatementHash};
 use super::keys::{PrivateKey, PublicKey};
 use super::random::SystemRandom;
 use crate::error::{Error, Kind, Result};
@@ -56,6 +57,11 @@ impl PublicKey {
     pub fn verify_pkcs1v15(&self, message: &[u8], signature: &[u8]) -> bool {
         self.key.pkcs1v15_verify_prehash::<SchemeHash>(&Sha512::of(message), signature).is_ok()
     }
+
+    /// True if `signature` is the owner's RSASSA-PKCS1-v1_5 signature of `message` with SHA-256.
+    pub fn verify_pkcs1v15_sha256(&self, message: &[u8], signature: &[u8]) -> bool {
+        self.key.pkcs1v15_verify_prehash::<StatementHash>(&Sha256::of(message), signature).is_ok()
+    }
 }
 
 impl PrivateKey {
@@ -98,6 +104,16 @@ impl PrivateKey {
         self.key
             .pkcs1v15_sign_prehash_with_rng::<SchemeHash, _>(&mut SystemRandom, &Sha512::of(message))
             .map_err(|cause| Error::new(Kind::Io, "cannot sign the digest").because(cause))
+    }
+
+    /// The RSASSA-PKCS1-v1_5 signature that [`PublicKey::verify_pkcs1v15_sha256`] accepts.
+    ///
+    /// # Errors
+    /// As [`sign_pkcs1v15`](Self::sign_pkcs1v15).
+    pub fn sign_pkcs1v15_sha256(&self, message: &[u8]) -> Result<Vec<u8>> {
+        self.key
+            .pkcs1v15_sign_prehash_with_rng::<StatementHash, _>(&mut SystemRandom, &Sha256::of(message))
+            .map_err(|cause| Error::new(Kind::Io, "cannot sign the statement").because(cause))
     }
 }
 

@@ -8,7 +8,9 @@ mod parts;
 mod post_run;
 mod pre_run;
 mod rebase;
+mod reject;
 mod results;
+mod review;
 #[cfg(feature = "engines")]
 mod run;
 mod validate;
@@ -18,11 +20,15 @@ pub use build::{BuildRequest, BuildStop, build};
 pub use inspect::{Inspection, StopState, inspect};
 pub use parts::pinned_keys::read_trust;
 pub use parts::report::{Ran, Report};
+pub use parts::release::Release;
 pub use parts::request::{StageRequest, Station, VerificationPolicy};
+pub use parts::reviewers::{Reviewers, read_reviewers};
 pub use post_run::post_run;
 pub use pre_run::pre_run;
 pub use rebase::{RebaseRequest, rebase};
+pub use reject::{RejectRequest, reject};
 pub use results::{ResultsRequest, ResultsTo, results};
+pub use review::{ApproveRequest, Before, ReviewRequest, Reviewed, ReviewedTrain, approve, review_results, review_train};
 #[cfg(feature = "engines")]
 pub use run::{RunRequest, TrainFailed, run};
 pub use validate::{Master, Method, ValidateRequest, Validation, validate};

@@ -30,7 +30,7 @@ pub fn read_trust(dir: &Path) -> Result<TrustStore> {
 }
 
 /// The files of a directory that end in `.pem`, and the ids that they are named after, in the order of their names.
-fn key_files(dir: &Path) -> Result<Vec<(PathBuf, String)>> {
+pub(super) fn key_files(dir: &Path) -> Result<Vec<(PathBuf, String)>> {
     let entries = match fs::read_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => {
@@ -43,7 +43,7 @@ fn key_files(dir: &Path) -> Result<Vec<(PathBuf, String)>> {
     Ok(files)
 }
 
-fn read_key(path: &Path) -> Result<PublicKey> {
+pub(super) fn read_key(path: &Path) -> Result<PublicKey> {
     let found = fs::metadata(path).doing("open the pinned key")?;
     if !found.is_file() || found.len() > MAX_KEY_FILE as u64 {
         return Err(Error::usage("not a key file"));

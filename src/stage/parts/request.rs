@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use super::release::Release;
 use crate::crypto::PrivateKey;
 use crate::error::Result;
 use crate::store::Reference;
@@ -50,6 +51,8 @@ pub struct StageRequest<'a> {
     pub results: Option<&'a Path>,
     /// At pre-run of the first station: carry results along that are there already, though nobody vouches for them.
     pub keep_initial_results: bool,
+    /// At post-run: the approvals without which nothing leaves.
+    pub release: Option<Release<'a>>,
 }
 
 impl<'a> StageRequest<'a> {
@@ -63,6 +66,7 @@ impl<'a> StageRequest<'a> {
             policy: VerificationPolicy::default(),
             results: None,
             keep_initial_results: false,
+            release: None,
         }
     }
 }
