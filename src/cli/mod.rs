@@ -2,6 +2,7 @@
 
 mod access;
 mod advice;
+mod approve;
 mod build;
 mod color;
 mod completions;
@@ -14,13 +15,20 @@ mod inspect;
 mod keygen;
 mod man;
 mod output;
+mod page;
 mod policy;
 mod post_run;
 mod pre_run;
 mod progress;
 mod prompt;
 mod rebase;
+mod reject;
+mod release;
+mod release_options;
 mod results;
+mod review;
+mod review_page;
+mod review_text;
 mod route_file;
 #[cfg(feature = "engines")]
 mod run;
@@ -59,7 +67,7 @@ Images (SRC, DEST, REF):
 
 Exit status:
   0 done   1 I/O or internal   2 usage   3 verification failed   4 key   5 not a train, or malformed
-  6 registry, network or credentials   129, 130, 143 ended by a signal";
+  6 registry, network or credentials   7 a person has to decide   129, 130, 143 ended by a signal";
 
 /// Run the Personal Health Train security protocol on OCI images, without a container daemon.
 #[derive(Debug, Parser)]
@@ -111,6 +119,10 @@ enum Command {
     PostRun(post_run::PostRun),
     #[cfg(feature = "engines")]
     Run(run::Run),
+    Review(review::ReviewCommand),
+    Approve(approve::Approve),
+    Release(release::Release),
+    Reject(reject::Reject),
     Results(results::Results),
     Rebase(rebase::Rebase),
     Extract(extract::Extract),
@@ -138,6 +150,10 @@ impl Command {
             Command::Rebase(command) => command.run(context, output),
             #[cfg(feature = "engines")]
             Command::Run(command) => command.run(context, output),
+            Command::Review(command) => command.run(context, output),
+            Command::Approve(command) => command.run(context, output),
+            Command::Release(command) => command.run(context, output),
+            Command::Reject(command) => command.run(context, output),
             Command::Results(command) => command.run(context, output),
             Command::ToolImage(command) => command.run(context, output),
             Command::Completions(command) => command.run(Cli::command(), output),

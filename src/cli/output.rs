@@ -41,7 +41,7 @@ impl Output {
     }
 
     /// The palette for the stream that reports go to.
-    fn color(&self) -> Palette {
+    pub(super) fn color(&self) -> Palette {
         Palette::new(if self.aside { may_color(&io::stderr()) } else { may_color(&io::stdout()) })
     }
 

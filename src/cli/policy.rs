@@ -1,6 +1,6 @@
 //! The options of every command that verifies: pinned keys and strictness.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -23,6 +23,11 @@ impl PolicyOptions {
     /// Reads the pinned keys, if a directory of them is given.
     pub(super) fn load(&self) -> Result<Option<TrustStore>> {
         self.trust.as_deref().map(read_trust).transpose()
+    }
+
+    /// The directory of pinned keys, if one is given.
+    pub(super) fn directory(&self) -> Option<&Path> {
+        self.trust.as_deref()
     }
 
     /// The policy, with the keys that were loaded.

@@ -1,9 +1,10 @@
 use clap::Args;
 
 use super::output::Output;
+use super::release_options::{ApprovalOptions, RuleOptions, load_reviewers};
 use super::station::{ResultsOption, StageOptions};
 use crate::error::Result;
-use crate::stage::{StageRequest, post_run};
+use crate::stage::{Release, post_run};
 use crate::store::Context;
 
 /// After the run: hash, sign and encrypt the new results; drop every other change.
@@ -18,6 +19,10 @@ pub(super) struct PostRun {
     stage: StageOptions,
     #[command(flatten)]
     results: ResultsOption,
+    #[command(flatten)]
+    approvals: ApprovalOptions,
+    #[command(flatten)]
+    rules: RuleOptions,
     /// Accepted for those who know the reference's command: here the result is always based on the train as built
     #[arg(long, hide = true)]
     rebase: bool,
@@ -27,7 +32,12 @@ impl PostRun {
     pub(super) fn run(&self, context: &Context, output: &mut Output) -> Result<()> {
         let key = self.stage.load_key()?;
         let trust = self.stage.load_trust()?;
-        let request = self.stage.request(&key, trust.as_ref());
-        output.report(&post_run(&StageRequest { results: self.results.results.as_deref(), ..request }, context)?)
+        let approvals = self.approvals.load()?;
+        let reviewers = load_reviewers(self.stage.trust_dir())?;
+        let policy = self.rules.policy(self.approvals.are_given());
+        let mut request = self.stage.request(&key, trust.as_ref());
+        request.results = self.results.results.as_deref();
+        request.release = policy.review.then(|| Release::new(&policy, &reviewers, &approvals));
+        output.report(&post_run(&request, context)?)
     }
 }

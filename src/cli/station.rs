@@ -1,6 +1,6 @@
 //! The options of the stages.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -50,6 +50,11 @@ impl StageOptions {
     /// The keys that are pinned.
     pub(super) fn load_trust(&self) -> Result<Option<TrustStore>> {
         self.policy.load()
+    }
+
+    /// The directory of pinned keys, if one is given.
+    pub(super) fn trust_dir(&self) -> Option<&Path> {
+        self.policy.directory()
     }
 
     /// The request, with the keys that were loaded.

@@ -155,7 +155,8 @@ pub(super) fn is_like_id(text: &str) -> bool {
         return false;
     }
     let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_/.:#".contains(&byte));
-    is_plain && (text.bytes().all(|byte| byte.is_ascii_digit()) || digits >= 2 && text.bytes().any(|byte| byte.is_ascii_alphabetic()))
+    let has_letters = text.bytes().any(|byte| byte.is_ascii_alphabetic());
+    is_plain && text.parse::<f64>().map_or(digits >= if has_letters { 2 } else { 6 }, |number| number.fract() == 0.0 && !text.contains(['.', 'e', 'E']))
 }
 
 /// True for codes of diseases, drugs, genes and places in a genome, which name no person.
