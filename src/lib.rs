@@ -148,7 +148,8 @@ pub use error::{Error, Result};
 pub use stage::{
     ApproveRequest, BuildRequest, BuildStop, Inspection, Master, RebaseRequest, RejectRequest, Release, Report,
     ResultsRequest, ResultsTo, ReviewRequest, StageRequest, Station, ValidateRequest, Validation, Verification,
-    VerificationPolicy, approve, build, inspect, post_run, pre_run, rebase, reject, results, review_train, validate, verify,
+    VerificationPolicy, approve, build, inspect, post_run, pre_run, rebase, reject, results, review_train, validate,
+    verify,
 };
 #[cfg(feature = "engines")]
 pub use stage::{RunRequest, TrainFailed, run};

@@ -65,11 +65,7 @@ impl Approve {
         let review = &reviewed.review;
         let (file, reviewer) = (self.out.display().to_string(), key.public_key().fingerprint());
         let files = counted(review.files.len() as u64, "file");
-        let text = format!(
-            "approved: {files} ({})\n  by {reviewer}\n  {}\n",
-            review.digest,
-            Printable::new(&file)
-        );
+        let text = format!("approved: {files} ({})\n  by {reviewer}\n  {}\n", review.digest, Printable::new(&file));
         let accepted: Vec<&str> = self.accept.iter().map(|accepted| accepted.finding.as_str()).collect();
         let json = json!({ "approval": file, "results": review.digest, "reviewer": reviewer, "accepted": accepted });
         output.value(&text, &json)

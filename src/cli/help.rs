@@ -9,6 +9,7 @@ use crate::text::Printable;
 /// Show the help of a command, or a page of the manual.
 #[derive(Debug, Args)]
 #[command(after_help = "Topics:
+  review    what the review of results finds, and what it cannot find
   wire-3    the specification of wire 3, complete enough to implement it
 
 Examples:

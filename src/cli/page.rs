@@ -17,9 +17,8 @@ const STYLE: &str = include_str!("page.css");
 /// A whole page. All of strangers is text: the policy of the page allows its own style, and pictures that are in it.
 pub(super) fn page(title: &str, header: &Markup, main: &Markup) -> String {
     let style = STANDARD.encode(Sha256::of(STYLE.as_bytes()));
-    let policy = format!(
-        "default-src 'none'; style-src 'sha256-{style}'; img-src data:; base-uri 'none'; form-action 'none'"
-    );
+    let policy =
+        format!("default-src 'none'; style-src 'sha256-{style}'; img-src data:; base-uri 'none'; form-action 'none'");
     let page = html! {
         (DOCTYPE)
         html lang="en" {

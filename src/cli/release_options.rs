@@ -39,15 +39,15 @@ pub(super) struct RuleOptions {
 impl RuleOptions {
     /// The rules; `review` if nothing leaves without approval.
     pub(super) fn policy(&self, review: bool) -> ReleasePolicy {
-        let mut policy = ReleasePolicy::default();
-        policy.review = review;
-        policy.reviewers = self.reviewers;
-        policy.min_count = self.min_count;
-        policy.max_file = self.max_file;
-        policy.max_total = self.max_total;
-        policy.max_rows = self.max_rows;
-        policy.types.clone_from(&self.types);
-        policy
+        ReleasePolicy {
+            review,
+            reviewers: self.reviewers,
+            min_count: self.min_count,
+            max_file: self.max_file,
+            max_total: self.max_total,
+            max_rows: self.max_rows,
+            types: self.types.clone(),
+        }
     }
 }
 

@@ -55,11 +55,14 @@ pub(super) struct ReviewOptions {
 impl ReviewOptions {
     /// The image, unless it is a directory of files.
     pub(super) fn image(&self) -> Result<Option<Reference>> {
-        let is_image = |dir: &Path| ["index.json", "oci-layout", "manifest.json", "version"].iter().any(|name| dir.join(name).is_file());
+        let is_image = |dir: &Path| {
+            ["index.json", "oci-layout", "manifest.json", "version"].iter().any(|name| dir.join(name).is_file())
+        };
         if self.source.is_dir() && !is_image(&self.source) {
             return Ok(None);
         }
-        let text = self.source.to_str().ok_or_else(|| Error::usage("not a name of an image").at(self.source.display()))?;
+        let text =
+            self.source.to_str().ok_or_else(|| Error::usage("not a name of an image").at(self.source.display()))?;
         Reference::locate(text).map(Some)
     }
 

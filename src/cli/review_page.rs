@@ -113,7 +113,8 @@ fn word(severity: Severity) -> Markup {
 
 fn findings(reviewed: &Reviewed) -> Markup {
     let review = &reviewed.review;
-    let anchor = |finding: &Finding| review.files.iter().position(|file| file.path == finding.path && !finding.path.is_empty());
+    let anchor =
+        |finding: &Finding| review.files.iter().position(|file| file.path == finding.path && !finding.path.is_empty());
     html! {
         @if review.findings.is_empty() {
             p { "None. " (NEVER_SAFE) "." }
@@ -121,7 +122,7 @@ fn findings(reviewed: &Reviewed) -> Markup {
             table.stack {
                 thead { tr { th scope="col" { "Verdict" } th scope="col" { "Check" } th scope="col" { "File" } th scope="col" { "Place" } th scope="col" { "What was found" } } }
                 tbody {
-                    @for finding in &review.findings {
+                    @for finding in sorted {
                         tr {
                             td { (word(finding.severity)) }
                             td data-name="check" { (finding.check.name()) }
@@ -183,7 +184,11 @@ fn kind_of(file: &FileReview) -> String {
 
 fn file_section(reviewed: &Reviewed, at: usize, file: &FileReview, pictures: &mut u64) -> Result<Markup> {
     let review = &reviewed.review;
-    let preview = if at < FILES { preview(reviewed, file, pictures)? } else { html! {} };
+    let preview = if at < FILES {
+        preview(reviewed, file, pictures)?
+    } else {
+        html! {}
+    };
     let digest = match &file.entry.kind {
         ResultKind::File { digest, .. } => Some(hex::encode(digest)),
         _ => None,
@@ -240,7 +245,8 @@ fn preview(reviewed: &Reviewed, file: &FileReview, pictures: &mut u64) -> Result
 fn text_preview(content: &[u8], is_cut: bool) -> Markup {
     let lines: Vec<&[u8]> = content.split(|&byte| byte == b'\n').collect();
     let has_more = is_cut || lines.len() > LINES;
-    let text: Vec<String> = lines.iter().take(LINES).map(|line| cut(&shown(line.strip_suffix(b"\r").unwrap_or(line)))).collect();
+    let text: Vec<String> =
+        lines.iter().take(LINES).map(|line| cut(&shown(line.strip_suffix(b"\r").unwrap_or(line)))).collect();
     html! {
         pre tabindex="0" { (text.join("\n")) }
         @if has_more { p.soft { "Only the beginning is shown." } }

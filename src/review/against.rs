@@ -66,7 +66,8 @@ impl Candidates {
     pub(super) fn value(&mut self, text: &str, place: &dyn Fn() -> String) {
         for piece in pieces(text.as_bytes()).filter(|piece| tells(piece)) {
             let text = String::from_utf8_lossy(piece);
-            let is_id = tokens::is_like_id(&text) || text.split_whitespace().any(|word| tokens::token_of(word).is_some());
+            let is_id =
+                tokens::is_like_id(&text) || text.split_whitespace().any(|word| tokens::token_of(word).is_some());
             self.add(piece, if is_id { Kind::Identifier } else { Kind::Value }, place);
         }
     }
@@ -130,7 +131,12 @@ impl Candidates {
             let read = match reader.read(&mut buffer[filled..]) {
                 Ok(read) => read,
                 // A damaged archive among the data: what could be read of it has been looked at.
-                Err(error) if error.kind() == std::io::ErrorKind::InvalidInput || error.kind() == std::io::ErrorKind::InvalidData => 0,
+                Err(error)
+                    if error.kind() == std::io::ErrorKind::InvalidInput
+                        || error.kind() == std::io::ErrorKind::InvalidData =>
+                {
+                    0
+                }
                 Err(error) => return Err(error).doing("read the data"),
             };
             filled += read;
@@ -242,7 +248,11 @@ mod tests {
         fs::write(dir.path().join("more/data.json.gz"), packed.finish().unwrap()).unwrap();
         let mut candidates = Candidates::default();
         candidates.enter("r.csv");
-        for (at, value) in ["PAT-00007", "female", rows[3].rsplit(',').next().unwrap(), "a rare disease", "0.912345", "absent"].iter().enumerate() {
+        for (at, value) in
+            ["PAT-00007", "female", rows[3].rsplit(',').next().unwrap(), "a rare disease", "0.912345", "absent"]
+                .iter()
+                .enumerate()
+        {
             candidates.value(value, &|| format!("row {at}"));
         }
         candidates.line(&rows[9], 6);

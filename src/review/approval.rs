@@ -91,7 +91,8 @@ impl Approval {
             }
             _ => None,
         }));
-        let reason = |key: &str| accepted.iter().find(|accepted| accepted.finding == key).map(|accepted| &accepted.reason);
+        let reason =
+            |key: &str| accepted.iter().find(|accepted| accepted.finding == key).map(|accepted| &accepted.reason);
         let mut findings: Vec<Value> = review
             .findings
             .iter()
@@ -150,7 +151,10 @@ impl Approval {
         if !is("_type", STATEMENT_TYPE) || !is("predicateType", PREDICATE_TYPE) {
             return Err(Error::decision("a signed statement of another kind, no approval"));
         }
-        let predicate = statement.get("predicate").and_then(Value::as_object).ok_or_else(|| Error::decision("an approval of nothing"))?;
+        let predicate = statement
+            .get("predicate")
+            .and_then(Value::as_object)
+            .ok_or_else(|| Error::decision("an approval of nothing"))?;
         ensure_fits(predicate, subject)?;
         let is_own = predicate.get("reviewer").and_then(Value::as_str) == Some(&reviewers[reviewer].fingerprint());
         if predicate.get("decision").and_then(Value::as_str) != Some("approved") || !is_own {

@@ -39,7 +39,8 @@ impl Declaration {
         let Some(outputs) = document.get("outputs").and_then(Value::as_array) else {
             return Err(Error::malformed("a declaration of outputs without the list `outputs`"));
         };
-        let outputs = outputs.iter().enumerate().map(|(at, output)| output_of(output).at(format_args!("outputs[{at}]")));
+        let outputs =
+            outputs.iter().enumerate().map(|(at, output)| output_of(output).at(format_args!("outputs[{at}]")));
         Ok(Declaration { outputs: outputs.collect::<Result<_>>()? })
     }
 
@@ -61,7 +62,9 @@ fn output_of(output: &Value) -> Result<Output> {
     };
     let largest = match members.get("largest") {
         None | Some(Value::Null) => None,
-        Some(size) => Some(size.as_u64().ok_or_else(|| Error::malformed("`largest` of an output is no number of bytes"))?),
+        Some(size) => {
+            Some(size.as_u64().ok_or_else(|| Error::malformed("`largest` of an output is no number of bytes"))?)
+        }
     };
     let name = text("name")?.ok_or_else(|| Error::malformed("an output without `name`"))?;
     Ok(Output { name, kind: text("kind")?, largest, meaning: text("meaning")? })
@@ -86,7 +89,8 @@ fn matches(pattern: &[u8], path: &[u8]) -> bool {
         } else {
             let wanted = pattern[at - 1];
             for length in 0..path.len() {
-                next[length + 1] = reached[length] && (wanted == path[length] || wanted == b'?' && path[length] != b'/');
+                next[length + 1] =
+                    reached[length] && (wanted == path[length] || wanted == b'?' && path[length] != b'/');
             }
         }
         reached = next;

@@ -6,6 +6,7 @@ use crate::crypto::{Sha256, hex};
 use crate::error::{ErrorContext, IoContext, Result};
 use crate::image::{Node, NodeKind, Tree};
 use crate::store::interrupt;
+use crate::tar::PaxRecord;
 
 /// The context of the digest, so that no digest of something else is one of results.
 const CONTEXT: &[u8] = b"pht-oci results v1";
@@ -21,7 +22,7 @@ pub struct ResultEntry {
     /// Permission bits with set-user-ID, set-group-ID and sticky bit.
     pub mode: u32,
     /// Extended attributes by name, as they travel.
-    pub attributes: Vec<(Box<[u8]>, Box<[u8]>)>,
+    pub attributes: Vec<PaxRecord>,
 }
 
 /// What an entry of the results is.
@@ -134,7 +135,7 @@ pub fn entries_of(tree: &Tree, root: &[u8], digests: &[FileDigest]) -> Vec<Resul
 }
 
 /// Extended attributes and ACLs: what is left of PAX records without times and names.
-fn attributes_of(node: &Node) -> Vec<(Box<[u8]>, Box<[u8]>)> {
+fn attributes_of(node: &Node) -> Vec<PaxRecord> {
     let travels = |name: &[u8]| [&b"SCHILY."[..], b"LIBARCHIVE."].iter().any(|prefix| name.starts_with(prefix));
     let records = node.meta.pax.iter().filter(|(name, _)| travels(name));
     let mut found: Vec<_> = records.map(|(name, value)| (name.clone(), value.clone())).collect();

@@ -100,7 +100,10 @@ impl Format {
     /// The names that a file of this format goes by; empty if any name will do.
     pub(super) fn endings(self) -> &'static [&'static str] {
         match self {
-            Format::Csv | Format::Text | Format::Empty => &["csv", "txt", "tsv", "log", "md", "out", "dat", "tab", "yaml", "yml", "toml", "ini", "cfg", "rst", "tex"],
+            Format::Csv | Format::Text | Format::Empty => &[
+                "csv", "txt", "tsv", "log", "md", "out", "dat", "tab", "yaml", "yml", "toml", "ini", "cfg", "rst",
+                "tex",
+            ],
             Format::Tsv => &["tsv", "txt", "tab", "csv", "dat", "out", "log"],
             Format::Json => &["json", "txt", "geojson", "jsonld"],
             Format::JsonLines => &["jsonl", "ndjson", "json", "txt", "log"],
@@ -153,7 +156,7 @@ pub(super) fn detect(bytes: &[u8], whole: bool) -> Format {
     if let Some(text) = text_of(bytes, whole) {
         return of_text(&text, bytes, whole);
     }
-    if pickle::begins(bytes) {
+    if pickle::begins(bytes) || whole && pickle::is_unmarked_pickle(bytes) {
         return Format::Pickle;
     }
     match infer::get(bytes) {
@@ -260,7 +263,7 @@ fn by_magic(bytes: &[u8]) -> Option<Format> {
     let is_zlib = bytes.len() > 6 && bytes[0] == 0x78 && [0x01, 0x5e, 0x9c, 0xda].contains(&bytes[1]);
     // Text may begin with an x, but no text has the check bits right and a byte that no character begins with.
     (is_zlib && !bytes[1].is_ascii()).then_some(Format::Zlib).or_else(|| {
-        (is_zlib && bytes[..bytes.len().min(64)].iter().any(|&byte| byte < 9 || byte > 127)).then_some(Format::Zlib)
+        (is_zlib && bytes[..bytes.len().min(64)].iter().any(|byte| !(9..=127).contains(byte))).then_some(Format::Zlib)
     })
 }
 
@@ -309,7 +312,10 @@ fn is_onnx(bytes: &[u8]) -> bool {
 fn of_text(text: &str, bytes: &[u8], whole: bool) -> Format {
     let start = text.trim_start_matches('\u{feff}').trim_start();
     let lower: String = start.chars().take(1024).collect::<String>().to_ascii_lowercase();
-    if lower.starts_with("<!doctype html") || lower.starts_with("<html") || lower.contains("<body") && lower.starts_with('<') {
+    if lower.starts_with("<!doctype html")
+        || lower.starts_with("<html")
+        || lower.contains("<body") && lower.starts_with('<')
+    {
         return Format::Html;
     }
     if lower.starts_with("<svg") || lower.starts_with("<?xml") && lower.contains("<svg") {
@@ -317,6 +323,9 @@ fn of_text(text: &str, bytes: &[u8], whole: bool) -> Format {
     }
     if lower.starts_with("<?xml") {
         return Format::Xml;
+    }
+    if lower.starts_with('<') && lower.contains("</") {
+        return Format::Html;
     }
     // Pickles of protocol 0 are ASCII.
     if whole && pickle::is_ascii_pickle(bytes) {
@@ -359,7 +368,8 @@ pub(super) fn text_of(bytes: &[u8], whole: bool) -> Option<Cow<'_, str>> {
         }
         Err(_) => {
             let high = bytes.iter().filter(|&&byte| byte >= 0x80).count();
-            let is_latin = high * 5 <= bytes.len() && !bytes.iter().any(|byte| (0x80..0xa0).contains(byte) && *byte != 0x80);
+            let is_latin =
+                high * 5 <= bytes.len() && !bytes.iter().any(|byte| (0x80..0xa0).contains(byte) && *byte != 0x80);
             is_latin.then(|| Cow::Owned(bytes.iter().map(|&byte| char::from(byte)).collect()))
         }
     }

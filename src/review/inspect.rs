@@ -71,7 +71,7 @@ fn values(subject: &Subject<'_>, shared: &Shared<'_>, notes: &mut Notes<'_>) {
     }
     let runs = RULES.iter().flat_map(|rule| [Some(&rule.run), rule.also.as_ref()]).flatten();
     let checks = runs.filter_map(|run| match run {
-        Run::Values(observer) => Some(observer(shared.policy)),
+        Run::Values(observer) => Some(observer(subject, shared.policy)),
         _ => None,
     });
     let mut observers = Observers::new(checks.collect::<Vec<Box<dyn Observer>>>());
@@ -122,8 +122,15 @@ fn texts_of_pickle(bytes: &[u8], watched: &mut Watched<'_, '_>, notes: &mut Note
     let column = watched.observers.columns(1);
     pickle::read(bytes, &mut |text| {
         let place = || "a text in the pickle".to_owned();
-        let field =
-            Field { column, label: "", row_label: "", text: text.trim(), kind: FieldKind::Name, group: 0, place: &place };
+        let field = Field {
+            column,
+            label: "",
+            row_label: "",
+            text: text.trim(),
+            kind: FieldKind::Name,
+            group: 0,
+            place: &place,
+        };
         watched.observers.field(&field, notes);
         if let Some(overlap) = &mut watched.overlap {
             overlap.field(&field, notes);

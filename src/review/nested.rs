@@ -154,12 +154,7 @@ fn gzip(
     each(Part { name: inner_name(name), bytes: content, whole, role: Role::File })
 }
 
-fn tar(
-    bytes: &[u8],
-    budget: &Budget,
-    each: &mut dyn FnMut(Part) -> Result<()>,
-    odd: &mut Vec<Oddity>,
-) -> Result<()> {
+fn tar(bytes: &[u8], budget: &Budget, each: &mut dyn FnMut(Part) -> Result<()>, odd: &mut Vec<Oddity>) -> Result<()> {
     let mut reader = Reader::new(Sequential(Cursor::new(bytes)));
     loop {
         let entry = match reader.next_entry() {
@@ -251,7 +246,8 @@ fn zip(
 }
 
 fn role_of(format: Format, name: &[u8]) -> Role {
-    let is_media = [&b"media/"[..], b"embeddings/", b"Pictures/"].iter().any(|dir| super::format::find(name, dir).is_some());
+    let is_media =
+        [&b"media/"[..], b"embeddings/", b"Pictures/"].iter().any(|dir| super::format::find(name, dir).is_some());
     match format {
         Format::Document | Format::Spreadsheet if !is_media => Role::DocumentPart,
         Format::Torch if !name.ends_with(b".pkl") => Role::Tensor,

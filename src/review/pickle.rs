@@ -41,6 +41,13 @@ fn is_opcode(byte: u8) -> bool {
     byte.is_ascii_graphic() || (0x81..=0x98).contains(&byte)
 }
 
+/// True if a file that is no text is a pickle without a mark of its protocol, from its first byte to its last.
+pub(super) fn is_unmarked_pickle(bytes: &[u8]) -> bool {
+    bytes.last() == Some(&b'.')
+        && bytes.first().is_some_and(|first| is_opcode(*first))
+        && read(bytes, &mut |_| {}).fault.is_none()
+}
+
 /// True if a text is a pickle of protocol 0, from its first character to its last.
 pub(super) fn is_ascii_pickle(bytes: &[u8]) -> bool {
     let bytes = bytes.trim_ascii_end();
@@ -107,7 +114,7 @@ struct Array {
     aligned: bool,
 }
 
-const CUT: &str = "it is cut off";
+const CUT: &str = "cut off";
 
 impl<'a, 'f> Machine<'a, 'f> {
     fn new(bytes: &'a [u8], at: usize, facts: &'f mut PickleFacts, text: &'f mut dyn FnMut(&str)) -> Self {
@@ -122,7 +129,7 @@ impl<'a, 'f> Machine<'a, 'f> {
                 return Ok(());
             }
             if self.stack.len() > MAX_STACK {
-                return Err("it keeps more objects at once than are followed");
+                return Err("more objects at once than are followed");
             }
             self.step(opcode, depth)?;
         }
@@ -199,7 +206,7 @@ impl<'a, 'f> Machine<'a, 'f> {
             }
             0x81 => self.pop_push(2),
             0x92 => self.pop_push(3),
-            _ => Err("it has an opcode that no version of Python knows"),
+            _ => Err("an opcode that no version of Python knows"),
         }
     }
 
@@ -241,7 +248,7 @@ impl<'a, 'f> Machine<'a, 'f> {
     }
 
     fn pop(&mut self, count: usize) -> Result<(), &'static str> {
-        let left = self.stack.len().checked_sub(count).ok_or("it takes more from its stack than is there")?;
+        let left = self.stack.len().checked_sub(count).ok_or("more taken from its stack than is there")?;
         self.stack.truncate(left);
         Ok(())
     }
@@ -253,7 +260,7 @@ impl<'a, 'f> Machine<'a, 'f> {
 
     fn pop_mark(&mut self) -> Result<(), &'static str> {
         let mark = self.stack.iter().rposition(|symbol| matches!(symbol, Symbol::Mark));
-        self.stack.truncate(mark.ok_or("it looks for a mark that is not there")?);
+        self.stack.truncate(mark.ok_or("a mark that is not there")?);
         Ok(())
     }
 
@@ -263,7 +270,7 @@ impl<'a, 'f> Machine<'a, 'f> {
             b'K' => Some(self.little(1)?),
             b'M' => Some(self.little(2)?),
             b'I' | b'L' => {
-                let digits = std::str::from_utf8(self.line()?).map_err(|_| "it has a number that is none")?;
+                let digits = std::str::from_utf8(self.line()?).map_err(|_| "a number that is none")?;
                 digits.trim_end_matches('L').trim().parse().ok()
             }
             0x8a | 0x8b => {
@@ -316,11 +323,13 @@ impl<'a, 'f> Machine<'a, 'f> {
             b"numpy_array_alignment_bytes" => self.array.aligned = true,
             [kind, size @ ..] if b"fiubcSUVOmM".contains(kind) => {
                 let size = std::str::from_utf8(size).ok().and_then(|size| size.parse().ok());
-                self.array.item = size.map(|size: u32| match kind {
-                    b'O' => 0,
-                    b'U' => size.saturating_mul(4),
-                    _ => size,
-                }).or(self.array.item);
+                self.array.item = size
+                    .map(|size: u32| match kind {
+                        b'O' => 0,
+                        b'U' => size.saturating_mul(4),
+                        _ => size,
+                    })
+                    .or(self.array.item);
             }
             _ => {}
         }
@@ -381,7 +390,7 @@ impl<'a, 'f> Machine<'a, 'f> {
         let index = match opcode {
             b'p' | b'g' => {
                 let digits = std::str::from_utf8(self.line()?).ok().and_then(|digits| digits.trim().parse().ok());
-                digits.ok_or("it refers to no object")?
+                digits.ok_or("a reference to no object")?
             }
             b'q' | b'h' => self.little(1)?,
             b'r' | b'j' => self.little(4)?,
@@ -412,14 +421,19 @@ impl<'a, 'f> Machine<'a, 'f> {
     /// The state of an object; after that of joblib's wrapper comes the array itself.
     fn build(&mut self, depth: usize) -> Result<(), &'static str> {
         self.pop(1)?;
+        // The state of a type with fields names the types of these; what counts is the size of the whole.
+        if let Symbol::Dtype(item) = self.top() {
+            self.array.item = Some(item);
+            return Ok(());
+        }
         if !std::mem::take(&mut self.array.pending) {
             return Ok(());
         }
-        let item = self.array.item.ok_or("an array in it has a type that is not known")?;
+        let item = self.array.item.ok_or("an array of a type that is not known")?;
         if item == 0 {
             // Objects are a pickle of their own.
             if depth > 8 {
-                return Err("it is nested too deeply");
+                return Err("nested too deeply");
             }
             let mut inner = Machine::new(self.bytes, self.at, self.facts, self.text);
             inner.run(depth + 1)?;
@@ -500,7 +514,10 @@ mod tests {
         let mut deep = vec![b'N'; MAX_STACK + 10];
         deep.push(b'.');
         assert!(read(&deep, &mut |_| {}).fault.is_some());
-        assert_eq!(names(b"\x80\x04\x8c\x02osr\xff\xff\xff\x7fj\xff\xff\xff\x7f\x8c\x06system\x93."), ["(a computed name)"]);
+        assert_eq!(
+            names(b"\x80\x04\x8c\x02osr\xff\xff\xff\x7fj\xff\xff\xff\x7f\x8c\x06system\x93."),
+            ["(a computed name)"]
+        );
     }
 
     #[test]

@@ -42,8 +42,8 @@ pub(super) fn png(bytes: &[u8]) -> PictureFacts {
             }
             b"iTXt" => facts.texts.extend(international(data)),
             b"eXIf" => facts.tags += length,
-            b"IHDR" | b"PLTE" | b"IDAT" | b"tRNS" | b"gAMA" | b"cHRM" | b"sRGB" | b"iCCP" | b"bKGD" | b"pHYs" | b"sBIT"
-            | b"tIME" | b"hIST" | b"sPLT" | b"acTL" | b"fcTL" | b"fdAT" | b"cICP" => {}
+            b"IHDR" | b"PLTE" | b"IDAT" | b"tRNS" | b"gAMA" | b"cHRM" | b"sRGB" | b"iCCP" | b"bKGD" | b"pHYs"
+            | b"sBIT" | b"tIME" | b"hIST" | b"sPLT" | b"acTL" | b"fcTL" | b"fdAT" | b"cICP" => {}
             _ => facts.unknown += 1,
         }
     }
@@ -88,7 +88,9 @@ pub(super) fn jpeg(bytes: &[u8]) -> PictureFacts {
         if (0xd0..=0xd8).contains(&marker) || marker == 0x01 {
             continue;
         }
-        let Some(length) = bytes.get(at..at + 2).map(|two| usize::from(two[0]) << 8 | usize::from(two[1])) else { break };
+        let Some(length) = bytes.get(at..at + 2).map(|two| usize::from(two[0]) << 8 | usize::from(two[1])) else {
+            break;
+        };
         let Some(data) = bytes.get(at + 2..at + length.max(2)) else { break };
         match marker {
             0xfe => facts.texts.push(("comment".to_owned(), latin(data))),
@@ -129,7 +131,9 @@ mod tests {
         let text = [signature, chunk(b"tEXt", b"Comment\0a note"), chunk(b"prVt", b"x"), chunk(b"IEND", b"")].concat();
         let facts = png(&text);
         assert_eq!((facts.texts, facts.unknown), (vec![("Comment".to_owned(), "a note".to_owned())], 1));
-        let photo = [&b"\xff\xd8\xff\xe1\0\x06Exif\xff\xfe\0\x06note\xff\xda\0\x04ab\x12\xff\0\x34\xff\xd9"[..], b"more"].concat();
+        let photo =
+            [&b"\xff\xd8\xff\xe1\0\x06Exif\xff\xfe\0\x06note\xff\xda\0\x04ab\x12\xff\0\x34\xff\xd9"[..], b"more"]
+                .concat();
         let facts = jpeg(&photo);
         assert_eq!((facts.tags, facts.trailing, facts.is_cut), (4, 4, false));
         assert_eq!(facts.texts, [("comment".to_owned(), "note".to_owned())]);

@@ -181,7 +181,10 @@ fn of_file(
 /// Names travel in plaintext in some wire versions, and are read by everybody in all.
 fn name_as_value(path: &[u8], notes: &mut Notes<'_>) {
     let name = String::from_utf8_lossy(path);
-    if name.split(['/', ' ']).any(|word| super::tokens::token_of(word.split_once('.').map_or(word, |(stem, _)| stem)).is_some()) {
+    if name
+        .split(['/', ' '])
+        .any(|word| super::tokens::token_of(word.split_once('.').map_or(word, |(stem, _)| stem)).is_some())
+    {
         notes.stop(super::finding::ReviewCheck::Identifier, "its name", "what names a person");
     }
 }

@@ -58,7 +58,7 @@ pub(super) enum Run {
     /// Each file and each entry of an archive.
     File(fn(&Subject<'_>, &mut Notes<'_>)),
     /// Every value of what is text.
-    Values(fn(&ReleasePolicy) -> Box<dyn Observer>),
+    Values(fn(&Subject<'_>, &ReleasePolicy) -> Box<dyn Observer>),
     /// Files while they are opened, or the station's data: it is at work in more than one place.
     Elsewhere,
 }

@@ -52,8 +52,12 @@ fn is_email(word: &str) -> bool {
     let Some((name, host)) = word.split_once('@') else { return false };
     let part = |c: char| c.is_alphanumeric() || ".-_+".contains(c);
     let ending = host.rsplit('.').next().unwrap_or_default();
-    !name.is_empty() && name.chars().all(part) && host.contains('.') && host.chars().all(part)
-        && ending.len() >= 2 && ending.chars().all(|c| c.is_ascii_alphabetic())
+    !name.is_empty()
+        && name.chars().all(part)
+        && host.contains('.')
+        && host.chars().all(part)
+        && ending.len() >= 2
+        && ending.chars().all(|c| c.is_ascii_alphabetic())
 }
 
 /// A letter, eight digits and a check digit (GKV-Spitzenverband, Krankenversichertennummer, Anlage 1).
@@ -64,7 +68,11 @@ fn is_kvnr(word: &str) -> bool {
     }
     let letter = u32::from(bytes[0] - b'A') + 1;
     let digits = [letter / 10, letter % 10].into_iter().chain(bytes[1..9].iter().map(|digit| u32::from(digit - b'0')));
-    let sum: u32 = digits.enumerate().map(|(at, digit)| digit * if at % 2 == 0 { 1 } else { 2 }).map(|part| part / 10 + part % 10).sum();
+    let sum: u32 = digits
+        .enumerate()
+        .map(|(at, digit)| digit * if at % 2 == 0 { 1 } else { 2 })
+        .map(|part| part / 10 + part % 10)
+        .sum();
     sum % 10 == u32::from(bytes[9] - b'0')
 }
 
@@ -77,19 +85,31 @@ fn is_uuid(word: &str) -> bool {
 
 fn is_fhir(word: &str) -> bool {
     const RESOURCES: [&str; 12] = [
-        "Patient", "Observation", "Condition", "Encounter", "Procedure", "MedicationStatement", "MedicationRequest", "Specimen",
-        "DiagnosticReport", "Immunization", "Person", "ImagingStudy",
+        "Patient",
+        "Observation",
+        "Condition",
+        "Encounter",
+        "Procedure",
+        "MedicationStatement",
+        "MedicationRequest",
+        "Specimen",
+        "DiagnosticReport",
+        "Immunization",
+        "Person",
+        "ImagingStudy",
     ];
     let Some((path, id)) = word.rsplit_once('/') else { return false };
     let resource = path.rsplit('/').next().unwrap_or_default();
-    RESOURCES.contains(&resource) && (1..=64).contains(&id.len())
+    RESOURCES.contains(&resource)
+        && (1..=64).contains(&id.len())
         && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte))
         && id.bytes().any(|byte| byte.is_ascii_digit())
 }
 
 fn is_ssn(word: &str) -> bool {
     let parts: Vec<&str> = word.split('-').collect();
-    parts.iter().map(|part| part.len()).eq([3, 2, 4]) && parts.iter().all(|part| part.bytes().all(|byte| byte.is_ascii_digit()))
+    parts.iter().map(|part| part.len()).eq([3, 2, 4])
+        && parts.iter().all(|part| part.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// The year of a date, as `2001-02-03`, `03.02.2001` or `2/3/2001`, with or without a time behind it.
@@ -108,7 +128,8 @@ pub(super) fn date_of(word: &str) -> Option<u32> {
     let [a, b, c] = parts[..] else { return None };
     let number = |part: &str| part.parse::<u32>().ok().filter(|_| part.bytes().all(|byte| byte.is_ascii_digit()));
     let (a_number, b_number, c_number) = (number(a)?, number(b)?, number(c)?);
-    let is_day = |one: u32, other: u32| (1..=31).contains(&one) && (1..=31).contains(&other) && (one <= 12 || other <= 12);
+    let is_day =
+        |one: u32, other: u32| (1..=31).contains(&one) && (1..=31).contains(&other) && (one <= 12 || other <= 12);
     let year = |year: u32| (1900..2100).contains(&year).then_some(year);
     if a.len() == 4 && is_day(b_number, c_number) {
         return year(a_number);
@@ -118,14 +139,32 @@ pub(super) fn date_of(word: &str) -> Option<u32> {
 
 /// True if a label is about birth.
 pub(super) fn is_about_birth(label: &str) -> bool {
-    words(label).iter().any(|word| word.starts_with("birth") || word.starts_with("geb") || word == "dob" || word == "born")
+    words(label)
+        .iter()
+        .any(|word| word.starts_with("birth") || word.starts_with("geb") || word == "dob" || word == "born")
 }
 
 /// True for a title of a person.
 pub(super) fn is_title(word: &str) -> bool {
     const TITLES: [&str; 18] = [
-        "Herr", "Herrn", "Frau", "Mr", "Mr.", "Mrs", "Mrs.", "Ms.", "Dr.", "Prof.", "Patient", "Patientin", "Pat.", "Patient:", "Name:",
-        "Patientin:", "Hr.", "Fr.",
+        "Herr",
+        "Herrn",
+        "Frau",
+        "Mr",
+        "Mr.",
+        "Mrs",
+        "Mrs.",
+        "Ms.",
+        "Dr.",
+        "Prof.",
+        "Patient",
+        "Patientin",
+        "Pat.",
+        "Patient:",
+        "Name:",
+        "Patientin:",
+        "Hr.",
+        "Fr.",
     ];
     TITLES.contains(&word)
 }
@@ -134,8 +173,23 @@ pub(super) fn is_title(word: &str) -> bool {
 pub(super) fn is_name(word: &str) -> bool {
     let word = word.trim_end_matches(['.', ':', '-']);
     let mut letters = word.chars();
-    letters.next().is_some_and(char::is_uppercase) && word.chars().count() > 2 && letters.all(|c| c.is_lowercase() || c == '-' || c.is_uppercase() && word.contains('-'))
-        && !["Group", "Characteristics", "Count", "Cohort", "Data", "Demographics", "Level", "Total", "Mean", "Age", "The"].contains(&word)
+    letters.next().is_some_and(char::is_uppercase)
+        && word.chars().count() > 2
+        && letters.all(|c| c.is_lowercase() || c == '-' || c.is_uppercase() && word.contains('-'))
+        && ![
+            "Group",
+            "Characteristics",
+            "Count",
+            "Cohort",
+            "Data",
+            "Demographics",
+            "Level",
+            "Total",
+            "Mean",
+            "Age",
+            "The",
+        ]
+        .contains(&word)
 }
 
 /// True for a word of running text.
@@ -156,33 +210,67 @@ pub(super) fn is_like_id(text: &str) -> bool {
     }
     let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_/.:#".contains(&byte));
     let has_letters = text.bytes().any(|byte| byte.is_ascii_alphabetic());
-    is_plain && text.parse::<f64>().map_or(digits >= if has_letters { 2 } else { 6 }, |number| number.fract() == 0.0 && !text.contains(['.', 'e', 'E']))
+    is_plain
+        && text.parse::<f64>().map_or(digits >= if has_letters { 2 } else { 6 }, |number| {
+            number.fract() == 0.0 && !text.contains(['.', 'e', 'E'])
+        })
 }
 
 /// True for codes of diseases, drugs, genes and places in a genome, which name no person.
 fn is_code(text: &str) -> bool {
-    const PREFIXES: [&str; 12] = ["ENSG", "ENST", "ENSP", "rs", "chr", "NM_", "NP_", "HP:", "ORPHA", "HGNC:", "GO:", "LOINC"];
+    const PREFIXES: [&str; 12] =
+        ["ENSG", "ENST", "ENSP", "rs", "chr", "NM_", "NP_", "HP:", "ORPHA", "HGNC:", "GO:", "LOINC"];
     let upper = text.as_bytes();
-    let is_icd = upper.len() >= 3 && upper[0].is_ascii_uppercase() && upper[1].is_ascii_digit() && upper[2].is_ascii_digit()
-        && upper.len() <= 8 && (upper.len() == 3 || upper[3] == b'.' || upper[3] == b'-');
-    let is_atc = upper.len() == 7 && upper[0].is_ascii_uppercase() && upper[1..3].iter().all(u8::is_ascii_digit)
-        && upper[3..5].iter().all(u8::is_ascii_uppercase) && upper[5..].iter().all(u8::is_ascii_digit);
+    let is_icd = upper.len() >= 3
+        && upper[0].is_ascii_uppercase()
+        && upper[1].is_ascii_digit()
+        && upper[2].is_ascii_digit()
+        && upper.len() <= 8
+        && (upper.len() == 3 || upper[3] == b'.' || upper[3] == b'-');
+    let is_atc = upper.len() == 7
+        && upper[0].is_ascii_uppercase()
+        && upper[1..3].iter().all(u8::is_ascii_digit)
+        && upper[3..5].iter().all(u8::is_ascii_uppercase)
+        && upper[5..].iter().all(u8::is_ascii_digit);
     let is_loinc = text.split_once('-').is_some_and(|(number, check)| {
         number.len() <= 6 && check.len() == 1 && number.bytes().chain(check.bytes()).all(|byte| byte.is_ascii_digit())
     });
     // Features that a program has numbered: `x10001`, `feature_12`.
     let numbered = text.trim_end_matches(|c: char| c.is_ascii_digit()).to_ascii_lowercase();
-    let is_feature = ["x", "v", "feature", "feature_", "pc", "gene", "gene_", "bin", "bin_", "fold_", "epoch_", "layer_"].contains(&numbered.as_str());
+    let is_feature =
+        ["x", "v", "feature", "feature_", "pc", "gene", "gene_", "bin", "bin_", "fold_", "epoch_", "layer_"]
+            .contains(&numbered.as_str());
     is_icd || is_atc || is_loinc || is_feature || PREFIXES.iter().any(|prefix| text.starts_with(prefix))
 }
 
 /// True if a text says that some people are fewer than `least`: "3 patients", "n = 4".
 pub(super) fn counts_few_people(text: &str, least: u64) -> bool {
     const PEOPLE: [&str; 22] = [
-        "patient", "patients", "case", "cases", "subject", "subjects", "participant", "participants", "person", "persons", "people",
-        "women", "men", "children", "deaths", "patienten", "patientinnen", "fälle", "events", "individuals", "males", "females",
+        "patient",
+        "patients",
+        "case",
+        "cases",
+        "subject",
+        "subjects",
+        "participant",
+        "participants",
+        "person",
+        "persons",
+        "people",
+        "women",
+        "men",
+        "children",
+        "deaths",
+        "patienten",
+        "patientinnen",
+        "fälle",
+        "events",
+        "individuals",
+        "males",
+        "females",
     ];
-    let parts: Vec<String> = text.split(|c: char| !c.is_alphanumeric()).filter(|part| !part.is_empty()).map(str::to_lowercase).collect();
+    let parts: Vec<String> =
+        text.split(|c: char| !c.is_alphanumeric()).filter(|part| !part.is_empty()).map(str::to_lowercase).collect();
     let is_few = |part: &String| part.parse().is_ok_and(|count: u64| (1..least).contains(&count));
     let is_people = |part: &String| PEOPLE.contains(&part.as_str());
     parts.windows(2).any(|pair| is_few(&pair[0]) && is_people(&pair[1]) || pair[0] == "n" && is_few(&pair[1]))
@@ -223,7 +311,19 @@ mod tests {
         for id in ["100234", "PAT-00123", "a7f3c9e2d1", "MRN12345", "7345-2231"] {
             assert!(is_like_id(id), "{id}");
         }
-        for code in ["I25.1", "E11", "A10BA02", "ENSG00000141510", "rs7903146", "718-7", "2345-7", "glucose", "1234", "feature_1234", "2026-01-01"] {
+        for code in [
+            "I25.1",
+            "E11",
+            "A10BA02",
+            "ENSG00000141510",
+            "rs7903146",
+            "718-7",
+            "2345-7",
+            "glucose",
+            "1234",
+            "feature_1234",
+            "2026-01-01",
+        ] {
             assert!(!is_like_id(code), "{code}");
         }
     }

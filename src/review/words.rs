@@ -22,24 +22,123 @@ pub(super) fn words(label: &str) -> Vec<String> {
 
 /// Names of columns that hold what names one person, without what separates their words.
 const PERSONAL: &[&str] = &[
-    "patientid", "patid", "patientno", "patientnumber", "patientnr", "patnr", "patientennummer", "patientenid",
-    "patientnummer", "patientkey", "patientuuid", "patientidentifier", "patienthash", "pseudonym", "pseudonymid", "psn",
-    "idat", "fallnr", "fallnummer", "fallid", "falnr", "caseid", "caseno", "casenumber", "aufnahmenummer", "aufnahmenr",
-    "mrn", "medicalrecordnumber", "recordid", "medrecno", "hospitalnumber", "hospitalno", "nhsnumber", "nhsno", "ssn",
-    "socialsecuritynumber", "kvnr", "kvnummer", "versichertennummer", "versichertennr", "versnr",
-    "krankenversichertennummer", "insurancenumber", "insuranceid", "subjectid", "subjid", "usubjid", "participantid",
-    "personid", "personnumber", "personnummer", "individualid", "memberid", "encounterid", "visitid", "hadmid", "stayid",
-    "icustayid", "admissionid", "accessionnumber", "studyinstanceuid", "sopinstanceuid", "seriesinstanceuid", "sampleid",
-    "specimenid", "donorid", "birthdate", "dateofbirth", "dob", "birthday", "birthdatetime", "geburtsdatum", "gebdatum",
-    "gebdat", "geburtstag", "firstname", "lastname", "surname", "familyname", "givenname", "fullname", "vorname",
-    "nachname", "familienname", "patientname", "patname", "email", "emailaddress", "phone", "phonenumber", "telefon",
-    "telephone", "street", "strasse", "straße", "homeaddress", "iban",
+    "patientid",
+    "patid",
+    "patientno",
+    "patientnumber",
+    "patientnr",
+    "patnr",
+    "patientennummer",
+    "patientenid",
+    "patientnummer",
+    "patientkey",
+    "patientuuid",
+    "patientidentifier",
+    "patienthash",
+    "pseudonym",
+    "pseudonymid",
+    "psn",
+    "idat",
+    "fallnr",
+    "fallnummer",
+    "fallid",
+    "falnr",
+    "caseid",
+    "caseno",
+    "casenumber",
+    "aufnahmenummer",
+    "aufnahmenr",
+    "mrn",
+    "medicalrecordnumber",
+    "recordid",
+    "medrecno",
+    "hospitalnumber",
+    "hospitalno",
+    "nhsnumber",
+    "nhsno",
+    "ssn",
+    "socialsecuritynumber",
+    "kvnr",
+    "kvnummer",
+    "versichertennummer",
+    "versichertennr",
+    "versnr",
+    "krankenversichertennummer",
+    "insurancenumber",
+    "insuranceid",
+    "subjectid",
+    "subjid",
+    "usubjid",
+    "participantid",
+    "personid",
+    "personnumber",
+    "personnummer",
+    "individualid",
+    "memberid",
+    "encounterid",
+    "visitid",
+    "hadmid",
+    "stayid",
+    "icustayid",
+    "admissionid",
+    "accessionnumber",
+    "studyinstanceuid",
+    "sopinstanceuid",
+    "seriesinstanceuid",
+    "sampleid",
+    "specimenid",
+    "donorid",
+    "birthdate",
+    "dateofbirth",
+    "dob",
+    "birthday",
+    "birthdatetime",
+    "geburtsdatum",
+    "gebdatum",
+    "gebdat",
+    "geburtstag",
+    "firstname",
+    "lastname",
+    "surname",
+    "familyname",
+    "givenname",
+    "fullname",
+    "vorname",
+    "nachname",
+    "familienname",
+    "patientname",
+    "patname",
+    "email",
+    "emailaddress",
+    "phone",
+    "phonenumber",
+    "telefon",
+    "telephone",
+    "street",
+    "strasse",
+    "straße",
+    "homeaddress",
+    "iban",
 ];
 
 /// Names of columns that single out a person together with others.
 const QUASI: &[&str] = &[
-    "zip", "zipcode", "plz", "postleitzahl", "postcode", "postalcode", "address", "adresse", "wohnort", "admissiondate",
-    "aufnahmedatum", "dischargedate", "entlassdatum", "deathdate", "dateofdeath", "sterbedatum",
+    "zip",
+    "zipcode",
+    "plz",
+    "postleitzahl",
+    "postcode",
+    "postalcode",
+    "address",
+    "adresse",
+    "wohnort",
+    "admissiondate",
+    "aufnahmedatum",
+    "dischargedate",
+    "entlassdatum",
+    "deathdate",
+    "dateofdeath",
+    "sterbedatum",
 ];
 
 /// What a label says of a person, if anything: the name from the list, and whether it suffices alone.
@@ -47,14 +146,18 @@ pub(super) fn personal(label: &str) -> Option<(&'static str, bool)> {
     let words = words(label);
     let joined = words.concat();
     let at_an_end = |name: &str| {
-        joined == name || words.len() > 1 && {
-            let ends = (1..words.len()).any(|from| words[from..].concat() == name);
-            ends || (1..words.len()).any(|until| words[..until].concat() == name)
-        }
+        joined == name
+            || words.len() > 1 && {
+                let ends = (1..words.len()).any(|from| words[from..].concat() == name);
+                ends || (1..words.len()).any(|until| words[..until].concat() == name)
+            }
     };
     let found = |list: &'static [&'static str]| list.iter().find(|name| at_an_end(name)).copied();
     // `n_patient_id` and the like count the identifiers; they are none.
-    if words.first().is_some_and(|word| matches!(word.as_str(), "n" | "num" | "number" | "count" | "nunique" | "unique")) {
+    if words
+        .first()
+        .is_some_and(|word| matches!(word.as_str(), "n" | "num" | "number" | "count" | "nunique" | "unique"))
+    {
         return None;
     }
     found(PERSONAL).map(|name| (name, true)).or_else(|| found(QUASI).map(|name| (name, false)))
@@ -62,10 +165,45 @@ pub(super) fn personal(label: &str) -> Option<(&'static str, bool)> {
 
 /// Words of labels of counts.
 const COUNTS: &[&str] = &[
-    "n", "count", "counts", "num", "freq", "frequency", "frequencies", "size", "support", "case", "cases", "event", "events",
-    "patient", "patients", "subject", "subjects", "total", "nobs", "obs", "observations", "samples", "anzahl", "fallzahl",
-    "haeufigkeit", "häufigkeit", "tp", "fp", "tn", "fn", "death", "deaths", "censored", "records", "participants",
-    "controls", "hits", "occurrences", "observed",
+    "n",
+    "count",
+    "counts",
+    "num",
+    "freq",
+    "frequency",
+    "frequencies",
+    "size",
+    "support",
+    "case",
+    "cases",
+    "event",
+    "events",
+    "patient",
+    "patients",
+    "subject",
+    "subjects",
+    "total",
+    "nobs",
+    "obs",
+    "observations",
+    "samples",
+    "anzahl",
+    "fallzahl",
+    "haeufigkeit",
+    "häufigkeit",
+    "tp",
+    "fp",
+    "tn",
+    "fn",
+    "death",
+    "deaths",
+    "censored",
+    "records",
+    "participants",
+    "controls",
+    "hits",
+    "occurrences",
+    "observed",
 ];
 
 /// True if a label is that of counts.
@@ -79,8 +217,28 @@ pub(super) fn is_count(label: &str) -> bool {
 
 /// Words of settings of an algorithm, which are no statistics of anybody.
 const HYPER: &[&str] = &[
-    "depth", "iter", "iterations", "leaf", "split", "splits", "estimators", "features", "jobs", "neighbors", "components",
-    "clusters", "folds", "seed", "epochs", "layers", "degree", "bins", "workers", "degrees", "length", "batch",
+    "depth",
+    "iter",
+    "iterations",
+    "leaf",
+    "split",
+    "splits",
+    "estimators",
+    "features",
+    "jobs",
+    "neighbors",
+    "components",
+    "clusters",
+    "folds",
+    "seed",
+    "epochs",
+    "layers",
+    "degree",
+    "bins",
+    "workers",
+    "degrees",
+    "length",
+    "batch",
 ];
 
 /// True if a label names a least or greatest value.
@@ -90,8 +248,8 @@ pub(super) fn is_extreme(label: &str) -> bool {
         return false;
     }
     const NAMES: &[&str] = &[
-        "min", "max", "minimum", "maximum", "lowest", "highest", "youngest", "oldest", "smallest", "largest", "p0", "p100", "q0",
-        "q100",
+        "min", "max", "minimum", "maximum", "lowest", "highest", "youngest", "oldest", "smallest", "largest", "p0",
+        "p100", "q0", "q100",
     ];
     let label = label.trim();
     words.iter().any(|word| NAMES.contains(&word.as_str()))
@@ -100,23 +258,151 @@ pub(super) fn is_extreme(label: &str) -> bool {
 
 /// Words that make a label that of a statistic over many, or of a model's weights and measures.
 const STRONG: &[&str] = &[
-    "mean", "avg", "average", "mittelwert", "std", "sd", "stdev", "deviation", "var", "variance", "median", "quantile",
-    "quartile", "percentile", "iqr", "coef", "coefs", "coefficient", "coefficients", "intercept", "estimate", "estimates",
-    "beta", "betas", "se", "stderr", "pvalue", "pval", "ci", "percent", "percentage", "pct", "prozent", "proportion",
-    "correlation", "corr", "covariance", "odds", "hazard", "rmse", "mse", "mae", "r2", "rsquared", "auc", "auroc", "auprc",
-    "roc", "accuracy", "acc", "precision", "recall", "sensitivity", "specificity", "f1", "fscore", "loss", "losses", "fpr",
-    "tpr", "tnr", "fnr", "ppv", "npv", "threshold", "thresholds", "epoch", "epochs", "brier", "logloss", "likelihood",
-    "aic", "bic", "deviance", "kappa", "mcc", "eigenvalue", "eigenvalues", "loading", "loadings", "importance",
-    "importances", "explained", "statistic", "statistics", "metric", "metrics", "chi2", "df", "dof", "stat", "cv", "auroc",
-    "params", "hyperparameters", "gradient",
+    "mean",
+    "avg",
+    "average",
+    "mittelwert",
+    "std",
+    "sd",
+    "stdev",
+    "deviation",
+    "var",
+    "variance",
+    "median",
+    "quantile",
+    "quartile",
+    "percentile",
+    "iqr",
+    "coef",
+    "coefs",
+    "coefficient",
+    "coefficients",
+    "intercept",
+    "estimate",
+    "estimates",
+    "beta",
+    "betas",
+    "se",
+    "stderr",
+    "pvalue",
+    "pval",
+    "ci",
+    "percent",
+    "percentage",
+    "pct",
+    "prozent",
+    "proportion",
+    "correlation",
+    "corr",
+    "covariance",
+    "odds",
+    "hazard",
+    "rmse",
+    "mse",
+    "mae",
+    "r2",
+    "rsquared",
+    "auc",
+    "auroc",
+    "auprc",
+    "roc",
+    "accuracy",
+    "acc",
+    "precision",
+    "recall",
+    "sensitivity",
+    "specificity",
+    "f1",
+    "fscore",
+    "loss",
+    "losses",
+    "fpr",
+    "tpr",
+    "tnr",
+    "fnr",
+    "ppv",
+    "npv",
+    "threshold",
+    "thresholds",
+    "epoch",
+    "epochs",
+    "brier",
+    "logloss",
+    "likelihood",
+    "aic",
+    "bic",
+    "deviance",
+    "kappa",
+    "mcc",
+    "eigenvalue",
+    "eigenvalues",
+    "loading",
+    "loadings",
+    "importance",
+    "importances",
+    "explained",
+    "statistic",
+    "statistics",
+    "metric",
+    "metrics",
+    "chi2",
+    "df",
+    "dof",
+    "stat",
+    "cv",
+    "auroc",
+    "params",
+    "hyperparameters",
+    "gradient",
 ];
 
 /// Words that say so only where every word of the label is one of them: a `count` is, a `blood_count` is not.
 const WEAK: &[&str] = &[
-    "sum", "bin", "bins", "edges", "edge", "center", "weights", "score", "scores", "bias", "param", "parameter", "parameters",
-    "density", "probability", "prob", "survival", "cumulative", "ratio", "error", "errors", "lower", "upper", "p", "t", "z",
-    "r", "val", "macro", "micro", "weighted", "fold", "train", "test", "validation", "value", "of", "left", "right", "step",
-    "iteration", "per", "at", "risk", "num",
+    "sum",
+    "bin",
+    "bins",
+    "edges",
+    "edge",
+    "center",
+    "weights",
+    "score",
+    "scores",
+    "bias",
+    "param",
+    "parameter",
+    "parameters",
+    "density",
+    "probability",
+    "prob",
+    "survival",
+    "cumulative",
+    "ratio",
+    "error",
+    "errors",
+    "lower",
+    "upper",
+    "p",
+    "t",
+    "z",
+    "r",
+    "val",
+    "macro",
+    "micro",
+    "weighted",
+    "fold",
+    "train",
+    "test",
+    "validation",
+    "value",
+    "of",
+    "left",
+    "right",
+    "step",
+    "iteration",
+    "per",
+    "at",
+    "risk",
+    "num",
 ];
 
 /// True if a label is that of a statistic, a weight or a measure of a model.
@@ -128,7 +414,8 @@ pub(super) fn is_statistic(label: &str) -> bool {
     let words = words(label);
     let is = |list: &[&str], word: &String| list.contains(&word.as_str());
     let is_weak = |word: &String| is(WEAK, word) || is(STRONG, word) || is(COUNTS, word) || is(HYPER, word);
-    let is_vague = matches!(&words[..], [word] if matches!(word.as_str(), "value" | "score" | "test" | "train" | "risk"));
+    let is_vague =
+        matches!(&words[..], [word] if matches!(word.as_str(), "value" | "score" | "test" | "train" | "risk"));
     words.iter().any(|word| is(STRONG, word))
         || STRONG.contains(&words.concat().as_str())
         || !words.is_empty() && !is_vague && words.iter().all(is_weak)
@@ -138,8 +425,19 @@ pub(super) fn is_statistic(label: &str) -> bool {
 /// True if a label is that of a column whose values name statistics, features or bins.
 pub(super) fn is_naming(label: &str) -> bool {
     const NAMES: &[&str] = &[
-        "metric", "statistic", "feature", "features", "variable", "variables", "parameter", "term", "coefficient", "measure", "step",
-        "bin", "epoch",
+        "metric",
+        "statistic",
+        "feature",
+        "features",
+        "variable",
+        "variables",
+        "parameter",
+        "term",
+        "coefficient",
+        "measure",
+        "step",
+        "bin",
+        "epoch",
     ];
     words(label).last().is_some_and(|word| NAMES.contains(&word.as_str()))
 }
@@ -149,16 +447,23 @@ pub(super) fn known(label: &str) -> Option<&str> {
     let words = words(label);
     let is_known = |word: &String| {
         let word = word.as_str();
-        STRONG.contains(&word) || WEAK.contains(&word) || COUNTS.contains(&word) || HYPER.contains(&word) || OTHERS.contains(&word)
+        STRONG.contains(&word)
+            || WEAK.contains(&word)
+            || COUNTS.contains(&word)
+            || HYPER.contains(&word)
+            || OTHERS.contains(&word)
     };
-    (!words.is_empty() && label.len() <= 40 && label.is_ascii() && (words.iter().all(is_known) || personal(label).is_some_and(|(name, _)| name == words.concat())))
-        .then_some(label)
+    (!words.is_empty()
+        && label.len() <= 40
+        && label.is_ascii()
+        && (words.iter().all(is_known) || personal(label).is_some_and(|(name, _)| name == words.concat())))
+    .then_some(label)
 }
 
 /// Further words that are no datum.
 const OTHERS: &[&str] = &[
-    "min", "max", "age", "sex", "gender", "group", "model", "results", "result", "data", "train", "test", "class", "label", "labels",
-    "index", "table", "values", "summary", "report", "name", "id", "date", "key",
+    "min", "max", "age", "sex", "gender", "group", "model", "results", "result", "data", "train", "test", "class",
+    "label", "labels", "index", "table", "values", "summary", "report", "name", "id", "date", "key",
 ];
 
 #[cfg(test)]
@@ -180,7 +485,9 @@ mod tests {
 
     #[test]
     fn tells_what_labels_mean() {
-        for label in ["patient_id", "PatientID", "PATIENT ID", "pat_id", "Geburtsdatum", "MRN", "lab_patient_id", "KVNR"] {
+        for label in
+            ["patient_id", "PatientID", "PATIENT ID", "pat_id", "Geburtsdatum", "MRN", "lab_patient_id", "KVNR"]
+        {
             assert!(personal(label).is_some_and(|(_, alone)| alone), "{label}");
         }
         assert_eq!(personal("ZIP code"), Some(("zip", false)));
@@ -199,7 +506,9 @@ mod tests {
         for label in ["max_depth", "min_samples_leaf", "max_iter", "maxwell"] {
             assert!(!is_extreme(label), "{label}");
         }
-        for label in ["mean_age", "Std. Error", "25%", "Pr(>|t|)", "auc", "p-value", "rSquared", "n", "t value", "bin_left"] {
+        for label in
+            ["mean_age", "Std. Error", "25%", "Pr(>|t|)", "auc", "p-value", "rSquared", "n", "t value", "bin_left"]
+        {
             assert!(is_statistic(label), "{label}");
         }
         for label in ["age", "bmi", "diagnosis", "height", "name", "weight", "heart_rate", "blood_count", "value"] {

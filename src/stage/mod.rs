@@ -19,8 +19,8 @@ mod verify;
 pub use build::{BuildRequest, BuildStop, build};
 pub use inspect::{Inspection, StopState, inspect};
 pub use parts::pinned_keys::read_trust;
-pub use parts::report::{Ran, Report};
 pub use parts::release::Release;
+pub use parts::report::{Ran, Report};
 pub use parts::request::{StageRequest, Station, VerificationPolicy};
 pub use parts::reviewers::{Reviewers, read_reviewers};
 pub use post_run::post_run;
@@ -28,7 +28,9 @@ pub use pre_run::pre_run;
 pub use rebase::{RebaseRequest, rebase};
 pub use reject::{RejectRequest, reject};
 pub use results::{ResultsRequest, ResultsTo, results};
-pub use review::{ApproveRequest, Before, ReviewRequest, Reviewed, ReviewedTrain, approve, review_results, review_train};
+pub use review::{
+    ApproveRequest, Before, ReviewRequest, Reviewed, ReviewedTrain, approve, review_results, review_train,
+};
 #[cfg(feature = "engines")]
 pub use run::{RunRequest, TrainFailed, run};
 pub use validate::{Master, Method, ValidateRequest, Validation, validate};

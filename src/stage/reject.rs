@@ -73,7 +73,8 @@ pub fn reject(request: &RejectRequest<'_>, context: &Context) -> Result<Report> 
     });
     report.notes.extend(collected.note());
     if target.reference.is_shared() {
-        let what = "the registry keeps the opened image, which holds plaintext, under its digest until it collects garbage";
+        let what =
+            "the registry keeps the opened image, which holds plaintext, under its digest until it collects garbage";
         report.warnings.push(what.to_owned());
     }
     Ok(report)

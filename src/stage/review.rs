@@ -167,8 +167,7 @@ impl Opened {
         };
         let entries = entries_of(&tree, paths::RESULTS, &hash_files(&tree, paths::RESULTS)?);
         let (against, declaration) = (request.against, declaration.as_ref());
-        let input =
-            ReviewInput { before, declaration, against, ..ReviewInput::new(&tree, paths::RESULTS, entries) };
+        let input = ReviewInput { before, declaration, against, ..ReviewInput::new(&tree, paths::RESULTS, entries) };
         let review = review(input, request.policy)?;
         // What is shown to a person was what the layers claim to be.
         train.view.verify()?;

@@ -18,6 +18,7 @@ mod mutation;
 mod rebasing;
 mod refusals;
 mod reports;
+mod review;
 mod secrets;
 mod support_readers;
 mod topics;

@@ -1,12 +1,13 @@
 use super::super::fields::field::{Field, FieldKind, Observer};
 use super::super::finding::{Notes, ReviewCheck};
 use super::super::policy::ReleasePolicy;
+use super::super::subject::Subject;
 use super::super::words::is_extreme;
 
 /// Least and greatest values: each is that of one person.
 struct Extreme;
 
-pub(super) fn observer(_: &ReleasePolicy) -> Box<dyn Observer> {
+pub(super) fn observer(_: &Subject<'_>, _: &ReleasePolicy) -> Box<dyn Observer> {
     Box::new(Extreme)
 }
 

@@ -4,6 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use super::super::fields::field::{Field, FieldKind, Observer, number};
 use super::super::finding::{Notes, ReviewCheck};
 use super::super::policy::ReleasePolicy;
+use super::super::subject::Subject;
 use super::super::tokens::{self, Token};
 use super::super::words::personal;
 
@@ -36,7 +37,7 @@ struct Values {
     place: String,
 }
 
-pub(super) fn observer(_: &ReleasePolicy) -> Box<dyn Observer> {
+pub(super) fn observer(_: &Subject<'_>, _: &ReleasePolicy) -> Box<dyn Observer> {
     Box::new(Identifier::default())
 }
 
@@ -45,7 +46,9 @@ impl Observer for Identifier {
         if field.text.is_empty() {
             return;
         }
-        if field.kind == FieldKind::Name && let Some((name, alone)) = personal(field.text) {
+        if field.kind == FieldKind::Name
+            && let Some((name, alone)) = personal(field.text)
+        {
             let place = (field.place)();
             if alone {
                 notes.stop(ReviewCheck::Identifier, place, format!("a column or key with a name like `{name}`"));
@@ -65,7 +68,10 @@ impl Observer for Identifier {
                 let what = format!("{} values, no two the same, that have the form of identifiers", values.count);
                 notes.stop(ReviewCheck::Identifier, values.place.clone(), what);
             } else if values.dates >= FEW_ROWS && values.seen.len() as u64 >= FEW_ROWS {
-                let what = format!("{} dates: of birth, of admission, or of something that does not concern people", values.dates);
+                let what = format!(
+                    "{} dates: of birth, of admission, or of something that does not concern people",
+                    values.dates
+                );
                 notes.look(ReviewCheck::Identifier, values.place.clone(), what);
             }
         }
@@ -81,21 +87,27 @@ impl Identifier {
     fn forms(&mut self, field: &Field<'_>, notes: &mut Notes<'_>) {
         let mut title = false;
         let mut words = 0;
-        for word in field.text.split(|c: char| c.is_whitespace() || "()[]{}<>\"',;|".contains(c)).filter(|word| !word.is_empty()) {
+        for word in field
+            .text
+            .split(|c: char| c.is_whitespace() || "()[]{}<>\"',;|".contains(c))
+            .filter(|word| !word.is_empty())
+        {
             if title && tokens::is_name(word) {
                 notes.stop(ReviewCheck::Identifier, (field.place)(), "a title and a name behind it");
             }
             title = tokens::is_title(word);
             words += usize::from(tokens::is_word(word));
             // In running text a header of a table may stand, or a sentence about one.
-            if field.kind == FieldKind::Text && word.len() > 3 && word.contains('_') && personal(word).is_some_and(|(_, alone)| alone) {
+            if field.kind == FieldKind::Text
+                && word.len() > 3
+                && word.contains('_')
+                && personal(word).is_some_and(|(_, alone)| alone)
+            {
                 notes.look(ReviewCheck::Identifier, (field.place)(), "a word like the name of a column of identifiers");
             }
             if let Some(token) = tokens::token_of(word) {
                 let evidence = match token {
-                    Token::Birth if !tokens::is_about_birth(field.label) => {
-                        "a date long ago, as of a birth"
-                    }
+                    Token::Birth if !tokens::is_about_birth(field.label) => "a date long ago, as of a birth",
                     other => other.name(),
                 };
                 notes.stop(ReviewCheck::Identifier, (field.place)(), evidence);
@@ -115,14 +127,19 @@ impl Identifier {
         }
         let values = self.columns.entry(field.column).or_default();
         // The head of a column is not one of its values; keys are values of their own.
-        if field.kind == FieldKind::Name && values.count == 0 && values.place.is_empty() && !field.text.contains(|c: char| c.is_ascii_digit()) {
+        if field.kind == FieldKind::Name
+            && values.count == 0
+            && values.place.is_empty()
+            && !field.text.contains(|c: char| c.is_ascii_digit())
+        {
             return;
         }
         if values.place.is_empty() {
             values.place = (field.place)();
         }
         values.count += 1;
-        let looks_like = tokens::is_like_id(field.text) && !(field.kind == FieldKind::Number && has_fraction(field.text));
+        let looks_like =
+            tokens::is_like_id(field.text) && !(field.kind == FieldKind::Number && has_fraction(field.text));
         values.like_ids += u64::from(looks_like);
         values.dates += u64::from(tokens::date_of(field.text).is_some());
         if values.repeated || self.remembered >= MAX_VALUES {

@@ -1,6 +1,6 @@
+use super::super::entries::{ResultEntry, ResultKind, State};
 use super::super::finding::{Finding, ReviewCheck, Severity};
 use super::super::subject::Whole;
-use super::super::entries::{ResultEntry, ResultKind, State};
 use crate::error::Result;
 use crate::path::shown;
 use crate::text::Printable;
@@ -18,7 +18,13 @@ pub(super) fn check(whole: &Whole<'_>) -> Result<Vec<Finding>> {
         }
         let mut add = |severity, evidence: &str| {
             let path = shown_path(&entry.path);
-            found.push(Finding { check: ReviewCheck::Inventory, severity, path, place: None, evidence: evidence.to_owned() });
+            found.push(Finding {
+                check: ReviewCheck::Inventory,
+                severity,
+                path,
+                place: None,
+                evidence: evidence.to_owned(),
+            });
         };
         of_kind(entry, &mut add);
         of_name(entry, &mut add);
@@ -37,7 +43,10 @@ fn of_kind(entry: &ResultEntry, add: &mut dyn FnMut(Severity, &str)) {
         ResultKind::File { .. } | ResultKind::Directory => {}
         ResultKind::Link(_) => add(Severity::Look, "a further name of another file"),
         ResultKind::Symlink(target) if leads_out(&entry.path, target) => {
-            add(Severity::Stop, "a symbolic link that leads out of the results: whoever follows it reads something else");
+            add(
+                Severity::Stop,
+                "a symbolic link that leads out of the results: whoever follows it reads something else",
+            );
         }
         ResultKind::Symlink(_) => add(Severity::Look, "a symbolic link; its target is text that travels"),
         ResultKind::Fifo => add(Severity::Look, "a named pipe, which does not travel"),

@@ -13,13 +13,22 @@ pub(super) fn check(subject: &Subject<'_>, notes: &mut Notes<'_>) {
     }
     let format = subject.format;
     if name_disagrees(subject.name, format) {
-        notes.stop(ReviewCheck::Type, "", format!("the name promises another type than the content, which is {}", format.name()));
+        notes.stop(
+            ReviewCheck::Type,
+            "",
+            format!("the name promises another type than the content, which is {}", format.name()),
+        );
     }
     let allowed = |name: &str| notes.policy.types.iter().any(|allowed| allowed == name);
     match format {
         Format::Empty => {}
         // Other checks have their say on these.
-        Format::Model(_) | Format::Pickle | Format::Numpy | Format::NumpyArchive | Format::Torch | Format::Medical(_) => {}
+        Format::Model(_)
+        | Format::Pickle
+        | Format::Numpy
+        | Format::NumpyArchive
+        | Format::Torch
+        | Format::Medical(_) => {}
         Format::Zip | Format::Gzip | Format::Zlib | Format::Tar | Format::Sealed(_) | Format::Unknown => {}
         _ if format.is_picture() && allowed(format.name()) => {
             notes.look(ReviewCheck::Type, "", "a picture: its pixels are not read, so look at what it shows");

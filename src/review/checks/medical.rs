@@ -14,16 +14,29 @@ pub(super) fn check(subject: &Subject<'_>, notes: &mut Notes<'_>) {
 /// FHIR resources, which are JSON.
 struct Fhir;
 
-pub(super) fn observer(_: &ReleasePolicy) -> Box<dyn Observer> {
+pub(super) fn observer(_: &Subject<'_>, _: &ReleasePolicy) -> Box<dyn Observer> {
     Box::new(Fhir)
 }
 
 impl Observer for Fhir {
     fn field(&mut self, field: &Field<'_>, notes: &mut Notes<'_>) {
         const ABOUT_PEOPLE: [&str; 16] = [
-            "Patient", "Observation", "Condition", "Encounter", "Procedure", "MedicationStatement", "MedicationRequest",
-            "DiagnosticReport", "Specimen", "Immunization", "AllergyIntolerance", "ImagingStudy", "Person", "RelatedPerson",
-            "Bundle", "QuestionnaireResponse",
+            "Patient",
+            "Observation",
+            "Condition",
+            "Encounter",
+            "Procedure",
+            "MedicationStatement",
+            "MedicationRequest",
+            "DiagnosticReport",
+            "Specimen",
+            "Immunization",
+            "AllergyIntolerance",
+            "ImagingStudy",
+            "Person",
+            "RelatedPerson",
+            "Bundle",
+            "QuestionnaireResponse",
         ];
         if field.kind == FieldKind::Text && field.label == "resourceType" && ABOUT_PEOPLE.contains(&field.text) {
             notes.stop(ReviewCheck::Medical, (field.place)(), "a FHIR resource about a person, or a bundle of such");

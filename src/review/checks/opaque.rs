@@ -1,7 +1,7 @@
 use base64::Engine;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
 use super::super::fields::field::{Field, Observer};
 use super::super::finding::{Notes, ReviewCheck};
@@ -19,6 +19,8 @@ const FEW: usize = 256;
 const LONG: usize = 260;
 /// The longest in base64, which no digest is as long as.
 const LONG_BASE64: usize = 120;
+/// The end of the name of a file with numbers under the creator's Paillier key.
+const ENCRYPTED: &[u8] = b".he.json";
 /// What drawing programs say of themselves in a picture.
 const OWN_TEXTS: [&str; 8] =
     ["Software", "Creation Time", "date:create", "date:modify", "date:timestamp", "Title", "Author", "Source"];
@@ -61,13 +63,17 @@ fn of_picture(facts: &PictureFacts, subject: &Subject<'_>, notes: &mut Notes<'_>
     }
     for (name, text) in &facts.texts {
         if text.len() > 200 || !OWN_TEXTS.contains(&name.as_str()) {
-            notes.stop(ReviewCheck::Opaque, "", format!("a text of {} bytes in the picture, which it does not show", text.len()));
+            notes.stop(
+                ReviewCheck::Opaque,
+                "",
+                format!("a text of {} bytes in the picture, which it does not show", text.len()),
+            );
         }
     }
 }
 
 fn of_text(text: &str, subject: &Subject<'_>, notes: &mut Notes<'_>) {
-    if subject.name.ends_with(b".he.json") {
+    if subject.name.ends_with(ENCRYPTED) {
         notes.look(ReviewCheck::Opaque, "", "numbers encrypted to the creator, which cannot be read here");
     }
     let hidden = text.chars().filter(|c| is_hidden(*c)).count();
@@ -98,10 +104,13 @@ fn is_base64(byte: u8) -> bool {
 }
 
 /// Encodings in values.
-struct Encoded;
+struct Encoded {
+    /// Long numbers are what the file is for.
+    of_numbers: bool,
+}
 
-pub(super) fn observer(_: &ReleasePolicy) -> Box<dyn Observer> {
-    Box::new(Encoded)
+pub(super) fn observer(subject: &Subject<'_>, _: &ReleasePolicy) -> Box<dyn Observer> {
+    Box::new(Encoded { of_numbers: subject.name.ends_with(ENCRYPTED) })
 }
 
 impl Observer for Encoded {
@@ -110,7 +119,7 @@ impl Observer for Encoded {
             return;
         }
         for word in field.text.split(|c: char| !c.is_ascii() || !is_base64(c as u8)) {
-            if word.len() < LONG_BASE64 {
+            if word.len() < LONG_BASE64 || self.of_numbers && word.bytes().all(|byte| byte.is_ascii_digit()) {
                 continue;
             }
             let has = |test: fn(&u8) -> bool| word.as_bytes().iter().any(test);
@@ -130,7 +139,9 @@ impl Observer for Encoded {
 
 /// What a text in base64 holds.
 fn decoded(text: &str) -> Option<Format> {
-    let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent).with_decode_allow_trailing_bits(true);
+    let config = GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true);
     let alphabet = if text.contains(['-', '_']) { URL_SAFE } else { STANDARD };
     let bytes = GeneralPurpose::new(&alphabet, config).decode(text.trim_end_matches('=')).ok()?;
     Some(detect(&bytes, true))

@@ -1,5 +1,5 @@
 use super::super::finding::{Notes, ReviewCheck};
-use super::super::format::Format;
+use super::super::format::{Format, find};
 use super::super::pickle::read;
 use super::super::subject::Subject;
 use crate::text::Printable;
@@ -11,6 +11,9 @@ const NAMED: usize = 5;
 
 /// What a pickle imports and carries: frames, arrays, models that keep their training data, and whatever is no data.
 pub(super) fn check(subject: &Subject<'_>, notes: &mut Notes<'_>) {
+    if subject.format == Format::Numpy && has_objects(subject.bytes) {
+        notes.stop(ReviewCheck::Pickle, "", "an array of objects, which is a pickle in itself");
+    }
     if subject.format != Format::Pickle {
         return;
     }
@@ -48,19 +51,56 @@ pub(super) fn check(subject: &Subject<'_>, notes: &mut Notes<'_>) {
     }
 }
 
+/// True if the head of an array of NumPy says that it is of objects.
+fn has_objects(bytes: &[u8]) -> bool {
+    let head = &bytes[..bytes.len().min(4096)];
+    [&b"'|O'"[..], b"'O'", b"'<O", b"|O8"].iter().any(|objects| find(head, objects).is_some())
+}
+
 /// Names outside of models that make data, and nothing else.
 const DATA: [&str; 34] = [
-    "builtins.list", "builtins.dict", "builtins.set", "builtins.frozenset", "builtins.tuple", "builtins.int", "builtins.float",
-    "builtins.complex", "builtins.bytearray", "builtins.bytes", "builtins.str", "builtins.bool", "builtins.slice",
-    "builtins.range", "builtins.object", "builtins.type", "__builtin__.list", "__builtin__.dict", "__builtin__.set",
-    "__builtin__.object", "__builtin__.bytearray", "__builtin__.slice", "copyreg._reconstructor", "copy_reg._reconstructor",
-    "_codecs.encode", "collections.OrderedDict", "collections.defaultdict", "collections.Counter", "collections.deque",
-    "decimal.Decimal", "fractions.Fraction", "datetime.datetime", "datetime.date", "datetime.timedelta",
+    "builtins.list",
+    "builtins.dict",
+    "builtins.set",
+    "builtins.frozenset",
+    "builtins.tuple",
+    "builtins.int",
+    "builtins.float",
+    "builtins.complex",
+    "builtins.bytearray",
+    "builtins.bytes",
+    "builtins.str",
+    "builtins.bool",
+    "builtins.slice",
+    "builtins.range",
+    "builtins.object",
+    "builtins.type",
+    "__builtin__.list",
+    "__builtin__.dict",
+    "__builtin__.set",
+    "__builtin__.object",
+    "__builtin__.bytearray",
+    "__builtin__.slice",
+    "copyreg._reconstructor",
+    "copy_reg._reconstructor",
+    "_codecs.encode",
+    "collections.OrderedDict",
+    "collections.defaultdict",
+    "collections.Counter",
+    "collections.deque",
+    "decimal.Decimal",
+    "fractions.Fraction",
+    "datetime.datetime",
+    "datetime.date",
+    "datetime.timedelta",
 ];
 
 /// True if a name is that of data or of a model: what calls it can do nothing else.
 fn is_data(name: &str) -> bool {
-    if DATA.contains(&name) || is_array(name) || matches!(name, "datetime.timezone" | "datetime.time" | "pathlib.PosixPath" | "uuid.UUID") {
+    if DATA.contains(&name)
+        || is_array(name)
+        || matches!(name, "datetime.timezone" | "datetime.time" | "pathlib.PosixPath" | "uuid.UUID")
+    {
         return true;
     }
     let (module, last) = name.rsplit_once('.').unwrap_or_default();
@@ -68,36 +108,72 @@ fn is_data(name: &str) -> bool {
     let below = |top: &str| module == top || module.strip_prefix(top).is_some_and(|rest| rest.starts_with('.'));
     if below("pandas.core") {
         let evaluates = below("pandas.core.computation");
-        return !evaluates && (is_class || matches!(last, "new_block" | "_new_Index" | "_new_DatetimeIndex" | "_unpickle_block"));
+        return !evaluates
+            && (is_class || matches!(last, "new_block" | "_new_Index" | "_new_DatetimeIndex" | "_unpickle_block"));
     }
     if below("pandas._libs") || below("pandas.arrays") {
-        return is_class || matches!(last, "_unpickle_block" | "__pyx_unpickle_BlockManager" | "__pyx_unpickle_Enum") || last.starts_with("_nat_unpickle") || last.starts_with("__pyx_unpickle");
+        return is_class
+            || matches!(last, "_unpickle_block" | "__pyx_unpickle_BlockManager" | "__pyx_unpickle_Enum")
+            || last.starts_with("_nat_unpickle")
+            || last.starts_with("__pyx_unpickle");
     }
     if below("sklearn") || below("xgboost") || below("lightgbm") || below("catboost") || below("statsmodels") {
         return is_class || last == "newObj" || last.starts_with("__pyx_unpickle") || matches!(last, "csr_matrix");
     }
     if below("scipy.sparse") || below("scipy.stats") || below("scipy.interpolate") {
-        return is_class || last.ends_with("_matrix") || last.ends_with("_array") || last.ends_with("_gen") || last.ends_with("_frozen");
+        return is_class
+            || last.ends_with("_matrix")
+            || last.ends_with("_array")
+            || last.ends_with("_gen")
+            || last.ends_with("_frozen");
     }
     if below("torch") {
-        return is_class && !below("torch.package") || last.starts_with("_rebuild_") && module == "torch._utils" || matches!(name, "torch.device" | "torch.Size");
+        return is_class && !below("torch.package")
+            || last.starts_with("_rebuild_") && module == "torch._utils"
+            || matches!(name, "torch.device" | "torch.Size");
     }
-    matches!(name, "joblib.numpy_pickle.NumpyArrayWrapper" | "joblib.numpy_pickle.NDArrayWrapper" | "joblib.numpy_pickle.ZNDArrayWrapper")
+    matches!(
+        name,
+        "joblib.numpy_pickle.NumpyArrayWrapper"
+            | "joblib.numpy_pickle.NDArrayWrapper"
+            | "joblib.numpy_pickle.ZNDArrayWrapper"
+    )
 }
 
 /// Names of NumPy that make arrays and generators of random numbers.
 fn is_array(name: &str) -> bool {
     const NAMES: [&str; 16] = [
-        "_reconstruct", "scalar", "ndarray", "dtype", "_frombuffer", "matrix", "MaskedArray", "_mareconstruct", "RandomState",
-        "Generator", "__randomstate_ctor", "__generator_ctor", "__bit_generator_ctor", "MT19937", "PCG64", "SeedSequence",
+        "_reconstruct",
+        "scalar",
+        "ndarray",
+        "dtype",
+        "_frombuffer",
+        "matrix",
+        "MaskedArray",
+        "_mareconstruct",
+        "RandomState",
+        "Generator",
+        "__randomstate_ctor",
+        "__generator_ctor",
+        "__bit_generator_ctor",
+        "MT19937",
+        "PCG64",
+        "SeedSequence",
     ];
     let Some((module, last)) = name.rsplit_once('.') else { return false };
     let of_numpy = module == "numpy" || module.starts_with("numpy.");
-    of_numpy && (NAMES.contains(&last) || module == "numpy.dtypes")
+    let is_generator = module.starts_with("numpy.random") && last.starts_with("__pyx_unpickle_");
+    of_numpy && (NAMES.contains(&last) || module == "numpy.dtypes" || is_generator)
 }
 
 fn is_frame(name: &str) -> bool {
-    matches!(name, "pandas.core.frame.DataFrame" | "geopandas.geodataframe.GeoDataFrame" | "polars.dataframe.frame.DataFrame" | "pandas.DataFrame")
+    matches!(
+        name,
+        "pandas.core.frame.DataFrame"
+            | "geopandas.geodataframe.GeoDataFrame"
+            | "polars.dataframe.frame.DataFrame"
+            | "pandas.DataFrame"
+    )
 }
 
 fn is_model(name: &str) -> bool {
@@ -107,11 +183,38 @@ fn is_model(name: &str) -> bool {
 /// Models that keep rows of what they were trained on, or a value for each of them.
 fn keeps_data(name: &str) -> bool {
     const NAMES: [&str; 32] = [
-        "KNeighborsClassifier", "KNeighborsRegressor", "KNeighborsTransformer", "RadiusNeighborsClassifier",
-        "RadiusNeighborsRegressor", "NearestNeighbors", "LocalOutlierFactor", "KNNImputer", "KDTree", "KDTree64", "BallTree",
-        "BallTree64", "cKDTree", "SVC", "SVR", "NuSVC", "NuSVR", "OneClassSVM", "KernelRidge", "KernelPCA", "KernelDensity",
-        "GaussianProcessClassifier", "GaussianProcessRegressor", "LabelPropagation", "LabelSpreading", "DBSCAN", "OPTICS",
-        "HDBSCAN", "Isomap", "TSNE", "AffinityPropagation", "IsotonicRegression",
+        "KNeighborsClassifier",
+        "KNeighborsRegressor",
+        "KNeighborsTransformer",
+        "RadiusNeighborsClassifier",
+        "RadiusNeighborsRegressor",
+        "NearestNeighbors",
+        "LocalOutlierFactor",
+        "KNNImputer",
+        "KDTree",
+        "KDTree64",
+        "BallTree",
+        "BallTree64",
+        "cKDTree",
+        "SVC",
+        "SVR",
+        "NuSVC",
+        "NuSVR",
+        "OneClassSVM",
+        "KernelRidge",
+        "KernelPCA",
+        "KernelDensity",
+        "GaussianProcessClassifier",
+        "GaussianProcessRegressor",
+        "LabelPropagation",
+        "LabelSpreading",
+        "DBSCAN",
+        "OPTICS",
+        "HDBSCAN",
+        "Isomap",
+        "TSNE",
+        "AffinityPropagation",
+        "IsotonicRegression",
     ];
     let last = name.rsplit('.').next().unwrap_or_default();
     NAMES.contains(&last) || name.starts_with("statsmodels.")

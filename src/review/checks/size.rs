@@ -15,11 +15,17 @@ pub(super) fn check(whole: &Whole<'_>) -> Result<Vec<Finding>> {
         total = total.saturating_add(size);
         let is_old = whole.states.is_some_and(|states| states.get(at) == Some(&State::Unchanged));
         if size > whole.policy.max_file && !is_old {
-            stop(shown_path(&entry.path), format!("{size} bytes, more than the {} that a file may have", whole.policy.max_file));
+            stop(
+                shown_path(&entry.path),
+                format!("{size} bytes, more than the {} that a file may have", whole.policy.max_file),
+            );
         }
     }
     if total > whole.policy.max_total {
-        stop(String::new(), format!("{total} bytes in all, more than the {} that results may have", whole.policy.max_total));
+        stop(
+            String::new(),
+            format!("{total} bytes in all, more than the {} that results may have", whole.policy.max_total),
+        );
     }
     Ok(found)
 }

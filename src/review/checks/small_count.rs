@@ -3,6 +3,7 @@ use std::collections::HashMap;
 use super::super::fields::field::{Field, FieldKind, Group, Observer, count};
 use super::super::finding::{Notes, ReviewCheck};
 use super::super::policy::ReleasePolicy;
+use super::super::subject::Subject;
 use super::super::tokens;
 use super::super::words::is_count;
 
@@ -22,7 +23,7 @@ struct Waiting {
     count: u64,
 }
 
-pub(super) fn observer(policy: &ReleasePolicy) -> Box<dyn Observer> {
+pub(super) fn observer(_: &Subject<'_>, policy: &ReleasePolicy) -> Box<dyn Observer> {
     Box::new(SmallCount { least: policy.min_count, waiting: HashMap::new() })
 }
 
@@ -34,8 +35,8 @@ impl Observer for SmallCount {
             }
             return;
         }
-        let is_small = field.kind == FieldKind::Number
-            && count(field.text).is_some_and(|value| (1..self.least).contains(&value));
+        let is_small =
+            field.kind == FieldKind::Number && count(field.text).is_some_and(|value| (1..self.least).contains(&value));
         if !is_small {
             return;
         }

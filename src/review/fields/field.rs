@@ -156,5 +156,8 @@ pub(in crate::review) fn count(text: &str) -> Option<u64> {
 
 /// True for what stands where a value is missing.
 pub(in crate::review) fn is_missing(text: &str) -> bool {
-    matches!(text.trim().to_ascii_lowercase().as_str(), "" | "na" | "nan" | "null" | "none" | "-" | "n/a" | "inf" | "-inf" | "<na>" | "..." | "true" | "false")
+    matches!(
+        text.trim().to_ascii_lowercase().as_str(),
+        "" | "na" | "nan" | "null" | "none" | "-" | "n/a" | "inf" | "-inf" | "<na>" | "..." | "true" | "false"
+    )
 }

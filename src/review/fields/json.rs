@@ -35,7 +35,8 @@ pub(in crate::review) fn form(text: &str, whole: bool) -> JsonForm {
     }
     let mut lines = text.lines().filter(|line| !line.trim().is_empty()).peekable();
     let is_lines = lines.peek().is_some()
-        && lines.all(|line| line.trim_start().starts_with(['{', '[']) && serde_json::from_str::<IgnoredAny>(line).is_ok());
+        && lines
+            .all(|line| line.trim_start().starts_with(['{', '[']) && serde_json::from_str::<IgnoredAny>(line).is_ok());
     if is_lines { JsonForm::Lines } else { JsonForm::None }
 }
 
@@ -53,7 +54,8 @@ fn strict(text: &str) -> Cow<'_, str> {
     let mut out = String::with_capacity(text.len());
     let (mut in_string, mut escaped, mut rest) = (false, false, text);
     while let Some(c) = rest.chars().next() {
-        if !in_string && let Some(word) = ["-Infinity", "Infinity", "NaN"].iter().find(|word| rest.starts_with(**word)) {
+        if !in_string && let Some(word) = ["-Infinity", "Infinity", "NaN"].iter().find(|word| rest.starts_with(**word))
+        {
             out += "null";
             rest = &rest[word.len()..];
             continue;
@@ -265,7 +267,8 @@ impl<'de> Visitor<'de> for Seed<'_, '_, '_, '_, '_> {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<bool, A::Error> {
         let Seed { walk, node } = self;
         // The members of the objects of a list are the columns of a table; any other object is a group of its own.
-        let in_list = walk.path.last().is_some_and(|last| last.starts_with("item ")) || !walk.prefix.is_empty() && walk.path.len() == 1;
+        let in_list = walk.path.last().is_some_and(|last| last.starts_with("item "))
+            || !walk.prefix.is_empty() && walk.path.len() == 1;
         let own = if in_list { node.group } else { walk.observers.next_group() };
         let mut group = Group {
             id: own,

@@ -18,13 +18,21 @@ pub(in crate::review) fn delimiter(text: &str) -> Option<u8> {
         text[..cut].rfind('\n').map_or(cut, |at| at + 1)
     };
     let head = text[..end].trim_start_matches('\u{feff}');
-    b",;\t|".iter().copied().filter_map(|delimiter| Some((fields_by(head, delimiter)?, delimiter))).max().map(|found| found.1)
+    b",;\t|"
+        .iter()
+        .copied()
+        .filter_map(|delimiter| Some((fields_by(head, delimiter)?, delimiter)))
+        .max()
+        .map(|found| found.1)
 }
 
 /// How many fields records have by this delimiter.
 fn fields_by(head: &str, delimiter: u8) -> Option<usize> {
-    let counts: Vec<usize> =
-        reader(head, delimiter).into_records().take(RECORDS).map(|record| record.map_or(0, |record| record.len())).collect();
+    let counts: Vec<usize> = reader(head, delimiter)
+        .into_records()
+        .take(RECORDS)
+        .map(|record| record.map_or(0, |record| record.len()))
+        .collect();
     let usual = *counts.first().into_iter().chain(counts.get(counts.len() / 2)).max()?;
     let fitting = counts.iter().filter(|&&count| count == usual).count();
     (usual > 1 && counts.len() > 1 && fitting * 10 >= counts.len() * 8).then_some(usual)
@@ -82,7 +90,8 @@ impl Table {
     /// The first row is a head if it has no number, and the second has one or more; or if nothing is a number.
     fn begin(&mut self, at: u64, first: &[String], second: &[&str], observers: &mut Observers, notes: &mut Notes<'_>) {
         let numbers = first.iter().filter(|cell| number(cell).is_some()).count();
-        let is_head = numbers == 0 || first[0].is_empty() && second.len() > 1 && number(second[second.len() - 1]).is_some();
+        let is_head =
+            numbers == 0 || first[0].is_empty() && second.len() > 1 && number(second[second.len() - 1]).is_some();
         if !is_head {
             let cells: Vec<&str> = first.iter().map(String::as_str).collect();
             self.data(at, &cells, observers, notes);
@@ -112,7 +121,8 @@ impl Table {
         while self.group.columns.len() < cells.len() {
             self.group.columns.push(Column::default());
         }
-        let row_label = cells.first().copied().filter(|first| number(first).is_none() && !is_missing(first)).unwrap_or("");
+        let row_label =
+            cells.first().copied().filter(|first| number(first).is_none() && !is_missing(first)).unwrap_or("");
         if !row_label.is_empty() {
             self.group.row_labels.0 += 1;
             self.group.row_labels.1 += u64::from(is_statistic(row_label));

@@ -1,6 +1,8 @@
 //! Text that is no table as a whole: lines with tables between them, names with values, words.
 
-use super::field::{Field, FieldKind, Observers, number};
+use std::collections::BTreeMap;
+
+use super::field::{Column, Field, FieldKind, Group, MAX_COLUMNS, Observers, number};
 use super::table::Table;
 use crate::review::finding::Notes;
 use crate::review::words::known;
@@ -8,9 +10,15 @@ use crate::review::words::known;
 /// The lines that make a table, if each has as many fields as the one before.
 const TABLE_LINES: usize = 3;
 
+/// The lines of one word each that make a list.
+const LIST_LINES: usize = 5;
+/// The words before a colon that are a name.
+const NAME_WORDS: usize = 5;
+
 /// Shows lines to the checks; `prefix` goes before their places.
 pub(super) fn scan(text: &str, prefix: &str, observers: &mut Observers, notes: &mut Notes<'_>) {
     let lines: Vec<&str> = text.lines().collect();
+    let mut names = Names::default();
     let mut at = 0;
     while at < lines.len() {
         let run = table_at(&lines[at..]);
@@ -23,10 +31,11 @@ pub(super) fn scan(text: &str, prefix: &str, observers: &mut Observers, notes: &
             }
             table.end(observers, notes);
         } else {
-            line(lines[at], at + 1, prefix, observers, notes);
+            names.line(lines[at], at + 1, prefix, observers, notes);
             at += 1;
         }
     }
+    names.end(prefix, observers, notes);
 }
 
 /// How a line is split into fields.
@@ -34,6 +43,8 @@ pub(super) fn scan(text: &str, prefix: &str, observers: &mut Observers, notes: &
 enum Separator {
     Char(char),
     Blanks,
+    /// One word a line.
+    Lines,
 }
 
 struct Run {
@@ -51,12 +62,16 @@ fn table_at(lines: &[&str]) -> Run {
         // A head may lack the name of the column of names.
         let is_run = second > 1 && (first == second || first + 1 == second && first > 0);
         let length = if is_run { 1 + lines[1..].iter().take_while(|line| count(line) == second).count() } else { 0 };
-        let has_numbers = lines.iter().take(length).skip(1).any(|line| split(line, by).iter().any(|cell| number(cell).is_some()));
+        let has_numbers =
+            lines.iter().take(length).skip(1).any(|line| split(line, by).iter().any(|cell| number(cell).is_some()));
         // Words of prose come in lines too.
         let is_table = has_numbers && (second > 2 || !matches!(by, Separator::Blanks) || length > 4);
         Run { lines: if is_table { length } else { 0 }, by }
     });
-    runs.max_by_key(|run| run.lines).unwrap_or(Run { lines: 0, by: Separator::Blanks })
+    let table = runs.max_by_key(|run| run.lines).unwrap_or(Run { lines: 0, by: Separator::Blanks });
+    let is_word = |line: &&&str| !line.trim().is_empty() && !line.trim().contains(char::is_whitespace);
+    let words = lines.iter().take_while(is_word).count();
+    if table.lines == 0 && words >= LIST_LINES { Run { lines: words, by: Separator::Lines } } else { table }
 }
 
 fn split(line: &str, by: Separator) -> Vec<&str> {
@@ -74,40 +89,87 @@ fn split(line: &str, by: Separator) -> Vec<&str> {
             }
             line.split_whitespace().collect()
         }
+        Separator::Lines => vec![line.trim()],
     }
 }
 
-/// A line on its own: values with a name before `=` or `:`, and words.
-fn line(line: &str, at: usize, prefix: &str, observers: &mut Observers, notes: &mut Notes<'_>) {
-    let (column, group) = (observers.columns(1), observers.next_group());
-    let mut label = String::new();
-    for part in line.split([';', ',', '\t', '|', '(', ')', '[', ']', '{', '}', '"']) {
-        let (name, value) = match part.split_once(['=', ':']) {
-            // A time or an address is no name with a value.
-            Some((name, value)) if !name.trim().is_empty() && number(name).is_none() && !value.starts_with("//") => {
-                (name.trim(), value.trim())
-            }
-            _ => ("", part.trim()),
-        };
-        if !name.is_empty() {
-            label = name.to_owned();
-            let place = || format!("{prefix}line {at}");
+/// The names that lines give to values, so that what stands under the same name in many lines is seen as one column.
+#[derive(Default)]
+struct Names(BTreeMap<String, (usize, usize, Column)>);
+
+impl Names {
+    /// A line on its own: the whole of it, and values with a name before `=` or `:`.
+    fn line(&mut self, line: &str, at: usize, prefix: &str, observers: &mut Observers, notes: &mut Notes<'_>) {
+        if line.trim().is_empty() {
+            return;
+        }
+        let place = || format!("{prefix}line {at}");
+        let (column, group) = (observers.columns(1), observers.next_group());
+        let kind = if number(line).is_some() { FieldKind::Number } else { FieldKind::Text };
+        let whole = Field { column, label: "", row_label: "", text: line.trim(), kind, group, place: &place };
+        observers.field(&whole, notes);
+        for (name, value) in pairs(line) {
             let field =
                 Field { column, label: "", row_label: "", text: name, kind: FieldKind::Name, group, place: &place };
             observers.field(&field, notes);
-        }
-        if value.is_empty() {
-            continue;
-        }
-        let name = known(&label).map(|label| format!(" ({label})")).unwrap_or_default();
-        let place = || format!("{prefix}line {at}{name}");
-        let kind = if number(value).is_some() { FieldKind::Number } else { FieldKind::Text };
-        let field = Field { column, label: &label, row_label: "", text: value, kind, group, place: &place };
-        observers.field(&field, notes);
-        if name.is_empty() {
-            label.clear();
+            let (column, group) = self.note(name, value, observers);
+            let shown = known(name).map(|name| format!(" ({name})")).unwrap_or_default();
+            let place = || format!("{prefix}line {at}{shown}");
+            let kind = if number(value).is_some() { FieldKind::Number } else { FieldKind::Text };
+            observers
+                .field(&Field { column, label: name, row_label: "", text: value, kind, group, place: &place }, notes);
         }
     }
+
+    /// Column and group of a name.
+    fn note(&mut self, name: &str, value: &str, observers: &mut Observers) -> (usize, usize) {
+        if self.0.len() >= MAX_COLUMNS && !self.0.contains_key(name) {
+            return (usize::MAX, observers.next_group());
+        }
+        let entry = self.0.entry(name.to_owned()).or_insert_with(|| {
+            let column = Column { label: name.to_owned(), ..Column::default() };
+            (observers.columns(1), observers.next_group(), column)
+        });
+        entry.2.add(value);
+        (entry.0, entry.1)
+    }
+
+    /// The text ends.
+    fn end(self, prefix: &str, observers: &mut Observers, notes: &mut Notes<'_>) {
+        for (_, id, column) in self.0.into_values() {
+            let rows = column.numbers + column.texts;
+            let (place, columns) = (prefix.to_owned(), vec![column]);
+            observers.group(&Group { id, place, rows, columns, ..Group::default() }, notes);
+        }
+    }
+}
+
+/// The names and values of a line: `a=1`, `a = 1`, `mean age: 1`.
+fn pairs(line: &str) -> Vec<(&str, &str)> {
+    let mut found = Vec::new();
+    for part in line.split([';', ',', '\t', '|', '(', ')', '[', ']', '{', '}', '"']) {
+        let words: Vec<&str> = part.split_whitespace().collect();
+        let offset = |word: &str| word.as_ptr() as usize - part.as_ptr() as usize;
+        for (at, word) in words.iter().enumerate() {
+            let after = |at: usize| words.get(at + 1).copied().unwrap_or("");
+            match word.split_once('=') {
+                Some(("", "")) if at > 0 => found.push((words[at - 1], after(at))),
+                Some((name, "")) if !name.is_empty() => found.push((name, after(at))),
+                Some((name, value)) if !name.is_empty() => found.push((name, value)),
+                _ => {}
+            }
+            // A time or an address is no name with a value.
+            let (name, value) = word.split_once(':').unwrap_or((word, "/"));
+            if name.is_empty() || number(name).is_some() || value.starts_with('/') {
+                continue;
+            }
+            let from = offset(words[at.saturating_sub(NAME_WORDS - 1)]);
+            let name = part[from..offset(word) + name.len()].trim();
+            found.push((name, if value.is_empty() { after(at) } else { value }));
+        }
+    }
+    found.retain(|(name, value)| !name.is_empty() && !value.is_empty());
+    found
 }
 
 /// Mark-up without its tags: the text, and the values of attributes, which may hold data.
@@ -130,4 +192,21 @@ pub(in crate::review) fn without_tags(text: &str) -> String {
     }
     // Cells of one row of a table stand in lines of their own in most mark-up: bring them together.
     out.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_names_and_values() {
+        for (line, expected) in [
+            ("INFO age=34 bmi = 25.1", vec![("age", "34"), ("bmi", "25.1")]),
+            ("Mean age: 44.2 (n = 4)", vec![("Mean age", "44.2"), ("n", "4")]),
+            ("at 10:30 see https://example.org", vec![]),
+            ("= : =", vec![]),
+        ] {
+            assert_eq!(pairs(line), expected, "{line}");
+        }
+    }
 }

@@ -13,7 +13,7 @@ pub(super) mod publish;
 pub(super) mod release;
 pub(super) mod report;
 pub(super) mod request;
-pub(super) mod reviewers;
 pub(super) mod results_archive;
+pub(super) mod reviewers;
 pub(super) mod space;
 pub(super) mod strict;

@@ -42,7 +42,8 @@ pub fn read_reviewers(trust: &Path) -> Result<Reviewers> {
     for (path, name) in key_files(&dir)? {
         let key = read_key(&path).at(path.display())?;
         if let Some(same) = reviewers.keys.iter().position(|known| *known == key) {
-            let what = format!("the key of the reviewer `{}` once more: one person would count as two", reviewers.names[same]);
+            let what =
+                format!("the key of the reviewer `{}` once more: one person would count as two", reviewers.names[same]);
             return Err(Error::usage(what).hint("remove one of the two key files").at(path.display()));
         }
         reviewers.names.push(name);

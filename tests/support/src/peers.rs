@@ -33,6 +33,8 @@ pub enum Peer {
     Registry,
     Strace,
     Groff,
+    /// Chromium, headless, driven by Python.
+    Chromium,
     /// Apache Airflow and the schemas of Kubernetes, set up by `scripts/setup-airflow.sh`.
     Airflow,
     /// What `scripts/release.sh` made, in the directory `PHT_RELEASE`.
@@ -67,6 +69,7 @@ impl Peer {
             Peer::Strace => answers("strace", &["-V"]),
             Peer::Airflow => variable("PHT_AIRFLOW_HOME"),
             Peer::Release => variable("PHT_RELEASE"),
+            Peer::Chromium => Peer::Python.is_here() && answers("chromium", &["--version"]),
             Peer::Groff => answers("groff", &["--version"]),
             Peer::Root => rustix::process::geteuid().is_root(),
         }
