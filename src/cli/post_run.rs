@@ -19,6 +19,9 @@ pub(super) struct PostRun {
     stage: StageOptions,
     #[command(flatten)]
     results: ResultsOption,
+    /// Let nothing out that was not approved
+    #[arg(long)]
+    hold: bool,
     #[command(flatten)]
     approvals: ApprovalOptions,
     #[command(flatten)]
@@ -34,7 +37,7 @@ impl PostRun {
         let trust = self.stage.load_trust()?;
         let approvals = self.approvals.load()?;
         let reviewers = load_reviewers(self.stage.trust_dir())?;
-        let policy = self.rules.policy(self.approvals.are_given());
+        let policy = self.rules.policy(self.hold || self.approvals.are_given());
         let mut request = self.stage.request(&key, trust.as_ref());
         request.results = self.results.results.as_deref();
         request.release = policy.review.then(|| Release::new(&policy, &reviewers, &approvals));

@@ -113,6 +113,9 @@ fn word(severity: Severity) -> Markup {
 
 fn findings(reviewed: &Reviewed) -> Markup {
     let review = &reviewed.review;
+    // What decides comes first.
+    let mut sorted: Vec<&Finding> = review.findings.iter().collect();
+    sorted.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     let anchor =
         |finding: &Finding| review.files.iter().position(|file| file.path == finding.path && !finding.path.is_empty());
     html! {

@@ -195,6 +195,10 @@ fn zip(
     each: &mut dyn FnMut(Part) -> Result<()>,
     odd: &mut Vec<Oddity>,
 ) -> Result<()> {
+    if entries_listed(bytes) > MAX_LISTED {
+        odd.push(Oddity::Unseen("more entries than are looked at"));
+        return Ok(());
+    }
     let Ok(mut archive) = zip::ZipArchive::new(Cursor::new(bytes)) else {
         odd.push(Oddity::Unseen("not a zip archive that can be read"));
         return Ok(());
@@ -243,6 +247,19 @@ fn zip(
         odd.push(Oddity::Unseen("bytes of the archive that are in no entry, or in two"));
     }
     Ok(())
+}
+
+/// The most entries of a zip archive whose directory is read.
+const MAX_LISTED: usize = 20_000;
+
+/// The entries in the directory of a zip archive, or more.
+fn entries_listed(bytes: &[u8]) -> usize {
+    let (mut rest, mut count) = (bytes, 0);
+    while let Some(at) = super::format::find(rest, b"PK\x01\x02") {
+        rest = &rest[at + 4..];
+        count += 1;
+    }
+    count
 }
 
 fn role_of(format: Format, name: &[u8]) -> Role {

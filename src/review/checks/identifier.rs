@@ -10,6 +10,8 @@ use super::super::words::personal;
 
 /// The values that are remembered to tell whether a column has each of them once.
 const MAX_VALUES: usize = 1 << 19;
+/// The columns whose values are remembered.
+const MAX_COLUMNS: usize = 1 << 14;
 /// The rows from which on a column with as many different identifiers is one of people.
 const FEW_ROWS: u64 = 5;
 /// The words in running text from which on it is prose.
@@ -23,6 +25,8 @@ struct Identifier {
     /// Words of running text.
     prose: usize,
     first_prose: Option<String>,
+    /// There were more columns, or more values, than are remembered.
+    left_out: bool,
 }
 
 /// The values of one column.
@@ -75,6 +79,9 @@ impl Observer for Identifier {
                 notes.look(ReviewCheck::Identifier, values.place.clone(), what);
             }
         }
+        if self.left_out {
+            notes.look(ReviewCheck::Identifier, "", "more columns or values than are compared with one another");
+        }
         if self.prose >= PROSE {
             let what = format!("running text of {} words: names of people are not told from others in it", self.prose);
             notes.look(ReviewCheck::Identifier, self.first_prose.take().unwrap_or_default(), what);
@@ -125,6 +132,10 @@ impl Identifier {
         if field.column == usize::MAX {
             return;
         }
+        if self.columns.len() >= MAX_COLUMNS && !self.columns.contains_key(&field.column) {
+            self.left_out = true;
+            return;
+        }
         let values = self.columns.entry(field.column).or_default();
         // The head of a column is not one of its values; keys are values of their own.
         if field.kind == FieldKind::Name
@@ -142,7 +153,11 @@ impl Identifier {
             tokens::is_like_id(field.text) && !(field.kind == FieldKind::Number && has_fraction(field.text));
         values.like_ids += u64::from(looks_like);
         values.dates += u64::from(tokens::date_of(field.text).is_some());
-        if values.repeated || self.remembered >= MAX_VALUES {
+        if values.repeated {
+            return;
+        }
+        if self.remembered >= MAX_VALUES {
+            self.left_out = true;
             return;
         }
         let mut hasher = DefaultHasher::new();

@@ -98,7 +98,7 @@ pub(super) fn scan_lines(text: &str, observers: &mut Observers, notes: &mut Note
         let _ = Seed { walk: &mut walk, node: root }.deserialize(&mut deserializer);
     }
     walk.path.clear();
-    group.columns = walk.columns_of.remove(&group.id).unwrap_or_default();
+    group.columns = walk.end_of(group.id);
     walk.end();
     observers.group(&group, notes);
 }
@@ -175,6 +175,15 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
         let found = (self.observers.columns(1), of_group.len() - 1);
         self.columns.insert(key, found);
         Some(found)
+    }
+
+    /// The columns of a group that ends.
+    fn end_of(&mut self, group: usize) -> Vec<Column> {
+        let columns = self.columns_of.remove(&group).unwrap_or_default();
+        for column in &columns {
+            self.columns.remove(&(group, column.label.clone()));
+        }
+        columns
     }
 
     fn end(self) {
@@ -259,7 +268,7 @@ impl<'de> Visitor<'de> for Seed<'_, '_, '_, '_, '_> {
             }
             group.rows += 1;
         }
-        group.columns = walk.columns_of.remove(&group.id).unwrap_or_default();
+        group.columns = walk.end_of(group.id);
         walk.observers.group(&group, walk.notes);
         Ok(true)
     }
@@ -312,7 +321,7 @@ impl<'de> Visitor<'de> for Seed<'_, '_, '_, '_, '_> {
         }
         if !in_list {
             // As a list of its values: what it is keyed by may be patients.
-            let columns = walk.columns_of.remove(&own).unwrap_or_default();
+            let columns = walk.end_of(own);
             let has_fractions = columns.iter().any(|column| column.has_fractions);
             let numbers = columns.iter().map(|column| column.numbers).sum();
             let texts = columns.iter().filter(|column| column.label != "\0names").map(|column| column.texts).sum();

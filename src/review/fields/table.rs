@@ -52,7 +52,7 @@ pub(super) fn scan(text: &str, delimiter: u8, observers: &mut Observers, notes: 
     // What the parser refuses, it has been lenient about: only text in another code, which this is not.
     while reader.read_record(&mut record).unwrap_or(false) {
         rows += 1;
-        let cells: Vec<&str> = record.iter().map(str::trim).collect();
+        let cells: Vec<&str> = record.iter().take(MAX_COLUMNS).map(str::trim).collect();
         table.row(rows, &cells, observers, notes);
     }
     table.end(observers, notes);

@@ -9,33 +9,55 @@ use crate::review::words::known;
 
 /// The lines that make a table, if each has as many fields as the one before.
 const TABLE_LINES: usize = 3;
-
+/// The lines that are looked at to tell whether they are a table.
+const WINDOW: usize = 64;
 /// The lines of one word each that make a list.
 const LIST_LINES: usize = 5;
 /// The words before a colon that are a name.
 const NAME_WORDS: usize = 5;
+/// The longest line in which names are told from values.
+const MAX_LINE: usize = 64 << 10;
 
-/// Shows lines to the checks; `prefix` goes before their places.
+/// Shows lines to the checks; `prefix` goes before their places. Lines are never held all at once.
 pub(super) fn scan(text: &str, prefix: &str, observers: &mut Observers, notes: &mut Notes<'_>) {
-    let lines: Vec<&str> = text.lines().collect();
     let mut names = Names::default();
-    let mut at = 0;
-    while at < lines.len() {
-        let run = table_at(&lines[at..]);
-        if run.lines >= TABLE_LINES {
-            let mut table = Table::new(format!("{prefix}line {}: ", at + 1), observers);
-            for line in &lines[at..at + run.lines] {
-                let cells = split(line, run.by);
-                at += 1;
-                table.row(at as u64, &cells, observers, notes);
+    let (mut rest, mut at) = (text, 0_u64);
+    while !rest.is_empty() {
+        let window: Vec<&str> = rest.lines().take(WINDOW).collect();
+        match run_at(&window) {
+            Run::Table(by) => {
+                let mut table = Table::new(format!("{prefix}line {}: ", at + 1), observers);
+                let fields = split(window.get(1).copied().unwrap_or_default(), by).len();
+                let mut is_head = true;
+                while let Some((line, after)) = next_line(rest) {
+                    let cells = split(line, by);
+                    if !is_head && cells.len() != fields {
+                        break;
+                    }
+                    (is_head, rest, at) = (false, after, at + 1);
+                    table.row(at, &cells, observers, notes);
+                }
+                table.end(observers, notes);
             }
-            table.end(observers, notes);
-        } else {
-            names.line(lines[at], at + 1, prefix, observers, notes);
-            at += 1;
+            Run::Lines(count) => {
+                for _ in 0..count {
+                    let Some((line, after)) = next_line(rest) else { break };
+                    (rest, at) = (after, at + 1);
+                    names.line(line, at, prefix, observers, notes);
+                }
+            }
         }
     }
     names.end(prefix, observers, notes);
+}
+
+/// The first line, and what comes after it.
+fn next_line(text: &str) -> Option<(&str, &str)> {
+    if text.is_empty() {
+        return None;
+    }
+    let (line, rest) = text.split_once('\n').unwrap_or((text, ""));
+    Some((line.strip_suffix('\r').unwrap_or(line), rest))
 }
 
 /// How a line is split into fields.
@@ -47,31 +69,46 @@ enum Separator {
     Lines,
 }
 
-struct Run {
-    lines: usize,
-    by: Separator,
+/// What lines begin with.
+enum Run {
+    /// A table whose rows are split like this.
+    Table(Separator),
+    /// So many lines that are none.
+    Lines(usize),
 }
 
-/// The longest run of lines, beginning with the first, that are rows of one table.
-fn table_at(lines: &[&str]) -> Run {
-    let candidates = [',', ';', '\t', '|'].map(Separator::Char).into_iter().chain([Separator::Blanks]);
-    let runs = candidates.map(|by| {
+/// What these lines begin with.
+fn run_at(lines: &[&str]) -> Run {
+    let (mut longest, mut skip) = (None, 1);
+    for by in [',', ';', '\t', '|'].map(Separator::Char).into_iter().chain([Separator::Blanks]) {
         let count = |line: &&str| split(line, by).len();
-        let first = lines.first().map_or(0, count);
-        let second = lines.get(1).map_or(0, count);
+        let (Some(first), Some(second)) = (lines.first().map(count), lines.get(1).map(count)) else { continue };
         // A head may lack the name of the column of names.
-        let is_run = second > 1 && (first == second || first + 1 == second && first > 0);
-        let length = if is_run { 1 + lines[1..].iter().take_while(|line| count(line) == second).count() } else { 0 };
-        let has_numbers =
-            lines.iter().take(length).skip(1).any(|line| split(line, by).iter().any(|cell| number(cell).is_some()));
-        // Words of prose come in lines too.
-        let is_table = has_numbers && (second > 2 || !matches!(by, Separator::Blanks) || length > 4);
-        Run { lines: if is_table { length } else { 0 }, by }
-    });
-    let table = runs.max_by_key(|run| run.lines).unwrap_or(Run { lines: 0, by: Separator::Blanks });
+        if second < 2 || first != second && (first + 1 != second || first == 0) {
+            continue;
+        }
+        let length = 1 + lines[1..].iter().take_while(|line| count(line) == second).count();
+        let has_number = |line: &&&str| split(line, by).iter().any(|cell| number(cell).is_some());
+        if length < TABLE_LINES {
+            continue;
+        }
+        if lines[1..length].iter().any(|line| has_number(&line))
+            && (second > 2 || !matches!(by, Separator::Blanks) || length > 4)
+        {
+            if longest.is_none_or(|(longest, _)| length > longest) {
+                longest = Some((length, by));
+            }
+        } else {
+            // Words of prose come in lines too.
+            skip = skip.max(length - 1);
+        }
+    }
+    if let Some((_, by)) = longest {
+        return Run::Table(by);
+    }
     let is_word = |line: &&&str| !line.trim().is_empty() && !line.trim().contains(char::is_whitespace);
     let words = lines.iter().take_while(is_word).count();
-    if table.lines == 0 && words >= LIST_LINES { Run { lines: words, by: Separator::Lines } } else { table }
+    if words >= LIST_LINES { Run::Table(Separator::Lines) } else { Run::Lines(skip) }
 }
 
 fn split(line: &str, by: Separator) -> Vec<&str> {
@@ -89,7 +126,8 @@ fn split(line: &str, by: Separator) -> Vec<&str> {
             }
             line.split_whitespace().collect()
         }
-        Separator::Lines => vec![line.trim()],
+        // Where there is no word, or more than one, the list ends.
+        Separator::Lines => line.split_whitespace().take(2).collect(),
     }
 }
 
@@ -99,15 +137,18 @@ struct Names(BTreeMap<String, (usize, usize, Column)>);
 
 impl Names {
     /// A line on its own: the whole of it, and values with a name before `=` or `:`.
-    fn line(&mut self, line: &str, at: usize, prefix: &str, observers: &mut Observers, notes: &mut Notes<'_>) {
+    fn line(&mut self, line: &str, at: u64, prefix: &str, observers: &mut Observers, notes: &mut Notes<'_>) {
         if line.trim().is_empty() {
             return;
         }
         let place = || format!("{prefix}line {at}");
-        let (column, group) = (observers.columns(1), observers.next_group());
+        let (column, group) = (usize::MAX, 0);
         let kind = if number(line).is_some() { FieldKind::Number } else { FieldKind::Text };
         let whole = Field { column, label: "", row_label: "", text: line.trim(), kind, group, place: &place };
         observers.field(&whole, notes);
+        if line.len() > MAX_LINE {
+            return;
+        }
         for (name, value) in pairs(line) {
             let field =
                 Field { column, label: "", row_label: "", text: name, kind: FieldKind::Name, group, place: &place };
@@ -124,7 +165,7 @@ impl Names {
     /// Column and group of a name.
     fn note(&mut self, name: &str, value: &str, observers: &mut Observers) -> (usize, usize) {
         if self.0.len() >= MAX_COLUMNS && !self.0.contains_key(name) {
-            return (usize::MAX, observers.next_group());
+            return (usize::MAX, 0);
         }
         let entry = self.0.entry(name.to_owned()).or_insert_with(|| {
             let column = Column { label: name.to_owned(), ..Column::default() };
