@@ -277,6 +277,11 @@ impl Error {
         Self::new(Kind::Internal, what)
     }
 
+    /// A person has to decide, or the station's policy refuses.
+    pub fn decision(what: impl Into<String>) -> Self {
+        Self::new(Kind::Decision, what)
+    }
+
     /// Input/output failed while doing `what`.
     pub fn io(what: impl Into<String>, source: std::io::Error) -> Self {
         // A reader of ours that found a fault hands it through `std::io`; do not bury its class.

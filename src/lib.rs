@@ -85,6 +85,7 @@
 //! | [`stage`] | the verbs, from build to verify: the only place where a train, its image and its ciphers meet |
 //! | [`engine`] | Podman, Docker and runc behind one trait. Knows an image and mounts, no train |
 //! | [`train`] | the domain: config, route, wire versions, hashes, signatures, trust. No tar and no registry |
+//! | [`review`] | results before they leave: what is in them, and whether a station's rules let it out. Files, no train |
 //! | [`image`] | OCI images: manifest and config, layers, the merged view, a new image from an old one. No train |
 //! | [`store`] | where images live: two traits, one implementation for each transport, and the [`Context`] of a verb |
 //! | [`tar`] | tar archives and their compression. No image |
@@ -115,6 +116,7 @@
 //!   [`train::wire::WIRES`]; a cipher, if it has a new one, in [`crypto::cipher`]; its specification in [`manual`];
 //! - **a transport**: a file or folder in `src/store` with its [`store::Location`], [`store::Source`] and
 //!   [`store::Destination`], and its line in [`store::TRANSPORTS`] (`src/store/transports.rs`);
+//! - **a check of results**: a file in `src/review/checks`, and its line in [`review::RULES`];
 //! - **an engine**: a file in `src/engine` that implements [`engine::Engine`], and its line in [`engine::ENGINES`]
 //!   (`src/engine/mod.rs`);
 //! - **a command**: a file in `src/stage`, or in `src/image` if it knows no train; one in `src/cli`, and its lines in the
@@ -135,6 +137,7 @@ pub mod image;
 pub mod json;
 pub mod manual;
 pub mod path;
+pub mod review;
 pub mod stage;
 pub mod store;
 pub mod tar;
@@ -144,9 +147,10 @@ pub mod train;
 pub use crypto::{Passphrase, PrivateKey, PublicKey};
 pub use error::{Error, Result};
 pub use stage::{
-    BuildRequest, BuildStop, Inspection, Master, RebaseRequest, Report, ResultsRequest, ResultsTo, StageRequest,
-    Station, ValidateRequest, Validation, Verification, VerificationPolicy, build, inspect, post_run, pre_run, rebase,
-    results, validate, verify,
+    ApproveRequest, BuildRequest, BuildStop, Inspection, Master, RebaseRequest, RejectRequest, Release, Report,
+    ResultsRequest, ResultsTo, ReviewRequest, StageRequest, Station, ValidateRequest, Validation, Verification,
+    VerificationPolicy, approve, build, inspect, post_run, pre_run, rebase, reject, results, review_train, validate,
+    verify,
 };
 #[cfg(feature = "engines")]
 pub use stage::{RunRequest, TrainFailed, run};

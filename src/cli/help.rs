@@ -10,6 +10,7 @@ use crate::text::Printable;
 #[derive(Debug, Args)]
 #[command(after_help = "Topics:
   wire-3     the specification of wire 3, complete enough to implement it
+  review     what the review of results finds, and what it cannot find
   migrating  each call of the reference implementation, and what takes its place
 
 Examples:

@@ -2,6 +2,7 @@
 
 mod access;
 mod advice;
+mod approve;
 mod build;
 #[cfg(feature = "engines")]
 mod cache;
@@ -24,13 +25,20 @@ mod log;
 mod man;
 mod on_terminal;
 mod output;
+mod page;
 mod policy;
 mod post_run;
 mod pre_run;
 mod progress;
 mod prompt;
 mod rebase;
+mod reject;
+mod release;
+mod release_options;
 mod results;
+mod review;
+mod review_page;
+mod review_text;
 mod route_file;
 #[cfg(feature = "engines")]
 mod run;
@@ -156,6 +164,10 @@ enum Command {
     Cleanup(cleanup::Cleanup),
     #[cfg(feature = "engines")]
     Cache(cache::Cache),
+    Review(review::ReviewCommand),
+    Approve(approve::Approve),
+    Release(release::Release),
+    Reject(reject::Reject),
     Results(results::Results),
     Rebase(rebase::Rebase),
     Extract(extract::Extract),
@@ -191,6 +203,10 @@ impl Command {
             Command::Cleanup(command) => command.run(context, output),
             #[cfg(feature = "engines")]
             Command::Cache(command) => command.run(context, output),
+            Command::Review(command) => command.run(context, output),
+            Command::Approve(command) => command.run(context, output),
+            Command::Release(command) => command.run(context, output),
+            Command::Reject(command) => command.run(context, output),
             Command::Results(command) => command.run(context, output),
             Command::ToolImage(command) => command.run(context, output),
             Command::Completions(command) => command.run(self::command(), output),

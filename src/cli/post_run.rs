@@ -1,10 +1,11 @@
 use clap::Args;
 
 use super::output::Output;
+use super::release_options::{ApprovalOptions, RuleOptions, load_reviewers};
 use super::station::{ResultsOption, StageOptions};
 use crate::error::{Error, Result};
 use crate::json::Object;
-use crate::stage::{Act, StageRequest, post_run};
+use crate::stage::{Act, Release, StageRequest, post_run};
 use crate::store::Context;
 
 /// After the run: hash, sign and encrypt the new results; drop every other change.
@@ -19,6 +20,13 @@ pub(super) struct PostRun {
     stage: StageOptions,
     #[command(flatten)]
     results: ResultsOption,
+    /// Let nothing out that was not approved
+    #[arg(long)]
+    hold: bool,
+    #[command(flatten)]
+    approvals: ApprovalOptions,
+    #[command(flatten)]
+    rules: RuleOptions,
     /// Accepted for those who know the reference's command: here the result is always based on the train as built
     #[arg(long, hide = true)]
     rebase: bool,
@@ -34,9 +42,13 @@ impl PostRun {
         }
         let key = self.stage.load_key()?;
         let demands = self.stage.load_demands()?;
+        let approvals = self.approvals.load()?;
+        let reviewers = load_reviewers(self.stage.trust_dir())?;
+        let policy = self.rules.policy(self.hold || self.approvals.are_given());
         let request = self.stage.request(&key, &demands);
         let (results, keep_owners) = (self.results.results.as_deref(), self.results.keep_owners);
-        let request = StageRequest { results, keep_owners, ..request };
+        let release = policy.review.then(|| Release::new(&policy, &reviewers, &approvals));
+        let request = StageRequest { results, keep_owners, release, ..request };
         let report =
             self.stage.recorded(&request, Act::PostRun, Object::new(), context, || post_run(&request, context))?;
         output.report(&report)

@@ -1,6 +1,6 @@
 //! The options of the stages.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -69,6 +69,11 @@ impl StageOptions {
         work: impl FnOnce() -> Result<Report>,
     ) -> Result<Report> {
         self.journal.recorded(request, act, details, context, work)
+    }
+
+    /// The directory of pinned keys, if one is given.
+    pub(super) fn trust_dir(&self) -> Option<&Path> {
+        self.policy.trust_dir()
     }
 
     /// The request, with what was loaded.

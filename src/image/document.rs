@@ -346,6 +346,13 @@ impl Image {
     pub fn is_based_on(&self, base: &Image) -> bool {
         self.diff_ids.starts_with(&base.diff_ids)
     }
+
+    /// The same image without the layers above the lowest `layers`: what it was before they were added.
+    #[must_use]
+    pub fn up_to(&self, layers: usize) -> Image {
+        let (layers, diff_ids) = (self.layers.iter().take(layers), self.diff_ids.iter().take(layers));
+        Image { layers: layers.cloned().collect(), diff_ids: diff_ids.cloned().collect(), ..self.clone() }
+    }
 }
 
 /// The descriptors in a manifest or an index.

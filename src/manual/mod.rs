@@ -2,6 +2,9 @@
 
 mod roff;
 
+#[doc = include_str!("review.md")]
+pub mod review {}
+
 #[doc = include_str!("wire-3.md")]
 pub mod wire_3 {}
 
@@ -20,11 +23,16 @@ pub struct Page {
 }
 
 /// Every page.
-pub const PAGES: [Page; 2] = [
+pub const PAGES: [Page; 3] = [
     Page {
         topic: "wire-3",
         about: "the specification of wire 3, the authenticated version of the train security protocol",
         text: include_str!("wire-3.md"),
+    },
+    Page {
+        topic: "review",
+        about: "the review of results before they leave: checks, rules, approvals, and what they cannot find",
+        text: include_str!("review.md"),
     },
     Page {
         topic: "migrating",

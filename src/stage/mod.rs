@@ -9,7 +9,9 @@ mod parts;
 mod post_run;
 mod pre_run;
 mod rebase;
+mod reject;
 mod results;
+mod review;
 #[cfg(feature = "engines")]
 mod run;
 mod trust;
@@ -21,12 +23,18 @@ pub use inspect::{Inspection, ListedFile, StopState, TrainState, inspect, is_ope
 pub use journal::{Act, Journal, JournalEntry, PREDICATE_TYPE, Recording, recorded};
 pub use parts::execution::{BaseOfRun, Execution};
 pub use parts::pinned_keys::{Pin, list_pins, read_trust};
+pub use parts::release::Release;
 pub use parts::report::{Ran, Report, ResultFile};
 pub use parts::request::{StageRequest, Station, UNPINNED, VerificationPolicy};
+pub use parts::reviewers::{Reviewers, read_reviewers};
 pub use post_run::post_run;
 pub use pre_run::pre_run;
 pub use rebase::{RebaseRequest, rebase};
+pub use reject::{RejectRequest, reject};
 pub use results::{ResultsRequest, ResultsTo, results};
+pub use review::{
+    ApproveRequest, Before, ReviewRequest, Reviewed, ReviewedTrain, approve, review_results, review_train,
+};
 #[cfg(feature = "engines")]
 pub use run::{LOG_LIMIT, Leftover, Limit, Onlooker, RunRequest, TrainFailed, cleanup, leftovers, run};
 pub use trust::{Parties, PartyKey, add_pin, parties};

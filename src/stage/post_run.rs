@@ -11,16 +11,18 @@ use super::parts::listing::{Both, Listing};
 use super::parts::load::{Depth, Train, read_view};
 use super::parts::payload::{PayloadWriter, Transform, transform};
 use super::parts::publish::StageOutput;
+use super::parts::release::{SeenFiles, approved_by};
 use super::parts::report::{Report, ResultFile, some_of};
 use super::parts::request::{StageRequest, Station};
 use super::parts::space::{ensure_file_count, ensure_stage, size_below};
 use crate::crypto::StageKey;
 use crate::error::{Advice, Error, ErrorContext, Kind, Result};
 use crate::image::{
-    AddedLayer, Image, LayerSink, PendingTarget, ReadDirectory, Target, Tree, VerifiedLayers, open_image,
+    AddedLayer, EntrySink, Image, LayerSink, PendingTarget, ReadDirectory, Target, Tree, VerifiedLayers, open_image,
     read_directory,
 };
 use crate::path::shown;
+use crate::review::{ApprovalSubject, entries_of, results_digest};
 use crate::store::{Audience, Context, Reference, spool_dir};
 use crate::text::counted;
 use crate::train::check::CheckId;
@@ -112,7 +114,7 @@ fn ensure_own_way(results: &Path) -> Result<()> {
 }
 
 /// An image that no run has touched since this program closed it is encrypted; to close it again would encrypt twice.
-fn ensure_was_opened(image: &Image, labels: &Labels) -> Result<()> {
+pub(super) fn ensure_was_opened(image: &Image, labels: &Labels) -> Result<()> {
     let above = labels.base_layers.map(|base| image.layers().len() - base);
     match (labels.state, above) {
         (Some(ImageState::Built), Some(0)) | (Some(ImageState::PostRun | ImageState::Rebased), Some(2)) => {
@@ -135,7 +137,7 @@ fn not_opened() -> Error {
 }
 
 /// Reads the train. A config that is none any more, though pre-run has verified one, was rewritten by the run.
-fn load(image: Image, spool: &Path, base: Option<usize>, labels: &Labels) -> Result<Train> {
+pub(super) fn load(image: Image, spool: &Path, base: Option<usize>, labels: &Labels) -> Result<Train> {
     let depth = Depth::ListedFiles(base.unwrap_or(usize::MAX));
     let view = read_view(&image, spool, depth)?;
     Train::in_view(image, view, depth).map_err(|error| {
@@ -160,12 +162,6 @@ fn ensure_not_encrypted(train: &Train, stop: &Stop, station: &Station<'_>) -> Re
         Err(error) if error.kind() == Kind::Verification => Ok(()),
         Err(error) => Err(error),
     }
-}
-
-/// The entries that may not travel, and the files that do, if they are to be listed.
-struct LeftAndListed {
-    left_out: Vec<String>,
-    listed: Option<Vec<ResultFile>>,
 }
 
 struct PostRun<'a> {
@@ -196,7 +192,8 @@ impl PostRun<'_> {
         let payload = size_below(results, paths::RESULTS).saturating_add(size_below(train.tree(), paths::TRAIN));
         ensure_stage(&*target.destination, &train.image, base, payload)?;
         let key = wire.cipher().generate_key()?;
-        let (payload, produced, LeftAndListed { left_out, listed }) = self.write_payload(train, target, &key)?;
+        let Written { payload, produced, left_out, listed, approved } =
+            self.write_payload(train, &stop, target, &key)?;
         let (index, own, now) = (stop.index, self.request.station.key, self.context.now);
         let seal = StopSeal { index, key: own, stage_key: &key, produced: &produced, now };
         let config = train.config.seal_stop(&seal)?;
@@ -224,6 +221,7 @@ impl PostRun<'_> {
         let pipes = some_of(&left_out, NAMED);
         report.warnings.extend(pipes.map(|paths| format!("left out, since named pipes do not travel: {paths}")));
         report.notes.extend(collected.note());
+        report.notes.extend(approved_by(&approved));
         report.warnings.extend(self.held_in_plaintext(target, &report.image.source));
         Ok(report)
     }
@@ -303,12 +301,7 @@ impl PostRun<'_> {
         }
     }
 
-    fn write_payload(
-        &self,
-        train: &Train,
-        target: &mut Target,
-        key: &StageKey,
-    ) -> Result<(AddedLayer, Produced, LeftAndListed)> {
+    fn write_payload(&self, train: &Train, stop: &Stop, target: &mut Target, key: &StageKey) -> Result<Written> {
         let wire = train.config.wire();
         let encrypt = Transform::Encrypt(wire.cipher(), key);
         let sink = LayerSink::new(&mut *target.destination, train.image.format())?;
@@ -316,17 +309,16 @@ impl PostRun<'_> {
         payload.begin(paths::RESULTS, train.tree())?;
         let results = self.results.as_ref().unwrap_or(train.tree());
         let mut listing = self.request.list_results.then(|| BackgroundHasher::new(Listing::new()));
-        let result_hash = match train.config.form().result_hasher(&train.config) {
+        let (result_hash, approved) = match train.config.form().result_hasher(&train.config) {
             Some(hasher) => {
                 let mut hasher = BackgroundHasher::new(hasher);
                 let mut both = Both(Some(&mut hasher), listing.as_mut().map(|listing| listing as &mut dyn HashSink));
-                transform(results, paths::RESULTS, encrypt, Some(&mut both), payload.sink())?;
-                Some(hasher.finish()?.finish())
+                let approved = self.write_results(train, stop, Some(&mut both), (encrypt, payload.sink()))?;
+                (Some(hasher.finish()?.finish()), approved)
             }
             None => {
                 let listing = listing.as_mut().map(|listing| listing as &mut dyn HashSink);
-                transform(results, paths::RESULTS, encrypt, listing, payload.sink())?;
-                None
+                (None, self.write_results(train, stop, listing, (encrypt, payload.sink()))?)
             }
         };
         let listed = match listing {
@@ -339,8 +331,46 @@ impl PostRun<'_> {
         let left_out = payload.left_out().to_vec();
         let payload = payload.finish()?;
         let produced = Produced { result_hash, payload: Some(payload.diff_id.to_string()) };
-        Ok((payload, produced, LeftAndListed { left_out, listed }))
+        Ok(Written { payload, produced, left_out, listed, approved })
     }
+
+    /// Encrypts the results; who has approved exactly these, where that is demanded. What is digested for that is what
+    /// is encrypted, in the same pass.
+    fn write_results(
+        &self,
+        train: &Train,
+        stop: &Stop,
+        hasher: Option<&mut dyn HashSink>,
+        (encrypt, sink): (Transform<'_>, &mut dyn EntrySink),
+    ) -> Result<Vec<String>> {
+        let results = self.results.as_ref().unwrap_or(train.tree());
+        let Some(release) = self.request.release else {
+            transform(results, paths::RESULTS, encrypt, hasher, sink)?;
+            return Ok(Vec::new());
+        };
+        let mut seen = SeenFiles::new(hasher);
+        transform(results, paths::RESULTS, encrypt, Some(&mut seen), sink)?;
+        let digest = results_digest(&entries_of(results, paths::RESULTS, &seen.finish()));
+        release.enforce(&approval_subject(train, stop, digest, release.policy.digest()?))
+    }
+}
+
+/// The payload as it was written.
+struct Written {
+    payload: AddedLayer,
+    produced: Produced,
+    /// What does not travel.
+    left_out: Vec<String>,
+    /// The files that travel, if they are to be listed.
+    listed: Option<Vec<ResultFile>>,
+    /// Who has approved the results.
+    approved: Vec<String>,
+}
+
+/// What an approval of results at this stop has to be about.
+pub(super) fn approval_subject(train: &Train, stop: &Stop, results: String, policy: String) -> ApprovalSubject {
+    let (id, stop) = (train.config.id().to_owned(), (stop.index, stop.station.to_string()));
+    ApprovalSubject::new(id, train.config_digest(), stop, results, policy)
 }
 
 /// What the layers above the base hold outside the train's paths: it is not part of the new image.

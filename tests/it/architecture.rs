@@ -10,7 +10,7 @@ use syn::visit::{self, Visit};
 use syn::{Item, UseTree};
 
 /// The layers from the top down: one may import from those below it, and from the floor.
-const LAYERS: &[&str] = &["cli", "stage", "engine", "train", "image", "store", "tar", "crypto"];
+const LAYERS: &[&str] = &["cli", "stage", "engine", "train", "review", "image", "store", "tar", "crypto"];
 /// Below all layers; these import from one another only.
 const FLOOR: &[&str] = &["error", "json", "path", "text", "manual", "decisions"];
 /// Lines of a file without its tests.

@@ -28,6 +28,7 @@ mod rebasing;
 mod refusals;
 mod registry;
 mod reports;
+mod review;
 mod secrets;
 mod settings;
 mod statuses;

@@ -32,10 +32,12 @@ impl Text {
         let is_option =
             |word: &str| word.strip_prefix("--").is_some_and(|name| name.starts_with(|c: char| c.is_lowercase()));
         let named_by_code = !self.file.starts_with("src/cli/") && text.split([' ', '`', '(', '=']).any(is_option);
+        // A page that is read as a whole is prose, in sentences.
+        let is_page = self.file.ends_with("_page.rs");
         let shows_braces = !self.in_macro && text.contains(['{', '}']) && !text.contains("{\"");
         let rules = [
-            ("begins in upper case", text.starts_with(|c: char| c.is_uppercase()) && !begins_with_name),
-            ("ends with a period", text.trim_end().ends_with('.') && !text.ends_with("...")),
+            ("begins in upper case", !is_page && text.starts_with(|c: char| c.is_uppercase()) && !begins_with_name),
+            ("ends with a period", !is_page && text.trim_end().ends_with('.') && !text.ends_with("...")),
             ("does not name its object", text.split(' ').count() < 4 && first.iter().any(names_nothing)),
             ("begins with `it`", text.starts_with("it ") || text.starts_with("cannot") && first.contains(&"it")),
             ("speaks of us", words.iter().any(|word| matches!(*word, "we" | "us" | "our" | "ours" | "I" | "my"))),

@@ -64,6 +64,11 @@ fn reports() -> Shape {
     see(&["inspect", &tag("pre")]);
     let edit = Edit::Put("opt/pht_results/result.txt", b"result\n".to_vec());
     vectors.layout.append("pre", "ran", &[edit]);
+    see_review(&mut shape, &vectors, "ran");
+    let mut see = |line: &[&str]| {
+        let report = pht_oci(&[line, &["--format", "json"]].concat(), &[]).ok().json();
+        collect(&mut shape, line[0], "", &report);
+    };
     see(&["post-run", &tag("ran"), &tag("post"), "--private-key", &station]);
     see(&["results", &tag("post"), "--private-key", &user, "--out", &path("out")]);
     see(&["copy", &tag("post"), &format!("oci:{}:copy", path("copied"))]);
@@ -117,6 +122,26 @@ fn see_station(shape: &mut Shape, vectors: &Vectors) {
     see(&[&["post-run", &tag("ran"), &tag("recorded")], &recorded[..]].concat());
     see(&["journal", "verify", "--journal", &journal, "--key", &station]);
     see(&["doctor", "--private-key", &station, "--journal", &journal]);
+}
+
+/// A train and a directory that are reviewed, results that are approved, and such that are rejected.
+fn see_review(shape: &mut Shape, vectors: &Vectors, tag: &str) {
+    let path = |name: &str| utf8(&vectors.dir.path().join(name)).to_owned();
+    let (image, results, user) = (vectors.layout.at(tag), path("reviewed"), vectors.key("user"));
+    fs::create_dir(&results).unwrap();
+    fs::write(path("reviewed/a.csv"), "patient_id,n\nA1,3\n").unwrap();
+    std::os::unix::fs::symlink("a.csv", path("reviewed/link")).unwrap();
+    let against = ["--against", &results];
+    for line in [&["review", &image][..], &[&["review", &results], &against[..]].concat()] {
+        collect(shape, "review", "", &pht_oci(&[line, &["--format", "json"]].concat(), &[]).json());
+    }
+    let rejected = vectors.layout.at("rejected");
+    let (first, key) = (vectors.layout.at("0-built"), vectors.key("station_1"));
+    pht_oci(&["pre-run", &first, &rejected, "--private-key", &key], &[]).ok();
+    let (out, json) = (path("approval.json"), ["--format", "json"]);
+    let approve = ["approve", &rejected, "--reviewer-key", &user, "--out", &out];
+    collect(shape, "approve", "", &pht_oci(&[&approve[..], &json].concat(), &[]).ok().json());
+    collect(shape, "reject", "", &pht_oci(&[&["reject", &rejected][..], &json].concat(), &[]).ok().json());
 }
 
 /// A train that does well and one that fails.

@@ -22,6 +22,7 @@ mod readme;
 mod reference;
 mod registry;
 mod release;
+mod review_page;
 mod running;
 mod second_implementation;
 mod skopeo;

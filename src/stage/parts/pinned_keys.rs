@@ -86,7 +86,7 @@ fn read_min_wire(path: &Path) -> Result<Option<MinWire>> {
 }
 
 /// The files of a directory that end in `.pem`, and the ids that they are named after, in the order of their names.
-fn key_files(dir: &Path) -> Result<Vec<(PathBuf, String)>> {
+pub(super) fn key_files(dir: &Path) -> Result<Vec<(PathBuf, String)>> {
     let mut files = Vec::new();
     for path in entries_of(dir)? {
         let name = path.file_name().and_then(|name| name.to_str());
@@ -111,7 +111,7 @@ fn entries_of(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-fn read_key(path: &Path) -> Result<PublicKey> {
+pub(super) fn read_key(path: &Path) -> Result<PublicKey> {
     let found = fs::metadata(path).doing("open the pinned key")?;
     if !found.is_file() || found.len() > MAX_KEY_FILE as u64 {
         return Err(Error::usage("not a key file"));

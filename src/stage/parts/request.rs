@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use super::release::Release;
 use crate::crypto::PrivateKey;
 use crate::error::Result;
 use crate::image::VerifiedLayers;
@@ -97,6 +98,8 @@ pub struct StageRequest<'a> {
     pub keep_initial_results: bool,
     /// List the results that leave, with their digests, in post-run's report.
     pub list_results: bool,
+    /// At post-run: the approvals without which nothing leaves.
+    pub release: Option<Release<'a>>,
 }
 
 impl<'a> StageRequest<'a> {
@@ -113,6 +116,7 @@ impl<'a> StageRequest<'a> {
             shared: false,
             keep_initial_results: false,
             list_results: false,
+            release: None,
         }
     }
 }

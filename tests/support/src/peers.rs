@@ -41,6 +41,8 @@ pub enum Peer {
     Pulp,
     Strace,
     Groff,
+    /// Chromium, headless, driven by Python.
+    Chromium,
     /// Apache Airflow and the schemas of Kubernetes, set up by `scripts/setup-airflow.sh`.
     Airflow,
     /// What the tests of `scripts/python` run with, set up by `scripts/setup-python.sh`.
@@ -83,6 +85,7 @@ impl Peer {
             Peer::Airflow => variable("PHT_AIRFLOW_HOME"),
             Peer::PythonPackages => variable("PHT_PYTHON_HOME"),
             Peer::Release => variable("PHT_RELEASE"),
+            Peer::Chromium => Peer::Python.is_here() && answers("chromium", &["--version"]),
             Peer::Groff => answers("groff", &["--version"]),
             Peer::Root => rustix::process::geteuid().is_root(),
         }

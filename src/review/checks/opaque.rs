@@ -1,0 +1,156 @@
+use base64::Engine;
+use base64::alphabet::{STANDARD, URL_SAFE};
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+
+use super::super::fields::field::{Field, Observer};
+use super::super::finding::{Notes, ReviewCheck};
+use super::super::format::{Format, detect};
+use super::super::nested::Role;
+use super::super::picture::{PictureFacts, jpeg, png};
+use super::super::policy::ReleasePolicy;
+use super::super::subject::Subject;
+
+/// Bits of entropy a byte from which on bytes are compressed or encrypted.
+const HIGH: f64 = 7.2;
+/// The fewest bytes of which entropy says something.
+const FEW: usize = 256;
+/// The longest run of letters and digits that is no encoding of anything: two SHA-512 digests side by side.
+const LONG: usize = 260;
+/// The longest in base64, which no digest is as long as.
+const LONG_BASE64: usize = 120;
+/// The end of the name of a file with numbers under the creator's Paillier key.
+const ENCRYPTED: &[u8] = b".he.json";
+/// What drawing programs say of themselves in a picture.
+const OWN_TEXTS: [&str; 8] =
+    ["Software", "Creation Time", "date:create", "date:modify", "date:timestamp", "Title", "Author", "Source"];
+
+/// What cannot be read: bytes of no known type, what is hidden in pictures, encodings in text.
+pub(super) fn check(subject: &Subject<'_>, notes: &mut Notes<'_>) {
+    if subject.role == Role::Tensor {
+        return;
+    }
+    match subject.format {
+        Format::Unknown if subject.role == Role::File => {
+            let entropy = entropy(subject.bytes);
+            let kind = if subject.bytes.len() >= FEW && entropy > HIGH { "compressed or encrypted" } else { "binary" };
+            notes.stop(ReviewCheck::Opaque, "", format!("{kind} content of no known type ({} bytes)", subject.size));
+        }
+        Format::Png => of_picture(&png(subject.bytes), subject, notes),
+        Format::Jpeg => of_picture(&jpeg(subject.bytes), subject, notes),
+        _ => {}
+    }
+    if let Some(text) = subject.text {
+        of_text(text, subject, notes);
+    }
+}
+
+fn of_picture(facts: &PictureFacts, subject: &Subject<'_>, notes: &mut Notes<'_>) {
+    if !subject.whole {
+        return;
+    }
+    if facts.trailing > 0 {
+        notes.stop(ReviewCheck::Opaque, "", format!("{} bytes after the end of the picture", facts.trailing));
+    }
+    if facts.is_cut {
+        notes.stop(ReviewCheck::Opaque, "", "a picture that has no end");
+    }
+    if facts.unknown > 0 {
+        notes.stop(ReviewCheck::Opaque, "", "a chunk in the picture that no program for pictures shows");
+    }
+    if facts.tags > 0 {
+        notes.look(ReviewCheck::Opaque, "", format!("{} bytes of tags of a camera or scanner", facts.tags));
+    }
+    for (name, text) in &facts.texts {
+        if text.len() > 200 || !OWN_TEXTS.contains(&name.as_str()) {
+            notes.stop(
+                ReviewCheck::Opaque,
+                "",
+                format!("a text of {} bytes in the picture, which it does not show", text.len()),
+            );
+        }
+    }
+}
+
+fn of_text(text: &str, subject: &Subject<'_>, notes: &mut Notes<'_>) {
+    if subject.name.ends_with(ENCRYPTED) {
+        notes.look(ReviewCheck::Opaque, "", "numbers encrypted to the creator, which cannot be read here");
+    }
+    let hidden = text.chars().filter(|c| is_hidden(*c)).count();
+    if hidden > 0 {
+        notes.stop(ReviewCheck::Opaque, "", format!("{hidden} characters that are not shown"));
+    }
+    let mut run = 0;
+    for (at, line) in text.lines().enumerate() {
+        let line = line.trim();
+        run = if line.len() >= 40 && line.bytes().all(is_base64) { run + 1 } else { 0 };
+        if run == 3 {
+            notes.stop(ReviewCheck::Opaque, format!("line {}", at - 1), "lines of an encoding such as base64");
+        }
+        if line.starts_with("-----BEGIN ") {
+            notes.stop(ReviewCheck::Opaque, format!("line {}", at + 1), "a key, a certificate or a message in PEM");
+        }
+    }
+}
+
+/// Characters of no width, directions of writing, and tags: but for the mark at the beginning of a file.
+fn is_hidden(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{e0000}'..='\u{e0fff}'
+        | '\u{fe00}'..='\u{fe0e}' | '\u{180e}' | '\u{ad}' | '\u{115f}' | '\u{3164}')
+}
+
+fn is_base64(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"+/=-_".contains(&byte)
+}
+
+/// Encodings in values.
+struct Encoded {
+    /// Long numbers are what the file is for.
+    of_numbers: bool,
+}
+
+pub(super) fn observer(subject: &Subject<'_>, _: &ReleasePolicy) -> Box<dyn Observer> {
+    Box::new(Encoded { of_numbers: subject.name.ends_with(ENCRYPTED) })
+}
+
+impl Observer for Encoded {
+    fn field(&mut self, field: &Field<'_>, notes: &mut Notes<'_>) {
+        if field.text.len() < LONG_BASE64 {
+            return;
+        }
+        for word in field.text.split(|c: char| !c.is_ascii() || !is_base64(c as u8)) {
+            if word.len() < LONG_BASE64 || self.of_numbers && word.bytes().all(|byte| byte.is_ascii_digit()) {
+                continue;
+            }
+            let has = |test: fn(&u8) -> bool| word.as_bytes().iter().any(test);
+            let is_mixed = has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase) && has(u8::is_ascii_digit);
+            if let Some(format) = is_mixed.then(|| decoded(word)).flatten() {
+                if !format.is_picture() {
+                    let what = format!("{} characters in base64: {}", word.len(), format.name());
+                    notes.stop(ReviewCheck::Opaque, (field.place)(), what);
+                }
+            } else if word.len() > LONG {
+                let what = format!("{} letters and digits in a row, as of an encoding", word.len());
+                notes.stop(ReviewCheck::Opaque, (field.place)(), what);
+            }
+        }
+    }
+}
+
+/// What a text in base64 holds.
+fn decoded(text: &str) -> Option<Format> {
+    let config = GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true);
+    let alphabet = if text.contains(['-', '_']) { URL_SAFE } else { STANDARD };
+    let bytes = GeneralPurpose::new(&alphabet, config).decode(text.trim_end_matches('=')).ok()?;
+    Some(detect(&bytes, true))
+}
+
+/// Shannon's entropy, in bits a byte.
+fn entropy(bytes: &[u8]) -> f64 {
+    let mut counts = [0_u64; 256];
+    bytes.iter().for_each(|&byte| counts[usize::from(byte)] += 1);
+    let total = bytes.len() as f64;
+    counts.iter().filter(|&&count| count > 0).map(|&count| count as f64 / total).map(|p| -p * p.log2()).sum()
+}

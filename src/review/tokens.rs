@@ -1,0 +1,340 @@
+//! The forms of what names a person, word by word.
+
+use super::words::words;
+
+/// What a word has the form of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Token {
+    Email,
+    Kvnr,
+    Uuid,
+    Fhir,
+    Ssn,
+    Birth,
+}
+
+impl Token {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Token::Email => "an e-mail address",
+            Token::Kvnr => "a German health insurance number",
+            Token::Uuid => "a UUID",
+            Token::Fhir => "a reference to a FHIR resource",
+            Token::Ssn => "a social security number",
+            Token::Birth => "a date of birth",
+        }
+    }
+}
+
+/// What a word is, if it has one of the forms.
+pub(super) fn token_of(word: &str) -> Option<Token> {
+    let word = word.trim_matches(|c: char| !c.is_alphanumeric());
+    if is_email(word) {
+        return Some(Token::Email);
+    }
+    if is_kvnr(word) {
+        return Some(Token::Kvnr);
+    }
+    if is_uuid(word) {
+        return Some(Token::Uuid);
+    }
+    if is_fhir(word) {
+        return Some(Token::Fhir);
+    }
+    if is_ssn(word) {
+        return Some(Token::Ssn);
+    }
+    // Programs are dated after 2005, people of whom there are data are mostly born before.
+    date_of(word).filter(|year| (1900..2006).contains(year)).map(|_| Token::Birth)
+}
+
+fn is_email(word: &str) -> bool {
+    let Some((name, host)) = word.split_once('@') else { return false };
+    let part = |c: char| c.is_alphanumeric() || ".-_+".contains(c);
+    let ending = host.rsplit('.').next().unwrap_or_default();
+    !name.is_empty()
+        && name.chars().all(part)
+        && host.contains('.')
+        && host.chars().all(part)
+        && ending.len() >= 2
+        && ending.chars().all(|c| c.is_ascii_alphabetic())
+}
+
+/// A letter, eight digits and a check digit (GKV-Spitzenverband, Krankenversichertennummer, Anlage 1).
+fn is_kvnr(word: &str) -> bool {
+    let bytes = word.as_bytes();
+    if bytes.len() != 10 || !bytes[0].is_ascii_uppercase() || !bytes[1..].iter().all(u8::is_ascii_digit) {
+        return false;
+    }
+    let letter = u32::from(bytes[0] - b'A') + 1;
+    let digits = [letter / 10, letter % 10].into_iter().chain(bytes[1..9].iter().map(|digit| u32::from(digit - b'0')));
+    let sum: u32 = digits
+        .enumerate()
+        .map(|(at, digit)| digit * if at % 2 == 0 { 1 } else { 2 })
+        .map(|part| part / 10 + part % 10)
+        .sum();
+    sum % 10 == u32::from(bytes[9] - b'0')
+}
+
+fn is_uuid(word: &str) -> bool {
+    let word = word.strip_prefix("urn:uuid:").unwrap_or(word);
+    let parts: Vec<&str> = word.split('-').collect();
+    parts.iter().map(|part| part.len()).eq([8, 4, 4, 4, 12])
+        && parts.iter().all(|part| part.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+fn is_fhir(word: &str) -> bool {
+    const RESOURCES: [&str; 12] = [
+        "Patient",
+        "Observation",
+        "Condition",
+        "Encounter",
+        "Procedure",
+        "MedicationStatement",
+        "MedicationRequest",
+        "Specimen",
+        "DiagnosticReport",
+        "Immunization",
+        "Person",
+        "ImagingStudy",
+    ];
+    let Some((path, id)) = word.rsplit_once('/') else { return false };
+    let resource = path.rsplit('/').next().unwrap_or_default();
+    RESOURCES.contains(&resource)
+        && (1..=64).contains(&id.len())
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte))
+        && id.bytes().any(|byte| byte.is_ascii_digit())
+}
+
+fn is_ssn(word: &str) -> bool {
+    let parts: Vec<&str> = word.split('-').collect();
+    parts.iter().map(|part| part.len()).eq([3, 2, 4])
+        && parts.iter().all(|part| part.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// The year of a date, as `2001-02-03`, `03.02.2001` or `2/3/2001`, with or without a time behind it.
+pub(super) fn date_of(word: &str) -> Option<u32> {
+    let word = word.split(['T', ' ']).next().unwrap_or_default();
+    let mut separator = None;
+    let parts: Vec<&str> = word
+        .split(|c: char| {
+            let splits = "-./".contains(c) && separator.is_none_or(|known| known == c);
+            if splits {
+                separator = Some(c);
+            }
+            splits
+        })
+        .collect();
+    let [a, b, c] = parts[..] else { return None };
+    let number = |part: &str| part.parse::<u32>().ok().filter(|_| part.bytes().all(|byte| byte.is_ascii_digit()));
+    let (a_number, b_number, c_number) = (number(a)?, number(b)?, number(c)?);
+    let is_day =
+        |one: u32, other: u32| (1..=31).contains(&one) && (1..=31).contains(&other) && (one <= 12 || other <= 12);
+    let year = |year: u32| (1900..2100).contains(&year).then_some(year);
+    if a.len() == 4 && is_day(b_number, c_number) {
+        return year(a_number);
+    }
+    (c.len() == 4 && a.len() <= 2 && b.len() <= 2 && is_day(a_number, b_number)).then(|| year(c_number)).flatten()
+}
+
+/// True if a label is about birth.
+pub(super) fn is_about_birth(label: &str) -> bool {
+    words(label)
+        .iter()
+        .any(|word| word.starts_with("birth") || word.starts_with("geb") || word == "dob" || word == "born")
+}
+
+/// True for a title of a person.
+pub(super) fn is_title(word: &str) -> bool {
+    const TITLES: [&str; 18] = [
+        "Herr",
+        "Herrn",
+        "Frau",
+        "Mr",
+        "Mr.",
+        "Mrs",
+        "Mrs.",
+        "Ms.",
+        "Dr.",
+        "Prof.",
+        "Patient",
+        "Patientin",
+        "Pat.",
+        "Patient:",
+        "Name:",
+        "Patientin:",
+        "Hr.",
+        "Fr.",
+    ];
+    TITLES.contains(&word)
+}
+
+/// True for a word that a name may be: a capital, then small letters.
+pub(super) fn is_name(word: &str) -> bool {
+    let word = word.trim_end_matches(['.', ':', '-']);
+    let mut letters = word.chars();
+    letters.next().is_some_and(char::is_uppercase)
+        && word.chars().count() > 2
+        && letters.all(|c| c.is_lowercase() || c == '-' || c.is_uppercase() && word.contains('-'))
+        && ![
+            "Group",
+            "Characteristics",
+            "Count",
+            "Cohort",
+            "Data",
+            "Demographics",
+            "Level",
+            "Total",
+            "Mean",
+            "Age",
+            "The",
+        ]
+        .contains(&word)
+}
+
+/// True for a word of running text.
+pub(super) fn is_word(word: &str) -> bool {
+    let word = word.trim_matches(|c: char| !c.is_alphanumeric());
+    word.chars().count() > 1 && word.chars().all(|c| c.is_lowercase() || c == '-' || c == '\'')
+}
+
+/// True if a value has the form of an identifier: many digits, or letters and digits in no known code.
+pub(super) fn is_like_id(text: &str) -> bool {
+    let text = text.trim();
+    if text.len() < 5 || text.len() > 80 || text.contains(char::is_whitespace) || date_of(text).is_some() {
+        return false;
+    }
+    let digits = text.bytes().filter(u8::is_ascii_digit).count();
+    if digits == 0 || is_code(text) {
+        return false;
+    }
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_/.:#".contains(&byte));
+    let has_letters = text.bytes().any(|byte| byte.is_ascii_alphabetic());
+    is_plain
+        && text.parse::<f64>().map_or(digits >= if has_letters { 2 } else { 6 }, |number| {
+            number.fract() == 0.0 && !text.contains(['.', 'e', 'E'])
+        })
+}
+
+/// True for codes of diseases, drugs, genes and places in a genome, which name no person.
+fn is_code(text: &str) -> bool {
+    const PREFIXES: [&str; 12] =
+        ["ENSG", "ENST", "ENSP", "rs", "chr", "NM_", "NP_", "HP:", "ORPHA", "HGNC:", "GO:", "LOINC"];
+    let upper = text.as_bytes();
+    let is_icd = upper.len() >= 3
+        && upper[0].is_ascii_uppercase()
+        && upper[1].is_ascii_digit()
+        && upper[2].is_ascii_digit()
+        && upper.len() <= 8
+        && (upper.len() == 3 || upper[3] == b'.' || upper[3] == b'-');
+    let is_atc = upper.len() == 7
+        && upper[0].is_ascii_uppercase()
+        && upper[1..3].iter().all(u8::is_ascii_digit)
+        && upper[3..5].iter().all(u8::is_ascii_uppercase)
+        && upper[5..].iter().all(u8::is_ascii_digit);
+    let is_loinc = text.split_once('-').is_some_and(|(number, check)| {
+        number.len() <= 6 && check.len() == 1 && number.bytes().chain(check.bytes()).all(|byte| byte.is_ascii_digit())
+    });
+    // Features that a program has numbered: `x10001`, `feature_12`.
+    let numbered = text.trim_end_matches(|c: char| c.is_ascii_digit()).to_ascii_lowercase();
+    let is_feature =
+        ["x", "v", "feature", "feature_", "pc", "gene", "gene_", "bin", "bin_", "fold_", "epoch_", "layer_"]
+            .contains(&numbered.as_str());
+    is_icd || is_atc || is_loinc || is_feature || PREFIXES.iter().any(|prefix| text.starts_with(prefix))
+}
+
+/// True if a text says that some people are fewer than `least`: "3 patients", "n = 4".
+pub(super) fn counts_few_people(text: &str, least: u64) -> bool {
+    const PEOPLE: [&str; 22] = [
+        "patient",
+        "patients",
+        "case",
+        "cases",
+        "subject",
+        "subjects",
+        "participant",
+        "participants",
+        "person",
+        "persons",
+        "people",
+        "women",
+        "men",
+        "children",
+        "deaths",
+        "patienten",
+        "patientinnen",
+        "fälle",
+        "events",
+        "individuals",
+        "males",
+        "females",
+    ];
+    let parts: Vec<String> =
+        text.split(|c: char| !c.is_alphanumeric()).filter(|part| !part.is_empty()).map(str::to_lowercase).collect();
+    let is_few = |part: &String| part.parse().is_ok_and(|count: u64| (1..least).contains(&count));
+    let is_people = |part: &String| PEOPLE.contains(&part.as_str());
+    parts.windows(2).any(|pair| is_few(&pair[0]) && is_people(&pair[1]) || pair[0] == "n" && is_few(&pair[1]))
+        || parts.windows(3).any(|three| is_few(&three[0]) && is_people(&three[2]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_the_forms_of_what_names_a_person() {
+        for (word, token) in [
+            ("anna.meier@klinik.example.de", Some(Token::Email)),
+            ("A123456780", Some(Token::Kvnr)),
+            ("A123456781", None),
+            ("3fa85f64-5717-4562-b3fc-2c963f66afa6", Some(Token::Uuid)),
+            ("Patient/4711", Some(Token::Fhir)),
+            ("https://fhir.example/Patient/a-1", Some(Token::Fhir)),
+            ("123-45-6789", Some(Token::Ssn)),
+            ("1961-04-17", Some(Token::Birth)),
+            ("17.04.1961", Some(Token::Birth)),
+            ("4/17/1961,", Some(Token::Birth)),
+            ("1961-04-17T00:00:00", Some(Token::Birth)),
+            ("2026-11-25", None),
+            ("1.2.840", None),
+            ("0.9134", None),
+            ("user@host", None),
+            ("Patient/ratio", None),
+            ("192.168.0.1", None),
+        ] {
+            assert_eq!(token_of(word), token, "{word}");
+        }
+    }
+
+    #[test]
+    fn codes_are_no_identifiers() {
+        for id in ["100234", "PAT-00123", "a7f3c9e2d1", "MRN12345", "7345-2231"] {
+            assert!(is_like_id(id), "{id}");
+        }
+        for code in [
+            "I25.1",
+            "E11",
+            "A10BA02",
+            "ENSG00000141510",
+            "rs7903146",
+            "718-7",
+            "2345-7",
+            "glucose",
+            "1234",
+            "feature_1234",
+            "2026-01-01",
+        ] {
+            assert!(!is_like_id(code), "{code}");
+        }
+    }
+
+    #[test]
+    fn few_people_are_told_in_words() {
+        for text in ["3 patients were excluded", "n = 4", "(N=9)", "5 female patients"] {
+            assert!(counts_few_people(text, 10), "{text}");
+        }
+        for text in ["30 patients", "n = 40", "model 3", "F1 of 0.9 in 120 cases"] {
+            assert!(!counts_few_people(text, 10), "{text}");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+use std::fs;
+use std::path::Path;
+
+use super::parts::labels::{ImageState, Labels};
+use super::parts::report::Report;
+use crate::error::{Error, ErrorContext, IoContext, Result};
+use crate::image::{Image, ImageReport, PendingTarget, open_image};
+use crate::store::tag::ENCRYPTED_SUFFIX;
+use crate::store::{Context, Reference, TagChange};
+
+/// A request to give up the results of a run.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub struct RejectRequest<'a> {
+    /// The opened train.
+    pub source: &'a Reference,
+    /// The directory with the results, if they are not in the image.
+    pub results: Option<&'a Path>,
+}
+
+impl<'a> RejectRequest<'a> {
+    /// Of results in the image itself.
+    pub fn new(source: &'a Reference) -> Self {
+        RejectRequest { source, results: None }
+    }
+}
+
+/// Erases the results of a run: the directory that they are in, the opened image, and what only it reaches. Where it was
+/// opened in place, the encrypted train is there again as it came.
+///
+/// # Errors
+/// [`Kind::Verification`](crate::error::Kind::Verification) if this is no opened train: then nothing is erased.
+/// Input/output.
+pub fn reject(request: &RejectRequest<'_>, context: &Context) -> Result<Report> {
+    let pending = PendingTarget::open(request.source, None, context)?;
+    let image = open_image(request.source, context)?;
+    let labels = Labels::read(&image);
+    if labels.state != Some(ImageState::PreRun) {
+        let hint = "name the image that pre-run has opened";
+        return Err(Error::verification("not a train that was opened here").hint(hint).at(request.source));
+    }
+    let mut target = pending.resolve(request.source, None, &image)?;
+    let before = encrypted(&image, context)?;
+    let aside = format!("{}{ENCRYPTED_SUFFIX}", target.tag);
+    let changes = match &before {
+        Some(before) => {
+            let descriptor = Box::new(before.listed().descriptor.clone());
+            let replaces = target.replaces.clone();
+            vec![TagChange::Set { tag: target.tag.clone(), descriptor, replaces }, TagChange::Drop { tag: aside }]
+        }
+        None => vec![TagChange::Drop { tag: target.tag.clone() }],
+    };
+    if let Some(dir) = request.results {
+        erase(dir).at(dir.display())?;
+    }
+    let unreached = target.unreached();
+    let collected = target.destination.publish(&changes, unreached)?;
+    let mut report = Report {
+        stage: "reject",
+        image: ImageReport {
+            source: request.source.to_string(),
+            destination: format!("{}:{}", target.destination.name(), target.tag),
+            digest_before: Some(image.descriptor().digest().to_string()),
+            digest_after: before.as_ref().map(|before| before.listed().descriptor.digest().to_string()),
+            ..ImageReport::default()
+        },
+        ..Report::default()
+    };
+    report.notes.push("the results are erased".to_owned());
+    report.notes.push(match before {
+        Some(_) => "the train is there again as it came".to_owned(),
+        None => "the opened train is gone; the encrypted one is where it was opened from".to_owned(),
+    });
+    report.notes.extend(collected.note());
+    if target.reference.is_shared() {
+        let what =
+            "the registry keeps the opened image, which holds plaintext, under its digest until it collects garbage";
+        report.warnings.push(what.to_owned());
+    }
+    Ok(report)
+}
+
+/// The encrypted image that pre-run in place has put aside.
+fn encrypted(image: &Image, context: &Context) -> Result<Option<Image>> {
+    let Some(tag) = image.listed().tag.as_deref() else { return Ok(None) };
+    image.beside(&format!("{tag}{ENCRYPTED_SUFFIX}"), context.platform.as_ref())
+}
+
+/// Removes a directory of results, whatever modes a run has left in it.
+fn erase(dir: &Path) -> Result<()> {
+    let found = fs::symlink_metadata(dir).doing("stat the results")?;
+    if !found.is_dir() {
+        return Err(Error::usage("not a directory of results"));
+    }
+    fs::remove_dir_all(dir).doing("erase the results")
+}

@@ -1,0 +1,100 @@
+//! The table of results that real programs have written (`scripts/make-review-samples.py`), each with its verdict.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use pht_oci::review::{ReleasePolicy, Review, Severity};
+use pht_oci::stage::review_results;
+use serde_json::{Value, json};
+
+fn dir() -> PathBuf {
+    support::project().join("testdata/review")
+}
+
+fn table() -> Vec<Value> {
+    let text = fs::read(dir().join("table.json")).expect("the table of samples");
+    serde_json::from_slice(&text).expect("JSON")
+}
+
+/// The review of the directory that a sample is in.
+fn reviewed(sample: &str) -> Review {
+    let dir = dir().join(Path::new(sample).iter().next().expect("a number"));
+    review_results(&dir, &[], &ReleasePolicy::default()).expect("a review").review
+}
+
+/// The checks that have found something, each with its worst severity.
+fn found(review: &Review) -> Vec<String> {
+    let mut found: Vec<String> =
+        review.findings.iter().map(|finding| format!("{} {}", finding.severity.name(), finding.check.name())).collect();
+    found.sort();
+    found.dedup();
+    found
+}
+
+#[test]
+fn no_unsafe_sample_passes_and_few_safe_ones_stop() {
+    let table = table();
+    assert!(table.len() >= 120, "only {} samples", table.len());
+    let count = |kind: &str| table.iter().filter(|sample| sample["kind"] == kind).count();
+    assert!(count("safe") >= 50 && count("unsafe") >= 60, "{} safe, {} unsafe", count("safe"), count("unsafe"));
+    let (mut passed, mut stopped) = (Vec::new(), Vec::new());
+    for sample in &table {
+        let name = sample["sample"].as_str().expect("a name");
+        match (sample["kind"].as_str(), reviewed(name).verdict()) {
+            (Some("unsafe"), Severity::Pass) => passed.push(name),
+            (Some("safe"), Severity::Stop) => stopped.push(name),
+            (Some("safe" | "unsafe"), _) => {}
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+    assert!(passed.is_empty(), "unsafe, but passed: {passed:#?}");
+    assert!(stopped.len() * 10 <= count("safe"), "safe, but stopped: {stopped:#?}");
+}
+
+/// What each check finds is part of what the program promises: a change has to be looked at.
+#[test]
+fn every_sample_has_its_verdict() {
+    let mut table = table();
+    for sample in &mut table {
+        let review = reviewed(sample["sample"].as_str().expect("a name"));
+        let now = (json!(review.verdict().name()), json!(found(&review)));
+        if std::env::var_os("BLESS").is_some() {
+            (sample["verdict"], sample["findings"]) = now;
+        } else {
+            assert_eq!((sample["verdict"].clone(), sample["findings"].clone()), now, "{sample}");
+        }
+    }
+    if std::env::var_os("BLESS").is_some() {
+        let rows: Vec<String> = table.iter().map(Value::to_string).collect();
+        fs::write(dir().join("table.json"), format!("[\n{}\n]\n", rows.join(",\n"))).expect("the table");
+    }
+}
+
+#[test]
+fn the_samples_stay_small() {
+    let mut bytes = 0;
+    let mut open = vec![dir()];
+    while let Some(dir) = open.pop() {
+        for entry in fs::read_dir(dir).expect("a directory") {
+            let entry = entry.expect("an entry");
+            match entry.metadata().expect("metadata") {
+                found if found.is_dir() => open.push(entry.path()),
+                found => bytes += found.len(),
+            }
+        }
+    }
+    assert!(bytes < 2 << 20, "{bytes} bytes");
+}
+
+/// Neither places nor evidence may hold a datum: they go into logs.
+#[test]
+fn no_finding_tells_a_datum() {
+    let invented = ["PAT-1", "Meier", "Vogel", "Clara", "klinik.example", "A123456780", "1974-12-25"];
+    for sample in table() {
+        for finding in reviewed(sample["sample"].as_str().expect("a name")).findings {
+            let told = format!("{} {}", finding.place.unwrap_or_default(), finding.evidence);
+            let datum = invented.iter().find(|datum| told.contains(**datum));
+            assert_eq!(datum, None, "{}: {told}", sample["sample"]);
+        }
+    }
+}
