@@ -194,8 +194,8 @@ fn every_package_has_the_released_binary_in_it() {
         return;
     }
     let release = PathBuf::from(std::env::var_os("PHT_RELEASE").unwrap());
-    let files = release.read_dir().unwrap().map(|entry| entry.unwrap().path());
-    let binary = files.filter(|path| utf8(path).ends_with("-linux")).next().expect("a released binary");
+    let mut files = release.read_dir().unwrap().map(|entry| entry.unwrap().path());
+    let binary = files.find(|path| utf8(path).ends_with("-linux")).expect("a released binary");
     let dir = tempfile::tempdir().unwrap();
     let sums: Vec<Vec<u8>> = ["1", "2"]
         .map(|name| {
