@@ -9,6 +9,7 @@ use crate::store::{Context, Reference};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   pht-oci copy oci:./train:latest oci-archive:train.tar:latest
+  pht-oci copy --tags latest,base oci:./train docker://registry.example/trains/7
   pht-oci copy --all oci:./train:latest oci:./backup:latest")]
 pub(super) struct Copy {
     /// The image
@@ -20,11 +21,16 @@ pub(super) struct Copy {
     /// Copy the images for all platforms, if there are several
     #[arg(long, conflicts_with = "platform")]
     all: bool,
+    /// Copy the images with these tags, under the same tags; `latest` appears last
+    #[arg(long, value_name = "TAG,...", value_delimiter = ',')]
+    tags: Vec<String>,
 }
 
 impl Copy {
     pub(super) fn run(&self, context: &Context, output: &mut Output) -> Result<()> {
-        let request = CopyRequest { source: &self.source, destination: &self.destination, all: self.all };
-        output.image_report("copy", &copy(&request, context)?)
+        let request =
+            CopyRequest { source: &self.source, destination: &self.destination, all: self.all, tags: &self.tags };
+        let done = copy(&request, context)?;
+        output.image_report("copy", &done.image, &done.notes)
     }
 }

@@ -61,11 +61,15 @@ impl Output {
     }
 
     /// The report of a command that knows no train.
-    pub(super) fn image_report(&mut self, command: &str, report: &ImageReport) -> Result<()> {
+    pub(super) fn image_report(&mut self, command: &str, report: &ImageReport, notes: &[String]) -> Result<()> {
         match self.format {
-            Format::Json => self.print(&format!("{}\n", image_report_json(command, report))),
+            Format::Json => {
+                let mut document = image_report_json(command, report);
+                document["notes"] = json!(notes);
+                self.print(&format!("{document}\n"))
+            }
             Format::Text if self.quiet => Ok(()),
-            Format::Text => self.print(&image_report_text(self.color(), command, report)),
+            Format::Text => self.print(&image_report_text(self.color(), command, report, notes)),
         }
     }
 
@@ -216,9 +220,11 @@ fn report_text(color: Palette, report: &Report) -> String {
     text + &destination_text(&report.image)
 }
 
-fn image_report_text(color: Palette, command: &str, report: &ImageReport) -> String {
+fn image_report_text(color: Palette, command: &str, report: &ImageReport, notes: &[String]) -> String {
     let heading = format!("{command} of {}", Printable::new(&report.source));
-    format!("{}\n{}", color.style(Style::Heading, &heading), destination_text(report))
+    let mut text = color.style(Style::Heading, &heading) + "\n";
+    notes.iter().for_each(|note| text += &format!("  {}\n", Printable::new(note)));
+    text + &destination_text(report)
 }
 
 /// The image's place, and the changes of its layers.

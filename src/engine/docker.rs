@@ -28,7 +28,7 @@ impl Engine for Docker {
     fn prepare(&self, job: &Job<'_>, context: &Context) -> Result<()> {
         let file = job.scratch.join("image.tar");
         let archive = Reference::docker_archive(&file, Some(image_name(job.name)));
-        copy(&CopyRequest { source: job.reference, destination: &archive, all: false }, context)?;
+        copy(&CopyRequest::new(job.reference, &archive), context)?;
         let path = file.to_str().ok_or_else(|| Error::usage("the path is not UTF-8").at(file.display()))?;
         run_capture(DOCKER.command(&["load", "--quiet", "--input", path])).at("loading the image")?;
         discard(&file)?;

@@ -1,15 +1,17 @@
 use std::collections::HashSet;
 
-use oci_spec::image::Descriptor;
+use oci_spec::image::{Descriptor, Digest};
 
 use super::document::{Image, MAX_INDEX_DEPTH, contents_of};
 use super::open::open_image;
 use super::report::{BytesMoved, ImageReport, LayerCounts};
 use super::target::PendingTarget;
 use crate::error::{Advice, Error, ErrorContext, IoContext, Result};
+use crate::store::tag::LATEST;
 use crate::store::{
     Context, Destination, Reference, Source, TagChange, Transfer, Unreached, Verified, ensure_free_space, read_document,
 };
+use crate::text::Printable;
 
 /// The most manifests and blobs that an image is made of.
 const MAX_PARTS: usize = 1 << 16;
@@ -23,53 +25,98 @@ pub struct CopyRequest<'a> {
     pub destination: &'a Reference,
     /// Of an index the images for all platforms, not only the one asked for.
     pub all: bool,
+    /// The tags of the images to copy, under which they appear at the destination; none for one image, the one that
+    /// `source` names.
+    pub tags: &'a [String],
 }
 
 impl<'a> CopyRequest<'a> {
     /// The image for the platform that is asked for.
     pub fn new(source: &'a Reference, destination: &'a Reference) -> Self {
-        CopyRequest { source, destination, all: false }
+        CopyRequest { source, destination, all: false, tags: &[] }
     }
 }
 
-/// Copies an image between any two places, its manifest and every blob as they are; each is verified on the way.
+/// What was copied.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct CopyReport {
+    /// The image; of several the one whose tag changed last.
+    pub image: ImageReport,
+    /// Each tag with the digest of its manifest, where tags were asked for.
+    pub notes: Vec<String>,
+}
+
+/// Copies images between any two places, manifests and every blob as they are; each is verified on the way. Of several
+/// tags the travelling one appears last, since others act upon it.
 ///
 /// # Errors
 /// [`Kind::Verification`](crate::error::Kind::Verification) or [`Kind::Malformed`](crate::error::Kind::Malformed) if
 /// something is not what its descriptor says. Then nothing has changed.
-pub fn copy(request: &CopyRequest<'_>, context: &Context) -> Result<ImageReport> {
+pub fn copy(request: &CopyRequest<'_>, context: &Context) -> Result<CopyReport> {
+    if request.tags.is_empty() { copy_one(request, context) } else { copy_tags(request, context) }
+}
+
+fn copy_one(request: &CopyRequest<'_>, context: &Context) -> Result<CopyReport> {
     let image = open_image(request.source, context)?;
     let pending = PendingTarget::open(request.source, Some(request.destination), context)?;
     let mut target = pending.resolve(request.source, Some(request.destination), &image)?;
     if target.in_place || request.source.is_same_place(request.destination) && request.destination.tag().is_none() {
-        return Err(Error::usage("source and destination are the same image").at(request.source));
+        return Err(same_image(request.source));
     }
-    let descriptor = if request.all { image.listed().descriptor.clone() } else { tagged(&image) };
-    if request.all && descriptor.digest() != image.descriptor().digest() && !target.destination.supports_multiple() {
-        let error = Error::usage("there is room for one image only").advise(Advice::CopyOne);
-        return Err(error.at(target.destination.name()));
-    }
-    ensure_copy(&*target.destination, image.source(), &descriptor)?;
     let mut copied = Copied::default();
-    copied.manifest(&mut *target.destination, image.source(), &descriptor, MAX_INDEX_DEPTH)?;
-    let set = TagChange::Set {
-        tag: target.tag.clone(),
-        descriptor: Box::new(descriptor.clone()),
-        replaces: target.replaces.clone(),
-    };
+    let set = copied.image(request, &mut *target.destination, &image, target.tag.clone(), target.replaces.clone())?;
     target.destination.publish(&[set], Unreached::Keep)?;
-    Ok(ImageReport {
-        source: request.source.to_string(),
-        destination: format!("{}:{}", target.destination.name(), target.tag),
-        digest_before: Some(descriptor.digest().to_string()),
-        digest_after: Some(descriptor.digest().to_string()),
-        layers: LayerCounts { reused: copied.blobs, ..LayerCounts::default() },
-        bytes: BytesMoved {
-            read: image.source().bytes_read(),
-            written: target.destination.bytes_written(),
-            transferred: copied.bytes,
-        },
-    })
+    let destination = format!("{}:{}", target.destination.name(), target.tag);
+    let source = (request.source.to_string(), image.source().bytes_read());
+    Ok(CopyReport { image: copied.report(source, destination, &*target.destination), notes: Vec::new() })
+}
+
+fn copy_tags(request: &CopyRequest<'_>, context: &Context) -> Result<CopyReport> {
+    for place in [request.source, request.destination] {
+        if place.tag().is_some() || place.digest().is_some() {
+            let what = "an image is named, and tags of several are asked for";
+            return Err(Error::usage(what).hint("give the place alone").at(place));
+        }
+    }
+    if request.source.is_same_place(request.destination) {
+        return Err(same_image(request.source));
+    }
+    let mut tags: Vec<&str> = Vec::new();
+    for tag in request.tags {
+        if tags.contains(&tag.as_str()) {
+            return Err(Error::usage(format!("the tag `{}` is asked for twice", Printable::new(tag))));
+        }
+        tags.push(tag);
+    }
+    // The first of them changes last.
+    tags.sort_by_key(|tag| *tag != LATEST);
+    let mut images = Vec::new();
+    for tag in &tags {
+        images.push(open_image(&request.source.with_tag(Some((*tag).to_owned())), context)?);
+    }
+    let mut destination = PendingTarget::open(request.source, Some(request.destination), context)?.into_destination();
+    if tags.len() > 1 && !destination.supports_multiple() {
+        let what = format!("there is room for one image only, and {} are asked for", tags.len());
+        return Err(Error::usage(what).hint("copy to a layout, an archive or a registry").at(destination.name()));
+    }
+    let (mut copied, mut changes, mut notes) = (Copied::default(), Vec::new(), Vec::new());
+    for (tag, image) in tags.iter().zip(&images) {
+        let set = copied.image(request, &mut *destination, image, (*tag).to_owned(), None)?;
+        if let TagChange::Set { descriptor, .. } = &set {
+            notes.push(format!("{tag}: {}", descriptor.digest()));
+        }
+        changes.push(set);
+    }
+    destination.publish(&changes, Unreached::Keep)?;
+    let read = images.iter().map(|image| image.source().bytes_read()).sum();
+    let name = format!("{}:{}", destination.name(), tags.first().unwrap_or(&LATEST));
+    let image = copied.report((request.source.to_string(), read), name, &*destination);
+    Ok(CopyReport { image, notes })
+}
+
+fn same_image(place: &Reference) -> Error {
+    Error::usage("source and destination are the same image").at(place)
 }
 
 fn verify(from: &dyn Source, blob: &Descriptor) -> Result<()> {
@@ -91,9 +138,43 @@ struct Copied {
     /// Layers.
     blobs: usize,
     bytes: u64,
+    /// The manifest of the first image.
+    first: Option<Descriptor>,
 }
 
 impl Copied {
+    /// Copies an image; the change that gives it its name.
+    fn image(
+        &mut self,
+        request: &CopyRequest<'_>,
+        to: &mut dyn Destination,
+        image: &Image,
+        tag: String,
+        replaces: Option<Digest>,
+    ) -> Result<TagChange> {
+        let descriptor = if request.all { image.listed().descriptor.clone() } else { tagged(image) };
+        if request.all && descriptor.digest() != image.descriptor().digest() && !to.supports_multiple() {
+            let error = Error::usage("there is room for one image only").advise(Advice::CopyOne);
+            return Err(error.at(to.name()));
+        }
+        ensure_copy(to, image.source(), &descriptor)?;
+        self.manifest(to, image.source(), &descriptor, MAX_INDEX_DEPTH)?;
+        self.first.get_or_insert_with(|| descriptor.clone());
+        Ok(TagChange::Set { tag, descriptor: Box::new(descriptor), replaces })
+    }
+
+    fn report(&self, (source, read): (String, u64), destination: String, to: &dyn Destination) -> ImageReport {
+        let digest = self.first.as_ref().map(|first| first.digest().to_string());
+        ImageReport {
+            source,
+            destination,
+            digest_before: digest.clone(),
+            digest_after: digest,
+            layers: LayerCounts { reused: self.blobs, ..LayerCounts::default() },
+            bytes: BytesMoved { read, written: to.bytes_written(), transferred: self.bytes },
+        }
+    }
+
     /// Copies what a manifest or an index names, then itself.
     fn manifest(
         &mut self,

@@ -134,6 +134,27 @@ pub struct NewImage {
     pub reused: usize,
     /// The bytes of old layers that were copied.
     pub copied: u64,
+    manifest: Object,
+}
+
+impl NewImage {
+    /// Writes another manifest of the same config and layers, that has one annotation more and so a digest of its own.
+    ///
+    /// # Errors
+    /// As [`Destination::put_manifest`].
+    pub fn write_annotated(
+        &self,
+        destination: &mut dyn Destination,
+        (name, value): (&str, &str),
+    ) -> Result<Descriptor> {
+        let mut manifest = self.manifest.clone();
+        object_at(&mut manifest, "annotations").insert(name.to_owned(), value.into());
+        let media_type = self.descriptor.media_type();
+        let written = destination.put_manifest(media_type.as_ref(), &json::to_vec(&Value::Object(manifest)))?;
+        let mut descriptor = Descriptor::new(media_type.clone(), written.size, written.digest);
+        descriptor.set_annotations(self.descriptor.annotations().clone());
+        Ok(descriptor)
+    }
 }
 
 impl Edit {
@@ -156,14 +177,14 @@ impl Edit {
         }
         let config = put_config(destination, image.format().config(), self.config(image))?;
         let (manifest, media_type) = (self.manifest(image, &config)?, image.format().manifest());
-        let written = destination.put_manifest(media_type, &json::to_vec(&Value::Object(manifest)))?;
+        let written = destination.put_manifest(media_type, &json::to_vec(&Value::Object(manifest.clone())))?;
         let mut descriptor = Descriptor::new(MediaType::from(media_type), written.size, written.digest);
         let mut annotations = image.listed().descriptor.annotations().clone();
         if let Some(annotations) = annotations.as_mut().filter(|_| self.for_engine) {
             annotations.retain(|name, _| is_plain_annotation(name));
         }
         descriptor.set_annotations(annotations);
-        Ok(NewImage { descriptor, reused, copied })
+        Ok(NewImage { descriptor, reused, copied, manifest })
     }
 
     fn config(&self, image: &Image) -> Object {

@@ -24,10 +24,10 @@ mod write_tree;
 
 pub use changeset::OPAQUE;
 pub use compare::{Area, Attribute, Change, Difference, compare_configs, compare_files};
-pub use copy::{CopyRequest, copy};
+pub use copy::{CopyReport, CopyRequest, copy};
 pub use disk::{DirectorySink, Fidelity, read_directory};
 pub use document::{Contents, Image, ManifestFormat, chain_id, contents_of};
-pub use edit::{AddedLayer, Edit, LayerSink, rfc3339};
+pub use edit::{AddedLayer, Edit, LayerSink, NewImage, rfc3339};
 pub use extract::{ExtractRequest, ExtractTo, extract};
 pub use gc::gc;
 pub use layer::{ImpliedDirs, ScannedLayer, ensure_contents, scan};

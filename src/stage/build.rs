@@ -2,6 +2,7 @@ use std::path::Path;
 
 use oci_spec::image::Digest;
 
+use super::parts::as_built::as_built_tags;
 use super::parts::checks::{feed, files_below};
 use super::parts::labels::{ImageState, labels};
 use super::parts::load::facts_of;
@@ -16,7 +17,7 @@ use crate::image::{
 };
 use crate::json::json;
 use crate::path::is_below;
-use crate::store::tag::{BASE, LATEST};
+use crate::store::tag::LATEST;
 use crate::store::{Context, Destination, Reference, TagChange, Unreached, open_destination};
 use crate::tar::{EntryKind, Meta, normalise};
 use crate::text::Printable;
@@ -118,7 +119,10 @@ pub fn build(request: &BuildRequest<'_>, context: &Context) -> Result<Report> {
     };
     let image = edit.write(&base, &mut *destination)?;
     let tag = request.destination.tag().unwrap_or(LATEST);
-    destination.publish(&tags(tag, &image.descriptor), Unreached::Keep)?;
+    let set =
+        TagChange::Set { tag: tag.to_owned(), descriptor: Box::new(image.descriptor.clone()), replaces: None };
+    let tags = as_built_tags(&image, set, &mut *destination)?;
+    destination.publish(&tags, Unreached::Keep)?;
     let image = ImageReport {
         source: request.base.map_or_else(|| "scratch".to_owned(), Reference::to_string),
         destination: format!("{}:{tag}", destination.name()),
@@ -139,14 +143,6 @@ pub fn build(request: &BuildRequest<'_>, context: &Context) -> Result<Report> {
     }
     report.warnings.extend(some_of(&left_out, NAMED).map(|paths| format!("left out: {paths}")));
     Ok(report)
-}
-
-/// By the convention of the field a travelling train `latest` has the train as built beside it, as `base`.
-fn tags(tag: &str, descriptor: &oci_spec::image::Descriptor) -> Vec<TagChange> {
-    let names = if tag == LATEST { vec![LATEST, BASE] } else { vec![tag] };
-    let set =
-        |tag: &str| TagChange::Set { tag: tag.to_owned(), descriptor: Box::new(descriptor.clone()), replaces: None };
-    names.into_iter().map(set).collect()
 }
 
 /// The immutable files as a tree of an image: root's, and no newer than now.

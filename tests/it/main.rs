@@ -7,6 +7,7 @@
 
 mod architecture;
 mod building;
+mod copying;
 mod creator;
 mod extracting;
 mod formats;

@@ -1,5 +1,6 @@
 //! The parts that several stages share.
 
+pub(super) mod as_built;
 pub(super) mod base;
 pub(super) mod checks;
 pub(super) mod closed_layers;
