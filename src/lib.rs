@@ -143,9 +143,9 @@ pub mod train;
 pub use crypto::{Passphrase, PrivateKey, PublicKey};
 pub use error::{Error, Result};
 pub use stage::{
-    BuildRequest, BuildStop, Inspection, Master, RebaseRequest, Report, ResultsRequest, ResultsTo, StageRequest,
-    Station, ValidateRequest, Validation, Verification, VerificationPolicy, build, inspect, post_run, pre_run, rebase,
-    results, validate, verify,
+    BuildCreator, BuildRequest, BuildStop, Inspection, Master, RebaseRequest, Report, ResultsRequest, ResultsTo,
+    StageRequest, Station, ValidateRequest, Validation, Verification, VerificationPolicy, build, inspect, post_run,
+    pre_run, rebase, results, validate, verify,
 };
 #[cfg(feature = "engines")]
 pub use stage::{RunRequest, TrainFailed, run};

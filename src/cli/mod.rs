@@ -25,6 +25,7 @@ mod route_file;
 #[cfg(feature = "engines")]
 mod run;
 mod secrets;
+mod sign;
 mod signals;
 mod station;
 mod text;
@@ -104,6 +105,7 @@ struct Global {
 enum Command {
     Keygen(keygen::Keygen),
     Build(build::Build),
+    Sign(sign::Sign),
     Inspect(inspect::Inspect),
     Verify(verify::Verify),
     Validate(validate::Validate),
@@ -127,6 +129,7 @@ impl Command {
         match self {
             Command::Keygen(command) => command.run(output),
             Command::Build(command) => command.run(context, output),
+            Command::Sign(command) => command.run(context, output),
             Command::Copy(command) => command.run(context, output),
             Command::Extract(command) => command.run(context, output),
             Command::Gc(command) => command.run(context, output),

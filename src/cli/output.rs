@@ -12,7 +12,7 @@ use crate::image::ImageReport;
 use crate::json::{Value, json};
 #[cfg(feature = "engines")]
 use crate::stage::TrainFailed;
-use crate::stage::{Inspection, Report, Verification};
+use crate::stage::{Inspection, Report, Statement, Verification};
 use crate::text::{Printable, counted};
 use crate::train::{Check, Verdict};
 
@@ -60,6 +60,26 @@ impl Output {
         }
     }
 
+    /// What a creator is about to sign, on standard error: standard output has the result.
+    pub(super) fn statement(&self, statement: &Statement) -> Result<()> {
+        if self.format == Format::Json || self.quiet {
+            return Ok(());
+        }
+        self.display.end();
+        let text = text::statement(Palette::new(may_color(&io::stderr())), statement);
+        print_to(&mut io::stderr(), text.as_bytes())
+    }
+
+    /// The report of sign, with what was signed.
+    pub(super) fn signing(&mut self, report: &Report, statement: Option<&Statement>) -> Result<()> {
+        if self.format == Format::Text {
+            return self.report(report);
+        }
+        let mut document = report_json(report);
+        document["statement"] = statement.map_or(Value::Null, statement_json);
+        self.print(&format!("{document}\n"))
+    }
+
     /// The report of a command that knows no train.
     pub(super) fn image_report(&mut self, command: &str, report: &ImageReport, notes: &[String]) -> Result<()> {
         match self.format {
@@ -98,6 +118,14 @@ impl Output {
             Format::Text if self.quiet => Ok(()),
             Format::Text => self.print(text),
         }
+    }
+
+    /// A result that is data too: what the command was asked for, even if only errors are to be shown.
+    pub(super) fn result(&mut self, text: &str, json: &Value) -> Result<()> {
+        let is_quiet = std::mem::replace(&mut self.quiet, false);
+        let printed = self.value(text, json);
+        self.quiet = is_quiet;
+        printed
     }
 
     /// Something the person should know though nothing is wrong, on standard error: standard output has the result.
@@ -260,6 +288,34 @@ fn verification_json(found: &Verification) -> Value {
         "stops": stops.collect::<Vec<_>>(),
         "read": found.read,
         "warnings": found.warnings,
+    })
+}
+
+fn statement_json(statement: &Statement) -> Value {
+    let route = statement
+        .route
+        .iter()
+        .map(|(station, eco_system, key)| json!({ "station": station, "eco_system": eco_system, "key": key }));
+    let files = statement.files.iter().map(|(path, facts)| {
+        json!({ "path": path, "mode": facts.map(|(mode, _)| mode), "size": facts.map(|(_, size)| size) })
+    });
+    json!({
+        "id": statement.id,
+        "wire": statement.wire,
+        "proposal": statement.proposal,
+        "session_id": statement.session_id,
+        "hash": statement.hash,
+        "creator": { "id": statement.creator.0, "key": statement.creator.1 },
+        "builder": statement.builder,
+        "paillier": statement.paillier,
+        "source": statement.source,
+        "route": route.collect::<Vec<_>>(),
+        "route_is_signed": statement.binds_route,
+        "files": files.collect::<Vec<_>>(),
+        "held_against": statement.held_against,
+        "image": statement.execution,
+        "base": statement.base,
+        "image_is_signed": statement.binds_image,
     })
 }
 

@@ -1,7 +1,7 @@
 //! What `inspect` and `verify` show to a person.
 
 use super::color::{Palette, Style, size, table};
-use crate::stage::{Inspection, Verification};
+use crate::stage::{Inspection, Statement, Verification};
 use crate::text::{Printable, counted};
 use crate::train::{Check, Verdict};
 
@@ -36,6 +36,51 @@ pub(super) fn inspection(color: Palette, train: &Inspection) -> String {
     });
     text += &table(color, 2, &["#", "station", "network", "key", "state"], &stops.collect::<Vec<_>>());
     text + "\n  " + &color.style(Style::Heading, &next_step(train)) + "\n"
+}
+
+/// What a creator signs, for the person who does.
+pub(super) fn statement(color: Palette, statement: &Statement) -> String {
+    let signed = |covered: bool| if covered { "" } else { "  (the signature does not cover this)" };
+    let mut text = color.style(Style::Heading, &format!("to be signed: train {}", printable(&statement.id))) + "\n";
+    let mut row = |name: &str, value: &str| {
+        text += &format!("  {}  {value}\n", color.style(Style::Faint, &format!("{name:8}")));
+    };
+    row("wire", statement.wire);
+    row("proposal", &printable(&statement.proposal));
+    row("creator", &format!("{} {}", printable(&statement.creator.0), statement.creator.1));
+    if let Some(builder) = &statement.builder {
+        row("builder", builder);
+    }
+    if let Some(paillier) = &statement.paillier {
+        row("paillier", &printable(paillier));
+    }
+    for (index, (station, eco_system, key)) in statement.route.iter().enumerate() {
+        let stop = format!("{index} {} ({}) {key}", printable(station), printable(eco_system));
+        row(if index == 0 { "route" } else { "" }, &(stop + signed(statement.binds_route)));
+    }
+    for (at, (path, facts)) in statement.files.iter().enumerate() {
+        let facts = facts.map(|(mode, bytes)| format!("  {mode:04o} {bytes} bytes")).unwrap_or_default();
+        row(if at == 0 { "files" } else { "" }, &(printable(path) + &facts));
+    }
+    let held = match &statement.held_against {
+        Some(place) => format!("the same as those in {}", printable(place)),
+        None => "not held against any that you have: give --files".to_owned(),
+    };
+    row("", &held);
+    match &statement.execution {
+        None => row("image", "not looked at: there is none here"),
+        Some(image) => {
+            for (name, value) in image.iter().filter(|(name, _)| name.as_str() != "Labels") {
+                row(&name.to_lowercase(), &(printable(&value.to_string()) + signed(statement.binds_image)));
+            }
+        }
+    }
+    row("source", &printable(&statement.source));
+    for (at, layer) in statement.base.iter().enumerate() {
+        row(if at == 0 { "base" } else { "" }, &(printable(layer) + signed(statement.binds_image)));
+    }
+    row("hash", &statement.hash);
+    text
 }
 
 /// The next step, and who takes it.

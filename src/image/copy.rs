@@ -6,10 +6,12 @@ use super::document::{Image, MAX_INDEX_DEPTH, contents_of};
 use super::open::open_image;
 use super::report::{BytesMoved, ImageReport, LayerCounts};
 use super::target::PendingTarget;
+use super::thin::move_blobs;
 use crate::error::{Advice, Error, ErrorContext, IoContext, Result};
 use crate::store::tag::LATEST;
 use crate::store::{
-    Context, Destination, Reference, Source, TagChange, Transfer, Unreached, Verified, ensure_free_space, read_document,
+    Context, Destination, Reference, Source, TagChange, Transfer, Unreached, Verified, ensure_free_space,
+    mark_left_out, read_document,
 };
 use crate::text::Printable;
 
@@ -28,12 +30,16 @@ pub struct CopyRequest<'a> {
     /// The tags of the images to copy, under which they appear at the destination; none for one image, the one that
     /// `source` names.
     pub tags: &'a [String],
+    /// The image that whoever gets the copy has already: its layers are left out.
+    pub without: Option<&'a Reference>,
+    /// The image with the layers that a thin one goes without.
+    pub with: Option<&'a Reference>,
 }
 
 impl<'a> CopyRequest<'a> {
     /// The image for the platform that is asked for.
     pub fn new(source: &'a Reference, destination: &'a Reference) -> Self {
-        CopyRequest { source, destination, all: false, tags: &[] }
+        CopyRequest { source, destination, all: false, tags: &[], without: None, with: None }
     }
 }
 
@@ -43,7 +49,7 @@ impl<'a> CopyRequest<'a> {
 pub struct CopyReport {
     /// The image; of several the one whose tag changed last.
     pub image: ImageReport,
-    /// Each tag with the digest of its manifest, where tags were asked for.
+    /// Each tag with the digest of its manifest, where tags were asked for; what a thin copy goes without.
     pub notes: Vec<String>,
 }
 
@@ -58,18 +64,20 @@ pub fn copy(request: &CopyRequest<'_>, context: &Context) -> Result<CopyReport> 
 }
 
 fn copy_one(request: &CopyRequest<'_>, context: &Context) -> Result<CopyReport> {
-    let image = open_image(request.source, context)?;
+    let image = open_whole(request.source, request, context)?;
+    let thinning = Thinning::read(request, context)?;
     let pending = PendingTarget::open(request.source, Some(request.destination), context)?;
     let mut target = pending.resolve(request.source, Some(request.destination), &image)?;
     if target.in_place || request.source.is_same_place(request.destination) && request.destination.tag().is_none() {
         return Err(same_image(request.source));
     }
     let mut copied = Copied::default();
-    let set = copied.image(request, &mut *target.destination, &image, target.tag.clone(), target.replaces.clone())?;
+    let name = (target.tag.clone(), target.replaces.clone());
+    let set = copied.image(request, &mut *target.destination, &image, thinning.as_ref(), name)?;
     target.destination.publish(&[set], Unreached::Keep)?;
     let destination = format!("{}:{}", target.destination.name(), target.tag);
     let source = (request.source.to_string(), image.source().bytes_read());
-    Ok(CopyReport { image: copied.report(source, destination, &*target.destination), notes: Vec::new() })
+    Ok(CopyReport { image: copied.report(source, destination, &*target.destination), notes: copied.left_out_notes() })
 }
 
 fn copy_tags(request: &CopyRequest<'_>, context: &Context) -> Result<CopyReport> {
@@ -93,8 +101,9 @@ fn copy_tags(request: &CopyRequest<'_>, context: &Context) -> Result<CopyReport>
     tags.sort_by_key(|tag| *tag != LATEST);
     let mut images = Vec::new();
     for tag in &tags {
-        images.push(open_image(&request.source.with_tag(Some((*tag).to_owned())), context)?);
+        images.push(open_whole(&request.source.with_tag(Some((*tag).to_owned())), request, context)?);
     }
+    let thinning = Thinning::read(request, context)?;
     let mut destination = PendingTarget::open(request.source, Some(request.destination), context)?.into_destination();
     if tags.len() > 1 && !destination.supports_multiple() {
         let what = format!("there is room for one image only, and {} are asked for", tags.len());
@@ -102,7 +111,7 @@ fn copy_tags(request: &CopyRequest<'_>, context: &Context) -> Result<CopyReport>
     }
     let (mut copied, mut changes, mut notes) = (Copied::default(), Vec::new(), Vec::new());
     for (tag, image) in tags.iter().zip(&images) {
-        let set = copied.image(request, &mut *destination, image, (*tag).to_owned(), None)?;
+        let set = copied.image(request, &mut *destination, image, thinning.as_ref(), ((*tag).to_owned(), None))?;
         if let TagChange::Set { descriptor, .. } = &set {
             notes.push(format!("{tag}: {}", descriptor.digest()));
         }
@@ -112,7 +121,48 @@ fn copy_tags(request: &CopyRequest<'_>, context: &Context) -> Result<CopyReport>
     let read = images.iter().map(|image| image.source().bytes_read()).sum();
     let name = format!("{}:{}", destination.name(), tags.first().unwrap_or(&LATEST));
     let image = copied.report((request.source.to_string(), read), name, &*destination);
+    notes.extend(copied.left_out_notes());
     Ok(CopyReport { image, notes })
+}
+
+/// Opens an image, completed with what it goes without if an image is given that has it.
+fn open_whole(reference: &Reference, request: &CopyRequest<'_>, context: &Context) -> Result<Image> {
+    let image = open_image(reference, context)?;
+    match request.with {
+        None => Ok(image),
+        Some(with) => image.completed(&open_image(with, context)?),
+    }
+}
+
+/// What a copy is to go without: the lowest layers of each image, as far as another image has them.
+struct Thinning {
+    name: String,
+    layers: HashSet<Digest>,
+}
+
+impl Thinning {
+    fn read(request: &CopyRequest<'_>, context: &Context) -> Result<Option<Self>> {
+        let Some(without) = request.without else { return Ok(None) };
+        let other = open_image(without, context)?;
+        let layers = other.layers().iter().map(|layer| layer.digest().clone()).collect();
+        Ok(Some(Thinning { name: without.to_string(), layers }))
+    }
+
+    /// The layers of an image that a copy goes without.
+    fn of(&self, image: &Image) -> Result<HashSet<Digest>> {
+        let shared = image.layers().iter().take_while(|layer| self.layers.contains(layer.digest())).count();
+        if shared == 0 {
+            let what = "the image shares no layer with the one that is to be left out, from the bottom up";
+            let hint =
+                "give the image that it was built on, as packed then: layers are told by the digests of their blobs";
+            return Err(Error::usage(what).hint(hint).at(&self.name));
+        }
+        if shared == image.layers().len() {
+            let what = "the image has no layer of its own beside those that are to be left out";
+            return Err(Error::usage(what).hint("give the image that it was built on").at(&self.name));
+        }
+        Ok(image.layers()[..shared].iter().map(|layer| layer.digest().clone()).collect())
+    }
 }
 
 fn same_image(place: &Reference) -> Error {
@@ -140,6 +190,8 @@ struct Copied {
     bytes: u64,
     /// The manifest of the first image.
     first: Option<Descriptor>,
+    /// What the copies go without.
+    left_out: Vec<Digest>,
 }
 
 impl Copied {
@@ -149,18 +201,35 @@ impl Copied {
         request: &CopyRequest<'_>,
         to: &mut dyn Destination,
         image: &Image,
-        tag: String,
-        replaces: Option<Digest>,
+        thinning: Option<&Thinning>,
+        (tag, replaces): (String, Option<Digest>),
     ) -> Result<TagChange> {
-        let descriptor = if request.all { image.listed().descriptor.clone() } else { tagged(image) };
+        let mut descriptor = if request.all { image.listed().descriptor.clone() } else { tagged(image) };
         if request.all && descriptor.digest() != image.descriptor().digest() && !to.supports_multiple() {
             let error = Error::usage("there is room for one image only").advise(Advice::CopyOne);
             return Err(error.at(to.name()));
         }
-        ensure_copy(to, image.source(), &descriptor)?;
-        self.manifest(to, image.source(), &descriptor, MAX_INDEX_DEPTH)?;
+        let absent = image.left_out().into_iter().map(|layer| layer.digest().clone());
+        let mut left_out: HashSet<Digest> = absent.collect();
+        if let Some(thinning) = thinning {
+            if !to.holds_thin_images() {
+                let what = "images there are whole, so nothing can be left out";
+                return Err(Error::usage(what).hint("copy to oci-archive:FILE or oci:DIR").at(to.name()));
+            }
+            left_out.extend(thinning.of(image)?);
+        }
+        ensure_copy(to, image.source(), &descriptor, &left_out)?;
+        let mut gone = Vec::new();
+        self.manifest(to, image.source(), &descriptor, (MAX_INDEX_DEPTH, &left_out, &mut gone))?;
+        mark_left_out(&mut descriptor, &gone);
+        self.left_out.extend(gone.into_iter().filter(|digest| !self.left_out.contains(digest)).collect::<Vec<_>>());
         self.first.get_or_insert_with(|| descriptor.clone());
         Ok(TagChange::Set { tag, descriptor: Box::new(descriptor), replaces })
+    }
+
+    fn left_out_notes(&self) -> Vec<String> {
+        let note = |digest: &Digest| format!("left out: {digest}");
+        self.left_out.iter().map(note).collect()
     }
 
     fn report(&self, (source, read): (String, u64), destination: String, to: &dyn Destination) -> ImageReport {
@@ -175,29 +244,34 @@ impl Copied {
         }
     }
 
-    /// Copies what a manifest or an index names, then itself.
+    /// Copies what a manifest or an index names, then itself. What is left out of it and is not there either is added to
+    /// `gone`.
     fn manifest(
         &mut self,
         to: &mut dyn Destination,
         from: &dyn Source,
         descriptor: &Descriptor,
-        depth: usize,
+        (depth, left_out, gone): (usize, &HashSet<Digest>, &mut Vec<Digest>),
     ) -> Result<()> {
         if depth == 0 {
             return Err(Error::malformed(format!("indexes nested more than {MAX_INDEX_DEPTH} deep")).at(from.name()));
         }
         let contents = contents_of(from, descriptor).at(from.name())?;
         for child in &contents.manifests {
-            self.manifest(to, from, child, depth - 1)?;
+            self.manifest(to, from, child, (depth - 1, left_out, gone))?;
         }
-        for (blob, transfer) in contents.blobs.iter().zip(to.copy_blobs(from, &contents.blobs)?) {
+        let moved = move_blobs(to, from, &contents.blobs, left_out)?;
+        for (blob, transfer) in &moved.transfers {
             match transfer {
                 Transfer::Copied(bytes) => self.bytes += bytes,
                 // What was shared by a second name has not been read on the way.
-                Transfer::Reused if from.local_path(blob).is_some() => verify(from, blob)?,
+                Transfer::Reused if !left_out.contains(blob.digest()) && from.local_path(blob).is_some() => {
+                    verify(from, blob)?;
+                }
                 Transfer::Reused => {}
             }
         }
+        gone.extend(moved.left_out);
         self.blobs += contents.layers;
         to.put_manifest(descriptor.media_type().as_ref(), &read_document(from, descriptor)?)?;
         Ok(())
@@ -205,7 +279,12 @@ impl Copied {
 }
 
 /// Sees to it that there is room for a copy.
-fn ensure_copy(destination: &dyn Destination, source: &dyn Source, image: &Descriptor) -> Result<()> {
+fn ensure_copy(
+    destination: &dyn Destination,
+    source: &dyn Source,
+    image: &Descriptor,
+    left_out: &HashSet<Digest>,
+) -> Result<()> {
     if destination.available_space()?.is_none() {
         return Ok(());
     }
@@ -216,7 +295,8 @@ fn ensure_copy(destination: &dyn Destination, source: &dyn Source, image: &Descr
         }
         let contents = contents_of(source, &descriptor).at(source.name())?;
         open.extend(contents.manifests.into_iter().filter(|found| seen.insert(found.digest().to_string())));
-        for blob in contents.blobs.iter().filter(|blob| seen.insert(blob.digest().to_string())) {
+        let moved = contents.blobs.iter().filter(|blob| !left_out.contains(blob.digest()));
+        for blob in moved.filter(|blob| seen.insert(blob.digest().to_string())) {
             needed = u64::saturating_add(needed, destination.estimate_bytes(source, blob));
         }
     }

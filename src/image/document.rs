@@ -6,7 +6,10 @@ use super::layer::{ensure_contents, ensure_plain_is_stated};
 use crate::crypto::Sha256;
 use crate::error::{Advice, Error, ErrorContext, Result};
 use crate::json::{self, Object, Value, object_at};
-use crate::store::{Blob, ImageEntry, Platform, Source, digest_of, is_supported, read_document, sha256_digest};
+use crate::store::{
+    Blob, ImageEntry, JoinedSource, Platform, Source, digest_of, is_supported, left_out, mark_left_out, read_document,
+    sha256_digest,
+};
 use crate::text::Printable;
 
 /// The most layers that an image may have. Docker's storage drivers end at 127.
@@ -264,6 +267,35 @@ impl Image {
     /// [`Kind::Malformed`](crate::error::Kind::Malformed) if it says otherwise.
     pub fn ensure_plain_is_stated(&self, layer: usize) -> Result<()> {
         ensure_plain_is_stated(&self.layers[layer], &self.diff_ids[layer]).at(self.source.name())
+    }
+
+    /// The layers that it goes without where it is thin, from the bottom up: those that its entry names and that are not
+    /// there.
+    pub fn left_out(&self) -> Vec<&Descriptor> {
+        let named = left_out(&self.listed.descriptor);
+        let is_absent = |layer: &&Descriptor| named.contains(layer.digest()) && self.source.open(layer).is_err();
+        self.layers.iter().filter(is_absent).collect()
+    }
+
+    /// The same image, with the layers that it goes without read from where `other` has them.
+    ///
+    /// # Errors
+    /// [`Kind::Malformed`](crate::error::Kind::Malformed) if the other one does not have such a layer.
+    pub fn completed(&self, other: &Image) -> Result<Image> {
+        let mut elsewhere = Vec::new();
+        for layer in self.left_out() {
+            if !other.layers.iter().any(|there| there.digest() == layer.digest()) {
+                let what =
+                    format!("the layer {}, which the thin image goes without, is not part of it", layer.digest());
+                let hint = "give the image that the thin one was made without, in the very form in which it was then";
+                return Err(Error::malformed(what).hint(hint).at(other.source.name()));
+            }
+            elsewhere.push(layer.digest().clone());
+        }
+        let source = JoinedSource::new(self.source.clone(), other.source.clone(), elsewhere);
+        let mut whole = Image { source: Arc::new(source), ..self.clone() };
+        mark_left_out(&mut whole.listed.descriptor, &[]);
+        Ok(whole)
     }
 
     /// True if all layers of `base` are the lowest layers of this image, by their contents.

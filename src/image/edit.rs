@@ -5,10 +5,13 @@ use std::io::{self, Write};
 use oci_spec::image::{Descriptor, Digest, MediaType};
 
 use super::document::{Image, ManifestFormat};
+use super::thin::move_blobs;
 use crate::crypto::Sha256;
 use crate::error::{Error, IoContext, Result};
 use crate::json::{self, Object, Value, json, object_at};
-use crate::store::{BlobSink, Destination, ThreadedWriter, Transfer, is_plain_annotation, sha256_digest};
+use crate::store::{
+    BlobSink, Destination, ThreadedWriter, Transfer, is_plain_annotation, mark_left_out, sha256_digest,
+};
 use crate::tar::Encoder;
 
 /// A layer that has been written to the destination.
@@ -169,7 +172,9 @@ impl Edit {
     /// As [`Destination::copy_blobs`] and [`Destination::create`].
     pub fn write(&self, image: &Image, destination: &mut dyn Destination) -> Result<NewImage> {
         let (mut reused, mut copied) = (0, 0);
-        for transfer in destination.copy_blobs(image.source(), &image.layers()[..self.keep])? {
+        let absent = image.left_out().into_iter().map(|layer| layer.digest().clone()).collect();
+        let moved = move_blobs(destination, image.source(), &image.layers()[..self.keep], &absent)?;
+        for (_, transfer) in moved.transfers {
             match transfer {
                 Transfer::Reused => reused += 1,
                 Transfer::Copied(bytes) => copied += bytes,
@@ -184,6 +189,7 @@ impl Edit {
             annotations.retain(|name, _| is_plain_annotation(name));
         }
         descriptor.set_annotations(annotations);
+        mark_left_out(&mut descriptor, &moved.left_out);
         Ok(NewImage { descriptor, reused, copied, manifest })
     }
 

@@ -17,6 +17,7 @@ mod snapshot;
 mod sorted;
 mod tarball;
 mod target;
+mod thin;
 mod tool_image;
 mod tree;
 mod view;

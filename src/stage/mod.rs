@@ -11,10 +11,11 @@ mod rebase;
 mod results;
 #[cfg(feature = "engines")]
 mod run;
+mod sign;
 mod validate;
 mod verify;
 
-pub use build::{BuildRequest, BuildStop, build};
+pub use build::{BuildCreator, BuildRequest, BuildStop, build};
 pub use inspect::{Inspection, StopState, inspect};
 pub use parts::pinned_keys::read_trust;
 pub use parts::report::{Ran, Report};
@@ -25,5 +26,6 @@ pub use rebase::{RebaseRequest, rebase};
 pub use results::{ResultsRequest, ResultsTo, results};
 #[cfg(feature = "engines")]
 pub use run::{RunRequest, TrainFailed, run};
+pub use sign::{KnownFiles, SignRequest, SignWith, Statement, sign, sign_statement};
 pub use validate::{Master, Method, ValidateRequest, Validation, validate};
 pub use verify::{StopVerdict, Verification, verify};

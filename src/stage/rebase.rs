@@ -1,7 +1,7 @@
 use std::io::Read;
 
-use super::parts::base::BaseOrigin;
 use super::parts::as_built::as_built_tags;
+use super::parts::base::BaseOrigin;
 use super::parts::checks::{
     ensure_config, ensure_immutable, ensure_results, ensure_results_kinds, result_files, with_all_layers,
 };

@@ -1,7 +1,7 @@
 use oci_spec::image::{Descriptor, Digest};
 
 use super::destination::{TagChange, is_plain_annotation};
-use super::source::{ImageEntry, REF_NAME};
+use super::source::{ImageEntry, LEFT_OUT, REF_NAME, left_out};
 use crate::error::{Error, ErrorContext, Result};
 use crate::json::{self, Object, Value, json};
 use crate::text::Printable;
@@ -52,6 +52,11 @@ impl Index {
         Ok(())
     }
 
+    /// True if an image is listed that goes without this blob.
+    pub(super) fn leaves_out(&self, digest: &Digest) -> bool {
+        self.list().is_ok_and(|listed| listed.iter().any(|listed| left_out(&listed.descriptor).contains(digest)))
+    }
+
     /// One more image, as a store lists it.
     pub(super) fn push(&mut self, listed: &ImageEntry) -> Result<()> {
         let mut entry = to_entry(&listed.descriptor)?;
@@ -78,6 +83,13 @@ impl Index {
             .or_else(|| entry.get("annotations").cloned())
             .filter(Value::is_object)
             .unwrap_or_else(|| json!({}));
+        // Whether an image is thin is a matter of this very image.
+        let left_out = entry.get("annotations").and_then(|annotations| annotations.get(LEFT_OUT)).cloned();
+        match (annotations.as_object_mut(), left_out) {
+            (Some(annotations), Some(left_out)) => drop(annotations.insert(LEFT_OUT.to_owned(), left_out)),
+            (Some(annotations), None) => drop(annotations.shift_remove(LEFT_OUT)),
+            (None, _) => {}
+        }
         annotations[REF_NAME] = tag.into();
         entry["annotations"] = annotations;
         match old {

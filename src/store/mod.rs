@@ -14,6 +14,7 @@ pub(crate) mod fs;
 mod incremental_hasher;
 mod index;
 pub mod interrupt;
+mod joined_source;
 pub mod layout;
 mod open;
 mod parallel;
@@ -39,11 +40,14 @@ pub use count::Count;
 pub use destination::{BlobSink, Destination, GcStats, TagChange, Transfer, Unreached, Written, is_plain_annotation};
 pub use extent::{Extent, ExtentReader};
 pub use fs::{Waiting, ensure_free_space};
+pub use joined_source::JoinedSource;
 pub use open::{open_destination, open_source, spool_dir};
 pub use platform::Platform;
 pub use progress::Progress;
 pub use reference::{Location, Reference, Transport};
-pub use source::{Blob, ImageEntry, MAX_DOCUMENT, REF_NAME, Source, read_document, tagged};
+pub use source::{
+    Blob, ImageEntry, LEFT_OUT, MAX_DOCUMENT, REF_NAME, Source, left_out, mark_left_out, read_document, tagged,
+};
 pub use spool::Spool;
 pub use threaded_writer::{BUFFER, ThreadedWriter};
 pub use transports::TRANSPORTS;

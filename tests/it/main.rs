@@ -7,6 +7,7 @@
 
 mod architecture;
 mod building;
+mod centre;
 mod copying;
 mod creator;
 mod extracting;
@@ -15,12 +16,15 @@ mod helping;
 mod hostile;
 mod leaks;
 mod messages;
+mod mistakes;
 mod mutation;
 mod rebasing;
 mod refusals;
 mod reports;
 mod secrets;
+mod signing;
 mod support_readers;
+mod thin;
 mod topics;
 mod transports;
 mod trusting;

@@ -2,10 +2,12 @@
 
 pub(super) mod as_built;
 pub(super) mod base;
+pub(super) mod build_review;
 pub(super) mod checks;
 pub(super) mod closed_layers;
 pub(super) mod hashing;
 pub(super) mod homomorphic;
+pub(super) mod ignore;
 pub(super) mod labels;
 pub(super) mod load;
 pub(super) mod payload;
@@ -16,3 +18,4 @@ pub(super) mod request;
 pub(super) mod results_archive;
 pub(super) mod space;
 pub(super) mod strict;
+pub(super) mod train_files;

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use oci_spec::image::{Descriptor, Digest};
 
-use crate::error::{Error, ErrorContext, IoContext, Result};
+use crate::error::{Advice, Error, ErrorContext, IoContext, Result};
 use crate::json;
 use crate::store::count::Count;
 use crate::store::extent::Extent;
@@ -108,8 +108,14 @@ impl Source for Layout {
             }
             Ok(opened) => opened,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let hint = "the layout is incomplete; copy it again, whole";
-                return Err(Error::malformed("the blob is absent").hint(hint).at(place()));
+                let error =
+                    match self.index().is_ok_and(|index| index.leaves_out(digest)) {
+                        true => Error::malformed("the image is thin, and goes without this blob")
+                            .advise(Advice::CompleteImage),
+                        false => Error::malformed("the blob is absent")
+                            .hint("the layout is incomplete; copy it again, whole"),
+                    };
+                return Err(error.at(place()));
             }
             Err(error) => return Err(Error::io("cannot open the blob", error).at(place())),
         };

@@ -1,0 +1,128 @@
+//! The immutable files of a train that is being built or signed, as they lie outside an image.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use super::ignore::{IGNORE_FILE, Ignore};
+use crate::error::{Error, ErrorContext, Kind, Result};
+use crate::image::{Content, Node, NodeKind, Tarball, Tree, read_directory};
+use crate::path::{ancestors, is_below};
+use crate::store::{Context, Count, archive};
+use crate::tar::Meta;
+use crate::train::files::QUERY;
+use crate::train::paths;
+
+/// The largest `.phtignore` that is read, in bytes.
+const MAX_IGNORE: u64 = 1 << 20;
+
+/// The files of a train, and what of the place where they lie is none.
+pub(in crate::stage) struct TrainFiles {
+    /// The files at their places in an image: root's, and no newer than now.
+    pub(in crate::stage) tree: Tree,
+    /// The number of entries that `.phtignore` leaves out, with directories counted once.
+    pub(in crate::stage) ignored: usize,
+}
+
+/// Reads the files of a train: a directory, or a tar archive of what one would hold. `query` is stored as `query.json`.
+///
+/// # Errors
+/// [`Kind::Usage`] for what is neither, or holds what no train may; input/output.
+pub(in crate::stage) fn read_train_files(files: &Path, query: Option<&Path>, context: &Context) -> Result<TrainFiles> {
+    let found = read(files, context)?;
+    let ignore = match found.get(&below(IGNORE_FILE)) {
+        None => Ignore::default(),
+        Some(node) => {
+            let text = found.read(node, MAX_IGNORE).map_err(|error| error.as_kind(Kind::Usage))?;
+            Ignore::parse(&text).at(files.join(IGNORE_FILE).display())?
+        }
+    };
+    let (mut nodes, mut left_out, mut ignored) = (Vec::with_capacity(found.nodes().len()), HashSet::new(), 0);
+    for node in found.nodes() {
+        let relative = node.path.strip_prefix(paths::TRAIN).and_then(|path| path.strip_prefix(b"/"));
+        if let Some(relative) = relative {
+            let with_directory = ancestors(&node.path).any(|above| left_out.contains(above));
+            let own = ignore.leaves_out(relative, node.kind == NodeKind::Directory);
+            if with_directory || own || relative == IGNORE_FILE.as_bytes() {
+                ignored += usize::from(own && !with_directory);
+                left_out.insert(&*node.path);
+                continue;
+            }
+        }
+        let kind = match &node.kind {
+            // In the image every name is a file of its own.
+            NodeKind::Link(_) => {
+                found.file(node).map(|(size, content)| NodeKind::File { size, content: content.clone() })
+            }
+            NodeKind::File { .. } | NodeKind::Directory => Some(node.kind.clone()),
+            _ => None,
+        };
+        let Some(kind) = kind else {
+            let what = "neither a file nor a directory; a train consists of files and directories only";
+            let hint = format!("put a copy in its place, or leave it out by a line in {IGNORE_FILE}");
+            return Err(Error::usage(what).hint(hint).at(node.shown()));
+        };
+        let meta = Meta::new(node.meta.permissions(), node.meta.mtime.min(context.now));
+        nodes.push(Node { path: node.path.clone(), kind, meta });
+    }
+    // An archive may leave out the entries of directories.
+    let there: HashSet<&[u8]> = nodes.iter().map(|node| &*node.path).collect();
+    let mut missing: Vec<Box<[u8]>> = Vec::new();
+    for path in nodes.iter().flat_map(|node| ancestors(&node.path)) {
+        if is_below(path, paths::TRAIN) && !there.contains(path) && missing.iter().all(|known| **known != *path) {
+            missing.push(path.into());
+        }
+    }
+    let meta = Meta::new(0o755, context.now);
+    let directory = |path| Node { path, kind: NodeKind::Directory, meta: meta.clone() };
+    nodes.extend(missing.into_iter().map(directory));
+    if let Some(query) = query {
+        nodes.push(query_node(query, &nodes, context.now)?);
+    }
+    Ok(TrainFiles { tree: Tree::new(nodes, found.into_layers()), ignored })
+}
+
+/// Where a file of this name lies in a train.
+fn below(name: &str) -> Vec<u8> {
+    [paths::TRAIN, b"/", name.as_bytes()].concat()
+}
+
+fn read(files: &Path, context: &Context) -> Result<Tree> {
+    // A fault of the request, not of a train.
+    let as_usage = |error: Error| match error.kind() {
+        Kind::Malformed => error.as_kind(Kind::Usage),
+        _ => error,
+    };
+    if files.is_dir() {
+        return read_directory(files, paths::TRAIN).map_err(as_usage);
+    }
+    if !files.exists() {
+        let hint = "give the directory with the train's files, a tar archive of them, or - for one on standard input";
+        return Err(Error::usage("there is no such directory").hint(hint).at(files.display()));
+    }
+    let read = || {
+        let contents = archive::to_extent(files, &context.temporary, &Count::default())?;
+        if contents.len() == 0 {
+            return Err(Error::malformed("nothing is in it"));
+        }
+        Tarball::read(contents, paths::TRAIN, [paths::TRAIN]).map(|found| found.tree)
+    };
+    let tree = read().map_err(as_usage).at(files.display())?;
+    if tree.nodes().is_empty() {
+        let what = "neither a directory nor a tar archive with files";
+        return Err(Error::usage(what).hint("give the directory with the train's files").at(files.display()));
+    }
+    Ok(tree)
+}
+
+fn query_node(query: &Path, nodes: &[Node], now: i64) -> Result<Node> {
+    let path: Box<[u8]> = below(QUERY).into();
+    if nodes.iter().any(|node| node.path == path) {
+        let what = format!("{QUERY} is among the files and given as the query");
+        return Err(Error::usage(what).hint("give it once").at(query.display()));
+    }
+    let Some(found) = std::fs::metadata(query).ok().filter(std::fs::Metadata::is_file) else {
+        return Err(Error::usage("there is no such file").at(query.display()));
+    };
+    let kind = NodeKind::File { size: found.len(), content: Content::Disk(query.to_owned()) };
+    Ok(Node { path, kind, meta: Meta::new(0o644, now) })
+}
