@@ -61,7 +61,7 @@ pub(super) fn new_passphrase(key: &Path) -> Result<Option<Passphrase>> {
 /// A signal came, or input/output.
 pub(super) fn confirm(question: &str) -> Result<Option<bool>> {
     let Some(terminal) = terminal() else { return Ok(None) };
-    write!(&terminal, "{question} [y/N] ").doing("write to the terminal")?;
+    write!(&terminal, "{question} [y/N]: ").doing("write to the terminal")?;
     let answer = read_text(&terminal)?;
     Ok(Some(matches!(answer.to_ascii_lowercase().as_slice(), b"y" | b"yes")))
 }

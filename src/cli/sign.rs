@@ -14,6 +14,7 @@ use crate::json::json;
 use crate::stage::{KnownFiles, SignRequest, SignWith, Statement, sign, sign_statement};
 use crate::store::fs::StagedFile;
 use crate::store::{Context, Reference};
+use crate::text::Printable;
 
 /// The largest statement that is read, in bytes; as large as a train config may be.
 const MAX_STATEMENT: u64 = 16 << 20;
@@ -136,7 +137,7 @@ impl Sign {
         if self.yes {
             return Ok(());
         }
-        match prompt::confirm("sign this train?")? {
+        match prompt::confirm(&format!("sign the train {}?", Printable::new(&statement.id)))? {
             Some(true) => Ok(()),
             Some(false) => Err(Error::usage("nothing was signed")),
             None => {

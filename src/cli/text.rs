@@ -86,7 +86,10 @@ pub(super) fn statement(color: Palette, statement: &Statement) -> String {
 /// The next step, and who takes it.
 fn next_step(train: &Inspection) -> String {
     if train.waits_for_creator {
-        return "waits for its creator to sign it; until then no stage takes it".to_owned();
+        return "waits for its creator to sign it (pht-oci sign); until then no stage takes it".to_owned();
+    }
+    if train.waits_for_builder {
+        return "waits for its builder to sign it (pht-oci sign); until then no stage takes it".to_owned();
     }
     let Some(next) = train.next.map(|next| &train.route[next].station) else {
         return "every station has signed; the creator can decrypt the results (pht-oci results)".to_owned();

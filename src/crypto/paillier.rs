@@ -178,6 +178,8 @@ impl<'a> PaillierKey<'a> {
 
 #[cfg(test)]
 mod tests {
+    use crypto_bigint::Resize;
+
     use super::*;
 
     /// A key that is small enough to follow by hand: p = 5, q = 7, lambda = lcm(4, 6), g = n + 1.

@@ -204,7 +204,7 @@ fn ensure_waits(config: &TrainConfig, with: SignWith<'_>) -> Result<()> {
         return Ok(());
     }
     let (what, hint) = if with_nothing_to_do(config) {
-        ("the train has every signature that it needs".to_owned(), "it can be sent to its first station")
+        ("the train has every signature that it needs".to_owned(), "send it to its first station")
     } else if form.waits_for_creator() {
         (format!("the train does not wait for its {who}, but for its creator"), "give the creator's signature")
     } else {
@@ -385,9 +385,13 @@ impl Statement {
             (None, Some(train)) => Some(train.image.config().clone()),
             (None, None) => None,
         };
-        let execution = execution.map(|image| match image.get("config") {
-            Some(Value::Object(config)) => config.clone(),
-            _ => Object::new(),
+        let execution = execution.map(|image| match SignedImage::of(&image) {
+            // Without what this program notes for itself.
+            Ok((signed, _)) => match signed.to_image_config().get("config") {
+                Some(Value::Object(config)) => config.clone(),
+                _ => Object::new(),
+            },
+            Err(_) => Object::new(),
         });
         let base = match (form.base(), train) {
             (Some(signed), _) => signed.iter().map(|layer| layer.digest.clone()).collect(),

@@ -342,6 +342,37 @@ fn signing_asks_and_looks_first() {
     }
 }
 
+/// At a terminal a person sees what is signed, and only a yes signs it.
+#[test]
+fn a_person_at_a_terminal_decides() {
+    if !available("signing::a_person_at_a_terminal", &[Peer::Python]) {
+        return;
+    }
+    let service = Service::new();
+    let (script, key) = (test_file("python/prompted.py"), service.fixture.key("creator"));
+    service.build_waiting("train", Wire::V3, &[]).ok();
+    let train = service.path("train");
+    let before = snapshot(Path::new(&train));
+    let at_a_terminal = |typed: &str| -> Value {
+        let line = ["-I", utf8(&script), typed, program(), "sign", &train, "--private-key", &key];
+        serde_json::from_slice(&run("python3", &line).expect("an outcome")).expect("JSON")
+    };
+    for (typed, status) in [("n\\n", 2), ("\\n", 2), ("yes please\\n", 2), ("\\x04", 2), ("\\x03", 130)] {
+        let outcome = at_a_terminal(typed);
+        assert_eq!(outcome["status"], status, "{typed}: {outcome}");
+        assert_eq!(outcome["echo_after"], true);
+        assert!(differences(&before, &snapshot(Path::new(&train)), true).is_empty(), "{typed}");
+    }
+    let outcome = at_a_terminal("y\\n");
+    assert_eq!(outcome["status"], 0, "{outcome}");
+    assert!(
+        outcome["seen"]
+            .as_str()
+            .is_some_and(|seen| seen.contains("station_1") && seen.contains("sign the train train-1?"))
+    );
+    service.goes_on("train");
+}
+
 /// The order of a central service decides the hash of the earlier wires, and its names are kept as they are.
 #[test]
 fn the_hash_follows_the_list_of_the_service() {

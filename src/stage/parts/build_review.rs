@@ -216,8 +216,13 @@ fn is_private_key(files: &Tree, node: &crate::image::Node, parties: &[&PublicKey
         return Ok(false);
     }
     let mut text = zeroize::Zeroizing::new(Vec::new());
-    files.open(node)?.take(MAX_KEY_FILE as u64).read_to_end(&mut text).doing("read the file").at(node.shown())?;
-    let is_key = text.starts_with(BEGIN) && text.windows(16).any(|window| window == b"PRIVATE KEY-----");
+    let mut file = files.open(node)?.take(MAX_KEY_FILE as u64);
+    file.by_ref().take(BEGIN.len() as u64).read_to_end(&mut text).doing("read the file").at(node.shown())?;
+    if text.as_slice() != BEGIN {
+        return Ok(false);
+    }
+    file.read_to_end(&mut text).doing("read the file").at(node.shown())?;
+    let is_key = text.windows(16).any(|window| window == b"PRIVATE KEY-----");
     let owner = PrivateKey::from_pem(&text, None).ok().filter(|_| is_key);
     if owner.is_some_and(|key| parties.contains(&&key.public_key())) {
         let what = "the private key of a party of this train is among its files";

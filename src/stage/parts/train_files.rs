@@ -66,15 +66,11 @@ pub(in crate::stage) fn read_train_files(files: &Path, query: Option<&Path>, con
     }
     // An archive may leave out the entries of directories.
     let there: HashSet<&[u8]> = nodes.iter().map(|node| &*node.path).collect();
-    let mut missing: Vec<Box<[u8]>> = Vec::new();
-    for path in nodes.iter().flat_map(|node| ancestors(&node.path)) {
-        if is_below(path, paths::TRAIN) && !there.contains(path) && missing.iter().all(|known| **known != *path) {
-            missing.push(path.into());
-        }
-    }
+    let above = nodes.iter().flat_map(|node| ancestors(&node.path));
+    let missing: HashSet<Box<[u8]>> =
+        above.filter(|path| is_below(path, paths::TRAIN) && !there.contains(path)).map(Box::from).collect();
     let meta = Meta::new(0o755, context.now);
-    let directory = |path| Node { path, kind: NodeKind::Directory, meta: meta.clone() };
-    nodes.extend(missing.into_iter().map(directory));
+    nodes.extend(missing.into_iter().map(|path| Node { path, kind: NodeKind::Directory, meta: meta.clone() }));
     if let Some(query) = query {
         nodes.push(query_node(query, &nodes, context.now)?);
     }
@@ -118,7 +114,7 @@ fn query_node(query: &Path, nodes: &[Node], now: i64) -> Result<Node> {
     let path: Box<[u8]> = below(QUERY).into();
     if nodes.iter().any(|node| node.path == path) {
         let what = format!("{QUERY} is among the files and given as the query");
-        return Err(Error::usage(what).hint("give it once").at(query.display()));
+        return Err(Error::usage(what).hint("give the query once").at(query.display()));
     }
     let Some(found) = std::fs::metadata(query).ok().filter(std::fs::Metadata::is_file) else {
         return Err(Error::usage("there is no such file").at(query.display()));

@@ -1,5 +1,7 @@
 //! Signing and key wrapping: the config after a build, and after a station's run.
 
+use std::collections::HashSet;
+
 use super::collect::{build_message, stop_digest};
 use super::config::ClassicConfig;
 use super::content::ImmutableFeed;
@@ -182,17 +184,18 @@ pub(super) fn creator(own: &ClassicConfig, config: &CommonFields, seal: &Signatu
 
 /// The list of a central service, with the query where the version lists it and without it where it does not.
 fn with_query(given: &[String], paths: &[&[u8]], rule: QueryRule) -> Result<Vec<String>> {
+    let there: HashSet<&[u8]> = paths.iter().copied().collect();
     let mut list = Vec::with_capacity(given.len() + 1);
     let mut has_query = false;
     for entry in given {
         let name = normalise(entry).map_err(|error| error.as_kind(Kind::Usage))?;
-        let is_query = name.resolve(|path| paths.contains(&path)) == QUERY;
+        let is_query = name.resolve(|path| there.contains(path)) == QUERY;
         has_query |= is_query;
         if !is_query || rule == QueryRule::Listed {
             list.push(entry.clone());
         }
     }
-    if rule == QueryRule::Listed && !has_query && paths.contains(&QUERY.as_bytes()) {
+    if rule == QueryRule::Listed && !has_query && there.contains(QUERY.as_bytes()) {
         list.push(QUERY.to_owned());
     }
     Ok(list)
