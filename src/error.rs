@@ -122,6 +122,8 @@ pub enum Advice {
     },
     /// Copy one image only, or to a place that holds several.
     CopyOne,
+    /// Complete a thin image with the layers that it goes without.
+    CompleteImage,
     /// Write to another place: this one holds one image only.
     GiveDestination,
     /// Open the train in another place: in the registry it would be published in plaintext.

@@ -147,8 +147,8 @@ pub mod train;
 pub use crypto::{Passphrase, PrivateKey, PublicKey};
 pub use error::{Error, Result};
 pub use stage::{
-    ApproveRequest, BuildRequest, BuildStop, Inspection, Master, RebaseRequest, RejectRequest, Release, Report,
-    ResultsRequest, ResultsTo, ReviewRequest, StageRequest, Station, ValidateRequest, Validation, Verification,
+    ApproveRequest, BuildCreator, BuildRequest, BuildStop, Inspection, Master, RebaseRequest, RejectRequest, Release,
+    Report, ResultsRequest, ResultsTo, ReviewRequest, StageRequest, Station, ValidateRequest, Validation, Verification,
     VerificationPolicy, approve, build, inspect, post_run, pre_run, rebase, reject, results, review_train, validate,
     verify,
 };

@@ -44,6 +44,9 @@ pub(super) fn words(advice: &Advice) -> String {
             "leave --paillier-key out: without the creator's public key no station can have encrypted numbers under it"
         }
         Advice::CopyOne => "leave --all out, or copy to a place that holds several images",
+        Advice::CompleteImage => {
+            "complete it with what you have: pht-oci copy SRC DEST --with REF, where REF is the image that it was made without"
+        }
         Advice::GiveDestination => "give a DEST",
         Advice::ChooseGpuEngine => "use --engine podman or --engine docker",
         Advice::RunAsRoot => "run the command as root, or with --engine podman",
@@ -127,6 +130,7 @@ mod tests {
             Advice::OmitPaillierKey,
             Advice::ChoosePlatform { available: vec!["linux/amd64".to_owned(), "linux/arm64".to_owned()] },
             Advice::CopyOne,
+            Advice::CompleteImage,
             Advice::GiveDestination,
             Advice::PreRunTo { source: "docker://r.example/train:latest".to_owned() },
             Advice::InstallEngine { remedy: "install podman" },

@@ -10,6 +10,9 @@ use crate::store::{Context, Reference};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   pht-oci copy oci:./train:latest oci-archive:train.tar:latest
+  pht-oci copy --tags latest,base oci:./train docker://registry.example/trains/7
+  pht-oci copy ./train oci-archive:stick.tar --without docker://registry.example/master/python:3
+  pht-oci copy stick.tar oci:./train --with oci:./master
   pht-oci copy --all oci:./train:latest oci:./backup:latest")]
 pub(super) struct Copy {
     /// The image
@@ -27,26 +30,48 @@ pub(super) struct Copy {
     /// Copy an open train, with its files and results in plaintext, to a registry or into an archive
     #[arg(long)]
     allow_open: bool,
+    /// Copy the images with these tags, under the same tags; `latest` appears last
+    #[arg(long, value_name = "TAG,...", value_delimiter = ',')]
+    tags: Vec<String>,
+    /// Leave out the layers of this image, which the receiver has: a thin archive of the train's own layers
+    #[arg(long, value_name = "REF", value_parser = Reference::locate, conflicts_with = "all")]
+    without: Option<Reference>,
+    /// Complete a thin image with the layers of this one
+    #[arg(long, value_name = "REF", value_parser = Reference::locate, conflicts_with_all = ["all", "without"])]
+    with: Option<Reference>,
 }
 
 impl Copy {
     pub(super) fn run(&self, context: &Context, output: &mut Output) -> Result<()> {
-        let open = match is_open(&self.source, context) {
-            // None of all may be for this machine's platform, and a train has one alone.
-            Err(_) if self.all => false,
-            looked => looked?,
-        };
-        if !self.allow_open && open {
+        let tagged = self.tags.iter().map(|tag| self.source.with_tag(Some(tag.clone())));
+        let sources: Vec<Reference> = if self.tags.is_empty() { vec![self.source.clone()] } else { tagged.collect() };
+        for source in &sources {
+            let open = match is_open(source, context) {
+                // None of all may be for this machine's platform, and a train has one alone. Of several tags, the copy
+                // says which is not there.
+                Err(_) if self.all || !self.tags.is_empty() => false,
+                looked => looked?,
+            };
+            if self.allow_open || !open {
+                continue;
+            }
             if stays_in_house(&self.destination) {
                 output.warn("the train is open: the copy holds its files and results in plaintext, too");
             } else {
                 let what = "the train is open: the copy would carry its files and results away in plaintext";
-                return Err(Error::verification(what).advise(Advice::AllowOpen).at(&self.source));
+                return Err(Error::verification(what).advise(Advice::AllowOpen).at(source));
             }
         }
-        let (source, destination) = (&self.source, &self.destination);
-        let request = CopyRequest { all: self.all, shared: self.shared, ..CopyRequest::new(source, destination) };
-        output.image_report("copy", &copy(&request, context)?)
+        let request = CopyRequest {
+            all: self.all,
+            shared: self.shared,
+            tags: &self.tags,
+            without: self.without.as_ref(),
+            with: self.with.as_ref(),
+            ..CopyRequest::new(&self.source, &self.destination)
+        };
+        let done = copy(&request, context)?;
+        output.image_report("copy", &done.image, &done.notes)
     }
 }
 

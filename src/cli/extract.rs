@@ -7,24 +7,27 @@ use super::on_terminal::{OnTerminal, ensure_no_terminal};
 use super::output::Output;
 use crate::error::{IoContext, Result};
 use crate::image::{ExtractRequest, ExtractTo, extract};
+use crate::stage::inspect;
 use crate::store::{Context, Progress, Reference};
+use crate::train::wire::by_name;
 
-/// Extract one file or directory from an image, as its layers together show it.
+/// Extract files and directories from an image, as its layers together show them.
 ///
 /// A file goes to standard output or to --out; a directory to --out, or with `--out -` to standard output as a tar
-/// archive.
+/// archive. Several paths go into one tar archive, each at its own name, as `docker cp` puts them.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   pht-oci extract ./train /opt/train_config.json
   pht-oci extract ./train /opt/pht_train --out ./code
-  pht-oci extract ./train /opt/pht_train --out - | tar t")]
+  pht-oci extract ./train /opt/pht_train --out - | tar t
+  pht-oci extract ./train /opt/pht_results /opt/train_config.json --out handout.tar")]
 pub(super) struct Extract {
     /// The image
     #[arg(value_name = "SRC", value_parser = Reference::locate)]
     source: Reference,
-    /// The path in the image
-    #[arg(value_name = "PATH")]
-    path: String,
+    /// The paths in the image
+    #[arg(value_name = "PATH", required = true)]
+    paths: Vec<String>,
     /// A new file or directory, or `-` for standard output
     #[arg(long, value_name = "F")]
     out: Option<PathBuf>,
@@ -47,12 +50,36 @@ impl Extract {
                 ExtractTo::Stream(if is_terminal { &mut on_terminal } else { &mut stdout })
             }
         };
-        let request = ExtractRequest { source: &self.source, path: &self.path, to };
-        let left_out = extract(request, &context)?;
+        let paths = self.paths.iter().map(String::as_str).collect();
+        let left_out = extract(ExtractRequest { source: &self.source, paths, to }, &context)?;
         if is_terminal {
             on_terminal.end().doing("write the contents")?;
         }
         left_out.iter().for_each(|what| output.warn(&format!("left out: {what}")));
+        if let Some(root) = self.ciphertext(&context) {
+            output.warn(&format!("what lies in {root} is encrypted; its creator reads it with pht-oci results"));
+        }
         Ok(())
+    }
+
+    /// The directory of which ciphertext was handed out, if the image is a closed train and it was.
+    fn ciphertext(&self, context: &Context) -> Option<&'static str> {
+        const RESULTS: &str = "/opt/pht_results";
+        const TRAIN: &str = "/opt/pht_train";
+        let asked = |root: &str| {
+            self.paths.iter().any(|path| {
+                let path = format!("/{}", path.trim_matches('/'));
+                [(path.as_str(), root), (root, path.as_str())].iter().any(|(inner, outer)| {
+                    inner.strip_prefix(*outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+                })
+            })
+        };
+        let roots: Vec<&'static str> = [RESULTS, TRAIN].into_iter().filter(|root| asked(root)).collect();
+        // Of an image that is no train there is nothing to say.
+        let train = if roots.is_empty() { None } else { inspect(&self.source, context).ok() }?;
+        let has_results = train.route.iter().any(|stop| stop.signed);
+        let travels_encrypted = by_name(train.wire).is_ok_and(|wire| wire.encrypts_train());
+        let is_ciphertext = |root: &&'static str| if *root == RESULTS { has_results } else { travels_encrypted };
+        roots.into_iter().find(|root| train.stage != Some("pre-run") && is_ciphertext(root))
     }
 }

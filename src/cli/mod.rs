@@ -46,6 +46,7 @@ mod run;
 mod screen;
 mod secrets;
 mod settings;
+mod sign;
 mod signals;
 mod station;
 mod text;
@@ -153,6 +154,7 @@ enum Command {
     Journal(journal::JournalCommand),
     Doctor(doctor::Doctor),
     Build(build::Build),
+    Sign(sign::Sign),
     Inspect(inspect::Inspect),
     Verify(verify::Verify),
     Validate(validate::Validate),
@@ -188,6 +190,7 @@ impl Command {
             Command::Journal(command) => command.run(output),
             Command::Doctor(command) => command.run(context, output),
             Command::Build(command) => command.run(context, output),
+            Command::Sign(command) => command.run(context, output),
             Command::Copy(command) => command.run(context, output),
             Command::Extract(command) => command.run(context, output),
             Command::Gc(command) => command.run(context, output),

@@ -13,7 +13,7 @@ use super::{progress::BesideBars, screen::Screen};
 use crate::error::{Advice, Error, IoContext, Result};
 use crate::image::ImageReport;
 use crate::json::{Value, json};
-use crate::stage::{Execution, Inspection, Report, ResultFile, Verification};
+use crate::stage::{Execution, Inspection, Report, ResultFile, Statement, Verification};
 #[cfg(feature = "engines")]
 use crate::stage::{Limit, TrainFailed};
 use crate::text::{Printable, counted};
@@ -73,12 +73,36 @@ impl Output {
         }
     }
 
+    /// What a creator is about to sign, on standard error: standard output has the result.
+    pub(super) fn statement(&self, statement: &Statement) -> Result<()> {
+        if self.format == Format::Json || self.quiet {
+            return Ok(());
+        }
+        self.display.end();
+        let text = text::statement(Palette::new(may_color(&io::stderr())), statement);
+        print_to(&mut io::stderr(), text.as_bytes())
+    }
+
+    /// The report of sign, with what was signed.
+    pub(super) fn signing(&mut self, report: &Report, statement: Option<&Statement>) -> Result<()> {
+        if self.format == Format::Text {
+            return self.report(report);
+        }
+        let mut document = report_json(report);
+        document["statement"] = statement.map_or(Value::Null, statement_json);
+        self.print(&json_line(&document))
+    }
+
     /// The report of a command that knows no train.
-    pub(super) fn image_report(&mut self, command: &str, report: &ImageReport) -> Result<()> {
+    pub(super) fn image_report(&mut self, command: &str, report: &ImageReport, notes: &[String]) -> Result<()> {
         match self.format {
-            Format::Json => self.print(&json_line(&image_report_json(command, report))),
+            Format::Json => {
+                let mut document = image_report_json(command, report);
+                document["notes"] = json!(notes);
+                self.print(&json_line(&document))
+            }
             Format::Text if self.quiet => Ok(()),
-            Format::Text => self.print(&image_report_text(self.color(), command, report)),
+            Format::Text => self.print(&image_report_text(self.color(), command, report, notes)),
         }
     }
 
@@ -107,6 +131,14 @@ impl Output {
             Format::Text if self.quiet => Ok(()),
             Format::Text => self.print(text),
         }
+    }
+
+    /// A result that is data too: what the command was asked for, even if only errors are to be shown.
+    pub(super) fn result(&mut self, text: &str, json: &Value) -> Result<()> {
+        let is_quiet = std::mem::replace(&mut self.quiet, false);
+        let printed = self.value(text, json);
+        self.quiet = is_quiet;
+        printed
     }
 
     /// Something the person should know though nothing is wrong, on standard error: standard output has the result.
@@ -256,9 +288,11 @@ fn report_text(color: Palette, report: &Report) -> String {
     text + &destination_text(&report.image)
 }
 
-fn image_report_text(color: Palette, command: &str, report: &ImageReport) -> String {
+fn image_report_text(color: Palette, command: &str, report: &ImageReport, notes: &[String]) -> String {
     let heading = format!("{command} of {}", Printable::new(&report.source));
-    format!("{}\n{}", color.style(Style::Heading, &heading), destination_text(report))
+    let mut text = color.style(Style::Heading, &heading) + "\n";
+    notes.iter().for_each(|note| text += &format!("  {}\n", Printable::new(note)));
+    text + &destination_text(report)
 }
 
 /// The image's place, and the changes of its layers.
@@ -294,6 +328,34 @@ fn verification_json(found: &Verification) -> Value {
         "stops": stops.collect::<Vec<_>>(),
         "read": found.read,
         "warnings": found.warnings,
+    })
+}
+
+fn statement_json(statement: &Statement) -> Value {
+    let route = statement
+        .route
+        .iter()
+        .map(|(station, eco_system, key)| json!({ "station": station, "eco_system": eco_system, "key": key }));
+    let files = statement.files.iter().map(|(path, facts)| {
+        json!({ "path": path, "mode": facts.map(|(mode, _)| mode), "size": facts.map(|(_, size)| size) })
+    });
+    json!({
+        "id": statement.id,
+        "wire": statement.wire,
+        "proposal": statement.proposal,
+        "session_id": statement.session_id,
+        "hash": statement.hash,
+        "creator": { "id": statement.creator.0, "key": statement.creator.1 },
+        "builder": statement.builder,
+        "paillier": statement.paillier,
+        "source": statement.source,
+        "route": route.collect::<Vec<_>>(),
+        "route_is_signed": statement.binds_route,
+        "files": files.collect::<Vec<_>>(),
+        "held_against": statement.held_against,
+        "image": statement.execution,
+        "base": statement.base,
+        "image_is_signed": statement.binds_image,
     })
 }
 

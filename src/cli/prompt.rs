@@ -1,4 +1,4 @@
-//! Asking for a passphrase on the terminal, without showing it.
+//! Questions at the terminal; what is secret is not shown.
 
 use std::fs::File;
 use std::io::{ErrorKind, IsTerminal, Read, Write};
@@ -25,14 +25,7 @@ const LONGEST: usize = 4096;
 /// # Errors
 /// Nothing was typed, a signal came, or input/output.
 pub(super) fn passphrase(key: &Path) -> Result<Option<Passphrase>> {
-    if !std::io::stdin().is_terminal() {
-        return Ok(None);
-    }
-    // Reading must not block: a signal would not end it, and the terminal would stay without echo.
-    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
-    let Ok(terminal) = File::options().read(true).write(true).custom_flags(flags).open("/dev/tty") else {
-        return Ok(None);
-    };
+    let Some(terminal) = terminal() else { return Ok(None) };
     let silence = Silence::begin(&terminal).doing("turn off the echo of the terminal")?;
     let asked = write!(&terminal, "passphrase of {}: ", Printable::new(key.as_os_str().as_encoded_bytes()));
     asked.doing("write to the terminal")?;
@@ -41,7 +34,58 @@ pub(super) fn passphrase(key: &Path) -> Result<Option<Passphrase>> {
     line.map(Some)
 }
 
-fn read_line(mut terminal: &File) -> Result<Passphrase> {
+/// Asks for a new passphrase, twice; an empty one is none.
+///
+/// # Errors
+/// The two differ, a signal came, or input/output.
+pub(super) fn new_passphrase(key: &Path) -> Result<Option<Passphrase>> {
+    let Some(terminal) = terminal() else { return Ok(None) };
+    let silence = Silence::begin(&terminal).doing("turn off the echo of the terminal")?;
+    let name = key.display();
+    write!(&terminal, "passphrase for {name} (empty for none): ").doing("write to the terminal")?;
+    let first = read_text(&terminal)?;
+    let mut second = Zeroizing::new(Vec::new());
+    if !first.is_empty() {
+        write!(&terminal, "the same again: ").doing("write to the terminal")?;
+        second = read_text(&terminal)?;
+    }
+    drop(silence);
+    if first != second {
+        return Err(Error::usage("the two passphrases differ").hint("try again").at(name));
+    }
+    Ok(Some(Passphrase::new(first.to_vec())))
+}
+
+/// Asks a question that is answered with yes or no; nothing where nobody sits at a terminal.
+///
+/// # Errors
+/// A signal came, or input/output.
+pub(super) fn confirm(question: &str) -> Result<Option<bool>> {
+    let Some(terminal) = terminal() else { return Ok(None) };
+    write!(&terminal, "{question} [y/N]: ").doing("write to the terminal")?;
+    let answer = read_text(&terminal)?;
+    Ok(Some(matches!(answer.to_ascii_lowercase().as_slice(), b"y" | b"yes")))
+}
+
+/// The terminal, if somebody sits at one. Reading must not block: a signal would not end it, and the terminal would stay
+/// without echo.
+fn terminal() -> Option<File> {
+    if !std::io::stdin().is_terminal() {
+        return None;
+    }
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+    File::options().read(true).write(true).custom_flags(flags).open("/dev/tty").ok()
+}
+
+fn read_line(terminal: &File) -> Result<Passphrase> {
+    let typed = read_text(terminal)?;
+    if typed.is_empty() {
+        return Err(Error::key("the private key is encrypted and no passphrase was typed"));
+    }
+    Ok(Passphrase::new(typed.to_vec()))
+}
+
+fn read_text(mut terminal: &File) -> Result<Zeroizing<Vec<u8>>> {
     let mut line = Zeroizing::new(vec![0; LONGEST]);
     let mut len = 0;
     while len < LONGEST && !line[..len].ends_with(b"\n") {
@@ -55,11 +99,7 @@ fn read_line(mut terminal: &File) -> Result<Passphrase> {
             Err(error) => return Err(Error::io("cannot read from the terminal", error)),
         }
     }
-    let typed = line[..len].strip_suffix(b"\n").unwrap_or(&line[..len]);
-    if typed.is_empty() {
-        return Err(Error::key("the private key is encrypted and no passphrase was typed"));
-    }
-    Ok(Passphrase::new(typed.to_vec()))
+    Ok(Zeroizing::new(line[..len].strip_suffix(b"\n").unwrap_or(&line[..len]).to_vec()))
 }
 
 /// The terminal shows nothing of what is typed, but the end of the line, for as long as this lives.

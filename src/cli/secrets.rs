@@ -1,6 +1,7 @@
 //! Keys, passphrases and the time, from files and the environment.
 
 use std::fs;
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::prompt;
 use crate::crypto::paillier::PaillierSecret;
-use crate::crypto::{MAX_KEY_FILE, Passphrase, PrivateKey, PublicKey};
+use crate::crypto::{MAX_KEY_FILE, Passphrase, PrivateKey, PublicKey, hex};
 use crate::error::{Error, ErrorContext, IoContext, Result};
 use crate::text::Printable;
 use crate::train::paillier;
@@ -39,6 +40,11 @@ impl KeyOptions {
     /// The file with the private key.
     pub(super) fn path(&self) -> Option<&Path> {
         self.private_key.as_deref()
+    }
+
+    /// True if a key is named at all.
+    pub(super) fn is_given(&self) -> bool {
+        self.private_key.is_some()
     }
 
     pub(super) fn load(&self) -> Result<PrivateKey> {
@@ -91,6 +97,35 @@ pub(super) fn load_paillier_secret(path: &Path) -> Result<PaillierSecret> {
 /// A Paillier public key, as train configs have it.
 pub(super) fn load_paillier_public(path: &Path) -> Result<String> {
     paillier::read_public(&read_key_file(path)?).at(path.display())
+}
+
+/// A signature as other programs hand it out: in hexadecimal, or its bytes.
+pub(super) fn read_signature(path: &Path) -> Result<Vec<u8>> {
+    const LARGEST: u64 = 64 << 10;
+    let mut bytes = Vec::new();
+    let read = if path.as_os_str() == "-" {
+        std::io::stdin().lock().take(LARGEST).read_to_end(&mut bytes)
+    } else {
+        fs::File::open(path).and_then(|file| file.take(LARGEST).read_to_end(&mut bytes))
+    };
+    read.map_err(|error| Error::usage("cannot read the signature").because(error).at(path.display()))?;
+    let text: Vec<u8> = bytes.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    match std::str::from_utf8(&text).ok().map(parse_signature) {
+        Some(Ok(signature)) => Ok(signature),
+        // Some programs write the bytes themselves.
+        _ if bytes.len() >= 256 && bytes.len() <= 2048 && !bytes.is_ascii() => Ok(bytes),
+        Some(Err(error)) => Err(error.at(path.display())),
+        None => Err(not_a_signature().at(path.display())),
+    }
+}
+
+/// A signature in hexadecimal.
+pub(super) fn parse_signature(text: &str) -> Result<Vec<u8>> {
+    hex::decode(text.trim()).ok().filter(|bytes| !bytes.is_empty()).ok_or_else(not_a_signature)
+}
+
+fn not_a_signature() -> Error {
+    Error::usage("not a signature in hexadecimal").hint("give what the creator's program has printed, and nothing else")
 }
 
 fn read_secret_file(path: &Path) -> Result<Zeroizing<Vec<u8>>> {

@@ -2,7 +2,7 @@
 
 use super::color::{Palette, Style, size, table};
 use crate::json::json;
-use crate::stage::{Execution, Inspection, ListedFile, TrainState, Verification};
+use crate::stage::{Execution, Inspection, ListedFile, Statement, TrainState, Verification};
 use crate::text::{Printable, counted};
 use crate::train::{Check, Verdict};
 
@@ -102,10 +102,58 @@ fn list(words: &[String]) -> String {
     if words.is_empty() { "(none)".to_owned() } else { printable(&json!(words).to_string()) }
 }
 
+/// What a creator signs, for the person who does.
+pub(super) fn statement(color: Palette, statement: &Statement) -> String {
+    let signed = |covered: bool| if covered { "" } else { "  (the signature does not cover this)" };
+    let mut text = color.style(Style::Heading, &format!("to be signed: train {}", printable(&statement.id))) + "\n";
+    let mut row = |name: &str, value: &str| {
+        text += &format!("  {}  {value}\n", color.style(Style::Faint, &format!("{name:8}")));
+    };
+    row("wire", statement.wire);
+    row("proposal", &printable(&statement.proposal));
+    row("creator", &format!("{} {}", printable(&statement.creator.0), statement.creator.1));
+    if let Some(builder) = &statement.builder {
+        row("builder", builder);
+    }
+    if let Some(paillier) = &statement.paillier {
+        row("paillier", &printable(paillier));
+    }
+    for (index, (station, eco_system, key)) in statement.route.iter().enumerate() {
+        let stop = format!("{index} {} ({}) {key}", printable(station), printable(eco_system));
+        row(if index == 0 { "route" } else { "" }, &(stop + signed(statement.binds_route)));
+    }
+    for (at, (path, facts)) in statement.files.iter().enumerate() {
+        let facts = facts.map(|(mode, bytes)| format!("  {mode:04o} {bytes} bytes")).unwrap_or_default();
+        row(if at == 0 { "files" } else { "" }, &(printable(path) + &facts));
+    }
+    let held = match &statement.held_against {
+        Some(place) => format!("the same as those in {}", printable(place)),
+        None => "not held against any that you have: give --files".to_owned(),
+    };
+    row("", &held);
+    match &statement.execution {
+        None => row("image", "not looked at: there is none here"),
+        Some(image) => {
+            for (name, value) in image.iter().filter(|(name, _)| name.as_str() != "Labels") {
+                row(&name.to_lowercase(), &(printable(&value.to_string()) + signed(statement.binds_image)));
+            }
+        }
+    }
+    row("source", &printable(&statement.source));
+    for (at, layer) in statement.base.iter().enumerate() {
+        row(if at == 0 { "base" } else { "" }, &(printable(layer) + signed(statement.binds_image)));
+    }
+    row("hash", &statement.hash);
+    text
+}
+
 /// The next step, and who takes it.
 fn next_step(train: &Inspection) -> String {
     if train.waits_for_creator {
-        return "waits for its creator to sign it; until then no stage takes it".to_owned();
+        return "waits for its creator to sign it (pht-oci sign); until then no stage takes it".to_owned();
+    }
+    if train.waits_for_builder {
+        return "waits for its builder to sign it (pht-oci sign); until then no stage takes it".to_owned();
     }
     let Some(next) = train.next.map(|next| &train.route[next].station) else {
         return "every station has signed; the creator can decrypt the results (pht-oci results)".to_owned();

@@ -32,6 +32,6 @@ impl ToolImage {
             program: &program,
             certificates: self.certificates.as_deref(),
         };
-        output.image_report("tool-image", &tool_image(&request, context)?)
+        output.image_report("tool-image", &tool_image(&request, context)?, &[])
     }
 }

@@ -2,9 +2,11 @@
 
 use crypto_bigint::modular::{BoxedMontyForm, BoxedMontyParams};
 use crypto_bigint::{BoxedUint, ConcatenatingMul, ConcatenatingSquare, NonZero, Odd};
+use rsa::traits::PrivateKeyParts;
 use zeroize::Zeroizing;
 
-use crate::error::{Error, Result};
+use super::random::SystemRandom;
+use crate::error::{Error, Kind, Result};
 
 /// The longest modulus that is read, in bits: decrypting takes the third power of it.
 const MAX_BITS: usize = 8192;
@@ -82,6 +84,52 @@ impl PaillierSecret {
     }
 }
 
+/// A new key pair, in decimal digits as key files have it.
+pub struct NewPaillierKey {
+    /// The modulus.
+    pub n: String,
+    /// The generator.
+    pub g: String,
+    /// The secret numbers.
+    pub lambda: Zeroizing<String>,
+    /// The other one.
+    pub mu: Zeroizing<String>,
+}
+
+impl NewPaillierKey {
+    /// Generates a key of 2048, 3072 or 4096 bits. The primes are those of an RSA key, of one length each, so that the
+    /// modulus has no divisor in common with `lambda`; the generator is `n + 1`.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] for another length, [`Kind::Io`] if the system gives no random bytes.
+    pub fn generate(bits: usize) -> Result<Self> {
+        if ![2048, 3072, 4096].contains(&bits) {
+            return Err(Error::usage(format!(
+                "cannot generate a Paillier key of {bits} bits, only of 2048, 3072 or 4096"
+            )));
+        }
+        let failed = || Error::internal("the primes of a new key do not make one");
+        let key = rsa::PrivateKey::new(&mut SystemRandom, bits)
+            .map_err(|cause| Error::new(Kind::Io, "cannot generate the primes").because(cause))?;
+        let [p, q] = key.primes() else { return Err(failed()) };
+        let minus_one = |prime: &Odd<BoxedUint>| {
+            let prime = prime.as_ref();
+            Zeroizing::new(prime.wrapping_sub(&BoxedUint::one_with_precision(prime.bits_precision())))
+        };
+        let n = p.as_ref().concatenating_mul(q.as_ref());
+        let lambda = Zeroizing::new(minus_one(p).concatenating_mul(&*minus_one(q)));
+        let odd = n.to_odd().into_option().ok_or_else(failed)?;
+        let mu = Zeroizing::new(lambda.invert_odd_mod(&odd).into_option().ok_or_else(failed)?);
+        let g = n.wrapping_add(&BoxedUint::one_with_precision(n.bits_precision()));
+        Ok(NewPaillierKey {
+            n: n.to_string_radix_vartime(10),
+            g: g.to_string_radix_vartime(10),
+            lambda: Zeroizing::new(lambda.to_string_radix_vartime(10)),
+            mu: Zeroizing::new(mu.to_string_radix_vartime(10)),
+        })
+    }
+}
+
 /// A whole key, with which its owner decrypts.
 pub struct PaillierKey<'a> {
     secret: &'a PaillierSecret,
@@ -130,8 +178,9 @@ impl<'a> PaillierKey<'a> {
 
 #[cfg(test)]
 mod tests {
+    use crypto_bigint::Resize;
+
     use super::*;
-    use crate::error::Kind;
 
     /// A key that is small enough to follow by hand: p = 5, q = 7, lambda = lcm(4, 6), g = n + 1.
     fn small() -> (PaillierPublicKey, PaillierSecret) {
@@ -156,6 +205,23 @@ mod tests {
         for none in [0, 5, 7, 35, squared, 10 * 35] {
             assert_eq!(key.decrypt(&BoxedUint::from(none)), None, "{none}");
         }
+    }
+
+    #[test]
+    fn a_new_key_decrypts_what_was_encrypted_under_it() {
+        let made = NewPaillierKey::generate(2048).unwrap();
+        let public = PaillierPublicKey::new(&made.n, &made.g).unwrap();
+        let secret = PaillierSecret::new(&made.lambda, &made.mu).unwrap();
+        assert_eq!(public.n.bit_width_vartime(), 2048);
+        let key = PaillierKey::new(&public, &secret).unwrap();
+        // (n + 1)^m r^n mod n^2, with m = 1234567 and r = 3.
+        let modulo = &key.modulo_n_squared;
+        let form = |number: &BoxedUint| BoxedMontyForm::new(number.rem_vartime(&key.n_squared), modulo);
+        let widened = |number: u64| BoxedUint::from(number).resize(key.n_squared.bits_precision());
+        let ciphertext = form(&public.g.resize(key.n_squared.bits_precision())).pow(&BoxedUint::from(1_234_567_u64))
+            * form(&widened(3)).pow(key.n.as_ref());
+        assert_eq!(key.decrypt(&ciphertext.retrieve()), Some(BoxedUint::from(1_234_567_u64)));
+        assert_eq!(NewPaillierKey::generate(1024).err().unwrap().kind(), Kind::Usage);
     }
 
     #[test]

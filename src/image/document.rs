@@ -8,7 +8,8 @@ use crate::crypto::Sha256;
 use crate::error::{Error, ErrorContext, Result};
 use crate::json::{self, Object, Value, object_at};
 use crate::store::{
-    Blob, DEFAULT_MAX_FILES, ImageEntry, JoinedSource, Platform, Source, digest_of, read_document, sha256_digest,
+    Blob, DEFAULT_MAX_FILES, ImageEntry, JoinedSource, Platform, Source, digest_of, left_out, mark_left_out,
+    read_document, sha256_digest,
 };
 use crate::tar::Compression;
 use crate::text::Printable;
@@ -340,6 +341,35 @@ impl Image {
         let shared = other.layers.iter().take(count).map(|layer| layer.digest().clone());
         let source = JoinedSource::new(self.source.clone(), other.source.clone(), shared);
         Image { source: Arc::new(source), ..self.clone() }
+    }
+
+    /// The layers that it goes without where it is thin, from the bottom up: those that its entry names and that are not
+    /// there.
+    pub fn left_out(&self) -> Vec<&Descriptor> {
+        let named = left_out(&self.listed.descriptor);
+        let is_absent = |layer: &&Descriptor| named.contains(layer.digest()) && self.source.open(layer).is_err();
+        self.layers.iter().filter(is_absent).collect()
+    }
+
+    /// The same image, with the layers that it goes without read from where `other` has them.
+    ///
+    /// # Errors
+    /// [`Kind::Malformed`](crate::error::Kind::Malformed) if the other one does not have such a layer.
+    pub fn completed(&self, other: &Image) -> Result<Image> {
+        let mut elsewhere = Vec::new();
+        for layer in self.left_out() {
+            if !other.layers.iter().any(|there| there.digest() == layer.digest()) {
+                let what =
+                    format!("the layer {}, which the thin image goes without, is not part of it", layer.digest());
+                let hint = "give the image that the thin one was made without, in the very form in which it was then";
+                return Err(Error::malformed(what).hint(hint).at(other.source.name()));
+            }
+            elsewhere.push(layer.digest().clone());
+        }
+        let source = JoinedSource::new(self.source.clone(), other.source.clone(), elsewhere);
+        let mut whole = Image { source: Arc::new(source), ..self.clone() };
+        mark_left_out(&mut whole.listed.descriptor, &[]);
+        Ok(whole)
     }
 
     /// True if all layers of `base` are the lowest layers of this image, by their contents.

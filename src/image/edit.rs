@@ -5,10 +5,13 @@ use std::io::{self, Write};
 use oci_spec::image::{Descriptor, Digest, MediaType};
 
 use super::document::{Image, ManifestFormat};
+use super::thin::move_blobs;
 use crate::crypto::Sha256;
 use crate::error::{Error, IoContext, Result};
 use crate::json::{self, Object, Value, json, object_at};
-use crate::store::{BlobSink, Destination, ThreadedWriter, Transfer, is_plain_annotation, sha256_digest};
+use crate::store::{
+    BlobSink, Destination, ThreadedWriter, Transfer, is_plain_annotation, mark_left_out, sha256_digest,
+};
 use crate::tar::Encoder;
 
 /// A layer that has been written to the destination.
@@ -139,6 +142,27 @@ pub struct NewImage {
     pub reused: usize,
     /// The bytes of old layers that were copied.
     pub copied: u64,
+    manifest: Object,
+}
+
+impl NewImage {
+    /// Writes another manifest of the same config and layers, that has one annotation more and so a digest of its own.
+    ///
+    /// # Errors
+    /// As [`Destination::put_manifest`].
+    pub fn write_annotated(
+        &self,
+        destination: &mut dyn Destination,
+        (name, value): (&str, &str),
+    ) -> Result<Descriptor> {
+        let mut manifest = self.manifest.clone();
+        object_at(&mut manifest, "annotations").insert(name.to_owned(), value.into());
+        let media_type = self.descriptor.media_type();
+        let written = destination.put_manifest(media_type.as_ref(), &json::to_vec(&Value::Object(manifest)))?;
+        let mut descriptor = Descriptor::new(media_type.clone(), written.size, written.digest);
+        descriptor.set_annotations(self.descriptor.annotations().clone());
+        Ok(descriptor)
+    }
 }
 
 impl Edit {
@@ -153,8 +177,10 @@ impl Edit {
     /// As [`Destination::copy_blobs`] and [`Destination::create`].
     pub fn write(&self, image: &Image, destination: &mut dyn Destination) -> Result<NewImage> {
         let (mut reused, mut copied) = (0, 0);
-        let moved = if self.apart { &[][..] } else { &image.layers()[..self.keep] };
-        for transfer in destination.copy_blobs(image.source(), moved)? {
+        let absent = image.left_out().into_iter().map(|layer| layer.digest().clone()).collect();
+        let kept = if self.apart { &[][..] } else { &image.layers()[..self.keep] };
+        let moved = move_blobs(destination, image.source(), kept, &absent)?;
+        for (_, transfer) in moved.transfers {
             match transfer {
                 Transfer::Reused => reused += 1,
                 Transfer::Copied(bytes) => copied += bytes,
@@ -162,14 +188,15 @@ impl Edit {
         }
         let config = put_config(destination, image.format().config(), self.config(image))?;
         let (manifest, media_type) = (self.manifest(image, &config)?, image.format().manifest());
-        let written = destination.put_manifest(media_type, &json::to_vec(&Value::Object(manifest)))?;
+        let written = destination.put_manifest(media_type, &json::to_vec(&Value::Object(manifest.clone())))?;
         let mut descriptor = Descriptor::new(MediaType::from(media_type), written.size, written.digest);
         let mut annotations = image.listed().descriptor.annotations().clone();
         if let Some(annotations) = annotations.as_mut().filter(|_| self.for_engine) {
             annotations.retain(|name, _| is_plain_annotation(name));
         }
         descriptor.set_annotations(annotations);
-        Ok(NewImage { descriptor, reused, copied })
+        mark_left_out(&mut descriptor, &moved.left_out);
+        Ok(NewImage { descriptor, reused, copied, manifest })
     }
 
     fn config(&self, image: &Image) -> Object {

@@ -54,6 +54,11 @@ impl PendingTarget {
         self.destination.check_writable()
     }
 
+    /// The destination, where each image keeps its own tag.
+    pub fn into_destination(self) -> Box<dyn Destination> {
+        self.destination
+    }
+
     /// Settles tag and place now that the source image is known; `given` is DEST, if there is one.
     ///
     /// # Errors

@@ -199,6 +199,11 @@ impl Tree {
         Tree { roots, ..Tree::new(nodes, layers) }
     }
 
+    /// What offsets refer to: the layers of a tree whose nodes are put together anew.
+    pub fn into_layers(self) -> Vec<Option<Extent>> {
+        self.layers
+    }
+
     /// All nodes in walk order.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes

@@ -1,37 +1,74 @@
+use std::io::Write;
 use std::path::Path;
 
 use oci_spec::image::Digest;
 
+use super::parts::as_built::as_built_tags;
+use super::parts::build_review::{command_warnings, ensure_is_no_train, file_warnings, route_warnings};
 use super::parts::checks::{feed, files_below};
+use super::parts::ignore::IGNORE_FILE;
 use super::parts::labels::{ImageState, labels};
 use super::parts::load::facts_of;
 use super::parts::payload::{PayloadWriter, Transform, transform, write_control};
 use super::parts::report::{Report, some_of};
 use super::parts::space::{ensure_file_count, ensure_stage, size_below};
+use super::parts::train_files::{TrainFiles, read_train_files};
 use super::parts::volumes::hides_train;
-use crate::crypto::{PrivateKey, random};
-use crate::error::{Error, IoContext, Result};
+use crate::crypto::{PrivateKey, PublicKey, hex, random};
+use crate::error::{Error, ErrorContext, IoContext, Result};
 use crate::image::{
-    AddedLayer, BytesMoved, Edit, Image, ImageReport, LayerCounts, LayerSink, Node, NodeKind, ReadDirectory, Tree,
-    open_image, read_directory, read_file, rfc3339,
+    AddedLayer, BytesMoved, Edit, Image, ImageReport, LayerCounts, LayerSink, NodeKind, Tree, open_image, rfc3339,
 };
 use crate::json::json;
-use crate::store::tag::{BASE, LATEST};
+use crate::path::is_below;
+use crate::store::fs::StagedFile;
+use crate::store::tag::LATEST;
 use crate::store::{Audience, Context, Destination, Reference, TagChange, Unreached, open_destination};
-use crate::tar::{EntryKind, Meta};
-use crate::text::Printable;
-use crate::train::files::QUERY;
+use crate::tar::{EntryKind, Meta, normalise};
+use crate::text::{Printable, counted};
 use crate::train::wire::newest;
 use crate::train::{
-    BuildSeal, Draft, DraftStop, FileMeta, PartyId, Produced, SignedDraft, SignedImage, Source, TrainConfig, Wire,
-    paths,
+    BuildSeal, CreatorSeal, Draft, DraftStop, FileMeta, PartyId, Produced, SignedDraft, SignedImage, Source,
+    TrainConfig, Wire, paths,
 };
 
 /// How many paths a report names.
 const NAMED: usize = 10;
 
+/// The length of a builder's key that is made for one train.
+pub(super) const MADE_KEY_BITS: usize = 3072;
+
+/// What the history says of the layer with files and config, and of that with the config alone.
+pub(super) const AS_BUILT_LAYER: &str = "pht-oci build: train";
+pub(super) const CONTROL_LAYER: &str = "pht-oci build: control";
+
 /// A stop of the route of a new train.
 pub type BuildStop = DraftStop;
+
+/// The creator's part in a build.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub enum BuildCreator<'a> {
+    /// The creator is here and signs.
+    Key(&'a PrivateKey),
+    /// The creator is elsewhere: the public key is known, and the signature if it was made already. Without one the train
+    /// waits for it, and [`sign`](super::sign) puts it in.
+    Away {
+        /// The creator's public key.
+        key: &'a PublicKey,
+        /// The creator's signature of the train.
+        signature: Option<&'a [u8]>,
+    },
+}
+
+impl BuildCreator<'_> {
+    fn public_key(self) -> PublicKey {
+        match self {
+            BuildCreator::Key(key) => key.public_key(),
+            BuildCreator::Away { key, .. } => key.clone(),
+        }
+    }
+}
 
 /// A request to build a train.
 #[non_exhaustive]
@@ -40,16 +77,20 @@ pub struct BuildRequest<'a> {
     pub destination: &'a Reference,
     /// The master image; `None` for the empty image.
     pub base: Option<&'a Reference>,
-    /// The directory of the immutable files.
+    /// Where stations find the master image, if not where it is read from.
+    pub master: Option<&'a Reference>,
+    /// The immutable files: a directory, or a tar archive.
     pub files: &'a Path,
+    /// The files in the order of a central service, on which the hash of the earlier wire versions depends.
+    pub file_list: Option<&'a [String]>,
     /// The query, if there is one.
     pub query: Option<&'a Path>,
     /// The stops, in the order of the route.
     pub route: Vec<BuildStop>,
     /// The creator's id.
     pub creator: &'a str,
-    /// The creator's private key.
-    pub creator_key: &'a PrivateKey,
+    /// The creator's key, and how it comes to sign.
+    pub creator_key: BuildCreator<'a>,
     /// The creator's Paillier public key, as [`read_public`](crate::train::paillier::read_public) reads it.
     pub paillier_key: Option<&'a str>,
     /// The builder's private key, for wire versions with a build signature.
@@ -58,10 +99,14 @@ pub struct BuildRequest<'a> {
     pub wire: &'static dyn Wire,
     /// The train's id; random if absent.
     pub id: Option<&'a str>,
+    /// The bytes that bind signatures to this train; random if absent.
+    pub session_id: Option<[u8; 64]>,
     /// The proposal that the train belongs to.
     pub proposal: &'a str,
     /// The command that runs the train; the master image's if empty.
     pub command: &'a [String],
+    /// A new file for what the creator has to sign: the train config.
+    pub statement: Option<&'a Path>,
 }
 
 impl<'a> BuildRequest<'a> {
@@ -71,40 +116,57 @@ impl<'a> BuildRequest<'a> {
         BuildRequest {
             destination,
             base: None,
+            master: None,
             files,
+            file_list: None,
             query: None,
             route: Vec::new(),
             creator,
-            creator_key,
+            creator_key: BuildCreator::Key(creator_key),
             paillier_key: None,
             builder_key: None,
             wire: newest(),
             id: None,
+            session_id: None,
             proposal: "",
             command: &[],
+            statement: None,
         }
     }
 }
 
-/// Builds a train from a master image and its files, signed by creator and builder.
+/// Builds a train from a master image and its files, signed by creator and builder; or only by its builder, if the creator
+/// signs elsewhere.
 ///
 /// # Errors
 /// [`Kind::Usage`](crate::error::Kind::Usage) if no such train is possible, [`Kind::Key`](crate::error::Kind::Key) if
-/// a key does not fit. Then nothing has changed.
+/// a key does not fit, [`Kind::Verification`](crate::error::Kind::Verification) if a signature is not the creator's of
+/// this train. Then nothing has changed.
 pub fn build(request: &BuildRequest<'_>, context: &Context) -> Result<Report> {
+    ensure_names(request)?;
     let base = match request.base {
         Some(reference) => open_image(reference, context)?,
         None => Image::scratch(context.platform.as_ref()),
     };
-    let files = read_files(request, context)?;
+    ensure_is_no_train(&base, context)?;
+    let TrainFiles { tree: files, ignored } = read_train_files(request.files, request.query, context)?;
     ensure_file_count(&Tree::default(), &files, context.max_files)?;
+    if !files.nodes().iter().any(|node| matches!(node.kind, NodeKind::File { .. })) {
+        let hint = "give the directory with the train's files";
+        return Err(Error::usage("the directory holds no files").hint(hint).at(request.files.display()));
+    }
+    let (execution, dropped) = execution(request, &base)?;
+    let (mut warnings, mut notes) = review(request, &execution, &files)?;
     let mut destination = open_destination(request.destination, context, Audience::Anyone)?;
     ensure_stage(&*destination, &base, base.layers().len(), size_below(&files, paths::TRAIN))?;
-    let (execution, dropped) = execution(request, &base)?;
-    let signed = sign(request, &files, &base, &execution)?;
+    let made = made_builder(request)?;
+    let builder = request.builder_key.or(made.as_ref());
+    let draft = draft(request, builder, &base, &execution)?;
+    let (id, source) = (draft.id.clone(), draft.source.clone());
+    let signed = sign(request, draft, &files)?;
     let keep = base.layers().len();
-    let own = write_layers(request, &files, signed, (&base, &mut *destination), context.now)?;
-    let OwnLayers { layers, of_base, left_out } = own;
+    let own = write_layers((request.wire, builder), &files, signed, (&base, &mut *destination), context.now)?;
+    let OwnLayers { layers, of_base, left_out, config } = own;
     // The train as built is the base of all later stages, or the master image is.
     let added = layers.iter().take(of_base).map(|(layer, _)| layer.diff_id.clone());
     let stage_base: Vec<Digest> = base.diff_ids().iter().cloned().chain(added).collect();
@@ -113,15 +175,21 @@ pub fn build(request: &BuildRequest<'_>, context: &Context) -> Result<Report> {
         keep,
         added: layers,
         settings: if request.command.is_empty() { Vec::new() } else { vec![("Cmd", json!(request.command))] },
-        without_volumes: Vec::new(),
         execution: request.wire.has_payload_as_built().then(|| execution.to_image_config()),
-        for_engine: false,
         labels: labels(ImageState::Built, &stage_base, None, None),
         created: rfc3339(context.now)?,
+        ..Edit::default()
     };
     let image = edit.write(&base, &mut *destination)?;
     let tag = request.destination.tag().unwrap_or(LATEST);
-    destination.publish(&tags(tag, &image.descriptor), Unreached::Keep)?;
+    let there = destination.qualify_tag(tag)?;
+    let replaced = destination.list()?.into_iter().find(|listed| listed.tag.as_ref() == Some(&there));
+    let set = TagChange::Set { tag: tag.to_owned(), descriptor: Box::new(image.descriptor.clone()), replaces: None };
+    let tags = as_built_tags(&image, set, &mut *destination)?;
+    if let Some(out) = request.statement {
+        write_statement(out, &config)?;
+    }
+    destination.publish(&tags, Unreached::Keep)?;
     let image = ImageReport {
         source: request.base.map_or_else(|| "scratch".to_owned(), Reference::to_string),
         destination: format!("{}:{tag}", destination.name()),
@@ -134,65 +202,81 @@ pub fn build(request: &BuildRequest<'_>, context: &Context) -> Result<Report> {
             transferred: image.copied,
         },
     };
-    let mut report = Report { stage: "build", wire: Some(request.wire.name()), image, ..Report::default() };
     if request.wire.has_payload_as_built() {
         let dropped = some_of(&dropped, usize::MAX);
         let told = |names| format!("the master image's {names} cannot be signed, and is not part of the train");
-        report.warnings.extend(dropped.map(told));
+        warnings.extend(dropped.map(told));
     }
-    report.warnings.extend(some_of(&left_out, NAMED).map(|paths| format!("left out: {paths}")));
-    Ok(report)
+    warnings.extend(some_of(&left_out, NAMED).map(|paths| format!("left out: {paths}")));
+    if let Some(replaced) = replaced {
+        let digest = replaced.descriptor.digest();
+        notes.push(format!("replaced what had the name {} before: {digest}", Printable::new(&there)));
+    }
+    notes.insert(0, format!("train {}", Printable::new(&id)));
+    notes.push(format!("stations look for the master image at {}", place_of(&source)));
+    if made.is_some() {
+        notes.push("no builder's key was given: one was made for this train alone, and is gone".to_owned());
+    }
+    if ignored > 0 {
+        notes.push(format!("left out by {IGNORE_FILE}: {}", counted(ignored as u64, "path")));
+    }
+    if config.form().waits_for_creator() {
+        notes.push(format!("waits for its creator, who signs the hash {}", hex::encode(config.hash())));
+    }
+    Ok(Report { stage: "build", wire: Some(request.wire.name()), image, warnings, notes, ..Report::default() })
 }
 
-/// By the convention of the field a travelling train `latest` has the train as built beside it, as `base`.
-fn tags(tag: &str, descriptor: &oci_spec::image::Descriptor) -> Vec<TagChange> {
-    let names = if tag == LATEST { vec![LATEST, BASE] } else { vec![tag] };
-    let set =
-        |tag: &str| TagChange::Set { tag: tag.to_owned(), descriptor: Box::new(descriptor.clone()), replaces: None };
-    names.into_iter().map(set).collect()
-}
-
-/// The immutable files as a tree of an image: root's, and no newer than now.
-fn read_files(request: &BuildRequest<'_>, context: &Context) -> Result<Tree> {
-    let now = context.now;
-    if !request.files.is_dir() {
-        let error = match request.files.exists() {
-            true => Error::usage("a file, not a directory").hint("give the directory that holds the train's files"),
-            false => Error::usage("there is no such directory").hint("give the directory that holds the train's files"),
-        };
-        return Err(error.at(request.files.display()));
-    }
-    let options = ReadDirectory { owners: false, max_files: context.max_files };
-    let found = read_directory(request.files, paths::TRAIN, options)?;
-    let mut roots = found.roots().to_vec();
-    let mut nodes = Vec::with_capacity(found.nodes().len());
-    for node in found.nodes() {
-        let kind = match &node.kind {
-            // In the image every name is a file of its own.
-            NodeKind::Link(_) => {
-                found.file(node).map(|(size, content)| NodeKind::File { size, content: content.clone() })
-            }
-            NodeKind::File { .. } | NodeKind::Directory => Some(node.kind.clone()),
-            _ => None,
-        };
-        let Some(kind) = kind else {
-            let what = "neither a file nor a directory; a train consists of files and directories only";
-            return Err(Error::usage(what).at(node.shown()));
-        };
-        let meta = Meta::new(node.meta.permissions(), node.meta.mtime.min(now));
-        nodes.push(Node { path: node.path.clone(), kind, meta });
-    }
-    if let Some(query) = request.query {
-        let path: Box<[u8]> = [paths::TRAIN, b"/", QUERY.as_bytes()].concat().into();
-        if nodes.iter().any(|node| node.path == path) {
-            let what = format!("{QUERY} is among the files and given as the query");
-            return Err(Error::usage(what).at(query.display()));
+/// What a config cannot do without.
+fn ensure_names(request: &BuildRequest<'_>) -> Result<()> {
+    for (what, id) in [("the creator's id", Some(request.creator)), ("the train's id", request.id)] {
+        if id.is_some_and(str::is_empty) {
+            return Err(Error::usage(format!("{what} is empty")));
         }
-        let (node, root) = read_file(query, path, Meta::new(0o644, now), roots.len() as u32)?; // one or two
-        nodes.push(node);
-        roots.push(root);
     }
-    Ok(Tree::new(nodes, Vec::new()).on_disk(roots))
+    match request.master {
+        Some(master) if !master.is_shared() => {
+            let hint = "name it as stations reach it: docker://HOST/REPO:TAG or docker://HOST/REPO@DIGEST";
+            Err(Error::usage("the master image's source is no repository in a registry").hint(hint).at(master))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What a station would have said, and what is in the train.
+fn review(request: &BuildRequest<'_>, execution: &SignedImage, files: &Tree) -> Result<(Vec<String>, Vec<String>)> {
+    let creator = request.creator_key.public_key();
+    let mut warnings = route_warnings(&request.route, (&PartyId::from(request.creator), &creator));
+    let builder = request.builder_key.map(PrivateKey::public_key);
+    let stations = request.route.iter().map(|stop| &stop.public_key);
+    let parties: Vec<&PublicKey> = stations.chain([&creator]).chain(&builder).collect();
+    warnings.extend(command_warnings(execution, files)?);
+    warnings.extend(file_warnings(files, &parties)?);
+    if request.base.is_some_and(|base| !base.is_shared()) && request.master.is_none() {
+        let base = request.base.map(ToString::to_string).unwrap_or_default();
+        warnings.push(format!(
+            "the train names {} as its master image, which no station can reach: say where it is in a registry",
+            Printable::new(&base)
+        ));
+    }
+    let count = files.nodes().iter().filter(|node| matches!(node.kind, NodeKind::File { .. })).count() as u64;
+    let mut notes = vec![format!("{}, {} bytes", counted(count, "file"), size_below(files, paths::TRAIN))];
+    let command: Vec<&str> = execution.list("Entrypoint").chain(execution.list("Cmd")).collect();
+    if !command.is_empty() {
+        notes.push(format!("command: {}", Printable::new(&command.join(" "))));
+    }
+    Ok((warnings, notes))
+}
+
+fn place_of(source: &Source) -> String {
+    let tag = source.tag.as_ref().map(|tag| format!(":{tag}")).unwrap_or_default();
+    Printable::new(&format!("{}{tag}", source.address)).to_string()
+}
+
+fn write_statement(out: &Path, config: &TrainConfig) -> Result<()> {
+    let staged = StagedFile::new(out, Audience::Anyone)?;
+    let mut file = staged.filling()?;
+    file.write_all(&config.to_bytes()?).doing("write the statement").at(out.display())?;
+    staged.reveal(&file)
 }
 
 /// How the train runs, and what the master image has of it that cannot be signed. Volumes must not hide the train.
@@ -209,16 +293,17 @@ fn execution(request: &BuildRequest<'_>, base: &Image) -> Result<(SignedImage, V
     Ok((execution, dropped))
 }
 
-/// Has the creator sign the train.
-fn sign(request: &BuildRequest<'_>, tree: &Tree, base: &Image, execution: &SignedImage) -> Result<SignedDraft> {
+/// Has the creator sign the train, or takes the signature, or leaves it for later.
+fn sign(request: &BuildRequest<'_>, draft: Draft, tree: &Tree) -> Result<SignedDraft> {
     let files = files_below(tree, paths::TRAIN, Transform::Keep)?;
-    if files.is_empty() {
-        return Err(Error::usage("the directory holds no files").at(request.files.display()));
-    }
     let metas: Vec<FileMeta> = files.iter().map(|(_, meta)| meta.clone()).collect();
-    let mut draft = request.wire.draft(draft(request, base, execution)?, &metas)?;
+    let mut draft = request.wire.draft(draft, &metas)?;
     let order = draft.feed().order().to_vec();
-    feed(draft, tree, &files, &order, Transform::Keep)?.finish(request.creator_key)
+    feed(draft, tree, &files, &order, Transform::Keep)?.seal(match request.creator_key {
+        BuildCreator::Key(key) => CreatorSeal::Key(key),
+        BuildCreator::Away { signature: Some(signature), .. } => CreatorSeal::Signature(signature),
+        BuildCreator::Away { signature: None, .. } => CreatorSeal::Later,
+    })
 }
 
 /// The train's own layers as build has written them.
@@ -229,17 +314,18 @@ struct OwnLayers {
     of_base: usize,
     /// What the form of the payload layer has no place for.
     left_out: Vec<String>,
+    /// The train config.
+    config: TrainConfig,
 }
 
 /// Has the builder sign, and writes the train's layers.
 fn write_layers(
-    request: &BuildRequest<'_>,
+    (wire, builder): (&'static dyn Wire, Option<&PrivateKey>),
     files: &Tree,
     signed: SignedDraft,
     (base, destination): (&Image, &mut dyn Destination),
     now: i64,
 ) -> Result<OwnLayers> {
-    let wire = request.wire;
     let key = if wire.encrypts_train() { Some(wire.cipher().generate_key()?) } else { None };
     let change = key.as_ref().map_or(Transform::Keep, |key| Transform::Encrypt(wire.cipher(), key));
     let mut payload = PayloadWriter::new(LayerSink::new(destination, base.format())?, wire, files, now)?;
@@ -247,17 +333,13 @@ fn write_layers(
     payload.begin(paths::TRAIN, files)?;
     transform(files, paths::TRAIN, change, None, payload.sink())?;
     let seal = |produced: &Produced| {
-        TrainConfig::build(
-            wire,
-            signed,
-            &BuildSeal { builder: request.builder_key, stage_key: key.as_ref(), produced, now },
-        )
+        TrainConfig::build(wire, signed, &BuildSeal { builder, stage_key: key.as_ref(), produced, now })
     };
     if !wire.has_payload_as_built() {
         let config = seal(&Produced::default())?;
-        write_config(&mut payload, &config.to_bytes()?, now)?;
-        let layers = vec![(payload.finish()?, "pht-oci build: train".to_owned())];
-        return Ok(OwnLayers { layers, of_base: 1, left_out: Vec::new() });
+        write_config(&mut payload, &config.to_bytes()?, &Meta::new(0o644, now))?;
+        let layers = vec![(payload.finish()?, AS_BUILT_LAYER.to_owned())];
+        return Ok(OwnLayers { layers, of_base: 1, left_out: Vec::new(), config });
     }
     let empty = payload.empty_directories().into_iter();
     let left_out = empty.map(|path| format!("{path} (an empty directory)")).collect();
@@ -265,32 +347,64 @@ fn write_layers(
     let config = seal(&Produced { result_hash: None, payload: Some(payload.diff_id.to_string()) })?;
     let (document, meta) = (config.to_bytes()?, Meta::new(0o644, now));
     let control = write_control(LayerSink::new(destination, base.format())?, &config, &document, &meta, now)?;
-    let made = |what: &str| format!("pht-oci build: {what}");
-    let layers = vec![(payload, made("payload")), (control, made("control"))];
-    Ok(OwnLayers { layers, of_base: 0, left_out })
+    let layers = vec![(payload, "pht-oci build: payload".to_owned()), (control, CONTROL_LAYER.to_owned())];
+    Ok(OwnLayers { layers, of_base: 0, left_out, config })
 }
 
-fn draft(request: &BuildRequest<'_>, master: &Image, execution: &SignedImage) -> Result<Draft> {
-    let (address, tag) = match request.base {
-        Some(base) => (base.without_tag(), base.tag().map(str::to_owned)),
-        None => ("scratch".to_owned(), None),
-    };
+fn draft(
+    request: &BuildRequest<'_>,
+    builder: Option<&PrivateKey>,
+    master: &Image,
+    execution: &SignedImage,
+) -> Result<Draft> {
     Ok(Draft {
         id: match request.id {
             Some(id) => id.to_owned(),
             None => random_uuid()?,
         },
         proposal_id: PartyId::from(request.proposal),
-        source: Source { kind: "docker_repository".to_owned(), address, tag, branch: None },
+        source: source(request),
         creator: PartyId::from(request.creator),
         creator_key: request.creator_key.public_key(),
         paillier_key: request.paillier_key.map(str::to_owned),
         route: request.route.clone(),
-        session_id: random::bytes()?,
-        builder_key: request.builder_key.map(PrivateKey::public_key),
+        session_id: match request.session_id {
+            Some(session_id) => session_id,
+            None => random::bytes()?,
+        },
+        file_list: request.file_list.map(<[String]>::to_vec),
+        builder_key: builder.map(PrivateKey::public_key),
         base_layers: facts_of(master).layers,
         image: execution.clone(),
     })
+}
+
+/// Where stations find the master image: the reference asks Docker for `address:tag`, so that a registry has no prefix in
+/// front if it is named for this alone.
+fn source(request: &BuildRequest<'_>) -> Source {
+    let kind = "docker_repository".to_owned();
+    let (address, tag) = match (request.master, request.base) {
+        (Some(master), _) => {
+            let place = master.without_tag();
+            let place = place.strip_prefix("docker://").unwrap_or(&place).to_owned();
+            match master.digest() {
+                Some(digest) => (format!("{place}@{digest}"), None),
+                None => (place, master.tag().map(str::to_owned)),
+            }
+        }
+        (None, Some(base)) => (base.without_tag(), base.tag().map(str::to_owned)),
+        (None, None) => ("scratch".to_owned(), None),
+    };
+    Source { kind, address, tag, branch: None }
+}
+
+/// A builder's key for this train alone, where one is needed and none is given: whoever builds for themselves is nobody
+/// whom a station would know. Where the builder signs last it is made when the creator has signed.
+fn made_builder(request: &BuildRequest<'_>) -> Result<Option<PrivateKey>> {
+    let waits = matches!(request.creator_key, BuildCreator::Away { signature: None, .. });
+    let is_needed = request.wire.has_builder() && request.builder_key.is_none();
+    let comes_later = waits && request.wire.builder_signs_last();
+    if is_needed && !comes_later { PrivateKey::generate(MADE_KEY_BITS).map(Some) } else { Ok(None) }
 }
 
 /// A random UUID (RFC 9562, version 4).
@@ -302,8 +416,9 @@ fn random_uuid() -> Result<String> {
     Ok([&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-"))
 }
 
-fn write_config(layer: &mut PayloadWriter, document: &[u8], now: i64) -> Result<()> {
+/// Writes the train config as the last entry of a layer.
+pub(super) fn write_config(layer: &mut PayloadWriter, document: &[u8], meta: &Meta) -> Result<()> {
     let sink = layer.sink();
-    sink.entry(paths::CONFIG, &EntryKind::File, &Meta::new(0o644, now), document.len() as u64)?;
+    sink.entry(paths::CONFIG, &EntryKind::File, meta, document.len() as u64)?;
     sink.write_all(document).doing("write the train config")
 }

@@ -34,6 +34,8 @@ pub struct Inspection {
     pub next: Option<usize>,
     /// True if it waits for its creator: nobody has signed for it yet, and no stage takes it.
     pub waits_for_creator: bool,
+    /// True if it waits for its builder, who signs what the creator has signed.
+    pub waits_for_builder: bool,
     /// The number of layers.
     pub layers: usize,
     /// The number of layers of the train as built, if the labels tell.
@@ -169,6 +171,7 @@ pub fn inspect(source: &Reference, context: &Context) -> Result<Inspection> {
         next: route.iter().position(|stop| !stop.signed),
         route,
         waits_for_creator: config.form().waits_for_creator(),
+        waits_for_builder: config.form().waits_for_builder(),
         layers: train.image.layers().len(),
         base_layers: labels.base_layers,
         stage: labels.state.map(ImageState::name),

@@ -14,11 +14,12 @@ mod results;
 mod review;
 #[cfg(feature = "engines")]
 mod run;
+mod sign;
 mod trust;
 mod validate;
 mod verify;
 
-pub use build::{BuildRequest, BuildStop, build};
+pub use build::{BuildCreator, BuildRequest, BuildStop, build};
 pub use inspect::{Inspection, ListedFile, StopState, TrainState, inspect, is_open};
 pub use journal::{Act, Journal, JournalEntry, PREDICATE_TYPE, Recording, recorded};
 pub use parts::execution::{BaseOfRun, Execution};
@@ -37,6 +38,7 @@ pub use review::{
 };
 #[cfg(feature = "engines")]
 pub use run::{LOG_LIMIT, Leftover, Limit, Onlooker, RunRequest, TrainFailed, cleanup, leftovers, run};
+pub use sign::{KnownFiles, SignRequest, SignWith, Statement, sign, sign_statement};
 pub use trust::{Parties, PartyKey, add_pin, parties};
 pub use validate::{Master, Method, ValidateRequest, Validation, validate};
 pub use verify::{StopVerdict, Verification, verify};

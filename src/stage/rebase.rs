@@ -1,5 +1,6 @@
 use std::io::Read;
 
+use super::parts::as_built::as_built_tags;
 use super::parts::base::BaseOrigin;
 use super::parts::checks::{
     ensure_config, ensure_immutable, ensure_results, ensure_results_kinds, result_files, with_all_layers,
@@ -18,7 +19,6 @@ use crate::image::{
     open_image, rfc3339,
 };
 use crate::path::shown;
-use crate::store::tag::{BASE, LATEST};
 use crate::store::{Context, Reference, TagChange, spool_dir};
 use crate::tar::Meta;
 use crate::text::counted;
@@ -217,7 +217,12 @@ impl Rebase<'_> {
             created: rfc3339(self.context.now)?,
         };
         let image = edit.write(&self.base, &mut *target.destination)?;
-        let tags = self.tags(target, &image.descriptor)?;
+        let set = TagChange::Set {
+            tag: target.tag.clone(),
+            descriptor: Box::new(image.descriptor.clone()),
+            replaces: target.replaces.clone(),
+        };
+        let tags = as_built_tags(&image, set, &mut *target.destination)?;
         let collected = target.destination.publish(&tags, target.unreached())?;
         let kept = |layer: &&oci_spec::image::Descriptor| !self.base.layers().contains(layer);
         let digest = |layer: &oci_spec::image::Descriptor| layer.digest().to_string();
@@ -246,16 +251,6 @@ impl Rebase<'_> {
         }
         report.notes.extend(collected.note());
         Ok(report)
-    }
-
-    /// The travelling tag, and the train as built beside it.
-    fn tags(&self, target: &Target, new: &oci_spec::image::Descriptor) -> Result<Vec<TagChange>> {
-        let set = |tag: String, replaces| TagChange::Set { tag, descriptor: Box::new(new.clone()), replaces };
-        let mut tags = vec![set(target.tag.clone(), target.replaces.clone())];
-        if target.destination.supports_multiple() && target.tag == target.destination.qualify_tag(LATEST)? {
-            tags.push(set(target.destination.qualify_tag(BASE)?, None));
-        }
-        Ok(tags)
     }
 }
 

@@ -2,7 +2,7 @@ use std::io::Write;
 
 use oci_spec::image::{Descriptor, Digest};
 
-use super::source::{ImageEntry, Source};
+use super::source::{ImageEntry, LEFT_OUT, Source};
 use crate::error::{IoContext, Result};
 use crate::text::counted;
 
@@ -39,9 +39,10 @@ pub enum Transfer {
     Copied(u64),
 }
 
-/// True if no engine acts on an annotation: those that describe an image (OCI image specification, annotations).
+/// True if no engine acts on an annotation: those that describe an image (OCI image specification, annotations), and the
+/// one by which a thin image is known.
 pub fn is_plain_annotation(name: &str) -> bool {
-    name.starts_with("org.opencontainers.image.")
+    name.starts_with("org.opencontainers.image.") || name == LEFT_OUT
 }
 
 /// A change that publishing makes to the names of images.
@@ -127,6 +128,19 @@ pub trait Destination {
     /// True if it can hold several images, by tags.
     fn supports_multiple(&self) -> bool {
         true
+    }
+
+    /// True if images may lie there without all of their blobs.
+    fn holds_thin_images(&self) -> bool {
+        false
+    }
+
+    /// True if a blob is there already, so that nobody need bring it.
+    ///
+    /// # Errors
+    /// Input/output; the registry.
+    fn has_blob(&self, _descriptor: &Descriptor) -> Result<bool> {
+        Ok(false)
     }
 
     /// The free space in bytes, where it is known.

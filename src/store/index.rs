@@ -4,7 +4,7 @@ use oci_spec::image::{Descriptor, Digest};
 
 use super::destination::{TagChange, is_plain_annotation};
 use super::platform::Platform;
-use super::source::{IMAGE_NAME, ImageEntry, REF_NAME};
+use super::source::{IMAGE_NAME, ImageEntry, LEFT_OUT, REF_NAME, left_out};
 use crate::error::{Error, ErrorContext, Result};
 use crate::json::{self, Object, Value, json};
 use crate::text::Printable;
@@ -74,6 +74,11 @@ impl Index {
         Ok(())
     }
 
+    /// True if an image is listed that goes without this blob.
+    pub(super) fn leaves_out(&self, digest: &Digest) -> bool {
+        self.list().is_ok_and(|listed| listed.iter().any(|listed| left_out(&listed.descriptor).contains(digest)))
+    }
+
     /// One more image, as a store lists it.
     pub(super) fn push(&mut self, listed: &ImageEntry) -> Result<()> {
         let mut entry = to_entry(&listed.descriptor)?;
@@ -111,6 +116,13 @@ impl Index {
         let is_taken = name.is_some() && others.into_iter().any(|other| image_name(other) == name.as_ref());
         if let (Some(annotations), true) = (annotations.as_object_mut(), !is_own || is_taken) {
             annotations.shift_remove(IMAGE_NAME);
+        }
+        // Whether an image is thin is a matter of this very image.
+        let left_out = entry.get("annotations").and_then(|annotations| annotations.get(LEFT_OUT)).cloned();
+        match (annotations.as_object_mut(), left_out) {
+            (Some(annotations), Some(left_out)) => drop(annotations.insert(LEFT_OUT.to_owned(), left_out)),
+            (Some(annotations), None) => drop(annotations.shift_remove(LEFT_OUT)),
+            (None, _) => {}
         }
         annotations[REF_NAME] = tag.into();
         entry["annotations"] = annotations;

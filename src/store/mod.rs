@@ -46,7 +46,9 @@ pub use open::{open_destination, open_source, spool_dir};
 pub use platform::Platform;
 pub use progress::Progress;
 pub use reference::{Location, Reference, Transport};
-pub use source::{Blob, ImageEntry, MAX_DOCUMENT, REF_NAME, Source, read_document, tagged};
+pub use source::{
+    Blob, ImageEntry, LEFT_OUT, MAX_DOCUMENT, REF_NAME, Source, left_out, mark_left_out, read_document, tagged,
+};
 pub use spool::Spool;
 pub use threaded_writer::{BUFFER, ThreadedWriter};
 pub use transports::TRANSPORTS;

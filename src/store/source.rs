@@ -1,7 +1,8 @@
+use std::collections::HashSet;
 use std::io::Read;
 use std::path::PathBuf;
 
-use oci_spec::image::Descriptor;
+use oci_spec::image::{Descriptor, Digest};
 
 use super::extent::Extent;
 use super::progress::Progress;
@@ -17,6 +18,26 @@ pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 /// The whole name of an image, as containerd and Docker note it in an index.
 pub(super) const IMAGE_NAME: &str = "io.containerd.image.name";
+/// The annotation of an image in a layout or an archive that is thin: the digests of the blobs that whoever gets it has
+/// already, separated by commas. The image's own documents are those of the whole image.
+pub const LEFT_OUT: &str = "de.personalhealthtrain.left-out";
+
+/// The blobs that a thin image says it goes without.
+pub fn left_out(listed: &Descriptor) -> HashSet<Digest> {
+    let named = listed.annotations().as_ref().and_then(|annotations| annotations.get(LEFT_OUT));
+    named.into_iter().flat_map(|text| text.split(',')).filter_map(|digest| digest.trim().parse().ok()).collect()
+}
+
+/// Notes which blobs an image goes without; none makes it a whole one.
+pub fn mark_left_out(listed: &mut Descriptor, left_out: &[Digest]) {
+    let mut annotations = listed.annotations().clone().unwrap_or_default();
+    annotations.remove(LEFT_OUT);
+    if !left_out.is_empty() {
+        let names: Vec<&str> = left_out.iter().map(AsRef::as_ref).collect();
+        annotations.insert(LEFT_OUT.to_owned(), names.join(","));
+    }
+    listed.set_annotations(Some(annotations).filter(|annotations| !annotations.is_empty()));
+}
 
 /// One image that a store lists.
 #[derive(Debug, Clone)]

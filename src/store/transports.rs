@@ -34,7 +34,7 @@ impl Reference {
         let cuts = rest.match_indices(':').map(|(at, _)| (&rest[..at], Some(&rest[at + 1..])));
         match std::iter::once((rest, None)).chain(cuts).find(|(path, _)| Path::new(path).exists()) {
             Some((path, name)) => Self::new(location_at(Path::new(path)), None).select(name, digest),
-            None => text.parse(),
+            None => archive_by_name(text).unwrap_or_else(|| text.parse()),
         }
     }
 
@@ -70,6 +70,19 @@ impl FromStr for Reference {
     }
 }
 
+/// What is not there yet and is called an archive is one, and no directory of that name.
+fn archive_by_name(text: &str) -> Option<Result<Reference>> {
+    const PACKED: [&str; 6] = [".tar.gz", ".tgz", ".tar.zst", ".tar.xz", ".tar.bz2", ".zip"];
+    let path = text.split(':').next().unwrap_or(text);
+    if path.ends_with(".tar") {
+        return Some(format!("{}{text}", archive::OCI_TRANSPORT.prefix).parse());
+    }
+    PACKED.iter().any(|ending| path.ends_with(ending)).then(|| {
+        let what = "there is no such file, and archives are written as plain tar files";
+        Err(Error::usage(what).hint("name a file that ends in .tar").at(crate::text::Printable::new(path)))
+    })
+}
+
 /// The transport whose prefix a text has, and what follows.
 fn transport_of(text: &str) -> Option<(&'static Transport, &str)> {
     TRANSPORTS.iter().find_map(|transport| Some((*transport, text.strip_prefix(transport.prefix)?)))
@@ -87,6 +100,22 @@ fn location_at(path: &Path) -> Arc<dyn Location> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_there_yet_is_what_its_name_says() {
+        for (text, shown) in [
+            ("no/such/train.tar", "oci-archive:no/such/train.tar"),
+            ("no/such/train.tar:latest", "oci-archive:no/such/train.tar:latest"),
+            ("no/such/tar", "oci:no/such/tar"),
+            ("oci:no/such/train.tar", "oci:no/such/train.tar"),
+        ] {
+            assert_eq!(Reference::locate(text).unwrap().to_string(), shown);
+        }
+        for text in ["no/such/train.tar.gz", "no/such/train.tgz:latest", "no/such/train.zip"] {
+            let error = Reference::locate(text).unwrap_err();
+            assert!(error.kind() == crate::error::Kind::Usage && error.advice().is_some(), "{text}: {error}");
+        }
+    }
 
     #[test]
     fn reads_what_skopeo_reads() {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::common::CommonFields;
 use super::json_format::JsonFormat;
 use super::route::RouteState;
-use super::wire::{self, BuildSeal, SignedDraft, StopSeal, Wire, WireConfig};
+use super::wire::{self, BuildSeal, SignatureSeal, SignedDraft, StopSeal, Wire, WireConfig};
 use crate::error::Result;
 use crate::json::{self, Object};
 
@@ -54,6 +54,14 @@ impl TrainConfig {
     /// As [`WireConfig::seal_stop`].
     pub fn seal_stop(&self, seal: &StopSeal<'_>) -> Result<TrainConfig> {
         Self::from_raw(self.form.seal_stop(&self.common, seal)?, self.format.clone())
+    }
+
+    /// The config with the signatures that it waits for, laid out as this one.
+    ///
+    /// # Errors
+    /// As [`WireConfig::seal_creator`].
+    pub fn seal_creator(&self, seal: &SignatureSeal<'_>) -> Result<TrainConfig> {
+        Self::from_raw(self.form.seal_creator(&self.common, seal)?, self.format.clone())
     }
 
     /// The document, laid out as it was read.

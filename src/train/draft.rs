@@ -28,6 +28,8 @@ pub struct Draft {
     pub route: Vec<DraftStop>,
     /// 64 random bytes.
     pub session_id: [u8; 64],
+    /// The files in the order in which a central service lists them, for wire versions whose hash depends on it.
+    pub file_list: Option<Vec<String>>,
     /// The builder's key, for wire versions in which the creator vouches for it.
     pub builder_key: Option<PublicKey>,
     /// The layers of the master image, for wire versions that bind them.

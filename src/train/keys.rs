@@ -13,6 +13,15 @@ pub fn ensure_key_of(config: &CommonFields, stop: &Stop, key: &PrivateKey) -> Re
     ensure_owner(config, &stop.subject().to_string(), &stop.public_key, key)
 }
 
+/// Checks that `key` is the creator's private key.
+///
+/// # Errors
+/// As [`ensure_key_of`].
+pub fn ensure_creator_key(config: &CommonFields, key: &PrivateKey) -> Result<()> {
+    let creator = config.creator();
+    ensure_owner(config, &format!("creator `{}`", creator.id), &creator.public_key, key)
+}
+
 pub(super) fn ensure_owner(config: &CommonFields, subject: &str, expected: &PublicKey, key: &PrivateKey) -> Result<()> {
     let found = key.public_key();
     if found == *expected {

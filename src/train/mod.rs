@@ -36,7 +36,7 @@ pub use draft::{Draft, DraftStop};
 pub use files::FileMeta;
 pub use hash::{ImmutableHasher, ResultHasher};
 pub use image::{ImageFacts, LayerFacts};
-pub use keys::ensure_key_of;
+pub use keys::{ensure_creator_key, ensure_key_of};
 pub use min_wire::MinWire;
 pub use party::PartyId;
 pub use route::{Route, RouteState, StageKind, Stop, StopSignature};
@@ -44,5 +44,6 @@ pub use signed_image::SignedImage;
 pub use trust::{Role, TrustStore};
 pub use unwrap::{unwrap_creator_key, unwrap_stage_key};
 pub use wire::{
-    BuildSeal, ContentCheck, ContentFeed, DraftFeed, HasFeed, Produced, SignedDraft, StopSeal, Wire, WireConfig,
+    BuildSeal, ContentCheck, ContentFeed, CreatorSeal, DraftFeed, HasFeed, Produced, SignatureSeal, SignedDraft,
+    StopSeal, Wire, WireConfig,
 };

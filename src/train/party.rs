@@ -36,6 +36,18 @@ impl PartyId {
         &self.canonical
     }
 
+    /// True if a file can be named after it on any machine, as that of a pinned key is.
+    pub fn is_file_name(&self) -> bool {
+        const LONGEST: usize = 200;
+        let text = match &self.json {
+            Value::String(text) => text.as_str(),
+            _ => self.canonical.as_str(),
+        };
+        let is_plain = Printable::new(text).to_string() == text && text.trim() == text;
+        let is_short = !text.is_empty() && text.len() <= LONGEST;
+        is_short && is_plain && !text.starts_with('.') && !text.contains(['/', '\\']) && !text.ends_with(".pub")
+    }
+
     /// True if `text`, as typed by a person, names this identity: `1` names the integer 1 and the string `1`.
     pub fn is_named(&self, text: &str) -> bool {
         self.canonical == canonical(text)
@@ -120,6 +132,17 @@ mod tests {
             assert!(PartyId::from_json(&value).is_none(), "{value}");
         }
         assert!(PartyId::from_json(&crate::json::parse(b"1e3").unwrap()).is_none());
+    }
+
+    #[test]
+    fn some_ids_are_no_file_names() {
+        for id in ["hospital_a", "7", "-3", "universität", "a b", "x.y"] {
+            assert!(PartyId::from(id).is_file_name(), "{id}");
+        }
+        let long = "a".repeat(201);
+        for id in ["", "..", ".", "../x", "a/b", "a\\b", ".hidden", "a\0", "a\u{1b}[2J", " a", "a\n", "a.pub", &long] {
+            assert!(!PartyId::from(id).is_file_name(), "{id:?}");
+        }
     }
 
     #[test]

@@ -84,6 +84,16 @@ impl SignedImage {
         self.config.get("Volumes").and_then(Value::as_object).into_iter().flat_map(Object::keys)
     }
 
+    /// A member of `config` that is a text, such as the user.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.config.get(name).and_then(Value::as_str)
+    }
+
+    /// A member of `config` that is a list of texts, such as the command.
+    pub fn list(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.config.get(name).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+    }
+
     /// As the member `image` of a train config.
     pub(super) fn to_json(&self) -> Value {
         let mut image = self.platform.clone();

@@ -111,6 +111,7 @@ pub(crate) fn draft() -> Draft {
         paillier_key: None,
         route: (0..STATIONS).map(stop).collect(),
         session_id: SESSION_ID,
+        file_list: None,
         builder_key: Some(key(Owner::Builder).public_key()),
         base_layers: Vec::new(),
         image: image(),

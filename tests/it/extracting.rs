@@ -83,3 +83,59 @@ fn says_why_nothing_can_be_extracted_and_makes_nothing() {
     line("opt/pht_results").refused(3);
     assert!(!out.exists());
 }
+
+/// The hand-out of a central service: each path at its own name, one after the other, as `docker cp` puts them.
+#[test]
+fn several_paths_go_into_one_archive() {
+    if !available("several_paths_go_into_one_archive", &[Peer::Python]) {
+        return;
+    }
+    let train = fixture();
+    let (image, dir) = (train.layout.at("2"), train.dir.path());
+    let tar = dir.join("handout.tar");
+    let paths = ["/opt/pht_results", "opt/train_config.json", "/opt/pht_train/lib/"];
+    let streamed = pht_oci(&[&["extract", &image], &paths[..], &["--out", "-"]].concat(), &[]).ok().stdout;
+    pht_oci(&[&["extract", &image], &paths[..], &["--out", utf8(&tar)]].concat(), &[]).ok();
+    assert_eq!(fs::read(&tar).unwrap(), streamed);
+    let listed = String::from_utf8(run("tar", &["tf", utf8(&tar)]).unwrap()).unwrap();
+    let wanted = ["pht_results/", "pht_results/link", "pht_results/sub/", "pht_results/sub/x", "train_config.json"];
+    assert_eq!(listed.lines().collect::<Vec<_>>(), [&wanted[..], &["lib/", "lib/helper.py"]].concat());
+    let unpacked = dir.join("handout");
+    fs::create_dir(&unpacked).unwrap();
+    run("tar", &["xf", utf8(&tar), "-C", utf8(&unpacked)]).unwrap();
+    assert_eq!(fs::read(unpacked.join("train_config.json")).unwrap(), train.layout.cat("2", "opt/train_config.json"));
+    let results = snapshot(&unpacked.join("pht_results"));
+    assert_eq!(differences(&results, &snapshot(&dir.join("results")), false), Vec::<String>::new());
+    // Nothing is made of what cannot all be had.
+    let out = dir.join("none.tar");
+    for (paths, message) in [
+        (["/opt/pht_results", "/opt/absent"], "nothing at this path"),
+        (["/opt/pht_results", "/opt/pht_results/"], "have one name"),
+        (["/etc/os-release", "/opt/pht_results/link"], "symbolic link"),
+        (["/opt/pht_results", ".."], "cannot be extracted"),
+    ] {
+        let refused = pht_oci(&[&["extract", &image], &paths[..], &["--out", utf8(&out)]].concat(), &[]).refused(2);
+        assert!(refused.stderr.contains(message), "{paths:?}: {}", refused.stderr);
+        assert!(!out.exists(), "{paths:?}");
+    }
+    pht_oci(&["extract", &image], &[]).refused(2);
+}
+
+/// Who is handed ciphertext is told so.
+#[test]
+fn ciphertext_is_said_to_be_that() {
+    if !available("ciphertext_is_said_to_be_that", &[Peer::Python]) {
+        return;
+    }
+    let train = Train::build(Implementation::Ours, Wire::V3, &TrainSpec::default()).unwrap();
+    let image = train.layout.at("0");
+    let told = |image: &str, path: &str| {
+        let stderr = pht_oci(&["extract", image, path, "--out", "-"], &[]).ok().stderr;
+        stderr.contains("is encrypted")
+    };
+    assert!(told(&image, "/opt/pht_train") && told(&image, "/opt/pht_train/entrypoint.sh") && told(&image, "/opt"));
+    assert!(!told(&image, "/opt/pht_results") && !told(&image, "/opt/train_config.json") && !told(&image, "/etc"));
+    let open = train.layout.at("open");
+    pht_oci(&["pre-run", &image, &open, "--private-key", &train.key("station_1")], &[]).ok();
+    assert!(!told(&open, "/opt/pht_train"));
+}

@@ -392,8 +392,29 @@ fn keygen() {
         fs::rename(path("aside"), &private).expect("a key to rename");
         assert_eq!(differences(&before, &snapshot(dir.path()), true), Vec::<String>::new());
     }
+    // The variable that other commands take the passphrase from; a name with the ending; the public key of a private one.
+    let variable = [("PRIVATE_KEY_PASSWORD", PASSPHRASE)];
+    pht_oci(&["keygen", &path("variable.pem"), "--bits", "2048"], &variable).ok();
+    let private = path("variable.pem");
+    assert!(fs::read_to_string(&private).expect("a key").contains("ENCRYPTED"));
+    let public = pht_oci(&["-q", "keygen", "--public-of", &private], &variable).ok().stdout;
+    assert_eq!(public, fs::read(path("variable.pub.pem")).expect("a public key"));
+    pht_oci(&["keygen", "--public-of", &private], &[]).refused(4);
+    pht_oci(&["keygen", &path("open"), "--bits", "2048", "--no-passphrase"], &variable).ok();
+    assert!(!fs::read_to_string(path("open.pem")).expect("a key").contains("ENCRYPTED"));
+    let told = pht_oci(&["keygen", &path("paillier"), "--paillier", "--bits", "2048"], &[]).ok().stdout;
+    assert!(String::from_utf8_lossy(&told).contains("--paillier-public-key"));
+    let private = path("paillier.paillier.json");
+    assert_eq!(fs::metadata(&private).expect("a private key").permissions().mode() & 0o777, 0o600);
+    for (name, members) in [("paillier.paillier.json", ["lambda", "mu"]), ("paillier.paillier.pub.json", ["n", "g"])] {
+        let key: Value = serde_json::from_slice(&fs::read(path(name)).expect("a key")).expect("JSON");
+        assert!(members.iter().all(|member| key[member].as_str().is_some_and(|digits| digits.len() > 600)), "{name}");
+    }
+    pht_oci(&["keygen", &path("paillier"), "--paillier", "--bits", "2048"], &[]).refused(2);
+
     let before = snapshot(dir.path());
     pht_oci(&["keygen", &path("short"), "--bits", "1024"], &[]).refused(2);
+    pht_oci(&["keygen"], &[]).refused(2);
     pht_oci(&["keygen", &path("no/such/place"), "--bits", "2048"], &[]).refused(1);
     fs::write(path("secret"), "\n").expect("a file");
     pht_oci(&["keygen", &path("none"), "--passphrase-file", &path("secret")], &[]).refused(2);

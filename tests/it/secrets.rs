@@ -54,6 +54,37 @@ fn a_passphrase_is_asked_for_at_a_terminal_and_not_shown() {
 }
 
 #[test]
+fn a_new_key_is_encrypted_with_what_is_typed_twice() {
+    if !available("secrets::a_new_key_is_encrypted", &[Peer::Python]) {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = |name: &str| utf8(&dir.path().join(name)).to_owned();
+    let script = test_file("python/prompted.py");
+    let at_a_terminal = |typed: &str, name: &str, more: &[&str]| -> Value {
+        let (name, program) = (path(name), support::program());
+        let line = [&["-I", utf8(&script), typed, program, "keygen", &name, "--bits", "2048"], more].concat();
+        serde_json::from_slice(&run("python3", &line).expect("an outcome")).expect("JSON")
+    };
+    let twice = format!("{PASSPHRASE}\\n{PASSPHRASE}\\n");
+    let outcome = at_a_terminal(&twice, "locked", &[]);
+    assert_eq!((&outcome["status"], &outcome["echo_while_asked"]), (&0.into(), &false.into()), "{outcome}");
+    assert!(outcome["seen"].as_str().is_some_and(|seen| !seen.contains(PASSPHRASE)), "{outcome}");
+    let public = pht_oci(&["keygen", "--public-of", &path("locked.pem")], &[("PRIVATE_KEY_PASSWORD", PASSPHRASE)]);
+    assert_eq!(public.ok().stdout, fs::read(path("locked.pub.pem")).expect("a public key"));
+    // Two that differ make no key, an empty one an open key, and who says so is not asked.
+    let outcome = at_a_terminal(&format!("{PASSPHRASE}\\nother\\n"), "none", &[]);
+    assert_eq!(outcome["status"], 2, "{outcome}");
+    assert!(!dir.path().join("none.pem").exists() && !dir.path().join("none.pub.pem").exists());
+    assert_eq!(at_a_terminal("\\n", "empty", &[])["status"], 0);
+    let outcome = at_a_terminal("", "asked-not", &["--no-passphrase"]);
+    assert!(outcome["status"] == 0 && outcome["echo_while_asked"].is_null(), "{outcome}");
+    for name in ["empty.pem", "asked-not.pem"] {
+        assert!(!fs::read_to_string(path(name)).expect("a key").contains("ENCRYPTED"), "{name}");
+    }
+}
+
+#[test]
 fn nobody_is_asked_where_there_is_no_terminal() {
     if !available("secrets::nobody_is_asked_where_there_is_no_terminal", &[Peer::Python]) {
         return;

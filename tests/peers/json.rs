@@ -55,6 +55,7 @@ fn reports() -> Shape {
     see(&["keygen", &keys, "--bits", "2048"]);
     let build = ["build", &built, "--base", "scratch", "--files", &files, "--route", &route, "--creator", "c"];
     see(&[&build[..], &["--creator-key", &user, "--builder-key", &builder]].concat());
+    see_signing(&mut see, &vectors, (&files, &route));
     let tag = |tag: &str| vectors.layout.at(tag);
     for image in [&tag("1-post"), &tag("2-post"), &built] {
         see(&["inspect", image]);
@@ -142,6 +143,25 @@ fn see_review(shape: &mut Shape, vectors: &Vectors, tag: &str) {
     let approve = ["approve", &rejected, "--reviewer-key", &user, "--out", &out];
     collect(shape, "approve", "", &pht_oci(&[&approve[..], &json].concat(), &[]).ok().json());
     collect(shape, "reject", "", &pht_oci(&[&["reject", &rejected][..], &json].concat(), &[]).ok().json());
+}
+
+/// A train that waits for its creator, in a wire that signs everything and in one that does not.
+fn see_signing(see: &mut impl FnMut(&[&str]), vectors: &Vectors, (files, route): (&str, &str)) {
+    let path = |name: &str| utf8(&vectors.dir.path().join(name)).to_owned();
+    let (user, builder, public, paillier) =
+        (vectors.key("user"), vectors.key("builder"), path("user.pub.pem"), path("paillier.json"));
+    let derived = pht_oci(&["keygen", "--public-of", &user], &[]).ok().stdout;
+    fs::write(&public, derived).unwrap();
+    fs::write(&paillier, r#"{"n": "35", "g": "36"}"#).unwrap();
+    for wire in ["2.0", "3"] {
+        let (train, statement) = (path(&format!("waits-{wire}")), path(&format!("statement-{wire}.json")));
+        let build = ["build", &train, "--base", "scratch", "--files", files, "--route", route, "--creator", "c"];
+        let keys = ["--creator-public-key", &public, "--builder-key", &builder, "--statement", &statement];
+        let more = ["--paillier-public-key", &paillier, "--wire", wire, "--cmd", "run"];
+        pht_oci(&[&build[..], &keys, &more[..if wire == "3" { 6 } else { 4 }]].concat(), &[]).ok();
+        let own = ["--private-key", &user, "--yes"];
+        see(&[&["sign", &train, "--builder-key", &builder, "--files", files][..], &own].concat());
+    }
 }
 
 /// A train that does well and one that fails.

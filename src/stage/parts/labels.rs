@@ -93,6 +93,11 @@ impl Labels {
     }
 }
 
+/// True if an image says that a stage made it, or an image that it comes from.
+pub(in crate::stage) fn has_stage(image: &Image) -> bool {
+    image.label(STAGE).is_some()
+}
+
 /// The labels of an image that a stage makes; `base` are the diff IDs of the train as built.
 pub(in crate::stage) fn labels(
     state: ImageState,

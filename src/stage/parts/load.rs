@@ -3,7 +3,7 @@ use std::path::Path;
 use super::request::Station;
 use super::strict::Forms;
 use crate::crypto::Sha256;
-use crate::error::{Error, ErrorContext, Result};
+use crate::error::{Error, ErrorContext, Kind, Result};
 use crate::image::{Image, LayerEntries, NodeKind, Partial, PathFilter, Tree, View};
 use crate::path::shown;
 use crate::store::sha256_digest;
@@ -113,6 +113,21 @@ pub(in crate::stage) fn read_view(image: &Image, spool_dir: &Path, depth: Depth)
     let inspect = |layer: &LayerEntries<'_>| forms.inspect(layer, top);
     let view = View::read_inspecting(image, wanted, spool_dir, enough, inspect).at(name_of(image))?;
     Ok((view, forms))
+}
+
+/// True if the topmost layer of an image has a train config. Layers that are large or in a registry are not looked into.
+pub(in crate::stage) fn has_config_on_top(image: &Image, spool_dir: &Path) -> Result<bool> {
+    const LARGEST: u64 = 16 << 20;
+    let is_far = image.source().repository().is_some();
+    if is_far || image.layers().last().is_none_or(|top| top.size() > LARGEST) {
+        return Ok(false);
+    }
+    match View::read(image, PathFilter::new([paths::CONFIG]), spool_dir, |_| Ok(true)) {
+        Ok(view) => Ok(view.tree.get(paths::CONFIG).is_some()),
+        // Whether its layers are in order is not asked here.
+        Err(error) if matches!(error.kind(), Kind::Malformed | Kind::Verification) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 fn ensure_places(tree: &Tree) -> Result<()> {

@@ -1,12 +1,15 @@
 //! The parts that several stages share.
 
+pub(super) mod as_built;
 pub(super) mod base;
 pub(super) mod base_contents;
+pub(super) mod build_review;
 pub(super) mod checks;
 pub(super) mod closed_layers;
 pub(super) mod execution;
 pub(super) mod hashing;
 pub(super) mod homomorphic;
+pub(super) mod ignore;
 pub(super) mod labels;
 pub(super) mod listing;
 pub(super) mod load;
@@ -21,4 +24,5 @@ pub(super) mod results_archive;
 pub(super) mod reviewers;
 pub(super) mod space;
 pub(super) mod strict;
+pub(super) mod train_files;
 pub(super) mod volumes;

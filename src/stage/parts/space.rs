@@ -35,7 +35,9 @@ pub(in crate::stage) fn ensure_stage(
     base: usize,
     payload: u64,
 ) -> Result<()> {
-    let taken = image.layers()[..base].iter().map(|layer| destination.estimate_bytes(image.source(), layer));
+    let absent = image.left_out();
+    let kept = image.layers()[..base].iter().filter(|layer| !absent.contains(layer));
+    let taken = kept.map(|layer| destination.estimate_bytes(image.source(), layer));
     // How small compression makes the payload is not known before.
     let payload = if image.format() == ManifestFormat::Oci { payload } else { 0 };
     ensure_free_space(destination, taken.fold(payload, u64::saturating_add))

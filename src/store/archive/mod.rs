@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use oci_spec::image::{Descriptor, Digest};
 
-use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
+use crate::error::{Advice, Error, ErrorContext, IoContext, Kind, Result};
 use crate::json;
 use crate::store::count::Count;
 use crate::store::extent::Extent;
@@ -214,8 +214,13 @@ impl Source for Archive {
             return Ok(Blob::Stream(Box::new(io::Cursor::new(document.clone()))));
         }
         let Some(extent) = self.blob(digest) else {
-            let hint = "the archive is incomplete; fetch it again, whole";
-            return Err(Error::malformed("the blob is absent").hint(hint).at(place()));
+            let error = match self.images.index.leaves_out(digest) {
+                true => Error::malformed("the image is thin, and goes without this blob").advise(Advice::CompleteImage),
+                false => {
+                    Error::malformed("the blob is absent").hint("the archive is incomplete; fetch it again, whole")
+                }
+            };
+            return Err(error.at(place()));
         };
         if extent.len() != descriptor.size() {
             let (found, size) = (extent.len(), descriptor.size());

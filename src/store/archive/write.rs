@@ -236,6 +236,15 @@ impl Destination for ArchiveWriter {
         Ok(if self.format == ArchiveFormat::Docker { docker::qualify_tag(&self.list()?, tag) } else { tag.to_owned() })
     }
 
+    /// Docker's own programs stumble over a layer that is not there.
+    fn holds_thin_images(&self) -> bool {
+        self.format == ArchiveFormat::Oci
+    }
+
+    fn has_blob(&self, descriptor: &Descriptor) -> Result<bool> {
+        Ok(self.has(descriptor) || self.old.as_ref().is_some_and(|old| old.has(descriptor)))
+    }
+
     fn available_space(&self) -> Result<Option<u64>> {
         free_in(self.path.parent().unwrap_or(Path::new("."))).map(Some)
     }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use oci_spec::image::{Descriptor, Digest};
 
-use crate::error::{Error, ErrorContext, IoContext, Result};
+use crate::error::{Advice, Error, ErrorContext, IoContext, Result};
 use crate::json;
 use crate::store::count::Count;
 use crate::store::extent::Extent;
@@ -114,8 +114,14 @@ impl Source for Layout {
                 return Err(Error::malformed("the blob is not a regular file").at(place()));
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let hint = "the layout is incomplete; copy it again, whole";
-                return Err(Error::malformed("the blob is absent").hint(hint).at(place()));
+                let is_thin = self.index().is_ok_and(|index| index.leaves_out(digest));
+                let error = match is_thin {
+                    true => Error::malformed("the image is thin, and goes without this blob")
+                        .advise(Advice::CompleteImage),
+                    false => Error::malformed("the blob is absent")
+                        .hint("the layout is incomplete; copy it again, whole"),
+                };
+                return Err(error.at(place()));
             }
             Err(error) => return Err(Error::io("cannot open the blob", error).at(place())),
         };

@@ -250,6 +250,14 @@ impl Destination for LayoutWriter {
         self.index()?.list().at("index.json").at(self.name())
     }
 
+    fn holds_thin_images(&self) -> bool {
+        true
+    }
+
+    fn has_blob(&self, descriptor: &Descriptor) -> Result<bool> {
+        Ok(self.has(descriptor))
+    }
+
     fn available_space(&self) -> Result<Option<u64>> {
         free_in(&self.layout.dir).map(Some)
     }

@@ -186,6 +186,10 @@ impl Destination for RegistryWriter {
         Ok(Vec::new())
     }
 
+    fn has_blob(&self, descriptor: &Descriptor) -> Result<bool> {
+        exists(&self.client, descriptor.digest())
+    }
+
     fn check_writable(&self) -> Result<()> {
         Upload::new(&self.client, &self.written).give_up()
     }

@@ -1,7 +1,7 @@
 use std::fmt;
 
-use crate::crypto::{Cipher, PrivateKey, PublicKey, StageKey};
-use crate::error::Result;
+use crate::crypto::{Cipher, PrivateKey, PublicKey, StageKey, hex};
+use crate::error::{Error, Result};
 use crate::json::{Object, Value};
 use crate::train::check::Check;
 use crate::train::common::CommonFields;
@@ -9,6 +9,7 @@ use crate::train::draft::Draft;
 use crate::train::files::FileMeta;
 use crate::train::hash::ResultHasher;
 use crate::train::image::{ImageFacts, LayerFacts};
+use crate::train::party::PartyId;
 use crate::train::route::RouteState;
 use crate::train::signed_image::SignedImage;
 
@@ -60,7 +61,16 @@ pub trait Wire: Sealed + Sync + fmt::Debug {
     /// [`Kind::Usage`](crate::error::Kind::Usage) if this version cannot have such a train.
     fn draft(&'static self, draft: Draft, files: &[FileMeta]) -> Result<Box<dyn DraftFeed>>;
 
-    /// Signs for the builder, and wraps the key of the build: the train config as built.
+    /// True if a builder signs its trains.
+    fn has_builder(&self) -> bool;
+
+    /// True if the builder signs what the creator has signed, and so after the creator.
+    fn builder_signs_last(&self) -> bool {
+        false // elsewhere the creator vouches for the builder
+    }
+
+    /// Signs for the builder, and wraps the key of the build: the train config as built. Where the builder signs after the
+    /// creator and the creator has not signed yet, the builder's signature is left to [`WireConfig::seal_creator`].
     ///
     /// # Errors
     /// [`Kind::Usage`](crate::error::Kind::Usage) if a key that this version needs is not given.
@@ -78,6 +88,11 @@ pub trait WireConfig: Send + Sync + fmt::Debug {
     /// True if the creator has not signed yet.
     fn waits_for_creator(&self) -> bool {
         false // elsewhere it is a field that must be there
+    }
+
+    /// True if the builder has not signed yet, which is for after the creator.
+    fn waits_for_builder(&self) -> bool {
+        false // where the builder does not sign what the creator has signed, the build is complete without
     }
 
     /// The builder's key, where the version has one.
@@ -115,6 +130,20 @@ pub trait WireConfig: Send + Sync + fmt::Debug {
     fn ensure_base(&self, _image: &ImageFacts) -> Result<Option<usize>> {
         Ok(None)
     }
+
+    /// The creator's signature of this train, which still waits for it.
+    ///
+    /// # Errors
+    /// [`Kind::Io`](crate::error::Kind::Io) if the system gives no random bytes.
+    fn sign_as_creator(&self, key: &PrivateKey) -> Result<Vec<u8>>;
+
+    /// Puts in the creator's signature and, where the builder signs after the creator, the builder's: the config that
+    /// travels.
+    ///
+    /// # Errors
+    /// [`Kind::Verification`](crate::error::Kind::Verification) if it is not the creator's signature of this train;
+    /// [`Kind::Key`](crate::error::Kind::Key) if the builder's key is not the one that the config names.
+    fn seal_creator(&self, config: &CommonFields, seal: &SignatureSeal<'_>) -> Result<Object>;
 
     /// Checks that the fields about results agree with who has signed.
     ///
@@ -255,25 +284,55 @@ pub trait ContentCheck: HasFeed {
 
 /// Takes the immutable files of a new train.
 pub trait DraftFeed: HasFeed {
-    /// All files have been fed: the creator signs.
+    /// All files have been fed: the creator signs, has signed, or will.
     ///
     /// # Errors
     /// [`Kind::Key`](crate::error::Kind::Key) if the key is not the draft's creator's or cannot sign,
+    /// [`Kind::Verification`](crate::error::Kind::Verification) if a signature is not the creator's of this draft,
     /// [`Kind::Internal`](crate::error::Kind::Internal) if a file was not fed.
-    fn finish(self: Box<Self>, creator: &PrivateKey) -> Result<SignedDraft>;
+    fn seal(self: Box<Self>, creator: CreatorSeal<'_>) -> Result<SignedDraft>;
+
+    /// [`seal`](DraftFeed::seal), by a creator who is here.
+    ///
+    /// # Errors
+    /// As [`seal`](DraftFeed::seal).
+    fn finish(self: Box<Self>, creator: &PrivateKey) -> Result<SignedDraft> {
+        self.seal(CreatorSeal::Key(creator))
+    }
 }
 
-/// A new train that its creator has signed and its builder not yet.
+/// The creator's part in a new train.
+#[derive(Clone, Copy)]
+pub enum CreatorSeal<'a> {
+    /// The creator is here and signs.
+    Key(&'a PrivateKey),
+    /// The creator has signed elsewhere.
+    Signature(&'a [u8]),
+    /// The train will wait for its creator.
+    Later,
+}
+
+/// The refusal of a signature that was made for something else, or by somebody else.
+pub(super) fn foreign_signature(creator: &PartyId, hash: &[u8; 64]) -> Error {
+    let what = format!(
+        "the signature is not that of the creator `{creator}` for this train, whose hash is {}",
+        hex::encode(hash)
+    );
+    let hint = "the train, its session id or its key is not the one that was signed; have the creator sign this train";
+    Error::verification(what).hint(hint)
+}
+
+/// A new train that its builder has not signed yet.
 #[derive(Debug)]
 pub struct SignedDraft {
     /// The draft of the train.
     pub(crate) draft: Draft,
     /// The config so far.
     pub(crate) config: Object,
-    /// The hash that the creator signed.
+    /// The hash that the creator signs.
     pub(crate) hash: [u8; 64],
-    /// The creator's signature.
-    pub(crate) signature: Vec<u8>,
+    /// The creator's signature, if there is one yet.
+    pub(crate) signature: Option<Vec<u8>>,
 }
 
 /// The products of a stage, for a seal to vouch for. Each wire version takes those that it signs.
@@ -297,6 +356,15 @@ pub struct StopSeal<'a> {
     pub produced: &'a Produced,
     /// When, in seconds since 1970.
     pub now: i64,
+}
+
+/// The signatures that a train waits for.
+#[derive(Clone, Copy)]
+pub struct SignatureSeal<'a> {
+    /// The creator's, unless the config has it.
+    pub creator: Option<&'a [u8]>,
+    /// The builder's private key, where the builder signs after the creator; without it that train waits on.
+    pub builder: Option<&'a PrivateKey>,
 }
 
 /// The inputs of a builder's signature.

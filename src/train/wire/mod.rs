@@ -14,7 +14,8 @@ mod interface;
 mod patch;
 
 pub use interface::{
-    BuildSeal, ContentCheck, ContentFeed, DraftFeed, HasFeed, Produced, SignedDraft, StopSeal, Wire, WireConfig,
+    BuildSeal, ContentCheck, ContentFeed, CreatorSeal, DraftFeed, HasFeed, Produced, SignatureSeal, SignedDraft,
+    StopSeal, Wire, WireConfig,
 };
 
 /// Every wire version that this program speaks.

@@ -131,7 +131,8 @@ fn built_on_a_docker_base() {
         return;
     }
     let fixture = StageFixture::with_base(Wire::V2_0);
-    fixture.layout.reform("image", &["base", "master", "--docker"]);
+    fixture.layout.make_base("plain", false);
+    fixture.layout.reform("image", &["plain", "master", "--docker"]);
     let path = |name: &str| utf8(&fixture.vectors.dir.path().join(name)).to_owned();
     std::fs::create_dir(path("files")).expect("a new directory");
     std::fs::write(path("files/main"), "run").expect("a new file");
@@ -142,7 +143,8 @@ fn built_on_a_docker_base() {
     for wire in Wire::OURS {
         let line = ["build", &train, "--base", &base, "--files", &files, "--route", &route, "--creator", "c"];
         let keys = ["--creator-key", &user, "--builder-key", &builder, "--wire", wire.option(), "--format", "json"];
-        let report = pht_oci(&[&line[..], &keys].concat(), &[]).ok().json();
+        let known = ["--master", "registry.example/master:1", "--cmd", "/opt/pht_train/main"];
+        let report = pht_oci(&[&line[..], &keys, &known].concat(), &[]).ok().json();
         let image = support::Layout::new(&train).image("latest");
         let gzip = "application/vnd.docker.image.rootfs.diff.tar.gzip";
         assert!(layers(&image).iter().all(|layer| layer["mediaType"] == gzip), "{wire:?}");

@@ -1,7 +1,7 @@
 //! Wire version 3: every byte that a station acts on is under a signature or an authenticated cipher, the chain of
 //! digests can be recomputed by anyone, and the route cannot be changed after the creator signed it.
 
-use crate::crypto::{Cipher, PublicKey, StageKey};
+use crate::crypto::{Cipher, PrivateKey, PublicKey, StageKey};
 use crate::error::{Error, Result};
 use crate::json::{Object, Value};
 use crate::train::check::Check;
@@ -13,7 +13,7 @@ use crate::train::image::{ImageFacts, LayerFacts};
 use crate::train::route::RouteState;
 use crate::train::signed_image::SignedImage;
 use crate::train::wire::interface::{
-    BuildSeal, ContentCheck, DraftFeed, Sealed, SignedDraft, StopSeal, Wire, WireConfig,
+    BuildSeal, ContentCheck, DraftFeed, Sealed, SignatureSeal, SignedDraft, StopSeal, Wire, WireConfig,
 };
 
 mod collect;
@@ -65,6 +65,10 @@ impl Wire for Authenticated {
         Ok(Box::new(seal::AuthenticatedDraft::new(self, draft, files)?))
     }
 
+    fn has_builder(&self) -> bool {
+        true
+    }
+
     fn seal_build(&'static self, signed: SignedDraft, seal: &BuildSeal<'_>) -> Result<Object> {
         seal::build(self, signed, seal)
     }
@@ -112,6 +116,14 @@ impl WireConfig for V3Config {
             true => Ok(Some(self.base_layers.len())),
             false => Err(Error::verification(collect::OTHER_BASE).at(collect::BASE)),
         }
+    }
+
+    fn sign_as_creator(&self, key: &PrivateKey) -> Result<Vec<u8>> {
+        key.sign_pss(self.statement.bytes())
+    }
+
+    fn seal_creator(&self, config: &CommonFields, seal: &SignatureSeal<'_>) -> Result<Object> {
+        seal::creator(self, config, seal)
     }
 
     fn ensure_route_state(&self, _config: &CommonFields, _state: &RouteState<'_>) -> Result<()> {

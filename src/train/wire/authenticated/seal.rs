@@ -4,18 +4,20 @@ use super::config::{V3Config, is_layer_digest};
 use super::content::Digests;
 use super::statement::{Message, Signer, Vouched, key_commitment, recipients, record, statement, time_text};
 use super::version::Authenticated;
-use crate::crypto::{PrivateKey, StageKey, hex};
-use crate::error::{Advice, Error, Result};
+use crate::crypto::{PrivateKey, PublicKey, StageKey, hex};
+use crate::error::{Advice, Error, Kind, Result};
 use crate::json::{Object, Value, json};
 use crate::path::walk_order;
 use crate::train::common::CommonFields;
 use crate::train::draft::{Draft, key_hex};
-use crate::train::files::{FileMeta, show};
+use crate::train::files::{FileMeta, QueryRule, hash_order, show};
 use crate::train::image::LayerFacts;
 use crate::train::keys::ensure_key_of;
+use crate::train::party::PartyId;
 use crate::train::route::StageKind;
 use crate::train::wire::interface::{
-    BuildSeal, ContentFeed, DraftFeed, HasFeed, Produced, SignedDraft, StopSeal, WireConfig,
+    BuildSeal, ContentFeed, CreatorSeal, DraftFeed, HasFeed, Produced, SignatureSeal, SignedDraft, StopSeal,
+    WireConfig, foreign_signature,
 };
 use crate::train::wire::patch::{creator_of, internal, object, put, sorted_route_of, wrap};
 
@@ -106,6 +108,11 @@ impl AuthenticatedDraft {
                 format!("a layer of the base has the digest {}; this wire version has SHA-256 only", layer.digest);
             return Err(Error::usage(what));
         }
+        if let Some(list) = &draft.file_list {
+            // The order is fixed here; what is listed is what is there all the same.
+            let paths: Vec<&[u8]> = files.iter().map(|file| file.path.as_slice()).collect();
+            hash_order(list, &paths, QueryRule::Unlisted).map_err(|error| error.as_kind(Kind::Usage))?;
+        }
         if let Some(file) = files.iter().find(|file| file.mode > 0o777) {
             let what = format!(
                 "`{}` has mode {:04o}; a train has neither set-ID nor sticky bits",
@@ -132,8 +139,10 @@ impl HasFeed for AuthenticatedDraft {
 }
 
 impl DraftFeed for AuthenticatedDraft {
-    fn finish(self: Box<Self>, creator: &PrivateKey) -> Result<SignedDraft> {
-        if creator.public_key() != self.draft.creator_key {
+    fn seal(self: Box<Self>, creator: CreatorSeal<'_>) -> Result<SignedDraft> {
+        if let CreatorSeal::Key(key) = creator
+            && key.public_key() != self.draft.creator_key
+        {
             return Err(Error::key("this private key is not the creator's"));
         }
         let digests = self.digests.finish()?;
@@ -151,11 +160,36 @@ impl DraftFeed for AuthenticatedDraft {
         let builder = self.draft.builder_key.as_ref().ok_or_else(|| internal("there is no builder"))?;
         put(&mut config, "builder", json!({"rsa_public_key": key_hex(builder)}));
         let message = statement(self.wire, &config).map_err(|error| Error::usage(error.to_string()))?;
-        let signature = creator.sign_pss(message.bytes())?;
+        let signature = match creator {
+            CreatorSeal::Key(key) => Some(key.sign_pss(message.bytes())?),
+            CreatorSeal::Signature(signature) => {
+                ensure_signed(&self.draft.creator, &self.draft.creator_key, &message, signature)?;
+                Some(signature.to_vec())
+            }
+            CreatorSeal::Later => None,
+        };
         put(&mut config, "hash", hex::encode(message.digest()));
-        put(&mut config, "signature", hex::encode(&signature));
+        put(&mut config, "signature", signature.as_deref().map_or(Value::Null, |bytes| hex::encode(bytes).into()));
         Ok(SignedDraft { draft: self.draft, config, hash: *message.digest(), signature })
     }
+}
+
+fn ensure_signed(creator: &PartyId, key: &PublicKey, statement: &Message, signature: &[u8]) -> Result<()> {
+    if key.verify_pss(statement.bytes(), signature) {
+        return Ok(());
+    }
+    Err(foreign_signature(creator, statement.digest()))
+}
+
+/// Puts in the creator's signature; the builder has signed the statement already.
+pub(super) fn creator(v3: &V3Config, config: &CommonFields, seal: &SignatureSeal<'_>) -> Result<Object> {
+    let mut raw = config.raw().clone();
+    if let Some(signature) = seal.creator {
+        let creator = config.creator();
+        ensure_signed(&creator.id, &creator.public_key, &v3.statement, signature)?;
+        put(&mut raw, "signature", hex::encode(signature));
+    }
+    Ok(raw)
 }
 
 /// Signs for the builder, and wraps the key for the first station and for the creator.

@@ -20,9 +20,14 @@ const SESSION_ID_LENGTH: usize = 64;
 pub(super) fn creator(own: &ClassicConfig, config: &CommonFields) -> Vec<Check> {
     let creator = config.creator();
     let subject = Subject::Creator(creator.id.clone());
-    let holds = own.wire.creator_scheme.verify(&creator.public_key, &own.hash, &own.signature);
     let field = own.wire.fields.signature;
-    let reason = format!("{field} does not verify with the creator's key over {}", short(&own.hash));
+    let (holds, reason) = match &own.signature {
+        None => (false, "not yet signed: the train waits for its creator".to_owned()),
+        Some(signature) => (
+            own.wire.creator_scheme.verify(&creator.public_key, &own.hash, signature),
+            format!("{field} does not verify with the creator's key over {}", short(&own.hash)),
+        ),
+    };
     let mut checks = vec![Check::of(holds, CheckId::CreatorSignature, subject, reason)];
     let length = config.session_id().len();
     if may_end_document(config.session_id()) {
@@ -49,15 +54,15 @@ pub(super) fn may_end_document(session_id: &[u8]) -> bool {
 /// The builder's signature, over the immutable hash and the creator's signature of it.
 pub(super) fn build(own: &ClassicConfig) -> Vec<Check> {
     let Some(build) = own.build.as_ref().filter(|_| own.wire.has_build) else { return Vec::new() };
-    let message = build_message(&own.hash, &own.signature);
-    let holds = build.public_key.verify_pkcs1v15(&message, &build.signature);
+    let (holds, reason) = match (&own.signature, &build.signature, &build.public_key) {
+        (Some(signature), Some(by_builder), Some(key)) => {
+            let holds = key.verify_pkcs1v15(&build_message(&own.hash, signature), by_builder);
+            (holds, "build.signature does not verify with build.rsa_public_key")
+        }
+        _ => (false, "not yet signed: the builder signs after the creator"),
+    };
     vec![
-        Check::of(
-            holds,
-            CheckId::BuildSignature,
-            Subject::Build,
-            "build.signature does not verify with build.rsa_public_key",
-        ),
+        Check::of(holds, CheckId::BuildSignature, Subject::Build, reason),
         Check::weak(
             CheckId::BuilderKey,
             Subject::Build,

@@ -10,7 +10,8 @@ pub(super) struct ClassicConfig {
     pub(super) wire: &'static Classic,
     /// The immutable hash, and the creator's signature of it.
     pub(super) hash: [u8; 64],
-    pub(super) signature: Vec<u8>,
+    /// Absent while the train waits for its creator.
+    pub(super) signature: Option<Vec<u8>>,
     /// The builder's; absent in 1.1.x.
     pub(super) build: Option<Build>,
     /// The result hash of the last station that has signed, and its signature.
@@ -21,11 +22,17 @@ pub(super) struct ClassicConfig {
 impl ClassicConfig {
     pub(super) fn read(wire: &'static Classic, common: &CommonFields) -> Result<Self> {
         let fields = FieldReader::root(common.raw());
+        // A train that has begun to travel was signed.
+        let travels = common.route().stops().iter().any(|stop| stop.signature.is_some());
+        let signature = fields.bytes(wire.fields.signature)?;
+        if travels && signature.is_none() {
+            return Err(fields.error(wire.fields.signature, "is missing"));
+        }
         Ok(ClassicConfig {
             wire,
             hash: fields.required(wire.fields.hash, FieldReader::digest)?,
-            signature: fields.required(wire.fields.signature, FieldReader::bytes)?,
-            build: fields.object("build")?.map(|build| Build::read(&build)).transpose()?,
+            signature,
+            build: fields.object("build")?.map(|build| Build::read(&build, travels)).transpose()?,
             result_hash: fields.digest("result_hash")?,
             result_signature: fields.bytes("result_signature")?,
         })
@@ -35,15 +42,20 @@ impl ClassicConfig {
 /// The builder's signature, and the key, which nothing in the train vouches for.
 #[derive(Debug, Clone)]
 pub(super) struct Build {
-    pub(super) public_key: PublicKey,
-    pub(super) signature: Vec<u8>,
+    /// Absent only while the train waits for its builder.
+    pub(super) public_key: Option<PublicKey>,
+    pub(super) signature: Option<Vec<u8>>,
 }
 
 impl Build {
-    fn read(fields: &FieldReader<'_>) -> Result<Self> {
-        Ok(Build {
-            public_key: fields.required("rsa_public_key", FieldReader::public_key)?,
-            signature: fields.required("signature", FieldReader::bytes)?,
-        })
+    fn read(fields: &FieldReader<'_>, travels: bool) -> Result<Self> {
+        let build = Build { public_key: fields.public_key("rsa_public_key")?, signature: fields.bytes("signature")? };
+        if build.public_key.is_none() && (travels || build.signature.is_some()) {
+            return Err(fields.error("rsa_public_key", "is missing"));
+        }
+        if build.signature.is_none() && travels {
+            return Err(fields.error("signature", "is missing"));
+        }
+        Ok(build)
     }
 }

@@ -1,6 +1,6 @@
 //! The wire versions of the reference, 1.1.1 to 2.0: one protocol, and a table of what differs.
 
-use crate::crypto::{Cipher, PublicKey};
+use crate::crypto::{Cipher, PrivateKey, PublicKey};
 use crate::error::{Error, Result};
 use crate::json::Object;
 use crate::train::check::{Check, CheckId};
@@ -11,7 +11,7 @@ use crate::train::hash::ResultHasher;
 use crate::train::image::ImageFacts;
 use crate::train::route::RouteState;
 use crate::train::wire::interface::{
-    BuildSeal, ContentCheck, DraftFeed, Sealed, SignedDraft, StopSeal, Wire, WireConfig, has,
+    BuildSeal, ContentCheck, DraftFeed, Sealed, SignatureSeal, SignedDraft, StopSeal, Wire, WireConfig, has,
 };
 
 mod collect;
@@ -58,6 +58,14 @@ impl Wire for Classic {
         Ok(Box::new(seal::ClassicDraft::new(self, draft, files)?))
     }
 
+    fn has_builder(&self) -> bool {
+        self.has_build
+    }
+
+    fn builder_signs_last(&self) -> bool {
+        self.has_build
+    }
+
     fn seal_build(&'static self, signed: SignedDraft, seal: &BuildSeal<'_>) -> Result<Object> {
         seal::build(self, signed, seal)
     }
@@ -69,7 +77,23 @@ impl WireConfig for ClassicConfig {
     }
 
     fn builder_key(&self) -> Option<&PublicKey> {
-        self.build.as_ref().filter(|_| self.wire.has_build).map(|build| &build.public_key)
+        self.build.as_ref().filter(|_| self.wire.has_build).and_then(|build| build.public_key.as_ref())
+    }
+
+    fn waits_for_creator(&self) -> bool {
+        self.signature.is_none()
+    }
+
+    fn waits_for_builder(&self) -> bool {
+        self.wire.has_build && self.build.as_ref().is_some_and(|build| build.signature.is_none())
+    }
+
+    fn sign_as_creator(&self, key: &PrivateKey) -> Result<Vec<u8>> {
+        self.wire.creator_scheme.sign(key, &self.hash)
+    }
+
+    fn seal_creator(&self, config: &CommonFields, seal: &SignatureSeal<'_>) -> Result<Object> {
+        seal::creator(self, config, seal)
     }
 
     fn ensure_route_state(&self, _config: &CommonFields, route_state: &RouteState<'_>) -> Result<()> {

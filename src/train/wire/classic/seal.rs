@@ -1,24 +1,32 @@
 //! Signing and key wrapping: the config after a build, and after a station's run.
 
+use std::collections::HashSet;
+
 use super::collect::{build_message, may_end_document, stop_digest};
 use super::config::ClassicConfig;
 use super::content::ImmutableFeed;
 use super::version::Classic;
 use crate::crypto::{PrivateKey, StageKey, hex};
-use crate::error::{Advice, Error, Result};
+use crate::error::{Advice, Error, Kind, Result};
 use crate::json::{Object, Value, json};
 use crate::path::walk_order;
 use crate::train::common::CommonFields;
 use crate::train::draft::{Draft, key_hex};
-use crate::train::files::{FileMeta, QUERY, QueryRule, hash_order};
+use crate::train::files::{FileMeta, QUERY, QueryRule, hash_order, normalise};
 use crate::train::keys::ensure_key_of;
 use crate::train::route::{StageKind, Stop};
-use crate::train::wire::interface::{BuildSeal, ContentFeed, DraftFeed, HasFeed, SignedDraft, StopSeal, WireConfig};
+use crate::train::wire::interface::{
+    BuildSeal, ContentFeed, CreatorSeal, DraftFeed, HasFeed, SignatureSeal, SignedDraft, StopSeal, WireConfig,
+    foreign_signature,
+};
 use crate::train::wire::patch::{creator_of, internal, object, put, route_of, sorted_route_of, wrap};
 
 /// Signs for a station: result hash, result signature and route signature; then the stage's key is wrapped for every
 /// stop and for the creator, and the route is sorted.
 pub(super) fn stop(own: &ClassicConfig, config: &CommonFields, seal: &StopSeal<'_>) -> Result<Object> {
+    if own.waits_for_creator() || own.waits_for_builder() {
+        return Err(Error::verification("the train was not signed when it began to travel"));
+    }
     let route_state = own.route_state(config)?;
     let stop = config.route().stop(seal.index)?;
     route_state.ensure_turn(stop, StageKind::PostRun)?;
@@ -67,9 +75,19 @@ pub(super) struct ClassicDraft {
 impl ClassicDraft {
     pub(super) fn new(wire: &'static Classic, draft: Draft, files: &[FileMeta]) -> Result<Self> {
         draft.check(wire.eco_systems)?;
-        let file_list = list_files(files, wire.query)?;
         let paths: Vec<&[u8]> = files.iter().map(|file| file.path.as_slice()).collect();
-        let order = hash_order(&file_list, &paths, wire.query)?;
+        let (file_list, order) = match &draft.file_list {
+            None => {
+                let file_list = list_files(files, wire.query)?;
+                let order = hash_order(&file_list, &paths, wire.query)?;
+                (file_list, order)
+            }
+            Some(given) => {
+                let file_list = with_query(given, &paths, wire.query)?;
+                let order = hash_order(&file_list, &paths, wire.query).map_err(|error| error.as_kind(Kind::Usage))?;
+                (file_list, order)
+            }
+        };
         let feed = ImmutableFeed::new(&draft.creator, &draft.session_id, order);
         Ok(ClassicDraft { wire, draft, file_list, feed })
     }
@@ -82,15 +100,27 @@ impl HasFeed for ClassicDraft {
 }
 
 impl DraftFeed for ClassicDraft {
-    fn finish(self: Box<Self>, creator: &PrivateKey) -> Result<SignedDraft> {
-        if creator.public_key() != self.draft.creator_key {
+    fn seal(self: Box<Self>, creator: CreatorSeal<'_>) -> Result<SignedDraft> {
+        if let CreatorSeal::Key(key) = creator
+            && key.public_key() != self.draft.creator_key
+        {
             return Err(Error::key("this private key is not the creator's"));
         }
         let hash = self.feed.finish()?;
-        let signature = self.wire.creator_scheme.sign(creator, &hash)?;
+        let signature = match creator {
+            CreatorSeal::Key(key) => Some(self.wire.creator_scheme.sign(key, &hash)?),
+            CreatorSeal::Signature(signature) => {
+                if !self.wire.creator_scheme.verify(&self.draft.creator_key, &hash, signature) {
+                    return Err(foreign_signature(&self.draft.creator, &hash));
+                }
+                Some(signature.to_vec())
+            }
+            CreatorSeal::Later => None,
+        };
         let mut config = self.draft.to_object(&self.file_list);
         put(&mut config, self.wire.fields.hash, hex::encode(&hash));
-        put(&mut config, self.wire.fields.signature, hex::encode(&signature));
+        let written = signature.as_deref().map_or(Value::Null, |bytes| hex::encode(bytes).into());
+        put(&mut config, self.wire.fields.signature, written);
         Ok(SignedDraft { draft: self.draft, config, hash, signature })
     }
 }
@@ -102,12 +132,15 @@ fn no_builder(wire: &str) -> Error {
 /// Signs for the builder, where the version has one, and wraps the key for the first station, where there is one yet.
 pub(super) fn build(wire: &Classic, signed: SignedDraft, seal: &BuildSeal<'_>) -> Result<Object> {
     let SignedDraft { draft, mut config, hash, signature } = signed;
-    if wire.has_build {
-        let missing = || no_builder(wire.name);
-        let builder = seal.builder.ok_or_else(missing)?;
-        let signature = builder.sign_pkcs1v15(&build_message(&hash, &signature))?;
-        let build = json!({"signature": hex::encode(&signature), "rsa_public_key": key_hex(&builder.public_key())});
-        put(&mut config, "build", build);
+    match (&signature, seal.builder) {
+        _ if !wire.has_build => {}
+        (Some(signature), Some(builder)) => put(&mut config, "build", signed_build(builder, &hash, signature)?),
+        (Some(_), None) => return Err(no_builder(wire.name)),
+        (None, builder) => {
+            // The builder signs what the creator has signed, so both are still to come.
+            let key = builder.map(|builder| key_hex(&builder.public_key()));
+            put(&mut config, "build", json!({"signature": null, "rsa_public_key": key}));
+        }
     }
     put(&mut config, "result_hash", Value::Null);
     put(&mut config, "result_signature", Value::Null);
@@ -119,6 +152,51 @@ pub(super) fn build(wire: &Classic, signed: SignedDraft, seal: &BuildSeal<'_>) -
         put(object(entry)?, "encrypted_key", wrapped);
     }
     Ok(config)
+}
+
+/// The builder's signature of what the creator has signed.
+fn signed_build(builder: &PrivateKey, hash: &[u8; 64], signature: &[u8]) -> Result<Value> {
+    let own = builder.sign_pkcs1v15(&build_message(hash, signature))?;
+    Ok(json!({"signature": hex::encode(&own), "rsa_public_key": key_hex(&builder.public_key())}))
+}
+
+/// Puts in the creator's signature, and then the builder's.
+pub(super) fn creator(own: &ClassicConfig, config: &CommonFields, seal: &SignatureSeal<'_>) -> Result<Object> {
+    let mut raw = config.raw().clone();
+    let signature = seal.creator.or(own.signature.as_deref());
+    let Some(signature) = signature else { return Ok(raw) };
+    let creator = config.creator();
+    if !own.wire.creator_scheme.verify(&creator.public_key, &own.hash, signature) {
+        return Err(foreign_signature(&creator.id, &own.hash));
+    }
+    put(&mut raw, own.wire.fields.signature, hex::encode(signature));
+    if let (true, Some(builder)) = (own.wire.has_build, seal.builder) {
+        let named = own.build.as_ref().and_then(|build| build.public_key.as_ref());
+        if named.is_some_and(|named| *named != builder.public_key()) {
+            return Err(Error::key("this private key is not that of the builder whom the train config names"));
+        }
+        put(&mut raw, "build", signed_build(builder, &own.hash, signature)?);
+    }
+    Ok(raw)
+}
+
+/// The list of a central service, with the query where the version lists it and without it where it does not.
+fn with_query(given: &[String], paths: &[&[u8]], rule: QueryRule) -> Result<Vec<String>> {
+    let there: HashSet<&[u8]> = paths.iter().copied().collect();
+    let mut list = Vec::with_capacity(given.len() + 1);
+    let mut has_query = false;
+    for entry in given {
+        let name = normalise(entry).map_err(|error| error.as_kind(Kind::Usage))?;
+        let is_query = name.resolve(|path| there.contains(path)) == QUERY;
+        has_query |= is_query;
+        if !is_query || rule == QueryRule::Listed {
+            list.push(entry.clone());
+        }
+    }
+    if rule == QueryRule::Listed && !has_query && there.contains(QUERY.as_bytes()) {
+        list.push(QUERY.to_owned());
+    }
+    Ok(list)
 }
 
 /// The `file_list` of a new train: in walk order, the query last where it is listed.
@@ -144,7 +222,6 @@ fn wrap_for_stops(stops: &[Stop], stage_key: &StageKey) -> Result<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Kind;
 
     #[test]
     fn signs_nothing_that_another_wire_version_would_take() {
