@@ -29,7 +29,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Kind {
-    /// Input/output failed, or a train did. Exit status 1.
+    /// Input/output failed. Exit status 1.
     Io,
     /// A mistake of this program. Exit status 1.
     Internal,
@@ -45,6 +45,8 @@ pub enum Kind {
     Registry,
     /// A person has to decide first, or the station does not accept this. Exit status 7.
     Decision,
+    /// The train itself failed, or reached a limit. Exit status 8.
+    Train,
     /// Somebody asked the program to end. Exit status 128 and the number of the signal: 130 for an interrupt.
     Interrupted,
 }
@@ -60,6 +62,7 @@ impl Kind {
             Kind::Malformed => 5,
             Kind::Registry => 6,
             Kind::Decision => 7,
+            Kind::Train => 8,
             Kind::Interrupted => 130,
         }
     }
@@ -75,6 +78,7 @@ impl Kind {
             Kind::Malformed => "malformed",
             Kind::Registry => "registry",
             Kind::Decision => "decision",
+            Kind::Train => "train",
             Kind::Interrupted => "interrupted",
         }
     }
@@ -136,6 +140,10 @@ pub enum Advice {
     RunAsRoot,
     /// Choose another file for the train's output.
     ChooseLog,
+    /// Use an engine that bounds memory and processors without root.
+    ChooseBoundingEngine,
+    /// Choose another directory for what is kept between runs.
+    ChooseCache,
     /// Remove what is in the way of the working directory, or choose another place.
     ChooseWorkDir,
     /// The registry does not take the closed train; it is kept on this machine.
@@ -144,6 +152,19 @@ pub enum Advice {
         first: Option<Box<Advice>>,
         /// The archive with the closed train.
         archive: String,
+        /// The destination of the train.
+        target: String,
+    },
+    /// Close the train from what was kept of its run.
+    CloseKept {
+        /// Advice on the error, in words that name no option.
+        first: Option<String>,
+        /// The opened image, without its base.
+        opened: String,
+        /// The directory with the results.
+        results: String,
+        /// The encrypted image, which has the base.
+        source: String,
         /// The destination of the train.
         target: String,
     },

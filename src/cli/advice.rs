@@ -42,6 +42,16 @@ pub(super) fn words(advice: &Advice) -> String {
         Advice::ChooseGpuEngine => "use --engine podman or --engine docker",
         Advice::RunAsRoot => "run the command as root, or with --engine podman",
         Advice::ChooseLog => "choose another file with --log",
+        Advice::ChooseBoundingEngine => "choose podman or docker with --engine, or run as root",
+        Advice::ChooseCache => "choose another directory with XDG_CACHE_HOME",
+        Advice::CloseKept { first, opened, results, source, target } => {
+            let first = first.as_ref().map(|first| format!("{first}; then ")).unwrap_or_default();
+            return format!(
+                "{first}close it with: pht-oci post-run {opened} {target} --base {source} --results {results} \
+                 --private-key FILE; it holds plaintext, so remove {} afterwards",
+                std::path::Path::new(results).parent().unwrap_or(std::path::Path::new(results)).display()
+            );
+        }
         Advice::ChooseWorkDir => "remove the directory, or choose another place with --tmpdir or DEST",
         Advice::GiveOldBase => "give the master image that the train was built on with --old-base",
         Advice::CheckOldBase => "give the very image that the train was built on, or leave --old-base out",
@@ -104,11 +114,20 @@ mod tests {
             Advice::ChooseGpuEngine,
             Advice::RunAsRoot,
             Advice::ChooseLog,
+            Advice::ChooseBoundingEngine,
+            Advice::ChooseCache,
             Advice::ChooseWorkDir,
             Advice::SendKept {
                 first,
                 archive: "oci-archive:t.tar".to_owned(),
                 target: "docker://r.example/t".to_owned(),
+            },
+            Advice::CloseKept {
+                first: Some("make room".to_owned()),
+                opened: "oci:run-kept/opened:run".to_owned(),
+                results: "run-kept/results".to_owned(),
+                source: "oci:train:latest".to_owned(),
+                target: "oci:train:latest".to_owned(),
             },
             Advice::GiveOldBase,
             Advice::CheckOldBase,

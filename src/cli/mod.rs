@@ -3,6 +3,10 @@
 mod access;
 mod advice;
 mod build;
+#[cfg(feature = "engines")]
+mod cache;
+#[cfg(feature = "engines")]
+mod cleanup;
 mod color;
 mod completions;
 mod copy;
@@ -39,6 +43,7 @@ mod validate;
 mod verify;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -67,7 +72,7 @@ Images (SRC, DEST, REF):
 Exit status:
   0 done   1 I/O or internal   2 usage   3 verification failed   4 key   5 not a train, or malformed
   6 registry, network or credentials   7 a person has to decide, or the station does not accept it
-  129, 130, 143 ended by a signal";
+  8 the train failed   129, 130, 143 ended by a signal";
 
 /// Run the Personal Health Train security protocol on OCI images, without a container daemon.
 #[derive(Debug, Parser)]
@@ -126,6 +131,10 @@ enum Command {
     PostRun(post_run::PostRun),
     #[cfg(feature = "engines")]
     Run(run::Run),
+    #[cfg(feature = "engines")]
+    Cleanup(cleanup::Cleanup),
+    #[cfg(feature = "engines")]
+    Cache(cache::Cache),
     Results(results::Results),
     Rebase(rebase::Rebase),
     Extract(extract::Extract),
@@ -157,6 +166,10 @@ impl Command {
             Command::Rebase(command) => command.run(context, output),
             #[cfg(feature = "engines")]
             Command::Run(command) => command.run(context, output),
+            #[cfg(feature = "engines")]
+            Command::Cleanup(command) => command.run(context, output),
+            #[cfg(feature = "engines")]
+            Command::Cache(command) => command.run(context, output),
             Command::Results(command) => command.run(context, output),
             Command::ToolImage(command) => command.run(context, output),
             Command::Completions(command) => command.run(Cli::command(), output),
@@ -237,10 +250,20 @@ fn context(global: &Global, display: &Display) -> Result<Context> {
         platform: global.platform.clone(),
         waiting: if global.no_wait { Waiting::Fail } else { Waiting::Wait },
         temporary: global.tmpdir.clone().unwrap_or_else(std::env::temp_dir),
+        cache: own_directory("XDG_CACHE_HOME", ".cache"),
+        state: own_directory("XDG_STATE_HOME", ".local/state"),
         pull: global.access.access(Side::Source)?,
         push: global.access.access(Side::Destination)?,
         progress: display.progress(),
     })
+}
+
+/// This program's directory in one of those that users have (XDG Base Directory Specification): the variable's, if it
+/// names an absolute path, else the default below their home.
+fn own_directory(variable: &str, default: &str) -> Option<PathBuf> {
+    let directory = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let parent = directory(variable).or_else(|| directory("HOME").map(|home| home.join(default)));
+    parent.map(|parent| parent.join("pht-oci"))
 }
 
 fn start_log(global: &Global, display: &Display) {

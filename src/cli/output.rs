@@ -10,9 +10,9 @@ use super::text;
 use crate::error::{Advice, Error, IoContext, Result};
 use crate::image::ImageReport;
 use crate::json::{Value, json};
-#[cfg(feature = "engines")]
-use crate::stage::TrainFailed;
 use crate::stage::{Execution, Inspection, Report, ResultFile, Verification};
+#[cfg(feature = "engines")]
+use crate::stage::{Limit, TrainFailed};
 use crate::text::{Printable, counted};
 use crate::train::{Check, Verdict};
 
@@ -49,6 +49,12 @@ impl Output {
     #[cfg(feature = "engines")]
     pub(super) fn is_quiet(&self) -> bool {
         self.quiet
+    }
+
+    /// True if a person reads it.
+    #[cfg(feature = "engines")]
+    pub(super) fn is_text(&self) -> bool {
+        matches!(self.format, Format::Text)
     }
 
     /// The report of a stage.
@@ -156,16 +162,33 @@ fn error_json(error: &Error) -> Value {
         document["error"]["check"] = id.into();
         document["error"]["subject"] = subject.into();
     }
-    if let Some(Advice::SendKept { archive, target, .. }) = error.advice() {
-        let command = format!("pht-oci copy {archive} {target}");
-        document["error"]["kept"] = json!({ "image": archive, "destination": target, "command": command });
+    if let Some(kept) = kept(error) {
+        document["error"]["kept"] = kept;
     }
     #[cfg(feature = "engines")]
     if let Some(failed) = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<TrainFailed>()) {
-        document["error"]["train"] =
-            json!({ "exit_status": failed.exit_status, "log": failed.log.display().to_string() });
+        document["error"]["train"] = json!({
+            "exit_status": failed.exit_status,
+            "limit": failed.limit.map(Limit::name),
+            "log": failed.log.display().to_string(),
+        });
     }
     document
+}
+
+/// What was kept of a train that has run, and how to go on with it.
+fn kept(error: &Error) -> Option<Value> {
+    match error.advice()? {
+        Advice::SendKept { archive, target, .. } => {
+            let command = format!("pht-oci copy {archive} {target}");
+            Some(json!({ "image": archive, "results": null, "destination": target, "command": command }))
+        }
+        Advice::CloseKept { opened, results, source, target, .. } => {
+            let command = format!("pht-oci post-run {opened} {target} --base {source} --results {results}");
+            Some(json!({ "image": opened, "results": results, "destination": target, "command": command }))
+        }
+        _ => None,
+    }
 }
 
 fn report_json(report: &Report) -> Value {

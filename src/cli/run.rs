@@ -6,10 +6,10 @@ use clap::Args;
 
 use super::output::Output;
 use super::station::StageOptions;
-use crate::engine::{Engine, RunOptions, SECRETS, Variable, Volume, engine_named};
+use crate::engine::{Engine, Limits, RunOptions, SECRETS, Variable, Volume, engine_named};
 use crate::error::{Error, Result};
 use crate::json::{Object, Value, json};
-use crate::stage::{Act, Execution, RunRequest, StageRequest, run};
+use crate::stage::{Act, Execution, Onlooker, RunRequest, StageRequest, run};
 use crate::store::Context;
 use crate::text::Printable;
 
@@ -21,7 +21,7 @@ use crate::text::Printable;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   pht-oci run ./train --engine podman --private-key station_1.pem
-  pht-oci run ./train --engine docker --private-key station_1.pem --volume /srv/fhir:/data:ro --timeout 12h
+  pht-oci run ./train --engine docker --private-key station_1.pem --volume /srv/fhir:/data --timeout 12h --memory 8G
   pht-oci run ./train --engine runc --private-key station_1.pem --env FHIR_TOKEN --log train.log")]
 pub(super) struct Run {
     #[command(flatten)]
@@ -29,8 +29,8 @@ pub(super) struct Run {
     /// Container engine: podman, docker or runc
     #[arg(long, value_name = "ENGINE", value_parser = engine_named)]
     engine: &'static dyn Engine,
-    /// A file or directory to mount into the container; repeat for more
-    #[arg(long = "volume", value_name = "HOST:PATH[:ro]")]
+    /// A file or directory to mount into the container, where it can only be read without `:rw`; repeat for more
+    #[arg(long = "volume", value_name = "HOST:PATH[:rw]")]
     volumes: Vec<Volume>,
     /// An environment variable for the train, with VALUE or its value here; repeat for more
     #[arg(long = "env", value_name = "KEY[=VALUE]", value_parser = variable)]
@@ -41,9 +41,28 @@ pub(super) struct Run {
     /// Time limit of the train, as in 90s, 30m, 12h or 2d [default: no limit]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     timeout: Option<Duration>,
+    /// Memory that the train may take, as in 512M or 8G [default: no limit]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    memory: Option<u64>,
+    /// Processors that the train may take, as in 4 or 1.5 [default: no limit]
+    #[arg(long, value_name = "NUMBER", value_parser = cpus)]
+    cpus: Option<f64>,
+    /// Processes and threads that the train may have at once
+    #[arg(long, value_name = "NUMBER", default_value_t = PIDS, value_parser = clap::value_parser!(u32).range(1..))]
+    pids: u32,
+    /// The size that the results may have, as in 256M [default: no limit]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    results_limit: Option<u64>,
     /// File for the train's output [default: DEST.run.log, in --tmpdir for a registry]
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
+    /// The size that the log may have; of more output its middle is left out
+    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = size)]
+    log_limit: u64,
+    /// A command that fetches the train's data before it runs, for /bin/sh: it finds the query in $PHT_QUERY, the train's
+    /// id in $PHT_TRAIN_ID, and fills the directory $PHT_DATA, which the train reads at /opt/train_data
+    #[arg(long, value_name = "COMMAND")]
+    prepare: Option<String>,
     /// At the first station: keep results that were built into the train
     #[arg(long)]
     keep_initial_results: bool,
@@ -54,17 +73,26 @@ impl Run {
         let key = self.stage.load_key()?;
         let demands = self.stage.load_demands()?;
         let stage = self.stage.request(&key, &demands);
-        let options =
-            RunOptions { volumes: self.volumes.clone(), variables: self.variables.clone(), gpus: self.gpus.clone() };
+        let mut limits = Limits::NONE;
+        (limits.memory, limits.cpus, limits.pids) = (self.memory, self.cpus, Some(self.pids));
+        let options = RunOptions {
+            volumes: self.volumes.clone(),
+            variables: self.variables.clone(),
+            gpus: self.gpus.clone(),
+            limits,
+        };
         let request = RunRequest {
             stage: StageRequest { keep_initial_results: self.keep_initial_results, ..stage },
             engine: self.engine,
             options: &options,
             limit: self.timeout,
+            results_limit: self.results_limit,
+            log_limit: self.log_limit,
             log: self.log.as_deref(),
+            prepare: self.prepare.as_deref(),
             announce: Some(&|runs: &Execution| output.announce(runs)),
         };
-        let work = || run(&request, &mut Screen::new(output.is_quiet()), context);
+        let work = || run(&request, &mut Screen::new(output.is_quiet(), output.is_text()), context);
         let report = self.stage.recorded(&request.stage, Act::Run, self.details(), context, work)?;
         output.report(&report)
     }
@@ -85,15 +113,24 @@ impl Run {
             "volumes": volumes,
             "variables": variables,
             "gpus": self.gpus,
+            "memory": self.memory,
+            "cpus": self.cpus,
+            "pids": self.pids,
+            "prepare": self.prepare,
             "timeout": self.timeout.map(|timeout| timeout.as_secs()),
         });
         std::iter::once(("engine".to_owned(), engine)).collect()
     }
 }
 
+/// The processes that a train may have without another limit.
+const PIDS: u32 = 4096;
+
 /// The train's output while it runs, on standard error: standard output is the report's.
 struct Screen {
     quiet: bool,
+    /// How far the run is, is said too: to a person, not where a program reads errors as JSON.
+    tells: bool,
     terminal: bool,
     /// The beginning of a character whose other bytes are still to come.
     begun: Vec<u8>,
@@ -105,8 +142,14 @@ struct Screen {
 const PREFIX: &[u8] = b"| ";
 
 impl Screen {
-    fn new(quiet: bool) -> Self {
-        Screen { quiet, terminal: io::stderr().is_terminal(), begun: Vec::new(), at_start: true }
+    fn new(quiet: bool, tells: bool) -> Self {
+        Screen {
+            quiet,
+            tells: tells && !quiet,
+            terminal: io::stderr().is_terminal(),
+            begun: Vec::new(),
+            at_start: true,
+        }
     }
 
     /// The text that is complete by now, harmless for a terminal.
@@ -150,6 +193,14 @@ impl Write for Screen {
     }
 }
 
+impl Onlooker for Screen {
+    fn tell(&mut self, text: &str) {
+        if self.tells {
+            let _ = writeln!(io::stderr(), "pht-oci: {}", Printable::new(text));
+        }
+    }
+}
+
 fn variable(text: &str) -> Result<Variable> {
     let (name, value) = text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value.to_owned())));
     if name.is_empty() || name.contains('\0') {
@@ -165,6 +216,23 @@ fn variable(text: &str) -> Result<Variable> {
             .map_err(|_| Error::usage(format!("`{}` is not set here; write KEY=VALUE", Printable::new(name))))?,
     };
     Ok(Variable { name: name.to_owned(), value, inherited })
+}
+
+/// A number of bytes, or of what its last letter says.
+fn size(text: &str) -> Result<u64> {
+    let wrong = || Error::usage("not a size; write bytes, or a number with K, M, G or T");
+    let units = [("K", 10), ("M", 20), ("G", 30), ("T", 40)];
+    let found = units.into_iter().find_map(|(unit, power)| Some((text.strip_suffix(unit)?, power)));
+    let (number, power) = found.unwrap_or((text, 0));
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    number.checked_mul(1 << power).filter(|bytes| *bytes > 0).ok_or_else(wrong)
+}
+
+/// A number of processors.
+fn cpus(text: &str) -> Result<f64> {
+    let number: Option<f64> = text.parse().ok();
+    let wrong = || Error::usage("not a number of processors; write 4 or 1.5");
+    number.filter(|number| (0.01..=65_536.0).contains(number)).ok_or_else(wrong)
 }
 
 /// A number of seconds, or of what its last letter says.
@@ -193,8 +261,22 @@ mod tests {
     }
 
     #[test]
+    fn sizes_and_processors_have_units() {
+        for (text, bytes) in [("1", 1), ("64M", 64 << 20), ("8G", 8 << 30), ("1T", 1 << 40), ("3K", 3072)] {
+            assert_eq!(size(text).unwrap(), bytes, "{text}");
+        }
+        for wrong in ["", "M", "-1", "0", "1.5G", "1 G", "1GB", "99999999T"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+        assert!((cpus("1.5").unwrap() - 1.5).abs() < f64::EPSILON);
+        for wrong in ["", "0", "-1", "NaN", "inf", "x"] {
+            assert!(cpus(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn a_train_does_not_control_the_terminal() {
-        let mut screen = Screen::new(false);
+        let mut screen = Screen::new(false, true);
         let mut shown = screen.harmless(b"50 %\r\tb\xc3");
         shown.extend(screen.harmless(b"\xa9b\xe9\x1b[2J\xe2\x80\xae\n"));
         assert_eq!(String::from_utf8(shown).unwrap(), "| 50 %\r| \tb\u{e9}b\\xe9\\u{1b}[2J\\u{202e}\n");

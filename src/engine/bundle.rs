@@ -1,72 +1,53 @@
-//! A bundle (OCI runtime specification) from an image: its file system in a directory, and how to run it.
+//! A bundle (OCI runtime specification): how runc is to run a base.
 
 use std::collections::HashSet;
-use std::fs;
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{
-    Capability, Linux, LinuxCapabilities, LinuxDeviceCgroup, LinuxNamespace, LinuxNamespaceType, Mount, Process, Root,
-    Spec, User,
+    Capability, Linux, LinuxCapabilities, LinuxCpu, LinuxDeviceCgroup, LinuxMemory, LinuxNamespace, LinuxNamespaceType,
+    LinuxPids, LinuxResources, Mount, Process, Root, Spec, User,
 };
-use rustix::fs::Mode;
+use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 
+use super::capabilities::CAPABILITIES;
 use super::interface::Job;
+use super::options::Limits;
+use super::overlay::Base;
+use super::seccomp;
 use crate::error::{Advice, Error, ErrorContext, IoContext, Result};
-use crate::image::{DirectorySink, Fidelity, PathFilter, Tree, View, write_tree};
-use crate::json::{Object, Value};
-use crate::store::Context;
 use crate::text::Printable;
 
 /// The `PATH` of images that set none.
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// The largest `/etc/passwd` or `/etc/group` that is read, in bytes.
 const MAX_ACCOUNTS: u64 = 1 << 20;
+/// The period for which processor time is given out, in microseconds: the kernel's own.
+const CPU_PERIOD: u64 = 100_000;
+/// The directory of a bundle that is the container's root.
+pub(super) const ROOTFS: &str = "rootfs";
 
-/// The capabilities of root in a container: those of engines, without new device nodes and raw sockets.
-const CAPABILITIES: [Capability; 11] = [
-    Capability::Chown,
-    Capability::DacOverride,
-    Capability::Fowner,
-    Capability::Fsetid,
-    Capability::Kill,
-    Capability::NetBindService,
-    Capability::Setfcap,
-    Capability::Setgid,
-    Capability::Setpcap,
-    Capability::Setuid,
-    Capability::SysChroot,
-];
-
-/// Writes the bundle of a job into a new directory.
-pub(super) fn write(dir: &Path, job: &Job<'_>, context: &Context) -> Result<()> {
-    fs::DirBuilder::new().mode(0o700).create(dir).doing("create the directory").at(dir.display())?;
-    let mut view = View::read(job.image, PathFilter::new([&b""[..]]), &context.temporary, |_| Ok(false))?;
-    let root = dir.join("rootfs");
-    let mut sink = DirectorySink::new(&root, b"", Fidelity::System)?;
-    write_tree(&view.tree, b"", &mut sink)?;
-    sink.finish()?;
-    // Nothing of it may run before every layer is what the image says.
-    view.verify()?;
-    let mode = rustix::fs::chmod(&root, Mode::from_raw_mode(0o755));
-    mode.map_err(std::io::Error::from).doing("set the mode of the directory").at(root.display())?;
-    let text =
-        serde_json::to_vec(&spec(job, &view.tree)?).map_err(|error| Error::io("cannot write JSON", error.into()));
+/// Writes the bundle of a job into the directory.
+pub(super) fn write(dir: &Path, job: &Job<'_>, base: &Base) -> Result<()> {
+    let text = serde_json::to_vec(&spec(job, base)?).map_err(|error| Error::io("cannot write JSON", error.into()));
     fs::write(dir.join("config.json"), text?).doing("write config.json").at(dir.display())
 }
 
-fn spec(job: &Job<'_>, tree: &Tree) -> Result<Spec> {
+fn spec(job: &Job<'_>, base: &Base) -> Result<Spec> {
     let mut spec = Spec::default();
     let mut root = Root::default();
-    root.set_path(PathBuf::from("rootfs")).set_readonly(Some(false));
-    spec.set_root(Some(root)).set_hostname(Some("train".to_owned())).set_process(Some(process(job, tree)?));
+    root.set_path(PathBuf::from(ROOTFS)).set_readonly(Some(false));
+    spec.set_root(Some(root)).set_hostname(Some("train".to_owned())).set_process(Some(process(job, &base.path)?));
     let mut all = spec.mounts().clone().unwrap_or_default();
     // Trains need no control groups, and not every machine can show them.
     all.retain(|mount| mount.typ().as_deref() != Some("cgroup"));
     let euid = rustix::process::geteuid();
     if !euid.is_root() {
         let gid = rustix::process::getegid();
-        spec.set_linux(Some(Linux::rootless(euid.as_raw(), gid.as_raw())));
+        // The overlay is mounted in a user namespace, in which this user is root already.
+        let own = if base.root.is_some() { (0, 0) } else { (euid.as_raw(), gid.as_raw()) };
+        spec.set_linux(Some(Linux::rootless(own.0, own.1)));
         // The group of terminals is not among those that this user has.
         all.iter_mut().filter(|mount| mount.typ().as_deref() == Some("devpts")).for_each(|mount| {
             let options = mount.options().iter().flatten().filter(|option| !option.starts_with("gid=")).cloned();
@@ -78,8 +59,35 @@ fn spec(job: &Job<'_>, tree: &Tree) -> Result<Spec> {
     spec.set_mounts(Some(all));
     if let Some(linux) = spec.linux_mut() {
         isolate(linux);
+        linux.set_seccomp(Some(seccomp::profile()?));
+        if euid.is_root() {
+            bound(linux, &job.options.limits);
+        }
     }
     Ok(spec)
+}
+
+/// The limits, by control groups of the container's own.
+fn bound(linux: &mut Linux, limits: &Limits) {
+    let mut resources = linux.resources().clone().unwrap_or_else(LinuxResources::default);
+    if let Some(bytes) = limits.memory.and_then(|bytes| i64::try_from(bytes).ok()) {
+        let mut memory = LinuxMemory::default();
+        memory.set_limit(Some(bytes)).set_swap(Some(bytes));
+        resources.set_memory(Some(memory));
+    }
+    if let Some(cpus) = limits.cpus {
+        let mut cpu = LinuxCpu::default();
+        #[allow(clippy::cast_possible_truncation, reason = "a number of processors, checked when it was read")]
+        let quota = (cpus * CPU_PERIOD as f64) as i64;
+        cpu.set_period(Some(CPU_PERIOD)).set_quota(Some(quota));
+        resources.set_cpu(Some(cpu));
+    }
+    if let Some(count) = limits.pids {
+        let mut pids = LinuxPids::default();
+        pids.set_limit(count.into());
+        resources.set_pids(Some(pids));
+    }
+    linux.set_resources(Some(resources));
 }
 
 /// A network of its own with nothing in it but `lo`, and no device that the runtime does not make itself.
@@ -106,18 +114,11 @@ fn bind(wanted: &super::options::Mount) -> Mount {
     mount
 }
 
-fn process(job: &Job<'_>, tree: &Tree) -> Result<Process> {
-    let empty = Object::new();
-    let config = job.image.config().get("config").and_then(Value::as_object).unwrap_or(&empty);
-    let arguments = [strings(config, "Entrypoint")?, strings(config, "Cmd")?].concat();
-    if arguments.is_empty() {
-        return Err(Error::malformed("the image has no command").hint("build the train with a command"));
-    }
+fn process(job: &Job<'_>, base: &Path) -> Result<Process> {
     let mut process = Process::default();
-    process.set_args(Some(arguments)).set_env(Some(environment(config, job)?)).set_rlimits(None);
-    let work = config.get("WorkingDir").and_then(Value::as_str).filter(|dir| !dir.is_empty()).unwrap_or("/");
-    process.set_cwd(work.into()).set_no_new_privileges(Some(true));
-    let user = user(config.get("User").and_then(Value::as_str).unwrap_or_default(), tree)?;
+    process.set_args(Some(job.process.arguments.clone())).set_env(Some(environment(job))).set_rlimits(None);
+    process.set_cwd(job.process.work_dir.clone().into()).set_no_new_privileges(Some(true));
+    let user = user(&job.process.user, base)?;
     let is_root = user.uid() == 0;
     process.set_user(user);
     let all: HashSet<Capability> = CAPABILITIES.into_iter().collect();
@@ -129,43 +130,32 @@ fn process(job: &Job<'_>, tree: &Tree) -> Result<Process> {
     Ok(process)
 }
 
-fn strings(config: &Object, key: &str) -> Result<Vec<String>> {
-    let wrong = || Error::malformed(format!("`{key}` in the image config is not a list of strings"));
-    match config.get(key) {
-        None | Some(Value::Null) => Ok(Vec::new()),
-        Some(Value::Array(list)) => {
-            list.iter().map(|value| value.as_str().map(str::to_owned).ok_or_else(wrong)).collect()
-        }
-        Some(_) => Err(wrong()),
-    }
-}
-
 /// The image's variables, then the station's, of which the last of each name counts.
-fn environment(config: &Object, job: &Job<'_>) -> Result<Vec<String>> {
+fn environment(job: &Job<'_>) -> Vec<String> {
     let mut all = vec![PATH.to_owned()];
     let given = job.options.variables.iter().map(|variable| format!("{}={}", variable.name, variable.value));
-    for variable in strings(config, "Env")?.into_iter().chain(given) {
+    for variable in job.process.environment.iter().cloned().chain(given) {
         let name = |text: &str| text.split('=').next().unwrap_or_default().to_owned();
         all.retain(|other| name(other) != name(&variable));
         all.push(variable);
     }
-    Ok(all)
+    all
 }
 
 /// The image's `User`: `USER[:GROUP]`, each as a number or a name in the image's own files.
-fn user(text: &str, tree: &Tree) -> Result<User> {
+fn user(text: &str, base: &Path) -> Result<User> {
     let (name, group) = text.split_once(':').map_or((text, None), |(name, group)| (name, Some(group)));
     let unknown = |what: &str| {
         Error::malformed(format!("the image runs as the {what} `{}`, which it does not define", Printable::new(text)))
     };
-    let accounts = account_lines(tree, b"etc/passwd")?;
+    let accounts = account_lines(base, "etc/passwd")?;
     let fields = accounts.iter().find(|fields| fields.first().is_some_and(|own| own == name));
     let number = |fields: &[String], at: usize| fields.get(at).and_then(|text| text.parse::<u32>().ok());
     let uid = match name {
         "" => 0,
         name => name.parse().ok().or_else(|| number(fields?, 2)).ok_or_else(|| unknown("user"))?,
     };
-    let groups = account_lines(tree, b"etc/group")?;
+    let groups = account_lines(base, "etc/group")?;
     let by_uid = || accounts.iter().find(|fields| number(fields, 2) == Some(uid));
     let gid = match group {
         Some(group) => {
@@ -191,12 +181,24 @@ fn user(text: &str, tree: &Tree) -> Result<User> {
     Ok(user)
 }
 
-/// The lines of `/etc/passwd` or `/etc/group` as the image has them, in fields; none where it has no such file.
-fn account_lines(tree: &Tree, path: &[u8]) -> Result<Vec<Vec<String>>> {
-    let Some(node) = tree.get(path).filter(|node| tree.file(node).is_some()) else { return Ok(Vec::new()) };
-    let bytes = tree.read(node, MAX_ACCOUNTS)?;
+/// The lines of `/etc/passwd` or `/etc/group` as the base has them, in fields; none where it has no such file. Links in it
+/// lead to places in it, as they do for who runs there.
+fn account_lines(base: &Path, path: &str) -> Result<Vec<Vec<String>>> {
+    let dir = File::open(base).doing("open the directory").at(base.display())?;
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let opened = openat2(&dir, path, flags, Mode::empty(), ResolveFlags::IN_ROOT).map(File::from);
+    let mut text = Vec::new();
+    match opened.map_err(io::Error::from) {
+        Ok(file) if file.metadata().is_ok_and(|found| found.is_file()) => {
+            file.take(MAX_ACCOUNTS).read_to_end(&mut text).doing("read the file").at(path)?;
+        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(error).doing("open the file").at(path);
+        }
+        _ => {}
+    }
     let fields = |line: &str| line.split(':').map(str::to_owned).collect();
-    Ok(String::from_utf8_lossy(&bytes).lines().map(fields).collect())
+    Ok(String::from_utf8_lossy(&text).lines().map(fields).collect())
 }
 
 #[cfg(test)]
@@ -216,8 +218,9 @@ mod tests {
 
     #[test]
     fn a_user_may_be_a_number() {
-        let found = user("", &Tree::default()).unwrap();
+        let empty = tempfile::tempdir().unwrap();
+        let found = user("", empty.path()).unwrap();
         assert_eq!((found.uid(), found.gid()), (0, 0));
-        assert!(user("nobody", &Tree::default()).is_err(), "an image without accounts knows no name");
+        assert!(user("nobody", empty.path()).is_err(), "an image without accounts knows no name");
     }
 }

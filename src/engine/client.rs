@@ -4,10 +4,18 @@ use std::io;
 use std::path::Path;
 use std::process::{Command, ExitStatus};
 
-use super::interface::Job;
+use super::capabilities::CAPABILITIES;
+use super::interface::{Job, Outcome};
 use super::supervise::{run_capture, run_quiet};
 use crate::error::{Advice, Error, ErrorContext, IoContext, Kind, Result};
+use crate::image::Image;
+use crate::json::{self, Value};
 use crate::text::Printable;
+
+/// The repository in the engine's store under which bases are kept, each under a tag of its own.
+const KEPT: &str = "localhost/pht-oci/base";
+/// The hexadecimal digits of an image ID that tell one kept base from another.
+const TAG_DIGITS: usize = 32;
 
 /// The program of an engine's client.
 pub(super) struct Client(pub(super) &'static str);
@@ -29,11 +37,36 @@ impl Client {
         })
     }
 
-    /// Makes the container of an image that the engine has by now; `mounts` are options of this client.
-    pub(super) fn create(&self, job: &Job<'_>, options: &[String]) -> Result<()> {
+    /// True if the program is here, and whoever it has to talk to.
+    pub(super) fn answers(&self) -> bool {
+        run_quiet(self.command(&["ps", "--quiet"]))
+    }
+
+    /// True if the engine has kept this very image: layer by layer, whatever else has its name.
+    pub(super) fn has_kept(&self, image: &Image) -> bool {
+        let format = "{{json .RootFS.Layers}}";
+        let asked = self.command(&["image", "inspect", "--format", format, &kept_name(image)]);
+        let Ok(told) = run_capture(asked) else { return false };
+        let Ok(Value::Array(layers)) = json::parse(told.trim_ascii()) else { return false };
+        layers.iter().map(Value::as_str).eq(image.diff_ids().iter().map(|id| Some(id.as_ref())))
+    }
+
+    /// Makes the container of a kept image. `options` are options of this client, `arguments` what follows the image.
+    pub(super) fn create(&self, job: &Job<'_>, image: &Image, options: &[String], arguments: &[String]) -> Result<()> {
         let mut command = self.command(&["create", "--name", job.name, "--network", "none"]);
         // The image is here or nowhere, and what the train prints is kept by us alone.
-        command.args(["--pull", "never", "--log-driver", "none"]);
+        command.args(["--pull", "never", "--log-driver", "none", "--no-healthcheck"]);
+        command.args(["--security-opt", "no-new-privileges", "--cap-drop", "ALL"]);
+        if job.process.is_root() {
+            // Engines hand capabilities that are added to whoever runs, so that others than root get none.
+            command.args(CAPABILITIES.iter().map(|capability| format!("--cap-add={capability}")));
+        }
+        let limits = &job.options.limits;
+        command.args(limits.pids.map(|pids| format!("--pids-limit={pids}")));
+        command.args(
+            limits.memory.iter().flat_map(|bytes| [format!("--memory={bytes}"), format!("--memory-swap={bytes}")]),
+        );
+        command.args(limits.cpus.map(|cpus| format!("--cpus={cpus}")));
         for variable in &job.options.variables {
             command.arg("--env");
             if variable.inherited {
@@ -42,7 +75,7 @@ impl Client {
                 command.arg(format!("{}={}", variable.name, variable.value));
             }
         }
-        command.args(options).arg(image_name(job.name));
+        command.args(options).arg(kept_name(image)).args(arguments);
         run_capture(command).map(drop).at("creating the container")
     }
 
@@ -50,14 +83,16 @@ impl Client {
         self.command(&["start", "--attach", name])
     }
 
-    /// The train's exit status according to the engine. The client's own may be that of a fault of the client.
-    pub(super) fn exit_status(&self, name: &str, ended: ExitStatus) -> Result<i32> {
-        let format = "{{.State.Status}} {{.State.ExitCode}}";
+    /// How the train ended according to the engine. The client's own exit status may be that of a fault of the client.
+    pub(super) fn outcome(&self, name: &str, ended: ExitStatus) -> Result<Outcome> {
+        let format = "{{.State.Status}} {{.State.ExitCode}} {{.State.OOMKilled}}";
         let message = run_capture(self.command(&["container", "inspect", "--format", format, name]))?;
         let message = String::from_utf8_lossy(&message);
-        match message.trim().split_once(' ').map(|(state, code)| (state, code.parse())) {
-            Some(("exited" | "stopped" | "dead", Ok(code))) => Ok(code),
-            _ => {
+        let mut words = message.split_whitespace();
+        let has_ended = words.next().is_some_and(|state| matches!(state, "exited" | "stopped" | "dead"));
+        match words.next().and_then(|status| status.parse().ok()).filter(|_| has_ended) {
+            Some(exit_status) => Ok(Outcome { exit_status, out_of_memory: words.next() == Some("true") }),
+            None => {
                 let what = format!(
                     "the container is still `{}` after {} ended ({ended})",
                     Printable::new(message.trim()),
@@ -68,34 +103,50 @@ impl Client {
         }
     }
 
-    /// Removes container and image, and looks whether they are gone.
+    /// Removes the container, and looks whether it is gone.
     pub(super) fn remove(&self, name: &str) -> Result<()> {
-        let image = image_name(name);
-        if !run_quiet(self.command(&["ps", "--quiet"])) {
-            let hint = format!("the container and the image {name} hold plaintext: remove them if they still exist");
+        if !self.answers() {
+            let hint = format!("the container {name} holds plaintext: remove it if it still exists");
             return Err(Error::new(Kind::Io, format!("{} no longer answers", self.0)).hint(hint));
         }
         // At once: neither grace nor results are due.
         run_quiet(self.command(&["kill", name]));
-        for (kind, what, remove) in
-            [("container", name, &["rm", "--force", "--volumes"][..]), ("image", &image, &["rmi", "--force"][..])]
-        {
-            if run_quiet(self.command(&[kind, "inspect", what])) {
-                run_quiet(self.command(&[remove, &[what]].concat()));
-                if run_quiet(self.command(&[kind, "inspect", what])) {
-                    let hint =
-                        format!("the {kind} holds plaintext; remove it with {} {} {what}", self.0, remove.join(" "));
-                    return Err(Error::new(Kind::Io, format!("the {kind} cannot be removed")).hint(hint).at(what));
-                }
+        if run_quiet(self.command(&["container", "inspect", name])) {
+            run_quiet(self.command(&["rm", "--force", "--volumes", name]));
+            if run_quiet(self.command(&["container", "inspect", name])) {
+                let hint =
+                    format!("the container holds plaintext; remove it with {} rm --force --volumes {name}", self.0);
+                return Err(Error::new(Kind::Io, "the container cannot be removed").hint(hint).at(name));
             }
         }
         Ok(())
     }
+
+    /// The bases that the engine has kept, each with its size in bytes.
+    pub(super) fn kept(&self) -> Result<Vec<(String, u64)>> {
+        let filter = format!("reference={KEPT}");
+        let told = run_capture(self.command(&["images", "--quiet", "--no-trunc", "--filter", &filter]))?;
+        let mut kept = Vec::new();
+        for id in String::from_utf8_lossy(&told).lines().map(str::trim).filter(|id| !id.is_empty()) {
+            let size = run_capture(self.command(&["image", "inspect", "--format", "{{.Size}}", id]))?;
+            kept.push((id.to_owned(), String::from_utf8_lossy(&size).trim().parse().unwrap_or_default()));
+        }
+        kept.sort();
+        kept.dedup();
+        Ok(kept)
+    }
+
+    /// Removes a base that was kept.
+    pub(super) fn forget(&self, id: &str) -> Result<()> {
+        run_capture(self.command(&["rmi", id])).map(drop).at(id)
+    }
 }
 
-/// The name of the image while the engine has it.
-pub(super) fn image_name(name: &str) -> String {
-    format!("localhost/{name}:latest")
+/// The name of the image in the engine's store.
+pub(super) fn kept_name(image: &Image) -> String {
+    let id = image.id().to_string();
+    let digits = id.split(':').next_back().unwrap_or_default();
+    format!("{KEPT}:{}", digits.get(..TAG_DIGITS).unwrap_or(digits))
 }
 
 /// Removes a file that was for the engine only.

@@ -1,18 +1,19 @@
 use std::path::Path;
 use std::process::{Command, ExitStatus};
 
-use super::client::{Client, discard, image_name};
-use super::interface::{Engine, Job, Sealed};
-use super::options::RunOptions;
+use super::client::{Client, discard, kept_name};
+use super::interface::{Engine, Job, Outcome, Sealed};
+use super::options::{Mount, RunOptions};
+use super::roots::Root;
 use super::supervise::run_capture;
 use crate::error::{Error, ErrorContext, Result};
-use crate::image::{CopyRequest, copy};
+use crate::image::Image;
 use crate::store::{Context, Reference};
 
-/// Docker: the image goes to its daemon as an archive. Daemon and results have to be on this machine.
+/// Docker: the base goes to its daemon as an archive, once. Daemon and results have to be on this machine.
 pub(super) struct Docker;
 
-const DOCKER: Client = Client("docker");
+pub(super) const DOCKER: Client = Client("docker");
 
 impl Sealed for Docker {}
 
@@ -25,33 +26,48 @@ impl Engine for Docker {
         DOCKER.check(&["version", "--format", "{{.Server.Version}}"], "install Docker and start its daemon")
     }
 
-    fn prepare(&self, job: &Job<'_>, context: &Context) -> Result<()> {
-        let file = job.scratch.join("image.tar");
-        let archive = Reference::docker_archive(&file, Some(image_name(job.name)));
-        copy(&CopyRequest { source: job.reference, destination: &archive, all: false }, context)?;
-        let path = file.to_str().ok_or_else(|| Error::usage("the path is not UTF-8").at(file.display()))?;
-        run_capture(DOCKER.command(&["load", "--quiet", "--input", path])).at("loading the image")?;
-        discard(&file)?;
-        let mut options = Vec::new();
-        for mount in job.mounts {
-            // Other than `--volume` this fails where there is nothing, as with a daemon on another machine.
-            let read_only = if mount.read_only { ",readonly" } else { "" };
-            let (host, path) = (mount.host.display(), mount.path.display());
-            options.extend(["--mount".to_owned(), format!("type=bind,source={host},target={path}{read_only}")]);
+    fn prepare(&self, job: &Job<'_>, context: &Context) -> Result<Option<Root>> {
+        // Without what it runs: to load layers again for another command would take as long as the first time.
+        let base = job.image.lowest(job.image.layers().len(), job.image.platform_config());
+        if !DOCKER.has_kept(&base) {
+            load(&base, job.scratch, context)?;
         }
+        let process = job.process;
+        let mut options: Vec<String> =
+            job.mounts.iter().flat_map(|mount| ["--mount".to_owned(), bind(mount)]).collect();
         options.extend(job.options.gpus.iter().flat_map(|gpus| ["--gpus".to_owned(), gpus.clone()]));
-        DOCKER.create(job, &options)
+        options.extend(process.environment.iter().flat_map(|variable| ["--env".to_owned(), variable.clone()]));
+        options.extend([format!("--workdir={}", process.work_dir), format!("--entrypoint={}", process.arguments[0])]);
+        if !process.user.is_empty() {
+            options.push(format!("--user={}", process.user));
+        }
+        DOCKER.create(job, &base, &options, &process.arguments[1..]).map(|()| None)
     }
 
     fn start(&self, name: &str, _scratch: &Path) -> Command {
         DOCKER.start(name)
     }
 
-    fn exit_status(&self, name: &str, _scratch: &Path, ended: ExitStatus) -> Result<i32> {
-        DOCKER.exit_status(name, ended)
+    fn outcome(&self, name: &str, _scratch: &Path, ended: ExitStatus) -> Result<Outcome> {
+        DOCKER.outcome(name, ended)
     }
 
     fn remove(&self, name: &str, _scratch: &Path) -> Result<()> {
         DOCKER.remove(name)
     }
+}
+
+fn load(base: &Image, scratch: &Path, context: &Context) -> Result<()> {
+    let file = scratch.join("base.tar");
+    let name = kept_name(base);
+    base.write(&Reference::docker_archive(&file, Some(name.clone())), &name, context)?;
+    let path = file.to_str().ok_or_else(|| Error::usage("the path is not UTF-8").at(file.display()))?;
+    run_capture(DOCKER.command(&["load", "--quiet", "--input", path])).at("loading the base")?;
+    discard(&file)
+}
+
+/// Other than `--volume` this fails where there is nothing, as with a daemon on another machine.
+fn bind(mount: &Mount) -> String {
+    let read_only = if mount.read_only { ",readonly" } else { "" };
+    format!("type=bind,source={},target={}{read_only}", mount.host.display(), mount.path.display())
 }

@@ -3,25 +3,25 @@ use std::path::Path;
 use std::process::{Command, ExitStatus};
 
 use super::options::{Mount, RunOptions};
+use super::process::ProcessSpec;
+use super::roots::Root;
 use crate::error::Result;
 use crate::image::Image;
-use crate::store::{Context, Reference};
+use crate::store::Context;
 
 /// The variables that are for this program alone: no engine and no train is to know them.
 pub const SECRETS: [&str; 2] = ["PRIVATE_KEY_PASSWORD", "PRIVATE_KEY_PATH"];
 
-/// An image that is ready to run.
+/// A train that is ready to run: its base, which the engine keeps, and what is mounted into it.
 #[non_exhaustive]
 pub struct Job<'a> {
-    /// The name that container and image get; nobody else uses it.
+    /// The name that the container gets; nobody else uses it.
     pub name: &'a str,
-    /// The opened image, in a layout.
+    /// The verified base layers and how they run, as an image of their own: it is the same for every run of the train.
     pub image: &'a Image,
-    /// Its name there.
-    pub reference: &'a Reference,
-    /// The directory of that layout; its name and the image's tag are that of the job.
-    pub layout: &'a Path,
-    /// The files of this machine that the container sees.
+    /// What it runs, as its config says.
+    pub process: &'a ProcessSpec,
+    /// The files of this machine that the container sees: the train's own parts and the station's volumes.
     pub mounts: &'a [Mount],
     /// A directory for what the engine keeps outside of its own store; it is private, and goes when the run ends.
     pub scratch: &'a Path,
@@ -46,26 +46,38 @@ pub trait Engine: Sealed + Sync {
     /// [`Kind::Usage`](crate::error::Kind::Usage) if it cannot.
     fn check(&self, options: &RunOptions) -> Result<()>;
 
-    /// Makes the container, which does not run yet.
+    /// Makes the container, which does not run yet. The base is taken in if the engine has not kept it; what is returned
+    /// keeps it there.
     ///
     /// # Errors
     /// An error of the engine; input/output.
-    fn prepare(&self, job: &Job<'_>, context: &Context) -> Result<()>;
+    fn prepare(&self, job: &Job<'_>, context: &Context) -> Result<Option<Root>>;
 
     /// The command that runs the container until its end, with the train's output as its own.
     fn start(&self, name: &str, scratch: &Path) -> Command;
 
-    /// The exit status of the train, when that command has ended.
+    /// How the train ended, when that command has.
     ///
     /// # Errors
     /// The engine could not run it at all.
-    fn exit_status(&self, name: &str, scratch: &Path, ended: ExitStatus) -> Result<i32>;
+    fn outcome(&self, name: &str, scratch: &Path, ended: ExitStatus) -> Result<Outcome>;
 
-    /// Ends the container if it runs, and removes all that the engine has of it; what is not there is no fault.
+    /// Ends the container if it runs, and removes all that the engine has of it; what is not there is no fault. The base
+    /// stays.
     ///
     /// # Errors
     /// Something is still there.
     fn remove(&self, name: &str, scratch: &Path) -> Result<()>;
+}
+
+/// How a train ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// Its exit status, or 128 and the number of the signal that ended it.
+    pub exit_status: i32,
+    /// True if the engine says that it wanted more memory than it may have. Not every one does.
+    pub out_of_memory: bool,
 }
 
 impl fmt::Debug for dyn Engine {

@@ -3,21 +3,30 @@
 //! Whatever the engine, the container has no network, and nothing of it stays with the engine.
 
 mod bundle;
+mod capabilities;
 mod client;
 mod docker;
 mod interface;
+mod kept;
 mod options;
+mod overlay;
 mod podman;
+mod process;
+mod roots;
 mod runc;
+mod seccomp;
 mod supervise;
 
 use crate::error::{Error, Result};
 use crate::text::Printable;
 
-pub use interface::{Engine, Job, SECRETS};
+pub use interface::{Engine, Job, Outcome, SECRETS};
+pub use kept::{KeptBase, kept_bases, prune};
 pub(crate) use options::mountable;
-pub use options::{Mount, RunOptions, Variable, Volume};
-pub(crate) use supervise::{ExitReason, supervise};
+pub use options::{Limits, Mount, RunOptions, Variable, Volume};
+pub use process::ProcessSpec;
+pub use roots::Root;
+pub(crate) use supervise::{ExitReason, Watch, supervise};
 
 /// Every engine. To add one: a file that implements [`Engine`], and a line here.
 pub static ENGINES: &[&dyn Engine] = &[&podman::Podman, &docker::Docker, &runc::Runc];

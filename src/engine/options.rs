@@ -4,6 +4,29 @@ use std::str::FromStr;
 use crate::error::{Error, ErrorContext, Result};
 use crate::text::Printable;
 
+/// The bounds of a container. What is not bounded is as the engine has it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Bytes of memory, without swap beyond it.
+    pub memory: Option<u64>,
+    /// The processors' time that it gets: 1.5 is that of one and a half.
+    pub cpus: Option<f64>,
+    /// The number of processes and threads at once.
+    pub pids: Option<u32>,
+}
+
+impl Limits {
+    /// Nothing is bounded.
+    pub const NONE: Limits = Limits { memory: None, cpus: None, pids: None };
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits::NONE
+    }
+}
+
 /// The options that a station gives to a train's container.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
@@ -14,6 +37,8 @@ pub struct RunOptions {
     pub variables: Vec<Variable>,
     /// The graphics cards, as the engine's users name them.
     pub gpus: Option<String>,
+    /// The bounds of what it may take.
+    pub limits: Limits,
 }
 
 /// A file or directory of this machine that a container sees.
@@ -102,17 +127,17 @@ pub(crate) fn mountable(path: PathBuf) -> Result<PathBuf> {
 impl FromStr for Volume {
     type Err = Error;
 
-    /// `HOST:PATH[:ro]`.
+    /// `HOST:PATH[:rw]`: the train can only read it unless it is to write there.
     fn from_str(text: &str) -> Result<Self> {
         let wrong =
-            |what: &str| Error::usage(format!("`{}`: {what}", Printable::new(text))).hint("write HOST:PATH[:ro]");
+            |what: &str| Error::usage(format!("`{}`: {what}", Printable::new(text))).hint("write HOST:PATH[:rw]");
         let mut parts = text.split(':');
         let (Some(host), Some(path)) = (parts.next().filter(|host| !host.is_empty()), parts.next()) else {
             return Err(wrong("the path in the train is missing"));
         };
         let read_only = match (parts.next(), parts.next()) {
-            (None, _) | (Some("rw"), None) => false,
-            (Some("ro"), None) => true,
+            (None, _) | (Some("ro"), None) => true,
+            (Some("rw"), None) => false,
             _ => return Err(wrong("the only options are `ro` and `rw`")),
         };
         let path = Path::new(path);
@@ -131,7 +156,8 @@ mod tests {
     fn volumes_are_as_in_other_engines() {
         let volume: Volume = "/srv/data:/data:ro".parse().unwrap();
         assert_eq!(volume, Volume { host: "/srv/data".into(), path: "/data".into(), read_only: true });
-        assert!(!"data:/opt/train_data/".parse::<Volume>().unwrap().read_only);
+        assert!("data:/opt/train_data/".parse::<Volume>().unwrap().read_only);
+        assert!(!"data:/opt/train_data/:rw".parse::<Volume>().unwrap().read_only);
         for wrong in ["", "/data", ":/data", "/a:data", "/a:/b:rox", "/a:/b:ro:ro", "/a:/b/../c", "/a:/x,y"] {
             assert!(wrong.parse::<Volume>().is_err(), "{wrong}");
         }

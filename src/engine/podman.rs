@@ -1,17 +1,22 @@
 use std::path::Path;
 use std::process::{Command, ExitStatus};
 
-use super::client::Client;
-use super::interface::{Engine, Job, Sealed};
-use super::options::RunOptions;
+use super::client::{Client, kept_name};
+use super::interface::{Engine, Job, Outcome, Sealed};
+use super::options::{Mount, RunOptions};
+use super::roots::Root;
+use super::seccomp;
 use super::supervise::run_capture;
-use crate::error::{ErrorContext, Result};
-use crate::store::Context;
+use crate::error::{Error, ErrorContext, IoContext, Result};
+use crate::image::Image;
+use crate::store::{Context, Reference};
 
-/// Podman: takes the image from the layout into the store of this user, without a daemon and without root.
+/// Podman: takes the base into the store of this user, without a daemon and without root.
 pub(super) struct Podman;
 
-const PODMAN: Client = Client("podman");
+pub(super) const PODMAN: Client = Client("podman");
+/// The name of the layout, and the tag in it, through which a base goes to Podman.
+const LAYOUT: &str = "base";
 
 impl Sealed for Podman {}
 
@@ -24,36 +29,56 @@ impl Engine for Podman {
         PODMAN.check(&["version", "--format", "{{.Client.Version}}"], "install podman")
     }
 
-    fn prepare(&self, job: &Job<'_>, _world: &Context) -> Result<()> {
-        // Podman names the image after the path of the layout as it is given (before version 5), or after the tag.
-        let place = format!("oci:{0}:{0}", job.name);
-        let mut pull = PODMAN.command(&["pull", "--quiet", &place]);
-        pull.current_dir(job.layout.parent().unwrap_or(job.scratch));
-        run_capture(pull).at("loading the image")?;
+    fn prepare(&self, job: &Job<'_>, context: &Context) -> Result<Option<Root>> {
+        // With what it runs: layers that Podman has are not pulled again, and a working directory that is not there is
+        // made only if the image names it.
+        if !PODMAN.has_kept(job.image) {
+            pull(job.image, job.scratch, context)?;
+        }
         // Proxies of the station, and the passwords in their addresses, are nothing for a train.
         let mut options = vec!["--http-proxy=false".to_owned()];
-        for mount in job.mounts {
-            // What was made for this container is ours to relabel for SELinux; all else has the labels that it has.
-            let access = if mount.read_only { "ro" } else { "rw" };
-            let label = if mount.private { ",Z" } else { "" };
-            let (host, path) = (mount.host.display(), mount.path.display());
-            options.extend(["--volume".to_owned(), format!("{host}:{path}:{access}{label}")]);
-        }
+        // Its own profile lets trains make namespaces.
+        options.push(format!("--security-opt=seccomp={}", seccomp::write(job.scratch)?.display()));
+        options.extend(job.mounts.iter().flat_map(|mount| ["--volume".to_owned(), volume(mount)]));
         options.extend(job.options.gpus.iter().flat_map(|gpus| ["--device".to_owned(), device(gpus)]));
-        PODMAN.create(job, &options)
+        PODMAN.create(job, job.image, &options, &[]).map(|()| None)
     }
 
     fn start(&self, name: &str, _scratch: &Path) -> Command {
         PODMAN.start(name)
     }
 
-    fn exit_status(&self, name: &str, _scratch: &Path, ended: ExitStatus) -> Result<i32> {
-        PODMAN.exit_status(name, ended)
+    fn outcome(&self, name: &str, _scratch: &Path, ended: ExitStatus) -> Result<Outcome> {
+        PODMAN.outcome(name, ended)
     }
 
     fn remove(&self, name: &str, _scratch: &Path) -> Result<()> {
         PODMAN.remove(name)
     }
+}
+
+/// Hands the base to Podman, and leaves it there under its one name.
+fn pull(base: &Image, scratch: &Path, context: &Context) -> Result<()> {
+    let layout = scratch.join(LAYOUT);
+    base.write(&Reference::layout(&layout, Some(LAYOUT.to_owned())), LAYOUT, context)?;
+    let mut pull = PODMAN.command(&["pull", "--quiet", &format!("oci:{LAYOUT}:{LAYOUT}")]);
+    pull.current_dir(scratch);
+    let told = run_capture(pull).at("loading the base")?;
+    std::fs::remove_dir_all(&layout).doing("remove the directory").at(layout.display())?;
+    let id = String::from_utf8_lossy(&told).trim().to_owned();
+    if format!("sha256:{id}") != base.id().as_ref() {
+        return Err(Error::internal("Podman calls the base by another ID"));
+    }
+    run_capture(PODMAN.command(&["untag", &id])).at("naming the base")?;
+    run_capture(PODMAN.command(&["tag", &id, &kept_name(base)])).map(drop).at("naming the base")
+}
+
+fn volume(mount: &Mount) -> String {
+    let access = if mount.read_only { "ro" } else { "rw" };
+    // What was made for this container is ours to relabel for SELinux, and nothing in it is a device or another user's
+    // program; all else has the labels and rights that it has.
+    let own = if mount.private { ",nosuid,nodev,Z" } else { "" };
+    format!("{}:{}:{access}{own}", mount.host.display(), mount.path.display())
 }
 
 /// The name of a device in the container device interface, through which Podman knows graphics cards.

@@ -1,19 +1,23 @@
-use std::fs;
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder};
 use std::io;
-use std::path::Path;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
+use super::bundle::{self, ROOTFS};
 use super::client::Client;
-use super::interface::{Engine, Job, Sealed};
+use super::interface::{Engine, Job, Outcome, Sealed};
 use super::options::RunOptions;
+use super::overlay;
+use super::roots::Root;
 use super::supervise::run_quiet;
-use crate::engine::bundle;
-use crate::error::{Advice, Error, Kind, Result};
+use crate::error::{Advice, Error, ErrorContext, IoContext, Kind, Result};
 use crate::json;
 use crate::store::Context;
 use crate::text::Printable;
 
-/// runc: no image store at all. The bundle is unpacked beside the results, and everything goes with the work directory.
+/// runc: no image store at all. The base is unpacked once into the user's cache, and each run writes above it.
 pub(super) struct Runc;
 
 impl Sealed for Runc {}
@@ -27,25 +31,44 @@ impl Engine for Runc {
         if options.gpus.is_some() {
             return Err(Error::usage("runc alone cannot give a container GPUs").advise(Advice::ChooseGpuEngine));
         }
+        let bounded = options.limits.memory.is_some() || options.limits.cpus.is_some();
+        if bounded && !rustix::process::geteuid().is_root() {
+            let what = "runc without root cannot bound memory or processors";
+            return Err(Error::usage(what).advise(Advice::ChooseBoundingEngine));
+        }
         Client(self.name()).check(&["--version"], "install runc")
     }
 
-    fn prepare(&self, job: &Job<'_>, context: &Context) -> Result<()> {
-        bundle::write(&job.scratch.join("bundle"), job, context)
+    fn prepare(&self, job: &Job<'_>, context: &Context) -> Result<Option<Root>> {
+        let bundle = bundle_in(job.scratch);
+        DirBuilder::new().mode(0o700).create(&bundle).doing("create the directory").at(bundle.display())?;
+        let base = overlay::prepare(job.image, &bundle.join(ROOTFS), job.scratch, context)?;
+        bundle::write(&bundle, job, &base)?;
+        Ok(base.root)
     }
 
     fn start(&self, name: &str, scratch: &Path) -> Command {
-        let mut command = runc(scratch);
-        command.args(["--log-format", "json", "--log"]).arg(scratch.join("log"));
-        command.args(["run", "--bundle"]).arg(scratch.join("bundle")).arg(name);
-        command
+        let mut line: Vec<OsString> = vec!["runc".into(), "--root".into(), state_in(scratch).into()];
+        if !rustix::process::geteuid().is_root() {
+            // In a user namespace of ours it is root, and still has no control groups.
+            line.extend(["--rootless", "true"].map(OsString::from));
+        }
+        line.extend(["--log-format", "json", "--log"].map(OsString::from));
+        line.extend([
+            scratch.join("log").into(),
+            "run".into(),
+            "--bundle".into(),
+            bundle_in(scratch).into(),
+            name.into(),
+        ]);
+        overlay::command(&line, &bundle_in(scratch).join(ROOTFS), scratch)
     }
 
-    fn exit_status(&self, _name: &str, scratch: &Path, ended: ExitStatus) -> Result<i32> {
+    fn outcome(&self, _name: &str, scratch: &Path, ended: ExitStatus) -> Result<Outcome> {
         // runc ends with 1 where it could not start the train, as a train may, too; but then it has logged why.
         let log = fs::read_to_string(scratch.join("log")).unwrap_or_default();
         match (log.lines().rev().find_map(error_in), ended.code()) {
-            (None, Some(code)) => Ok(code),
+            (None, Some(exit_status)) => Ok(Outcome { exit_status, out_of_memory: false }),
             (message, _) => {
                 let message = message.unwrap_or_else(|| ended.to_string());
                 Err(Error::io("the train could not be started", io::Error::other(message)))
@@ -55,8 +78,8 @@ impl Engine for Runc {
 
     fn remove(&self, name: &str, scratch: &Path) -> Result<()> {
         let on_container = |arguments: &[&str]| {
-            let mut command = runc(scratch);
-            command.args(arguments).arg(name);
+            let mut command = Command::new("runc");
+            command.arg("--root").arg(state_in(scratch)).args(arguments).arg(name);
             run_quiet(command)
         };
         if on_container(&["state"]) {
@@ -69,11 +92,13 @@ impl Engine for Runc {
     }
 }
 
-/// runc with a state of its own.
-fn runc(scratch: &Path) -> Command {
-    let mut command = Command::new("runc");
-    command.arg("--root").arg(scratch.join("state"));
-    command
+fn bundle_in(scratch: &Path) -> PathBuf {
+    scratch.join("bundle")
+}
+
+/// runc has a state of its own for each run.
+fn state_in(scratch: &Path) -> PathBuf {
+    scratch.join("state")
 }
 
 /// The message in a line of runc's log, if it is an error.

@@ -14,6 +14,8 @@ use crate::text::Printable;
 
 /// The interval between two looks at the process.
 const LOOKS: Duration = Duration::from_millis(20);
+/// How many times as long as a look of its watcher takes a command is left alone.
+const COST: u32 = 20;
 /// The bytes of its output that are read at once.
 const PIECE: usize = 64 << 10;
 
@@ -24,16 +26,35 @@ pub(crate) enum ExitReason {
     Exited(ExitStatus),
     /// It took longer than it may.
     TimedOut,
+    /// Whoever watched it said so.
+    Stopped,
 }
 
-/// Runs `command` until its end, its output and its errors into `output` as they come. When the limit is reached, or
+/// What a command is watched for.
+pub(crate) struct Watch<'a> {
+    /// The time that it may take.
+    pub(crate) limit: Option<Duration>,
+    /// The time between two calls of `stop`, at least; a call that takes long is made less often.
+    pub(crate) interval: Duration,
+    /// Says that it is to be ended.
+    pub(crate) stop: &'a mut dyn FnMut() -> bool,
+}
+
+impl<'a> Watch<'a> {
+    /// For nothing; `never` is not called.
+    pub(crate) fn none(never: &'a mut dyn FnMut() -> bool) -> Self {
+        Watch { limit: None, interval: Duration::MAX, stop: never }
+    }
+}
+
+/// Runs `command` until its end, its output and its errors into `output` as they come. When it is to be ended, or
 /// somebody asks the program to end, `end` has to end what the command attends; then the command itself is ended.
 ///
 /// # Errors
 /// It cannot be started; [`Kind::Interrupted`](crate::error::Kind::Interrupted).
 pub(crate) fn supervise(
     mut command: Command,
-    limit: Option<Duration>,
+    watch: Watch<'_>,
     output: &mut (dyn Write + Send),
     end: &dyn Fn(),
 ) -> Result<ExitReason> {
@@ -44,7 +65,7 @@ pub(crate) fn supervise(
         let forward = |pipe: Option<Box<dyn Read + Send>>| pipe.map(|pipe| scope.spawn(|| forward(pipe, &output)));
         forward(stdout.map(|pipe| Box::new(pipe) as _));
         forward(stderr.map(|pipe| Box::new(pipe) as _));
-        let ending = wait(&mut child, limit);
+        let ending = wait(&mut child, watch);
         if !matches!(ending, Ok(ExitReason::Exited(_))) {
             end();
             // It may have ended with what it attended.
@@ -66,7 +87,7 @@ pub(super) fn run_capture(mut command: Command) -> Result<Vec<u8>> {
     thread::scope(|scope| {
         let stdout = scope.spawn(|| read_all(stdout));
         let stderr = scope.spawn(|| read_all(stderr));
-        let ending = wait(&mut child, None);
+        let ending = wait(&mut child, Watch::none(&mut || false));
         if ending.is_err() {
             let _ = child.kill();
             let _ = child.wait();
@@ -99,8 +120,10 @@ fn spawn(command: &mut Command) -> Result<Child> {
     quiet(command).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().doing(format_args!("start {program}"))
 }
 
-fn wait(child: &mut Child, limit: Option<Duration>) -> Result<ExitReason> {
+fn wait(child: &mut Child, watch: Watch<'_>) -> Result<ExitReason> {
+    let Watch { limit, interval, stop } = watch;
     let begin = Instant::now();
+    let (mut looked, mut pause) = (begin, interval);
     loop {
         if let Some(status) = child.try_wait().doing("wait for the engine")? {
             return Ok(ExitReason::Exited(status));
@@ -108,6 +131,14 @@ fn wait(child: &mut Child, limit: Option<Duration>) -> Result<ExitReason> {
         interrupt::check()?;
         if limit.is_some_and(|limit| begin.elapsed() >= limit) {
             return Ok(ExitReason::TimedOut);
+        }
+        if looked.elapsed() >= pause {
+            let start = Instant::now();
+            if stop() {
+                return Ok(ExitReason::Stopped);
+            }
+            looked = Instant::now();
+            pause = interval.max(start.elapsed() * COST);
         }
         thread::sleep(LOOKS);
     }

@@ -6,9 +6,17 @@ use super::layer::{ensure_contents, ensure_plain_is_stated};
 use crate::crypto::Sha256;
 use crate::error::{Advice, Error, ErrorContext, Result};
 use crate::json::{self, Object, Value, object_at};
-use crate::store::{Blob, ImageEntry, Platform, Source, digest_of, is_supported, read_document, sha256_digest};
+use crate::store::{
+    Blob, ImageEntry, JoinedSource, Platform, Source, digest_of, is_supported, read_document, sha256_digest,
+};
 use crate::text::Printable;
 
+/// When an image was made whose time must not matter (RFC 3339).
+const EPOCH: &str = "1970-01-01T00:00:00Z";
+/// The members of an image config that say what it runs on (OCI image specification, image configuration).
+const PLATFORM: [&str; 5] = ["architecture", "os", "variant", "os.version", "os.features"];
+/// The members of its `config` that say what runs.
+const PROCESS: [&str; 6] = ["User", "Env", "Entrypoint", "Cmd", "WorkingDir", "StopSignal"];
 /// The most layers that an image may have. Docker's storage drivers end at 127.
 const MAX_LAYERS: usize = 1024;
 /// The depth to which indexes may be nested.
@@ -225,6 +233,22 @@ impl Image {
         Platform::read(&self.config)
     }
 
+    /// The members of its config that say what it runs on, and no others.
+    pub fn platform_config(&self) -> Object {
+        let named = |(name, _): &(&String, &Value)| PLATFORM.contains(&name.as_str());
+        self.config.iter().filter(named).map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+
+    /// What its config says of how it runs, as an engine is to see it: what it runs on, and of `config` the process alone.
+    /// Volumes would lie over what is mounted, and no health check is wanted.
+    pub fn process_config(&self) -> Object {
+        let inner = self.config.get("config").and_then(Value::as_object);
+        let wanted = PROCESS.into_iter().filter_map(|name| Some((name.to_owned(), inner?.get(name)?.clone())));
+        let mut config = self.platform_config();
+        config.insert("config".to_owned(), Value::Object(wanted.filter(|(_, value)| !value.is_null()).collect()));
+        config
+    }
+
     /// A label of the image config.
     pub fn label(&self, name: &str) -> Option<&str> {
         self.config.get("config")?.get("Labels")?.get(name)?.as_str()
@@ -264,6 +288,37 @@ impl Image {
     /// [`Kind::Malformed`](crate::error::Kind::Malformed) if it says otherwise.
     pub fn ensure_plain_is_stated(&self, layer: usize) -> Result<()> {
         ensure_plain_is_stated(&self.layers[layer], &self.diff_ids[layer]).at(self.source.name())
+    }
+
+    /// Its lowest `count` layers as an image of their own, to be run: with `execution` as what its config says of how it
+    /// runs (the members of the OCI image configuration but `rootfs` and `history`), and without annotations or labels.
+    ///
+    /// It depends on these layers and on `execution` alone, so that it has the same ID in every train.
+    #[must_use]
+    pub fn lowest(&self, count: usize, execution: Object) -> Image {
+        let (layers, diff_ids) = (self.layers[..count].to_vec(), self.diff_ids[..count].to_vec());
+        let mut config = execution;
+        config.insert("created".to_owned(), EPOCH.into());
+        let ids: Vec<&str> = diff_ids.iter().map(AsRef::as_ref).collect();
+        config.insert("rootfs".to_owned(), json::json!({ "type": "layers", "diff_ids": ids }));
+        let plain = |layer: &Descriptor| json::json!({ "mediaType": layer.media_type().to_string(), "digest": layer.digest().to_string(), "size": layer.size() });
+        let manifest = json::json!({
+            "schemaVersion": 2,
+            "mediaType": self.format.manifest(),
+            "config": {},
+            "layers": layers.iter().map(plain).collect::<Vec<_>>(),
+        });
+        let manifest = manifest.as_object().cloned().unwrap_or_default();
+        let listed = ImageEntry { tag: None, descriptor: self.listed.descriptor.clone() };
+        Image { listed, manifest, config, layers, diff_ids, ..self.clone() }
+    }
+
+    /// The same image, with its lowest `count` layers read from where `other` has them.
+    #[must_use]
+    pub fn with_layers_of(&self, other: &Image, count: usize) -> Image {
+        let shared = other.layers.iter().take(count).map(|layer| layer.digest().clone());
+        let source = JoinedSource::new(self.source.clone(), other.source.clone(), shared);
+        Image { source: Arc::new(source), ..self.clone() }
     }
 
     /// True if all layers of `base` are the lowest layers of this image, by their contents.

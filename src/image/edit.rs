@@ -120,6 +120,9 @@ pub struct Edit {
     /// Whether the image is for an engine, which acts on annotations and fetches from URLs: none are left then but
     /// `org.opencontainers.image.*`.
     pub for_engine: bool,
+    /// Whether the layers that stay are left where they are: the destination gets an image that is whole only together
+    /// with the old one.
+    pub apart: bool,
     /// When the image was made (RFC 3339).
     pub created: String,
 }
@@ -148,7 +151,8 @@ impl Edit {
     /// As [`Destination::copy_blobs`] and [`Destination::create`].
     pub fn write(&self, image: &Image, destination: &mut dyn Destination) -> Result<NewImage> {
         let (mut reused, mut copied) = (0, 0);
-        for transfer in destination.copy_blobs(image.source(), &image.layers()[..self.keep])? {
+        let moved = if self.apart { &[][..] } else { &image.layers()[..self.keep] };
+        for transfer in destination.copy_blobs(image.source(), moved)? {
             match transfer {
                 Transfer::Reused => reused += 1,
                 Transfer::Copied(bytes) => copied += bytes,
@@ -266,7 +270,7 @@ fn to_value(descriptor: &Descriptor) -> Result<Value> {
 }
 
 /// Writes an image config to the destination.
-fn put_config(destination: &mut dyn Destination, media_type: &str, config: Object) -> Result<Descriptor> {
+pub(super) fn put_config(destination: &mut dyn Destination, media_type: &str, config: Object) -> Result<Descriptor> {
     let mut sink = destination.create()?;
     sink.write_all(&json::to_vec(&Value::Object(config))).doing("write the image config")?;
     let written = sink.finish()?;

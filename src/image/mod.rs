@@ -19,7 +19,9 @@ mod tarball;
 mod target;
 mod tool_image;
 mod tree;
+
 mod view;
+mod write_image;
 mod write_tree;
 
 pub use changeset::OPAQUE;

@@ -108,6 +108,7 @@ pub fn build(request: &BuildRequest<'_>, context: &Context) -> Result<Report> {
     let added = layers.iter().take(of_base).map(|(layer, _)| layer.diff_id.clone());
     let stage_base: Vec<Digest> = base.diff_ids().iter().cloned().chain(added).collect();
     let edit = Edit {
+        apart: false,
         keep,
         added: layers,
         settings: if request.command.is_empty() { Vec::new() } else { vec![("Cmd", json!(request.command))] },

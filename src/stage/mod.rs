@@ -28,7 +28,7 @@ pub use pre_run::pre_run;
 pub use rebase::{RebaseRequest, rebase};
 pub use results::{ResultsRequest, ResultsTo, results};
 #[cfg(feature = "engines")]
-pub use run::{RunRequest, TrainFailed, run};
+pub use run::{LOG_LIMIT, Leftover, Limit, Onlooker, RunRequest, TrainFailed, cleanup, leftovers, run};
 pub use trust::{Parties, PartyKey, add_pin, parties};
 pub use validate::{Master, Method, ValidateRequest, Validation, validate};
 pub use verify::{StopVerdict, Verification, verify};

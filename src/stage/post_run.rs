@@ -61,7 +61,9 @@ pub(super) fn post_run_elsewhere(
             .hint("find out who published it, and run the train again")
             .at(request.source));
     }
-    close(request, open_image(opened, context)?, target, OpenedAt::Elsewhere, context)
+    let image = open_image(opened, context)?;
+    let base = Labels::read(&image).base_layers.unwrap_or_default();
+    close(request, image.with_layers_of(before, base), target, OpenedAt::Elsewhere, context)
 }
 
 /// Where the image that is closed was opened.
@@ -85,7 +87,7 @@ fn close(
     let labels = Labels::read(&image);
     ensure_was_opened(&image, &labels)?;
     let base = BaseLayers::detect(&image, request.base, context)?;
-    let mut train = load(image, &spool, base.floor(), &labels)?;
+    let mut train = load(base.complete(image), &spool, base.floor(), &labels)?;
     let results = match request.results {
         Some(dir) => Some(read_directory(dir, paths::RESULTS)?),
         None => None,
@@ -197,6 +199,7 @@ impl PostRun<'_> {
             config: &config,
             rewritten: true,
             results_outside: false,
+            apart: false,
         };
         let (mut report, collected) = output.publish(train, target, self.context)?;
         report.checks = checks;

@@ -36,6 +36,20 @@ use crate::train::{Check, StageKind, Stop, TrainConfig, paths, unwrap_stage_key}
 /// [`Kind::Malformed`](crate::error::Kind::Malformed) if this is no train. Then nothing has changed.
 pub fn pre_run(request: &StageRequest<'_>, context: &Context) -> Result<Report> {
     ensure_not_in_registry(request.source, request.destination)?;
+    open_train(request, false, context)
+}
+
+/// [`pre_run`] into a private place for a run. The base layers stay in the source: the opened image is whole only
+/// together with the encrypted one.
+///
+/// # Errors
+/// As [`pre_run`].
+#[cfg_attr(not(feature = "engines"), allow(dead_code, reason = "`run` alone opens a train elsewhere"))]
+pub(super) fn pre_run_apart(request: &StageRequest<'_>, context: &Context) -> Result<Report> {
+    open_train(request, true, context)
+}
+
+fn open_train(request: &StageRequest<'_>, apart: bool, context: &Context) -> Result<Report> {
     let results = request.results.map(StagedDir::new).transpose()?;
     let pending = PendingTarget::open(request.source, request.destination, context)?;
     let (image, warning) = start(request, context)?;
@@ -46,7 +60,7 @@ pub fn pre_run(request: &StageRequest<'_>, context: &Context) -> Result<Report> 
     let mut train = Train::load(image, &spool, Depth::ListedFiles(usize::MAX))?;
     let name = train.name();
     request.policy.ensure_wire(&train.config).at(&name)?;
-    let mut pre_run = PreRun { request, context, spool, base, results, warning };
+    let mut pre_run = PreRun { request, apart, context, spool, base, results, warning };
     with_all_layers(&mut train, &pre_run.spool.clone(), |train| pre_run.attempt(train, &mut target)).at(name)
 }
 
@@ -79,6 +93,8 @@ fn start(request: &StageRequest<'_>, context: &Context) -> Result<(Image, Option
 
 struct PreRun<'a> {
     request: &'a StageRequest<'a>,
+    /// True if the base layers stay where they are.
+    apart: bool,
     context: &'a Context,
     spool: PathBuf,
     base: BaseLayers,
@@ -133,7 +149,7 @@ impl PreRun<'_> {
         }
         let results = if self.results.is_some() { 0 } else { size_below(train.tree(), paths::RESULTS) };
         let payload = decrypted(size_below(train.tree(), paths::TRAIN).saturating_add(results));
-        ensure_stage(&*target.destination, &train.image, base, payload)?;
+        ensure_stage(&*target.destination, &train.image, if self.apart { 0 } else { base }, payload)?;
         let payload = self.write_payload(train, target, Transforms { of_train, of_results }, &mut checks)?;
         let checks = self.request.policy.enforce(checks)?;
         self.publish(train, target, Opened { stop: &stop, base_layers: base, payload, checks })
@@ -177,6 +193,7 @@ impl PreRun<'_> {
             config: &config,
             rewritten: false,
             results_outside: self.results.is_some(),
+            apart: self.apart,
         };
         // The results come last: a process that is killed between the two can do all of it again, while results without
         // an image would be in its way.

@@ -203,6 +203,7 @@ impl Rebase<'_> {
         self.base.inherit_metadata(&train.image, self.old_image.as_ref());
         let keep = self.base.layers().len();
         let edit = Edit {
+            apart: false,
             keep,
             added: vec![
                 (payload, "pht-oci rebase: payload".to_owned()),

@@ -17,6 +17,10 @@ pub struct Context {
     pub waiting: Waiting,
     /// The directory for temporary files that are not kept in the destination's own file system.
     pub temporary: PathBuf,
+    /// The directory for what is kept between runs to save time, and can be made anew; nothing is kept if absent.
+    pub cache: Option<PathBuf>,
+    /// The directory in which runs are registered until they have ended; none are if absent.
+    pub state: Option<PathBuf>,
     /// The access to registries that images are read from.
     pub pull: Access,
     /// The access to registries that images are written to.
@@ -33,6 +37,8 @@ impl Context {
             platform: None,
             waiting: Waiting::default(),
             temporary: temporary.into(),
+            cache: None,
+            state: None,
             pull: Access::anonymous(Side::Source),
             push: Access::anonymous(Side::Destination),
             progress: Progress::default(),

@@ -1,5 +1,14 @@
 //! The paths of the train's parts in an image.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// The same path as a program sees it that runs in the image.
+pub fn on_disk(path: &[u8]) -> PathBuf {
+    Path::new("/").join(OsStr::from_bytes(path))
+}
+
 /// Above all of them.
 pub const OPT: &[u8] = b"opt";
 /// The train config.

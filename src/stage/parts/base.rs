@@ -71,7 +71,16 @@ impl BaseLayers {
 
     /// The layers above which everything is read, if it is known.
     pub(in crate::stage) fn floor(&self) -> Option<usize> {
-        self.given.as_ref().map(|(_, base)| base.layers().len()).or(self.likely.map(|(layers, _)| layers))
+        self.given.as_ref().map(|(_, base)| own_layers(base)).or(self.likely.map(|(layers, _)| layers))
+    }
+
+    /// The image, with the layers that it shares with a given base read from there: those of an image that was opened for
+    /// a run lie nowhere else.
+    pub(in crate::stage) fn complete(&self, image: Image) -> Image {
+        let Some((_, given)) = &self.given else { return image };
+        let shared = image.layers().iter().zip(given.layers());
+        let count = shared.take_while(|(own, theirs)| own.digest() == theirs.digest()).count();
+        image.with_layers_of(given, count)
     }
 
     /// The number of base layers of `train`; `change` is how its immutable files are read.
@@ -90,7 +99,7 @@ impl BaseLayers {
             return self.ensure_given(image, base).map(|()| (base, BaseOrigin::Signed));
         }
         match (&self.given, self.likely) {
-            (Some((_, given)), _) if image.is_based_on(given) => Ok((given.layers().len(), BaseOrigin::Given)),
+            (Some((_, given)), _) if is_based_on(image, given) => Ok((own_layers(given), BaseOrigin::Given)),
             (Some((name, _)), _) => {
                 Err(Error::usage("the train is not based on this image").advise(Advice::CheckBase).at(name))
             }
@@ -105,13 +114,21 @@ impl BaseLayers {
     /// Requires that the given image is the signed base, or the train as built on it.
     fn ensure_given(&self, image: &Image, base: usize) -> Result<()> {
         let Some((name, given)) = &self.given else { return Ok(()) };
-        let layers = if Labels::read(given).base_layers == Some(base) { base } else { given.layers().len() };
-        if layers == base && given.diff_ids().get(..base) == image.diff_ids().get(..base) {
+        if own_layers(given) == base && given.diff_ids().get(..base) == image.diff_ids().get(..base) {
             return Ok(());
         }
         let what = "not the base that the train's creator signed, and every station checks that signature";
         Err(Error::usage(what).advise(Advice::OmitBase).at(name))
     }
+}
+
+/// The layers of a given base: all of them, unless it is a train that a stage has made.
+fn own_layers(given: &Image) -> usize {
+    Labels::read(given).base_layers.unwrap_or(given.layers().len())
+}
+
+fn is_based_on(image: &Image, given: &Image) -> bool {
+    given.diff_ids().get(..own_layers(given)).is_some_and(|base| image.diff_ids().starts_with(base))
 }
 
 /// Takes the base layers as the train as built or the image before pre-run has them, if one of these is beside the

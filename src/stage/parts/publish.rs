@@ -23,6 +23,8 @@ pub(in crate::stage) struct StageOutput<'a> {
     pub(in crate::stage) rewritten: bool,
     /// True if the results are in a directory and not in the image.
     pub(in crate::stage) results_outside: bool,
+    /// Whether the base layers stay where they are: the new image is whole only together with the old one.
+    pub(in crate::stage) apart: bool,
 }
 
 impl StageOutput<'_> {
@@ -53,6 +55,7 @@ impl StageOutput<'_> {
             // Committing an image adds to its config.
             execution: self.config.form().image().map(SignedImage::to_image_config),
             for_engine: self.is_for_engine(),
+            apart: self.apart,
             created: rfc3339(now)?,
         };
         let image = edit.write(&train.image, &mut *target.destination)?;

@@ -1,30 +1,79 @@
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Advice, Error, ErrorContext, IoContext, Result};
 use crate::store::fs::try_lock;
 use crate::store::{Context, Reference};
+use crate::text::Printable;
+
+/// Whoever looks on while a train runs: its output comes as it is written.
+pub trait Onlooker: Write + Send {
+    /// Something that the train has not said: how far the run is.
+    fn tell(&mut self, text: &str);
+}
+
+/// Nobody looks on.
+impl Onlooker for io::Sink {
+    fn tell(&mut self, _text: &str) {}
+}
 
 /// The output of a train: a file that only this user can read, locked while the train runs, and whoever looks on.
+///
+/// Of more output than it may hold, the file keeps the beginning and the end; who looks on sees the beginning.
 pub(super) struct Log<'a> {
     file: File,
     path: PathBuf,
-    show: &'a mut (dyn Write + Send),
+    show: &'a mut dyn Onlooker,
     failed: Option<io::Error>,
+    /// The bytes that still count as the beginning.
+    beginning: u64,
+    /// The bytes that the end may have, at most.
+    end_limit: u64,
+    end: Option<End>,
+    /// The directory for the end, while it is not known to be it.
+    spool: PathBuf,
 }
 
 impl<'a> Log<'a> {
     /// Begins a new file; the log of an earlier run goes.
-    pub(super) fn begin(path: &Path, show: &'a mut (dyn Write + Send)) -> Result<Self> {
+    pub(super) fn begin(path: &Path, limit: u64, show: &'a mut dyn Onlooker, context: &Context) -> Result<Self> {
         let file = new_file(path).at(path.display())?;
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        Ok(Log { file, path, show, failed: None })
+        let (beginning, spool) = (limit / 2, context.temporary.clone());
+        Ok(Log { file, path, show, failed: None, beginning, end_limit: limit - beginning, end: None, spool })
+    }
+
+    /// Completes the file, when the train has ended.
+    pub(super) fn finish(&mut self) {
+        if let Some(end) = self.end.take() {
+            let left_out = end.left_out();
+            let said = if left_out == 0 { String::new() } else { format!("\n[{left_out} bytes are left out here]\n") };
+            let written = self.file.write_all(said.as_bytes()).and_then(|()| end.copy_to(&mut self.file));
+            self.failed = self.failed.take().or(written.err());
+        }
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Tells who looks on something that the train has not said.
+    pub(super) fn tell(&mut self, text: &str) {
+        self.show.tell(text);
+    }
+
+    /// The last line that is in the file, if it can be read: what an engine says last is why it failed.
+    pub(super) fn last_line(&self) -> Option<String> {
+        const TAIL: i64 = 4096;
+        let mut file = File::open(&self.path).ok()?;
+        let length = i64::try_from(file.metadata().ok()?.len()).ok()?;
+        file.seek(io::SeekFrom::End(-length.min(TAIL))).ok()?;
+        let mut tail = Vec::new();
+        file.read_to_end(&mut tail).ok()?;
+        let last = tail.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).rfind(|line| !line.is_empty())?;
+        Some(Printable::new(last).to_string())
     }
 
     /// The warning of an incomplete log.
@@ -37,14 +86,79 @@ impl<'a> Log<'a> {
 impl Write for Log<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         // A train does not fail because nobody can listen any more.
+        let (first, rest) = bytes.split_at(usize::try_from(self.beginning).unwrap_or(usize::MAX).min(bytes.len()));
+        self.beginning -= first.len() as u64;
+        let _ = self.show.write_all(first);
         if self.failed.is_none() {
-            self.failed = self.file.write_all(bytes).err();
+            let written = self.file.write_all(first).and_then(|()| self.keep_end(rest));
+            self.failed = written.err();
         }
-        let _ = self.show.write_all(bytes);
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log<'_> {
+    fn keep_end(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        if self.end.is_none() {
+            self.show.tell("the train says more; the end of it will be in the log");
+            self.end = Some(End::new(self.end_limit, &self.spool)?);
+        }
+        self.end.as_mut().map_or(Ok(()), |end| end.write(bytes))
+    }
+}
+
+/// The last bytes of a stream, at most so many: in two files without names, of which the older is overwritten when the
+/// newer is full.
+struct End {
+    newer: File,
+    older: File,
+    /// The size of each, at most.
+    half: u64,
+    /// Bytes in the newer and in the older one.
+    filled: (u64, u64),
+    total: u64,
+}
+
+impl End {
+    fn new(limit: u64, dir: &Path) -> io::Result<Self> {
+        let (newer, older) = (tempfile::tempfile_in(dir)?, tempfile::tempfile_in(dir)?);
+        Ok(End { newer, older, half: (limit / 2).max(1), filled: (0, 0), total: 0 })
+    }
+
+    fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        self.total += bytes.len() as u64;
+        while !bytes.is_empty() {
+            if self.filled.0 == self.half {
+                std::mem::swap(&mut self.newer, &mut self.older);
+                self.newer.set_len(0)?;
+                self.newer.rewind()?;
+                self.filled = (0, self.half);
+            }
+            let room = usize::try_from(self.half - self.filled.0).unwrap_or(usize::MAX);
+            let (now, rest) = bytes.split_at(room.min(bytes.len()));
+            self.newer.write_all(now)?;
+            self.filled.0 += now.len() as u64;
+            bytes = rest;
+        }
+        Ok(())
+    }
+
+    fn left_out(&self) -> u64 {
+        self.total - self.filled.0 - self.filled.1
+    }
+
+    fn copy_to(mut self, out: &mut File) -> io::Result<()> {
+        for file in [&mut self.older, &mut self.newer] {
+            file.rewind()?;
+            io::copy(file, out)?;
+        }
         Ok(())
     }
 }
@@ -92,4 +206,53 @@ fn take(log: &File) -> Result<()> {
         return Ok(());
     }
     Err(Error::usage("another run is writing to this log").advise(Advice::ChooseLog))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Screen(Vec<u8>);
+
+    impl Write for Screen {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Onlooker for Screen {
+        fn tell(&mut self, text: &str) {
+            self.0.extend_from_slice(text.as_bytes());
+        }
+    }
+
+    #[test]
+    fn the_middle_of_much_output_is_left_out_and_that_is_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let context = Context::new(0, dir.path());
+        for (length, whole) in [(0, true), (50, true), (99, true), (150, false), (5000, false)] {
+            let output: Vec<u8> = (0..length).map(|at| b'a' + (at % 26) as u8).collect();
+            let (path, mut shown) = (dir.path().join("log"), Screen(Vec::new()));
+            let mut log = Log::begin(&path, 200, &mut shown, &context).unwrap();
+            output.chunks(7).for_each(|chunk| log.write_all(chunk).unwrap());
+            log.finish();
+            assert!(log.warning().is_none());
+            let kept = fs::read(&path).unwrap();
+            if whole || length <= 150 {
+                assert_eq!(kept, output, "{length}");
+                continue;
+            }
+            let text = String::from_utf8(kept).unwrap();
+            let (first, rest) = text.split_once("\n[").unwrap();
+            let (left_out, last) = rest.split_once(" bytes are left out here]\n").unwrap();
+            assert_eq!(first.as_bytes(), &output[..100]);
+            assert!(last.len() >= 50 && output.ends_with(last.as_bytes()), "{last}");
+            assert_eq!(left_out.parse::<usize>().unwrap(), length - 100 - last.len());
+            assert!(shown.0.len() < 200, "{}", shown.0.len());
+        }
+    }
 }

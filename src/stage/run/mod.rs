@@ -1,32 +1,48 @@
-//! A whole stop: pre-run, the train with no network, post-run. Nothing of the plaintext outlives it.
+//! A whole stop: pre-run, the train with no network, post-run. Nothing of the plaintext outlives it, but results that
+//! could not be closed: these are kept, for their owner alone.
 
+mod data;
+mod failure;
+mod keep;
+mod leftovers;
 mod log;
-mod rescue;
+mod opened;
+mod widened;
 mod work_dir;
 
-use std::ffi::OsStr;
-use std::fmt;
-use std::io::Write;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rustix::fs::Mode;
-
-use crate::engine::{Engine, ExitReason, Job, Mount, RunOptions, Volume, supervise};
-use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
-use crate::image::{Image, PathFilter, PendingTarget, View, open_image};
+use crate::engine::{Engine, ExitReason, Job, Mount, Outcome, RunOptions, Variable, Volume, Watch, supervise};
+use crate::error::{Error, ErrorContext, Result};
+use crate::image::{Image, PendingTarget, open_image};
 use crate::stage::parts::execution::Execution;
 use crate::stage::parts::report::{Ran, Report};
 use crate::stage::parts::request::StageRequest;
 use crate::stage::post_run::post_run_elsewhere;
-use crate::stage::pre_run::pre_run;
+use crate::stage::pre_run::pre_run_apart;
 use crate::store::{Context, Reference};
 use crate::train::paths;
 
+pub use failure::{Limit, TrainFailed};
+pub use leftovers::{Leftover, cleanup, leftovers};
+
+use data::Preparation;
+use failure::failed;
+use keep::{Kept, keep};
 use log::Log;
-use rescue::rescue;
+pub use log::Onlooker;
+use opened::Opened;
+use widened::Widened;
 use work_dir::WorkDir;
+
+/// The bytes of a log that are kept without another limit.
+pub const LOG_LIMIT: u64 = 64 << 20;
+/// The time between two looks at how large the results are.
+const RESULTS_LOOKS: Duration = Duration::from_secs(1);
+
+/// The exit status of who was killed, as the system does with what wants too much memory: 128 and the number of SIGKILL.
+const KILLED: i32 = 137;
 
 /// A request for a whole stop.
 #[non_exhaustive]
@@ -39,8 +55,14 @@ pub struct RunRequest<'a> {
     pub options: &'a RunOptions,
     /// The time limit.
     pub limit: Option<Duration>,
+    /// The most bytes that the results may have.
+    pub results_limit: Option<u64>,
+    /// The most bytes of output that the log keeps.
+    pub log_limit: u64,
     /// The file for its output [default: beside the destination].
     pub log: Option<&'a Path>,
+    /// A command of the station's that prepares its data between pre-run and the train, for `/bin/sh`.
+    pub prepare: Option<&'a str>,
     /// Called with how the train runs, before it does: a person should see it while the run can still be stopped.
     pub announce: Option<&'a dyn Fn(&Execution)>,
 }
@@ -48,41 +70,32 @@ pub struct RunRequest<'a> {
 impl<'a> RunRequest<'a> {
     /// For as long as it takes, with the log beside the destination.
     pub fn new(stage: StageRequest<'a>, engine: &'static dyn Engine, options: &'a RunOptions) -> Self {
-        RunRequest { stage, engine, options, limit: None, log: None, announce: None }
-    }
-}
-
-/// The failure of a train: the cause of the error that [`run`] then returns.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct TrainFailed {
-    /// Its exit status; `None` if it was ended because it took too long.
-    pub exit_status: Option<i32>,
-    /// The file with its output.
-    pub log: PathBuf,
-}
-
-impl fmt::Display for TrainFailed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.exit_status {
-            Some(status) => write!(f, "exit status {status}"),
-            None => f.write_str("stopped at the time limit"),
+        RunRequest {
+            stage,
+            engine,
+            options,
+            limit: None,
+            results_limit: None,
+            log_limit: LOG_LIMIT,
+            log: None,
+            prepare: None,
+            announce: None,
         }
     }
 }
 
-impl std::error::Error for TrainFailed {}
-
 /// Opens a train, runs it with no network, and closes it. Its output goes to a file and to `show`.
 ///
 /// # Errors
-/// As [`pre_run`] and [`post_run`](super::post_run); [`Kind::Usage`] if the engine cannot do what is asked for;
-/// [`Kind::Io`] if the train fails ([`TrainFailed`] says how), [`Kind::Interrupted`] if it is interrupted. Then the
-/// image is as it was. A train that has run and that its registry does not take is kept in an archive, closed.
-pub fn run(request: &RunRequest<'_>, show: &mut (dyn Write + Send), context: &Context) -> Result<Report> {
-    request.options.volumes.iter().try_for_each(ensure_volume)?;
-    let options = request.options.resolved()?;
+/// As [`pre_run`](super::pre_run) and [`post_run`](super::post_run); [`Kind::Usage`](crate::error::Kind::Usage) if the
+/// engine cannot do what is asked for; [`Kind::Train`](crate::error::Kind::Train) if the train fails ([`TrainFailed`] says
+/// how), [`Kind::Interrupted`](crate::error::Kind::Interrupted) if it is interrupted. Then the image is as it was. A train
+/// that has run and cannot be closed is kept, and the error says where and how to go on.
+pub fn run(request: &RunRequest<'_>, show: &mut dyn Onlooker, context: &Context) -> Result<Report> {
+    request.options.volumes.iter().try_for_each(|volume| ensure_volume(volume, request.prepare.is_some()))?;
+    let mut options = request.options.resolved()?;
     request.engine.check(&options).at(request.engine.name())?;
+    leftovers::sweep(context);
     let stage = &request.stage;
     // Before all the work: can the train go there at all?
     PendingTarget::open(stage.source, stage.destination, context)?.check_writable()?;
@@ -92,32 +105,40 @@ pub fn run(request: &RunRequest<'_>, show: &mut (dyn Write + Send), context: &Co
     let source = pinned(stage.source, &before);
     let stage = &StageRequest { source: &source, ..*stage };
     let work = WorkDir::new(target, context)?;
-    let layout = work.join(work.name());
-    let opened = Reference::layout(&layout, Some(work.name().to_owned()));
-    let results = work.join("results");
     let work_context = Context { temporary: work.join(""), ..context.clone() };
-    let pre = StageRequest { destination: Some(&opened), results: Some(&results), ..*stage };
-    let pre = pre_run(&pre, &work_context)?;
+    let reference = Reference::layout(work.join(work.name()), Some(work.name().to_owned()));
+    let results = work.join("results");
+    let pre = StageRequest { destination: Some(&reference), results: Some(&results), ..*stage };
+    let pre = pre_run_apart(&pre, &work_context)?;
     if let (Some(announce), Some(runs)) = (request.announce, &pre.runs) {
         announce(runs);
     }
-    let image = open_image(&opened, &work_context)?;
-    open_results(&image, &results, &work_context)?;
+    let opened = Opened::unpack(&reference, &before, &work, &work_context)?;
 
     let path = request.log.map_or_else(|| log::default_path(target, context), Path::to_owned);
-    let mut log = Log::begin(&path, show)?;
+    let mut log = Log::begin(&path, request.log_limit, show, context)?;
+    let data = request.prepare.map(|command| Preparation::run(command, &opened, &work, &mut log)).transpose()?;
+    options.variables.extend(data.iter().map(|_| Variable::new(data::VARIABLE, data::IN_TRAIN)));
     work.note_engine(request.engine.name())?;
+    let widened = Widened::for_user(&opened.process, &results)?;
+    let mounts = mounts(&opened, &results, data.as_ref(), &options);
     let scratch = work.scratch();
-    let (name, reference) = (work.name(), &opened);
-    let mounts = mounts(&results, &options);
-    let job =
-        Job { name, image: &image, reference, layout: &layout, mounts: &mounts, scratch: &scratch, options: &options };
-    request.engine.prepare(&job, &work_context).at(request.engine.name())?;
-    let ran = drive(request, &job, &mut log)?;
+    let (name, image, process) = (work.name(), &opened.base, &opened.process);
+    let job = Job { name, image, process, mounts: &mounts, scratch: &scratch, options: &options };
+    let held = request.engine.prepare(&job, &work_context).at(request.engine.name())?;
+    log.tell(&format!("verified; {} starts the train", request.engine.name()));
+    let ran = drive(request, &job, &results, &mut log)?;
+    drop(held);
 
     let post = StageRequest { results: Some(&results), keep_initial_results: false, ..*stage };
-    let post = post_run_elsewhere(&post, &opened, &before, context)
-        .map_err(|error| rescue(&post, &opened, &before, context, error))?;
+    let closed = widened.restore().and_then(|()| post_run_elsewhere(&post, &reference, &before, context));
+    let post = match closed {
+        Ok(report) => report,
+        Err(error) => {
+            let kept = Kept { post: &post, opened: &reference, before: &before, results: &results };
+            return Err(keep(&kept, work, context, error));
+        }
+    };
     let mut report = whole(pre, post, ran);
     report.warnings.extend(log.warning());
     // The train is where it has to go; what could not be removed is to be known, but nothing to fail for.
@@ -125,24 +146,37 @@ pub fn run(request: &RunRequest<'_>, show: &mut (dyn Write + Send), context: &Co
     Ok(report)
 }
 
-/// The mounts of the train: its results, then the station's volumes.
-fn mounts(results: &Path, options: &RunOptions) -> Vec<Mount> {
-    let path = Path::new("/").join(OsStr::from_bytes(paths::RESULTS));
-    let own = Mount { host: results.to_owned(), path, read_only: false, private: true };
-    std::iter::once(own).chain(options.volumes.iter().map(Volume::mount)).collect()
+/// The mounts of the train: its code and its config, which it can only read, its results, then the station's data.
+fn mounts(opened: &Opened, results: &Path, data: Option<&Preparation>, options: &RunOptions) -> Vec<Mount> {
+    let own = |host: &Path, path: &[u8], read_only| Mount {
+        host: host.to_owned(),
+        path: paths::on_disk(path),
+        read_only,
+        private: true,
+    };
+    let mut mounts = vec![
+        own(&opened.train, paths::TRAIN, true),
+        own(&opened.config, paths::CONFIG, true),
+        own(results, paths::RESULTS, false),
+    ];
+    mounts.extend(data.map(Preparation::mount));
+    mounts.extend(options.volumes.iter().map(Volume::mount));
+    mounts
 }
 
-/// Refuses a volume that would hide or change what of the train was verified.
-fn ensure_volume(volume: &Volume) -> Result<()> {
-    let own = [paths::TRAIN, paths::RESULTS, paths::CONFIG, paths::USER_KEY];
-    let own = own.map(|own| Path::new("/").join(OsStr::from_bytes(own)));
-    match own.iter().find(|own| own.starts_with(&volume.path) || volume.path.starts_with(own)) {
-        None => Ok(()),
-        Some(own) => {
-            let what = format!("the train's own {} must not be hidden or changed", own.display());
-            Err(Error::usage(what).at(format_args!("volume {}:{}", volume.host.display(), volume.path.display())))
-        }
+/// Refuses a volume that would hide or change what of the train was verified, or what was prepared for it.
+fn ensure_volume(volume: &Volume, prepares: bool) -> Result<()> {
+    let own = [paths::TRAIN, paths::RESULTS, paths::CONFIG, paths::USER_KEY].map(paths::on_disk);
+    let place = || format!("volume {}:{}", volume.host.display(), volume.path.display());
+    let overlaps = |own: &&std::path::PathBuf| own.starts_with(&volume.path) || volume.path.starts_with(own);
+    if let Some(own) = own.iter().find(overlaps) {
+        let what = format!("the train's own {} must not be hidden or changed", own.display());
+        return Err(Error::usage(what).at(place()));
     }
+    if prepares && overlaps(&&Path::new(data::IN_TRAIN).to_owned()) {
+        return Err(Error::usage(format!("{} is for the data that is prepared", data::IN_TRAIN)).at(place()));
+    }
+    Ok(())
 }
 
 /// The image by its tag, where it was named without one because it was the only one there.
@@ -153,18 +187,8 @@ fn pinned(source: &Reference, image: &Image) -> Reference {
     }
 }
 
-/// Pre-run has made a private directory of the results. Whoever the train runs as has to have the rights that it has in
-/// the image; the directory above stays private.
-fn open_results(image: &Image, results: &Path, context: &Context) -> Result<()> {
-    let mut view = View::read(image, PathFilter::new([paths::RESULTS]), &context.temporary, |_| Ok(false))?;
-    view.verify()?;
-    let mode = view.tree.get(paths::RESULTS).map_or(0o755, |node| node.meta.permissions());
-    let changed = rustix::fs::chmod(results, Mode::from_raw_mode(mode)).map_err(std::io::Error::from);
-    changed.doing("set the mode of the directory").at(results.display())
-}
-
 /// Runs the train until its end, good or bad.
-fn drive(request: &RunRequest<'_>, job: &Job<'_>, log: &mut Log<'_>) -> Result<Ran> {
+fn drive(request: &RunRequest<'_>, job: &Job<'_>, results: &Path, log: &mut Log<'_>) -> Result<Ran> {
     let engine = request.engine;
     let begin = Instant::now();
     let end = || {
@@ -172,26 +196,42 @@ fn drive(request: &RunRequest<'_>, job: &Job<'_>, log: &mut Log<'_>) -> Result<R
             tracing::warn!("{error}");
         }
     };
-    let ending = supervise(engine.start(job.name, job.scratch), request.limit, log, &end)?;
+    let mut too_large = || request.results_limit.is_some_and(|limit| opened::exceeds(results, limit));
+    let watch = Watch { limit: request.limit, interval: RESULTS_LOOKS, stop: &mut too_large };
+    let ending = supervise(engine.start(job.name, job.scratch), watch, log, &end);
+    log.finish();
     let seconds = begin.elapsed().as_secs();
-    let kept = log.path().to_owned();
-    let failed = |exit_status| {
-        let hint = format!("the train's output is in {}; the encrypted image is unchanged", kept.display());
-        let cause = TrainFailed { exit_status, log: kept.clone() };
-        Err(Error::new(Kind::Io, "the train failed").because(cause).hint(hint))
-    };
-    let status = match ending {
-        ExitReason::TimedOut => return failed(None),
+    let (said, log) = (log.last_line(), log.path());
+    let limits = &job.options.limits;
+    let outcome = match ending? {
+        ExitReason::TimedOut => return Err(failed(None, request.limit.map(Limit::Time), log)),
+        ExitReason::Stopped => return Err(failed(None, request.results_limit.map(Limit::Results), log)),
         ExitReason::Exited(ended) => engine
-            .exit_status(job.name, job.scratch, ended)
-            .map_err(|error| error.hint(format!("the engine's output is in {}", kept.display())).at(engine.name()))?,
+            .outcome(job.name, job.scratch, ended)
+            .map_err(|error| not_started(error, engine.name(), said.as_deref(), log))?,
     };
-    if status != 0 {
-        return failed(Some(status));
+    match outcome {
+        Outcome { exit_status, out_of_memory } if out_of_memory || exit_status == KILLED && limits.memory.is_some() => {
+            return Err(failed(Some(exit_status), limits.memory.map(Limit::Memory), log));
+        }
+        Outcome { exit_status: 0, .. } => {}
+        Outcome { exit_status, .. } => return Err(failed(Some(exit_status), None, log)),
+    }
+    if too_large() {
+        return Err(failed(Some(0), request.results_limit.map(Limit::Results), log));
     }
     // Good or not, it is tried again in the end; the results are not to be lost for it.
     end();
-    Ok(Ran { engine: engine.name(), seconds, log: kept })
+    Ok(Ran { engine: engine.name(), seconds, log: log.to_owned() })
+}
+
+/// The error of an engine that could not start the train, with what the engine said last.
+fn not_started(error: Error, engine: &str, said: Option<&str>, log: &Path) -> Error {
+    let hint = match said {
+        Some(said) => format!("{engine} said: {said}; all that it said is in {}", log.display()),
+        None => format!("the engine's output is in {}", log.display()),
+    };
+    error.hint(hint).at(engine)
 }
 
 /// One report of the two stages.
@@ -227,9 +267,11 @@ mod tests {
     fn no_volume_hides_what_was_verified() {
         for path in ["/", "/opt", "/opt/pht_train", "/opt/./pht_train//x", "/opt/pht_results", "/opt/train_config.json"]
         {
-            let error = ensure_volume(&format!("/srv:{path}").parse().unwrap()).unwrap_err();
+            let error = ensure_volume(&format!("/srv:{path}").parse().unwrap(), false).unwrap_err();
             assert!(error.to_string().contains("must not be hidden"), "{error}");
         }
-        ensure_volume(&"/srv:/data".parse().unwrap()).unwrap();
+        ensure_volume(&"/srv:/data".parse().unwrap(), true).unwrap();
+        ensure_volume(&"/srv:/opt/train_data".parse().unwrap(), false).unwrap();
+        assert!(ensure_volume(&"/srv:/opt/train_data/x".parse().unwrap(), true).is_err());
     }
 }

@@ -1,11 +1,14 @@
 use std::cell::Cell;
 use std::fs::{self, DirBuilder, File};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
+use super::keep::visible;
+use super::leftovers;
 use crate::crypto::{Sha256, hex};
 use crate::engine::{engine_named, mountable};
 use crate::error::{Advice, Error, ErrorContext, IoContext, Kind, Result};
@@ -26,6 +29,8 @@ pub(super) struct WorkDir {
     name: String,
     /// True if it has been removed: from then on the path may be another run's.
     gone: Cell<bool>,
+    /// The file by which it is registered.
+    entry: Option<PathBuf>,
     /// Held until the directory is gone.
     _lock: File,
 }
@@ -50,13 +55,41 @@ impl WorkDir {
             if !is_at(&dir, &path) {
                 continue;
             }
-            let work = WorkDir { path: path.clone(), name: name.clone(), gone: Cell::new(false), _lock: dir };
+            let entry = leftovers::register(&name, &path, context);
+            let work = WorkDir { path: path.clone(), name: name.clone(), gone: Cell::new(false), entry, _lock: dir };
             if is_new {
                 return Ok(work);
             }
             tracing::info!("removing the leftovers of a killed run in {}", path.display());
             work.remove()?;
         }
+    }
+
+    /// What a run has left that was killed, if nobody is at work there.
+    ///
+    /// # Errors
+    /// It cannot be opened, or it is another user's.
+    pub(super) fn left_at(path: &Path, entry: PathBuf) -> Result<Option<Self>> {
+        let is_ours = path.file_name().is_some_and(|name| name.as_bytes().starts_with(format!(".{PREFIX}").as_bytes()));
+        if !is_ours || fs::symlink_metadata(path).is_err() {
+            return Ok(None);
+        }
+        let dir = open(path)?;
+        if !try_lock(&dir).at(path.display())? || !is_at(&dir, path) {
+            return Ok(None);
+        }
+        let name = path.file_name().unwrap_or_default().to_string_lossy().trim_start_matches('.').to_owned();
+        Ok(Some(WorkDir { path: path.to_owned(), name, gone: Cell::new(false), entry: Some(entry), _lock: dir }))
+    }
+
+    /// Leaves everything as it is.
+    pub(super) fn leave(self) {
+        self.gone.set(true);
+    }
+
+    /// Its path.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// A directory or file in it.
@@ -81,6 +114,40 @@ impl WorkDir {
         fs::write(self.join(ENGINE), name).doing("note the engine").at(self.path.display())
     }
 
+    /// Leaves the directory under another name, where no later run removes it, and without what the engine has: for what
+    /// a person has to see to.
+    ///
+    /// # Errors
+    /// Input/output.
+    pub(super) fn keep(self) -> Result<PathBuf> {
+        self.remove_from_engine()?;
+        let _ = fs::remove_dir_all(self.scratch());
+        let kept = visible(&self.path);
+        fs::rename(&self.path, &kept).doing("rename the directory").at(self.path.display())?;
+        self.forget();
+        Ok(kept)
+    }
+
+    /// The name of the engine that may have something of this run.
+    pub(super) fn engine(&self) -> Option<String> {
+        fs::read_to_string(self.join(ENGINE)).ok()
+    }
+
+    fn remove_from_engine(&self) -> Result<()> {
+        match self.engine().and_then(|name| engine_named(&name).ok()) {
+            Some(engine) => engine.remove(&self.name, &self.scratch()),
+            None => Ok(()),
+        }
+    }
+
+    /// Nothing is here any more.
+    fn forget(&self) {
+        self.gone.set(true);
+        if let Some(entry) = &self.entry {
+            let _ = fs::remove_file(entry);
+        }
+    }
+
     /// Removes everything, with the engine too.
     ///
     /// # Errors
@@ -89,9 +156,7 @@ impl WorkDir {
         if self.gone.get() {
             return Ok(());
         }
-        if let Some(engine) = fs::read_to_string(self.join(ENGINE)).ok().and_then(|name| engine_named(&name).ok()) {
-            engine.remove(&self.name, &self.scratch())?;
-        }
+        self.remove_from_engine()?;
         let removed = fs::remove_dir_all(&self.path).or_else(|_| {
             // Directories that the train has closed to its owner.
             unlock_directories(&self.path);
@@ -103,7 +168,7 @@ impl WorkDir {
                 Err(Error::io("cannot remove the directory", error).hint(hint).at(self.path.display()))
             }
             _ => {
-                self.gone.set(true);
+                self.forget();
                 Ok(())
             }
         }

@@ -1,127 +1,22 @@
 //! `run`: whole stops with Podman, Docker and runc, and what becomes of a train that does not end well.
 
+mod contained;
+mod fixture;
+mod kept;
+mod limits;
+
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use support::tree::{MARKER, snapshot};
-use support::{Implementation, Layout, Outcome, Peer, Train, TrainSpec, Wire, available, pht_oci, utf8};
+use support::{Peer, Wire, available, pht_oci, utf8};
 
-/// Stands in the train's own files.
-const TRAIN_MARKER: &str = "TRAIN-PLAINTEXT-MARKER";
-
-/// Shows what it can see and do, leaves a result, and ends as it is told to.
-const ENTRYPOINT: &str = "#!/bin/sh
-# TRAIN-PLAINTEXT-MARKER
-cat /proc/net/dev
-echo \"given $GIVEN, taken $TAKEN, secret <$PRIVATE_KEY_PASSWORD>\"
-touch /data/new && echo 'the volume can be written'
-cat /data/patients >> /opt/pht_results/seen
-echo 'RESULT-PLAINTEXT-MARKER' >> /opt/pht_results/result.txt
-echo changed >> /opt/pht_train/entrypoint.sh
-echo 'said on standard error' >&2
-[ -z \"$WAIT\" ] || sleep \"$WAIT\"
-exit \"${STATUS:-0}\"
-";
-
-/// A train of two stations at its first, the only thing in a layout, and an engine to run it.
-struct RunFixture {
-    train: Train,
-    layout: Layout,
-    engine: &'static str,
-    variables: Vec<(&'static str, String)>,
-}
-
-impl RunFixture {
-    fn new(engine: &'static str, wire: Wire) -> Self {
-        let stations = vec![json!("station_1"), json!("station_2")];
-        let spec =
-            TrainSpec { stations, indexes: vec![0, 1], entrypoint: ENTRYPOINT.to_owned(), ..TrainSpec::default() };
-        let train = Train::build(Implementation::Ours, wire, &spec).unwrap_or_else(|message| panic!("{message}"));
-        let place = train.dir.path().join("place");
-        let (data, engines) = (train.dir.path().join("data"), train.dir.path().join("engine"));
-        [&place, &data, &engines].into_iter().for_each(|dir| fs::create_dir(dir).expect("a new directory"));
-        fs::write(data.join("patients"), "a patient\n").expect("a new file");
-        let layout = train.layout.only("0", place.join("train"));
-        let variables = support::containers::configure(&engines).to_vec();
-        RunFixture { train, layout, engine, variables }
-    }
-
-    fn place(&self) -> &Path {
-        self.layout.dir.parent().expect("in a directory")
-    }
-
-    fn log(&self) -> PathBuf {
-        self.place().join("train.run.log")
-    }
-
-    fn line(&self, stop: usize, more: &[&str]) -> Vec<String> {
-        let key = self.train.key(&self.train.station_id(stop));
-        let line = ["run", self.layout.path(), "--engine", self.engine, "--private-key", &key];
-        [&line[..], more].concat().into_iter().map(str::to_owned).collect()
-    }
-
-    fn run(&self, stop: usize, more: &[&str]) -> Outcome {
-        let variables: Vec<(&str, &str)> = self.variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        pht_oci(&self.line(stop, more), &[&variables[..], &[("TAKEN", "from here")]].concat())
-    }
-
-    /// Started and not waited for but until the train says something.
-    fn start(&self, wait: &str) -> Child {
-        let mut command = Command::new(support::program());
-        command.args(self.line(0, &["--env", &format!("WAIT={wait}")])).envs(self.variables.clone());
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let _ = fs::remove_file(self.log());
-        let child = command.spawn().expect("the program starts");
-        let begin = Instant::now();
-        while !fs::read_to_string(self.log()).is_ok_and(|text| text.contains("said on standard error")) {
-            assert!(begin.elapsed() < Duration::from_secs(60), "{}: the train does not begin", self.engine);
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        child
-    }
-
-    /// What the engine still has of a run.
-    fn with_engine(&self) -> String {
-        let ask = |arguments: &[&str]| {
-            let output = Command::new(self.engine).args(arguments).envs(self.variables.clone()).output();
-            let output = output.expect("the engine starts");
-            assert!(output.status.success(), "{}: {}", self.engine, String::from_utf8_lossy(&output.stderr));
-            String::from_utf8_lossy(&output.stdout).into_owned()
-        };
-        if self.engine == "runc" {
-            return String::new();
-        }
-        let name = self.own_name();
-        let all = ask(&["images", "--format", "{{.Repository}}"]) + &ask(&["ps", "-a", "--format", "{{.Names}}"]);
-        all.lines().filter(|line| line.contains(&name)).collect()
-    }
-
-    /// The name of the work directory, container and image.
-    fn own_name(&self) -> String {
-        let path = self.layout.dir.canonicalize().expect("a layout");
-        let digest = support::tree::sha256(format!("{}:", path.display()).as_bytes());
-        format!("pht-oci-run-{}", &digest[..16])
-    }
-
-    /// Nothing but the layout and the log lies there, and the engine has nothing.
-    fn check_nothing_left(&self) {
-        let mut names: Vec<String> = fs::read_dir(self.place())
-            .expect("a directory")
-            .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
-            .collect();
-        names.sort();
-        assert_eq!(names, ["train", "train.run.log"], "{}", self.engine);
-        assert_eq!(self.with_engine(), "", "{}", self.engine);
-        for marker in [MARKER, TRAIN_MARKER] {
-            assert!(self.layout.search(marker).is_empty(), "{}: {marker} in the layout", self.engine);
-        }
-    }
-}
+use fixture::RunFixture;
 
 /// The interfaces in what `/proc/net/dev` shows.
 fn interfaces(log: &str) -> Vec<&str> {
@@ -136,7 +31,7 @@ fn journey(test: &str, engine: &'static str, peer: Peer) {
     for wire in [Wire::V2_0, Wire::V3] {
         let fixture = RunFixture::new(engine, wire);
         let layers = fixture.train.layout.layers("0").len() - wire.layers_above_base();
-        let data = format!("{}:/data:ro", fixture.train.dir.path().join("data").display());
+        let data = format!("{}:/data", fixture.train.dir.path().join("data").display());
         for stop in 0..2 {
             let line = ["--volume", &data, "--env", "GIVEN=a b", "--env", "TAKEN", "--format", "json"];
             let outcome = fixture.run(stop, &line).ok();
@@ -176,7 +71,7 @@ fn bad_ends(test: &str, engine: &'static str, peer: Peer) {
         fixture.check_nothing_left();
     };
 
-    let error = fixture.run(0, &["--env", "STATUS=7", "--format", "json", "-q"]).refused(1).stderr;
+    let error = fixture.run(0, &["--env", "STATUS=7", "--format", "json", "-q"]).refused(8).stderr;
     let error: Value = serde_json::from_str(&error).expect("an error as JSON, and no more");
     assert_eq!(error["error"]["train"]["exit_status"], 7, "{error}");
     assert!(error["error"]["message"].as_str().is_some_and(|text| text.contains("exit status 7")), "{error}");
@@ -185,8 +80,8 @@ fn bad_ends(test: &str, engine: &'static str, peer: Peer) {
     check("a train that fails");
 
     let begin = Instant::now();
-    let error = fixture.run(0, &["--env", "WAIT=120", "--timeout", "2s"]).refused(1).stderr;
-    assert!(error.contains("stopped at the time limit"), "{error}");
+    let error = fixture.run(0, &["--env", "WAIT=120", "--timeout", "2s"]).refused(8).stderr;
+    assert!(error.contains("its time limit"), "{error}");
     assert!(begin.elapsed() < Duration::from_secs(60), "{engine}: ended by itself");
     check("a train that takes too long");
 
@@ -258,6 +153,10 @@ fn an_image_that_came_meanwhile_is_not_replaced() {
     let before = snapshot(&fixture.layout.dir);
     assert_eq!(child.wait_with_output().expect("the program ends").status.code(), Some(1));
     assert!(snapshot(&fixture.layout.dir) == before, "the other image was replaced");
+    // What the train has computed is not thrown away for it.
+    let kept = fixture.place().join(format!("{}-kept", fixture.own_name()));
+    assert!(fs::read_to_string(kept.join("results/result.txt")).is_ok_and(|text| text.contains(MARKER)));
+    fs::remove_dir_all(kept).expect("what was kept");
     fixture.check_nothing_left();
 }
 
@@ -303,7 +202,8 @@ fn runc_needs_no_root() {
     let as_nobody = |line: &[String]| {
         let mut command = Command::new("setpriv");
         command.args(["--reuid", &user, "--regid", &user, "--clear-groups", "--no-new-privs"]).args(line);
-        let output = command.current_dir(dir).env_remove("XDG_RUNTIME_DIR").output().expect("setpriv starts");
+        command.current_dir(dir).env_remove("XDG_RUNTIME_DIR").envs(fixture.variables.clone());
+        let output = command.output().expect("setpriv starts");
         (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
     let line = [vec![program.display().to_string()], fixture.line(0, &[])].concat();

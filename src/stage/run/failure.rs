@@ -1,0 +1,69 @@
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::error::{Error, Kind};
+
+/// A limit that ended a train.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Limit {
+    /// Of its running time.
+    Time(Duration),
+    /// Of its memory, in bytes.
+    Memory(u64),
+    /// Of its results, in bytes.
+    Results(u64),
+}
+
+impl Limit {
+    /// The stable name in JSON reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Limit::Time(_) => "time",
+            Limit::Memory(_) => "memory",
+            Limit::Results(_) => "results",
+        }
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Limit::Time(limit) => write!(f, "it ran longer than {} s, its time limit", limit.as_secs()),
+            Limit::Memory(limit) => write!(f, "it was killed: it wanted more memory than {limit} bytes, its limit"),
+            Limit::Results(limit) => write!(f, "its results have more than {limit} bytes, their limit"),
+        }
+    }
+}
+
+/// The failure of a train: the cause of the error that [`run`](super::run) then returns.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct TrainFailed {
+    /// Its exit status; `None` if it was ended from outside.
+    pub exit_status: Option<i32>,
+    /// The limit that ended it, if one did.
+    pub limit: Option<Limit>,
+    /// The file with its output.
+    pub log: PathBuf,
+}
+
+impl fmt::Display for TrainFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.limit, self.exit_status) {
+            (Some(limit), _) => write!(f, "{limit}"),
+            (None, Some(status)) => write!(f, "exit status {status}"),
+            (None, None) => f.write_str("it was ended"),
+        }
+    }
+}
+
+impl std::error::Error for TrainFailed {}
+
+/// The error of a train that failed.
+pub(super) fn failed(exit_status: Option<i32>, limit: Option<Limit>, log: &Path) -> Error {
+    let hint = format!("the train's output is in {}; the encrypted image is unchanged", log.display());
+    let cause = TrainFailed { exit_status, limit, log: log.to_owned() };
+    Error::new(Kind::Train, "the train failed").because(cause).hint(hint)
+}

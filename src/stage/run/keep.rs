@@ -1,0 +1,97 @@
+//! Keeps what a train has computed when it cannot be closed: it may have run for days.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::work_dir::WorkDir;
+use crate::error::{Advice, Error, IoContext, Kind, Result};
+use crate::image::Image;
+use crate::stage::parts::request::StageRequest;
+use crate::stage::post_run::post_run_elsewhere;
+use crate::store::tag::LATEST;
+use crate::store::{Context, Reference};
+
+/// A train that has run.
+pub(super) struct Kept<'a> {
+    /// The request with which post-run has failed.
+    pub(super) post: &'a StageRequest<'a>,
+    /// The opened image, without its base.
+    pub(super) opened: &'a Reference,
+    /// The encrypted image.
+    pub(super) before: &'a Image,
+    /// The directory with the results.
+    pub(super) results: &'a Path,
+}
+
+/// What is to be said of the `error` with which post-run has ended. If it was the registry's, the train is closed into
+/// an archive on this machine, encrypted as it would travel. Else the opened train and its results stay in plaintext,
+/// for their owner alone, beside the destination. The error says where, and how to go on.
+pub(super) fn keep(kept: &Kept<'_>, work: WorkDir, context: &Context, error: Error) -> Error {
+    if error.kind() == Kind::Registry {
+        match close_here(kept, context) {
+            Ok(archive) => {
+                let target = kept.post.destination.unwrap_or(kept.post.source);
+                let first = error.advice().cloned().map(Box::new);
+                let advice = Advice::SendKept { first, archive: archive.to_string(), target: target.to_string() };
+                return error.at("the train has run, but the registry refused the closed train").advise(advice);
+            }
+            Err(second) => tracing::warn!("the closed train could not be kept on this machine either: {second}"),
+        }
+    }
+    match leave(kept, work) {
+        Ok(advice) => {
+            let first = error.advice().and_then(Advice::as_text).map(str::to_owned);
+            let advice = match advice {
+                Advice::CloseKept { opened, results, source, target, .. } => {
+                    Advice::CloseKept { first, opened, results, source, target }
+                }
+                other => other,
+            };
+            error.at("the train has run, but it could not be closed").advise(advice)
+        }
+        Err(second) => error.at(format!("the train has run, but its results are lost ({second})")),
+    }
+}
+
+/// Closes the train into a new archive in a private directory.
+fn close_here(kept: &Kept<'_>, context: &Context) -> Result<Reference> {
+    let mut dir = tempfile::Builder::new();
+    let dir = dir
+        .prefix("pht-oci-closed-")
+        .tempdir_in(&context.temporary)
+        .doing("create a directory for the closed train")?;
+    let archive = archive_in(dir.path(), kept.post.destination.unwrap_or(kept.post.source));
+    let post = StageRequest { destination: Some(&archive), ..*kept.post };
+    post_run_elsewhere(&post, kept.opened, kept.before, context)?;
+    let _ = dir.keep();
+    Ok(archive)
+}
+
+fn archive_in(dir: &Path, target: &Reference) -> Reference {
+    let tag = target.tag().unwrap_or(LATEST).to_owned();
+    Reference::oci_archive(dir.join("train.tar"), Some(tag))
+}
+
+/// Leaves the work directory under a name that nobody cleans up, without what is for the engine.
+fn leave(kept: &Kept<'_>, work: WorkDir) -> Result<Advice> {
+    let name = work.name().to_owned();
+    let below = |path: &Path| path.file_name().map(PathBuf::from).unwrap_or_default();
+    let (opened, results) = (kept.opened.path().map(below).unwrap_or_default(), below(kept.results));
+    let dir = work.keep()?;
+    let opened = Reference::layout(dir.join(opened), Some(name));
+    Ok(Advice::CloseKept {
+        first: None,
+        opened: opened.to_string(),
+        results: dir.join(results).display().to_string(),
+        source: kept.post.source.to_string(),
+        target: kept.post.destination.unwrap_or(kept.post.source).to_string(),
+    })
+}
+
+/// A name beside the hidden one that is free.
+pub(super) fn visible(hidden: &Path) -> PathBuf {
+    let name = hidden.file_name().unwrap_or_default().to_string_lossy().trim_start_matches('.').to_owned();
+    let names = std::iter::once(format!("{name}-kept")).chain((2..).map(|count| format!("{name}-kept-{count}")));
+    let mut free = names.map(|name| hidden.with_file_name(name)).filter(|path| fs::symlink_metadata(path).is_err());
+    free.next().unwrap_or_else(|| hidden.to_owned())
+}

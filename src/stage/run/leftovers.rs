@@ -1,0 +1,103 @@
+//! Runs are registered for their user while they last, so that what a killed one has left anywhere is found: the next run
+//! to any place removes it, and `cleanup` does.
+
+use std::fs::{self, DirBuilder};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use super::work_dir::WorkDir;
+use crate::error::Result;
+use crate::store::Context;
+
+/// The directory of the register, in the user's state.
+const RUNS: &str = "runs";
+
+/// What a run that was killed has left.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Leftover {
+    /// The private directory of the run, with plaintext.
+    pub path: PathBuf,
+    /// The engine that may still have its container.
+    pub engine: Option<String>,
+}
+
+/// Registers a run; the file that says so. Who has no place for the register runs all the same: the next run to the same
+/// place removes what is left.
+pub(super) fn register(name: &str, path: &Path, context: &Context) -> Option<PathBuf> {
+    let dir = context.state.as_ref()?.join(RUNS);
+    let entry = dir.join(name);
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(&dir);
+    match made.and_then(|()| fs::write(&entry, path.as_os_str().as_bytes())) {
+        Ok(()) => Some(entry),
+        Err(error) => {
+            tracing::warn!(
+                "{}: the run cannot be registered, so that `cleanup` will not find it: {error}",
+                dir.display()
+            );
+            None
+        }
+    }
+}
+
+/// What killed runs of this user have left.
+///
+/// # Errors
+/// A directory that is registered cannot be opened.
+pub fn leftovers(context: &Context) -> Result<Vec<Leftover>> {
+    let listed = |work: WorkDir| {
+        let what = leftover(&work);
+        work.leave();
+        what
+    };
+    found(context).map(|found| found.map(listed)).collect()
+}
+
+/// Removes what killed runs of this user have left, here and with their engines; what was removed.
+///
+/// # Errors
+/// Something is still there.
+pub fn cleanup(context: &Context) -> Result<Vec<Leftover>> {
+    let mut removed = Vec::new();
+    for work in found(context) {
+        let work = work?;
+        let what = leftover(&work);
+        work.remove()?;
+        removed.push(what);
+    }
+    Ok(removed)
+}
+
+/// The same before a run, which does not fail for what another has left.
+pub(super) fn sweep(context: &Context) {
+    for work in found(context) {
+        let removed = work.and_then(|work| work.remove().map(|()| work.path().to_owned()));
+        match removed {
+            Ok(path) => tracing::info!("removed what a killed run had left in {}", path.display()),
+            Err(error) => tracing::warn!("what a killed run has left is still there: {error}"),
+        }
+    }
+}
+
+fn found(context: &Context) -> impl Iterator<Item = Result<WorkDir>> {
+    let entries = context.state.iter().flat_map(|state| fs::read_dir(state.join(RUNS)).into_iter().flatten().flatten());
+    entries.map(|entry| entry.path()).filter_map(|entry| {
+        let path = PathBuf::from(std::ffi::OsString::from_vec(fs::read(&entry).ok()?));
+        match WorkDir::left_at(&path, entry.clone()) {
+            Ok(None) => {
+                // Somebody is at work there, or nothing is left.
+                if fs::symlink_metadata(&path).is_err() {
+                    let _ = fs::remove_file(entry);
+                }
+                None
+            }
+            Ok(Some(work)) => Some(Ok(work)),
+            Err(error) => Some(Err(error)),
+        }
+    })
+}
+
+fn leftover(work: &WorkDir) -> Leftover {
+    Leftover { path: work.path().to_owned(), engine: work.engine() }
+}

@@ -1,0 +1,94 @@
+use std::fs;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::Mode;
+
+use super::work_dir::WorkDir;
+use crate::engine::ProcessSpec;
+use crate::error::{ErrorContext, IoContext, Result};
+use crate::image::{DirectorySink, Fidelity, Image, PathFilter, View, open_image, write_tree};
+use crate::stage::parts::labels::Labels;
+use crate::stage::parts::load::read_config;
+use crate::store::{Context, Reference};
+use crate::train::files::QUERY;
+use crate::train::{TrainConfig, paths};
+
+/// An opened train as an engine gets it: the base, and the train's own parts as files of this machine.
+pub(super) struct Opened {
+    /// The base layers, and how they run.
+    pub(super) base: Image,
+    pub(super) process: ProcessSpec,
+    /// The directory with the train's code.
+    pub(super) train: PathBuf,
+    /// The train config.
+    pub(super) config: PathBuf,
+    /// The train's id.
+    pub(super) id: String,
+}
+
+impl Opened {
+    /// Unpacks what pre-run has published at `opened`, whose base is in `before`, into the work directory.
+    pub(super) fn unpack(opened: &Reference, before: &Image, work: &WorkDir, context: &Context) -> Result<Self> {
+        let image = open_image(opened, context)?;
+        let wanted = PathFilter::new([paths::TRAIN, paths::RESULTS, paths::CONFIG]);
+        let mut view = View::read(&image, wanted, &context.temporary, |_| Ok(false))?;
+        let (train, config) = (work.join("train"), work.join("train_config.json"));
+        let mut sink = DirectorySink::new(&train, paths::TRAIN, Fidelity::Exact)?;
+        write_tree(&view.tree, paths::TRAIN, &mut sink)?;
+        sink.finish()?;
+        let document = read_config(&view.tree)?;
+        write_readable(&config, &document)?;
+        // Whoever the train runs as has the rights that it has in the image; the directory above stays private.
+        set_mode(&train, mode_in(&view, paths::TRAIN))?;
+        set_mode(&work.join("results"), mode_in(&view, paths::RESULTS))?;
+        view.verify()?;
+        let layers = Labels::read(&image).base_layers.unwrap_or_default();
+        let execution = image.process_config();
+        let process = ProcessSpec::of(&execution)?;
+        let base = image.with_layers_of(before, layers).lowest(layers, execution);
+        Ok(Opened { base, process, train, config, id: TrainConfig::parse(&document)?.id().to_owned() })
+    }
+
+    /// The query of the train, if it has one.
+    pub(super) fn query(&self) -> Option<PathBuf> {
+        Some(self.train.join(QUERY)).filter(|query| query.is_file())
+    }
+}
+
+fn mode_in(view: &View, path: &[u8]) -> u32 {
+    view.tree.get(path).map_or(0o755, |node| node.meta.permissions())
+}
+
+fn set_mode(path: &Path, mode: u32) -> Result<()> {
+    let changed = rustix::fs::chmod(path, Mode::from_raw_mode(mode)).map_err(io::Error::from);
+    changed.doing("set the mode of the directory").at(path.display())
+}
+
+/// A file in a private directory that whoever the train runs as can read.
+fn write_readable(path: &Path, bytes: &[u8]) -> Result<()> {
+    let made = fs::File::options().write(true).create_new(true).mode(0o600).open(path);
+    let written = made.and_then(|mut file| io::Write::write_all(&mut file, bytes));
+    written.doing("write the file").at(path.display())?;
+    let opened = rustix::fs::chmod(path, Mode::from_raw_mode(0o644)).map_err(io::Error::from);
+    opened.doing("set the mode of the file").at(path.display())
+}
+
+/// True if the files below have more than `limit` bytes. What cannot be looked at does not count: the train is at work.
+pub(super) fn exceeds(dir: &Path, limit: u64) -> bool {
+    let (mut open, mut sum) = (vec![dir.to_owned()], 0_u64);
+    while let Some(dir) = open.pop() {
+        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+            match entry.metadata() {
+                Ok(found) if found.is_dir() => open.push(entry.path()),
+                Ok(found) => sum = sum.saturating_add(found.len()),
+                Err(_) => {}
+            }
+            if sum > limit {
+                return true;
+            }
+        }
+    }
+    false
+}

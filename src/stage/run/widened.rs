@@ -1,0 +1,120 @@
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags, ResolveFlags, fchmod, openat2};
+
+use crate::engine::ProcessSpec;
+use crate::error::{ErrorContext, IoContext, Result};
+
+/// What everybody may do with directories and files of the results while a train runs that is not root.
+const DIRECTORY: u32 = 0o777;
+const FILE: u32 = 0o666;
+
+/// The results with wider rights for the time of a run: they belong to whoever wrote them at other stations, and the
+/// train runs as a user that need not be any of these. Nobody else reaches them, for the directory above is private.
+///
+/// In the end every file has the mode again that it had, if the train has not set another one.
+pub(super) struct Widened {
+    results: PathBuf,
+    /// Paths below, and their modes as they were and as they are now.
+    changed: Vec<(PathBuf, u32, u32)>,
+}
+
+impl Widened {
+    /// Widens nothing for root.
+    pub(super) fn for_user(process: &ProcessSpec, results: &Path) -> Result<Self> {
+        let mut widened = Widened { results: results.to_owned(), changed: Vec::new() };
+        if !process.is_root() {
+            let dir = File::open(results).doing("open the directory").at(results.display())?;
+            widened.widen(&dir, Path::new(".")).at(results.display())?;
+        }
+        Ok(widened)
+    }
+
+    fn widen(&mut self, dir: &File, path: &Path) -> Result<()> {
+        let Some((file, found)) = open(dir, path) else { return Ok(()) };
+        let (before, more) = (mode_of(&found), if found.is_dir() { DIRECTORY } else { FILE });
+        if before | more != before {
+            set_mode(&file, before | more).at(path.display())?;
+            self.changed.push((path.to_owned(), before, before | more));
+        }
+        if found.is_dir() {
+            let there = self.results.join(path);
+            for entry in fs::read_dir(&there).doing("list the directory").at(path.display())? {
+                let name = entry.doing("list the directory").at(path.display())?.file_name();
+                self.widen(dir, &path.join(name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives back their modes to those that the train has left as they were. It may have put anything in their place: no
+    /// link is followed.
+    pub(super) fn restore(self) -> Result<()> {
+        if self.changed.is_empty() {
+            return Ok(());
+        }
+        let dir = File::open(&self.results).doing("open the directory").at(self.results.display())?;
+        for (path, before, now) in self.changed.into_iter().rev() {
+            match open(&dir, &path) {
+                Some((file, found)) if mode_of(&found) == now => set_mode(&file, before).at(path.display())?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The file or directory at a path below `dir`, if it is one and no link leads there.
+fn open(dir: &File, path: &Path) -> Option<(File, Metadata)> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let within = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    let file = File::from(openat2(dir, path, flags, Mode::empty(), within).ok()?);
+    let found = file.metadata().ok().filter(|found| found.is_dir() || found.is_file())?;
+    Some((file, found))
+}
+
+fn mode_of(found: &Metadata) -> u32 {
+    found.mode() & 0o7777
+}
+
+fn set_mode(file: &File, mode: u32) -> Result<()> {
+    fchmod(file, Mode::from_raw_mode(mode)).map_err(io::Error::from).doing("set the mode of the file")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+    use crate::json::json;
+
+    #[test]
+    fn gives_back_what_it_took_and_touches_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let mode = |name: &str| fs::metadata(at(name)).unwrap().mode() & 0o7777;
+        let set = |name: &str, mode| fs::set_permissions(at(name), fs::Permissions::from_mode(mode)).unwrap();
+        fs::create_dir_all(at("results/sub")).unwrap();
+        for name in ["kept", "set", "sub/gone", "outside"] {
+            let name = if name == "outside" { name.to_owned() } else { format!("results/{name}") };
+            fs::write(at(&name), "1").unwrap();
+            set(&name, 0o600);
+        }
+        let config = json!({ "config": { "User": "1000", "Cmd": ["x"] } });
+        let process = ProcessSpec::of(config.as_object().unwrap()).unwrap();
+        let widened = Widened::for_user(&process, &at("results")).unwrap();
+        assert_eq!((mode("results"), mode("results/sub"), mode("results/kept")), (0o777, 0o777, 0o666));
+        // The train: one file with another mode, one behind a link that leads out.
+        set("results/set", 0o640);
+        fs::remove_dir_all(at("results/sub")).unwrap();
+        symlink("..", at("results/sub")).unwrap();
+        fs::write(at("gone"), "not of the results").unwrap();
+        set("gone", 0o666);
+        widened.restore().unwrap();
+        assert_eq!((mode("results/kept"), mode("results/set")), (0o600, 0o640));
+        assert_eq!((mode("gone"), mode("outside")), (0o666, 0o600));
+    }
+}

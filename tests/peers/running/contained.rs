@@ -1,0 +1,107 @@
+//! A train that tries what it may not is contained by each engine.
+
+use std::fs;
+
+use serde_json::json;
+use support::{Peer, Wire, available};
+
+use super::fixture::RunFixture;
+
+/// Tries one thing after another; whatever succeeds is said.
+const HOSTILE: &str = r#"#!/bin/sh
+try() { what="$1"; shift; "$@" >/dev/null 2>&1 && echo "SUCCEEDED: $what"; }
+try 'network' busybox wget -T 2 -O /dev/null http://192.0.2.1/
+try 'mount' busybox mount -t tmpfs none /tmp
+try 'remount of the code' busybox mount -o remount,rw /opt/pht_train
+try 'device node' busybox mknod /opt/pht_results/disk b 8 0
+try 'device node elsewhere' busybox mknod /tmp/disk b 8 0
+try 'new namespaces' busybox unshare -m true
+try 'new user namespace' busybox unshare -U true
+try 'host name' busybox hostname other
+try 'clock' sh -c 'busybox date -s 2001-01-01; [ "$(busybox date +%Y)" = 2001 ]'
+try 'writing the code' sh -c 'echo x >> /opt/pht_train/entrypoint.sh'
+try 'removing the code' rm /opt/pht_train/entrypoint.sh
+try 'writing the config' sh -c 'echo x >> /opt/train_config.json'
+try 'replacing the config' mv /opt/train_config.json /opt/other
+try 'kernel settings' sh -c 'echo 1 > /proc/sys/kernel/panic'
+try 'kernel log' busybox dmesg
+try 'writing the data' sh -c 'echo x >> /data/patients'
+try 'control groups' mkdir /sys/fs/cgroup/pids/escape
+cp /bin/busybox /opt/pht_results/shell && chmod 6755 /opt/pht_results/shell
+while read key value rest; do
+  case "$key" in
+  CapEff:) echo "capabilities $value" ;;
+  NoNewPrivs:) echo "no new privileges $value" ;;
+  Seccomp:) echo "seccomp $value" ;;
+  esac
+done < /proc/self/status
+[ -z "$http_proxy$HTTPS_PROXY" ] || echo 'SUCCEEDED: proxy'
+# Outlives its parent.
+(sleep 300; echo late > /opt/pht_results/late) >/dev/null 2>&1 &
+echo done > /opt/pht_results/count
+"#;
+
+fn contained(test: &str, engine: &'static str, peer: Peer) {
+    if !available(test, &[Peer::Python, Peer::Busybox, peer]) {
+        return;
+    }
+    let mut fixture = RunFixture::with(engine, Wire::V3, HOSTILE, &json!({ "Volumes": { "/data/own": {} } }));
+    fixture.variables.extend([("http_proxy", "http://p:1".to_owned()), ("HTTPS_PROXY", "http://p:1".to_owned())]);
+    let data = format!("{}:/data", fixture.train.dir.path().join("data").display());
+    fixture.run(0, &["--volume", &data]).ok();
+    let log = fs::read_to_string(fixture.log()).expect("a log");
+    assert!(!log.contains("SUCCEEDED"), "{engine}: {log}");
+    let value = |name: &str| log.lines().find_map(|line| line.strip_prefix(name)).map(str::trim).unwrap_or_default();
+    let capabilities = u64::from_str_radix(value("capabilities"), 16).expect("a bit mask");
+    // chown, dac_override, fowner, fsetid, kill, setgid, setuid, setpcap, net_bind_service, sys_chroot, setfcap
+    assert_eq!(capabilities & !0x8004_05fb, 0, "{engine}: {log}");
+    assert_eq!((value("no new privileges"), value("seccomp")), ("1", "2"), "{engine}: {log}");
+    fixture.check_nothing_left();
+    assert_eq!(fixture.result("count"), "done\n");
+}
+
+#[test]
+fn podman_contains_a_train_that_tries_everything() {
+    contained("running::contained::podman_contains_a_train_that_tries_everything", "podman", Peer::Podman);
+}
+
+#[test]
+fn docker_contains_a_train_that_tries_everything() {
+    contained("running::contained::docker_contains_a_train_that_tries_everything", "docker", Peer::Docker);
+}
+
+#[test]
+fn runc_contains_a_train_that_tries_everything() {
+    contained("running::contained::runc_contains_a_train_that_tries_everything", "runc", Peer::Runc);
+}
+
+/// A base whose user is not root writes its results, and files that it could not touch otherwise, too.
+fn other_user(test: &str, engine: &'static str, peer: Peer) {
+    const TWICE: &str = "#!/bin/sh\nread uid rest < /proc/self/loginuid\necho \"$(busybox id -u)\" >> /opt/pht_results/who\n\
+                         mkdir -p /opt/pht_results/sub && echo x >> /opt/pht_results/sub/x\n";
+    if !available(test, &[Peer::Python, Peer::Busybox, peer]) {
+        return;
+    }
+    let fixture = RunFixture::with(engine, Wire::V3, TWICE, &json!({ "User": "1000:1000" }));
+    for stop in 0..2 {
+        fixture.run(stop, &[]).ok();
+        fixture.check_nothing_left();
+    }
+    assert_eq!(fixture.result("who"), "1000\n1000\n", "{engine}");
+    assert_eq!(fixture.result("sub/x"), "x\nx\n", "{engine}");
+}
+
+#[test]
+fn podman_runs_other_users() {
+    other_user("running::contained::podman_runs_other_users", "podman", Peer::Podman);
+}
+
+#[test]
+fn docker_runs_other_users() {
+    other_user("running::contained::docker_runs_other_users", "docker", Peer::Docker);
+}
+
+#[test]
+fn runc_runs_other_users() {
+    other_user("running::contained::runc_runs_other_users", "runc", Peer::Runc);
+}
