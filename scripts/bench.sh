@@ -150,6 +150,14 @@ many_files() {
   rm -rf train-* tree unpacked tree.tar
 }
 
+a_million_files() {
+  local data="999000 files of 16 bytes"
+  say "$data"
+  train train-million 3 scratch 999000 16
+  stages train-million 3 "$data"
+  rm -rf train-million
+}
+
 small_on_large() {
   local base run
   say "a small payload on a small and on a large base"
@@ -195,5 +203,6 @@ PYTHON
 prepare
 for size in $sizes; do one_file "$size"; done
 many_files
+[ "$files" = 10000 ] || a_million_files
 small_on_large
 table

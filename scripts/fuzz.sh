@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs all fuzz targets in tests/fuzz, one after the other, and prints how many inputs each has tried. Inputs that reach
 # something new are kept in target/fuzz/corpus for the next run; one that fails is left in target/fuzz/artifacts.
-# Then as long as one of them: random layers and archives against umoci and skopeo, where they are here (as root);
+# Then as long as one of them: random layers and archives against umoci, skopeo and podman, where they are here (as root);
 # CI leaves that to the test, which always has the same ones.
 #   scripts/fuzz.sh [SECONDS]   in total, shared evenly [default: 3600]
 # Variables: PHT_FUZZ_TARGETS (the names of some targets [default: all]).
@@ -62,11 +62,11 @@ differential() {
 }
 if [ "${CI:-}" = true ]; then
   : # The test of the same name has held the same numbers against them; CI does not depend on chance.
-elif [ "$(id -u)" = 0 ] && command -v umoci >/dev/null && command -v skopeo >/dev/null; then
+elif [ "$(id -u)" = 0 ] && command -v umoci >/dev/null && command -v skopeo >/dev/null && command -v podman >/dev/null; then
   log="$CARGO_TARGET_DIR/log/differential"
   differential >"$log" 2>&1 || { status=1; tail -n 40 "$log" >&2; }
   grep -E 'refused|^differential' "$log" || true
 else
-  echo "fuzz.sh: differential left out: needs root, umoci and skopeo" >&2
+  echo "fuzz.sh: differential left out: needs root, umoci, skopeo and podman" >&2
 fi
 exit "$status"

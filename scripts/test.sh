@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # All checks of this project: scripts/check.sh, what needs other programs, a release, the dependencies, the fuzz targets.
 # As root on Debian it installs what the tests hold the program against (Docker, Podman, skopeo, umoci, the reference
-# implementation, Airflow) and runs everything; otherwise it runs what needs no missing peer and names what it left out.
+# implementation, more registries, Airflow) and runs everything; otherwise it runs what needs no missing peer and names
+# what it left out.
 # With CI=true anything left out is a failure.
 #   scripts/test.sh [arguments of cargo nextest or cargo test, which then run without the fuzz targets]
 # Variables: PHT_VECTORS (a directory with more vectors), PHT_REFERENCE_HOME (default ~/.cache/pht-reference).
@@ -11,10 +12,10 @@ cd "$(dirname "$0")/.."
 . scripts/parts.sh
 
 # command:package, for what the tests call.
-PEERS="dockerd:docker.io skopeo:skopeo umoci:umoci podman:podman buildah:buildah runc:runc conmon:conmon
+PEERS="dockerd:docker.io skopeo:skopeo umoci:umoci podman:podman buildah:buildah runc:runc ch-run:charliecloud conmon:conmon
   setfattr:attr zstd:zstd openssl:openssl curl:curl strace:strace docker-registry:docker-registry
   htpasswd:apache2-utils python3:python3 groff:groff-base busybox:busybox-static bsdtar:libarchive-tools
-  mmdebstrap:mmdebstrap flock:util-linux"
+  mmdebstrap:mmdebstrap debootstrap:debootstrap pigz:pigz flock:util-linux"
 
 install_peers() {
   local missing=() pair
@@ -36,10 +37,14 @@ install_peers() {
 set_up() {
   part "other programs" install_peers
   part "reference implementation" set_up_reference
+  part "registries" set_up_registries
   part "Airflow" set_up_airflow
+  part "Python packages" set_up_python
 }
 
 set_up_reference() { scripts/setup-reference.sh >"$work/reference.env"; }
+set_up_python() { scripts/setup-python.sh >"$work/python.env"; }
+set_up_registries() { scripts/setup-registries.sh >"$work/registries.env"; }
 set_up_airflow() { scripts/setup-airflow.sh >"$work/airflow.env"; }
 
 leave_out() { echo "left out: $1: needs $2" | tee -a "$PHT_LEFT_OUT"; }
@@ -98,7 +103,9 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
   part "cargo-deny" install_cargo_deny || echo "cargo-deny cannot be installed"
   wait "$setting_up" || { cat "$work/set-up.log" >&2; exit 1; }
   . "$work/reference.env"
+  . "$work/registries.env"
   . "$work/airflow.env"
+  . "$work/python.env"
 else
   say "not root on Debian: tests whose peers are missing are left out"
 fi

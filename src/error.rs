@@ -140,12 +140,18 @@ pub enum Advice {
     RunAsRoot,
     /// Choose another file for the train's output.
     ChooseLog,
+    /// Use another engine, or be another user: this one is not for root.
+    ChooseEngineForRoot,
     /// Use an engine that bounds memory and processors without root.
     ChooseBoundingEngine,
     /// Choose another directory for what is kept between runs.
     ChooseCache,
     /// Remove what is in the way of the working directory, or choose another place.
     ChooseWorkDir,
+    /// Choose a directory of one's own for plaintext, or say that others may share it.
+    ChoosePrivatePlace,
+    /// Raise the limit on the number of files.
+    RaiseMaxFiles,
     /// The registry does not take the closed train; it is kept on this machine.
     SendKept {
         /// Advice on the registry's error.
@@ -174,6 +180,8 @@ pub enum Advice {
     CheckOldBase,
     /// Give the image that the train was built as, or none.
     CheckBase,
+    /// Give the key of whoever builds the train.
+    GiveBuilderKey,
     /// Leave the base to the train, or have it built anew.
     OmitBase,
     /// Say which the master image is.
@@ -192,8 +200,17 @@ pub enum Advice {
         /// The side of the command.
         side: Side,
     },
+    /// Check the rights that the login has on the repository; the login itself is right.
+    CheckRights {
+        /// The side of the command.
+        side: Side,
+    },
     /// Check user name and password, which the token server refuses.
     CheckLogin,
+    /// Check the proxy that the environment names.
+    CheckProxy,
+    /// Give the login apart from the image's name.
+    SeparateLogin,
     /// Check host, port and network, the certificate authority, or plain HTTP.
     CheckConnection {
         /// The side of the command.

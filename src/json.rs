@@ -156,6 +156,16 @@ impl<'de> Visitor<'de> for NoDuplicateKeys {
     }
 }
 
+/// The items of a list; none of `null`, which Go writes for an empty one. `None` for anything else, and where there is
+/// nothing.
+pub(crate) fn list(value: Option<&Value>) -> Option<&[Value]> {
+    match value? {
+        Value::Array(items) => Some(items),
+        Value::Null => Some(&[]),
+        _ => None,
+    }
+}
+
 /// The object at `key`; whatever else is there (`null`, most likely) makes way.
 pub(crate) fn object_at<'a>(parent: &'a mut Object, key: &str) -> &'a mut Object {
     let value = parent.entry(key).or_insert(Value::Null);

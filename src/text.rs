@@ -1,6 +1,7 @@
 //! Text of strangers (ids, tags, file names, what a registry answers), made safe to show to a person.
 
 use std::fmt::{self, Write};
+use std::ops::RangeInclusive;
 
 /// Text from a train, a registry or a file name, shown with everything escaped that a terminal would act on or a person
 /// could not see: control and format characters (bidirectional and zero-width ones too), line and paragraph separators,
@@ -19,7 +20,11 @@ impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for chunk in self.0.utf8_chunks() {
             for c in chunk.valid().chars() {
-                if is_visible(c) { f.write_char(c)? } else { write!(f, "{}", c.escape_debug())? }
+                match c {
+                    c if is_visible(c) => f.write_char(c)?,
+                    '\0' | '\t' | '\n' | '\r' => write!(f, "{}", c.escape_debug())?,
+                    c => write!(f, "{}", c.escape_unicode())?,
+                }
             }
             chunk.invalid().iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))?;
         }
@@ -27,11 +32,29 @@ impl fmt::Display for Printable<'_> {
     }
 }
 
-/// Characters that stand for themselves. What Rust's `Debug` for text shows as it is, is visible; combining marks count as
+/// Characters that leave nothing to be seen although Unicode counts them as letters, marks or symbols: fillers, and what
+/// chooses among the forms of the character before.
+const BLANK: [RangeInclusive<char>; 10] = [
+    '\u{34f}'..='\u{34f}',
+    '\u{115f}'..='\u{1160}',
+    '\u{17b4}'..='\u{17b5}',
+    '\u{180b}'..='\u{180f}',
+    '\u{2800}'..='\u{2800}',
+    '\u{3164}'..='\u{3164}',
+    '\u{fe00}'..='\u{fe0f}',
+    '\u{ffa0}'..='\u{ffa0}',
+    '\u{1d173}'..='\u{1d17a}',
+    '\u{e0000}'..='\u{e0fff}',
+];
+
+/// True for characters that stand for themselves, in one line. What Rust's `Debug` for text shows as it is, is visible; combining marks count as
 /// visible, but not at the beginning of a text, so one is asked about behind a letter.
-fn is_visible(c: char) -> bool {
-    if matches!(c, '\'' | '"' | '\\') {
+pub(crate) fn is_visible(c: char) -> bool {
+    if (' '..='~').contains(&c) {
         return true;
+    }
+    if BLANK.iter().any(|blank| blank.contains(&c)) {
+        return false;
     }
     let mut buffer = [b'a'; 5];
     let length = c.encode_utf8(&mut buffer[1..]).len();
@@ -64,9 +87,44 @@ mod tests {
             ("a\u{202e}b\u{2066}c\u{200b}d\u{feff}", r"a\u{202e}b\u{2066}c\u{200b}d\u{feff}"),
             ("a\u{2028}b\u{2029}", r"a\u{2028}b\u{2029}"),
             ("a\u{ad}b", r"a\u{ad}b"),
+            ("a\u{fe0f}\u{3164}\u{2800}\u{34f}\u{e0041}", r"a\u{fe0f}\u{3164}\u{2800}\u{34f}\u{e0041}"),
+            ("\u{fdd0}b\u{fdd1}\u{e000}\u{a0}", r"\u{fdd0}b\u{fdd1}\u{e000}\u{a0}"),
         ] {
             assert_eq!(Printable::new(text).to_string(), shown);
         }
         assert_eq!(Printable::new(b"a\xff\xc3z").to_string(), r"a\xff\xc3z");
+    }
+
+    /// All of Cc; of Cf, whose blocks are listed here as Unicode 16 has them; and the separators of lines.
+    #[test]
+    fn no_control_or_format_character_is_visible() {
+        let ranges = [
+            0..=0x1f,
+            0x7f..=0x9f,
+            0xad..=0xad,
+            0x600..=0x605,
+            0x61c..=0x61c,
+            0x6dd..=0x6dd,
+            0x70f..=0x70f,
+            0x890..=0x891,
+            0x8e2..=0x8e2,
+            0x180e..=0x180e,
+            0x200b..=0x200f,
+            0x2028..=0x202e,
+            0x2060..=0x206f,
+            0xfeff..=0xfeff,
+            0xfff9..=0xfffb,
+            0x110bd..=0x110bd,
+            0x110cd..=0x110cd,
+            0x13430..=0x1343f,
+            0x1bca0..=0x1bca3,
+            0x1d173..=0x1d17a,
+            0xe0001..=0xe0001,
+            0xe0020..=0xe007f,
+        ];
+        for c in ranges.into_iter().flatten().filter_map(char::from_u32) {
+            assert!(!is_visible(c), "{:x}", u32::from(c));
+            assert!(Printable::new(&c.to_string()).to_string().bytes().all(|byte| (b' '..=b'~').contains(&byte)));
+        }
     }
 }

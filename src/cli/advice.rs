@@ -20,7 +20,13 @@ pub(super) fn words(advice: &Advice) -> String {
         Advice::InstallEngine { remedy } => return format!("{remedy}, or choose another engine with --engine"),
         Advice::GiveCredentials { side } => return give_credentials(*side),
         Advice::CheckCredentials { side } => return check_credentials(*side),
+        Advice::CheckRights { side } => return check_rights(*side),
         Advice::CheckConnection { side } => return check_connection(*side),
+        Advice::CheckProxy => {
+            "check the proxy and its login; HTTPS_PROXY, HTTP_PROXY and ALL_PROXY name it, NO_PROXY lists hosts that do \
+             without"
+        }
+        Advice::SeparateLogin => "give the login with --src-creds, --dest-creds or --authfile",
         Advice::CheckLogin => {
             "check user name, password and the rights on the repository; -v shows where they came from"
         }
@@ -42,6 +48,7 @@ pub(super) fn words(advice: &Advice) -> String {
         Advice::ChooseGpuEngine => "use --engine podman or --engine docker",
         Advice::RunAsRoot => "run the command as root, or with --engine podman",
         Advice::ChooseLog => "choose another file with --log",
+        Advice::ChooseEngineForRoot => "choose another with --engine, or run it as an ordinary user",
         Advice::ChooseBoundingEngine => "choose podman or docker with --engine, or run as root",
         Advice::ChooseCache => "choose another directory with XDG_CACHE_HOME",
         Advice::CloseKept { first, opened, results, source, target } => {
@@ -53,10 +60,17 @@ pub(super) fn words(advice: &Advice) -> String {
             );
         }
         Advice::ChooseWorkDir => "remove the directory, or choose another place with --tmpdir or DEST",
+        Advice::ChoosePrivatePlace => {
+            "choose a directory of your own that others cannot write (chmod go-w), or allow this one with --shared"
+        }
+        Advice::RaiseMaxFiles => "if these files are all wanted, raise the limit with --max-files",
         Advice::GiveOldBase => "give the master image that the train was built on with --old-base",
         Advice::CheckOldBase => "give the very image that the train was built on, or leave --old-base out",
         Advice::CheckBase => "give the image that the train was built as, or leave --base out",
         Advice::OmitBase => "leave --base out, or have the creator build the train anew",
+        Advice::GiveBuilderKey => {
+            "give it with --builder-key; who builds a train alone makes one with pht-oci keygen builder"
+        }
         Advice::NameMaster => "name the master image with --master",
         Advice::KeepInitialResults => "if they were built into the train, --keep-initial-results keeps them",
     };
@@ -72,6 +86,11 @@ fn check_credentials(side: Side) -> String {
     format!(
         "check the credentials ({creds} or --authfile) and their rights on the repository; -v shows where they came from"
     )
+}
+
+fn check_rights(side: Side) -> String {
+    let creds = option(side, "creds");
+    format!("check the rights on the repository, or use another login ({creds} or --authfile); -v shows which it was")
 }
 
 fn check_connection(side: Side) -> String {
@@ -114,9 +133,12 @@ mod tests {
             Advice::ChooseGpuEngine,
             Advice::RunAsRoot,
             Advice::ChooseLog,
+            Advice::ChooseEngineForRoot,
             Advice::ChooseBoundingEngine,
             Advice::ChooseCache,
             Advice::ChooseWorkDir,
+            Advice::ChoosePrivatePlace,
+            Advice::RaiseMaxFiles,
             Advice::SendKept {
                 first,
                 archive: "oci-archive:t.tar".to_owned(),
@@ -133,12 +155,16 @@ mod tests {
             Advice::CheckOldBase,
             Advice::CheckBase,
             Advice::OmitBase,
+            Advice::GiveBuilderKey,
             Advice::NameMaster,
             Advice::KeepInitialResults,
             Advice::GoOnline,
             Advice::GiveCredentials { side },
             Advice::CheckCredentials { side },
+            Advice::CheckRights { side },
             Advice::CheckLogin,
+            Advice::CheckProxy,
+            Advice::SeparateLogin,
             Advice::CheckConnection { side },
         ]
     }

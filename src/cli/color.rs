@@ -1,10 +1,19 @@
 //! Colors for terminals, and numbers and tables for text.
 
+use std::fmt::Write;
 use std::io::IsTerminal;
 
-/// True if output to `stream` may be colored: only on a terminal, and not if `NO_COLOR` is set (no-color.org).
+use crate::text::{Printable, is_visible};
+
+/// Marks the beginning of styled text, its style follows; and the end. No text of others has them: no character will ever
+/// have these numbers, so [`Printable`] escapes them.
+const BEGIN: char = '\u{fdd0}';
+const END: char = '\u{fdd1}';
+
+/// True if output to `stream` may be colored: only on a terminal that can, and not if `NO_COLOR` is set (no-color.org).
 pub(super) fn may_color(stream: &impl IsTerminal) -> bool {
-    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|text| text.is_empty())
+    let is_dumb = std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
+    stream.is_terminal() && !is_dumb && std::env::var_os("NO_COLOR").is_none_or(|text| text.is_empty())
 }
 
 /// The meaning of a color.
@@ -34,16 +43,44 @@ impl Palette {
         Palette { enabled }
     }
 
-    /// The text in this style.
+    /// The text marked for this style, which [`paint`](Self::paint) gives it.
     pub(super) fn style(self, style: Style, text: &str) -> String {
-        let code = match style {
-            Style::Good => "32",
-            Style::Doubtful => "33",
-            Style::Bad => "1;31",
-            Style::Heading => "1",
-            Style::Faint => "2",
+        let mark = match style {
+            Style::Good => 'g',
+            Style::Doubtful => 'd',
+            Style::Bad => 'b',
+            Style::Heading => 'h',
+            Style::Faint => 'f',
         };
-        if self.enabled { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.enabled { format!("{BEGIN}{mark}{text}{END}") } else { text.to_owned() }
+    }
+
+    /// Lines as they are written: the styles as colors, and nothing else that a terminal would act on.
+    pub(super) fn paint(self, text: &str) -> String {
+        let mut painted = String::with_capacity(text.len());
+        let mut chars = text.chars();
+        while let Some(c) = chars.next() {
+            let code = match c {
+                BEGIN if self.enabled => match chars.next() {
+                    Some('g') => "\x1b[32m",
+                    Some('d') => "\x1b[33m",
+                    Some('b') => "\x1b[1;31m",
+                    Some('h') => "\x1b[1m",
+                    _ => "\x1b[2m",
+                },
+                END if self.enabled => "\x1b[0m",
+                c if c == '\n' || is_visible(c) => {
+                    painted.push(c);
+                    continue;
+                }
+                c => {
+                    let _ = write!(painted, "{}", Printable::new(&*c.encode_utf8(&mut [0; 4])));
+                    continue;
+                }
+            };
+            painted += code;
+        }
+        painted
     }
 }
 
@@ -118,7 +155,24 @@ mod tests {
         let plain = "  #   station  state\n  0   charit\u{e9}  signed\n  10  b        waits\n";
         assert_eq!(table(Palette::default(), 2, &["#", "station", "state"], &rows), plain);
         let colored = table(Palette::new(true), 2, &["#", "station", "state"], &rows);
+        let colored = Palette::new(true).paint(&colored);
         assert!(colored.contains("b        \x1b[2mwaits\x1b[0m\n"), "{colored:?}");
-        assert_eq!(Palette::new(true).style(Style::Bad, "x"), "\x1b[1;31mx\x1b[0m");
+    }
+
+    #[test]
+    fn nothing_but_our_colors_acts_on_a_terminal() {
+        let (color, plain) = (Palette::new(true), Palette::default());
+        let evil = "\x1b[2J\u{9b}31m\u{202e}\r";
+        for style in [Style::Good, Style::Doubtful, Style::Bad, Style::Heading, Style::Faint] {
+            let text = format!("{}\n{evil}\n", color.style(style, evil));
+            let escaped = r"\u{1b}[2J\u{9b}31m\u{202e}\r";
+            let painted = color.paint(&text);
+            let (code, rest) = painted.strip_prefix("\x1b[").and_then(|rest| rest.split_once('m')).unwrap();
+            assert!(code.bytes().all(|byte| byte.is_ascii_digit() || byte == b';'), "{code}");
+            assert_eq!(rest, format!("{escaped}\x1b[0m\n{escaped}\n"));
+            assert_eq!(plain.paint(&plain.style(style, evil)), escaped);
+        }
+        assert_eq!(color.paint(&color.style(Style::Bad, "x")), "\x1b[1;31mx\x1b[0m");
+        assert_eq!(plain.paint("\u{fdd0}bx\u{fdd1}"), r"\u{fdd0}bx\u{fdd1}", "marks of others");
     }
 }

@@ -21,6 +21,9 @@ pub(super) struct Copy {
     /// Copy the images for all platforms, if there are several
     #[arg(long, conflicts_with = "platform")]
     all: bool,
+    /// Copy an opened train to a place that belongs to somebody else, or that others may write, too
+    #[arg(long)]
+    shared: bool,
     /// Copy an open train, with its files and results in plaintext, to a registry or into an archive
     #[arg(long)]
     allow_open: bool,
@@ -41,7 +44,8 @@ impl Copy {
                 return Err(Error::verification(what).advise(Advice::AllowOpen).at(&self.source));
             }
         }
-        let request = CopyRequest { source: &self.source, destination: &self.destination, all: self.all };
+        let (source, destination) = (&self.source, &self.destination);
+        let request = CopyRequest { all: self.all, shared: self.shared, ..CopyRequest::new(source, destination) };
         output.image_report("copy", &copy(&request, context)?)
     }
 }

@@ -1,9 +1,11 @@
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::Args;
 
+use super::on_terminal::{OnTerminal, ensure_no_terminal};
 use super::output::Output;
-use crate::error::Result;
+use crate::error::{IoContext, Result};
 use crate::image::{ExtractRequest, ExtractTo, extract};
 use crate::store::{Context, Progress, Reference};
 
@@ -31,19 +33,26 @@ pub(super) struct Extract {
 impl Extract {
     pub(super) fn run(&self, context: &Context, output: &mut Output) -> Result<()> {
         let mut stdout = std::io::stdout().lock();
+        if self.out.as_deref().is_some_and(|out| out.as_os_str() == "-") {
+            ensure_no_terminal(&stdout)?;
+        }
+        let is_terminal = stdout.is_terminal();
+        let mut on_terminal = OnTerminal::new(std::io::stdout());
         // What goes to standard output may go to the terminal, where bars would run into it.
         let mut context = context.clone();
         let to = match self.out.as_deref() {
             Some(out) if out.as_os_str() != "-" => ExtractTo::Path(out),
             _ => {
                 context.progress = Progress::default();
-                ExtractTo::Stream(&mut stdout)
+                ExtractTo::Stream(if is_terminal { &mut on_terminal } else { &mut stdout })
             }
         };
         let request = ExtractRequest { source: &self.source, path: &self.path, to };
-        for what in extract(request, &context)? {
-            output.warn(&format!("left out: {what}"));
+        let left_out = extract(request, &context)?;
+        if is_terminal {
+            on_terminal.end().doing("write the contents")?;
         }
+        left_out.iter().for_each(|what| output.warn(&format!("left out: {what}")));
         Ok(())
     }
 }

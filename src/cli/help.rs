@@ -9,7 +9,8 @@ use crate::text::Printable;
 /// Show the help of a command, or a page of the manual.
 #[derive(Debug, Args)]
 #[command(after_help = "Topics:
-  wire-3    the specification of wire 3, complete enough to implement it
+  wire-3     the specification of wire 3, complete enough to implement it
+  migrating  each call of the reference implementation, and what takes its place
 
 Examples:
   pht-oci help build

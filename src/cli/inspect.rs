@@ -5,9 +5,9 @@ use crate::error::Result;
 use crate::stage::inspect;
 use crate::store::{Context, Reference};
 
-/// Show the state of a train: wire version, route, who has signed, what comes next.
+/// Show the state of a train: wire version, how it runs, route, who has signed, what comes next.
 ///
-/// Only the train config is read, and nothing is verified.
+/// Only the train config and the image config are read, and nothing is verified.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  pht-oci inspect ./train-layout")]
 pub(super) struct Inspect {

@@ -10,6 +10,7 @@ use super::secrets::read_passphrase;
 use crate::crypto::{Passphrase, PrivateKey};
 use crate::error::{Error, ErrorContext, IoContext, Result};
 use crate::json::json;
+use crate::text::Printable;
 
 /// Generate a key pair: NAME.pem (mode 0600) and NAME.pub.pem.
 ///
@@ -56,7 +57,7 @@ impl Keygen {
         }
         let (private, public) = (private.display().to_string(), public.display().to_string());
         let fingerprint = key.public_key().fingerprint();
-        let text = format!("{private}\n{public}\n{fingerprint}\n");
+        let text = format!("{}\n{}\n{fingerprint}\n", Printable::new(&private), Printable::new(&public));
         output.value(&text, &json!({ "private_key": private, "public_key": public, "fingerprint": fingerprint }))
     }
 

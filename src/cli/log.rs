@@ -1,67 +1,124 @@
-//! Where the lines of the log go: to standard error, all of them that the person has asked for, and one more.
+//! The program's log on standard error: a line for each event, or a JSON document in one line with `--format json`.
 
 use std::collections::HashSet;
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+use std::fmt::{self, Write};
+use std::sync::Mutex;
 
-use tracing::{Level, Metadata};
-use tracing_subscriber::fmt::MakeWriter;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
 
+use super::color::{Palette, Style, may_color};
 use super::format::Format;
+use super::json_line::json_line;
 use super::progress::Display;
+use crate::json::{Object, Value, json};
 use crate::stage::UNPINNED;
+use crate::text::Printable;
 
-/// Makes a writer for each line.
-pub(super) struct LogWriter {
-    display: Display,
-    quiet: bool,
-    /// The format of reports.
+/// Begins the log: warnings, or more with every `verbose`; errors only if `quiet`.
+pub(super) fn start(format: Format, quiet: bool, verbose: u8, display: &Display) {
+    let level = match verbose {
+        0 => Level::WARN,
+        1 => Level::INFO,
+        _ => Level::DEBUG,
+    };
+    let display = display.clone();
+    let lines = Lines { format, quiet, color: Palette::new(may_color(&std::io::stderr())), said: Mutex::default() };
+    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(move || display.stderr());
+    // A second subscriber in one process (in tests of this library) is no fault.
+    let _ = builder.event_format(lines).try_init();
+}
+
+/// How events are written.
+struct Lines {
     format: Format,
-    /// What has been said already and need not be again: both stages of a stop look at the keys.
-    said: Arc<Mutex<HashSet<Vec<u8>>>>,
+    quiet: bool,
+    color: Palette,
+    /// The warnings about keys that have been shown: both stages of a stop look at the keys.
+    said: Mutex<HashSet<String>>,
 }
 
-impl LogWriter {
-    pub(super) fn new(display: Display, quiet: bool, format: Format) -> Self {
-        LogWriter { display, quiet, format, said: Arc::default() }
-    }
-}
-
-impl<'a> MakeWriter<'a> for LogWriter {
-    type Writer = Box<dyn Write + 'a>;
-
-    fn make_writer(&'a self) -> Self::Writer {
-        Box::new(self.display.stderr())
-    }
-
-    fn make_writer_for(&'a self, of: &Metadata<'_>) -> Self::Writer {
-        // Then standard error is for one document at most, and the warning stands in the report.
-        if of.target() == UNPINNED && self.format == Format::Json {
-            return Box::new(io::sink());
+impl Lines {
+    /// Whether an event is shown: that nobody vouches for the keys is, whatever else is asked for, but once.
+    fn shows(&self, of: &Metadata<'_>, message: &str) -> bool {
+        if of.target() != UNPINNED {
+            return !self.quiet || *of.level() <= Level::ERROR;
         }
-        if of.target() == UNPINNED {
-            return Box::new(Once { to: self.make_writer(), said: &self.said });
-        }
-        if self.quiet && *of.level() > Level::ERROR { Box::new(io::sink()) } else { self.make_writer() }
+        // In JSON the warning stands in the report.
+        let is_new = || self.said.lock().map_or(true, |mut said| said.insert(message.to_owned()));
+        self.format == Format::Text && is_new()
     }
 }
 
-/// Leaves out lines that were written before.
-struct Once<'a> {
-    to: Box<dyn Write + 'a>,
-    said: &'a Mutex<HashSet<Vec<u8>>>,
+impl<S, N> FormatEvent<S, N> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let (level, style) = match *event.metadata().level() {
+            Level::ERROR => ("error", Style::Bad),
+            Level::WARN => ("warning", Style::Doubtful),
+            Level::INFO => ("info", Style::Faint),
+            _ => ("debug", Style::Faint),
+        };
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let Fields { message, others } = fields;
+        if !self.shows(event.metadata(), &message) {
+            return Ok(());
+        }
+        if self.format == Format::Json {
+            let document = json!({ "level": level, "message": message, "fields": others });
+            return writer.write_str(&json_line(&document));
+        }
+        let mut text = message;
+        others.iter().try_for_each(|(name, value)| match value {
+            Value::String(value) => write!(text, " {name}={value}"),
+            value => write!(text, " {name}={value}"),
+        })?;
+        let label = self.color.style(style, level);
+        writer.write_str(&self.color.paint(&format!("pht-oci: {label}: {}\n", Printable::new(&text))))
+    }
 }
 
-impl Write for Once<'_> {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let is_new = self.said.lock().map_or(true, |mut said| said.insert(line.to_vec()));
-        if is_new {
-            self.to.write_all(line)?
-        }
-        Ok(line.len())
+/// What an event says.
+#[derive(Default)]
+struct Fields {
+    message: String,
+    others: Object,
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.set(field, format!("{value:?}").into());
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        self.to.flush()
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.set(field, value.into());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.set(field, value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.set(field, value.into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.set(field, value.into());
+    }
+}
+
+impl Fields {
+    fn set(&mut self, field: &Field, value: Value) {
+        match (field.name(), value) {
+            ("message", Value::String(text)) => self.message = text,
+            (name, value) => drop(self.others.insert(name.to_owned(), value)),
+        }
     }
 }

@@ -18,9 +18,11 @@ mod gc;
 mod help;
 mod inspect;
 mod journal;
+mod json_line;
 mod keygen;
 mod log;
 mod man;
+mod on_terminal;
 mod output;
 mod policy;
 mod post_run;
@@ -32,6 +34,8 @@ mod results;
 mod route_file;
 #[cfg(feature = "engines")]
 mod run;
+#[cfg(feature = "engines")]
+mod screen;
 mod secrets;
 mod settings;
 mod signals;
@@ -46,11 +50,13 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::error::{Error, Result};
-use crate::store::registry::Side;
-use crate::store::{Context, Platform, Waiting};
+use crate::store::registry::{Side, without_login};
+use crate::store::{Context, DEFAULT_MAX_FILES, Platform, Waiting};
+use crate::text::Printable;
 
 use format::Format;
 use output::Output;
@@ -67,7 +73,19 @@ Images (SRC, DEST, REF):
   docker://HOST/REPO[:TAG|@DIGEST]
                               a repository in a registry
   PATH                        any of these, detected from what is there
-  Without TAG: the only image there, else `latest`.
+  Without TAG: the only image there, else `latest`. An image without a tag: PATH@DIGEST, or PATH:@N for the Nth from 0.
+
+Environment (an option goes first; an empty variable counts as none):
+  PRIVATE_KEY_PATH            the private key, as --private-key
+  PRIVATE_KEY_PASSWORD        its passphrase, where there is no --passphrase-file
+  STATION_ID                  the station, as --station
+  PHT_TRUST_DIR               the pinned keys, as --trust
+  REGISTRY_AUTH_FILE          the file with logins, as --authfile; else XDG_RUNTIME_DIR, XDG_CONFIG_HOME and DOCKER_CONFIG
+                              say where it is looked for
+  SOURCE_DATE_EPOCH           the time that is written into images, in seconds since 1970
+  TMPDIR                      the directory for temporary files, where there is no --tmpdir
+  NO_COLOR                    no colours
+  https_proxy, no_proxy       the proxy for registries
 
 Exit status:
   0 done   1 I/O or internal   2 usage   3 verification failed   4 key   5 not a train, or malformed
@@ -103,6 +121,9 @@ struct Global {
     /// Directory for temporary files [default: TMPDIR, else /tmp]
     #[arg(long, global = true, value_name = "DIR")]
     tmpdir: Option<std::path::PathBuf>,
+    /// Refuse images and directories with more files than this
+    #[arg(long, global = true, value_name = "NUMBER", default_value_t = DEFAULT_MAX_FILES)]
+    max_files: usize,
     /// Show more detail; twice for debugging
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
@@ -172,11 +193,29 @@ impl Command {
             Command::Cache(command) => command.run(context, output),
             Command::Results(command) => command.run(context, output),
             Command::ToolImage(command) => command.run(context, output),
-            Command::Completions(command) => command.run(Cli::command(), output),
-            Command::Man(command) => command.run(Cli::command(), output),
-            Command::Help(command) => command.run(Cli::command(), output),
+            Command::Completions(command) => command.run(self::command(), output),
+            Command::Man(command) => command.run(self::command(), output),
+            Command::Help(command) => command.run(self::command(), output),
         }
     }
+}
+
+/// The command line, with each command's own options shown in its help: those of registries where it has to do with one.
+fn command() -> clap::Command {
+    const LOCAL: [&str; 5] = ["keygen", "gc", "completions", "man", "help"];
+    const READING: [&str; 5] = ["inspect", "verify", "validate", "results", "extract"];
+    let mut command = Cli::command();
+    // Global options become those of the commands when it is built.
+    command.build();
+    command.mut_subcommands(|one| {
+        let (is_local, only_reads) = (LOCAL.contains(&one.get_name()), READING.contains(&one.get_name()));
+        one.mut_args(|argument| {
+            let of_registries = argument.get_help_heading() == Some("Registries");
+            let of_destination = argument.get_long().is_some_and(|long| long.starts_with("dest-"));
+            let is_idle = is_local && of_registries || only_reads && of_destination;
+            ignore_empty_variable(if is_idle { argument.hide(true) } else { argument })
+        })
+    })
 }
 
 /// Runs the program with these arguments; its exit status.
@@ -188,7 +227,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(status) => return status,
     };
     let display = Display::new(cli.global.progress, cli.global.quiet, cli.global.format);
-    start_log(&cli.global, &display);
+    log::start(cli.global.format, cli.global.quiet, cli.global.verbose, &display);
     let mut output = Output::new(cli.global.format, cli.global.quiet, display.clone());
     let done = signals::catch().and_then(|()| context(&cli.global, &display));
     let done = done.and_then(|context| cli.command.run(&context, &mut output));
@@ -209,7 +248,7 @@ fn parse(arguments: &[OsString]) -> std::result::Result<Cli, ExitCode> {
         Output::new(format, false, Display::default()).error(error);
         ExitCode::from(error.kind().exit_status())
     };
-    let command = settings::without_empty_variables(Cli::command());
+    let command = settings::without_empty_variables(command());
     let settings = Settings::find(&command, arguments).map_err(|error| refuse(&error))?;
     let command = match &settings {
         Some(settings) => settings.apply(command),
@@ -220,13 +259,30 @@ fn parse(arguments: &[OsString]) -> std::result::Result<Cli, ExitCode> {
         if let Some(fault) = settings.and_then(|settings| settings.fault(&error)) {
             return refuse(&fault);
         }
+        let error = escape_values(hide_login(error));
         if error.use_stderr() && format == Format::Json {
             return refuse(&usage_error(&error));
         }
+        if error.use_stderr() {
+            output::print_usage_error(&error.render().to_string());
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
         // Help and version are no errors; a closed stdout cannot be reported.
         let _ = error.print();
-        ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+        ExitCode::SUCCESS
     })
+}
+
+/// The same error without a login that somebody has written into an argument: logs keep messages.
+fn hide_login(mut error: clap::Error) -> clap::Error {
+    for kind in [ContextKind::InvalidValue, ContextKind::InvalidArg] {
+        if let Some(ContextValue::String(value)) = error.get(kind)
+            && let Some(shown) = without_login(value)
+        {
+            error.insert(kind, ContextValue::String(shown));
+        }
+    }
+    error
 }
 
 /// True if a command line that could not be parsed asks for JSON.
@@ -234,6 +290,25 @@ fn asks_for_json(arguments: &[OsString]) -> bool {
     let own = arguments.iter().take_while(|argument| *argument != "--" && *argument != "--cmd").collect::<Vec<_>>();
     own.contains(&&OsString::from("--format=json"))
         || own.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json")
+}
+
+/// An empty variable counts as none; an option without a value stays an error.
+fn ignore_empty_variable(argument: clap::Arg) -> clap::Arg {
+    let is_empty = argument.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+    if is_empty { argument.env(None::<&'static str>) } else { argument }
+}
+
+/// What was typed, escaped: it may come from a list that somebody else has written.
+fn escape_values(mut error: clap::Error) -> clap::Error {
+    let typed = |(kind, value): (ContextKind, &ContextValue)| match value {
+        ContextValue::String(text) => Some((kind, ContextValue::String(Printable::new(text).to_string()))),
+        _ => None,
+    };
+    let escaped: Vec<_> = error.context().filter_map(typed).collect();
+    for (kind, value) in escaped {
+        error.insert(kind, value);
+    }
+    error
 }
 
 /// The fault of a command line, in one line; the rest of the parser's text is advice.
@@ -254,6 +329,7 @@ fn context(global: &Global, display: &Display) -> Result<Context> {
         state: own_directory("XDG_STATE_HOME", ".local/state"),
         pull: global.access.access(Side::Source)?,
         push: global.access.access(Side::Destination)?,
+        max_files: global.max_files,
         progress: display.progress(),
     })
 }
@@ -264,16 +340,4 @@ fn own_directory(variable: &str, default: &str) -> Option<PathBuf> {
     let directory = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let parent = directory(variable).or_else(|| directory("HOME").map(|home| home.join(default)));
     parent.map(|parent| parent.join("pht-oci"))
-}
-
-fn start_log(global: &Global, display: &Display) {
-    let level = match (global.quiet, global.verbose) {
-        (_, 0) => tracing::Level::WARN,
-        (_, 1) => tracing::Level::INFO,
-        (..) => tracing::Level::DEBUG,
-    };
-    let writer = log::LogWriter::new(display.clone(), global.quiet, global.format);
-    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(writer).without_time();
-    // A second subscriber in one process (in tests of this library) is no fault.
-    let _ = builder.with_target(false).with_ansi(color::may_color(&std::io::stderr())).try_init();
 }

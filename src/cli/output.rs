@@ -5,8 +5,11 @@ use std::io::{self, Write};
 use super::advice::words;
 use super::color::{Palette, Style, may_color};
 use super::format::Format;
+use super::json_line::json_line;
 use super::progress::Display;
 use super::text;
+#[cfg(feature = "engines")]
+use super::{progress::BesideBars, screen::Screen};
 use crate::error::{Advice, Error, IoContext, Result};
 use crate::image::ImageReport;
 use crate::json::{Value, json};
@@ -45,22 +48,16 @@ impl Output {
         Palette::new(if self.aside { may_color(&io::stderr()) } else { may_color(&io::stdout()) })
     }
 
-    /// True if only errors are to be shown.
+    /// What shows the output of a train.
     #[cfg(feature = "engines")]
-    pub(super) fn is_quiet(&self) -> bool {
-        self.quiet
-    }
-
-    /// True if a person reads it.
-    #[cfg(feature = "engines")]
-    pub(super) fn is_text(&self) -> bool {
-        matches!(self.format, Format::Text)
+    pub(super) fn screen(&self) -> Screen<BesideBars> {
+        Screen::new(self.format, self.quiet, &self.display)
     }
 
     /// The report of a stage.
     pub(super) fn report(&mut self, report: &Report) -> Result<()> {
         match self.format {
-            Format::Json => self.print(&format!("{}\n", report_json(report))),
+            Format::Json => self.print(&json_line(&report_json(report))),
             Format::Text if self.quiet => Ok(()),
             Format::Text => self.print(&report_text(self.color(), report)),
         }
@@ -79,7 +76,7 @@ impl Output {
     /// The report of a command that knows no train.
     pub(super) fn image_report(&mut self, command: &str, report: &ImageReport) -> Result<()> {
         match self.format {
-            Format::Json => self.print(&format!("{}\n", image_report_json(command, report))),
+            Format::Json => self.print(&json_line(&image_report_json(command, report))),
             Format::Text if self.quiet => Ok(()),
             Format::Text => self.print(&image_report_text(self.color(), command, report)),
         }
@@ -88,7 +85,7 @@ impl Output {
     /// The state of a train by its own config.
     pub(super) fn inspection(&mut self, inspection: &Inspection) -> Result<()> {
         match self.format {
-            Format::Json => self.print(&format!("{}\n", inspection_json(inspection))),
+            Format::Json => self.print(&json_line(&inspection_json(inspection))),
             Format::Text if self.quiet => Ok(()),
             Format::Text => self.print(&text::inspection(self.color(), inspection)),
         }
@@ -97,7 +94,7 @@ impl Output {
     /// The result of verify.
     pub(super) fn verification(&mut self, found: &Verification) -> Result<()> {
         match self.format {
-            Format::Json => self.print(&format!("{}\n", verification_json(found))),
+            Format::Json => self.print(&json_line(&verification_json(found))),
             Format::Text if self.quiet => Ok(()),
             Format::Text => self.print(&text::verification(self.color(), found)),
         }
@@ -106,7 +103,7 @@ impl Output {
     /// A result of another kind.
     pub(super) fn value(&mut self, text: &str, json: &Value) -> Result<()> {
         match self.format {
-            Format::Json => self.print(&format!("{json}\n")),
+            Format::Json => self.print(&json_line(json)),
             Format::Text if self.quiet => Ok(()),
             Format::Text => self.print(text),
         }
@@ -122,7 +119,7 @@ impl Output {
     /// An error, on standard error.
     pub(super) fn error(&self, error: &Error) {
         let text = match self.format {
-            Format::Json => format!("{}\n", error_json(error)),
+            Format::Json => json_line(&error_json(error)),
             Format::Text => {
                 let hint = error
                     .advice()
@@ -137,8 +134,17 @@ impl Output {
 
     fn print(&self, text: &str) -> Result<()> {
         self.display.end();
-        if self.aside { print_to(&mut io::stderr(), text.as_bytes()) } else { self.data(text.as_bytes()) }
+        // What is a document has been made harmless as such.
+        let painted = if self.format == Format::Json { text.to_owned() } else { self.color().paint(text) };
+        if self.aside { print_to(&mut io::stderr(), painted.as_bytes()) } else { self.data(painted.as_bytes()) }
     }
+}
+
+/// What the parser says of a command line, on standard error.
+pub(super) fn print_usage_error(text: &str) {
+    let text = text.strip_prefix("error: ").unwrap_or(text);
+    let palette = Palette::new(may_color(&io::stderr()));
+    let _ = io::stderr().write_all(format!("pht-oci: {}", palette.paint(text)).as_bytes());
 }
 
 fn print_to(stream: &mut dyn Write, bytes: &[u8]) -> Result<()> {
@@ -249,7 +255,7 @@ fn check_json(check: &Check) -> Value {
 fn report_text(color: Palette, report: &Report) -> String {
     let mut heading = format!("{} of {}", report.stage, Printable::new(&report.image.source));
     if let Some(station) = &report.station {
-        heading += &format!(" at station {station}");
+        heading += &format!(" at station {}", Printable::new(station));
     }
     if let Some(wire) = report.wire {
         heading += &format!(" (wire {wire})");

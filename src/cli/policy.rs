@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::own_directory;
 use crate::error::{Error, ErrorContext, Result};
+use crate::image::VerifiedLayers;
 use crate::stage::{VerificationPolicy, read_trust};
 use crate::store::Reference;
 use crate::train::{MinWire, TrustStore};
@@ -25,6 +27,9 @@ pub(super) struct PolicyOptions {
     /// --trust the strictest counts
     #[arg(long, value_name = "VERSION", env = MIN_WIRE)]
     min_wire: Option<String>,
+    /// Unpack base layers again that were verified before, and remember none
+    #[arg(long)]
+    no_cache: bool,
     /// The same of the station's settings, which nothing overrules
     #[arg(long, value_name = "VERSION", hide = true)]
     accept_min_wire: Option<String>,
@@ -38,6 +43,7 @@ pub(super) struct Demands {
     strict: bool,
     trust: Option<TrustStore>,
     min_wire: Option<MinWire>,
+    memory: Option<VerifiedLayers>,
     masters: Vec<Reference>,
 }
 
@@ -67,6 +73,11 @@ impl PolicyOptions {
             strict: self.strict,
             masters: self.accept_masters.clone(),
             trust: self.trust.as_deref().map(read_trust).transpose()?,
+            memory: if self.no_cache {
+                None
+            } else {
+                own_directory("XDG_CACHE_HOME", ".cache").map(VerifiedLayers::in_directory)
+            },
             // Without the option its value is that of the variable: of two equal ones the latter is named.
             min_wire: MinWire::strictest([&accepted, &option, &variable].into_iter().flatten()).cloned(),
         })
@@ -80,6 +91,7 @@ impl Demands {
             trust: self.trust.as_ref(),
             strict: self.strict,
             min_wire: self.min_wire.as_ref(),
+            memory: self.memory.as_ref(),
             masters: &self.masters,
         }
     }

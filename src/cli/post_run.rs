@@ -2,7 +2,7 @@ use clap::Args;
 
 use super::output::Output;
 use super::station::{ResultsOption, StageOptions};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::json::Object;
 use crate::stage::{Act, StageRequest, post_run};
 use crate::store::Context;
@@ -26,10 +26,17 @@ pub(super) struct PostRun {
 
 impl PostRun {
     pub(super) fn run(&self, context: &Context, output: &mut Output) -> Result<()> {
+        if let Some(dir) = self.results.results.as_ref().filter(|dir| !dir.is_dir()) {
+            let hint = "give the directory that pre-run has made with --results";
+            return Err(Error::usage("there is no such directory")
+                .hint(hint)
+                .at(format_args!("--results {}", dir.display())));
+        }
         let key = self.stage.load_key()?;
         let demands = self.stage.load_demands()?;
         let request = self.stage.request(&key, &demands);
-        let request = StageRequest { results: self.results.results.as_deref(), ..request };
+        let (results, keep_owners) = (self.results.results.as_deref(), self.results.keep_owners);
+        let request = StageRequest { results, keep_owners, ..request };
         let report =
             self.stage.recorded(&request, Act::PostRun, Object::new(), context, || post_run(&request, context))?;
         output.report(&report)

@@ -19,6 +19,9 @@ pub(super) struct PreRun {
     stage: StageOptions,
     #[command(flatten)]
     results: ResultsOption,
+    /// Allow a DEST that belongs to somebody else, or that others may write: they can read and exchange the plaintext
+    #[arg(long)]
+    shared: bool,
     /// At the first station: keep results that were built into the train
     #[arg(long)]
     keep_initial_results: bool,
@@ -30,7 +33,8 @@ impl PreRun {
         let demands = self.stage.load_demands()?;
         let request = self.stage.request(&key, &demands);
         let results = self.results.results.as_deref();
-        let request = StageRequest { results, keep_initial_results: self.keep_initial_results, ..request };
+        let (keep_owners, keep_initial_results) = (self.results.keep_owners, self.keep_initial_results);
+        let request = StageRequest { results, keep_owners, shared: self.shared, keep_initial_results, ..request };
         let report =
             self.stage.recorded(&request, Act::PreRun, Object::new(), context, || pre_run(&request, context))?;
         output.report(&report)

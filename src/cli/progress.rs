@@ -11,8 +11,11 @@ use clap::ValueEnum;
 use indicatif::{BinaryBytes, MultiProgress, ProgressBar, ProgressStyle};
 
 use super::format::Format;
+use super::json_line::json_line;
+use crate::json::json;
 use crate::store::Progress;
 use crate::store::progress::{ProgressListener, Task};
+use crate::text::Printable;
 
 /// The interval between two looks at the tasks.
 const BEAT: Duration = Duration::from_millis(100);
@@ -40,6 +43,8 @@ enum Style {
         /// Also for tasks that do not take long.
         all: bool,
     },
+    /// A JSON document in a line of its own for every task.
+    Documents,
 }
 
 /// The display on standard error while a command runs.
@@ -70,8 +75,9 @@ impl Display {
         let style = match when {
             _ if quiet => return Display(None),
             When::Never => return Display(None),
-            // A program reads it, and expects a document.
-            When::Auto if format == Format::Json && !is_terminal => return Display(None),
+            // A program reads it, and expects documents.
+            When::Auto if format == Format::Json => return Display(None),
+            When::Always if format == Format::Json => Style::Documents,
             When::Auto | When::Always if is_terminal => Style::Bars,
             When::Auto => Style::Lines { all: false },
             When::Always => Style::Lines { all: true },
@@ -150,8 +156,9 @@ impl Board {
                 Style::Bars => shown.paint_bar(&self.bars, ends),
                 Style::Lines { all } => {
                     let least = if all { Duration::ZERO } else { LONG };
-                    shown.write_line(least, ends);
+                    shown.write_line(least, ends, Format::Text);
                 }
+                Style::Documents => shown.write_line(Duration::ZERO, ends, Format::Json),
             }
             !ends
         });
@@ -177,17 +184,23 @@ impl Shown {
     }
 
     /// `least`: how long a task takes at the least whose end is told.
-    fn write_line(&mut self, least: Duration, ends: bool) {
+    fn write_line(&mut self, least: Duration, ends: bool, format: Format) {
         let (done, total, took) = (self.task.done(), self.task.total(), self.begun.elapsed());
         let is_due = if ends { took >= least } else { self.message.elapsed() >= LONG };
         if !is_due || done == 0 {
             return;
         }
         self.message = Instant::now();
+        let what = self.task.what();
+        if format == Format::Json {
+            let progress = json!({ "task": what, "done": done, "total": total, "seconds": took.as_secs_f64() });
+            let _ = io::stderr().write_all(json_line(&json!({ "progress": progress })).as_bytes());
+            return;
+        }
         let rate = done as f64 / took.as_secs_f64().max(0.001);
         let left = ((total - done) as f64 / rate).ceil();
         let rest = if ends { format!("in {:.1} s", took.as_secs_f64()) } else { format!("{left} s left") };
-        let (what, percent) = (self.task.what(), done.saturating_mul(100) / total.max(1));
+        let (what, percent) = (Printable::new(what), done.saturating_mul(100) / total.max(1));
         let (done, total, rate) = (BinaryBytes(done), BinaryBytes(total), BinaryBytes(rate as u64));
         // If standard error is closed there is nobody to tell.
         let _ = writeln!(io::stderr(), "pht-oci: {what}: {done} of {total} ({percent} %), {rate}/s, {rest}");

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use crate::crypto::Passphrase;
 use crate::error::{Error, ErrorContext, IoContext, Result};
 use crate::store::interrupt;
+use crate::text::Printable;
 
 /// The interval between two looks for the line, or for a signal.
 const LOOKS: Duration = Duration::from_millis(50);
@@ -33,7 +34,7 @@ pub(super) fn passphrase(key: &Path) -> Result<Option<Passphrase>> {
         return Ok(None);
     };
     let silence = Silence::begin(&terminal).doing("turn off the echo of the terminal")?;
-    let asked = write!(&terminal, "passphrase of {}: ", key.display());
+    let asked = write!(&terminal, "passphrase of {}: ", Printable::new(key.as_os_str().as_encoded_bytes()));
     asked.doing("write to the terminal")?;
     let line = read_line(&terminal).at(key.display());
     drop(silence);

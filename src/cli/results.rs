@@ -2,6 +2,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::on_terminal::ensure_no_terminal;
 use super::output::Output;
 use super::policy::PolicyOptions;
 use super::secrets::{KeyOptions, load_paillier_secret};
@@ -45,6 +46,7 @@ impl Results {
         let mut stdout = std::io::stdout().lock();
         let to = match &*self.out {
             out if out == Path::new("-") => {
+                ensure_no_terminal(&stdout)?;
                 output.step_aside();
                 ResultsTo::Stream(&mut stdout)
             }

@@ -1,4 +1,3 @@
-use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use super::station::StageOptions;
 use crate::engine::{Engine, Limits, RunOptions, SECRETS, Variable, Volume, engine_named};
 use crate::error::{Error, Result};
 use crate::json::{Object, Value, json};
-use crate::stage::{Act, Execution, Onlooker, RunRequest, StageRequest, run};
+use crate::stage::{Act, Execution, RunRequest, StageRequest, run};
 use crate::store::Context;
 use crate::text::Printable;
 
@@ -26,7 +25,7 @@ use crate::text::Printable;
 pub(super) struct Run {
     #[command(flatten)]
     stage: StageOptions,
-    /// Container engine: podman, docker or runc
+    /// Container engine: podman, docker, runc or charliecloud
     #[arg(long, value_name = "ENGINE", value_parser = engine_named)]
     engine: &'static dyn Engine,
     /// A file or directory to mount into the container, where it can only be read without `:rw`; repeat for more
@@ -68,6 +67,9 @@ pub(super) struct Run {
     keep_initial_results: bool,
 }
 
+/// The processes that a train may have without another limit.
+const PIDS: u32 = 4096;
+
 impl Run {
     pub(super) fn run(&self, context: &Context, output: &mut Output) -> Result<()> {
         let key = self.stage.load_key()?;
@@ -92,13 +94,16 @@ impl Run {
             prepare: self.prepare.as_deref(),
             announce: Some(&|runs: &Execution| output.announce(runs)),
         };
-        let work = || run(&request, &mut Screen::new(output.is_quiet(), output.is_text()), context);
+        let mut screen = output.screen();
+        let work = || {
+            let report = run(&request, &mut screen, context);
+            screen.end();
+            report
+        };
         let report = self.stage.recorded(&request.stage, Act::Run, self.details(), context, work)?;
         output.report(&report)
     }
-}
 
-impl Run {
     /// What the journal says of a run beside its train.
     fn details(&self) -> Object {
         let volume = |volume: &Volume| {
@@ -120,84 +125,6 @@ impl Run {
             "timeout": self.timeout.map(|timeout| timeout.as_secs()),
         });
         std::iter::once(("engine".to_owned(), engine)).collect()
-    }
-}
-
-/// The processes that a train may have without another limit.
-const PIDS: u32 = 4096;
-
-/// The train's output while it runs, on standard error: standard output is the report's.
-struct Screen {
-    quiet: bool,
-    /// How far the run is, is said too: to a person, not where a program reads errors as JSON.
-    tells: bool,
-    terminal: bool,
-    /// The beginning of a character whose other bytes are still to come.
-    begun: Vec<u8>,
-    /// The next character is the first of a line.
-    at_start: bool,
-}
-
-/// What stands before every line of a train on a terminal, so that none can pass for one of ours.
-const PREFIX: &[u8] = b"| ";
-
-impl Screen {
-    fn new(quiet: bool, tells: bool) -> Self {
-        Screen {
-            quiet,
-            tells: tells && !quiet,
-            terminal: io::stderr().is_terminal(),
-            begun: Vec::new(),
-            at_start: true,
-        }
-    }
-
-    /// The text that is complete by now, harmless for a terminal.
-    fn harmless(&mut self, bytes: &[u8]) -> Vec<u8> {
-        let mut text = std::mem::take(&mut self.begun);
-        text.extend_from_slice(bytes);
-        let end = text.utf8_chunks().last().map_or(&[][..], |chunk| chunk.invalid());
-        if std::str::from_utf8(end).is_err_and(|error| error.error_len().is_none()) {
-            self.begun = text.split_off(text.len() - end.len());
-        }
-        let is_layout = |byte: &u8| b"\n\r\t".contains(byte);
-        let mut shown = Vec::with_capacity(text.len());
-        for piece in text.split_inclusive(is_layout) {
-            let (words, layout) = piece.split_at(piece.len() - usize::from(piece.last().is_some_and(is_layout)));
-            if self.at_start && piece != b"\r" && piece != b"\n" {
-                shown.extend_from_slice(PREFIX);
-            }
-            shown.extend_from_slice(Printable::new(words).to_string().as_bytes());
-            shown.extend_from_slice(layout);
-            self.at_start = matches!(layout, b"\r" | b"\n");
-        }
-        shown
-    }
-}
-
-impl Write for Screen {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.quiet {
-            return Ok(bytes.len());
-        }
-        if !self.terminal {
-            return io::stderr().write_all(bytes).map(|()| bytes.len());
-        }
-        // A train must not control the station's terminal.
-        let text = self.harmless(bytes);
-        io::stderr().write_all(&text).map(|()| bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
-    }
-}
-
-impl Onlooker for Screen {
-    fn tell(&mut self, text: &str) {
-        if self.tells {
-            let _ = writeln!(io::stderr(), "pht-oci: {}", Printable::new(text));
-        }
     }
 }
 
@@ -272,14 +199,6 @@ mod tests {
         for wrong in ["", "0", "-1", "NaN", "inf", "x"] {
             assert!(cpus(wrong).is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn a_train_does_not_control_the_terminal() {
-        let mut screen = Screen::new(false, true);
-        let mut shown = screen.harmless(b"50 %\r\tb\xc3");
-        shown.extend(screen.harmless(b"\xa9b\xe9\x1b[2J\xe2\x80\xae\n"));
-        assert_eq!(String::from_utf8(shown).unwrap(), "| 50 %\r| \tb\u{e9}b\\xe9\\u{1b}[2J\\u{202e}\n");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use zeroize::Zeroizing;
 
 use super::prompt;
@@ -15,8 +15,11 @@ use crate::error::{Error, ErrorContext, IoContext, Result};
 use crate::text::Printable;
 use crate::train::paillier;
 
-/// No core dump of this process is written: it would hold keys and plaintext.
+/// No core dump of this process is written, nor handed to a program that collects them, which no limit holds back; and no
+/// other process of this user looks into its memory: it holds keys and plaintext.
 pub(super) fn forbid_core_dumps() {
+    // Nothing that was done depends on it.
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     // Less than now is always allowed.
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
 }

@@ -42,6 +42,10 @@ pub(super) struct ResultsOption {
     /// Keep the plaintext results in this directory instead of the image: pre-run creates it, post-run reads it
     #[arg(long, value_name = "DIR")]
     pub(super) results: Option<PathBuf>,
+    /// Take the owners of the results along too, as far as the user may; else files of DIR are the user's, and root's in
+    /// the image
+    #[arg(long, requires = "results")]
+    pub(super) keep_owners: bool,
 }
 
 impl StageOptions {

@@ -182,7 +182,7 @@ pub(super) fn check(color: Palette, check: &Check) -> String {
     };
     let mark = color.style(style(&check.verdict), mark);
     let reason = check.reason().map(|reason| format!(" ({})", Printable::new(&reason))).unwrap_or_default();
-    format!("  {mark} {}: {}{reason}\n", check.id, check.subject)
+    format!("  {mark} {}: {}{reason}\n", check.id, Printable::new(&check.subject.to_string()))
 }
 
 /// Ordered from good to bad.

@@ -73,7 +73,8 @@ fn difference_text(difference: &Difference) -> String {
         });
     let attributes: Vec<String> = attributes.collect();
     let attributes = if attributes.is_empty() { String::new() } else { format!(" ({})", attributes.join("; ")) };
-    format!("  {:8} {}{attributes}\n", difference.change.name(), difference.subject)
+    let about = format!("{}{attributes}", difference.subject);
+    format!("  {:8} {}\n", difference.change.name(), Printable::new(&about))
 }
 
 /// A person is not helped by digests.

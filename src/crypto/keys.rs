@@ -156,7 +156,7 @@ impl PrivateKey {
         let Some(block) = blocks.iter().find(is_private_key) else {
             // An EC key comes after its parameters.
             let other = blocks.iter().find(|block| block.label.ends_with("PRIVATE KEY")).or(blocks.first());
-            return Err(not_a_private_key(other.map_or("", |block| block.label)));
+            return Err(not_a_private_key(other));
         };
         let encrypted = is_encrypted(block);
         let der = match (encrypted, passphrase) {
@@ -247,8 +247,23 @@ fn not_base64() -> Error {
     Error::key("private key is not valid base64")
 }
 
-fn not_a_private_key(label: &str) -> Error {
+/// The kind of a key in OpenSSH's format other than RSA, by the name that stands in it.
+fn other_openssh_key(block: &Block<'_>) -> Option<&'static str> {
+    let bytes = block.decode()?;
+    let has = |name: &str| bytes.windows(name.len()).any(|window| window == name.as_bytes());
+    [("ssh-ed25519", "Ed25519"), ("ecdsa-sha2-", "ECDSA"), ("ssh-dss", "DSA")]
+        .into_iter()
+        .find_map(|(name, kind)| has(name).then_some(kind))
+}
+
+fn not_a_private_key(block: Option<&Block<'_>>) -> Error {
+    let label = block.map_or("", |block| block.label);
     match label {
+        "OPENSSH PRIVATE KEY" if block.is_some_and(|block| other_openssh_key(block).is_some()) => {
+            let kind = block.and_then(other_openssh_key).unwrap_or_default();
+            Error::key(format!("the key is an {kind} key in OpenSSH format; stations and creators need RSA"))
+                .hint("make one with pht-oci keygen NAME")
+        }
         "PUBLIC KEY" | "RSA PUBLIC KEY" => {
             Error::key("a public key was given where the private key is needed").hint("give NAME.pem, not NAME.pub.pem")
         }

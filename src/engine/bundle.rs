@@ -1,28 +1,23 @@
 //! A bundle (OCI runtime specification): how runc is to run a base.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::{
-    Capability, Linux, LinuxCapabilities, LinuxCpu, LinuxDeviceCgroup, LinuxMemory, LinuxNamespace, LinuxNamespaceType,
-    LinuxPids, LinuxResources, Mount, Process, Root, Spec, User,
-};
-use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
-
+use super::accounts::Account;
 use super::capabilities::CAPABILITIES;
 use super::interface::Job;
 use super::options::Limits;
 use super::overlay::Base;
 use super::seccomp;
 use crate::error::{Advice, Error, ErrorContext, IoContext, Result};
-use crate::text::Printable;
+use oci_spec::runtime::{
+    Capability, Linux, LinuxCapabilities, LinuxCpu, LinuxDeviceCgroup, LinuxMemory, LinuxNamespace, LinuxNamespaceType,
+    LinuxPids, LinuxResources, Mount, Process, Root, Spec, User,
+};
 
 /// The `PATH` of images that set none.
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// The largest `/etc/passwd` or `/etc/group` that is read, in bytes.
-const MAX_ACCOUNTS: u64 = 1 << 20;
 /// The period for which processor time is given out, in microseconds: the kernel's own.
 const CPU_PERIOD: u64 = 100_000;
 /// The directory of a bundle that is the container's root.
@@ -131,7 +126,7 @@ fn process(job: &Job<'_>, base: &Path) -> Result<Process> {
 }
 
 /// The image's variables, then the station's, of which the last of each name counts.
-fn environment(job: &Job<'_>) -> Vec<String> {
+pub(super) fn environment(job: &Job<'_>) -> Vec<String> {
     let mut all = vec![PATH.to_owned()];
     let given = job.options.variables.iter().map(|variable| format!("{}={}", variable.name, variable.value));
     for variable in job.process.environment.iter().cloned().chain(given) {
@@ -142,63 +137,21 @@ fn environment(job: &Job<'_>) -> Vec<String> {
     all
 }
 
-/// The image's `User`: `USER[:GROUP]`, each as a number or a name in the image's own files.
+/// Whom the container runs as.
 fn user(text: &str, base: &Path) -> Result<User> {
-    let (name, group) = text.split_once(':').map_or((text, None), |(name, group)| (name, Some(group)));
-    let unknown = |what: &str| {
-        Error::malformed(format!("the image runs as the {what} `{}`, which it does not define", Printable::new(text)))
-    };
-    let accounts = account_lines(base, "etc/passwd")?;
-    let fields = accounts.iter().find(|fields| fields.first().is_some_and(|own| own == name));
-    let number = |fields: &[String], at: usize| fields.get(at).and_then(|text| text.parse::<u32>().ok());
-    let uid = match name {
-        "" => 0,
-        name => name.parse().ok().or_else(|| number(fields?, 2)).ok_or_else(|| unknown("user"))?,
-    };
-    let groups = account_lines(base, "etc/group")?;
-    let by_uid = || accounts.iter().find(|fields| number(fields, 2) == Some(uid));
-    let gid = match group {
-        Some(group) => {
-            let named = groups.iter().find(|fields| fields.first().is_some_and(|own| own == group));
-            group.parse().ok().or_else(|| number(named?, 2)).ok_or_else(|| unknown("group"))?
-        }
-        None => by_uid().and_then(|fields| number(fields, 3)).unwrap_or(0),
-    };
-    if !rustix::process::geteuid().is_root() && (uid, gid) != (0, 0) {
+    let account = Account::of(text, base)?;
+    let (uid, gid) = (account.uid, account.gid);
+    let is_root = rustix::process::geteuid().is_root();
+    if !is_root && (uid, gid) != (0, 0) {
         let what = format!("the image runs as user {uid} and group {gid}, but runc without root can run as root only");
         return Err(Error::usage(what).advise(Advice::RunAsRoot));
     }
     let mut user = User::default();
     user.set_uid(uid).set_gid(gid);
-    let own = by_uid().and_then(|fields| fields.first());
-    let member = |fields: &&Vec<String>| {
-        fields.get(3).is_some_and(|list| list.split(',').any(|one| Some(one) == own.map(String::as_str)))
-    };
-    let further: Vec<u32> = groups.iter().filter(member).filter_map(|fields| number(fields, 2)).collect();
-    if group.is_none() && rustix::process::geteuid().is_root() && !further.is_empty() {
-        user.set_additional_gids(Some(further));
+    if is_root && !account.further_groups.is_empty() {
+        user.set_additional_gids(Some(account.further_groups));
     }
     Ok(user)
-}
-
-/// The lines of `/etc/passwd` or `/etc/group` as the base has them, in fields; none where it has no such file. Links in it
-/// lead to places in it, as they do for who runs there.
-fn account_lines(base: &Path, path: &str) -> Result<Vec<Vec<String>>> {
-    let dir = File::open(base).doing("open the directory").at(base.display())?;
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let opened = openat2(&dir, path, flags, Mode::empty(), ResolveFlags::IN_ROOT).map(File::from);
-    let mut text = Vec::new();
-    match opened.map_err(io::Error::from) {
-        Ok(file) if file.metadata().is_ok_and(|found| found.is_file()) => {
-            file.take(MAX_ACCOUNTS).read_to_end(&mut text).doing("read the file").at(path)?;
-        }
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(error).doing("open the file").at(path);
-        }
-        _ => {}
-    }
-    let fields = |line: &str| line.split(':').map(str::to_owned).collect();
-    Ok(String::from_utf8_lossy(&text).lines().map(fields).collect())
 }
 
 #[cfg(test)]
@@ -214,13 +167,5 @@ mod tests {
                 namespaces.iter().filter(|namespace| namespace.typ() == LinuxNamespaceType::Network).collect();
             assert!(matches!(network[..], [one] if one.path().is_none()), "{network:?}");
         }
-    }
-
-    #[test]
-    fn a_user_may_be_a_number() {
-        let empty = tempfile::tempdir().unwrap();
-        let found = user("", empty.path()).unwrap();
-        assert_eq!((found.uid(), found.gid()), (0, 0));
-        assert!(user("nobody", empty.path()).is_err(), "an image without accounts knows no name");
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! Whatever the engine, the container has no network, and nothing of it stays with the engine.
 
+mod accounts;
 mod bundle;
 mod capabilities;
+mod charliecloud;
 mod client;
 mod docker;
 mod interface;
@@ -29,7 +31,7 @@ pub use roots::Root;
 pub(crate) use supervise::{ExitReason, Watch, supervise};
 
 /// Every engine. To add one: a file that implements [`Engine`], and a line here.
-pub static ENGINES: &[&dyn Engine] = &[&podman::Podman, &docker::Docker, &runc::Runc];
+pub static ENGINES: &[&dyn Engine] = &[&podman::Podman, &docker::Docker, &runc::Runc, &charliecloud::Charliecloud];
 
 /// The engine with this name.
 ///

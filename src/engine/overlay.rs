@@ -57,7 +57,7 @@ pub(super) fn prepare(image: &Image, target: &Path, scratch: &Path, context: &Co
 
 /// The mount options of an overlay on the root; its upper directory is made here, and is as open as a root has to be.
 fn options(root: &Root, scratch: &Path) -> Result<String> {
-    let (upper, work) = (scratch.join("upper"), scratch.join("work"));
+    let (upper, work) = (upper_in(scratch), scratch.join("work"));
     for (dir, mode) in [(&upper, 0o755), (&work, 0o700)] {
         DirBuilder::new().mode(mode).create(dir).doing("create the directory").at(dir.display())?;
         fs::set_permissions(dir, fs::Permissions::from_mode(mode)).doing("set the mode").at(dir.display())?;
@@ -68,15 +68,25 @@ fn options(root: &Root, scratch: &Path) -> Result<String> {
     Ok(format!("lowerdir={lower},upperdir={upper},workdir={work}{own}"))
 }
 
+/// The directory that holds what is written above the base.
+pub(super) fn upper_in(scratch: &Path) -> PathBuf {
+    scratch.join("upper")
+}
+
+/// The mount options of the overlay of a run; empty where the base was unpacked for it alone.
+pub(super) fn options_in(scratch: &Path) -> String {
+    fs::read_to_string(scratch.join(OPTIONS)).unwrap_or_default()
+}
+
 /// The command `line`, which sees at `target` what [`prepare`] has made ready there.
 pub(super) fn command(line: &[OsString], target: &Path, scratch: &Path) -> Command {
-    match fs::read_to_string(scratch.join(OPTIONS)) {
-        Ok(options) => mounting(&options, target, line),
-        Err(_) => {
+    match options_in(scratch) {
+        options if options.is_empty() => {
             let mut command = Command::new(&line[0]);
             command.args(&line[1..]);
             command
         }
+        options => mounting(&options, target, line),
     }
 }
 

@@ -12,6 +12,15 @@ const WHITEOUT: &[u8] = b".wh.";
 /// The whiteout that hides everything its directory has in lower layers.
 pub const OPAQUE: &[u8] = b".wh..wh..opq";
 
+/// Where AUFS kept files that have several names. Layers that old versions of Docker wrote on it have such a file there,
+/// and hard links to it as its names; engines give each name the file, and make no such directory.
+const AUFS_LINKS: &[u8] = b".wh..wh.plnk/";
+
+/// True for a file of AUFS that hard links may name.
+pub(super) fn is_aufs_link(path: &[u8]) -> bool {
+    path.strip_prefix(AUFS_LINKS).is_some_and(|name| !name.is_empty() && !name.contains(&b'/'))
+}
+
 /// What a name that begins with `.wh.` stands for.
 pub(super) enum Mark<'a> {
     /// The directory's contents in lower layers are hidden.
@@ -70,6 +79,9 @@ impl Changeset {
                 }
                 Some(Mark::Whiteout(hidden)) => whiteouts.push(hidden),
                 Some(Mark::Opaque(dir)) => opaque.push(dir.into()),
+                Some(Mark::Foreign) if entry.kind == EntryKind::File && is_aufs_link(&entry.path) => {
+                    names.extract(entry);
+                }
                 Some(Mark::Foreign) => {}
                 Some(Mark::Below) => {
                     let what = "below a name that begins with `.wh.`, which no directory can have";

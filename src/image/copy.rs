@@ -8,9 +8,13 @@ use super::report::{BytesMoved, ImageReport, LayerCounts};
 use super::target::PendingTarget;
 use crate::error::{Advice, Error, ErrorContext, IoContext, Result};
 use crate::store::{
-    Context, Destination, Reference, Source, TagChange, Transfer, Unreached, Verified, ensure_free_space, read_document,
+    Audience, Context, Destination, Reference, Source, TagChange, Transfer, Unreached, Verified, ensure_free_space,
+    read_document,
 };
 
+/// The label with the stage that made an image, and what it says of one that was opened. No other stage leaves plaintext.
+const STAGE_LABEL: &str = "de.personalhealthtrain.stage";
+const OPENED: &str = "pre-run";
 /// The most manifests and blobs that an image is made of.
 const MAX_PARTS: usize = 1 << 16;
 
@@ -23,12 +27,14 @@ pub struct CopyRequest<'a> {
     pub destination: &'a Reference,
     /// Of an index the images for all platforms, not only the one asked for.
     pub all: bool,
+    /// Copy plaintext to a place that others own or may write, too.
+    pub shared: bool,
 }
 
 impl<'a> CopyRequest<'a> {
     /// The image for the platform that is asked for.
     pub fn new(source: &'a Reference, destination: &'a Reference) -> Self {
-        CopyRequest { source, destination, all: false }
+        CopyRequest { source, destination, all: false, shared: false }
     }
 }
 
@@ -39,7 +45,8 @@ impl<'a> CopyRequest<'a> {
 /// something is not what its descriptor says. Then nothing has changed.
 pub fn copy(request: &CopyRequest<'_>, context: &Context) -> Result<ImageReport> {
     let image = open_image(request.source, context)?;
-    let pending = PendingTarget::open(request.source, Some(request.destination), context)?;
+    let audience = if is_opened(&image) { Audience::Owner { shared: request.shared } } else { Audience::Anyone };
+    let pending = PendingTarget::open_for(request.source, Some(request.destination), context, audience)?;
     let mut target = pending.resolve(request.source, Some(request.destination), &image)?;
     if target.in_place || request.source.is_same_place(request.destination) && request.destination.tag().is_none() {
         return Err(Error::usage("source and destination are the same image").at(request.source));
@@ -76,6 +83,11 @@ fn verify(from: &dyn Source, blob: &Descriptor) -> Result<()> {
     let place = format!("{} {}", from.name(), blob.digest());
     let mut reader = Verified::new(from.open(blob)?.into_reader(), blob).at(&place)?;
     reader.drain().doing("read the blob").at(place)
+}
+
+/// True if the image says that it holds plaintext, or was committed from one that does.
+fn is_opened(image: &Image) -> bool {
+    image.label(STAGE_LABEL) == Some(OPENED)
 }
 
 /// The manifest itself, with the annotations that the tag has.

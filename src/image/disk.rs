@@ -1,148 +1,80 @@
-//! Trees on disk: a directory read as a tree, and a tree written as a directory.
+//! A tree written as a directory.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::fs::{
+    AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags, chmodat, chownat, fchmod, fchown,
+    fsetxattr, linkat, mkdirat, mknodat, openat, statat, symlinkat, utimensat,
+};
+use rustix::io::Errno;
 
 use super::sink::EntrySink;
-use super::tree::{Content, Node, NodeKind, Tree};
-use crate::error::{Error, ErrorContext, IoContext, Result};
-use crate::tar::{EntryKind, Meta, PaxRecord, PaxRecords, pax_mtime};
+use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
+use crate::store::fs::{make_private, own_uid};
+use crate::tar::{EntryKind, Meta};
 use crate::text::Printable;
 
 /// The prefix of extended attributes in PAX records.
-const XATTR: &[u8] = b"SCHILY.xattr.";
+pub(super) const XATTR: &[u8] = b"SCHILY.xattr.";
+/// The extended attributes that are a user's to set: all others give rights, or say what the kernel is to do.
+const OWN_XATTR: &[u8] = b"SCHILY.xattr.user.";
+/// The bits that make a file run as somebody else.
+pub(super) const SET_IDS: u32 = 0o6000;
 
-/// Reads a directory as the tree that has it at `root`, itself included.
-///
-/// # Errors
-/// Input/output; device nodes and sockets are malformed.
-pub fn read_directory(dir: &Path, root: &[u8]) -> Result<Tree> {
-    let mut walk = Walk { nodes: Vec::new(), names: HashMap::new() };
-    walk.visit(dir, root.into()).at(dir.display())?;
-    Ok(Tree::in_order(walk.nodes, Vec::new()))
-}
-
-struct Walk {
-    nodes: Vec<Node>,
-    /// Device and inode of files with several names.
-    names: HashMap<(u64, u64), usize>,
-}
-
-impl Walk {
-    fn visit(&mut self, path: &Path, name: Box<[u8]>) -> Result<()> {
-        let found = fs::symlink_metadata(path).doing("stat the file").at(path.display())?;
-        let kind = self.kind_of(path, &found)?;
-        let is_directory = kind == NodeKind::Directory;
-        self.nodes.push(Node { path: name.clone(), kind, meta: meta_of(path, &found) });
-        if is_directory {
-            // In byte order a directory's children come in walk order, so the first of several names is the file.
-            let entries = fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>);
-            let mut children: Vec<PathBuf> =
-                entries.doing("list the directory").at(path.display())?.iter().map(fs::DirEntry::path).collect();
-            children.sort_by(|a, b| a.as_os_str().as_bytes().cmp(b.as_os_str().as_bytes()));
-            for child in children {
-                let base = child.file_name().map(OsStr::as_bytes).unwrap_or_default();
-                self.visit(&child, [&name, &b"/"[..], base].concat().into())?;
-            }
-        }
-        Ok(())
-    }
-
-    fn kind_of(&mut self, path: &Path, found: &Metadata) -> Result<NodeKind> {
-        let kind = found.file_type();
-        if kind.is_dir() {
-            return Ok(NodeKind::Directory);
-        }
-        if kind.is_symlink() {
-            let target = fs::read_link(path).doing("read the link").at(path.display())?;
-            return Ok(NodeKind::Symlink(target.as_os_str().as_bytes().into()));
-        }
-        if kind.is_fifo() {
-            return Ok(NodeKind::Fifo);
-        }
-        if !kind.is_file() {
-            let what = "a device node or a socket; results are files, directories, links and named pipes";
-            return Err(Error::malformed(what).at(path.display()));
-        }
-        if found.nlink() > 1 {
-            if let Some(&first) = self.names.get(&(found.dev(), found.ino())) {
-                return Ok(NodeKind::Link(first));
-            }
-            self.names.insert((found.dev(), found.ino()), self.nodes.len());
-        }
-        Ok(NodeKind::File { size: found.len(), content: Content::Disk(path.to_owned()) })
-    }
-}
-
-fn meta_of(path: &Path, found: &Metadata) -> Meta {
-    let nanos = u32::try_from(found.mtime_nsec()).unwrap_or_default(); // below a second
-    let mut pax: Vec<PaxRecord> = pax_mtime(found.mtime(), nanos).into_iter().collect();
-    pax.extend(xattrs_of(path));
-    Meta {
-        mode: found.mode() & 0o7777,
-        uid: found.uid().into(),
-        gid: found.gid().into(),
-        mtime: found.mtime(),
-        pax: pax.into(),
-        ..Meta::default()
-    }
-}
-
-/// The extended attributes; none where the file system has none or does not show them.
-fn xattrs_of(path: &Path) -> Vec<PaxRecord> {
-    let mut names = vec![0; 64 << 10];
-    let Ok(len) = rustix::fs::llistxattr(path, &mut names) else { return Vec::new() };
-    let mut found = Vec::new();
-    for name in names[..len].split(|&byte| byte == 0).filter(|name| !name.is_empty()) {
-        let mut value = vec![0; 64 << 10];
-        if let Ok(len) = rustix::fs::lgetxattr(path, name, &mut value) {
-            value.truncate(len);
-            found.push(([XATTR, name].concat().into(), value.into()));
-        }
-    }
-    found
-}
-
-/// The fidelity with which a tree is written to disk.
+/// The fidelity with which a tree is written to disk. The directory itself is always the user's, and private; set-ID bits
+/// are left out, and of extended attributes all but `user.*`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fidelity {
     /// For a container to go on with: owners too, where the user may set them, and every link as it stands.
     Exact,
+    /// For a station to go on with: as [`Exact`](Fidelity::Exact), but the files belong to the user.
+    Station,
     /// For an engine to run: as [`Exact`](Fidelity::Exact), but a whole file system. Its device nodes are left out, for
-    /// engines make their own, and directories that are nowhere listed are made.
+    /// engines make their own.
     System,
-    /// For a person to look at: the files belong to the user, and no link leads out of the directory.
+    /// For a person to look at: the files belong to the user, no link leads out of the directory, and pipes and device
+    /// nodes are left out.
     Personal,
 }
 
-/// Writes a tree into a new directory. Nothing is ever written through a link: every directory is made here.
+impl Fidelity {
+    fn keeps_owners(self) -> bool {
+        matches!(self, Fidelity::Exact | Fidelity::System)
+    }
+}
+
+/// Writes a tree into a new directory. Nothing is ever written through a link: every directory is made here, also those
+/// that only what lies in them names, and found from the open directory, not by its path.
 pub struct DirectorySink {
     dir: PathBuf,
+    home: File,
     root: Box<[u8]>,
     fidelity: Fidelity,
     current: Option<(File, PathBuf, Meta)>,
     /// Directories get their mode and times last, when their contents are there.
     directories: Vec<(PathBuf, Meta)>,
     left_out: Vec<String>,
+    /// What the file system could not do, with the number of files.
+    lost: BTreeMap<&'static str, u64>,
 }
 
 impl DirectorySink {
     /// Writes what lies at and below `root` into `dir`, which is made here (mode 0700) and must not exist.
     ///
     /// # Errors
-    /// Input/output.
+    /// Input/output; others could read what is written.
     pub fn new(dir: &Path, root: &[u8], fidelity: Fidelity) -> Result<Self> {
-        fs::DirBuilder::new().mode(0o700).create(dir).doing("create the directory").at(dir.display())?;
+        let home = new_directory(dir).at(dir.display())?;
+        let (current, directories, left_out, lost) = Default::default();
         let (dir, root) = (dir.to_owned(), root.into());
-        Ok(DirectorySink { dir, root, fidelity, current: None, directories: Vec::new(), left_out: Vec::new() })
+        Ok(DirectorySink { dir, home, root, fidelity, current, directories, left_out, lost })
     }
 
     /// Ends writing; what was left out, and why.
@@ -151,109 +83,247 @@ impl DirectorySink {
     /// Input/output.
     pub fn finish(mut self) -> Result<Vec<String>> {
         self.end_file()?;
-        for (path, meta) in std::mem::take(&mut self.directories).into_iter().rev() {
-            // The directory itself stays private; what is in it keeps its modes.
-            let mode = if path == self.dir { 0o700 } else { self.mode_of(&meta) };
-            self.apply(&path, &Meta { mode, ..meta }, true).at(path.display())?;
+        for (below, meta) in std::mem::take(&mut self.directories).into_iter().rev() {
+            self.end_directory(&below, &meta).at(self.shown(&below))?;
         }
+        let lost = self.lost.iter().map(|(what, count)| format!("{what} of {count}, which the file system cannot set"));
+        let lost: Vec<String> = lost.collect();
+        self.left_out.extend(lost);
         Ok(self.left_out)
     }
 
-    fn path_of(&self, path: &[u8]) -> PathBuf {
+    /// The path relative to the directory; nothing for itself.
+    fn below(&self, path: &[u8]) -> PathBuf {
         let below = path.strip_prefix(&*self.root).unwrap_or(path);
-        let below = below.strip_prefix(b"/").unwrap_or(below);
-        if below.is_empty() { self.dir.clone() } else { self.dir.join(OsStr::from_bytes(below)) }
+        OsStr::from_bytes(below.strip_prefix(b"/").unwrap_or(below)).into()
+    }
+
+    fn shown(&self, below: &Path) -> String {
+        self.dir.join(below).display().to_string()
     }
 
     fn end_file(&mut self) -> Result<()> {
-        if let Some((_, path, meta)) = self.current.take() {
-            let mode = self.mode_of(&meta);
-            self.apply(&path, &Meta { mode, ..meta }, true).at(path.display())?;
+        if let Some((file, below, meta)) = self.current.take() {
+            self.finish_file(&file, &meta).at(self.shown(&below))?;
         }
         Ok(())
     }
 
-    fn mode_of(&self, meta: &Meta) -> u32 {
+    fn finish_file(&mut self, file: &File, meta: &Meta) -> Result<()> {
+        if let Some((uid, gid)) = self.owner(meta) {
+            let changed = fchown(file, Some(uid), Some(gid));
+            self.done(changed, "the owners").doing("set the owner")?;
+        }
+        self.set_xattrs(file, meta)?;
+        let changed = fchmod(file, Mode::from_raw_mode(self.mode_of(meta, false)));
+        self.done(changed, "the modes").doing("set the mode")?;
+        let timed = rustix::fs::futimens(file, &times_of(meta));
+        self.done(timed, "the modification times").doing("set the modification time")
+    }
+
+    fn end_directory(&mut self, below: &Path, meta: &Meta) -> Result<()> {
+        // The directory itself stays the user's, and private; what is in it keeps its mode.
+        let is_top = below.as_os_str().is_empty();
+        let name = if is_top { Path::new(".") } else { below };
+        let dir = self.open_made(name)?;
+        self.set_xattrs(&dir, meta)?;
+        if !is_top {
+            if let Some((uid, gid)) = self.owner(meta) {
+                let changed = chownat(&self.home, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW);
+                self.done(changed, "the owners").doing("set the owner")?;
+            }
+            let mode = Mode::from_raw_mode(self.mode_of(meta, true));
+            let changed = chmodat(&self.home, name, mode, AtFlags::empty());
+            self.done(changed, "the modes").doing("set the mode")?;
+        }
+        let timed = utimensat(&self.home, name, &times_of(meta), AtFlags::SYMLINK_NOFOLLOW);
+        self.done(timed, "the modification times").doing("set the modification time")
+    }
+
+    /// What is neither file nor directory.
+    fn finish_other(&mut self, below: &Path, meta: &Meta, has_mode: bool) -> Result<()> {
+        if let Some((uid, gid)) = self.owner(meta) {
+            let changed = chownat(&self.home, below, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW);
+            self.done(changed, "the owners").doing("set the owner")?;
+        }
+        if has_mode {
+            let mode = Mode::from_raw_mode(self.mode_of(meta, false));
+            let changed = chmodat(&self.home, below, mode, AtFlags::empty());
+            self.done(changed, "the modes").doing("set the mode")?;
+        }
+        let timed = utimensat(&self.home, below, &times_of(meta), AtFlags::SYMLINK_NOFOLLOW);
+        self.done(timed, "the modification times").doing("set the modification time")
+    }
+
+    /// Takes note of what a file system cannot do; a whole system needs it.
+    fn done(&mut self, result: rustix::io::Result<()>, what: &'static str) -> io::Result<()> {
+        match result {
+            Err(Errno::PERM | Errno::NOSYS | Errno::OPNOTSUPP | Errno::INVAL) if self.fidelity != Fidelity::System => {
+                *self.lost.entry(what).or_default() += 1;
+                Ok(())
+            }
+            done => done.map_err(io::Error::from),
+        }
+    }
+
+    /// The owner to set, where the user may do that.
+    fn owner(&self, meta: &Meta) -> Option<(Uid, Gid)> {
+        let (uid, gid) = (u32::try_from(meta.uid).ok()?, u32::try_from(meta.gid).ok()?);
+        let is_wanted = self.fidelity.keeps_owners() && rustix::process::geteuid().is_root();
+        // The number that stands for no change.
+        let is_one = uid != u32::MAX && gid != u32::MAX;
+        (is_wanted && is_one).then(|| (Uid::from_raw(uid), Gid::from_raw(gid)))
+    }
+
+    fn mode_of(&self, meta: &Meta, is_directory: bool) -> u32 {
         match self.fidelity {
-            Fidelity::Exact | Fidelity::System => meta.permissions(),
+            // A set-group-ID bit of a directory lets nobody run anything, and its files need it.
+            Fidelity::System if is_directory => meta.permissions(),
+            Fidelity::Exact | Fidelity::Station | Fidelity::System => meta.permissions() & !SET_IDS,
+            Fidelity::Personal if is_directory => personal_mode(meta) | 0o100,
             Fidelity::Personal => personal_mode(meta),
         }
     }
 
-    fn apply(&self, path: &Path, meta: &Meta, has_mode: bool) -> Result<()> {
-        if self.fidelity != Fidelity::Personal {
-            let (uid, gid) = (u32::try_from(meta.uid), u32::try_from(meta.gid));
-            if let (Ok(uid), Ok(gid), true) = (uid, gid, rustix::process::geteuid().is_root()) {
-                let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
-                io_result(rustix::fs::chownat(CWD, path, uid, gid, AtFlags::SYMLINK_NOFOLLOW))
-                    .doing("set the owner")?;
+    /// Sets what the file system and the user's rights allow; the rest is not for results to fail on.
+    fn set_xattrs(&self, file: &File, meta: &Meta) -> Result<()> {
+        if self.fidelity == Fidelity::Personal {
+            return Ok(());
+        }
+        for (key, value) in &meta.pax {
+            if let Some(name) = key.strip_prefix(XATTR).filter(|_| key.starts_with(OWN_XATTR))
+                && let Err(error) = fsetxattr(file, name, value, XattrFlags::empty())
+            {
+                tracing::debug!(%error, "an extended attribute could not be set");
             }
-            set_xattrs(path, &meta.pax);
         }
-        if has_mode {
-            io_result(rustix::fs::chmod(path, Mode::from_raw_mode(meta.mode))).doing("set the mode")?;
-        }
-        let time = Timespec { tv_sec: meta.mtime, tv_nsec: meta.nanos().into() };
-        let times = Timestamps { last_access: time, last_modification: time };
-        io_result(rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW))
-            .doing("set the modification time")
+        Ok(())
     }
 
-    fn make(&mut self, to: &Path, kind: &EntryKind, meta: &Meta) -> Result<()> {
+    fn open_made(&self, below: &Path) -> Result<File> {
+        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
+        let opened = openat(&self.home, below, flags, Mode::empty()).map_err(io::Error::from);
+        opened.doing("open the directory").map(File::from)
+    }
+
+    fn make_directory(&self, below: &Path, mode: u32) -> Result<()> {
+        let made = mkdirat(&self.home, below, Mode::from_raw_mode(mode)).map_err(io::Error::from);
+        made.doing("create the directory")?;
+        // Whatever the umask: something is to be put into it.
+        let changed = chmodat(&self.home, below, Mode::from_raw_mode(mode), AtFlags::empty());
+        if let Err(error) = changed {
+            tracing::debug!(%error, "the mode of a directory could not be set");
+        }
+        Ok(())
+    }
+
+    fn make_file(&self, below: &Path) -> Result<File> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let made = openat(&self.home, below, flags, Mode::from_raw_mode(0o600)).map_err(io::Error::from);
+        made.doing("create the file").map(File::from)
+    }
+
+    /// A further name of a file; where the file system has no such, a copy.
+    fn make_link(&mut self, target: &Path, below: &Path, meta: &Meta) -> Result<()> {
+        let Err(refused) = linkat(&self.home, target, &self.home, below, AtFlags::empty()) else { return Ok(()) };
+        let refused = Err(io::Error::from(refused)).doing("create the link");
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let Ok(from) = openat(&self.home, target, flags, Mode::empty()).map(File::from) else { return refused };
+        if !from.metadata().is_ok_and(|found| found.is_file()) {
+            return refused;
+        }
+        let mut to = self.make_file(below)?;
+        io::copy(&mut &from, &mut to).doing("copy the file")?;
+        *self.lost.entry("the further names").or_default() += 1;
+        self.finish_file(&to, meta)
+    }
+
+    fn make(&mut self, below: &Path, kind: &EntryKind, meta: &Meta) -> Result<()> {
         match kind {
             EntryKind::File | EntryKind::Sparse => {
-                let file =
-                    File::options().write(true).create_new(true).mode(0o600).open(to).doing("create the file")?;
-                self.current = Some((file, to.to_owned(), meta.clone()));
+                self.current = Some((self.make_file(below)?, below.to_owned(), meta.clone()));
             }
             EntryKind::Directory => {
-                if to != self.dir {
-                    fs::DirBuilder::new().mode(0o700).create(to).doing("create the directory")?;
+                if !below.as_os_str().is_empty() {
+                    self.make_directory(below, 0o700)?;
                 }
-                self.directories.push((to.to_owned(), meta.clone()));
+                self.directories.push((below.to_owned(), meta.clone()));
             }
-            EntryKind::HardLink(target) => fs::hard_link(self.path_of(target), to).doing("create the link")?,
+            EntryKind::HardLink(target) => {
+                let target = self.below(target);
+                self.make_link(&target, below, meta)?;
+            }
             EntryKind::Symlink(target) => {
-                std::os::unix::fs::symlink(OsStr::from_bytes(target), to).doing("create the link")?;
-                self.apply(to, meta, false)?;
+                let made = symlinkat(OsStr::from_bytes(target), &self.home, below).map_err(io::Error::from);
+                made.doing("create the link")?;
+                self.finish_other(below, meta, false)?;
             }
             EntryKind::Fifo => {
-                let mode = Mode::from_raw_mode(0o600);
-                let made = rustix::fs::mknodat(CWD, to, rustix::fs::FileType::Fifo, mode, 0);
-                io_result(made).doing("create the named pipe")?;
-                self.apply(to, &Meta { mode: self.mode_of(meta), ..meta.clone() }, true)?;
+                let made = mknodat(&self.home, below, FileType::Fifo, Mode::from_raw_mode(0o600), 0);
+                made.map_err(io::Error::from).doing("create the named pipe")?;
+                self.finish_other(below, meta, true)?;
             }
             EntryKind::Device { .. } => return Err(Error::malformed("a device node")),
         }
         Ok(())
     }
+
+    /// Whether a person is not handed an entry, and why.
+    fn why_left_out(&self, path: &[u8], kind: &EntryKind) -> Option<String> {
+        match (self.fidelity, kind) {
+            (Fidelity::Personal, kind) => left_out(path.strip_prefix(&*self.root).unwrap_or(path), kind),
+            _ => None,
+        }
+    }
+}
+
+/// Makes a directory that is this user's and that nobody else can look into, and opens it.
+fn new_directory(dir: &Path) -> Result<File> {
+    fs::DirBuilder::new().mode(0o700).create(dir).doing("create the directory")?;
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW;
+    let opened = File::options().read(true).custom_flags(flags.bits().cast_signed()).open(dir);
+    let private = opened.doing("open the directory").and_then(|home| {
+        let found = home.metadata().doing("stat the directory")?;
+        if found.uid() != own_uid() {
+            return Err(Error::new(Kind::Io, "somebody else's directory has come to this path"));
+        }
+        make_private(&home)?;
+        Ok(home)
+    });
+    if private.is_err() {
+        let _ = fs::remove_dir(dir);
+    }
+    private
+}
+
+fn times_of(meta: &Meta) -> Timestamps {
+    let time = Timespec { tv_sec: meta.mtime, tv_nsec: meta.nanos().into() };
+    Timestamps { last_access: time, last_modification: time }
 }
 
 impl EntrySink for DirectorySink {
     fn entry(&mut self, path: &[u8], kind: &EntryKind, meta: &Meta, _size: u64) -> Result<()> {
         self.end_file()?;
-        let to = self.path_of(path);
-        if let (EntryKind::Symlink(target), Fidelity::Personal) = (kind, self.fidelity)
-            && leads_out(path.strip_prefix(&*self.root).unwrap_or(path), target)
-        {
-            let target = Printable::new(target);
-            self.left_out.push(format!("{} (a link to {target}, outside the results)", to.display()));
+        let below = self.below(path);
+        if let Some(why) = self.why_left_out(path, kind) {
+            self.left_out.push(format!("{} ({why})", self.shown(&below)));
             return Ok(());
         }
-        if self.fidelity == Fidelity::System {
-            if let EntryKind::Device { .. } = kind {
-                return Ok(());
-            }
-            // Whatever the tree has above it was made here before; what it has not is no link.
-            let parent = to.parent().unwrap_or(&self.dir);
-            fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o755)
-                .create(parent)
-                .doing("create the directory")
-                .at(parent.display())?;
+        if self.fidelity == Fidelity::System && matches!(kind, EntryKind::Device { .. }) {
+            return Ok(());
         }
-        self.make(&to, kind, meta).at(to.display())
+        // Whatever the tree has above it was made here before; what it has not is no link.
+        self.make_parents(&below)?;
+        self.make(&below, kind, meta).at(self.shown(&below))
+    }
+}
+
+impl DirectorySink {
+    fn make_parents(&self, below: &Path) -> Result<()> {
+        let above: Vec<&Path> = below.ancestors().skip(1).filter(|dir| !dir.as_os_str().is_empty()).collect();
+        let is_there = |dir: &Path| statat(&self.home, dir, AtFlags::SYMLINK_NOFOLLOW).is_ok();
+        let missing: Vec<&&Path> = above.iter().take_while(|dir| !is_there(dir)).collect();
+        missing.into_iter().rev().try_for_each(|dir| self.make_directory(dir, 0o755).at(self.shown(dir)))
     }
 }
 
@@ -267,6 +337,18 @@ impl Write for DirectorySink {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// Why a person is not handed an entry at `below` (relative to the directory), if so: it would lead elsewhere, or do
+/// something when it is opened.
+pub(super) fn left_out(below: &[u8], kind: &EntryKind) -> Option<String> {
+    match kind {
+        EntryKind::Symlink(target) if leads_out(below, target) => {
+            Some(format!("a link to {}, outside the results", Printable::new(target)))
+        }
+        EntryKind::Fifo | EntryKind::Device { .. } => Some(kind.name().to_owned()),
+        _ => None,
     }
 }
 
@@ -289,21 +371,6 @@ pub(super) fn leads_out(path: &[u8], target: &[u8]) -> bool {
         };
         depth < 0
     })
-}
-
-/// Sets what the file system and the user's rights allow; the rest is not for results to fail on.
-fn set_xattrs(path: &Path, pax: &PaxRecords) {
-    for (key, value) in pax {
-        if let Some(name) = key.strip_prefix(XATTR)
-            && let Err(error) = rustix::fs::lsetxattr(path, name, value, XattrFlags::empty())
-        {
-            tracing::debug!(path = %path.display(), %error, "an extended attribute could not be set");
-        }
-    }
-}
-
-fn io_result<T>(result: rustix::io::Result<T>) -> io::Result<T> {
-    result.map_err(io::Error::from)
 }
 
 #[cfg(test)]

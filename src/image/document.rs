@@ -2,13 +2,15 @@ use std::sync::Arc;
 
 use oci_spec::image::{Descriptor, Digest, MediaType};
 
-use super::layer::{ensure_contents, ensure_plain_is_stated};
+use super::index::{choose, descriptor_at, is_index, to_descriptor};
+use super::layer::{ensure_contents, ensure_packed, ensure_plain_is_stated};
 use crate::crypto::Sha256;
-use crate::error::{Advice, Error, ErrorContext, Result};
+use crate::error::{Error, ErrorContext, Result};
 use crate::json::{self, Object, Value, object_at};
 use crate::store::{
-    Blob, ImageEntry, JoinedSource, Platform, Source, digest_of, is_supported, read_document, sha256_digest,
+    Blob, DEFAULT_MAX_FILES, ImageEntry, JoinedSource, Platform, Source, digest_of, read_document, sha256_digest,
 };
+use crate::tar::Compression;
 use crate::text::Printable;
 
 /// When an image was made whose time must not matter (RFC 3339).
@@ -71,6 +73,7 @@ pub struct Image {
     config: Object,
     layers: Vec<Descriptor>,
     diff_ids: Vec<Digest>,
+    max_files: usize,
 }
 
 impl Image {
@@ -103,7 +106,19 @@ impl Image {
             config,
             layers: Vec::new(),
             diff_ids: Vec::new(),
+            max_files: DEFAULT_MAX_FILES,
         }
+    }
+
+    /// The same image with another limit on the files that are read of it.
+    #[must_use]
+    pub fn with_max_files(self, max_files: usize) -> Self {
+        Image { max_files, ..self }
+    }
+
+    /// The most files, and the most directories, that are read of it.
+    pub fn max_files(&self) -> usize {
+        self.max_files
     }
 
     fn open_here(source: Arc<dyn Source>, listed: ImageEntry, platform: Option<&Platform>) -> Result<Self> {
@@ -125,7 +140,8 @@ impl Image {
         {
             return Err(Error::usage(format!("the image is for {found}, not for {asked}")));
         }
-        Ok(Image { source, listed, descriptor, format, manifest, config, layers, diff_ids })
+        let max_files = DEFAULT_MAX_FILES;
+        Ok(Image { source, listed, descriptor, format, manifest, config, layers, diff_ids, max_files })
     }
 
     /// The image with another tag beside it, if there is one.
@@ -134,7 +150,8 @@ impl Image {
     /// As [`Image::open`] and [`Source::find`].
     pub fn beside(&self, tag: &str, platform: Option<&Platform>) -> Result<Option<Image>> {
         let found = self.source.find(tag)?;
-        found.map(|listed| Image::open(self.source.clone(), listed, platform)).transpose()
+        let open = |listed| Image::open(self.source.clone(), listed, platform);
+        Ok(found.map(open).transpose()?.map(|image| image.with_max_files(self.max_files)))
     }
 
     /// The source that it was read from.
@@ -265,20 +282,24 @@ impl Image {
     /// [`Kind::Malformed`](crate::error::Kind::Malformed) if not.
     pub fn ensure_distributable(&self, layer: usize) -> Result<()> {
         let descriptor = &self.layers[layer];
-        let media_type = descriptor.media_type().to_string();
-        if !media_type.contains(".nondistributable.") && !media_type.contains(".foreign.") {
-            return Ok(());
-        }
-        let what = format!("its media type `{media_type}` is that of layers that are not distributed");
-        Err(Error::malformed(what).at(format_args!("layer {}", descriptor.digest())))
+        if is_foreign(descriptor.media_type().as_ref()) { Err(foreign(descriptor)) } else { Ok(()) }
     }
 
-    /// Reads layer number `layer` to its end, and checks that it has the diff ID that the config gives.
+    /// Checks that a layer which is packed so may have the media type that it has.
+    ///
+    /// # Errors
+    /// [`Kind::Malformed`](crate::error::Kind::Malformed) if not.
+    pub fn ensure_packed(&self, layer: usize, compression: Compression) -> Result<()> {
+        let descriptor = &self.layers[layer];
+        ensure_packed(descriptor, compression).at(format_args!("layer {}", descriptor.digest())).at(self.source.name())
+    }
+
+    /// Reads layer number `layer` to its end, and checks that it has the diff ID that the config gives; how it is packed.
     ///
     /// # Errors
     /// [`Kind::Malformed`](crate::error::Kind::Malformed) or [`Kind::Verification`](crate::error::Kind::Verification)
     /// if it is not what config and manifest say; input/output.
-    pub fn ensure_layer(&self, layer: usize) -> Result<()> {
+    pub fn ensure_layer(&self, layer: usize) -> Result<Compression> {
         ensure_contents(&*self.source, &self.layers[layer], &self.diff_ids[layer]).at(self.source.name())
     }
 
@@ -345,7 +366,7 @@ pub struct Contents {
 /// As [`read_document`]; [`Kind::Malformed`](crate::error::Kind::Malformed) if it is neither, or both.
 pub fn contents_of(source: &dyn Source, descriptor: &Descriptor) -> Result<Contents> {
     let document = json::parse_manifest(&read_document(source, descriptor)?).at(descriptor.digest())?;
-    let list = |key| document.get(key).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let list = |key| json::list(document.get(key)).unwrap_or_default();
     if is_index(&document).at(descriptor.digest())? {
         let manifests = list("manifests").iter().map(to_descriptor).collect::<Result<_>>()?;
         return Ok(Contents { manifests, ..Contents::default() });
@@ -392,46 +413,9 @@ fn resolve(source: &dyn Source, listed: &Descriptor, platform: Option<&Platform>
         if !is_index(&document).at(descriptor.digest())? {
             return Ok((descriptor, document));
         }
-        descriptor = choose(&document, platform).at(format_args!("index {}", descriptor.digest()))?;
+        descriptor = choose(source, &document, platform).at(format_args!("index {}", descriptor.digest()))?;
     }
     Err(Error::malformed(format!("indexes nested more than {MAX_INDEX_DEPTH} deep")))
-}
-
-fn is_index(document: &Object) -> Result<bool> {
-    let is_index = document.contains_key("manifests");
-    // One document must not be an index to one reader and an image to another (CVE-2021-41190).
-    if is_index && (document.contains_key("layers") || document.contains_key("config")) {
-        return Err(Error::malformed("the document is an index and a manifest at once"));
-    }
-    Ok(is_index)
-}
-
-fn choose(index: &Object, asked: Option<&Platform>) -> Result<Descriptor> {
-    let entries = index.get("manifests").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let mut images = Vec::new();
-    for entry in entries {
-        let platform = entry.get("platform").and_then(Value::as_object).and_then(Platform::read);
-        if !platform.as_ref().is_some_and(Platform::is_unknown) {
-            images.push((platform, to_descriptor(entry)?));
-        }
-    }
-    if let (None, [(_, only)]) = (asked, &images[..]) {
-        return Ok(only.clone());
-    }
-    let wanted = asked.cloned().unwrap_or_else(Platform::here);
-    let fitting = images.iter().find(|(platform, _)| platform.as_ref().is_some_and(|found| wanted.accepts(found)));
-    match fitting {
-        Some((_, descriptor)) => Ok(descriptor.clone()),
-        None => {
-            let available = images
-                .iter()
-                .filter_map(|(found, _)| found.as_ref())
-                .map(|found| Printable::new(&found.to_string()).to_string())
-                .collect();
-            let advice = Advice::ChoosePlatform { available };
-            Err(Error::usage(format!("there is no image for {wanted}")).advise(advice))
-        }
-    }
 }
 
 fn format_of(descriptor: &Descriptor, manifest: &Object) -> Result<ManifestFormat> {
@@ -450,8 +434,7 @@ fn format_of(descriptor: &Descriptor, manifest: &Object) -> Result<ManifestForma
 }
 
 fn layers_of(manifest: &Object) -> Result<Vec<Descriptor>> {
-    let layers =
-        manifest.get("layers").and_then(Value::as_array).ok_or_else(|| Error::malformed("`layers` is not a list"))?;
+    let layers = json::list(manifest.get("layers")).ok_or_else(|| Error::malformed("`layers` is not a list"))?;
     if layers.len() > MAX_LAYERS {
         return Err(Error::malformed(format!("{} layers; at most {MAX_LAYERS} are read", layers.len())));
     }
@@ -466,7 +449,26 @@ fn to_layer(value: &Value) -> Result<Descriptor> {
     let descriptor = to_descriptor(value)?;
     let stated = descriptor.media_type().to_string();
     let known = KINDS.iter().filter_map(|kind| stated.strip_prefix(kind)).any(|end| COMPRESSIONS.contains(&end));
-    if known { Ok(descriptor) } else { Err(wrong_media_type(&stated, "a layer")) }
+    match known {
+        true => Ok(descriptor),
+        false if is_foreign(&stated) => Err(foreign(&descriptor)),
+        false => Err(wrong_media_type(&stated, "a layer")),
+    }
+}
+
+/// Layers that may not be distributed: they lie elsewhere, and registries and tools do not hand them on.
+fn is_foreign(media_type: &str) -> bool {
+    media_type.contains(".nondistributable.") || media_type.contains(".foreign.")
+}
+
+fn foreign(descriptor: &Descriptor) -> Error {
+    let stated = descriptor.media_type().to_string();
+    let what = format!("a foreign layer (`{}`), which no tool hands on with the image", Printable::new(&stated));
+    let urls = descriptor.urls().as_ref().filter(|urls| !urls.is_empty()).map(|urls| urls.join(", "));
+    let lies = urls.map(|urls| format!("the layer is said to be at {}; ", Printable::new(&urls))).unwrap_or_default();
+    Error::malformed(what)
+        .hint(format!("{lies}build the image on a base without such layers"))
+        .at(format_args!("layer {}", descriptor.digest()))
 }
 
 fn wrong_media_type(stated: &str, wanted: &str) -> Error {
@@ -476,20 +478,6 @@ fn wrong_media_type(stated: &str, wanted: &str) -> Error {
 fn diff_ids_of(config: &Object) -> Result<Vec<Digest>> {
     let wrong = || Error::malformed("`rootfs.diff_ids` is not a list of digests");
     let ids = config.get("rootfs").and_then(|rootfs| rootfs.get("diff_ids"));
-    let ids = ids.and_then(Value::as_array).ok_or_else(wrong)?;
+    let ids = json::list(ids).ok_or_else(wrong)?;
     ids.iter().map(|id| id.as_str().and_then(|id| id.parse().ok()).ok_or_else(wrong)).collect()
-}
-
-fn descriptor_at(document: &Object, key: &str) -> Result<Descriptor> {
-    to_descriptor(document.get(key).unwrap_or(&Value::Null)).at(key)
-}
-
-fn to_descriptor(value: &Value) -> Result<Descriptor> {
-    let descriptor: Descriptor =
-        serde_json::from_value(value.clone()).map_err(|error| Error::malformed("not a descriptor").because(error))?;
-    if !is_supported(descriptor.digest()) {
-        let what = format!("the algorithm of the digest `{}` is not supported", descriptor.digest());
-        return Err(Error::malformed(what).hint("sha256 and sha512 are supported"));
-    }
-    Ok(descriptor)
 }

@@ -114,6 +114,8 @@ pub struct Edit {
     pub labels: Vec<(&'static str, Option<String>)>,
     /// Fields of the config's `config` to set, such as `Cmd` (OCI image specification, "Image JSON Description").
     pub settings: Vec<(&'static str, Value)>,
+    /// Volumes that are not declared any more.
+    pub without_volumes: Vec<String>,
     /// How the image runs, whatever the old one says: the members of the image config that decide it. Of the old one only
     /// history and author stay then.
     pub execution: Option<Object>,
@@ -189,6 +191,12 @@ impl Edit {
                 Some(value) => labels.insert((*name).into(), value.clone().into()),
                 None => labels.shift_remove(*name),
             };
+        }
+        if let Some(volumes) = inner.get_mut("Volumes").and_then(Value::as_object_mut) {
+            volumes.retain(|volume, _| !self.without_volumes.contains(volume));
+            if volumes.is_empty() {
+                inner.shift_remove("Volumes");
+            }
         }
         inner.extend(self.settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         config

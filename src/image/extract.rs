@@ -5,14 +5,14 @@ use super::disk::{DirectorySink, Fidelity};
 use super::document::Image;
 use super::open::open_image;
 use super::overlay::PathFilter;
+use super::tarball::TarSink;
 use super::tree::{Node, NodeKind, Tree};
 use super::view::View;
 use super::write_tree::{write_contents, write_tree};
-use crate::error::{Error, ErrorContext, IoContext, Result};
+use crate::error::{Advice, Error, ErrorContext, IoContext, Result};
 use crate::path::shown;
 use crate::store::fs::{StagedDir, StagedFile};
-use crate::store::{Context, Reference};
-use crate::tar;
+use crate::store::{Audience, Context, Reference};
 use crate::text::Printable;
 
 /// A request to extract a path from an image.
@@ -54,7 +54,7 @@ pub fn extract(request: ExtractRequest<'_>, context: &Context) -> Result<Vec<Str
     let image = open_image(request.source, context)?;
     let mut view = read(&image, &path, context).at(request.source)?;
     view.verify().at(request.source)?;
-    let tree = &view.tree;
+    let tree = &view.tree.with_implied_directories();
     let Some(node) = tree.get(&path) else {
         let hint = "give a path in the image, such as /opt/train_config.json";
         return Err(Error::usage("the image has nothing at this path").hint(hint).at(shown(&path)));
@@ -64,9 +64,12 @@ pub fn extract(request: ExtractRequest<'_>, context: &Context) -> Result<Vec<Str
         (NodeKind::File { .. } | NodeKind::Link(_), ExtractTo::Path(out)) => new_file(tree, node, out),
         (NodeKind::Directory, ExtractTo::Path(out)) => directory(tree, node, out),
         (NodeKind::Directory, ExtractTo::Stream(out)) => {
-            let mut tar = tar::Writer::new(out);
+            // Whoever unpacks it, as root perhaps, gets nothing that a directory would not have.
+            let mut tar = TarSink::new(out, &path, &path);
             write_tree(tree, &path, &mut tar)?;
-            tar.finish()?.flush().doing("write the archive").map(|()| Vec::new())
+            let (out, left_out) = tar.finish()?;
+            out.flush().doing("write the archive")?;
+            Ok(left_out)
         }
         (NodeKind::Symlink(target), _) => {
             let hint = format!("its target is {}", Printable::new(target));
@@ -75,6 +78,16 @@ pub fn extract(request: ExtractRequest<'_>, context: &Context) -> Result<Vec<Str
         (NodeKind::Fifo | NodeKind::Device(..), _) => {
             Err(Error::usage("neither a file nor a directory").at(node.shown()))
         }
+    }
+}
+
+/// What is extracted may be plaintext.
+const PLACE: Audience = Audience::Owner { shared: false };
+
+fn choose_another(error: Error) -> Error {
+    match error.advice() {
+        Some(Advice::ChoosePrivatePlace) => error.hint("choose a path through no link of somebody else's"),
+        _ => error,
     }
 }
 
@@ -101,7 +114,7 @@ fn file(tree: &Tree, node: &Node, out: &mut dyn Write) -> Result<Vec<String>> {
 }
 
 fn new_file(tree: &Tree, node: &Node, out: &Path) -> Result<Vec<String>> {
-    let out = StagedFile::new(out)?;
+    let out = StagedFile::new(out, PLACE).map_err(choose_another)?;
     let mut filling = out.filling()?;
     write_contents(tree, node, &mut filling)?;
     out.reveal(&filling)?;
@@ -109,7 +122,7 @@ fn new_file(tree: &Tree, node: &Node, out: &Path) -> Result<Vec<String>> {
 }
 
 fn directory(tree: &Tree, node: &Node, out: &Path) -> Result<Vec<String>> {
-    let out = StagedDir::new(out)?;
+    let out = StagedDir::new(out, PLACE).map_err(choose_another)?;
     let mut sink = DirectorySink::new(out.filling(), &node.path, Fidelity::Personal)?;
     write_tree(tree, &node.path, &mut sink)?;
     let left_out = sink.finish()?;

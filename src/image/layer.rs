@@ -7,9 +7,11 @@ use std::path::Path;
 use oci_spec::image::{Descriptor, Digest};
 
 use self::order::LayerOrder;
+use super::changeset::mark_of;
+use super::overlay::too_many_files;
 use crate::crypto::Sha256;
 use crate::error::{Error, ErrorContext, IoContext, Result};
-use crate::store::{Blob, Digester, Extent, Source, Spool, Verified, interrupt};
+use crate::store::{Blob, DEFAULT_MAX_FILES, Digester, Extent, Source, Spool, Verified, interrupt};
 use crate::tar::{self, Compression, Decoder, Entry, EntryKind, Sequential, Skip};
 
 mod order;
@@ -116,16 +118,22 @@ fn scan_stream(
 /// A layer on its way through verification and decompression.
 type Stream = Sequential<Digesting<Decoder<Verified<Box<dyn Read + Send>>>>>;
 
-/// Reads a layer to its end: what `visit` leaves of it, too.
+/// Reads a layer to its end, and checks that it is what descriptor and `diff_id` say; how it is packed.
+pub(super) fn unpack(blob: Blob, descriptor: &Descriptor, diff_id: &Digest) -> Result<Compression> {
+    read_through(blob, descriptor, diff_id, |_| Ok(()))
+}
+
+/// Reads a layer to its end, what `visit` leaves of it, too; how it is packed.
 fn read_through(
     blob: Blob,
     descriptor: &Descriptor,
     diff_id: &Digest,
     visit: impl FnOnce(&mut tar::Reader<Stream>) -> Result<()>,
-) -> Result<()> {
+) -> Result<Compression> {
     let verified = Verified::new(blob.into_reader(), descriptor)?;
     let decoder = Decoder::new(verified)?;
-    let packed = ensure_packed(descriptor, decoder.compression());
+    let compression = decoder.compression();
+    let packed = ensure_packed(descriptor, compression);
     let mut reader = tar::Reader::new(Sequential(Digesting { inner: decoder, hasher: Digester::of(diff_id)? }));
     let visited = packed.and_then(|()| visit(&mut reader));
     let mut decoded = reader.into_inner().0;
@@ -134,14 +142,14 @@ fn read_through(
     // That the bytes are not the ones described says more than what is wrong with them.
     decoded.inner.into_inner().drain().doing("read the layer")?;
     padding?;
-    if decoded.hasher.matches(diff_id) { Ok(()) } else { Err(lying_diff_id(diff_id)) }
+    if decoded.hasher.matches(diff_id) { Ok(compression) } else { Err(lying_diff_id(diff_id)) }
 }
 
 /// The media type says how a layer is packed: some engines believe it, others look.
 ///
 /// Plain contents may have a type for gzip: skopeo and docker write it where they find a plain blob at the destination
 /// that they would have compressed. Engines read the contents, or stop.
-fn ensure_packed(descriptor: &Descriptor, found: Compression) -> Result<()> {
+pub(super) fn ensure_packed(descriptor: &Descriptor, found: Compression) -> Result<()> {
     let stated = stated_compression(descriptor);
     if stated == found || stated == Compression::Gzip && found == Compression::None {
         return Ok(());
@@ -177,11 +185,11 @@ fn not_as_stated(descriptor: &Descriptor, found: Compression) -> Error {
     Error::malformed(what).hint("the image was put together wrongly or tampered with; fetch it again")
 }
 
-/// Reads a layer to its end, and checks that it is what descriptor and `diff_id` say.
+/// Reads a layer to its end, and checks that it is what descriptor and `diff_id` say; how it is packed.
 ///
 /// # Errors
 /// As [`scan`].
-pub fn ensure_contents(source: &dyn Source, descriptor: &Descriptor, diff_id: &Digest) -> Result<()> {
+pub fn ensure_contents(source: &dyn Source, descriptor: &Descriptor, diff_id: &Digest) -> Result<Compression> {
     read_layer(source, descriptor, diff_id, |_| Ok(()))
 }
 
@@ -190,7 +198,7 @@ fn read_layer(
     descriptor: &Descriptor,
     diff_id: &Digest,
     visit: impl FnOnce(&mut tar::Reader<Stream>) -> Result<()>,
-) -> Result<()> {
+) -> Result<Compression> {
     let read = source.open(descriptor).and_then(|blob| read_through(blob, descriptor, diff_id, visit));
     read.at(format_args!("layer {}", descriptor.digest()))
 }
@@ -246,11 +254,19 @@ pub(super) struct Scan<'a> {
     entries: Vec<Entry>,
     others: Vec<Box<[u8]>>,
     order: LayerOrder<'a>,
+    max_files: usize,
+    files: usize,
 }
 
 impl<'a> Scan<'a> {
     pub(super) fn new(matters: &'a dyn Fn(&[u8]) -> bool, above: &'a ImpliedDirs) -> Self {
-        Scan { matters, entries: Vec::new(), others: Vec::new(), order: LayerOrder::new(above) }
+        let (entries, others, files) = Default::default();
+        Scan { matters, entries, others, order: LayerOrder::new(above), max_files: DEFAULT_MAX_FILES, files }
+    }
+
+    /// The same with another limit on the files that are kept, and as many directories.
+    pub(super) fn limited(self, max_files: usize) -> Self {
+        Scan { max_files, order: self.order.for_files(max_files), ..self }
     }
 
     fn end(self, contents: Extent, unverified: Option<Extent>) -> ScannedLayer {
@@ -265,7 +281,7 @@ impl<'a> Scan<'a> {
                 return Err(Error::malformed("the layer ends in the middle of a file"));
             }
             self.order.add(&entry)?;
-            self.add(entry);
+            self.add(entry)?;
         }
         self.entries.shrink_to_fit();
         Ok(())
@@ -278,17 +294,23 @@ impl<'a> Scan<'a> {
                 entry.offset = spool.position();
                 reader.copy_contents(spool)?;
             }
-            self.add(entry);
+            self.add(entry)?;
         }
         Ok(())
     }
 
-    fn add(&mut self, entry: Entry) {
+    fn add(&mut self, entry: Entry) -> Result<()> {
         if (self.matters)(&entry.path) {
+            self.files += usize::from(entry.kind != EntryKind::Directory && mark_of(&entry.path).is_none());
+            // As many directories and whiteouts.
+            if self.files > self.max_files || self.entries.len() >= self.max_files.saturating_mul(2) {
+                return Err(too_many_files(self.max_files));
+            }
             self.entries.push(entry);
         } else if entry.kind != EntryKind::Directory && self.others.len() < ScannedLayer::MAX_OTHERS {
             self.others.push(entry.path);
         }
+        Ok(())
     }
 }
 

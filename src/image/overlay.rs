@@ -6,16 +6,13 @@
 
 use std::collections::{HashMap, HashSet, hash_map};
 
-use super::changeset::{Changeset, Link, LinkedFile, Mark, mark_of};
-use super::sorted::SortedMap;
+use super::changeset::{Changeset, Link, LinkedFile, Mark, is_aufs_link, mark_of};
+use super::sorted::{Shrinking, SortedMap};
 use super::tree::{Content, Node, NodeKind, Tree};
-use crate::error::{Error, Result};
+use crate::error::{Advice, Error, Result};
 use crate::path::{ancestors, is_below, shown, walk_order};
-use crate::store::Extent;
+use crate::store::{DEFAULT_MAX_FILES, Extent};
 use crate::tar::{Entry, EntryKind, Meta};
-
-/// The most entries that one view may have: bounds memory on hostile images.
-const MAX_ENTRIES: usize = 1 << 20;
 
 /// Which paths of an image a view is about: whole directories or single files.
 #[derive(Debug, Clone)]
@@ -41,7 +38,8 @@ impl PathFilter {
         match mark_of(path) {
             Some(Mark::Opaque(dir)) => self.has(dir),
             Some(Mark::Whiteout(hidden)) => self.has(&hidden),
-            Some(Mark::Foreign) => false,
+            // Only as what hard links elsewhere may name.
+            Some(Mark::Foreign) => is_aufs_link(path) && self.has(path),
             // To be refused, wherever it is.
             Some(Mark::Below) => true,
             None => self.has(path),
@@ -88,13 +86,21 @@ pub struct Overlay {
     implied: HashSet<Box<[u8]>>,
     hidden: HashSet<Box<[u8]>>,
     opaque: HashSet<Box<[u8]>>,
+    /// Bounds memory on hostile images.
+    max_files: usize,
 }
 
 impl Overlay {
     /// An empty view of `wanted`.
     pub fn new(wanted: PathFilter) -> Self {
         let (visible, implied, hidden, opaque) = Default::default();
-        Overlay { wanted, visible, implied, hidden, opaque }
+        Overlay { wanted, visible, implied, hidden, opaque, max_files: DEFAULT_MAX_FILES }
+    }
+
+    /// The same with another limit on its files, and as many directories.
+    #[must_use]
+    pub fn limited(self, max_files: usize) -> Self {
+        Overlay { max_files, ..self }
     }
 
     /// What the view is about.
@@ -110,13 +116,12 @@ impl Overlay {
     /// [`Kind::Malformed`](crate::error::Kind::Malformed) for a layer that no file system could hold: entries below a
     /// file or a symbolic link, bare whiteouts, too many entries.
     pub fn push_lower(&mut self, layer: usize, contents: usize, entries: Vec<Entry>) -> Result<Vec<Dangling>> {
-        if self.visible.len() + entries.len() > MAX_ENTRIES {
-            return Err(Error::malformed(format!("more than {MAX_ENTRIES} entries")));
+        if self.visible.len() + entries.len() > self.max_files.saturating_mul(2) {
+            return Err(too_many_files(self.max_files));
         }
         let Changeset { files, mut links, whiteouts, mut opaque } = Changeset::collapse(entries)?;
-        self.visible.reserve(files.len());
         let mut dangling = Vec::new();
-        for entry in files {
+        for entry in Shrinking::of(files) {
             // Targets of hard links were read along; they are not part of the view.
             if !self.wanted.has(&entry.path) {
                 continue;
@@ -221,8 +226,8 @@ impl Overlay {
         placed.sort_unstable_by(|a, b| walk_order(&a.0, &b.0));
         // Names of one file under different roots are apart: one root may be encrypted and the other not.
         let mut first_names: HashMap<(FileId, Option<usize>), usize> = HashMap::new();
-        let mut nodes = Vec::with_capacity(placed.len());
-        for (path, placed) in placed {
+        let mut nodes = Vec::new();
+        for (path, placed) in Shrinking::of(placed) {
             let kind = match placed.kind {
                 EntryKind::File => {
                     let (layer, offset) = placed.content;
@@ -260,6 +265,11 @@ impl Placed {
         self.file = (layer, file.position);
         self.content = (contents, file.offset);
     }
+}
+
+/// The error of more files than are wanted.
+pub(crate) fn too_many_files(most: usize) -> Error {
+    Error::malformed(format!("more than {most} files, which is the limit")).advise(Advice::RaiseMaxFiles)
 }
 
 fn below_a(dir: &[u8], kind: &EntryKind) -> Error {

@@ -19,11 +19,6 @@ impl<V> SortedMap<V> {
         self.sorted.len() + self.run.len()
     }
 
-    /// Makes room for a run of `more` paths, and no more.
-    pub(crate) fn reserve(&mut self, more: usize) {
-        self.run.reserve_exact(more);
-    }
-
     /// Appends to the run; the path is greater than the last one and not in the map.
     pub(crate) fn push(&mut self, path: Box<[u8]>, value: V) {
         debug_assert!(self.run.last().is_none_or(|(last, _)| **last < *path) && !self.contains(&path));
@@ -71,6 +66,36 @@ impl<V> SortedMap<V> {
     pub(crate) fn into_list(mut self) -> Vec<(Box<[u8]>, V)> {
         self.end_run();
         self.sorted
+    }
+}
+
+/// The items of a list from its beginning, whose memory is given back on the way: one list becomes another without both
+/// being there whole.
+pub(super) struct Shrinking<T> {
+    /// The last first.
+    rest: Vec<T>,
+}
+
+impl<T> Shrinking<T> {
+    /// How much of a list is given back at once: its memory is moved, or cut off where it can be.
+    const PARTS: usize = 16;
+
+    pub(super) fn of(mut list: Vec<T>) -> Self {
+        list.reverse();
+        Shrinking { rest: list }
+    }
+}
+
+impl<T> Iterator for Shrinking<T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        let item = self.rest.pop();
+        let free = self.rest.capacity() - self.rest.len();
+        if free > self.rest.capacity() / Self::PARTS && free > 1024 {
+            self.rest.shrink_to_fit();
+        }
+        item
     }
 }
 

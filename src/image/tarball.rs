@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 
 use super::changeset::mark_of;
-use super::disk::{leads_out, personal_mode};
-use super::overlay::{Overlay, PathFilter};
+use super::disk::{left_out, personal_mode};
+use super::overlay::{Overlay, PathFilter, too_many_files};
 use super::sink::EntrySink;
 use super::tree::Tree;
 use crate::error::{Error, ErrorContext, Result};
@@ -33,8 +33,13 @@ impl Tarball {
     ///
     /// # Errors
     /// [`Kind::Malformed`](crate::error::Kind::Malformed) for what is no tar archive or none that one would unpack:
-    /// paths with `..`, a name that is there twice, something below a file or a link, hard links to nothing, whiteouts.
-    pub fn read<'a>(contents: Extent, above: &[u8], wanted: impl IntoIterator<Item = &'a [u8]>) -> Result<Tarball> {
+    /// paths with `..`, a name that is there twice, something below a file or a link, hard links to nothing, whiteouts, more files than wanted.
+    pub fn read<'a>(
+        contents: Extent,
+        above: &[u8],
+        wanted: impl IntoIterator<Item = &'a [u8]>,
+        max_files: usize,
+    ) -> Result<Tarball> {
         let wanted = PathFilter::new(wanted);
         let (mut entries, mut others) = (Vec::new(), Vec::new());
         let mut reader = contents.tar_reader();
@@ -42,11 +47,14 @@ impl Tarball {
             if entry.offset.checked_add(entry.size).is_none_or(|end| end > contents.len()) {
                 return Err(Error::malformed("the archive ends inside this file").at(shown(&entry.path)));
             }
+            if entries.len() + others.len() > max_files.saturating_mul(2) {
+                return Err(too_many_files(max_files));
+            }
             let entry = placed_below(above, entry);
             if wanted.has(&entry.path) { entries.push(entry) } else { others.push(entry.path) }
         }
         refuse_ambiguous(&entries)?;
-        let mut overlay = Overlay::new(wanted);
+        let mut overlay = Overlay::new(wanted).limited(max_files);
         if let Some(link) = overlay.push_lower(0, 0, entries)?.first() {
             let what = format!("a hard link to {}, which does not exist", shown(&link.target));
             return Err(Error::malformed(what).at(shown(&link.path)));
@@ -86,8 +94,8 @@ fn refuse_ambiguous(entries: &[Entry]) -> Result<()> {
 
 /// Writes a part of a tree as a tar archive for a person: what a [`DirectorySink`](super::DirectorySink) with
 /// [`Fidelity::Personal`](super::Fidelity::Personal) puts into a directory, in walk order, below one name. Owners,
-/// extended attributes and special mode bits stay behind, and links that lead out of the tree. The same tree gives the
-/// same archive.
+/// extended attributes and special mode bits stay behind, and so do pipes, device nodes and links that lead out of the
+/// tree. The same tree gives the same archive.
 pub struct TarSink<W: Write> {
     tar: tar::Writer<W>,
     root: Box<[u8]>,
@@ -121,14 +129,12 @@ impl<W: Write> TarSink<W> {
 impl<W: Write> EntrySink for TarSink<W> {
     fn entry(&mut self, path: &[u8], kind: &EntryKind, meta: &Meta, size: u64) -> Result<()> {
         let name = self.renamed(path);
+        if let Some(why) = left_out(self.below_root(path), kind) {
+            self.left_out.push(format!("{} ({why})", shown(path)));
+            return Ok(());
+        }
         let kind = match kind {
-            EntryKind::Symlink(target) if leads_out(self.below_root(path), target) => {
-                let target = crate::text::Printable::new(target);
-                self.left_out.push(format!("{} (a link to {target}, outside the results)", shown(path)));
-                return Ok(());
-            }
             EntryKind::HardLink(target) => EntryKind::HardLink(self.renamed(target)),
-            EntryKind::Device { .. } => return Err(Error::malformed("a device node").at(shown(path))),
             other => other.clone(),
         };
         let time = meta.pax.iter().filter(|(key, _)| &**key == b"mtime").cloned().collect();

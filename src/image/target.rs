@@ -3,7 +3,9 @@ use oci_spec::image::Digest;
 use super::document::Image;
 use crate::error::{Advice, Error, Result};
 use crate::store::tag::LATEST;
-use crate::store::{Context, Destination, Reference, Unreached, open_destination, open_source};
+use crate::store::{
+    Audience, Context, Destination, ImageEntry, Reference, Unreached, open_destination, open_source, several_images,
+};
 
 /// Where an image will be published. Whether that is in place, and under which tag, can be said only when the image
 /// that it is made from is known: see [`resolve`](PendingTarget::resolve).
@@ -13,16 +15,34 @@ pub struct PendingTarget {
 }
 
 impl PendingTarget {
-    /// Opens DEST, or SRC again if there is none. The lock on it is taken before SRC is read.
+    /// Opens DEST, or SRC again if there is none, for what everybody may read. The lock on it is taken before SRC is
+    /// read.
     ///
     /// # Errors
     /// There is nothing at SRC; as [`open_destination`].
     pub fn open(source: &Reference, destination: Option<&Reference>, context: &Context) -> Result<PendingTarget> {
+        Self::open_for(source, destination, context, Audience::Anyone)
+    }
+
+    /// The same for what `audience` may read.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_for(
+        source: &Reference,
+        destination: Option<&Reference>,
+        context: &Context,
+        audience: Audience,
+    ) -> Result<PendingTarget> {
+        if let Some(named) = destination.filter(|named| named.digest().is_some() || named.place().is_some()) {
+            let hint = "name a tag, as in oci:DIR:TAG";
+            return Err(Error::usage("an image cannot be published under a digest or a position").hint(hint).at(named));
+        }
         let reference = destination.unwrap_or(source).clone();
         if destination.is_none() || source.is_same_place(&reference) {
             open_source(source, context)?; // before anything is made at a place that is not there
         }
-        let destination = open_destination(&reference, context)?;
+        let destination = open_destination(&reference, context, audience)?;
         Ok(PendingTarget { destination, reference })
     }
 
@@ -45,6 +65,13 @@ impl PendingTarget {
             Some(tag) => self.destination.qualify_tag(tag)?,
             None => self.destination.qualify_tag(own.as_deref().unwrap_or(LATEST))?,
         };
+        let is_one_of_several = |listed: &ImageEntry| own.is_some() && listed.tag == own;
+        if same && own.as_deref() == Some(&tag) && source.path().is_some() {
+            let several = self.destination.list()?.iter().filter(|listed| is_one_of_several(listed)).count() > 1;
+            if several {
+                return Err(several_images(&tag).advise(Advice::GiveDestination).at(self.destination.name()));
+            }
+        }
         let untagged = own.is_none() && given.and_then(Reference::tag).is_none();
         Ok(Target {
             in_place: same && (own.as_deref() == Some(&tag) || untagged),

@@ -7,7 +7,7 @@ use super::report::{BytesMoved, ImageReport, LayerCounts};
 use crate::error::{Error, ErrorContext, IoContext, Result};
 use crate::json::json;
 use crate::store::tag::LATEST;
-use crate::store::{Context, Reference, TagChange, Unreached, open_destination};
+use crate::store::{Audience, Context, Reference, TagChange, Unreached, open_destination};
 use crate::tar::{self, EntryKind, Meta};
 
 /// The path of the program in its image.
@@ -49,7 +49,7 @@ pub fn tool_image(request: &ToolImageRequest<'_>, context: &Context) -> Result<I
         files.push((CERTIFICATES, open(certificates)?, 0o644));
     }
     let scratch = Image::scratch(context.platform.as_ref());
-    let mut destination = open_destination(request.destination, context)?;
+    let mut destination = open_destination(request.destination, context, Audience::Anyone)?;
     let layer = write_layer(LayerSink::new(&mut *destination, scratch.format())?, files, context.now)?;
     let label = |name, value: &str| (name, Some(value.to_owned()));
     let edit = Edit {

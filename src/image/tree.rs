@@ -1,11 +1,16 @@
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::ops::Range;
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::error::{Error, ErrorContext, IoContext, Result};
-use crate::path::{is_below, shown, walk_order};
+use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
+use crate::path::{ancestors, is_below, shown, walk_order};
 use crate::store::Extent;
+use crate::store::fs::{Beneath, Identity, is_replaced};
 use crate::tar::Meta;
 
 /// The kind of a node of a [`Tree`].
@@ -40,8 +45,81 @@ pub enum Content {
         /// Their offset.
         offset: u64,
     },
-    /// In a file of a directory on disk.
-    Disk(PathBuf),
+    /// In a file on disk.
+    Disk(DiskFile),
+}
+
+/// A file on disk as it was when it was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiskFile {
+    /// The position of its [`DiskRoot`] in the tree.
+    pub(super) root: u32,
+    pub(super) identity: Identity,
+}
+
+/// A directory on disk that files of a tree are in.
+#[derive(Debug, Clone)]
+pub struct DiskRoot {
+    pub(super) dir: Arc<Beneath>,
+    /// The path in the tree of what lies in it.
+    pub(super) above: Box<[u8]>,
+    /// The name of the only file in it that is meant, whatever its path in the tree.
+    pub(super) name: Option<PathBuf>,
+}
+
+impl DiskRoot {
+    /// Where a node is on disk, relative to the directory.
+    fn below<'a>(&'a self, path: &'a [u8]) -> &'a Path {
+        let below = path.strip_prefix(&*self.above).unwrap_or(path);
+        let below = below.strip_prefix(b"/").unwrap_or(below);
+        self.name.as_deref().unwrap_or_else(|| Path::new(OsStr::from_bytes(below)))
+    }
+
+    /// Opens a file, which has to be the one that was looked at.
+    fn open(&self, path: &[u8], size: u64, identity: Identity) -> Result<DiskReader> {
+        let below = self.below(path);
+        let place = || self.dir.shown(below).display().to_string();
+        let file = match self.dir.open(below) {
+            Err(error) if is_replaced(&error) => return Err(changed().at(place())),
+            opened => opened.doing("open the file").at(place())?,
+        };
+        let reader = DiskReader { file, size, left: size, identity };
+        if reader.is_as_it_was().doing("stat the file").at(place())? { Ok(reader) } else { Err(changed().at(place())) }
+    }
+}
+
+/// The error of a file or directory that is not as it was when it was looked at.
+pub(super) fn changed() -> Error {
+    let hint = "see to it that nothing writes there any more, and run the command again";
+    Error::new(Kind::Io, "changed while it was read").hint(hint)
+}
+
+/// The contents of a file that may not change while they are read.
+struct DiskReader {
+    file: File,
+    size: u64,
+    left: u64,
+    identity: Identity,
+}
+
+impl DiskReader {
+    fn is_as_it_was(&self) -> io::Result<bool> {
+        let found = self.file.metadata()?;
+        Ok(found.is_file() && found.len() == self.size && Identity::of(&found) == self.identity)
+    }
+}
+
+impl Read for DiskReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        let read = self.file.read(&mut buffer[..most])?;
+        self.left -= read as u64;
+        // What was read until now is thrown away.
+        if read == 0 && !buffer.is_empty() && (self.left > 0 || !self.is_as_it_was()?) {
+            return Err(changed().into());
+        }
+        Ok(read)
+    }
 }
 
 /// One file, directory or link.
@@ -69,6 +147,8 @@ pub struct Tree {
     nodes: Vec<Node>,
     /// For each layer that was read, what offsets refer to.
     layers: Vec<Option<Extent>>,
+    /// Where [`Content::Disk`] is.
+    roots: Vec<DiskRoot>,
 }
 
 impl Tree {
@@ -85,13 +165,38 @@ impl Tree {
                 *to = position[*to];
             }
         }
-        Tree { nodes: sorted, layers }
+        Tree { nodes: sorted, layers, roots: Vec::new() }
+    }
+
+    /// Files on disk below `roots`.
+    #[must_use]
+    pub fn on_disk(self, roots: Vec<DiskRoot>) -> Self {
+        Tree { roots, ..self }
+    }
+
+    /// Where files on disk are.
+    pub fn roots(&self) -> &[DiskRoot] {
+        &self.roots
     }
 
     /// Nodes that are in walk order already.
     pub(super) fn in_order(nodes: Vec<Node>, layers: Vec<Option<Extent>>) -> Self {
         debug_assert!(nodes.is_sorted_by(|a, b| walk_order(&a.path, &b.path).is_lt()));
-        Tree { nodes, layers }
+        Tree { nodes, layers, roots: Vec::new() }
+    }
+
+    /// The same with a node for every directory that only what lies in it names, as engines make them: root's, for all to
+    /// enter. Only of a whole view is it known that no lower layer has an entry for one of them.
+    #[must_use]
+    pub fn with_implied_directories(self) -> Self {
+        let mut implied: BTreeSet<Box<[u8]>> = BTreeSet::new();
+        for node in &self.nodes {
+            implied.extend(ancestors(&node.path).filter(|dir| self.get(dir).is_none()).map(Box::from));
+        }
+        let Tree { mut nodes, layers, roots } = self;
+        let node = |path| Node { path, kind: NodeKind::Directory, meta: Meta::new(0o755, 0) };
+        nodes.extend(implied.into_iter().map(node));
+        Tree { roots, ..Tree::new(nodes, layers) }
     }
 
     /// All nodes in walk order.
@@ -118,9 +223,9 @@ impl Tree {
     /// Input/output; a node without contents.
     pub fn open(&self, node: &Node) -> Result<Box<dyn Read + Send>> {
         match self.file(node) {
-            Some((_, Content::Disk(path))) => {
-                let file = File::open(path).doing("open the file").at(path.display())?;
-                Ok(Box::new(file))
+            Some((size, Content::Disk(DiskFile { root, identity }))) => {
+                let root = self.roots.get(*root as usize).ok_or_else(|| no_contents(node))?;
+                Ok(Box::new(root.open(&node.path, size, *identity)?))
             }
             Some((size, Content::Layer { .. })) => {
                 let extent = self.extent(node).ok_or_else(|| no_contents(node))?;
@@ -193,5 +298,16 @@ mod tests {
         assert_eq!(tree.below(b"absent").len(), 0);
         assert_eq!(tree.below(b"").len(), 8);
         assert!(tree.get(b"r/sub-a").is_some() && tree.get(b"r/su").is_none());
+    }
+
+    #[test]
+    fn directories_without_an_entry_are_made() {
+        let mut tree = tree(&["r/a/b/c", "r/a/b/d", "r/a", "q"]);
+        tree.nodes[2].kind = NodeKind::Link(3);
+        let whole = tree.with_implied_directories();
+        assert_eq!(paths(whole.nodes()), ["q", "r", "r/a", "r/a/b", "r/a/b/c", "r/a/b/d"]);
+        assert_eq!(whole.get(b"r/a/b").map(|node| node.meta.mode), Some(0o755));
+        assert_eq!(whole.get(b"r/a").map(|node| node.meta.mode), Some(0), "it has an entry");
+        assert_eq!(whole.get(b"r/a/b/c").map(|node| &node.kind), Some(&NodeKind::Link(5)), "links follow their files");
     }
 }

@@ -86,7 +86,7 @@ impl View {
         let (stray, implied) = (RefCell::new(None), ImpliedDirs::default());
         let (contents, unverified) = (vec![None; layers], Vec::new());
         let mut reading = Reading { image, spool_dir, contents, unverified, implied, stray };
-        let mut overlay = Overlay::new(wanted);
+        let mut overlay = Overlay::new(wanted).limited(image.max_files());
         let (mut lowest, mut others) = (layers, Vec::new());
         for layer in (0..layers).rev() {
             let mut scanned = reading.scan(layer, overlay.wanted())?;
@@ -226,13 +226,13 @@ impl Reading<'_> {
             }
             matters
         };
-        let scan = Scan::new(&matters, &self.implied);
+        let scan = Scan::new(&matters, &self.implied).limited(self.image.max_files());
         scan_below(self.image.source(), descriptor, diff_id, self.spool_dir, scan)
     }
 
     /// What the layers below that of a hard link have at its target.
     fn view_below(&mut self, link: &Dangling) -> Result<Overlay> {
-        let mut overlay = Overlay::new(PathFilter::new([&*link.target]));
+        let mut overlay = Overlay::new(PathFilter::new([&*link.target])).limited(self.image.max_files());
         let implied = self.implied.clone();
         for layer in (0..link.layer).rev() {
             let mut scanned = self.scan(layer, overlay.wanted())?;

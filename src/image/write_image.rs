@@ -5,7 +5,7 @@ use super::edit::put_config;
 use crate::error::Result;
 use crate::json::{self, Value, object_at};
 use crate::store::{
-    Context, Descriptor, Digest, MediaType, Reference, TagChange, Unreached, digest_of, open_destination,
+    Audience, Context, Descriptor, Digest, MediaType, Reference, TagChange, Unreached, digest_of, open_destination,
 };
 
 impl Image {
@@ -20,7 +20,7 @@ impl Image {
     /// As [`Destination::copy_blobs`](crate::store::Destination::copy_blobs) and
     /// [`Destination::publish`](crate::store::Destination::publish).
     pub fn write(&self, destination: &Reference, tag: &str, context: &Context) -> Result<()> {
-        let mut opened = open_destination(destination, context)?;
+        let mut opened = open_destination(destination, context, Audience::Owner { shared: false })?;
         opened.copy_blobs(self.source(), self.layers())?;
         let config = put_config(&mut *opened, self.format().config(), self.config().clone())?;
         let mut manifest = self.manifest().clone();

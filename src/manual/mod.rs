@@ -5,6 +5,9 @@ mod roff;
 #[doc = include_str!("wire-3.md")]
 pub mod wire_3 {}
 
+#[doc = include_str!("migrating.md")]
+pub mod migrating {}
+
 /// A page of the manual.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Page {
@@ -17,11 +20,18 @@ pub struct Page {
 }
 
 /// Every page.
-pub const PAGES: [Page; 1] = [Page {
-    topic: "wire-3",
-    about: "the specification of wire 3, the authenticated version of the train security protocol",
-    text: include_str!("wire-3.md"),
-}];
+pub const PAGES: [Page; 2] = [
+    Page {
+        topic: "wire-3",
+        about: "the specification of wire 3, the authenticated version of the train security protocol",
+        text: include_str!("wire-3.md"),
+    },
+    Page {
+        topic: "migrating",
+        about: "each call of the reference implementation, and what takes its place",
+        text: include_str!("migrating.md"),
+    },
+];
 
 /// The page about a topic.
 pub fn page(topic: &str) -> Option<&'static Page> {

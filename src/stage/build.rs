@@ -7,18 +7,18 @@ use super::parts::labels::{ImageState, labels};
 use super::parts::load::facts_of;
 use super::parts::payload::{PayloadWriter, Transform, transform, write_control};
 use super::parts::report::{Report, some_of};
-use super::parts::space::{ensure_stage, size_below};
+use super::parts::space::{ensure_file_count, ensure_stage, size_below};
+use super::parts::volumes::hides_train;
 use crate::crypto::{PrivateKey, random};
 use crate::error::{Error, IoContext, Result};
 use crate::image::{
-    AddedLayer, BytesMoved, Content, Edit, Image, ImageReport, LayerCounts, LayerSink, Node, NodeKind, Tree,
-    open_image, read_directory, rfc3339,
+    AddedLayer, BytesMoved, Edit, Image, ImageReport, LayerCounts, LayerSink, Node, NodeKind, ReadDirectory, Tree,
+    open_image, read_directory, read_file, rfc3339,
 };
 use crate::json::json;
-use crate::path::is_below;
 use crate::store::tag::{BASE, LATEST};
-use crate::store::{Context, Destination, Reference, TagChange, Unreached, open_destination};
-use crate::tar::{EntryKind, Meta, normalise};
+use crate::store::{Audience, Context, Destination, Reference, TagChange, Unreached, open_destination};
+use crate::tar::{EntryKind, Meta};
 use crate::text::Printable;
 use crate::train::files::QUERY;
 use crate::train::wire::newest;
@@ -96,8 +96,9 @@ pub fn build(request: &BuildRequest<'_>, context: &Context) -> Result<Report> {
         Some(reference) => open_image(reference, context)?,
         None => Image::scratch(context.platform.as_ref()),
     };
-    let files = read_files(request, context.now)?;
-    let mut destination = open_destination(request.destination, context)?;
+    let files = read_files(request, context)?;
+    ensure_file_count(&Tree::default(), &files, context.max_files)?;
+    let mut destination = open_destination(request.destination, context, Audience::Anyone)?;
     ensure_stage(&*destination, &base, base.layers().len(), size_below(&files, paths::TRAIN))?;
     let (execution, dropped) = execution(request, &base)?;
     let signed = sign(request, &files, &base, &execution)?;
@@ -112,6 +113,7 @@ pub fn build(request: &BuildRequest<'_>, context: &Context) -> Result<Report> {
         keep,
         added: layers,
         settings: if request.command.is_empty() { Vec::new() } else { vec![("Cmd", json!(request.command))] },
+        without_volumes: Vec::new(),
         execution: request.wire.has_payload_as_built().then(|| execution.to_image_config()),
         for_engine: false,
         labels: labels(ImageState::Built, &stage_base, None, None),
@@ -151,11 +153,18 @@ fn tags(tag: &str, descriptor: &oci_spec::image::Descriptor) -> Vec<TagChange> {
 }
 
 /// The immutable files as a tree of an image: root's, and no newer than now.
-fn read_files(request: &BuildRequest<'_>, now: i64) -> Result<Tree> {
+fn read_files(request: &BuildRequest<'_>, context: &Context) -> Result<Tree> {
+    let now = context.now;
     if !request.files.is_dir() {
-        return Err(Error::usage("there is no such directory").at(request.files.display()));
+        let error = match request.files.exists() {
+            true => Error::usage("a file, not a directory").hint("give the directory that holds the train's files"),
+            false => Error::usage("there is no such directory").hint("give the directory that holds the train's files"),
+        };
+        return Err(error.at(request.files.display()));
     }
-    let found = read_directory(request.files, paths::TRAIN)?;
+    let options = ReadDirectory { owners: false, max_files: context.max_files };
+    let found = read_directory(request.files, paths::TRAIN, options)?;
+    let mut roots = found.roots().to_vec();
     let mut nodes = Vec::with_capacity(found.nodes().len());
     for node in found.nodes() {
         let kind = match &node.kind {
@@ -179,13 +188,11 @@ fn read_files(request: &BuildRequest<'_>, now: i64) -> Result<Tree> {
             let what = format!("{QUERY} is among the files and given as the query");
             return Err(Error::usage(what).at(query.display()));
         }
-        let Some(found) = std::fs::metadata(query).ok().filter(std::fs::Metadata::is_file) else {
-            return Err(Error::usage("there is no such file").at(query.display()));
-        };
-        let kind = NodeKind::File { size: found.len(), content: Content::Disk(query.to_owned()) };
-        nodes.push(Node { path, kind, meta: Meta::new(0o644, now) });
+        let (node, root) = read_file(query, path, Meta::new(0o644, now), roots.len() as u32)?; // one or two
+        nodes.push(node);
+        roots.push(root);
     }
-    Ok(Tree::new(nodes, Vec::new()))
+    Ok(Tree::new(nodes, Vec::new()).on_disk(roots))
 }
 
 /// How the train runs, and what the master image has of it that cannot be signed. Volumes must not hide the train.
@@ -194,13 +201,7 @@ fn execution(request: &BuildRequest<'_>, base: &Image) -> Result<(SignedImage, V
     if !request.command.is_empty() {
         execution.set("Cmd", json!(request.command));
     }
-    let hides = |volume: &&String| {
-        let path = normalise(volume.as_bytes()).unwrap_or_default();
-        [paths::TRAIN, paths::RESULTS, paths::CONFIG, paths::USER_KEY]
-            .into_iter()
-            .any(|own| *path == *own || is_below(&path, own) || is_below(own, &path))
-    };
-    if let Some(volume) = execution.volumes().find(hides) {
+    if let Some(volume) = execution.volumes().find(|volume| hides_train(volume)) {
         let volume = Printable::new(volume.as_bytes());
         let what = format!("the master image declares the volume {volume}, which hides the train's files");
         return Err(Error::usage(what).hint("take a master image without this volume"));

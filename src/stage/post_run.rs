@@ -1,9 +1,9 @@
 use std::path::{Path, PathBuf};
 
 use super::parts::base::{BaseLayers, adopt_base};
+use super::parts::base_contents::BaseVerifier;
 use super::parts::checks::{
-    ensure_base_contents, ensure_config, ensure_immutable, ensure_results, ensure_results_kinds, result_files,
-    with_all_layers,
+    ensure_config, ensure_immutable, ensure_results, ensure_results_kinds, result_files, with_all_layers,
 };
 use super::parts::hashing::{BackgroundHasher, HashSink};
 use super::parts::labels::{ImageState, Labels};
@@ -13,12 +13,15 @@ use super::parts::payload::{PayloadWriter, Transform, transform};
 use super::parts::publish::StageOutput;
 use super::parts::report::{Report, ResultFile, some_of};
 use super::parts::request::{StageRequest, Station};
-use super::parts::space::{ensure_stage, size_below};
+use super::parts::space::{ensure_file_count, ensure_stage, size_below};
 use crate::crypto::StageKey;
 use crate::error::{Advice, Error, ErrorContext, Kind, Result};
-use crate::image::{AddedLayer, Image, LayerSink, PendingTarget, Target, Tree, open_image, read_directory};
+use crate::image::{
+    AddedLayer, Image, LayerSink, PendingTarget, ReadDirectory, Target, Tree, VerifiedLayers, open_image,
+    read_directory,
+};
 use crate::path::shown;
-use crate::store::{Context, Reference, spool_dir};
+use crate::store::{Audience, Context, Reference, spool_dir};
 use crate::text::counted;
 use crate::train::check::CheckId;
 use crate::train::{Check, Produced, StageKind, Stop, StopSeal, paths, unwrap_stage_key};
@@ -89,13 +92,23 @@ fn close(
     let base = BaseLayers::detect(&image, request.base, context)?;
     let mut train = load(base.complete(image), &spool, base.floor(), &labels)?;
     let results = match request.results {
-        Some(dir) => Some(read_directory(dir, paths::RESULTS)?),
+        Some(dir) => {
+            ensure_own_way(dir)?;
+            let options = ReadDirectory { owners: request.keep_owners, max_files: context.max_files };
+            Some(read_directory(dir, paths::RESULTS, options)?)
+        }
         None => None,
     };
     let name = train.name();
     request.policy.ensure_wire(&train.config).at(&name)?;
     let post_run = PostRun { request, context, spool: &spool, labels, base, results, opened };
     with_all_layers(&mut train, &spool, |train| post_run.attempt(train, &mut target)).at(name)
+}
+
+/// Refuses to sign what somebody else's link leads to.
+fn ensure_own_way(results: &Path) -> Result<()> {
+    let own = Audience::Owner { shared: false }.ensure_path(results);
+    own.map_err(|error| error.hint("name the directory with the results itself"))
 }
 
 /// An image that no run has touched since this program closed it is encrypted; to close it again would encrypt twice.
@@ -177,10 +190,9 @@ impl PostRun<'_> {
         let wire = train.config.wire();
         let (base, found) = self.base.resolve(train, Transform::Keep, self.spool)?;
         adopt_base(train, base, self.context)?;
-        if wire.has_payload_as_built() {
-            ensure_base_contents(train, base)?;
-        }
+        let copied = if wire.has_payload_as_built() { self.ensure_base(train, base, target)? } else { 0 };
         let results = self.results.as_ref().unwrap_or(train.tree());
+        ensure_file_count(results, train.tree(), self.context.max_files)?;
         let payload = size_below(results, paths::RESULTS).saturating_add(size_below(train.tree(), paths::TRAIN));
         ensure_stage(&*target.destination, &train.image, base, payload)?;
         let key = wire.cipher().generate_key()?;
@@ -198,12 +210,13 @@ impl PostRun<'_> {
             document: &document,
             config: &config,
             rewritten: true,
-            results_outside: false,
             apart: false,
+            results_outside: false,
         };
         let (mut report, collected) = output.publish(train, target, self.context)?;
         report.checks = checks;
         report.results = listed;
+        report.image.bytes.transferred += copied;
         report.warnings = self.request.policy.warnings(&train.config);
         report.notes.push(format!("base: {} (from {})", counted(base as u64, "layer"), found.name()));
         let dropped = changes_elsewhere(train, base);
@@ -261,6 +274,15 @@ impl PostRun<'_> {
         }
         let what = "pre-run wrote the results into a directory, and none is given: they would be lost";
         Err(Error::usage(what).advise(Advice::GiveResults))
+    }
+
+    /// Holds the base layers against their diff IDs; how many bytes of them were copied on the way.
+    fn ensure_base(&self, train: &Train, base: usize, target: &mut Target) -> Result<u64> {
+        let own = VerifiedLayers::in_memory();
+        let memory = self.request.policy.memory.unwrap_or(&own);
+        let mut verifier = BaseVerifier::copying_to(memory, &mut *target.destination);
+        verifier.ensure(train, base)?;
+        Ok(verifier.copied())
     }
 
     /// Compares the config with the one that this station's pre-run verified: a run must not choose who may read.

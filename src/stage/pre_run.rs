@@ -1,9 +1,9 @@
 use std::path::PathBuf;
 
 use super::parts::base::BaseLayers;
+use super::parts::base_contents::BaseVerifier;
 use super::parts::checks::{
-    collect_ivs, ensure_base_contents, ensure_config, ensure_image, ensure_immutable, ensure_results_kinds,
-    result_files, with_all_layers,
+    collect_ivs, ensure_config, ensure_image, ensure_immutable, ensure_results_kinds, result_files, with_all_layers,
 };
 use super::parts::execution::Execution;
 use super::parts::hashing::BackgroundHasher;
@@ -17,12 +17,13 @@ use super::parts::request::{StageRequest, Station};
 use super::parts::space::{decrypted, ensure_stage, size_below};
 use crate::error::{Advice, Error, ErrorContext, Result};
 use crate::image::{
-    AddedLayer, DirectorySink, EntrySink, Fidelity, Image, LayerSink, PendingTarget, Target, Tree, open_image,
+    AddedLayer, DirectorySink, EntrySink, Fidelity, Image, LayerSink, PendingTarget, Target, Tree, VerifiedLayers,
+    open_image,
 };
 use crate::path::shown;
 use crate::store::fs::StagedDir;
 use crate::store::tag::ENCRYPTED_SUFFIX;
-use crate::store::{Context, spool_dir};
+use crate::store::{Audience, Context, spool_dir};
 use crate::tar::EntryKind;
 use crate::text::counted;
 use crate::train::{Check, StageKind, Stop, TrainConfig, paths, unwrap_stage_key};
@@ -50,8 +51,9 @@ pub(super) fn pre_run_apart(request: &StageRequest<'_>, context: &Context) -> Re
 }
 
 fn open_train(request: &StageRequest<'_>, apart: bool, context: &Context) -> Result<Report> {
-    let results = request.results.map(StagedDir::new).transpose()?;
-    let pending = PendingTarget::open(request.source, request.destination, context)?;
+    let audience = Audience::Owner { shared: request.shared };
+    let results = request.results.map(|dir| StagedDir::new(dir, audience)).transpose()?;
+    let pending = PendingTarget::open_for(request.source, request.destination, context, audience)?;
     let (image, warning) = start(request, context)?;
     let mut target = pending.resolve(request.source, request.destination, &image)?;
     target.ensure_keeps_encrypted()?;
@@ -60,7 +62,10 @@ fn open_train(request: &StageRequest<'_>, apart: bool, context: &Context) -> Res
     let mut train = Train::load(image, &spool, Depth::ListedFiles(usize::MAX))?;
     let name = train.name();
     request.policy.ensure_wire(&train.config).at(&name)?;
-    let mut pre_run = PreRun { request, apart, context, spool, base, results, warning };
+    let own = VerifiedLayers::in_memory();
+    let memory = request.policy.memory.unwrap_or(&own);
+    let (copied, lost) = (0, Vec::new());
+    let mut pre_run = PreRun { request, apart, context, spool, base, results, warning, memory, copied, lost };
     with_all_layers(&mut train, &pre_run.spool.clone(), |train| pre_run.attempt(train, &mut target)).at(name)
 }
 
@@ -102,6 +107,12 @@ struct PreRun<'a> {
     results: Option<StagedDir<'a>>,
     /// Of a run that is left behind.
     warning: Option<String>,
+    /// Of the base layers.
+    memory: &'a VerifiedLayers,
+    /// The bytes of base layers that were copied while they were checked.
+    copied: u64,
+    /// What the directory for the results cannot hold.
+    lost: Vec<String>,
 }
 
 /// What happens to the two parts of the payload.
@@ -125,7 +136,9 @@ impl PreRun<'_> {
         self.request.policy.alarm(&train.config);
         let mut checks = ensure_config(train, self.request.policy)?;
         ensure_not_opened(train, &self.request.station)?;
-        checks.extend(ensure_image(train)?);
+        let mut verifier = self.verifier(target);
+        checks.extend(ensure_image(train, &mut verifier)?);
+        self.copied += verifier.copied();
         checks.extend(ensure_master(train, self.request.policy.masters, self.context)?);
         let stop = train.stop_of(&self.request.station)?.clone();
         train.config.route_state()?.ensure_turn(&stop, StageKind::PreRun)?;
@@ -145,7 +158,9 @@ impl PreRun<'_> {
         }
         let (base, _) = self.base.resolve(train, of_train, &self.spool)?;
         if train.config.form().base().is_none() {
-            ensure_base_contents(train, base)?;
+            let mut verifier = self.verifier(target);
+            verifier.ensure(train, base)?;
+            self.copied += verifier.copied();
         }
         let results = if self.results.is_some() { 0 } else { size_below(train.tree(), paths::RESULTS) };
         let payload = decrypted(size_below(train.tree(), paths::TRAIN).saturating_add(results));
@@ -153,6 +168,17 @@ impl PreRun<'_> {
         let payload = self.write_payload(train, target, Transforms { of_train, of_results }, &mut checks)?;
         let checks = self.request.policy.enforce(checks)?;
         self.publish(train, target, Opened { stop: &stop, base_layers: base, payload, checks })
+    }
+
+    /// Checks base layers, and copies what it reads of them, if they are to go along.
+    fn verifier<'t>(&self, target: &'t mut Target) -> BaseVerifier<'t>
+    where
+        Self: 't,
+    {
+        match self.apart {
+            true => BaseVerifier::new(self.memory),
+            false => BaseVerifier::copying_to(self.memory, &mut *target.destination),
+        }
     }
 
     fn write_payload(
@@ -169,9 +195,10 @@ impl PreRun<'_> {
         match &self.results {
             None => checks.extend(copy_results(&train.config, tree, of_results, payload.sink())?),
             Some(directory) => {
-                let mut sink = begin_results(directory, tree)?;
+                let fidelity = if self.request.keep_owners { Fidelity::Exact } else { Fidelity::Station };
+                let mut sink = begin_results(directory, tree, fidelity)?;
                 checks.extend(copy_results(&train.config, tree, of_results, &mut sink)?);
-                sink.finish()?;
+                self.lost = sink.finish()?;
             }
         }
         payload.begin(paths::TRAIN, tree)?;
@@ -192,20 +219,21 @@ impl PreRun<'_> {
             document: &document,
             config: &config,
             rewritten: false,
-            results_outside: self.results.is_some(),
             apart: self.apart,
+            results_outside: self.results.is_some(),
         };
-        // The results come last: a process that is killed between the two can do all of it again, while results without
-        // an image would be in its way.
-        let (mut report, _) = output.publish(train, target, self.context)?;
-        if let Some(results) = &self.results {
-            let hint = "the image is published without the results; run pre-run again";
-            results.reveal().map_err(|error| error.hint(hint))?;
-        }
+        // The results come first: without them the image would be published by a command that fails.
+        let publish = || output.publish(train, target, self.context);
+        let (mut report, _) = match &self.results {
+            Some(results) => results.reveal_before(publish)?,
+            None => publish()?,
+        };
         report.checks = checks;
+        report.image.bytes.transferred += self.copied;
         report.runs = Some(Execution::of(train, Some(base_layers), self.base.given(), self.context));
         report.warnings = self.request.policy.warnings(&train.config);
         report.warnings.extend(self.warning.take());
+        report.warnings.extend(self.lost.drain(..).map(|what| format!("left out of the results: {what}")));
         if target.reference.is_shared() {
             let what = "the opened train is in a registry in plaintext: whoever can pull it can read it";
             report.warnings.push(what.to_owned());
@@ -263,8 +291,8 @@ fn ensure_no_results(train: &Train) -> Result<()> {
 }
 
 /// The directory for the results, as they are in the image, with its own mode.
-fn begin_results(directory: &StagedDir<'_>, tree: &Tree) -> Result<DirectorySink> {
-    let mut sink = DirectorySink::new(directory.filling(), paths::RESULTS, Fidelity::Exact)?;
+fn begin_results(directory: &StagedDir<'_>, tree: &Tree, fidelity: Fidelity) -> Result<DirectorySink> {
+    let mut sink = DirectorySink::new(directory.filling(), paths::RESULTS, fidelity)?;
     if let Some(node) = tree.get(paths::RESULTS) {
         sink.entry(&node.path, &EntryKind::Directory, &node.meta, 0)?;
     }

@@ -211,6 +211,7 @@ impl Rebase<'_> {
             ],
             labels: labels(ImageState::Rebased, self.base.diff_ids(), None, None),
             settings: Vec::new(),
+            without_volumes: Vec::new(),
             execution: None,
             for_engine: false,
             created: rfc3339(self.context.now)?,

@@ -2,6 +2,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
+use super::parts::base_contents::BaseVerifier;
 use super::parts::checks::{
     collect_config, collect_ivs, ensure_config, ensure_image, ensure_immutable, with_all_layers,
 };
@@ -14,15 +15,27 @@ use super::parts::results_archive::ResultsArchive;
 use super::pre_run::copy_results;
 use crate::crypto::paillier::{PaillierKey, PaillierSecret};
 use crate::crypto::{PrivateKey, StageKey};
-use crate::error::{Error, ErrorContext, IoContext, Result};
-use crate::image::{BytesMoved, DirectorySink, EntrySink, Fidelity, Image, ImageReport, TarSink, Tree, open_image};
+use crate::error::{Advice, Error, ErrorContext, IoContext, Result};
+use crate::image::{
+    BytesMoved, DirectorySink, EntrySink, Fidelity, Image, ImageReport, TarSink, Tree, VerifiedLayers, open_image,
+};
 use crate::store::fs::{StagedDir, StagedFile};
-use crate::store::{Context, Reference};
+use crate::store::{Audience, Context, Reference};
 use crate::tar::EntryKind;
 use crate::train::{Check, TrainConfig, paillier, paths, unwrap_creator_key};
 
 /// The directory of the results in an archive: its name in the train.
 const ARCHIVE_ROOT: &[u8] = b"pht_results";
+
+/// The results are plaintext.
+const PLACE: Audience = Audience::Owner { shared: false };
+
+fn choose_another(error: Error) -> Error {
+    match error.advice() {
+        Some(Advice::ChoosePrivatePlace) => error.hint("choose a path through no link of somebody else's"),
+        _ => error,
+    }
+}
 
 /// A request for the results.
 #[non_exhaustive]
@@ -93,10 +106,12 @@ fn of_image(image: Image, terms: Terms<'_>, out: &mut Out<'_>, context: &Context
     let mut train = Train::load(image, &context.temporary, Depth::ListedFiles(usize::MAX))?;
     let (name, spool) = (train.name(), &context.temporary);
     terms.policy.ensure_wire(&train.config).at(&name)?;
+    let own = VerifiedLayers::in_memory();
+    let memory = terms.policy.memory.unwrap_or(&own);
     let decrypted = with_all_layers(&mut train, spool, |train| {
         ensure_has_results(&train.config)?;
         let mut checks = ensure_config(train, terms.policy)?;
-        checks.extend(ensure_image(train)?);
+        checks.extend(ensure_image(train, &mut BaseVerifier::new(memory))?);
         checks.extend(collect_ivs(&train.config, train.tree())?);
         let results = Results::open(&train.config, train.tree(), terms)?;
         if train.config.wire().creator_checks_files() {
@@ -231,8 +246,8 @@ enum Out<'a> {
 impl<'a> Out<'a> {
     fn new(to: ResultsTo<'a>) -> Result<Self> {
         Ok(match to {
-            ResultsTo::Directory(path) => Out::Directory(StagedDir::new(path)?),
-            ResultsTo::Archive(path) => Out::Archive(StagedFile::new(path)?, None),
+            ResultsTo::Directory(path) => Out::Directory(StagedDir::new(path, PLACE).map_err(choose_another)?),
+            ResultsTo::Archive(path) => Out::Archive(StagedFile::new(path, PLACE).map_err(choose_another)?, None),
             ResultsTo::Stream(stream) => Out::Stream(stream),
         })
     }

@@ -198,7 +198,7 @@ fn touches_only_its_own(image: &Image, master: &Image) -> Result<bool> {
         let (own, diff_id) = (image.layers()[layer].digest(), &image.diff_ids()[layer]);
         // Of a plain layer the blob's digest is the diff ID.
         if own != masters.digest() && own != diff_id {
-            image.ensure_layer(layer)?;
+            let _compression = image.ensure_layer(layer)?;
         }
     }
     let mut only_its_own = true;

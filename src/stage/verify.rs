@@ -1,6 +1,7 @@
+use super::parts::base_contents::BaseVerifier;
 use super::parts::checks::{
-    collect_config, collect_ivs, ensure_base_contents, ensure_control_on_top, ensure_immutable, ensure_only_files,
-    ensure_results_kinds, files_below,
+    collect_config, collect_ivs, ensure_control_on_top, ensure_immutable, ensure_only_files, ensure_results_kinds,
+    files_below,
 };
 use super::parts::closed_layers::{ensure_control_form, ensure_payload_form};
 use super::parts::labels::{ImageState, Labels};
@@ -8,7 +9,7 @@ use super::parts::load::{Depth, Train};
 use super::parts::payload::Transform;
 use super::parts::request::VerificationPolicy;
 use crate::error::{Error, ErrorContext, Kind, Result};
-use crate::image::open_image;
+use crate::image::{VerifiedLayers, open_image};
 use crate::store::{Context, Reference};
 use crate::train::check::{CheckId, overall};
 use crate::train::{Check, FileMeta, Stop, Verdict, paths};
@@ -104,7 +105,7 @@ pub fn verify(source: &Reference, policy: VerificationPolicy<'_>, context: &Cont
 fn collect(train: &Train, policy: VerificationPolicy<'_>) -> Result<Vec<Check>> {
     let (config, wire) = (&train.config, train.config.wire());
     let mut checks = collect_config(config, policy);
-    collect_image(train, &mut checks)?;
+    collect_image(train, policy, &mut checks)?;
     ensure_results_kinds(train.tree())?;
     if let Err(error) = ensure_only_files(train.tree()) {
         checks.push(broken(error, CheckId::ImmutableFiles, "immutable files")?);
@@ -125,7 +126,7 @@ fn collect(train: &Train, policy: VerificationPolicy<'_>) -> Result<Vec<Check>> 
 }
 
 /// How the image runs and what its layers are, as far as the wire version binds them.
-fn collect_image(train: &Train, checks: &mut Vec<Check>) -> Result<()> {
+fn collect_image(train: &Train, policy: VerificationPolicy<'_>, checks: &mut Vec<Check>) -> Result<()> {
     let form = train.config.form();
     checks.extend(form.collect_image(&train.facts));
     let bound = form.collect_layers(&train.facts);
@@ -141,7 +142,8 @@ fn collect_image(train: &Train, checks: &mut Vec<Check>) -> Result<()> {
     if !is_bound {
         return Ok(());
     }
-    if let Err(error) = ensure_base_contents(train, base.len()) {
+    let own = VerifiedLayers::in_memory();
+    if let Err(error) = BaseVerifier::new(policy.memory.unwrap_or(&own)).ensure(train, base.len()) {
         checks.push(broken(error, CheckId::Base, "base layers")?);
     }
     if let Err(error) = ensure_payload_form(train) {

@@ -5,6 +5,9 @@ use super::platform::Platform;
 use super::progress::Progress;
 use super::registry::{Access, Side};
 
+/// The most files of one image or directory, unless somebody says otherwise.
+pub const DEFAULT_MAX_FILES: usize = 1_000_000;
+
 /// The surroundings of a command; the library itself reads no clock and no environment.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -25,6 +28,8 @@ pub struct Context {
     pub pull: Access,
     /// The access to registries that images are written to.
     pub push: Access,
+    /// The most files, and the most directories, that are read of one image or directory: memory follows their number.
+    pub max_files: usize,
     /// Told of steps that take long.
     pub progress: Progress,
 }
@@ -41,6 +46,7 @@ impl Context {
             state: None,
             pull: Access::anonymous(Side::Source),
             push: Access::anonymous(Side::Destination),
+            max_files: DEFAULT_MAX_FILES,
             progress: Progress::default(),
         }
     }

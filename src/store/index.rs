@@ -1,7 +1,10 @@
+use std::collections::HashMap;
+
 use oci_spec::image::{Descriptor, Digest};
 
 use super::destination::{TagChange, is_plain_annotation};
-use super::source::{ImageEntry, REF_NAME};
+use super::platform::Platform;
+use super::source::{IMAGE_NAME, ImageEntry, REF_NAME};
 use crate::error::{Error, ErrorContext, Result};
 use crate::json::{self, Object, Value, json};
 use crate::text::Printable;
@@ -24,21 +27,40 @@ impl Index {
 
     pub(super) fn parse(bytes: &[u8]) -> Result<Self> {
         let document = json::parse_document(bytes, &json::INDEX)?;
-        if !document.get("manifests").is_some_and(Value::is_array) {
-            return Err(Error::malformed("`manifests` is not a list"));
+        match document.get("manifests") {
+            // Go writes null for an empty list.
+            Some(Value::Array(_) | Value::Null) => Ok(Index { document }),
+            _ => Err(Error::malformed("`manifests` is not a list")),
         }
-        Ok(Index { document })
     }
 
+    /// The images. One that is listed twice under a tag is one; a tag may name an image for each of several platforms.
     pub(super) fn list(&self) -> Result<Vec<ImageEntry>> {
-        let listed: Vec<ImageEntry> = self.entries().iter().enumerate().map(read_entry).collect::<Result<_>>()?;
-        for (position, entry) in listed.iter().enumerate() {
-            if entry.tag.is_some() && listed[..position].iter().any(|other| other.tag == entry.tag) {
-                let tag = Printable::new(entry.tag.as_deref().unwrap_or_default());
-                return Err(Error::malformed(format!("two images have the tag `{tag}`")));
+        let mut listed: Vec<ImageEntry> = Vec::new();
+        let mut tags: HashMap<String, Vec<usize>> = HashMap::new();
+        for entry in self.entries().iter().enumerate().map(read_entry) {
+            let entry = entry?;
+            if let Some(tag) = &entry.tag {
+                let others = tags.entry(tag.clone()).or_default();
+                if others.iter().any(|&at| listed[at].descriptor.digest() == entry.descriptor.digest()) {
+                    continue;
+                }
+                if !others.iter().all(|&at| are_for_two_platforms(&listed[at], &entry)) {
+                    let what = format!("two images have the tag `{}`", Printable::new(tag));
+                    let hint = "which one is meant is each reader's own guess; name one by its digest, as in DIR@sha256:..., \
+                                or have the image copied again";
+                    return Err(Error::malformed(what).hint(hint));
+                }
+                others.push(listed.len());
             }
+            listed.push(entry);
         }
         Ok(listed)
+    }
+
+    /// The image at a position, counted from 0 as they stand.
+    pub(super) fn nth(&self, place: usize) -> Result<Option<ImageEntry>> {
+        self.entries().get(place).map(|entry| read_entry((place, entry))).transpose()
     }
 
     pub(super) fn apply(&mut self, changes: &[TagChange]) -> Result<()> {
@@ -71,6 +93,10 @@ impl Index {
         let is_replaced =
             |old: &Value| replaces.is_some_and(|digest| tag_of(old).is_none() && old["digest"] == digest.as_ref());
         let entries = self.entries_mut();
+        let tagged = || entries.iter().filter(|old| tag_of(old) == Some(tag));
+        if tagged().any(|old| tagged().any(|other| other["digest"] != old["digest"])) {
+            return Err(several_images(tag).hint("choose another tag"));
+        }
         let old =
             entries.iter().position(|old| tag_of(old) == Some(tag)).or_else(|| entries.iter().position(is_replaced));
         let mut annotations = old
@@ -78,14 +104,26 @@ impl Index {
             .or_else(|| entry.get("annotations").cloned())
             .filter(Value::is_object)
             .unwrap_or_else(|| json!({}));
+        // A name goes with the tag: of two images with one name an engine keeps the one that it loads last.
+        let is_own = annotations.get(REF_NAME).and_then(Value::as_str) == Some(tag);
+        let others = entries.iter().filter(|other| tag_of(other) != Some(tag) && !is_replaced(other));
+        let name = annotations.get(IMAGE_NAME).cloned();
+        let is_taken = name.is_some() && others.into_iter().any(|other| image_name(other) == name.as_ref());
+        if let (Some(annotations), true) = (annotations.as_object_mut(), !is_own || is_taken) {
+            annotations.shift_remove(IMAGE_NAME);
+        }
         annotations[REF_NAME] = tag.into();
         entry["annotations"] = annotations;
         match old {
             Some(old) => entries[old] = entry,
             None => entries.push(entry),
         }
-        // It goes even where another image had the tag.
-        entries.retain(|entry| !is_replaced(entry));
+        let mut is_first = true;
+        // What is replaced goes even where another image had the tag, and so does the second mention of one image.
+        entries.retain(|entry| {
+            let is_tagged = tag_of(entry) == Some(tag);
+            !is_replaced(entry) && (!is_tagged || std::mem::replace(&mut is_first, false))
+        });
         Ok(())
     }
 
@@ -118,6 +156,23 @@ impl Index {
             _ => unreachable!("made an array above"),
         }
     }
+}
+
+/// The refusal to put one image in the place of several, each for a platform of its own.
+pub(crate) fn several_images(tag: &str) -> Error {
+    let tag = Printable::new(tag);
+    Error::usage(format!("several images have the tag `{tag}`, each for a platform of its own; none is replaced"))
+}
+
+fn are_for_two_platforms(one: &ImageEntry, other: &ImageEntry) -> bool {
+    match (Platform::of(&one.descriptor), Platform::of(&other.descriptor)) {
+        (Some(one), Some(other)) => one != other,
+        _ => false,
+    }
+}
+
+fn image_name(entry: &Value) -> Option<&Value> {
+    entry.get("annotations")?.get(IMAGE_NAME)
 }
 
 fn to_entry(descriptor: &Descriptor) -> Result<Value> {

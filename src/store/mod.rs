@@ -35,11 +35,12 @@ mod worker;
 /// What describes a blob, and what names it (OCI image specification).
 pub use oci_spec::image::{Descriptor, Digest, MediaType};
 
-pub use context::Context;
+pub use context::{Context, DEFAULT_MAX_FILES};
 pub use count::Count;
 pub use destination::{BlobSink, Destination, GcStats, TagChange, Transfer, Unreached, Written, is_plain_annotation};
 pub use extent::{Extent, ExtentReader};
-pub use fs::{Waiting, ensure_free_space};
+pub use fs::{Audience, Waiting, ensure_free_space};
+pub(crate) use index::several_images;
 pub use joined_source::JoinedSource;
 pub use open::{open_destination, open_source, spool_dir};
 pub use platform::Platform;

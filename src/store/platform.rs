@@ -1,8 +1,11 @@
 use std::fmt;
 use std::str::FromStr;
 
+use oci_spec::image::Descriptor;
+
 use crate::error::{Error, Result};
 use crate::json::{Object, Value, json};
+use crate::text::Printable;
 
 /// Operating system, architecture and, where it matters, its variant, as in `linux/arm64/v8` (OCI image index).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +32,17 @@ impl Platform {
     pub(crate) fn read(object: &Object) -> Option<Self> {
         let text = |key| object.get(key).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
         Some(Platform { os: text("os")?, architecture: text("architecture")?, variant: text("variant") })
+    }
+
+    /// The platform that a descriptor names; `None` if it names none.
+    pub(crate) fn of(descriptor: &Descriptor) -> Option<Self> {
+        let platform = descriptor.platform().as_ref()?;
+        let (os, architecture) = (platform.os().to_string(), platform.architecture().to_string());
+        if os.is_empty() || architecture.is_empty() {
+            return None;
+        }
+        let variant = platform.variant().clone().filter(|variant| !variant.is_empty());
+        Some(Platform { os, architecture, variant })
     }
 
     /// An image config for it that says nothing else.
@@ -75,6 +89,10 @@ impl fmt::Display for Platform {
     }
 }
 
+fn not_a_platform(text: &str) -> Error {
+    Error::usage(format!("`{}` is not a platform; write OS/ARCH or OS/ARCH/VARIANT", Printable::new(text)))
+}
+
 impl FromStr for Platform {
     type Err = Error;
 
@@ -83,10 +101,10 @@ impl FromStr for Platform {
         let (os, architecture, variant) = match parts[..] {
             [os, architecture] => (os, architecture, None),
             [os, architecture, variant] => (os, architecture, Some(variant)),
-            _ => return Err(Error::usage(format!("`{text}` is not a platform; write OS/ARCH or OS/ARCH/VARIANT"))),
+            _ => return Err(not_a_platform(text)),
         };
         if parts.contains(&"") {
-            return Err(Error::usage(format!("`{text}` is not a platform; write OS/ARCH or OS/ARCH/VARIANT")));
+            return Err(not_a_platform(text));
         }
         let variant = variant.map(str::to_owned);
         Ok(Platform { os: os.into(), architecture: architecture.into(), variant })

@@ -39,6 +39,10 @@ impl<S: Source> Source for ProgressSource<S> {
         self.inner.find(tag)
     }
 
+    fn nth(&self, place: usize) -> Result<Option<ImageEntry>> {
+        self.inner.nth(place)
+    }
+
     fn open(&self, descriptor: &Descriptor) -> Result<Blob> {
         let begin = |verb: &str| self.progress.begin(verb, descriptor, descriptor.size());
         Ok(match self.inner.open(descriptor)? {

@@ -6,6 +6,7 @@ use oci_spec::image::Digest;
 
 use super::context::Context;
 use super::destination::{Destination, GcStats};
+use super::fs::Audience;
 use super::source::Source;
 use crate::error::{Error, Result};
 use crate::text::Printable;
@@ -19,18 +20,36 @@ pub struct Reference {
     location: Arc<dyn Location>,
     tag: Option<String>,
     digest: Option<Digest>,
+    place: Option<usize>,
 }
 
 impl Reference {
     /// The image with this tag, or the only one there.
     pub fn new(location: Arc<dyn Location>, tag: Option<String>) -> Self {
-        Reference { location, tag, digest: None }
+        Reference { location, tag, digest: None, place: None }
     }
 
     /// The same with a digest, which names the manifest.
     #[must_use]
     pub(super) fn with_digest(self, digest: Option<Digest>) -> Self {
         Reference { digest, ..self }
+    }
+
+    /// The image there that `name` (a tag, or `@N` for the one at a place) and a digest name.
+    pub(super) fn select(mut self, name: Option<&str>, digest: Option<Digest>) -> Result<Self> {
+        match name.map(|name| (name, name.strip_prefix('@'))) {
+            None => {}
+            // `PATH:@DIGEST`
+            Some(("", _)) if digest.is_some() => {}
+            Some((name, Some(place))) if !place.is_empty() && place.bytes().all(|byte| byte.is_ascii_digit()) => {
+                if digest.is_some() {
+                    return Err(Error::usage("a place and a digest at once").hint("leave the place out").at(self));
+                }
+                self.place = Some(place.parse().map_err(|_| not_a_tag(name))?);
+            }
+            Some((name, _)) => self.tag = Some(parse_tag(name)?),
+        }
+        Ok(self.with_digest(digest))
     }
 
     /// The same place with another tag.
@@ -57,6 +76,16 @@ impl Reference {
     /// The manifest's digest, if one was given.
     pub fn digest(&self) -> Option<&Digest> {
         self.digest.as_ref()
+    }
+
+    /// The position in the list of images there, from 0, if one was given.
+    pub fn place(&self) -> Option<usize> {
+        self.place
+    }
+
+    /// True if it says which of the images there is meant: by tag, digest or position.
+    pub fn is_selective(&self) -> bool {
+        self.tag.is_some() || self.digest.is_some() || self.place.is_some()
     }
 
     /// The file or directory that it is in; none in a registry.
@@ -88,6 +117,7 @@ impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.location)?;
         self.tag.iter().try_for_each(|tag| write!(f, ":{tag}"))?;
+        self.place.iter().try_for_each(|place| write!(f, ":@{place}"))?;
         self.digest.iter().try_for_each(|digest| write!(f, "@{digest}"))
     }
 }
@@ -115,11 +145,13 @@ pub trait Location: Debug + Display + Send + Sync {
     /// There is nothing of this transport's form; input/output; the registry.
     fn source(&self, reference: &Reference, context: &Context) -> Result<Arc<dyn Source>>;
 
-    /// Opens it for writing.
+    /// Opens it for writing what `audience` may read.
     ///
     /// # Errors
-    /// Something else is there; another process writes to it and nobody wants to wait; input/output; the registry.
-    fn destination(&self, reference: &Reference, context: &Context) -> Result<Box<dyn Destination>>;
+    /// Something else is there; another process writes to it and nobody wants to wait; it is no place for plaintext;
+    /// input/output; the registry.
+    fn destination(&self, reference: &Reference, context: &Context, audience: Audience)
+    -> Result<Box<dyn Destination>>;
 
     /// Removes every blob that no tag reaches.
     ///
@@ -149,16 +181,28 @@ pub struct Transport {
     pub(super) at_path: Option<fn(PathBuf) -> Arc<dyn Location>>,
 }
 
-/// `PATH[:TAG]`; as in skopeo, the path ends at the first colon. `syntax` is for the message.
-pub(super) fn path_and_tag(text: &str, syntax: &str) -> Result<(PathBuf, Option<String>)> {
-    let (path, tag) = match text.split_once(':') {
-        Some((path, tag)) => (path, Some(parse_tag(tag)?)),
-        None => (text, None),
-    };
+/// `PATH[:TAG][@DIGEST]` or `PATH:@N`; as in skopeo, the path ends at the first colon. `syntax` is for the message.
+pub(super) fn parse_local(
+    text: &str,
+    syntax: &str,
+    location_at: impl FnOnce(PathBuf) -> Arc<dyn Location>,
+) -> Result<Reference> {
+    let (rest, digest) = cut_digest(text)?;
+    let (path, name) = rest.split_once(':').map_or((rest, None), |(path, name)| (path, Some(name)));
     if path.is_empty() {
         return Err(Error::usage(format!("`{}`: the place is empty; write {syntax}", Printable::new(text))));
     }
-    Ok((path.into(), tag))
+    Reference::new(location_at(path.into()), None).select(name, digest)
+}
+
+/// What stands before `@DIGEST` at the end of a text, and the digest.
+pub(super) fn cut_digest(text: &str) -> Result<(&str, Option<Digest>)> {
+    let Some((rest, digest)) = text.rsplit_once('@') else { return Ok((text, None)) };
+    if !["sha256:", "sha512:"].iter().any(|algorithm| digest.starts_with(algorithm)) {
+        return Ok((text, None));
+    }
+    let digest = digest.parse().map_err(|_| Error::usage(format!("`{}` is not a digest", Printable::new(digest))))?;
+    Ok((rest, Some(digest)))
 }
 
 pub(super) fn parse_tag(tag: &str) -> Result<String> {

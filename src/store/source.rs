@@ -15,6 +15,9 @@ pub const MAX_DOCUMENT: u64 = 8 << 20;
 /// The annotation that names an image in a layout (OCI image layout, `index.json`).
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
+/// The whole name of an image, as containerd and Docker note it in an index.
+pub(super) const IMAGE_NAME: &str = "io.containerd.image.name";
+
 /// One image that a store lists.
 #[derive(Debug, Clone)]
 pub struct ImageEntry {
@@ -71,6 +74,14 @@ pub trait Source: Send + Sync {
     /// As [`list`](Source::list).
     fn find(&self, tag: &str) -> Result<Option<ImageEntry>> {
         Ok(tagged(&self.list()?, tag).cloned())
+    }
+
+    /// The image at a position in the list of images, from 0.
+    ///
+    /// # Errors
+    /// As [`list`](Source::list).
+    fn nth(&self, place: usize) -> Result<Option<ImageEntry>> {
+        Ok(self.list()?.into_iter().nth(place))
     }
 
     /// Opens a blob: a manifest, a config or a layer.

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use super::layout::LayoutLocation;
-use super::reference::{Location, Reference, Transport, parse_tag, path_and_tag};
+use super::reference::{Location, Reference, Transport, cut_digest, parse_local};
 use crate::error::{Error, Result};
 use crate::store::{archive, dir, layout, registry};
 
@@ -30,9 +30,10 @@ impl Reference {
         if path.exists() {
             return Ok(Self::new(location_at(path), None));
         }
-        let cut = text.match_indices(':').map(|(at, _)| text.split_at(at)).find(|(path, _)| Path::new(path).exists());
-        match cut {
-            Some((path, tag)) => Ok(Self::new(location_at(Path::new(path)), Some(parse_tag(&tag[1..])?))),
+        let (rest, digest) = cut_digest(text)?;
+        let cuts = rest.match_indices(':').map(|(at, _)| (&rest[..at], Some(&rest[at + 1..])));
+        match std::iter::once((rest, None)).chain(cuts).find(|(path, _)| Path::new(path).exists()) {
+            Some((path, name)) => Self::new(location_at(Path::new(path)), None).select(name, digest),
             None => text.parse(),
         }
     }
@@ -60,8 +61,12 @@ impl FromStr for Reference {
         if text.is_empty() {
             return Err(Error::usage("an empty image reference"));
         }
-        let (dir, tag) = path_and_tag(text, "oci:DIR[:TAG]")?;
-        Ok(Self::layout(dir, tag))
+        if text.starts_with("https://") || text.starts_with("http://") {
+            return Err(Error::usage(
+                "a URL is no image reference; one in a registry is written docker://HOST/REPO[:TAG]",
+            ));
+        }
+        parse_local(text, "oci:DIR[:TAG]", |dir| Arc::new(LayoutLocation(dir)))
     }
 }
 
@@ -86,6 +91,7 @@ mod tests {
     #[test]
     fn reads_what_skopeo_reads() {
         let digest = format!("docker://host:5000/a/b@sha256:{}", "0".repeat(64));
+        let layout_digest = format!("oci:./train@sha512:{}", "0".repeat(128));
         for (text, shown) in [
             ("oci:train", "oci:train"),
             ("oci:./train:latest", "oci:./train:latest"),
@@ -94,6 +100,17 @@ mod tests {
             ("oci:dir:host/repo:tag", "oci:dir:host/repo:tag"),
             ("oci-archive:train.tar:latest", "oci-archive:train.tar:latest"),
             ("docker-archive:train.tar:host/repo:tag", "docker-archive:train.tar:host/repo:tag"),
+            ("oci:train:@0", "oci:train:@0"),
+            (&layout_digest, &layout_digest),
+            (
+                &format!("oci-archive:t.tar:@sha256:{}", "1".repeat(64)),
+                &format!("oci-archive:t.tar@sha256:{}", "1".repeat(64)),
+            ),
+            (
+                &format!("docker-archive:t.tar:a/b:1@sha256:{}", "1".repeat(64)),
+                &format!("docker-archive:t.tar:a/b:1@sha256:{}", "1".repeat(64)),
+            ),
+            ("oci:train:x@1", "oci:train:x@1"),
             ("dir:a:b", "dir:a:b"),
             ("docker://alpine", "docker://docker.io/library/alpine"),
             ("docker://me/train:1", "docker://docker.io/me/train:1"),
@@ -109,6 +126,9 @@ mod tests {
             "oci::tag",
             "oci:dir:",
             "oci:dir:a b",
+            "oci:dir@sha256:0",
+            "oci:dir:@99999999999999999999999999",
+            &format!("oci:dir:@1@sha256:{}", "0".repeat(64)),
             "docker-daemon:x",
             "sif:x",
             "oci-archive:",

@@ -124,7 +124,29 @@ fn ensure_sum(block: &[u8; BLOCK], position: u64) -> Result<()> {
     if stated == Some(sum(i64::from)) || stated == Some(sum(|byte| i64::from(byte.cast_signed()))) {
         return Ok(());
     }
-    Err(Error::malformed(format!("not a tar archive, or a damaged one (at byte {position})")))
+    match foreign_compression(block) {
+        Some(error) if position == 0 => Err(error),
+        _ if position == 0 => Err(Error::malformed("not a tar archive")),
+        _ => Err(Error::malformed(format!("the tar archive is damaged (at byte {position})"))),
+    }
+}
+
+/// The refusal of data that is compressed in a way which is not read, by how it begins.
+pub(super) fn foreign_compression(start: &[u8]) -> Option<Error> {
+    const MAGICS: [(&[u8], &str); 9] = [
+        (b"\xfd7zXZ\0", "xz"),
+        (b"BZh", "bzip2"),
+        (b"\x04\x22\x4d\x18", "lz4"),
+        (b"LZIP", "lzip"),
+        (b"\x5d\0\0", "lzma"),
+        (b"\x1f\x9d", "compress"),
+        (b"\x89LZO", "lzop"),
+        (b"PK\x03\x04", "zip"),
+        (b"7z\xbc\xaf\x27\x1c", "7-Zip"),
+    ];
+    let (_, name) = MAGICS.iter().find(|(magic, _)| start.starts_with(magic))?;
+    let hint = "unpack it first, or compress it by gzip or zstd";
+    Some(Error::malformed(format!("compressed by {name}, which is not read")).hint(hint))
 }
 
 pub(super) fn impossible_size() -> Error {

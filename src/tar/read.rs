@@ -2,7 +2,7 @@ use std::io::{self, Read};
 
 use super::draft::{Draft, Extensions};
 use super::entry::{Entry, EntryKind, normalise};
-use super::header::{BLOCK, Header, impossible_size};
+use super::header::{BLOCK, Header, foreign_compression, impossible_size};
 use super::pax;
 use crate::error::{Error, ErrorContext, IoContext, Result};
 use crate::path::shown;
@@ -72,7 +72,7 @@ impl<R: Skip> Reader<R> {
                 extensions.ensure_none("at the end of the archive")?;
                 return Ok(None);
             };
-            let header = Header::new(&block, self.position)?;
+            let header = Header::new(&block, self.position - BLOCK as u64)?;
             match header.typeflag() {
                 b'x' => Extensions::set(&mut extensions.pax, self.extension(header.size()?)?)?,
                 b'L' => Extensions::set(&mut extensions.long_name, self.extension(header.size()?)?)?,
@@ -145,7 +145,12 @@ impl<R: Skip> Reader<R> {
                 return Ok(Some(block));
             }
             BLOCK => self.ensure_end()?,
-            _ => return Err(Error::malformed("the tar archive ends in the middle of a header")),
+            read => {
+                let foreign = foreign_compression(&block[..read]).filter(|_| self.position == 0);
+                return Err(
+                    foreign.unwrap_or_else(|| Error::malformed("the tar archive ends in the middle of a header"))
+                );
+            }
         }
         Ok(None)
     }

@@ -1,9 +1,19 @@
 //! Zstandard (RFC 8878): any number of frames, and skippable ones between them. By libzstd; by `ruzstd`, which takes no C
 //! compiler, in builds without the feature `zstd`.
 
+use std::io;
+
+use crate::error::Error;
+
 /// The largest window that is accepted, as a power of two: 32 MiB, so that memory stays bounded. Image builders use
 /// 8 MiB and less.
 const MAX_WINDOW_LOG: u32 = 25;
+
+/// The fault of a frame with a larger window.
+fn too_large() -> io::Error {
+    let what = format!("its Zstandard window is larger than {} MiB, the most that is read", 1 << (MAX_WINDOW_LOG - 20));
+    Error::malformed(what).hint("compress it anew by zstd without its long and ultra modes").into()
+}
 
 #[cfg(feature = "zstd")]
 pub(super) use native::ZstdDecoder;
@@ -32,7 +42,11 @@ mod native {
 
     impl<R: Read> Read for ZstdDecoder<R> {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            self.0.read(buffer)
+            self.0.read(buffer).map_err(|error| {
+                // libzstd tells its errors by text only.
+                let is_window = error.raw_os_error().is_none() && error.to_string().contains("too much memory");
+                if is_window { super::too_large() } else { error }
+            })
         }
     }
 }
@@ -42,7 +56,7 @@ mod native {
 mod portable {
     use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 
-    use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
+    use ruzstd::decoding::errors::{FrameDecoderError, FrameHeaderError, ReadFrameHeaderError};
     use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
     /// Decompresses by `ruzstd`, which knows one frame; what stands between frames is read here.
@@ -80,6 +94,10 @@ mod portable {
                             return Err(ErrorKind::UnexpectedEof.into());
                         }
                     }
+                    Err(
+                        FrameDecoderError::WindowSizeTooBig { .. }
+                        | FrameDecoderError::FrameHeaderError(FrameHeaderError::WindowTooBig { .. }),
+                    ) => return Err(super::too_large()),
                     Err(error) => return Err(self.source.fault_or(error)),
                 }
             }

@@ -126,9 +126,16 @@ pub(crate) fn refuse(missing: &[Vec<u8>], unlisted: &[Vec<u8>]) -> Result<()> {
         faults.push(format!("missing under pht_train: {}", show_all(missing)));
     }
     if !unlisted.is_empty() {
-        faults.push(format!("not in file_list, but under pht_train: {}", show_all(unlisted)));
+        let what = "not among the files that the creator signed, but under /opt/pht_train";
+        faults.push(format!("{what}: {}", show_all(unlisted)));
     }
-    if faults.is_empty() { Ok(()) } else { Err(Error::verification(faults.join("; "))) }
+    match faults.is_empty() {
+        true => Ok(()),
+        false => {
+            let hint = "nothing but /opt/pht_results may change; take the train as it was before";
+            Err(Error::verification(faults.join("; ")).hint(hint))
+        }
+    }
 }
 
 fn show_all(names: &[Vec<u8>]) -> String {
@@ -176,7 +183,7 @@ mod tests {
         assert_eq!(order(&["x", "/opt/pht_train/pht_train/x"], &there, QueryRule::Listed).unwrap().0, [1, 0]);
         // A planted `pht_train/x` takes the entry over, so `x` is no longer listed.
         let error = order(&["pht_train/x"], &there, QueryRule::Listed).unwrap_err();
-        assert_eq!(error.to_string(), "not in file_list, but under pht_train: `x`");
+        assert_eq!(error.to_string(), "not among the files that the creator signed, but under /opt/pht_train: `x`");
     }
 
     #[test]
@@ -187,7 +194,10 @@ mod tests {
         assert_eq!(order(&all, &there, QueryRule::Unlisted).unwrap(), (vec![0, 2], Some(1)));
         assert_eq!(order(&all[1..], &there, QueryRule::Unlisted).unwrap(), (vec![0, 2], Some(1)));
         let error = order(&all[1..], &there, QueryRule::Listed).unwrap_err();
-        assert_eq!(error.to_string(), "not in file_list, but under pht_train: `query.json`");
+        assert_eq!(
+            error.to_string(),
+            "not among the files that the creator signed, but under /opt/pht_train: `query.json`"
+        );
         let error = order(&["a", "query.json"], &["a"], QueryRule::Unlisted).unwrap_err();
         assert_eq!(error.to_string(), "missing under pht_train: `query.json`");
     }
@@ -196,7 +206,7 @@ mod tests {
     fn names_every_missing_and_unlisted_file() {
         let error = order(&["a", "b", "c"], &["a", "d\u{1b}[2J", "e"], QueryRule::Unlisted).unwrap_err();
         assert_eq!(error.kind(), Kind::Verification);
-        let expected = "missing under pht_train: `b`, `c`; not in file_list, but under pht_train: `d\\u{1b}[2J`, `e`";
+        let expected = "missing under pht_train: `b`, `c`; not among the files that the creator signed, but under /opt/pht_train: `d\\u{1b}[2J`, `e`";
         assert_eq!(error.to_string(), expected);
         let many: Vec<String> = (0..25).map(|number| format!("f{number}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();

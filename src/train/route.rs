@@ -157,8 +157,16 @@ impl Route {
     }
 }
 
+/// The most stations that a message names.
+const MAX_NAMED: usize = 5;
+
 fn list<'a>(stops: impl IntoIterator<Item = &'a Stop>) -> String {
-    let names: Vec<String> = stops.into_iter().map(|stop| format!("`{}`", stop.station)).collect();
+    let mut names: Vec<String> = stops.into_iter().map(|stop| format!("`{}`", stop.station)).collect();
+    let more = names.len().saturating_sub(MAX_NAMED);
+    if more > 1 {
+        names.truncate(MAX_NAMED);
+        names.push(format!("and {more} more"));
+    }
     names.join(", ")
 }
 

@@ -6,11 +6,14 @@
 #![allow(clippy::too_many_arguments)]
 
 mod architecture;
+mod base_memory;
 mod building;
 mod creator;
 mod doctor;
+mod every_byte;
 mod extracting;
 mod formats;
+mod forms;
 mod helping;
 mod hostile;
 mod inspecting;
@@ -20,12 +23,15 @@ mod messages;
 mod min_wire;
 mod mutation;
 mod pinning;
+mod places;
 mod rebasing;
 mod refusals;
+mod registry;
 mod reports;
 mod secrets;
 mod settings;
 mod statuses;
+mod strangers;
 mod support_readers;
 mod topics;
 mod transports;
@@ -36,6 +42,7 @@ mod vectors;
 mod verifying;
 mod what_runs;
 mod wire3;
+mod wording;
 
 #[test]
 fn no_file_is_forgotten() {

@@ -397,7 +397,11 @@ fn random() -> impl FnMut(usize) -> usize {
 
 /// How many mutants there are of each blob.
 fn mutants_of_each() -> usize {
-    std::env::var("PHT_MUTANTS").map_or(8, |text| text.parse().expect("PHT_MUTANTS is a number"))
+    let number = |text: String| match text.as_str() {
+        "all" | "bits" => 2000, // of every byte, in `every_byte`
+        text => text.parse().expect("PHT_MUTANTS is a number, `all` or `bits`"),
+    };
+    std::env::var("PHT_MUTANTS").map_or(8, number)
 }
 
 /// Nothing but the protocol can refuse these: all digests fit. One that is accepted must open to what was signed.

@@ -38,3 +38,35 @@ fn what_is_neither_is_refused() {
         assert!(told.contains("topics are wire-3"), "{told}");
     }
 }
+
+/// Every command line in a page of the manual is one that the program takes.
+#[test]
+fn the_commands_of_the_page_on_migrating_are_those_of_the_program() {
+    let text = printed(&["help", "migrating"]);
+    let list = printed(&["--help"]);
+    let commands: Vec<&str> = list
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert!(commands.contains(&"post-run"), "{list}");
+    let mut seen = 0;
+    for code in text.split('`').skip(1).step_by(2) {
+        let mut words = code.split_whitespace();
+        let Some(command) = words.next().filter(|command| commands.contains(command)) else { continue };
+        let help = printed(&[command, "--help"]);
+        for option in words.filter(|word| word.starts_with("--")) {
+            assert!(help.contains(option), "{command} has no option {option}");
+            seen += 1;
+        }
+    }
+    assert!(seen >= 10, "{seen} options");
+    let sections = ["--authfile", "--passphrase-file", "--keep-initial-results", "--trust", "--station"];
+    let all = ["pre-run", "copy"].map(|command| printed(&[command, "--help"])).concat();
+    for option in sections {
+        assert!(text.contains(option) && all.contains(option), "{option}");
+    }
+}

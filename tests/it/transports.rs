@@ -224,7 +224,11 @@ const BROKEN: [(&str, i32, &str); 7] = [
         "mkdir x; tar xf in.tar -C x; for f in x/blobs/sha256/*; do printf X | dd of=$f bs=1 seek=20 \
       conv=notrunc status=none; done; tar cf bad.tar -C x .",
     ),
-    ("a member twice", 5, "mkdir x; tar xf in.tar -C x; tar cf bad.tar -C x . ; tar rf bad.tar -C x ./index.json"),
+    (
+        "a member twice",
+        5,
+        "mkdir x; tar xf in.tar -C x; tar cf bad.tar -C x . ; echo ' ' >> x/index.json; tar rf bad.tar -C x ./index.json",
+    ),
     (
         "names that lead out",
         5,

@@ -82,6 +82,22 @@ fn what_is_weak_is_refused_when_asked() {
     }
 }
 
+/// Whoever signs for such a train after its run could be signing a document of wire 3; so it is not to run.
+#[test]
+fn a_session_id_that_could_end_a_document_is_broken_before_the_run() {
+    for wire in Wire::ALL {
+        let (_dir, layout, tag) = closed(wire);
+        let mut config = layout.train_config(tag);
+        let end = "a".repeat(62) + "\"}";
+        config["session_id"] = end.bytes().map(|byte| format!("{byte:02x}")).collect::<String>().into();
+        layout.append(tag, "changed", &[Edit::Put(CONFIG, config.to_string().into_bytes())]);
+        let report = verify(&layout.at("changed"), 3, &[]);
+        let checks = report["checks"].as_array().expect("a list");
+        let broken = |check: &&Value| check["id"] == "session-id" && check["verdict"] == "broken";
+        assert!(checks.iter().any(|check| broken(&check)), "{wire:?}: {report}");
+    }
+}
+
 /// A hex digit of a field that a signature covers, or of the signature.
 fn flip(field: &mut Value) {
     let mut text = field.as_str().expect("a hex string").to_owned();

@@ -9,6 +9,7 @@
 mod crashes;
 mod differential;
 mod engines;
+mod filesystems;
 mod formats;
 mod journal;
 mod json;
@@ -16,6 +17,7 @@ mod limits;
 mod manual;
 mod overlay;
 mod pipelines;
+mod python;
 mod readme;
 mod reference;
 mod registry;
@@ -23,6 +25,8 @@ mod release;
 mod running;
 mod second_implementation;
 mod skopeo;
+mod strangers;
+mod writers;
 
 #[test]
 fn no_file_is_forgotten() {

@@ -8,11 +8,11 @@ use std::hash::BuildHasher;
 use std::ops::Bound;
 
 use crate::error::{Error, ErrorContext, Result};
-use crate::image::changeset::{Mark, mark_of};
+use crate::image::changeset::{Mark, is_aufs_link, mark_of};
 use crate::path::{ancestors, is_below, shown};
 use crate::tar::{Entry, EntryKind};
 
-/// The most entries of one layer: bounds memory on hostile images, some 20 bytes each.
+/// The most entries of one layer, unless more files are wanted: bounds memory on hostile images, some 20 bytes each.
 const MAX_ENTRIES: usize = 1 << 21;
 /// The most directories of one layer that have something in them, but no entry of their own before it.
 const MAX_IMPLIED: usize = 1 << 17;
@@ -68,13 +68,19 @@ pub(super) struct LayerOrder<'a> {
     /// Those of the layers above.
     above: &'a ImpliedDirs,
     settled: BTreeSet<Box<[u8]>>,
+    most: usize,
 }
 
 impl<'a> LayerOrder<'a> {
     /// Begins a layer; the layers above have passed through the directories `above`.
     pub(super) fn new(above: &'a ImpliedDirs) -> Self {
         let (seen, hasher, targets, opaque, implied, settled) = Default::default();
-        LayerOrder { seen, hasher, targets, opaque, implied, above, settled }
+        LayerOrder { seen, hasher, targets, opaque, implied, above, settled, most: MAX_ENTRIES }
+    }
+
+    /// The same where so many files, and as many directories, are wanted.
+    pub(super) fn for_files(self, max_files: usize) -> Self {
+        LayerOrder { most: MAX_ENTRIES.max(max_files.saturating_mul(2)), ..self }
     }
 
     /// The next entry.
@@ -93,8 +99,8 @@ impl<'a> LayerOrder<'a> {
     }
 
     fn look(&mut self, entry: &Entry) -> Result<()> {
-        if self.seen.len() > MAX_ENTRIES || self.implied.len() > MAX_IMPLIED {
-            return Err(Error::malformed(format!("more than {MAX_ENTRIES} entries in one layer")));
+        if self.seen.len() > self.most || self.implied.len() > MAX_IMPLIED {
+            return Err(Error::malformed(format!("more than {} entries in one layer", self.most)));
         }
         ensure_no_overlay_mark(entry)?;
         self.pass_through(&entry.path)?;
@@ -107,6 +113,13 @@ impl<'a> LayerOrder<'a> {
                 self.settled.extend(self.above.0.iter().filter(|implied| is_below(implied, dir)).cloned());
                 self.opaque.push(dir.into());
                 Ok(())
+            }
+            Some(Mark::Foreign) if entry.kind == EntryKind::File && is_aufs_link(&entry.path) => {
+                let state = PathState::Other(self.hash_of_meta(entry, false));
+                match self.seen.insert(self.key(&entry.path), state) {
+                    None => Ok(()),
+                    Some(_) => Err(Error::malformed("appears twice in one layer")),
+                }
             }
             Some(Mark::Foreign | Mark::Below) => Ok(()),
             None if entry.path.is_empty() => Ok(()), // the root itself
@@ -136,7 +149,8 @@ impl<'a> LayerOrder<'a> {
     }
 
     fn imply(&mut self, dir: &[u8]) {
-        if !self.opaque.iter().any(|opaque| is_below(dir, opaque)) {
+        // A directory of AUFS's own is in no image.
+        if !dir.starts_with(b".wh..wh.") && !self.opaque.iter().any(|opaque| is_below(dir, opaque)) {
             self.implied.insert(dir.into());
         }
     }
@@ -209,6 +223,12 @@ impl<'a> LayerOrder<'a> {
             }
             Some(PathState::Removed) => return Err(removed_and_there(target)),
             Some(_) => return Err(Error::malformed(format!("a hard link to the directory {}", shown(target)))),
+            None if is_aufs_link(target) => {
+                return Err(Error::malformed(format!(
+                    "a hard link to {}, which does not come before it",
+                    shown(target)
+                )));
+            }
             None => {}
         }
         self.targets.insert(key);

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::io::Read;
 use std::path::Path;
 
+use super::base_contents::BaseVerifier;
 use super::closed_layers::{ensure_control_form, ensure_payload_form};
 use super::hashing::{BackgroundHasher, HashSink};
 use super::load::Train;
@@ -39,13 +40,13 @@ pub(in crate::stage) fn ensure_config(train: &Train, policy: VerificationPolicy<
 
 /// Checks the image of a train that no pre-run has opened yet, where the wire version binds it: how it runs, its layers,
 /// each entry of payload and control layer.
-pub(in crate::stage) fn ensure_image(train: &Train) -> Result<Vec<Check>> {
+pub(in crate::stage) fn ensure_image(train: &Train, verifier: &mut BaseVerifier<'_>) -> Result<Vec<Check>> {
     let form = train.config.form();
     ensure_control_on_top(train)?;
     let mut checks = require_ok(form.collect_layers(&train.facts))?;
     checks.extend(require_ok(form.collect_image(&train.facts))?);
     if let Some(base) = form.base() {
-        ensure_base_contents(train, base.len())?;
+        verifier.ensure(train, base.len())?;
     }
     ensure_payload_form(train)?;
     checks.extend(ensure_control_form(train)?);
@@ -65,37 +66,6 @@ pub(in crate::stage) fn ensure_control_on_top(train: &Train) -> Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-/// Unpacks the lowest `base` layers and holds them against their diff IDs: those that no signed digest and no plain form
-/// binds to them. Some tools do not compare the two, and run another base then.
-///
-/// # Errors
-/// [`Kind::Verification`] if a layer is another; [`Kind::Malformed`] if it is of a kind that is not passed on.
-pub(in crate::stage) fn ensure_base_contents(train: &Train, base: usize) -> Result<()> {
-    let image = &train.image;
-    let signed = train.config.form().base().unwrap_or_default();
-    for (layer, found) in train.facts.layers.iter().take(base).enumerate() {
-        if !signed.is_empty() {
-            image.ensure_distributable(layer)?;
-        }
-        if signed.get(layer).is_some_and(|signed| signed.digest == found.digest && signed.size == found.size) {
-            continue;
-        }
-        if !signed.is_empty() {
-            image.ensure_plain_is_stated(layer).map_err(as_verification)?;
-        }
-        let media_type = image.layers()[layer].media_type().to_string();
-        if media_type.ends_with(".tar") && found.digest == found.diff_id {
-            continue; // whoever reads the blob by its digest reads these contents
-        }
-        image.ensure_layer(layer).map_err(as_verification)?;
-    }
-    Ok(())
-}
-
-fn as_verification(error: Error) -> Error {
-    if error.kind() == Kind::Malformed { error.as_kind(Kind::Verification) } else { error }
 }
 
 /// Looks for files of a closed train that begin with one initialisation vector, where the cipher has such.

@@ -1,6 +1,7 @@
 //! The parts that several stages share.
 
 pub(super) mod base;
+pub(super) mod base_contents;
 pub(super) mod checks;
 pub(super) mod closed_layers;
 pub(super) mod execution;
@@ -18,3 +19,4 @@ pub(super) mod request;
 pub(super) mod results_archive;
 pub(super) mod space;
 pub(super) mod strict;
+pub(super) mod volumes;

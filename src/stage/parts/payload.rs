@@ -8,6 +8,7 @@ use super::strict::{StrictForm, of_directory, of_file, of_results};
 use crate::crypto::{Cipher, Decryptor, Encryptor, StageKey};
 use crate::error::{Error, ErrorContext, IoContext, Result};
 use crate::image::{AddedLayer, EntrySink, LayerSink, Node, OPAQUE, Tree, read_some};
+use crate::path::is_below;
 use crate::store::{BUFFER, interrupt};
 use crate::tar;
 use crate::tar::{EntryKind, Meta};
@@ -230,8 +231,8 @@ impl PayloadWriter {
     fn meta_of(&self, places: &Tree, dir: &[u8]) -> Meta {
         let found = places.get(dir).map_or_else(|| Meta::new(0o755, self.now), |node| node.meta.clone());
         match &self.strict {
+            _ if dir == paths::RESULTS => of_results(&found),
             None => found,
-            Some(_) if dir == paths::RESULTS => of_results(&found),
             Some(_) => of_directory(found.mtime),
         }
     }
@@ -259,6 +260,7 @@ impl PayloadWriter {
 impl EntrySink for PayloadWriter {
     fn entry(&mut self, path: &[u8], kind: &EntryKind, meta: &Meta, size: u64) -> Result<()> {
         match &mut self.strict {
+            None if is_below(path, paths::RESULTS) => self.tar.header(path, kind, &of_results(meta), size),
             None => self.tar.header(path, kind, meta, size),
             Some(strict) => strict.entry(&mut self.tar, path, kind, meta, size),
         }

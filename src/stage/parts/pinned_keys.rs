@@ -75,6 +75,7 @@ fn read_min_wire(path: &Path) -> Result<Option<MinWire>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         found => found.map(drop).doing("open the file").at(path.display())?,
     }
+    // A link that leads nowhere is a demand that cannot be read.
     let found = fs::metadata(path).doing("open the file").at(path.display())?;
     if !found.is_file() || found.len() > MAX_MIN_WIRE {
         let hint = "write the name of a wire version into it, as in 3";

@@ -4,11 +4,13 @@ use super::labels::{ImageState, labels, results_outside};
 use super::load::Train;
 use super::payload::write_control;
 use super::report::Report;
+use super::volumes::hiding_volumes;
 use crate::error::{Advice, Error, Result};
 use crate::image::{AddedLayer, BytesMoved, Edit, ImageReport, LayerCounts, LayerSink, Target, rfc3339};
 use crate::store::tag::{ENCRYPTED_SUFFIX, LATEST};
 use crate::store::{Context, GcStats, Reference, TagChange, Unreached};
 use crate::tar::Meta;
+use crate::text::Printable;
 use crate::train::{SignedImage, Stop, TrainConfig, paths};
 
 /// The result of a stage.
@@ -21,10 +23,10 @@ pub(in crate::stage) struct StageOutput<'a> {
     pub(in crate::stage) document: &'a [u8],
     pub(in crate::stage) config: &'a TrainConfig,
     pub(in crate::stage) rewritten: bool,
-    /// True if the results are in a directory and not in the image.
-    pub(in crate::stage) results_outside: bool,
     /// Whether the base layers stay where they are: the new image is whole only together with the old one.
     pub(in crate::stage) apart: bool,
+    /// True if the results are in a directory and not in the image.
+    pub(in crate::stage) results_outside: bool,
 }
 
 impl StageOutput<'_> {
@@ -52,6 +54,7 @@ impl StageOutput<'_> {
             ],
             labels: stage_labels,
             settings: Vec::new(),
+            without_volumes: self.without_volumes(train),
             // Committing an image adds to its config.
             execution: self.config.form().image().map(SignedImage::to_image_config),
             for_engine: self.is_for_engine(),
@@ -75,7 +78,15 @@ impl StageOutput<'_> {
                 transferred: image.copied,
             },
         };
+        let volumes = edit.without_volumes.iter();
+        let note = |volume| {
+            format!(
+                "the volume {} is not declared any more: it would hide the results or the train",
+                Printable::new(volume)
+            )
+        };
         let report = Report {
+            notes: volumes.map(note).collect(),
             stage: self.state.verb(),
             station: Some(self.stop.station.to_string()),
             wire: Some(train.config.wire().name()),
@@ -83,6 +94,11 @@ impl StageOutput<'_> {
             ..Report::default()
         };
         Ok((report, collected))
+    }
+
+    /// What engines would put in the place of the train's files, where the wire version does not say how the image runs.
+    fn without_volumes(&self, train: &Train) -> Vec<String> {
+        if self.state == ImageState::PreRun { hiding_volumes(train.image.config()) } else { Vec::new() }
     }
 
     /// After post-run in place nothing of the plaintext may stay, not even what another run has left.

@@ -2,6 +2,7 @@ use std::path::Path;
 
 use crate::crypto::PrivateKey;
 use crate::error::Result;
+use crate::image::VerifiedLayers;
 use crate::store::Reference;
 use crate::text::Printable;
 use crate::train::check::{require_ok, require_sound};
@@ -22,6 +23,8 @@ pub struct VerificationPolicy<'a> {
     pub strict: bool,
     /// The oldest wire version that is accepted, beside that of `trust`: the stricter one counts.
     pub min_wire: Option<&'a MinWire>,
+    /// The layers that were unpacked and hashed before, and need not be again.
+    pub memory: Option<&'a VerifiedLayers>,
     /// The master images of which pre-run accepts one; all, if there are none.
     pub masters: &'a [Reference],
 }
@@ -85,6 +88,11 @@ pub struct StageRequest<'a> {
     pub policy: VerificationPolicy<'a>,
     /// A directory for the plaintext results, instead of the image. Pre-run makes it: it must not exist, or be empty.
     pub results: Option<&'a Path>,
+    /// With `results`: take the owners of the results along, from the image to the directory or back. Only root can give
+    /// files to others.
+    pub keep_owners: bool,
+    /// At pre-run: publish plaintext in a place that others own or may write, too.
+    pub shared: bool,
     /// At pre-run of the first station: carry results along that are there already, though nobody vouches for them.
     pub keep_initial_results: bool,
     /// List the results that leave, with their digests, in post-run's report.
@@ -101,6 +109,8 @@ impl<'a> StageRequest<'a> {
             station,
             policy: VerificationPolicy::default(),
             results: None,
+            keep_owners: false,
+            shared: false,
             keep_initial_results: false,
             list_results: false,
         }

@@ -33,7 +33,7 @@ impl ResultsArchive {
     /// config is malformed.
     pub(in crate::stage) fn find(reference: &Reference, context: &Context) -> Result<Option<ResultsArchive>> {
         // A pipe has been read already, to see that it is no image.
-        let Some(path) = reference.path().filter(|path| path.is_file() && reference.tag().is_none()) else {
+        let Some(path) = reference.path().filter(|path| path.is_file() && !reference.is_selective()) else {
             return Ok(None);
         };
         let read = Count::default();
@@ -43,7 +43,7 @@ impl ResultsArchive {
             return Ok(None);
         }
         let wanted = [paths::CONFIG, paths::RESULTS];
-        let Tarball { tree, others } = Tarball::read(contents, ABOVE, wanted).at(path.display())?;
+        let Tarball { tree, others } = Tarball::read(contents, ABOVE, wanted, context.max_files).at(path.display())?;
         ensure_results_kinds(&tree).at(path.display())?;
         let document = read_config(&tree).at(path.display())?;
         let config = TrainConfig::parse(&document).at(shown(paths::CONFIG)).at(path.display())?;

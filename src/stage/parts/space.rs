@@ -1,11 +1,25 @@
 use crate::error::Result;
-use crate::image::{Image, ManifestFormat, NodeKind, Tree};
+use crate::image::{Image, ManifestFormat, NodeKind, Tree, too_many_files};
 use crate::store::{Destination, ensure_free_space};
+use crate::train::paths;
 
 /// The bytes of all files below a directory.
 pub(in crate::stage) fn size_below(tree: &Tree, root: &[u8]) -> u64 {
     let files = tree.nodes()[tree.below(root)].iter().filter(|node| matches!(node.kind, NodeKind::File { .. }));
     files.filter_map(|node| tree.file(node)).fold(0, |sum, (size, _)| sum.saturating_add(size))
+}
+
+/// Sees to it that those who read the train later are not kept from it by the number of its files.
+///
+/// # Errors
+/// [`Kind::Malformed`](crate::error::Kind::Malformed) if there are more than `most`.
+pub(in crate::stage) fn ensure_file_count(results: &Tree, train: &Tree, most: usize) -> Result<()> {
+    let count = |tree: &Tree, root: &[u8]| {
+        tree.nodes()[tree.below(root)].iter().filter(|node| node.kind != NodeKind::Directory).count()
+    };
+    // Beside them lie the train config and the creator's wrapped key.
+    let files = count(results, paths::RESULTS) + count(train, paths::TRAIN) + 2;
+    if files > most { Err(too_many_files(most)) } else { Ok(()) }
 }
 
 /// The least plaintext in so many bytes of ciphertext: the most wasteful of the ciphers writes base64.

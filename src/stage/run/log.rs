@@ -1,12 +1,30 @@
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{OFlags, fcntl_setfl};
+use rustix::io::Errno;
 
 use crate::error::{Advice, Error, ErrorContext, IoContext, Result};
-use crate::store::fs::try_lock;
-use crate::store::{Context, Reference};
+use crate::store::fs::{Lock, open_regular, own_uid, try_lock};
+use crate::store::{Context, Reference, interrupt};
 use crate::text::Printable;
+
+/// How long the reader of a pipe may take to open it.
+const READER: Duration = Duration::from_secs(10);
+/// The interval at which that is looked for.
+const LOOKS: Duration = Duration::from_millis(50);
+
+/// Who has chosen the place of a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Named {
+    /// Somebody has named it: it may be a pipe or a terminal.
+    ByUser,
+    /// Nobody, so that everybody knows where it will be: it is a regular file.
+    ByDefault,
+}
 
 /// Whoever looks on while a train runs: its output comes as it is written.
 pub trait Onlooker: Write + Send {
@@ -38,8 +56,14 @@ pub(super) struct Log<'a> {
 
 impl<'a> Log<'a> {
     /// Begins a new file; the log of an earlier run goes.
-    pub(super) fn begin(path: &Path, limit: u64, show: &'a mut dyn Onlooker, context: &Context) -> Result<Self> {
-        let file = new_file(path).at(path.display())?;
+    pub(super) fn begin(
+        path: &Path,
+        named: Named,
+        limit: u64,
+        show: &'a mut dyn Onlooker,
+        context: &Context,
+    ) -> Result<Self> {
+        let file = new_file(path, named).at(path.display())?;
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let (beginning, spool) = (limit / 2, context.temporary.clone());
         Ok(Log { file, path, show, failed: None, beginning, end_limit: limit - beginning, end: None, spool })
@@ -177,35 +201,76 @@ pub(super) fn default_path(target: &Reference, context: &Context) -> PathBuf {
 }
 
 /// A new file in place of the one that may be there; never through a link.
-fn new_file(path: &Path) -> Result<File> {
-    let mut options = File::options();
-    options.write(true).mode(0o600);
+fn new_file(path: &Path, named: Named) -> Result<File> {
     match path.symlink_metadata() {
+        Err(_) => {}
         Ok(found) if found.is_file() => {
-            if let Ok(old) = File::open(path) {
+            ensure_own(&found, "a file of somebody else's")?;
+            if let Ok((old, _)) = open_regular(path) {
                 take(&old)?;
             }
             fs::remove_file(path).doing("replace the log")?;
         }
-        Ok(found) if found.is_dir() || found.is_symlink() => {
+        Ok(found) if found.file_type().is_fifo() && named == Named::ByUser => {
+            ensure_own(&found, "a pipe of somebody else's")?;
+            return open_pipe(path);
+        }
+        // A terminal, or a device that takes everything.
+        Ok(found) if found.file_type().is_char_device() && named == Named::ByUser => {
+            let flags = OFlags::NOFOLLOW | OFlags::NOCTTY;
+            let mut options = File::options();
+            options.write(true).custom_flags(flags.bits().cast_signed());
+            return options.open(path).doing("open the log");
+        }
+        Ok(_) => {
             let what = "not a regular file that can be replaced";
             return Err(Error::usage(what).advise(Advice::ChooseLog));
         }
-        // A pipe or a device that somebody has named.
-        Ok(_) => return options.open(path).doing("open the log"),
-        Err(_) => {}
     }
-    let file = options.create_new(true).open(path).doing("create the log")?;
+    let file = File::options().write(true).mode(0o600).create_new(true).open(path).doing("create the log")?;
     take(&file)?;
     Ok(file)
 }
 
+fn ensure_own(found: &Metadata, what: &str) -> Result<()> {
+    if found.uid() == own_uid() { Ok(()) } else { Err(Error::usage(what).advise(Advice::ChooseLog)) }
+}
+
+/// Opens a pipe when somebody reads from it, and nothing else that may have come to its place.
+fn open_pipe(path: &Path) -> Result<File> {
+    let begin = Instant::now();
+    loop {
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        match File::options().write(true).custom_flags(flags.bits().cast_signed()).open(path) {
+            Err(error) if error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) => {
+                if begin.elapsed() > READER {
+                    let what = "a named pipe that nobody reads from";
+                    return Err(Error::usage(what).advise(Advice::ChooseLog));
+                }
+                interrupt::check()?;
+                std::thread::sleep(LOOKS);
+            }
+            opened => {
+                let file = opened.doing("open the log")?;
+                let found = file.metadata().doing("stat the log")?;
+                if !found.file_type().is_fifo() {
+                    return Err(Error::usage("not a named pipe any more").advise(Advice::ChooseLog));
+                }
+                ensure_own(&found, "a pipe of somebody else's")?;
+                // From now on a slow reader is waited for.
+                fcntl_setfl(&file, OFlags::empty()).map_err(io::Error::from).doing("open the log")?;
+                return Ok(file);
+            }
+        }
+    }
+}
+
 /// Locks a log against other runs: those of another tag of the same place would replace it.
 fn take(log: &File) -> Result<()> {
-    if try_lock(log)? {
-        return Ok(());
+    match try_lock(log)? {
+        Lock::Held | Lock::Unsupported => Ok(()),
+        Lock::Busy => Err(Error::usage("another run is writing to this log").advise(Advice::ChooseLog)),
     }
-    Err(Error::usage("another run is writing to this log").advise(Advice::ChooseLog))
 }
 
 #[cfg(test)]
@@ -237,7 +302,7 @@ mod tests {
         for (length, whole) in [(0, true), (50, true), (99, true), (150, false), (5000, false)] {
             let output: Vec<u8> = (0..length).map(|at| b'a' + (at % 26) as u8).collect();
             let (path, mut shown) = (dir.path().join("log"), Screen(Vec::new()));
-            let mut log = Log::begin(&path, 200, &mut shown, &context).unwrap();
+            let mut log = Log::begin(&path, Named::ByUser, 200, &mut shown, &context).unwrap();
             output.chunks(7).for_each(|chunk| log.write_all(chunk).unwrap());
             log.finish();
             assert!(log.warning().is_none());

@@ -26,12 +26,12 @@ use crate::train::paths;
 
 pub use failure::{Limit, TrainFailed};
 pub use leftovers::{Leftover, cleanup, leftovers};
+pub use log::Onlooker;
 
 use data::Preparation;
 use failure::failed;
 use keep::{Kept, keep};
-use log::Log;
-pub use log::Onlooker;
+use log::{Log, Named};
 use opened::Opened;
 use widened::Widened;
 use work_dir::WorkDir;
@@ -108,7 +108,7 @@ pub fn run(request: &RunRequest<'_>, show: &mut dyn Onlooker, context: &Context)
     let work_context = Context { temporary: work.join(""), ..context.clone() };
     let reference = Reference::layout(work.join(work.name()), Some(work.name().to_owned()));
     let results = work.join("results");
-    let pre = StageRequest { destination: Some(&reference), results: Some(&results), ..*stage };
+    let pre = StageRequest { destination: Some(&reference), results: Some(&results), keep_owners: true, ..*stage };
     let pre = pre_run_apart(&pre, &work_context)?;
     if let (Some(announce), Some(runs)) = (request.announce, &pre.runs) {
         announce(runs);
@@ -116,7 +116,8 @@ pub fn run(request: &RunRequest<'_>, show: &mut dyn Onlooker, context: &Context)
     let opened = Opened::unpack(&reference, &before, &work, &work_context)?;
 
     let path = request.log.map_or_else(|| log::default_path(target, context), Path::to_owned);
-    let mut log = Log::begin(&path, request.log_limit, show, context)?;
+    let named = if request.log.is_some() { Named::ByUser } else { Named::ByDefault };
+    let mut log = Log::begin(&path, named, request.log_limit, show, context)?;
     let data = request.prepare.map(|command| Preparation::run(command, &opened, &work, &mut log)).transpose()?;
     options.variables.extend(data.iter().map(|_| Variable::new(data::VARIABLE, data::IN_TRAIN)));
     work.note_engine(request.engine.name())?;
@@ -130,7 +131,7 @@ pub fn run(request: &RunRequest<'_>, show: &mut dyn Onlooker, context: &Context)
     let ran = drive(request, &job, &results, &mut log)?;
     drop(held);
 
-    let post = StageRequest { results: Some(&results), keep_initial_results: false, ..*stage };
+    let post = StageRequest { results: Some(&results), keep_owners: true, keep_initial_results: false, ..*stage };
     let closed = widened.restore().and_then(|()| post_run_elsewhere(&post, &reference, &before, context));
     let post = match closed {
         Ok(report) => report,
@@ -182,7 +183,7 @@ fn ensure_volume(volume: &Volume, prepares: bool) -> Result<()> {
 /// The image by its tag, where it was named without one because it was the only one there.
 fn pinned(source: &Reference, image: &Image) -> Reference {
     match &image.listed().tag {
-        Some(tag) if source.tag().is_none() && source.digest().is_none() => source.with_tag(Some(tag.clone())),
+        Some(tag) if !source.is_selective() => source.with_tag(Some(tag.clone())),
         _ => source.clone(),
     }
 }

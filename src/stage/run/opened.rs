@@ -8,7 +8,7 @@ use rustix::fs::Mode;
 use super::work_dir::WorkDir;
 use crate::engine::ProcessSpec;
 use crate::error::{ErrorContext, IoContext, Result};
-use crate::image::{DirectorySink, Fidelity, Image, PathFilter, View, open_image, write_tree};
+use crate::image::{DirectorySink, Fidelity, Image, Node, PathFilter, View, open_image, write_tree};
 use crate::stage::parts::labels::Labels;
 use crate::stage::parts::load::read_config;
 use crate::store::{Context, Reference};
@@ -41,8 +41,8 @@ impl Opened {
         let document = read_config(&view.tree)?;
         write_readable(&config, &document)?;
         // Whoever the train runs as has the rights that it has in the image; the directory above stays private.
-        set_mode(&train, mode_in(&view, paths::TRAIN))?;
-        set_mode(&work.join("results"), mode_in(&view, paths::RESULTS))?;
+        give_rights(&train, view.tree.get(paths::TRAIN))?;
+        give_rights(&work.join("results"), view.tree.get(paths::RESULTS))?;
         view.verify()?;
         let layers = Labels::read(&image).base_layers.unwrap_or_default();
         let execution = image.process_config();
@@ -57,11 +57,14 @@ impl Opened {
     }
 }
 
-fn mode_in(view: &View, path: &[u8]) -> u32 {
-    view.tree.get(path).map_or(0o755, |node| node.meta.permissions())
-}
-
-fn set_mode(path: &Path, mode: u32) -> Result<()> {
+/// Gives a directory the owner, where this user may, and the mode that it has in the image.
+fn give_rights(path: &Path, node: Option<&Node>) -> Result<()> {
+    let owner = node.map(|node| (u32::try_from(node.meta.uid), u32::try_from(node.meta.gid)));
+    if let (Some((Ok(uid), Ok(gid))), true) = (owner, rustix::process::geteuid().is_root()) {
+        let changed = std::os::unix::fs::lchown(path, Some(uid), Some(gid));
+        changed.doing("set the owner of the directory").at(path.display())?;
+    }
+    let mode = node.map_or(0o755, |node| node.meta.permissions() & 0o1777);
     let changed = rustix::fs::chmod(path, Mode::from_raw_mode(mode)).map_err(io::Error::from);
     changed.doing("set the mode of the directory").at(path.display())
 }

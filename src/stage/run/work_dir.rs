@@ -12,7 +12,7 @@ use super::leftovers;
 use crate::crypto::{Sha256, hex};
 use crate::engine::{engine_named, mountable};
 use crate::error::{Advice, Error, ErrorContext, IoContext, Kind, Result};
-use crate::store::fs::{is_at, try_lock};
+use crate::store::fs::{Lock, is_at, try_lock};
 use crate::store::{Context, Reference};
 
 /// The prefix of the directory's name, and of the names of container and image.
@@ -49,8 +49,17 @@ impl WorkDir {
                 made => made.doing("create the directory").at(path.display()).map(|()| true)?,
             };
             let dir = open(&path)?;
-            if !try_lock(&dir).at(path.display())? {
-                return Err(Error::new(Kind::Io, "another run of this train is in progress").at(path.display()));
+            match try_lock(&dir).at(path.display())? {
+                Lock::Held => {}
+                Lock::Unsupported if is_new => tracing::debug!("no locks on the file system of {}", path.display()),
+                // Whether that run is over cannot be told, and it may go on in a container.
+                Lock::Unsupported => {
+                    let what = "left by another run, or in use by one: the file system has no locks, which would tell";
+                    return Err(Error::new(Kind::Io, what).advise(Advice::ChooseWorkDir).at(path.display()));
+                }
+                Lock::Busy => {
+                    return Err(Error::new(Kind::Io, "another run of this train is in progress").at(path.display()));
+                }
             }
             if !is_at(&dir, &path) {
                 continue;
@@ -75,7 +84,7 @@ impl WorkDir {
             return Ok(None);
         }
         let dir = open(path)?;
-        if !try_lock(&dir).at(path.display())? || !is_at(&dir, path) {
+        if try_lock(&dir).at(path.display())? != Lock::Held || !is_at(&dir, path) {
             return Ok(None);
         }
         let name = path.file_name().unwrap_or_default().to_string_lossy().trim_start_matches('.').to_owned();

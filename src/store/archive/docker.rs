@@ -30,17 +30,30 @@ pub(super) struct Images {
     pub(super) documents: HashMap<String, Vec<u8>>,
     /// The names of blobs in the archive, by digest.
     pub(super) names: HashMap<String, String>,
+    /// The positions in `index` at which the images of `manifest.json` begin.
+    pub(super) places: Vec<usize>,
+}
+
+impl Images {
+    /// Those of an index, with no document but its own.
+    pub(super) fn of(index: Index) -> Self {
+        Images { index, documents: HashMap::new(), names: HashMap::new(), places: Vec::new() }
+    }
 }
 
 /// Reads the images of an archive.
 pub(super) fn read(members: &Members) -> Result<Images> {
-    let mut images = Images { index: Index::empty(), documents: HashMap::new(), names: HashMap::new() };
-    let absent = || Error::malformed("not a Docker archive: there is no `manifest.json` in it");
+    let mut images = Images::of(Index::empty());
+    let absent = || {
+        let hint = "the archive is incomplete or of another kind; fetch it again, or have it saved anew";
+        Error::malformed("not a Docker archive: there is no `manifest.json` in it").hint(hint)
+    };
     let document = members.document("manifest.json", MAX_DOCUMENT)?.ok_or_else(absent)?;
     let list = json::parse(&document).at("manifest.json")?;
-    let list = list.as_array().filter(|list| list.len() <= MAX_IMAGES);
+    let list = json::list(Some(&list)).filter(|list| list.len() <= MAX_IMAGES);
     let list = list.ok_or_else(|| Error::malformed("not a list of images").at("manifest.json"))?;
     for (position, image) in list.iter().enumerate() {
+        images.places.push(images.index.entries().len());
         read_image(members, image, &mut images).at(format_args!("manifest.json[{position}]"))?;
     }
     Ok(images)
@@ -49,7 +62,8 @@ pub(super) fn read(members: &Members) -> Result<Images> {
 fn read_image(members: &Members, image: &Value, images: &mut Images) -> Result<()> {
     let name = image.get("Config").and_then(Value::as_str).ok_or_else(|| Error::malformed("`Config` is missing"))?;
     let config = members.document(name, MAX_DOCUMENT)?;
-    let config = config.ok_or_else(|| Error::malformed("the image config is absent").at(name))?;
+    let hint = "the archive is incomplete; fetch it again, whole";
+    let config = config.ok_or_else(|| Error::malformed("the image config is absent").hint(hint).at(name))?;
     let diff_ids = diff_ids(&json::parse_object(&config).at(name)?).at(name)?;
     let layers = image.get("Layers").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     if layers.len() != diff_ids.len() {
@@ -90,7 +104,7 @@ fn read_image(members: &Members, image: &Value, images: &mut Images) -> Result<(
 
 fn diff_ids(config: &Object) -> Result<Vec<String>> {
     let wrong = || Error::malformed("`rootfs.diff_ids` is not a list of digests");
-    let ids = config.get("rootfs").and_then(|rootfs| rootfs.get("diff_ids")).and_then(Value::as_array);
+    let ids = json::list(config.get("rootfs").and_then(|rootfs| rootfs.get("diff_ids")));
     ids.ok_or_else(wrong)?.iter().map(|id| id.as_str().map(str::to_owned).ok_or_else(wrong)).collect()
 }
 

@@ -7,11 +7,9 @@ use super::members::Members;
 use super::names::{DOCKER_MANIFEST, blob_name};
 use crate::error::{Error, ErrorContext, Result};
 use crate::json::{self, Value};
-use crate::store::source::{MAX_DOCUMENT, REF_NAME};
+use crate::store::source::{IMAGE_NAME, MAX_DOCUMENT, REF_NAME};
 
 const OCI_INDEX: &str = "index.json";
-/// The whole name of an image, as containerd and Docker note it in an index.
-const IMAGE_NAME: &str = "io.containerd.image.name";
 /// The deepest nesting of indexes.
 const MAX_DEPTH: usize = 4;
 
@@ -81,7 +79,7 @@ fn of_docker(members: &Members, list: &Value) -> Result<Vec<Listed>> {
         let names = texts(image.get("RepoTags")).iter().flat_map(|name| names_of(name)).collect();
         Ok(Listed { config: place_of(members, name)?, layers, names })
     };
-    list.as_array().ok_or_else(wrong)?.iter().map(one).collect()
+    json::list(Some(list)).ok_or_else(wrong)?.iter().map(one).collect()
 }
 
 fn of_index(
@@ -91,7 +89,7 @@ fn of_index(
     depth: usize,
     found: &mut Vec<Listed>,
 ) -> Result<()> {
-    let entries = index.get("manifests").and_then(Value::as_array);
+    let entries = json::list(index.get("manifests"));
     let entries = entries.ok_or_else(|| Error::malformed("the list `manifests` is missing"))?;
     if depth == MAX_DEPTH {
         return Err(Error::malformed("too many nested indexes"));
@@ -106,7 +104,10 @@ fn of_index(
             // Of an image for several platforms Docker saves those that it has; what tells of their making is none.
             None if depth > 0 => {}
             Some(_) if depth > 0 && is_attestation(entry) => {}
-            None => return Err(Error::malformed("the blob is absent").at(name)),
+            None => {
+                let hint = "the archive is incomplete; fetch it again, whole";
+                return Err(Error::malformed("the blob is absent").hint(hint).at(name));
+            }
             Some(document) => {
                 let document = json::parse(&document).at(&name)?;
                 match document.get("manifests") {
@@ -137,7 +138,8 @@ fn of_manifest(members: &Members, manifest: &Value, names: Vec<String>) -> Resul
 }
 
 fn place_of(members: &Members, name: &str) -> Result<Place> {
-    members.place(name).ok_or_else(|| Error::malformed("the member is absent").at(name))
+    let hint = "the archive is incomplete; fetch it again, whole";
+    members.place(name).ok_or_else(|| Error::malformed("the member is absent").hint(hint).at(name))
 }
 
 /// An image's name, whole and as a bare tag.

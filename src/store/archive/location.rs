@@ -7,41 +7,44 @@ use crate::error::Result;
 use crate::store::archive::{Archive, ArchiveFormat};
 use crate::store::context::Context;
 use crate::store::destination::Destination;
+use crate::store::fs::Audience;
 use crate::store::progress_source::ProgressSource;
-use crate::store::reference::{Location, Reference, Transport, path_and_tag};
+use crate::store::reference::{Location, Reference, Transport, parse_local};
 use crate::store::source::Source;
 
 /// `oci-archive:FILE`: an OCI image layout in a tar file.
 pub(in crate::store) static OCI_TRANSPORT: Transport = Transport {
     prefix: "oci-archive:",
-    syntax: "FILE[:TAG]",
+    syntax: "FILE[:TAG|@DIGEST|:@N]",
     description: "an OCI image layout in a tar file",
-    parse: |text| path_and_tag(text, "oci-archive:FILE[:TAG]").map(|(file, tag)| Reference::oci_archive(file, tag)),
+    parse: |text| parse_local(text, "oci-archive:FILE[:TAG]", |file| at_path(file, ArchiveFormat::Oci)),
     recognises: |path| !path.is_dir(),
-    at_path: Some(|file| Arc::new(ArchiveLocation { file, format: ArchiveFormat::Oci })),
+    at_path: Some(|file| at_path(file, ArchiveFormat::Oci)),
 };
 
 /// `docker-archive:FILE`: what `docker save` writes.
 pub(in crate::store) static DOCKER_TRANSPORT: Transport = Transport {
     prefix: "docker-archive:",
-    syntax: "FILE[:NAME]",
+    syntax: "FILE[:NAME|@DIGEST|:@N]",
     description: "an archive written by `docker save`",
-    parse: |text| {
-        path_and_tag(text, "docker-archive:FILE[:NAME]").map(|(file, tag)| Reference::docker_archive(file, tag))
-    },
+    parse: |text| parse_local(text, "docker-archive:FILE[:NAME]", |file| at_path(file, ArchiveFormat::Docker)),
     recognises: |path| !path.is_dir() && ArchiveFormat::of(path) == ArchiveFormat::Docker,
-    at_path: Some(|file| Arc::new(ArchiveLocation { file, format: ArchiveFormat::Docker })),
+    at_path: Some(|file| at_path(file, ArchiveFormat::Docker)),
 };
+
+fn at_path(file: PathBuf, format: ArchiveFormat) -> Arc<dyn Location> {
+    Arc::new(ArchiveLocation { file, format })
+}
 
 impl Reference {
     /// An OCI image layout in a tar file.
     pub fn oci_archive(file: impl Into<PathBuf>, tag: Option<String>) -> Self {
-        Self::new(Arc::new(ArchiveLocation { file: file.into(), format: ArchiveFormat::Oci }), tag)
+        Self::new(at_path(file.into(), ArchiveFormat::Oci), tag)
     }
 
     /// An archive as `docker save` writes it; the tag is the image's whole name.
     pub fn docker_archive(file: impl Into<PathBuf>, tag: Option<String>) -> Self {
-        Self::new(Arc::new(ArchiveLocation { file: file.into(), format: ArchiveFormat::Docker }), tag)
+        Self::new(at_path(file.into(), ArchiveFormat::Docker), tag)
     }
 }
 
@@ -73,7 +76,13 @@ impl Location for ArchiveLocation {
         Ok(Arc::new(ProgressSource::new(archive, &context.progress)))
     }
 
-    fn destination(&self, _reference: &Reference, context: &Context) -> Result<Box<dyn Destination>> {
-        Ok(Box::new(ArchiveWriter::open(&self.file, self.format, context.waiting, &context.temporary)?))
+    fn destination(
+        &self,
+        _reference: &Reference,
+        context: &Context,
+        audience: Audience,
+    ) -> Result<Box<dyn Destination>> {
+        let writer = ArchiveWriter::open(&self.file, self.format, context.waiting, audience, &context.temporary)?;
+        Ok(Box::new(writer))
     }
 }

@@ -1,10 +1,11 @@
 use std::collections::HashMap;
-use std::io::Read;
+use std::io::{self, BufRead, BufReader, Read};
 
-use crate::error::{Error, ErrorContext, IoContext, Result};
+use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
 use crate::path::ancestors;
 use crate::store::extent::Extent;
 use crate::store::interrupt;
+use crate::store::threaded_writer::BUFFER;
 use crate::tar::{Entry, EntryKind};
 use crate::text::Printable;
 
@@ -37,8 +38,18 @@ impl Members {
     /// one name twice, something below a link, sparse files, names that some programs would change.
     pub(super) fn read(file: Extent) -> Result<Self> {
         if file.is_empty() {
-            return Err(Error::malformed("not a tar file: it is empty"));
+            return Err(Error::malformed("not an archive: the file is empty").hint("fetch the archive again"));
         }
+        Self::read_all(file).map_err(|error| match error.advice() {
+            None if error.kind() == Kind::Malformed => error.hint(
+                "the copy is incomplete or damaged, or no archive as skopeo copy, podman save and docker save write; \
+                 fetch it again",
+            ),
+            _ => error,
+        })
+    }
+
+    fn read_all(file: Extent) -> Result<Self> {
         let mut members = Members { file, found: HashMap::new() };
         let mut reader = members.file.tar_reader();
         while let Some(entry) = reader.next_entry()? {
@@ -96,17 +107,43 @@ impl Members {
             EntryKind::Symlink(target) => Member::Link(beside(&name, target)?),
             EntryKind::HardLink(target) => Member::Link(to_text(target)?),
             EntryKind::Directory => Member::Directory,
-            other => return Err(Error::malformed(format!("{} in an archive of images", other.name()))),
+            EntryKind::Sparse => {
+                let what = "a sparse member, whose holes the archive leaves out";
+                let hint =
+                    "pack the archive anew, by tar without the option `sparse` or by bsdtar with `no-read-sparse`";
+                return Err(Error::malformed(what).hint(hint));
+            }
+            other => {
+                let what = format!("{} in an archive of images", other.name());
+                return Err(Error::malformed(what).hint("an archive of images holds files, directories and links only"));
+            }
         };
         if self.found.len() == MAX_MEMBERS {
             return Err(Error::malformed(format!("more than {MAX_MEMBERS} members: not an archive of images")));
         }
-        let is_directory = matches!(member, Member::Directory);
-        match self.found.insert(name, member) {
-            None => Ok(()),
-            Some(Member::Directory) if is_directory => Ok(()),
+        match self.found.get(&name) {
+            None => drop(self.found.insert(name, member)),
+            // Writers that append do this; whichever a reader takes, it is the same.
+            Some(first) if self.are_same(first, &member)? => {}
             // To one reader it would be one image, and another to the next.
-            Some(_) => Err(Error::malformed("the member occurs twice")),
+            Some(_) => {
+                let hint = "which one counts is each reader's own guess; unpack the archive and pack it anew";
+                return Err(Error::malformed("the member occurs twice, and differs").hint(hint));
+            }
+        }
+        Ok(())
+    }
+
+    /// True if two members of one name are the same, byte for byte.
+    fn are_same(&self, one: &Member, other: &Member) -> Result<bool> {
+        match (one, other) {
+            (Member::Directory, Member::Directory) => Ok(true),
+            (Member::Link(one), Member::Link(other)) => Ok(one == other),
+            (Member::File { at, len }, Member::File { at: other, len: other_len }) if len == other_len => {
+                let reader = |at| BufReader::with_capacity(BUFFER, self.file.part(at, *len).reader());
+                are_alike(&mut reader(*at), &mut reader(*other)).doing("read the member")
+            }
+            _ => Ok(false),
         }
     }
 
@@ -125,6 +162,20 @@ impl Members {
             }
         }
         Ok(())
+    }
+}
+
+/// True if both hold the same bytes.
+fn are_alike(one: &mut dyn BufRead, other: &mut dyn BufRead) -> io::Result<bool> {
+    loop {
+        interrupt::check()?;
+        let (left, right) = (one.fill_buf()?, other.fill_buf()?);
+        let len = left.len().min(right.len());
+        if len == 0 || left[..len] != right[..len] {
+            return Ok(left.is_empty() && right.is_empty());
+        }
+        one.consume(len);
+        other.consume(len);
     }
 }
 

@@ -8,7 +8,6 @@ mod members;
 mod names;
 mod write;
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -16,7 +15,7 @@ use std::sync::Arc;
 
 use oci_spec::image::{Descriptor, Digest};
 
-use crate::error::{Error, ErrorContext, IoContext, Result};
+use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
 use crate::json;
 use crate::store::count::Count;
 use crate::store::extent::Extent;
@@ -81,6 +80,10 @@ impl Archive {
     fn open_here(path: &Path, format: Option<ArchiveFormat>, spool_dir: &Path) -> Result<Self> {
         let read = Count::default();
         let members = Members::read(to_extent(path, spool_dir, &read)?)?;
+        if members.place(DOCKER_MANIFEST).is_none() && members.place("repositories").is_some() {
+            let what = "an archive of Docker older than 1.10: there is no `manifest.json` in it";
+            return Err(Error::malformed(what).hint("load it into a newer Docker, and save it anew"));
+        }
         lists::ensure_agreement(&members)?;
         let format = match format {
             Some(format) => format,
@@ -89,9 +92,7 @@ impl Archive {
             None => ArchiveFormat::Oci,
         };
         let images = match format {
-            ArchiveFormat::Oci => {
-                docker::Images { index: read_index(&members)?, documents: HashMap::new(), names: HashMap::new() }
-            }
+            ArchiveFormat::Oci => docker::Images::of(read_index(&members)?),
             ArchiveFormat::Docker => docker::read(&members)?,
         };
         Ok(Archive { path: path.to_owned(), format, members, read, images })
@@ -115,7 +116,10 @@ impl Archive {
 }
 
 fn read_index(members: &Members) -> Result<Index> {
-    let absent = |name: &str| Error::malformed(format!("not an OCI archive: there is no `{name}` in it"));
+    let absent = |name: &str| {
+        let hint = "the archive is incomplete or of another kind; fetch it again, or have it saved anew";
+        Error::malformed(format!("not an OCI archive: there is no `{name}` in it")).hint(hint)
+    };
     let marker = members.document("oci-layout", MAX_DOCUMENT)?.ok_or_else(|| absent("oci-layout"))?;
     let marker = json::parse_object(&marker).at("oci-layout")?;
     match marker.get("imageLayoutVersion").and_then(json::Value::as_str) {
@@ -143,7 +147,12 @@ pub fn to_extent(path: &Path, spool_dir: &Path, read: &Count) -> Result<Extent> 
     }
     let spooled = |mut plain: Box<dyn Read + '_>| {
         let mut spool = Spool::new(spool_dir)?;
-        io::copy(&mut plain, &mut spool).doing("spool the archive")?;
+        let copied = io::copy(&mut plain, &mut spool).doing("spool the archive");
+        let damaged = "the copy is incomplete or damaged; fetch it again, or unpack it by hand";
+        copied.map_err(|error| match error.advice() {
+            None if error.kind() == Kind::Malformed => error.hint(damaged),
+            _ => error,
+        })?;
         Ok(spool.into_extent())
     };
     if !metadata.is_file() {
@@ -187,6 +196,15 @@ impl Source for Archive {
 
     fn list(&self) -> Result<Vec<ImageEntry>> {
         self.images.index.list().at(self.name())
+    }
+
+    fn nth(&self, place: usize) -> Result<Option<ImageEntry>> {
+        let place = match self.format {
+            ArchiveFormat::Oci => Some(place),
+            // An image is one, whatever the number of its names.
+            ArchiveFormat::Docker => self.images.places.get(place).copied(),
+        };
+        place.map_or(Ok(None), |place| self.images.index.nth(place)).at(self.name())
     }
 
     fn open(&self, descriptor: &Descriptor) -> Result<Blob> {

@@ -120,11 +120,12 @@ fn two_lists_name_the_same_images() {
 #[test]
 fn members_that_could_be_others_are_refused() {
     let link = |target: &str| EntryKind::Symlink(target.as_bytes().into());
-    let cases: [(&str, Vec<(&str, EntryKind)>); 11] = [
+    let cases: [(&str, Vec<(&str, EntryKind)>); 12] = [
         ("occurs twice", vec![("a", EntryKind::File), ("a", EntryKind::File)]),
         ("occurs twice", vec![("a", EntryKind::File), ("./a", EntryKind::File)]),
         ("occurs twice", vec![("a", EntryKind::File), ("a", link("b"))]),
         ("occurs twice", vec![("a", EntryKind::Directory), ("a", link("b"))]),
+        ("occurs twice", vec![("a", link("b")), ("a", link("c"))]),
         ("lies below `d`", vec![("d", link(".")), ("d/index.json", EntryKind::File)]),
         ("lies below `d`", vec![("d/index.json", EntryKind::File), ("d", link("."))]),
         ("is not in its plain form", vec![("a//b", EntryKind::File)]),
@@ -134,9 +135,159 @@ fn members_that_could_be_others_are_refused() {
         ("in place of a list of images", vec![("index.json", link("other"))]),
     ];
     for (what, members) in cases {
-        let members: Vec<_> = members.into_iter().map(|(name, kind)| (name, kind, Vec::new())).collect();
+        let place = |(at, (name, kind))| {
+            let contents = if kind == EntryKind::File { format!("{at}").into_bytes() } else { Vec::new() };
+            (name, kind, contents)
+        };
+        let members: Vec<_> = members.into_iter().enumerate().map(place).collect();
         let error = open(&members, Some(ArchiveFormat::Oci)).map(drop).expect_err(what);
         assert_eq!(error.kind(), Kind::Malformed, "{what}");
         assert!(error.to_string().contains(what), "{what}: {error}");
+        assert!(error.advice().is_some(), "{what}: what is a person to do?");
     }
+}
+
+#[test]
+fn a_member_twice_with_the_same_bytes_is_one() {
+    let index = json!({ "schemaVersion": 2, "manifests": [] }).to_string().into_bytes();
+    let big = b"0123456789abcdef".repeat(20_000);
+    let link = EntryKind::Symlink(b"big"[..].into());
+    let mut members = vec![
+        ("oci-layout", EntryKind::File, br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec()),
+        ("index.json", EntryKind::File, index.clone()),
+        ("big", EntryKind::File, big.clone()),
+        ("link", link.clone(), Vec::new()),
+        ("./index.json", EntryKind::File, index),
+        ("big", EntryKind::File, big.clone()),
+        ("link", link, Vec::new()),
+    ];
+    open(&members, Some(ArchiveFormat::Oci)).unwrap();
+    for at in [0, 100_000, big.len() - 1] {
+        members[5].2.clone_from(&big);
+        members[5].2[at] ^= 1;
+        assert_eq!(open(&members, Some(ArchiveFormat::Oci)).err().map(|error| error.kind()), Some(Kind::Malformed));
+    }
+    members[5].2 = big[..big.len() - 1].to_vec();
+    assert!(open(&members, Some(ArchiveFormat::Oci)).is_err(), "a shorter one is another");
+}
+
+/// `@N` is the Nth image of Docker's list, as skopeo counts, whatever the number of its names.
+#[test]
+fn images_have_places() {
+    let (one, two) = (image("one", "one:latest"), image("two", "two:latest"));
+    let blobs = [&one.0[..], &two.0].concat();
+    let mut members: Vec<_> =
+        blobs.iter().map(|(name, bytes)| (name.as_str(), EntryKind::File, bytes.clone())).collect();
+    let mut first = one.2.clone();
+    first["RepoTags"] = json!(["a/b:1", "a/b:2", "a/b:3"]);
+    let mut second = two.2.clone();
+    second["RepoTags"] = Value::Null;
+    let mut third = one.2;
+    third["Layers"] = Value::Null;
+    let list = json!([first, second]).to_string().into_bytes();
+    members.push(("manifest.json", EntryKind::File, list));
+    let archive = open(&members, Some(ArchiveFormat::Docker)).unwrap();
+    let digest = |place| archive.nth(place).unwrap().map(|found| found.descriptor.digest().clone());
+    let listed = archive.list().unwrap();
+    assert_eq!(listed.iter().map(|entry| entry.tag.is_some()).collect::<Vec<_>>(), [true, true, true, false]);
+    assert_eq!(digest(0).as_ref(), Some(listed[2].descriptor.digest()));
+    assert_eq!(digest(1).as_ref(), Some(listed[3].descriptor.digest()));
+    assert_eq!(digest(2), None);
+    // Without layers there can be no diff IDs.
+    members.last_mut().unwrap().2 = json!([third]).to_string().into_bytes();
+    assert!(open(&members, Some(ArchiveFormat::Docker)).is_err());
+    members.last_mut().unwrap().2 = b"null".to_vec();
+    assert_eq!(open(&members, Some(ArchiveFormat::Docker)).unwrap().list().unwrap().len(), 0);
+}
+
+/// A copy that was cut anywhere is malformed, and the hint is one that can be followed.
+#[test]
+fn cut_archives_are_malformed_and_there_is_something_to_do() {
+    use flate2::{Compression, write::GzEncoder};
+    let (blobs, entry, _) = image("contents", "train:latest");
+    let index = json!({ "schemaVersion": 2, "manifests": [entry] }).to_string().into_bytes();
+    let mut members: Vec<_> =
+        blobs.iter().map(|(name, bytes)| (name.as_str(), EntryKind::File, bytes.clone())).collect();
+    members.push(("oci-layout", EntryKind::File, br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec()));
+    members.push(("index.json", EntryKind::File, index));
+    let (dir, path) = archive(&members);
+    let plain = std::fs::read(&path).unwrap();
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(&plain).unwrap();
+    let gzip = encoder.finish().unwrap();
+    let zstd = ruzstd::encoding::compress_to_vec(&plain[..], ruzstd::encoding::CompressionLevel::Fastest);
+    let mut flipped = gzip.clone();
+    let middle = flipped.len() / 2;
+    flipped[middle] ^= 0xff;
+    let mut cases = vec![flipped, [&gzip[..], &[0; 4096]].concat(), [&zstd[..], &[0; 512]].concat()];
+    for whole in [&plain, &gzip, &zstd] {
+        // The end marker of a plain archive may be missing: umoci leaves it out.
+        let end = whole.len() - if whole == &plain { 1024 + 512 } else { 1 };
+        let cuts = [0, 1, 100, 512, 600, 1024, 1500, end / 3, end / 2, end];
+        cases.extend(cuts.iter().filter(|cut| **cut <= end).map(|&cut| whole[..cut].to_vec()));
+    }
+    for case in cases {
+        std::fs::write(&path, &case).unwrap();
+        let opened = Archive::open(&path, Some(ArchiveFormat::Oci), dir.path());
+        let error = match opened.and_then(|archive| {
+            let listed = archive.list()?;
+            listed.iter().try_for_each(|entry| read_document(&archive, &entry.descriptor).map(drop))
+        }) {
+            Err(error) => error,
+            Ok(()) => panic!("{} bytes are read", case.len()),
+        };
+        assert_eq!(error.kind(), Kind::Malformed, "{} bytes: {error}", case.len());
+        assert!(error.advice().is_some(), "{} bytes: {error}", case.len());
+    }
+}
+
+#[test]
+fn archives_of_old_versions_of_docker_are_called_so() {
+    let members = [
+        ("repositories", EntryKind::File, b"{}".to_vec()),
+        ("0123/json", EntryKind::File, b"{}".to_vec()),
+        ("0123/layer.tar", EntryKind::File, vec![0; 1024]),
+    ];
+    for format in [None, Some(ArchiveFormat::Docker), Some(ArchiveFormat::Oci)] {
+        let error = open(&members, format).err().unwrap();
+        assert!(error.kind() == Kind::Malformed && error.to_string().contains("older than 1.10"), "{error}");
+        assert!(error.advice().is_some());
+    }
+}
+
+#[test]
+fn other_compressions_are_called_by_their_names() {
+    let magics: [(&str, &[u8]); 6] = [
+        ("xz", b"\xfd7zXZ\0\0\x04"),
+        ("bzip2", b"BZh91AY&SY"),
+        ("lz4", b"\x04\x22\x4d\x18"),
+        ("lzip", b"LZIP\x01"),
+        ("compress", b"\x1f\x9d\x90"),
+        ("zip", b"PK\x03\x04"),
+    ];
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("archive.tar");
+    for (name, magic) in magics {
+        for length in [100, 511, 512, 5000] {
+            let noise: Vec<u8> = magic.iter().copied().chain((0..length).map(|at| (at * 7 + 3) as u8)).collect();
+            std::fs::write(&path, &noise).unwrap();
+            let error = Archive::open(&path, None, dir.path()).err().unwrap();
+            assert_eq!(error.kind(), Kind::Malformed);
+            assert!(error.to_string().contains(&format!("compressed by {name},")), "{error}");
+            assert!(error.advice().and_then(|advice| advice.as_text()).is_some_and(|hint| hint.contains("unpack")));
+        }
+    }
+}
+
+/// A frame that asks for a window of 128 MiB, as `zstd --long` makes it.
+#[test]
+fn windows_that_take_much_memory_are_named() {
+    let frame = [0x28, 0xb5, 0x2f, 0xfd, 0, (27 - 10) << 3, 3 << 3 | 1, 0, 0, b'r', b'a', b'w'];
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("archive.tar");
+    std::fs::write(&path, frame).unwrap();
+    let error = Archive::open(&path, None, dir.path()).err().unwrap();
+    assert_eq!(error.kind(), Kind::Malformed);
+    assert!(error.to_string().contains("window is larger than 32 MiB"), "{error}");
+    assert!(error.advice().and_then(|advice| advice.as_text()).is_some_and(|hint| hint.contains("long and ultra")));
 }

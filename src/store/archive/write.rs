@@ -17,7 +17,7 @@ use crate::store::archive::{Archive, ArchiveFormat};
 use crate::store::count::Count;
 use crate::store::destination::{BlobSink, Destination, GcStats, TagChange, Transfer, Unreached, Written};
 use crate::store::extent::Extent;
-use crate::store::fs::{Waiting, free_in, is_at, lock};
+use crate::store::fs::{Audience, Waiting, free_in, is_at, lock, make_private, own_uid, sync_published};
 use crate::store::index::Index;
 use crate::store::interrupt;
 use crate::store::parallel::Shared;
@@ -44,6 +44,7 @@ pub struct ArchiveWriter {
     content: Arc<Mutex<Content>>,
     old: Option<Archive>,
     written: Count,
+    audience: Audience,
     published: bool,
 }
 
@@ -59,19 +60,30 @@ struct Content {
 }
 
 impl ArchiveWriter {
-    /// Opens an archive for writing; it may be there already or not.
+    /// Opens an archive for writing what `audience` may read; it may be there already or not.
     ///
     /// # Errors
-    /// [`Kind::Malformed`](crate::error::Kind::Malformed) if the file is something else, input/output, or another process
-    /// is writing and `waiting` says not to wait.
-    pub fn open(path: &Path, format: ArchiveFormat, waiting: Waiting, spool_dir: &Path) -> Result<Self> {
+    /// [`Kind::Malformed`] if the file is something else, [`Kind::Usage`] if it is no place for plaintext; input/output,
+    /// or another process is writing and `waiting` says not to wait.
+    pub fn open(
+        path: &Path,
+        format: ArchiveFormat,
+        waiting: Waiting,
+        audience: Audience,
+        spool_dir: &Path,
+    ) -> Result<Self> {
         let place = format!("{}:{}", format.name(), path.display());
-        Self::open_here(path, format, waiting, spool_dir).at(place)
+        Self::open_here(path, format, waiting, audience, spool_dir).at(place)
     }
 
-    fn open_here(path: &Path, format: ArchiveFormat, waiting: Waiting, spool_dir: &Path) -> Result<Self> {
-        // A link stays one, and what it leads to is replaced.
-        let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    fn open_here(
+        path: &Path,
+        format: ArchiveFormat,
+        waiting: Waiting,
+        audience: Audience,
+        spool_dir: &Path,
+    ) -> Result<Self> {
+        let path = &resolve(path, audience)?;
         if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
             return Err(Error::usage("the path exists and is not a regular file").hint("give a file to write"));
         }
@@ -79,18 +91,7 @@ impl ArchiveWriter {
         let mut hidden = OsString::from(".pht-oci-");
         hidden.push(name);
         let temporary = path.with_file_name(hidden);
-        let file = loop {
-            let mut options = File::options();
-            options.read(true).write(true).create(true).truncate(false).mode(0o600);
-            // What lies at this name may be no leftover of ours: no link is followed.
-            let file = options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).open(&temporary);
-            let file = file.doing("create a temporary file").at(temporary.display())?;
-            lock(&file, waiting, &path.display().to_string())?;
-            if is_at(&file, &temporary) {
-                break file;
-            }
-        };
-        take_over(&file).at(temporary.display())?;
+        let file = take_temporary(&temporary, waiting, audience, &path.display().to_string()).at(temporary.display())?;
         let mut writer = ArchiveWriter {
             path: path.to_owned(),
             format,
@@ -99,6 +100,7 @@ impl ArchiveWriter {
             content: Arc::default(),
             old: None,
             written: Count::default(),
+            audience,
             published: false,
         };
         match fs::metadata(path) {
@@ -192,13 +194,28 @@ impl ArchiveWriter {
         index.apply(&changes)?;
         self.carry_over(&index)?;
         self.conclude(&index)?;
-        let mode = fs::metadata(&self.path).map_or(0o644, |old| old.permissions().mode() & 0o7777);
-        self.file.set_permissions(fs::Permissions::from_mode(mode)).doing("set the mode of the archive")?;
+        self.share()?;
         self.file.sync_all().doing("write the archive")?;
         fs::rename(&self.temporary, &self.path).doing("rename the new archive into place")?;
         self.published = true;
         let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        File::open(parent).and_then(|dir| dir.sync_all()).doing("sync the directory")
+        sync_published(parent);
+        Ok(())
+    }
+
+    /// Gives the new archive the mode of the old one, or lets everybody read it: nobody else where it holds plaintext.
+    fn share(&self) -> Result<()> {
+        if self.audience.is_owner() {
+            return Ok(());
+        }
+        let mode = fs::metadata(&self.path).map_or(0o644, |old| old.permissions().mode() & 0o7777);
+        let now = self.file.metadata().doing("stat the archive")?.mode() & 0o7777;
+        if now != mode
+            && let Err(error) = self.file.set_permissions(fs::Permissions::from_mode(mode))
+        {
+            tracing::warn!("others may be unable to read the archive: its mode cannot be set ({error})");
+        }
+        Ok(())
     }
 }
 
@@ -228,6 +245,10 @@ impl Destination for ArchiveWriter {
     }
 
     /// One after the other, as they stand in the file.
+    fn estimate_bytes(&self, _source: &dyn Source, descriptor: &Descriptor) -> u64 {
+        if self.has(descriptor) { 0 } else { descriptor.size() }
+    }
+
     fn copy_blobs(&mut self, source: &dyn Source, descriptors: &[Descriptor]) -> Result<Vec<Transfer>> {
         let take = |descriptor: &Descriptor| {
             if self.has(descriptor) {
@@ -345,14 +366,80 @@ fn superseded() -> io::Error {
     io::Error::other("another blob was begun before this one was finished")
 }
 
-/// Empties a temporary file that may be a leftover, of ours only.
-fn take_over(file: &File) -> Result<()> {
+/// Where the archive is: a link stays one, and what it leads to is replaced. For plaintext, one that comes to the path
+/// from now on is not followed.
+fn resolve(path: &Path, audience: Audience) -> Result<PathBuf> {
+    let is_link = fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+    audience.ensure_path(path)?;
+    let resolved = match (is_link, path.parent(), path.file_name()) {
+        (false, Some(parent), Some(name)) if audience.is_owner() && path.exists() => {
+            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+            parent.canonicalize().map(|parent| parent.join(name))
+        }
+        (false, ..) if audience.is_owner() => Ok(path.to_owned()),
+        _ => path.canonicalize(),
+    };
+    Ok(resolved.unwrap_or_else(|_| path.to_owned()))
+}
+
+/// Opens and locks the temporary file of an archive, empty: a new one, or a leftover of ours. `name` is for the message
+/// while it waits.
+fn take_temporary(path: &Path, waiting: Waiting, audience: Audience, name: &str) -> Result<File> {
+    loop {
+        let (file, is_new) = open_temporary(path)?;
+        let taken = ensure_ours(&file)
+            .and_then(|()| lock(&file, waiting, name))
+            .and_then(|()| if is_at(&file, path) { empty(&file, audience).map(|()| true) } else { Ok(false) });
+        match taken {
+            Ok(true) => return Ok(file),
+            Ok(false) => {}
+            Err(error) => {
+                if is_new {
+                    let _ = fs::remove_file(path);
+                }
+                return Err(error);
+            }
+        }
+    }
+}
+
+/// Opens the temporary file; whether it was made.
+fn open_temporary(path: &Path) -> Result<(File, bool)> {
+    let mut options = File::options();
+    // What lies at this name may be no leftover of ours: no link is followed, and nobody is waited for.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    options.read(true).write(true).mode(0o600).custom_flags(flags.bits().cast_signed());
+    match options.clone().create_new(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        made => return made.doing("create a temporary file").map(|file| (file, true)),
+    }
+    match options.open(path) {
+        // Its writer has just ended.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            options.create(true).open(path).doing("create a temporary file").map(|file| (file, false))
+        }
+        opened => opened.doing("open the temporary file").map(|file| (file, false)),
+    }
+}
+
+fn ensure_ours(file: &File) -> Result<()> {
     let found = file.metadata().doing("stat the temporary file")?;
-    if !found.is_file() || found.nlink() != 1 || found.uid() != rustix::process::geteuid().as_raw() {
+    if !found.is_file() || found.nlink() > 1 || found.uid() != own_uid() {
         let what = "the path of the temporary file is taken by somebody else";
         return Err(Error::new(Kind::Io, what).hint("remove the file, or write to another directory"));
     }
-    file.set_permissions(fs::Permissions::from_mode(0o600)).doing("set the mode of the archive")?;
+    Ok(())
+}
+
+/// Empties the temporary file, which nobody else can read from now on. Where the file system has no modes of ours, that
+/// matters for plaintext only.
+fn empty(file: &File, audience: Audience) -> Result<()> {
+    let private = if audience.is_owner() { audience.close_to_others(file) } else { make_private(file) };
+    match private {
+        Err(error) if audience.is_owner() => return Err(error),
+        Err(error) => tracing::debug!("{error}"),
+        Ok(()) => {}
+    }
     file.set_len(0).doing("truncate the temporary file")
 }
 

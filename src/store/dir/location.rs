@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::store::context::Context;
 use crate::store::destination::Destination;
 use crate::store::dir::{Dir, DirWriter};
+use crate::store::fs::Audience;
 use crate::store::layout::Layout;
 use crate::store::progress_source::ProgressSource;
 use crate::store::reference::{Location, Reference, Transport};
@@ -47,7 +48,12 @@ impl Location for DirLocation {
         Ok(Arc::new(ProgressSource::new(Dir::open(&self.0)?, &context.progress)))
     }
 
-    fn destination(&self, _reference: &Reference, context: &Context) -> Result<Box<dyn Destination>> {
-        Ok(Box::new(DirWriter::open(&self.0, context.waiting)?))
+    fn destination(
+        &self,
+        _reference: &Reference,
+        context: &Context,
+        audience: Audience,
+    ) -> Result<Box<dyn Destination>> {
+        Ok(Box::new(DirWriter::open(&self.0, context.waiting, audience)?))
     }
 }

@@ -15,12 +15,14 @@ use crate::json;
 use crate::store::count::Count;
 use crate::store::destination::{BlobSink, Destination, GcStats, TagChange, Transfer, Unreached};
 use crate::store::extent::Extent;
-use crate::store::fs::{Waiting, free_in, is_at, lock};
+use crate::store::fs::{
+    Audience, Waiting, free_in, is_at, is_not_regular, lock, open_regular, sync_dir, sync_published,
+};
 use crate::store::index::Index;
-use crate::store::layout::{Staging, is_staging, remove_left_staging};
+use crate::store::layout::{Staging, is_staging, make_dir, open_home, read_small, remove_left_staging, share_modes};
 use crate::store::parallel::copy_each;
 use crate::store::reach::reachable;
-use crate::store::source::{Blob, ImageEntry, MAX_DOCUMENT, Source, read_document};
+use crate::store::source::{Blob, ImageEntry, Source, read_document};
 use crate::store::verify::{digest_of, is_supported};
 
 mod location;
@@ -57,12 +59,7 @@ impl Dir {
     }
 
     fn manifest(&self) -> Result<Descriptor> {
-        let path = self.dir.join(MANIFEST);
-        let len = fs::metadata(&path).doing("read the manifest").at(MANIFEST)?.len();
-        if len > MAX_DOCUMENT {
-            return Err(Error::malformed(format!("{len} bytes; at most {MAX_DOCUMENT} are read")).at(MANIFEST));
-        }
-        let bytes = fs::read(&path).doing("read the manifest").at(MANIFEST)?;
+        let bytes = read_small(&self.dir.join(MANIFEST))?;
         let document = json::parse_object(&bytes).at(MANIFEST)?;
         let stated = document.get("mediaType").and_then(json::Value::as_str);
         let media_type = match stated {
@@ -116,16 +113,18 @@ impl Source for Dir {
         if !path.exists() && self.manifest().at(self.name())?.digest() == digest {
             path = self.dir.join(MANIFEST);
         }
-        let file = match File::open(&path) {
-            Ok(file) => file,
+        let (file, found) = match open_regular(&path) {
+            Ok(opened) => opened,
+            Err(error) if is_not_regular(&error) => {
+                return Err(Error::malformed("the blob is not a regular file").at(place()));
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let hint = "the directory is incomplete; copy the image again, whole";
                 return Err(Error::malformed("the blob is absent").hint(hint).at(place()));
             }
             Err(error) => return Err(Error::io("cannot open the blob", error).at(place())),
         };
-        let found = file.metadata().doing("stat the blob").at(place())?;
-        if !found.is_file() || found.len() != descriptor.size() {
+        if found.len() != descriptor.size() {
             let what = format!("the blob has {} bytes where its descriptor says {}", found.len(), descriptor.size());
             return Err(Error::malformed(what).hint("the copy is damaged; fetch the image again").at(place()));
         }
@@ -144,31 +143,51 @@ pub struct DirWriter {
     staging: Option<Staging>,
     written: Count,
     made: bool,
-    _lock: File,
+    audience: Audience,
+    /// What was moved into the directory and was not there before; it goes again if nothing is published.
+    moved: Vec<PathBuf>,
+    /// The directory, locked.
+    home: File,
 }
 
 impl DirWriter {
-    /// Opens the directory for writing, or makes it.
+    /// Opens the directory for writing what `audience` may read, or makes it.
     ///
     /// # Errors
-    /// [`Kind::Malformed`](crate::error::Kind::Malformed) if it holds something else, input/output, or another process
-    /// is writing and `waiting` says not to wait.
-    pub fn open(dir: &Path, waiting: Waiting) -> Result<Self> {
+    /// [`Kind::Malformed`](crate::error::Kind::Malformed) if it holds something else,
+    /// [`Kind::Usage`](crate::error::Kind::Usage) if it is no place for plaintext; input/output, or another process is
+    /// writing and `waiting` says not to wait.
+    pub fn open(dir: &Path, waiting: Waiting, audience: Audience) -> Result<Self> {
         let dir = Dir { dir: dir.to_owned(), read: Count::default() };
         let name = dir.name();
-        let (made, file) = loop {
-            let made = fs::create_dir(&dir.dir).is_ok();
-            let file = File::open(&dir.dir).doing("open the directory").at(&name)?;
-            lock(&file, waiting, &name).at(&name)?;
-            if is_at(&file, &dir.dir) {
-                break (made, file);
+        audience.ensure_path(&dir.dir).at(&name)?;
+        let (made, home) = loop {
+            let made = make_dir(&dir.dir, audience).at(&name)?;
+            let opened = open_home(&dir.dir, audience).and_then(|home| {
+                lock(&home, waiting, &name)?;
+                if made {
+                    audience.close_to_others(&home)?;
+                }
+                audience.ensure_dir(&home.metadata().doing("stat the directory")?)?;
+                Ok(home)
+            });
+            match opened {
+                Ok(home) if is_at(&home, &dir.dir) => break (made, home),
+                Ok(_) => {}
+                Err(error) => {
+                    if made {
+                        let _ = fs::remove_dir(&dir.dir);
+                    }
+                    return Err(error.at(name));
+                }
             }
         };
         if !Dir::is_dir(&dir.dir) && !holds_only_ours(&dir.dir).at(&name)? {
             return Err(Error::malformed("the directory is neither empty nor an image of `dir:`").at(name));
         }
         let left = remove_left_staging(&dir.dir).at(&name)?;
-        let writer = DirWriter { dir, staging: None, written: Count::default(), made, _lock: file };
+        let (written, moved) = Default::default();
+        let writer = DirWriter { dir, staging: None, written, made, audience, moved, home };
         if left {
             writer.remove_unneeded().at(name)?;
         }
@@ -178,7 +197,7 @@ impl DirWriter {
     fn staging(&mut self) -> Result<&mut Staging> {
         match &mut self.staging {
             Some(staging) => Ok(staging),
-            empty => Ok(empty.insert(Staging::new(&self.dir.dir, self.written.clone())?)),
+            empty => Ok(empty.insert(Staging::new(&self.dir.dir, self.written.clone(), self.audience)?)),
         }
     }
 
@@ -193,25 +212,42 @@ impl DirWriter {
 
     fn publish_all(&mut self, descriptor: &Descriptor) -> Result<()> {
         let dir = self.dir.dir.clone();
+        let audience = self.audience;
+        audience.close_to_group(&self.home)?;
         let staging = self.staging()?;
         let manifest = staging.path_of(descriptor.digest());
-        for digest in staging.finished()? {
-            if digest != *descriptor.digest() {
-                let (from, to) = (staging.path_of(&digest), dir.join(digest.digest()));
-                super::layout::share_mode(&from)?;
-                fs::rename(from, &to).doing("rename the file into place").at(to.display())?;
-            }
+        let blobs: Vec<Digest> =
+            staging.finished()?.into_iter().filter(|digest| digest != descriptor.digest()).collect();
+        let staged: Vec<PathBuf> = blobs.iter().map(|digest| staging.path_of(digest)).collect();
+        share_modes(staged.iter().chain([&manifest]).map(PathBuf::as_path), audience)?;
+        let version = staging.write(&dir.join(VERSION), OUR_VERSION)?;
+        for (digest, from) in blobs.iter().zip(staged) {
+            self.move_in(&from, dir.join(digest.digest()))?;
         }
-        let version = staging.write(VERSION, OUR_VERSION)?;
-        fs::rename(version, dir.join(VERSION)).doing("write `version`")?;
-        super::layout::share_mode(&manifest)?;
-        File::open(&dir).and_then(|dir| dir.sync_all()).doing("sync the directory")?;
+        self.move_in(&version, dir.join(VERSION))?;
+        sync_dir(&self.home).doing("sync the directory")?;
         fs::rename(manifest, dir.join(MANIFEST)).doing("replace `manifest.json`")?;
-        File::open(&dir).and_then(|dir| dir.sync_all()).doing("sync the directory")?;
+        // From here on it is published; what does not succeed now is said, and nothing fails.
+        self.moved.clear();
         self.made = false;
-        self.remove_unneeded()?;
-        if let Some(staging) = self.staging.take() {
-            fs::remove_dir_all(staging.dir()).doing("remove the staging directory")?;
+        sync_published(&dir);
+        if let Err(error) = self.remove_unneeded() {
+            tracing::error!("{error}; blobs of the image that was here before, which may hold plaintext, are left");
+            return Ok(());
+        }
+        if let Some(staging) = self.staging.take()
+            && let Err(error) = fs::remove_dir_all(staging.dir())
+        {
+            tracing::warn!("{}: cannot be removed, which the next run does: {error}", staging.dir().display());
+        }
+        Ok(())
+    }
+
+    fn move_in(&mut self, from: &Path, to: PathBuf) -> Result<()> {
+        let is_new = fs::symlink_metadata(&to).is_err();
+        fs::rename(from, &to).doing("rename the file into place").at(to.display())?;
+        if is_new {
+            self.moved.push(to);
         }
         Ok(())
     }
@@ -261,7 +297,8 @@ impl Destination for DirWriter {
     }
 
     fn estimate_bytes(&self, _source: &dyn Source, descriptor: &Descriptor) -> u64 {
-        if self.has(descriptor) { 0 } else { descriptor.size() }
+        let there = self.has(descriptor) || self.staged(descriptor.digest()).is_some();
+        if there { 0 } else { descriptor.size() }
     }
 
     fn create(&mut self) -> Result<Box<dyn BlobSink>> {
@@ -301,6 +338,9 @@ impl Destination for DirWriter {
 
 impl Drop for DirWriter {
     fn drop(&mut self) {
+        for moved in &self.moved {
+            let _ = fs::remove_file(moved);
+        }
         if let Some(staging) = self.staging.take() {
             let _ = fs::remove_dir_all(staging.dir());
         }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
 use crate::error::{Error, Kind, Result};
 use crate::store::interrupt;
@@ -21,13 +22,31 @@ pub enum Waiting {
     Fail,
 }
 
-/// Locks an open file or directory for one writer; `name` is for the message while it waits.
+/// What came of an attempt to lock a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lock {
+    /// It is locked until it is closed.
+    Held,
+    /// Another process has the lock.
+    Busy,
+    /// The file system has no locks (Lustre and NFS as they are often mounted, some of FUSE): nothing tells one process
+    /// of another.
+    Unsupported,
+}
+
+/// Locks an open file or directory for one writer; `name` is for messages. Where the file system has no locks that is
+/// said, and the work goes on.
 ///
 /// # Errors
 /// Another process has the lock and `waiting` says not to wait; input/output.
 pub(crate) fn lock(file: &File, waiting: Waiting, name: &str) -> Result<()> {
-    if try_lock(file)? {
-        return Ok(());
+    match try_lock(file)? {
+        Lock::Held => return Ok(()),
+        Lock::Busy => {}
+        Lock::Unsupported => {
+            tracing::warn!("no locks on this file system: let no other process write to {name} at the same time");
+            return Ok(());
+        }
     }
     if waiting == Waiting::Fail {
         let what = "another process is writing here";
@@ -38,20 +57,21 @@ pub(crate) fn lock(file: &File, waiting: Waiting, name: &str) -> Result<()> {
         // Not a call that blocks: a signal would not end it.
         interrupt::check()?;
         std::thread::sleep(LOOKS);
-        if try_lock(file)? {
+        if try_lock(file)? != Lock::Busy {
             return Ok(());
         }
     }
 }
 
-/// Locks an open file or directory for one writer, until it is closed; `false` if another process has the lock.
+/// Locks an open file or directory for one writer, if no other process has the lock.
 ///
 /// # Errors
-/// Input/output: not every file system has locks.
-pub(crate) fn try_lock(file: &File) -> Result<bool> {
+/// Input/output.
+pub(crate) fn try_lock(file: &File) -> Result<Lock> {
     match flock(file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(true),
-        Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
+        Ok(()) => Ok(Lock::Held),
+        Err(Errno::WOULDBLOCK) => Ok(Lock::Busy),
+        Err(Errno::NOSYS | Errno::NOLCK | Errno::OPNOTSUPP | Errno::INVAL) => Ok(Lock::Unsupported),
         Err(error) => Err(Error::io("cannot lock the file", error.into())),
     }
 }

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use super::staged_dir::beside;
+use super::private::{Audience, make_private};
+use super::staged_dir::{beside, parent_of};
 use crate::error::{Error, ErrorContext, IoContext, Result};
 
 /// A file that is to appear when all in it is verified, as [`StagedDir`](super::staged_dir::StagedDir) is a directory:
@@ -17,8 +18,10 @@ pub(crate) struct StagedFile<'a> {
 
 impl<'a> StagedFile<'a> {
     /// # Errors
-    /// [`Kind::Usage`](crate::error::Kind::Usage) if something is there already, or it is no name of a file.
-    pub(crate) fn new(out: &'a Path) -> Result<Self> {
+    /// [`Kind::Usage`](crate::error::Kind::Usage) if something is there already, or it is no name of a file, or no place
+    /// for plaintext.
+    pub(crate) fn new(out: &'a Path, audience: Audience) -> Result<Self> {
+        audience.ensure_path(parent_of(out))?;
         if out.symlink_metadata().is_ok() {
             return Err(there_already().at(out.display()));
         }
@@ -30,7 +33,9 @@ impl<'a> StagedFile<'a> {
     pub(crate) fn filling(&self) -> Result<File> {
         self.clear();
         let made = File::options().write(true).create_new(true).mode(0o600).open(&self.filling);
-        made.doing("create the temporary file").at(self.filling.display())
+        let file = made.doing("create the temporary file").at(self.filling.display())?;
+        make_private(&file).at(self.filling.display())?;
+        Ok(file)
     }
 
     /// Moves the file into place; an existing one is never replaced.
@@ -39,7 +44,9 @@ impl<'a> StagedFile<'a> {
         let moved = match renameat_with(CWD, &self.filling, CWD, self.out, RenameFlags::NOREPLACE) {
             Err(Errno::EXIST) => return Err(there_already().at(self.out.display())),
             // Not every file system can do it; then there is a moment between the look and the move.
-            Err(Errno::INVAL | Errno::NOSYS) if self.out.symlink_metadata().is_err() => {
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::PERM)
+                if self.out.symlink_metadata().is_err() =>
+            {
                 fs::rename(&self.filling, self.out)
             }
             moved => moved.map_err(Into::into),

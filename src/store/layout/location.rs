@@ -7,18 +7,19 @@ use crate::error::{Error, Result};
 use crate::store::GcStats;
 use crate::store::context::Context;
 use crate::store::destination::{Destination, Unreached};
+use crate::store::fs::Audience;
 use crate::store::layout::Layout;
 use crate::store::progress_source::ProgressSource;
-use crate::store::reference::{Location, Reference, Transport, path_and_tag};
+use crate::store::reference::{Location, Reference, Transport, parse_local};
 use crate::store::source::Source;
 use crate::text::Printable;
 
 /// `oci:DIR`: an OCI image layout in a directory.
 pub(in crate::store) static TRANSPORT: Transport = Transport {
     prefix: "oci:",
-    syntax: "DIR[:TAG]",
+    syntax: "DIR[:TAG|@DIGEST|:@N]",
     description: "an OCI image layout",
-    parse: |text| path_and_tag(text, "oci:DIR[:TAG]").map(|(dir, tag)| Reference::layout(dir, tag)),
+    parse: |text| parse_local(text, "oci:DIR[:TAG]", |dir| Arc::new(LayoutLocation(dir))),
     recognises: Path::is_dir,
     at_path: Some(|path| Arc::new(LayoutLocation(path))),
 };
@@ -70,8 +71,13 @@ impl Location for LayoutLocation {
         Ok(Arc::new(ProgressSource::new(Layout::open(&self.0)?, &context.progress)))
     }
 
-    fn destination(&self, _reference: &Reference, context: &Context) -> Result<Box<dyn Destination>> {
-        Ok(Box::new(LayoutWriter::open(&self.0, context.waiting)?))
+    fn destination(
+        &self,
+        _reference: &Reference,
+        context: &Context,
+        audience: Audience,
+    ) -> Result<Box<dyn Destination>> {
+        Ok(Box::new(LayoutWriter::open(&self.0, context.waiting, audience)?))
     }
 
     fn collect_garbage(&self, context: &Context) -> Result<GcStats> {
@@ -79,6 +85,6 @@ impl Location for LayoutLocation {
             return Err(Error::usage("there is no such directory").at(self.0.display()));
         }
         Layout::open(&self.0)?; // before anything is made at a place that holds no layout
-        LayoutWriter::open(&self.0, context.waiting)?.publish(&[], Unreached::Remove)
+        LayoutWriter::open(&self.0, context.waiting, Audience::Anyone)?.publish(&[], Unreached::Remove)
     }
 }

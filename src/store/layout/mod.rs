@@ -9,7 +9,7 @@ mod reach;
 mod staging;
 mod write;
 
-use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,12 +19,14 @@ use crate::error::{Error, ErrorContext, IoContext, Result};
 use crate::json;
 use crate::store::count::Count;
 use crate::store::extent::Extent;
+use crate::store::fs::{is_not_regular, open_regular};
 use crate::store::index::Index;
 use crate::store::source::{Blob, ImageEntry, MAX_DOCUMENT, Source};
 
 pub(super) use location::{LayoutLocation, TRANSPORT};
-pub(super) use staging::{Staging, is_staging, remove_left_staging, share_mode};
+pub(super) use staging::{Staging, is_staging, remove_left_staging, share_modes};
 pub use write::LayoutWriter;
+pub(super) use write::{make_dir, open_home};
 
 /// The images that an `index.json` with these bytes lists.
 ///
@@ -98,16 +100,20 @@ impl Source for Layout {
         self.index().and_then(|index| index.list().at("index.json")).at(self.name())
     }
 
+    fn nth(&self, place: usize) -> Result<Option<ImageEntry>> {
+        self.index().and_then(|index| index.nth(place).at("index.json")).at(self.name())
+    }
+
     fn open(&self, descriptor: &Descriptor) -> Result<Blob> {
         let digest = descriptor.digest();
         let path = self.blob_path(digest);
         let place = || format!("{} {digest}", self.name());
-        let (file, metadata) = match File::open(&path).and_then(|file| file.metadata().map(|found| (file, found))) {
-            Ok((_, metadata)) if !metadata.is_file() => {
+        let (file, metadata) = match open_regular(&path) {
+            Ok(opened) => opened,
+            Err(error) if is_not_regular(&error) => {
                 return Err(Error::malformed("the blob is not a regular file").at(place()));
             }
-            Ok(opened) => opened,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let hint = "the layout is incomplete; copy it again, whole";
                 return Err(Error::malformed("the blob is absent").hint(hint).at(place()));
             }
@@ -126,11 +132,22 @@ impl Source for Layout {
     }
 }
 
-/// Reads a small file of the layout whole.
-fn read_small(path: &Path) -> Result<Vec<u8>> {
-    let len = fs::metadata(path).doing("read the file").at(path.display())?.len();
+/// Reads a small file of a layout, or of an image in a directory, whole.
+///
+/// # Errors
+/// [`Kind::Malformed`](crate::error::Kind::Malformed) for anything but a regular file, and for a large one.
+pub(super) fn read_small(path: &Path) -> Result<Vec<u8>> {
+    let (file, found) = match open_regular(path) {
+        Err(error) if is_not_regular(&error) => {
+            return Err(Error::malformed("not a regular file").at(path.display()));
+        }
+        opened => opened.doing("read the file").at(path.display())?,
+    };
+    let len = found.len();
     if len > MAX_DOCUMENT {
         return Err(Error::malformed(format!("{len} bytes; at most {MAX_DOCUMENT} are read")).at(path.display()));
     }
-    fs::read(path).doing("read the file").at(path.display())
+    let mut bytes = Vec::new();
+    file.take(MAX_DOCUMENT).read_to_end(&mut bytes).doing("read the file").at(path.display())?;
+    Ok(bytes)
 }

@@ -1,5 +1,6 @@
 use std::collections::HashSet;
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use oci_spec::image::Digest;
 
@@ -22,9 +23,11 @@ pub(super) fn reachable(layout: &Layout, index: &Index) -> Result<HashSet<String
 /// All blobs that lie in the layout, with their sizes.
 pub(super) fn present(layout: &Layout) -> Result<Vec<(Digest, u64)>> {
     let mut found = Vec::new();
-    let blobs = layout.dir.join("blobs");
-    for algorithm in read_dir_names(&blobs)? {
-        for name in read_dir_names(&blobs.join(&algorithm))? {
+    for dir in blob_dirs(layout)?.into_iter().skip(1) {
+        let Some(algorithm) = dir.file_name().and_then(|name| name.to_str()).filter(|_| !is_link(&dir)) else {
+            continue;
+        };
+        for name in names_in(&dir)? {
             // Whatever is not named like a blob is not ours to touch.
             let Ok(digest) = format!("{algorithm}:{name}").parse::<Digest>() else { continue };
             let metadata = fs::symlink_metadata(layout.blob_path(&digest)).doing("stat a blob").at(layout.name())?;
@@ -36,7 +39,23 @@ pub(super) fn present(layout: &Layout) -> Result<Vec<(Digest, u64)>> {
     Ok(found)
 }
 
-fn read_dir_names(dir: &std::path::Path) -> Result<Vec<String>> {
+/// The directories of the layout's blobs, `blobs` first: as far as they are there, links as such.
+pub(super) fn blob_dirs(layout: &Layout) -> Result<Vec<PathBuf>> {
+    let blobs = layout.dir.join("blobs");
+    if fs::symlink_metadata(&blobs).is_err() {
+        return Ok(Vec::new());
+    }
+    let is_dir = |path: &PathBuf| path.is_dir();
+    let below: Vec<PathBuf> =
+        if is_link(&blobs) { Vec::new() } else { names_in(&blobs)?.iter().map(|name| blobs.join(name)).collect() };
+    Ok(std::iter::once(blobs).chain(below.into_iter().filter(is_dir)).collect())
+}
+
+fn is_link(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink())
+}
+
+fn names_in(dir: &Path) -> Result<Vec<String>> {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {

@@ -1,6 +1,7 @@
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};
+use std::io::Read;
 use std::io::{BufWriter, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use super::file::NewFile;
 use crate::error::{ErrorContext, IoContext, Result};
 use crate::store::count::Count;
 use crate::store::destination::{BlobSink, Transfer, Written};
+use crate::store::fs::{Audience, open_regular};
 use crate::store::interrupt;
 use crate::store::layout::Layout;
 use crate::store::parallel::Shared;
@@ -20,6 +22,8 @@ use crate::store::verify::{is_supported, sha256_digest};
 
 /// The prefix of our staging directories; a layout's readers ignore other files beside its own.
 const PREFIX: &str = ".pht-oci-";
+/// The bits that let everybody read a blob.
+const SHARED: u32 = 0o044;
 /// The file in a staging directory that lists blobs to remove from `blobs/` if no image reaches them.
 const JOURNAL: &str = "journal";
 
@@ -29,13 +33,19 @@ pub(in crate::store) struct Staging {
     dir: PathBuf,
     blobs: AtomicU32,
     written: Count,
+    audience: Audience,
 }
 
 impl Staging {
-    pub(in crate::store) fn new(layout: &Path, written: Count) -> Result<Self> {
+    pub(in crate::store) fn new(layout: &Path, written: Count, audience: Audience) -> Result<Self> {
         let dir = layout.join(format!("{PREFIX}{}", std::process::id()));
         fs::DirBuilder::new().mode(0o700).create(&dir).doing("create the staging directory").at(dir.display())?;
-        Ok(Staging { dir, blobs: AtomicU32::new(0), written })
+        let private = File::open(&dir).doing("open the directory").and_then(|dir| audience.close_to_others(&dir));
+        if let Err(error) = private {
+            let _ = fs::remove_dir(&dir);
+            return Err(error.at(dir.display()));
+        }
+        Ok(Staging { dir, blobs: AtomicU32::new(0), written, audience })
     }
 
     /// A new blob, readable by this user alone.
@@ -44,6 +54,7 @@ impl Staging {
         let path = self.dir.join(format!("blob-{number}"));
         let file = File::options().write(true).create_new(true).mode(0o600).open(&path);
         let file = file.doing("create the blob").at(path.display())?;
+        self.audience.close_to_others(&file).at(path.display())?;
         Ok(StagedBlob { file: NewFile::new(file), path, size: 0, count: self.written.clone() })
     }
 
@@ -58,11 +69,17 @@ impl Staging {
     ) -> Result<Transfer> {
         if let Some(path) = source.local_path(descriptor) {
             let name = self.path_of(descriptor.digest());
-            if name.exists() || is_whole(&path, descriptor) && fs::hard_link(&path, &name).is_ok() {
+            if name.exists() || self.may_share(&path, descriptor) && fs::hard_link(&path, &name).is_ok() {
                 return Ok(Transfer::Reused);
             }
         }
         self.copy(source, descriptor, to, shared)
+    }
+
+    /// True if a second name for a file is as good as a copy. A cut blob must not travel on unread, and one that only its
+    /// owner can read cannot be a part of what everybody may read.
+    pub(super) fn may_share(&self, path: &Path, descriptor: &Descriptor) -> bool {
+        may_share(path, descriptor, self.audience)
     }
 
     /// Copies a blob of a source, verified; `to` is the place for messages.
@@ -99,10 +116,18 @@ impl Staging {
         file.sync_all().doing("write the journal").at(path.display())
     }
 
-    /// Writes a small file into the staging directory, to be renamed.
-    pub(in crate::store) fn write(&self, name: &str, bytes: &[u8]) -> Result<PathBuf> {
-        let path = self.dir.join(name);
-        let written = File::create(&path).and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
+    /// Writes a small file into the staging directory, to be renamed to `to`. Beside what only its owner may read, a new
+    /// file is its owner's alone, too.
+    pub(in crate::store) fn write(&self, to: &Path, bytes: &[u8]) -> Result<PathBuf> {
+        let path = self.dir.join(to.file_name().unwrap_or_default());
+        let is_private = self.audience.is_owner() && !to.exists();
+        let mut options = File::options();
+        options.write(true).create(true).truncate(true).mode(if is_private { 0o600 } else { 0o666 });
+        let mut file = options.open(&path).doing("create the file").at(path.display())?;
+        if is_private {
+            self.audience.close_to_others(&file).at(path.display())?;
+        }
+        let written = file.write_all(bytes).and_then(|()| file.sync_all());
         written.doing("write the file").at(path.display())?;
         Ok(path)
     }
@@ -133,7 +158,7 @@ impl Staging {
 /// no image reaches. Call it only with the lock of the layout.
 pub(super) fn recover(layout: &Layout, keep: impl FnOnce() -> Result<HashSet<String>>) -> Result<()> {
     let left = left_staging(&layout.dir)?;
-    let journals: Vec<String> = left.iter().filter_map(|dir| fs::read_to_string(dir.join(JOURNAL)).ok()).collect();
+    let journals: Vec<String> = left.iter().filter_map(|dir| read_journal(dir)).collect();
     if !journals.is_empty() {
         let reached = keep()?;
         let unreached = journals.iter().flat_map(|text| text.lines()).filter(|line| !reached.contains(*line));
@@ -149,6 +174,13 @@ pub(super) fn recover(layout: &Layout, keep: impl FnOnce() -> Result<HashSet<Str
         let _ = fs::remove_dir(blobs);
     }
     left.iter().try_for_each(|dir| remove_left(dir))
+}
+
+fn read_journal(staging: &Path) -> Option<String> {
+    let mut text = String::new();
+    let (mut file, _) = open_regular(&staging.join(JOURNAL)).ok()?;
+    file.read_to_string(&mut text).ok()?;
+    Some(text)
 }
 
 /// Removes the staging directories that an interrupted process has left in `dir`; whether there were any.
@@ -179,18 +211,30 @@ fn remove_left(dir: &Path) -> Result<()> {
     fs::remove_dir_all(dir).doing("remove the leftovers of an interrupted run").at(dir.display())
 }
 
-/// True if the file is one, and of the size that the descriptor says: a cut blob must not travel on unread.
-fn is_whole(path: &Path, descriptor: &Descriptor) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() == descriptor.size())
+/// As [`Staging::may_share`], before there is a staging directory.
+pub(super) fn may_share(path: &Path, descriptor: &Descriptor, audience: Audience) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| {
+        let is_whole = found.is_file() && found.len() == descriptor.size();
+        is_whole && (audience.is_owner() || found.mode() & SHARED != 0)
+    })
 }
 
-/// Lets others read a blob that is published. A blob shared with another place (a hard link) is left alone.
-pub(in crate::store) fn share_mode(blob: &Path) -> Result<()> {
-    let found = fs::metadata(blob).doing("stat the blob").at(blob.display())?;
-    if found.nlink() > 1 {
-        return Ok(());
+/// Lets everybody read blobs that are published, if they are for everybody. A blob shared with another place (a hard
+/// link) is left alone. Where the file system has no modes of ours that is said, and nothing fails.
+pub(in crate::store) fn share_modes<'a>(blobs: impl IntoIterator<Item = &'a Path>, audience: Audience) -> Result<()> {
+    let mut refused = None;
+    for blob in blobs {
+        let found = fs::metadata(blob).doing("stat the blob").at(blob.display())?;
+        if audience.is_owner() || found.nlink() > 1 || found.mode() & 0o777 == 0o600 | SHARED {
+            continue;
+        }
+        let changed = fs::set_permissions(blob, fs::Permissions::from_mode(0o600 | SHARED));
+        refused = refused.or(changed.err().filter(|_| found.mode() & SHARED != SHARED));
     }
-    fs::set_permissions(blob, fs::Permissions::from_mode(0o644)).doing("set the mode of the blob").at(blob.display())
+    if let Some(error) = refused {
+        tracing::warn!("others may be unable to read the image: the modes of its blobs cannot be set ({error})");
+    }
+    Ok(())
 }
 
 /// True if the directory holds nothing, or nothing but what an interrupted process that was to make a layout of it has

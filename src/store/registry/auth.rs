@@ -1,23 +1,16 @@
-use std::io::Read;
-use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
-use reqwest::Url;
-use reqwest::blocking::{Client as Http, RequestBuilder, Response};
-use reqwest::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
+use reqwest::header::{HeaderValue, WWW_AUTHENTICATE};
 use zeroize::Zeroizing;
 
 use super::access::Access;
-use super::credentials::Login;
-use super::fault::transport_error;
+use super::login::Login;
 use super::repository::Repository;
-use super::retry::{RetryPolicy, asked_pause, is_passing};
-use crate::error::{Advice, Error, ErrorContext, Kind, Result};
-use crate::json::{self, Value};
-use crate::text::Printable;
-
-/// The largest answer of a token server, in bytes.
-const MAX_TOKEN: u64 = 1 << 20;
+use super::token::{Token, TokenServer, redact, secret_header};
+use super::transport::{Http, Response};
+use super::words::words_of;
+use crate::error::{Advice, Error, Kind, Result};
 
 /// The authorization for one registry.
 #[derive(Debug)]
@@ -25,11 +18,29 @@ pub(super) struct Session {
     repository: Repository,
     access: Access,
     login: OnceLock<Option<Login>>,
-    header: Mutex<Option<HeaderValue>>,
+    shown: Mutex<Shown>,
     /// Held while a new header is got, so that one does it for all.
     renewing: Mutex<()>,
     /// The scopes that a token must have.
     scopes: Mutex<Vec<String>>,
+}
+
+/// What requests show at present.
+#[derive(Debug, Default)]
+struct Shown {
+    header: Option<HeaderValue>,
+    /// When a token ends, as far as was said.
+    until: Option<Instant>,
+    /// Where tokens come from, once the registry has said so.
+    server: Option<TokenServer>,
+}
+
+/// What came of a refusal.
+pub(super) enum Renewed {
+    /// There is a new header, got because of it.
+    Now,
+    /// Another request of ours was refused, too, and has seen to it.
+    Meanwhile,
 }
 
 impl Session {
@@ -38,51 +49,86 @@ impl Session {
             repository: repository.clone(),
             access: access.clone(),
             login: OnceLock::new(),
-            header: Mutex::new(None),
+            shown: Mutex::default(),
             renewing: Mutex::new(()),
             scopes: Mutex::new(vec![scope]),
         }
     }
 
-    /// The value of the header `Authorization`, marked so that no log shows it.
-    pub(super) fn header(&self) -> Option<HeaderValue> {
-        self.header.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The value of the header `Authorization`, marked so that no log shows it. A token that has ended by its own word is
+    /// replaced before it is refused; others are when they are.
+    pub(super) fn header(&self, http: &Http) -> Result<Option<HeaderValue>> {
+        if self.ended().is_none() {
+            return Ok(self.current());
+        }
+        let _one_at_a_time = lock(&self.renewing);
+        if let Some(server) = self.ended() {
+            self.fetch(http, server)?;
+        }
+        Ok(self.current())
+    }
+
+    fn current(&self) -> Option<HeaderValue> {
+        lock(&self.shown).header.clone()
+    }
+
+    /// Where to get another token, if the one that is shown has ended.
+    fn ended(&self) -> Option<TokenServer> {
+        let shown = lock(&self.shown);
+        let has_ended = shown.header.is_some() && shown.until.is_some_and(|until| until <= Instant::now());
+        shown.server.clone().filter(|_| has_ended)
     }
 
     /// From now on tokens have to be good for this, too.
     pub(super) fn widen(&self, scope: String) {
-        let mut scopes = self.scopes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut scopes = lock(&self.scopes);
         if !scopes.contains(&scope) {
             scopes.push(scope);
-            self.set(None);
+            self.show(None, None);
         }
     }
 
     /// Tokens need not be good for this any more.
     pub(super) fn narrow(&self, scope: &str) {
-        self.scopes.lock().unwrap_or_else(PoisonError::into_inner).retain(|own| own != scope);
+        lock(&self.scopes).retain(|own| own != scope);
     }
 
-    fn set(&self, value: Option<HeaderValue>) {
-        *self.header.lock().unwrap_or_else(PoisonError::into_inner) = value;
+    fn show(&self, header: Option<HeaderValue>, until: Option<Instant>) {
+        let mut shown = lock(&self.shown);
+        (shown.header, shown.until) = (header, until);
     }
 
     fn login(&self) -> Result<Option<&Login>> {
         if self.login.get().is_none() {
-            let found = self.access.credentials.find(&self.repository)?;
+            let found = self.access.credentials.find(&self.repository, self.access.timeout)?;
             let _ = self.login.set(found);
         }
         Ok(self.login.get().and_then(Option::as_ref))
     }
 
+    /// True if a token server has taken the login: what is refused then is a right, not the login.
+    pub(super) fn is_known(&self) -> bool {
+        let has_token = lock(&self.shown).header.as_ref().is_some_and(is_token);
+        has_token && self.login.get().is_some_and(Option::is_some)
+    }
+
+    /// A text of somebody else without our secrets, should it repeat them.
+    pub(super) fn redact(&self, text: String) -> String {
+        let mut secrets = self.login.get().and_then(Option::as_ref).map(Login::secrets).unwrap_or_default();
+        let header = self.current();
+        let token = header.as_ref().and_then(|header| header.to_str().ok()?.split_once(' '));
+        secrets.extend(token.map(|(_, token)| Zeroizing::new(token.to_owned())));
+        redact(text, &secrets)
+    }
+
     /// Does what the registry's refusal of a request with the header `sent` asks for: a password, or a (new) token.
-    /// False if another request has done so meanwhile.
-    pub(super) fn renew(&self, http: &Http, refusal: &Response, sent: Option<&HeaderValue>) -> Result<bool> {
-        let access = &self.access;
-        let _one_at_a_time = self.renewing.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.header().is_some_and(|now| Some(&now) != sent) {
-            // Another request of ours was refused, too, and has seen to it.
-            return Ok(false);
+    ///
+    /// A token that was refused is replaced from where it came, whatever the refusal asks for: Harbor asks for a password
+    /// whenever a request carried anything.
+    pub(super) fn renew(&self, http: &Http, refusal: Response, sent: Option<&HeaderValue>) -> Result<Renewed> {
+        let _one_at_a_time = lock(&self.renewing);
+        if self.current().is_some_and(|now| Some(&now) != sent) {
+            return Ok(Renewed::Meanwhile);
         }
         let login = self.login()?;
         let wanted: Vec<Challenge> = refusal
@@ -94,99 +140,64 @@ impl Session {
             .collect();
         let bearer = wanted.iter().find(|challenge| challenge.scheme == "bearer" && challenge.realm.is_some());
         if let Some(Challenge { realm: Some(realm), service, .. }) = bearer {
-            let url = token_url(refusal.url(), realm, service.as_deref())?;
-            let token = self.fetch_token(http, url, login)?;
-            let mut value = HeaderValue::try_from(format!("Bearer {}", *token)).map_err(|_| bad_token())?;
-            value.set_sensitive(true);
-            self.set(Some(value));
-            return Ok(true);
+            let server = TokenServer::named(refusal.url(), realm, service.as_deref())?;
+            lock(&self.shown).server = Some(server.clone());
+            return self.fetch(http, server).map(|()| Renewed::Now);
         }
-        if wanted.iter().any(|challenge| challenge.scheme == "basic") {
-            let login =
-                login.ok_or_else(|| refused("the registry asks for credentials, and there are none", access))?;
-            if sent.is_some() {
-                let what = format!("the registry refuses the credentials of `{}`", Printable::new(login.user()));
-                return Err(refused(what, access));
-            }
-            let request = http.get(refusal.url().clone()).basic_auth(login.user(), Some(login.password()));
-            let built = request.build().map_err(|_| refused("the credentials cannot be sent in a header", access))?;
-            self.set(built.headers().get(AUTHORIZATION).cloned());
-            return Ok(true);
+        let known = lock(&self.shown).server.clone().filter(|_| sent.is_some_and(is_token));
+        if let Some(server) = known {
+            return self.fetch(http, server).map(|()| Renewed::Now);
         }
-        Err(refused("the registry refuses access and does not say how to log in", access))
-    }
-
-    /// Asks a token server (distribution specification of Docker, token authentication).
-    fn fetch_token(&self, http: &Http, mut url: Url, login: Option<&Login>) -> Result<Zeroizing<String>> {
-        for scope in self.scopes.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            url.query_pairs_mut().append_pair("scope", scope);
+        if !wanted.iter().any(|challenge| challenge.scheme == "basic") {
+            return Err(self.refused("the registry refuses access and does not say how to log in", refusal));
         }
-        let mut retry = RetryPolicy::default();
-        loop {
-            let request = http.get(url.clone());
-            let request = match login {
-                Some(login) => request.basic_auth(login.user(), Some(login.password())),
-                None => request,
-            };
-            match read_token(request, login).at(url.host_str().unwrap_or_default())? {
-                Asked::Token(token) => return Ok(token),
-                Asked::Passing(error, pause) => retry.wait(error, pause)?,
-            }
+        let Some(login) = login else {
+            return Err(self.refused("the registry asks for credentials, and there are none", refusal));
+        };
+        let Some(basic) = login.basic() else {
+            return Err(self.refused("the registry asks for a password, and the login is an identity token", refusal));
+        };
+        if sent.is_some() {
+            return Err(self.wrong_password(refusal));
         }
+        self.show(Some(secret_header(&basic)?), None);
+        Ok(Renewed::Now)
+    }
+
+    fn fetch(&self, http: &Http, server: TokenServer) -> Result<()> {
+        let scopes = lock(&self.scopes).clone();
+        let Token { header, life } = server.token(http, &scopes, self.login()?)?;
+        // A little early: the request is on its way for a while, too.
+        let until = life.and_then(|life| Instant::now().checked_add(life - (life / 10).min(Duration::from_secs(10))));
+        self.show(Some(header), until);
+        Ok(())
+    }
+
+    /// True if requests show a password, and no token.
+    pub(super) fn shows_password(&self) -> bool {
+        self.current().is_some_and(|header| !is_token(&header))
+    }
+
+    /// The refusal of a password, which is tried once.
+    pub(super) fn wrong_password(&self, refusal: Response) -> Error {
+        let name = self.login.get().and_then(Option::as_ref).map_or_else(|| "nobody".to_owned(), Login::name);
+        self.refused(&format!("the registry refuses the credentials of {name}"), refusal)
+    }
+
+    fn refused(&self, what: &str, refusal: Response) -> Error {
+        let said = self.redact(words_of(refusal));
+        let said = if said.is_empty() { said } else { format!(": {said}") };
+        let advice = Advice::GiveCredentials { side: self.access.side };
+        Error::new(Kind::Registry, format!("{what}{said}")).advise(advice)
     }
 }
 
-/// The outcome of one request to a token server.
-enum Asked {
-    Token(Zeroizing<String>),
-    /// It may go better soon; after this time if it says so.
-    Passing(Error, Option<Duration>),
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn read_token(request: RequestBuilder, login: Option<&Login>) -> Result<Asked> {
-    let response = match request.send() {
-        Ok(response) => response,
-        Err(error) => return Ok(Asked::Passing(transport_error("cannot ask the token server", error), None)),
-    };
-    let status = response.status();
-    if is_passing(status) {
-        let error = Error::new(Kind::Registry, format!("the token server answers {status}"));
-        let error = error.hint("the token server is busy or broken; try again later");
-        return Ok(Asked::Passing(error, asked_pause(&response)));
-    }
-    if !status.is_success() {
-        let who = login.map_or("anonymous access".to_owned(), |login| format!("`{}`", Printable::new(login.user())));
-        let what = format!("the token server refuses {who} ({status})");
-        return Err(Error::new(Kind::Registry, what).advise(Advice::CheckLogin));
-    }
-    let mut bytes = Zeroizing::new(Vec::new());
-    if response.take(MAX_TOKEN).read_to_end(&mut bytes).is_err() {
-        return Ok(Asked::Passing(Error::new(Kind::Registry, "the token server's answer was cut off"), None));
-    }
-    let answer = json::parse_object(&bytes).map_err(|_| bad_token())?;
-    let token = ["token", "access_token"].iter().find_map(|key| answer.get(*key).and_then(Value::as_str));
-    Ok(Asked::Token(Zeroizing::new(token.ok_or_else(bad_token)?.to_owned())))
-}
-
-fn bad_token() -> Error {
-    Error::new(Kind::Registry, "the token server's answer holds no token")
-}
-
-fn refused(what: impl Into<String>, access: &Access) -> Error {
-    Error::new(Kind::Registry, what).advise(Advice::GiveCredentials { side: access.side })
-}
-
-/// Where a registry's tokens come from.
-fn token_url(registry: &Url, realm: &str, service: Option<&str>) -> Result<Url> {
-    let mut url: Url = realm.parse().map_err(|_| Error::new(Kind::Registry, "the token server has no valid URL"))?;
-    if registry.scheme() == "https" && url.scheme() != "https" {
-        let what = "the registry names a token server without TLS; no credentials were sent to it";
-        return Err(Error::new(Kind::Registry, what).at(url.host_str().unwrap_or_default()));
-    }
-    if let Some(service) = service {
-        url.query_pairs_mut().append_pair("service", service);
-    }
-    Ok(url)
+fn is_token(header: &HeaderValue) -> bool {
+    header.as_bytes().starts_with(b"Bearer ")
 }
 
 /// One way in that a registry offers.

@@ -1,29 +1,33 @@
-use std::fs;
-use std::io::Read;
-use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::Bytes;
-use oci_distribution::errors::OciEnvelope;
-use reqwest::blocking::{Client as Http, Response};
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
-use reqwest::redirect::Policy;
-use reqwest::{Certificate, Identity, Method, StatusCode, Url};
+use reqwest::{Method, StatusCode, Url};
+use tokio::sync::mpsc::Receiver;
 
 use super::access::{Access, Side};
-use super::auth::Session;
+use super::address::{address, shown};
+use super::auth::{Renewed, Session};
+use super::certificates::{authorities, own_certificate};
 use super::fault::{cause_of, transport_error};
+use super::habits::Habits;
+use super::redirect::{MAX_REDIRECTS, location, redirect};
 use super::repository::Repository;
 use super::retry::{RetryPolicy, asked_pause, is_passing};
 use super::tls;
-use crate::error::{Advice, Error, ErrorContext, IoContext, Kind, Result};
-use crate::text::Printable;
+use super::transport::{Failure, Http, Outgoing, Response};
+use super::words::{is_page, words_of};
+use crate::error::{Advice, Error, ErrorContext, Kind, Result};
 
 /// The user agent.
 const USER_AGENT: &str = concat!("pht-oci/", env!("CARGO_PKG_VERSION"));
-/// The bytes of a refusal's text that are read.
-const MAX_REFUSAL: u64 = 16 << 10;
+
+/// How long TLS is waited for where plain HTTP will do.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Advice where something else than a registry seems to have answered.
+const GATEWAY: &str =
+    "if a gateway or a login page is in front of the registry, sign in there or have it let this program pass";
 
 /// Talks to one repository.
 #[derive(Debug)]
@@ -33,6 +37,7 @@ pub(super) struct Client {
     http: OnceLock<Http>,
     root: OnceLock<Url>,
     session: Session,
+    habits: Habits,
 }
 
 /// One request; it can be made several times.
@@ -66,6 +71,10 @@ impl Call {
         self.body = Some(bytes.into());
         self
     }
+
+    fn outgoing(&self) -> Outgoing {
+        self.body.clone().map_or(Outgoing::Nothing, Outgoing::Bytes)
+    }
 }
 
 impl Client {
@@ -78,11 +87,17 @@ impl Client {
             access: access.clone(),
             http: OnceLock::new(),
             root: OnceLock::new(),
+            habits: Habits::default(),
         })
     }
 
     pub(super) fn repository(&self) -> &Repository {
         &self.repository
+    }
+
+    /// What the registry has shown so far.
+    pub(super) fn habits(&self) -> &Habits {
+        &self.habits
     }
 
     /// From now on tokens have to be good for reading this repository, too.
@@ -103,7 +118,11 @@ impl Client {
 
     /// Makes a request until the registry gives an answer that will stay.
     pub(super) fn send(&self, call: &Call) -> Result<Response> {
-        let mut retry = RetryPolicy::default();
+        self.send_within(call, RetryPolicy::default())
+    }
+
+    /// The same, with so much patience.
+    pub(super) fn send_within(&self, call: &Call, mut retry: RetryPolicy) -> Result<Response> {
         loop {
             match self.attempt(call)? {
                 Answer::Response(response) => return Ok(response),
@@ -114,50 +133,92 @@ impl Client {
 
     /// Makes a request once, and again if the registry asks who we are.
     pub(super) fn attempt(&self, call: &Call) -> Result<Answer> {
-        let mut sent = self.session.header();
-        let mut response = match self.once(call, sent.as_ref())? {
+        let mut sent = self.session.header(self.http()?).at(&self.repository)?;
+        let mut response = match self.once(call, sent.as_ref(), call.outgoing())? {
             Ok(response) => response,
-            Err(error) => return Ok(Answer::Passing(self.unreachable(error), None)),
+            Err(error) => return Ok(Answer::Passing(error, None)),
         };
         let mut renewed = false;
         // The token that another request got may have expired by now; after that of our own, no is the answer.
         for _ in 0..2 {
-            if renewed || response.status() != StatusCode::UNAUTHORIZED || !self.is_own(response.url()) {
+            if renewed || !self.asks_who(&response) {
                 break;
             }
-            renewed = self.session.renew(self.http()?, &response, sent.as_ref()).at(&self.repository)?;
-            sent = self.session.header();
-            response = match self.once(call, sent.as_ref())? {
+            let new = self.session.renew(self.http()?, response, sent.as_ref()).at(&self.repository)?;
+            renewed = matches!(new, Renewed::Now);
+            sent = self.session.header(self.http()?).at(&self.repository)?;
+            response = match self.once(call, sent.as_ref(), call.outgoing())? {
                 Ok(response) => response,
-                Err(error) => return Ok(Answer::Passing(self.unreachable(error), None)),
+                Err(error) => return Ok(Answer::Passing(error, None)),
             };
         }
-        if is_passing(response.status()) {
-            let asked = asked_pause(&response);
-            let what = format!("{} {}", call.method, shown(&call.url));
-            return Ok(Answer::Passing(self.refusal(&what, response), asked));
+        if self.asks_who(&response) && self.session.shows_password() {
+            return Err(self.session.wrong_password(response)).at(&self.repository);
         }
-        Ok(Answer::Response(response))
+        Ok(self.judge(call, response))
     }
 
+    /// Makes a request once whose body comes through a channel. It cannot be made again: if the registry asks who we are,
+    /// that is passing, and the next attempt shows it.
+    pub(super) fn stream(&self, call: &Call, body: Receiver<Bytes>, size: Option<u64>) -> Result<Answer> {
+        let sent = self.session.header(self.http()?).at(&self.repository)?;
+        let response = match self.once(call, sent.as_ref(), Outgoing::Stream(body, size))? {
+            Ok(response) => response,
+            Err(error) => return Ok(Answer::Passing(error, None)),
+        };
+        if !self.asks_who(&response) {
+            return Ok(self.judge(call, response));
+        }
+        self.session.renew(self.http()?, response, sent.as_ref()).at(&self.repository)?;
+        let what = "the registry asked for another login in the middle of an upload";
+        Ok(Answer::Passing(Error::new(Kind::Registry, what).at(&self.repository), None))
+    }
+
+    fn asks_who(&self, response: &Response) -> bool {
+        response.status() == StatusCode::UNAUTHORIZED && self.is_own(response.url())
+    }
+
+    fn judge(&self, call: &Call, response: Response) -> Answer {
+        if !is_passing(response.status()) {
+            return Answer::Response(response);
+        }
+        let asked = asked_pause(&response);
+        Answer::Passing(self.refusal(&format!("{} {}", call.method, shown(&call.url)), response), asked)
+    }
+
+    /// Makes a request and follows redirects. The inner error is one of the network.
     fn once(
         &self,
         call: &Call,
         authorization: Option<&HeaderValue>,
-    ) -> Result<std::result::Result<Response, reqwest::Error>> {
-        tracing::debug!("{} {}", call.method, shown(&call.url));
-        let mut request = self.http()?.request(call.method.clone(), call.url.clone());
-        for (name, value) in &call.headers {
-            request = request.header(name, value);
+        mut body: Outgoing,
+    ) -> Result<std::result::Result<Response, Error>> {
+        let mut url = call.url.clone();
+        let mut is_own = true;
+        for _ in 0..=MAX_REDIRECTS {
+            tracing::debug!("{} {}", call.method, shown(&url));
+            // A registry may send us elsewhere; who we are is its business alone, also if we are sent back.
+            is_own = is_own && self.is_own(&url);
+            let mut request = self.http()?.request(call.method.clone(), url.clone());
+            for (name, value) in &call.headers {
+                request = request.header(name, value);
+            }
+            if let Some(value) = authorization.filter(|_| is_own) {
+                request = request.header(AUTHORIZATION, value);
+            }
+            let streams = matches!(body, Outgoing::Stream(..));
+            let response = match self.http()?.send(request, body) {
+                Ok(response) => response,
+                Err(Failure::Ours(error)) => return Err(error),
+                Err(failure) => return Ok(Err(self.unreachable(failure, &url))),
+            };
+            match redirect(&call.method, &response).at(&self.repository)? {
+                // What has gone through a channel cannot go again.
+                Some(next) if !streams => (url, body) = (next, call.outgoing()),
+                _ => return Ok(Ok(response)),
+            }
         }
-        // A registry may send us elsewhere; who we are is its business alone.
-        if let Some(value) = authorization.filter(|_| self.is_own(&call.url)) {
-            request = request.header(AUTHORIZATION, value);
-        }
-        if let Some(body) = &call.body {
-            request = request.body(body.clone());
-        }
-        Ok(request.send())
+        Err(Error::new(Kind::Registry, format!("{} redirects without end", shown(&call.url))).at(&self.repository))
     }
 
     fn is_own(&self, url: &Url) -> bool {
@@ -178,19 +239,38 @@ impl Client {
             format!("{scheme}://{host}/").parse::<Url>().map_err(|_| wrong())
         };
         let mut root = parse("https")?;
-        if !self.access.verifies_tls {
-            let ping = root.join("v2/").map_err(|_| Error::usage("not a host name").at(host))?;
-            if self
-                .http()?
-                .get(ping)
-                .send()
-                .is_err_and(|error| !error.is_timeout() && (error.is_connect() || error.is_request()))
-            {
-                tracing::info!("{host} does not speak TLS; using plain HTTP");
-                root = parse("http")?;
-            }
+        if !self.access.verifies_tls && !self.speaks_tls(&root)? {
+            tracing::info!("{host} does not speak TLS; using plain HTTP");
+            root = parse("http")?;
         }
         Ok(self.root.get_or_init(|| root))
+    }
+
+    fn speaks_tls(&self, root: &Url) -> Result<bool> {
+        let (http, ping) =
+            (self.http()?, root.join("v2/").map_err(|_| Error::usage("not a host name").at(address(root)))?);
+        let patience = PATIENCE.min(self.access.timeout);
+        match http.send_within(http.request(Method::GET, ping.clone()), Outgoing::Nothing, patience) {
+            Ok(_) => Ok(true),
+            Err(Failure::Silent) => self.is_plain(ping).map(|is_plain| !is_plain),
+            Err(Failure::Broken(error)) if error.is_timeout() => self.is_plain(ping).map(|is_plain| !is_plain),
+            Err(Failure::Broken(error)) => Ok(!(error.is_connect() || error.is_request())),
+            Err(Failure::Ours(error)) => Err(error),
+        }
+    }
+
+    /// True if it is a registry over plain HTTP: one that waits for a line takes the beginning of TLS for that of one, and
+    /// says nothing. Who speaks TLS, and is only slow, refuses this.
+    fn is_plain(&self, mut ping: Url) -> Result<bool> {
+        if ping.set_scheme("http").is_err() {
+            return Ok(false);
+        }
+        let http = self.http()?;
+        match http.send(http.request(Method::GET, ping), Outgoing::Nothing) {
+            Ok(answer) => Ok(answer.status().is_success() || answer.status() == StatusCode::UNAUTHORIZED),
+            Err(Failure::Ours(error)) => Err(error),
+            Err(_) => Ok(false),
+        }
     }
 
     fn http(&self) -> Result<&Http> {
@@ -203,12 +283,8 @@ impl Client {
 
     fn build(&self) -> Result<Http> {
         tls::provide()?;
-        let mut builder = Http::builder()
-            .user_agent(USER_AGENT)
-            .connect_timeout(self.access.timeout)
-            .timeout(self.access.timeout)
-            .redirect(redirects())
-            .danger_accept_invalid_certs(!self.access.verifies_tls);
+        let mut builder =
+            reqwest::Client::builder().user_agent(USER_AGENT).danger_accept_invalid_certs(!self.access.verifies_tls);
         if let Some(dir) = &self.access.cert_dir {
             for certificate in authorities(dir).at(dir.display())? {
                 builder = builder.add_root_certificate(certificate);
@@ -217,41 +293,88 @@ impl Client {
                 builder = builder.identity(identity);
             }
         }
-        builder.build().map_err(|error| transport_error("cannot prepare TLS", error))
+        Http::build(builder, self.access.timeout).map_err(|failure| transport_error("cannot prepare TLS", failure))
     }
 
-    /// The registry's refusal of a request, as an error.
+    /// Whoever answers at a URL, as in `the registry answers`.
+    fn who(&self, url: &Url) -> String {
+        if self.is_own(url) { "the registry".to_owned() } else { address(url) }
+    }
+
+    /// The proxy on the way to a URL, as in ` through the proxy HOST:PORT`; nothing if there is none.
+    fn through(&self, url: &Url) -> String {
+        let proxy = self.http.get().and_then(|http| http.proxy_of(url));
+        proxy.map(|proxy| format!(" through the proxy {proxy}")).unwrap_or_default()
+    }
+
+    /// An answer that is not the one that was needed, as an error.
     pub(super) fn refusal(&self, what: &str, response: Response) -> Error {
-        let status = response.status();
-        let mut text = Vec::new();
-        // What cannot be read is not said.
-        let _ = response.take(MAX_REFUSAL).read_to_end(&mut text);
-        let message = serde_json::from_slice::<OciEnvelope>(&text).ok();
-        let message = message
-            .and_then(|message| message.errors.into_iter().next())
-            .map(|error| error.message)
-            .unwrap_or_default();
-        let message = if message.is_empty() { String::new() } else { format!(": {}", Printable::new(&message)) };
+        if response.status().is_success() || response.status().is_redirection() {
+            return self.no_answer(what, &response);
+        }
+        let (status, is_own) = (response.status(), self.is_own(response.url()));
+        let (who, through) = (self.who(response.url()), self.through(response.url()));
+        let said = self.session.redact(words_of(response));
         let text = |text: &str| Advice::Text(text.to_owned());
         let advice = match status.as_u16() {
+            407 => Advice::CheckProxy,
+            429 | 500.. => text("the registry is busy or broken; try again later"),
+            _ if !is_own => text("the registry has this answered elsewhere; try again, or ask who runs the registry"),
+            401 | 403 if self.session.is_known() => Advice::CheckRights { side: self.access.side },
+            // It may speak of a quota, or of maintenance.
+            403 if !said.is_empty() => text(
+                "the registry's own words are the reason; if they are about access, check the rights on the repository",
+            ),
             401 | 403 => Advice::CheckCredentials { side: self.access.side },
             404 => text("check the repository's name and the tag; if both are right, the image is incomplete there"),
-            429 | 500.. => text("the registry is busy or broken; try again later"),
             _ => text("the registry refuses the request; ask who runs it"),
         };
-        Error::new(Kind::Registry, format!("{what}: the registry answers {status}{message}"))
+        let said = if said.is_empty() { said } else { format!(": {said}") };
+        Error::new(Kind::Registry, format!("{what}: {who}{through} answers {status}{said}"))
             .advise(advice)
             .at(&self.repository)
     }
 
-    pub(super) fn unreachable(&self, error: reqwest::Error) -> Error {
-        let advice = Advice::CheckConnection { side: self.access.side };
-        let cause = cause_of(error);
-        // The words of rustls for an answer in plain HTTP.
-        let what = if cause.contains("InvalidContentType") {
-            "the registry does not speak TLS".to_owned()
+    /// An answer that reports success, or leads elsewhere, and is none: a gateway's, as a rule.
+    fn no_answer(&self, what: &str, response: &Response) -> Error {
+        if is_page(response) {
+            return self.page(what, response.url());
+        }
+        let (status, place) = (response.status(), address(response.url()));
+        let found = if status.is_redirection() {
+            let leads = location(response).ok().flatten().map(|to| format!(" to {}", address(&to))).unwrap_or_default();
+            format!("{place} leads elsewhere{leads} ({status}), as to a login page")
         } else {
-            format!("the registry cannot be reached: {cause}")
+            format!("{place} answers {status}, which does not say that it was done")
+        };
+        Error::new(Kind::Registry, format!("{what}: {found}")).hint(GATEWAY).at(&self.repository)
+    }
+
+    /// A web page that came in place of what was asked for.
+    pub(super) fn page(&self, what: &str, from: &Url) -> Error {
+        let from = address(from);
+        let what = format!("{what}: a web page came from {from}, as of a login page, and no answer of a registry");
+        Error::new(Kind::Registry, what).hint(GATEWAY).at(&self.repository)
+    }
+
+    /// A failure of the network on the way to a URL.
+    fn unreachable(&self, failure: Failure, url: &Url) -> Error {
+        let (is_own, proxy) = (self.is_own(url), self.http.get().and_then(|http| http.proxy_of(url)));
+        let cause = cause_of(failure);
+        let who =
+            if is_own { "the registry".to_owned() } else { format!("{}, where the registry leads,", address(url)) };
+        let advice = match proxy {
+            Some(_) => Advice::CheckProxy,
+            None if is_own => Advice::CheckConnection { side: self.access.side },
+            None => {
+                Advice::Text("ask who runs the registry whether that address is right and can be reached".to_owned())
+            }
+        };
+        // The words of rustls for an answer in plain HTTP.
+        let what = match proxy {
+            None if cause.contains("InvalidContentType") => format!("{who} does not speak TLS"),
+            None => format!("{who} cannot be reached: {cause}"),
+            Some(proxy) => format!("{who} cannot be reached through the proxy {proxy}: {cause}"),
         };
         Error::new(Kind::Registry, what).advise(advice).at(&self.repository)
     }
@@ -259,57 +382,4 @@ impl Client {
 
 fn pull_scope(repository: &Repository) -> String {
     format!("repository:{}:pull", repository.path())
-}
-
-/// A URL without its query, which may hold a secret.
-fn shown(url: &Url) -> String {
-    let mut url = url.clone();
-    url.set_query(None);
-    url.to_string()
-}
-
-/// Follows to other hosts (where login headers are left out), but never from TLS to plain HTTP.
-fn redirects() -> Policy {
-    Policy::custom(|attempt| {
-        let falls =
-            attempt.previous().last().is_some_and(|from| from.scheme() == "https") && attempt.url().scheme() != "https";
-        if falls {
-            attempt.error("redirected from TLS to plain HTTP")
-        } else if attempt.previous().len() > 5 {
-            attempt.error("too many redirects")
-        } else {
-            attempt.follow()
-        }
-    })
-}
-
-fn files_ending(dir: &Path, end: &str) -> Result<Vec<std::path::PathBuf>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir).doing("list the directory of certificates")? {
-        let path = entry.doing("list the directory of certificates")?.path();
-        if path.extension().is_some_and(|found| found == end) {
-            found.push(path);
-        }
-    }
-    found.sort();
-    Ok(found)
-}
-
-fn authorities(dir: &Path) -> Result<Vec<Certificate>> {
-    let mut all = Vec::new();
-    for path in files_ending(dir, "crt")? {
-        let pem = fs::read(&path).doing("read the certificate").at(path.display())?;
-        let wrong = |_| Error::usage("not a certificate in PEM").at(path.display());
-        all.extend(Certificate::from_pem_bundle(&pem).map_err(wrong)?);
-    }
-    Ok(all)
-}
-
-fn own_certificate(dir: &Path) -> Result<Option<Identity>> {
-    let Some(path) = files_ending(dir, "cert")?.into_iter().next() else { return Ok(None) };
-    let mut pem = zeroize::Zeroizing::new(fs::read(&path).doing("read the certificate").at(path.display())?);
-    let key = path.with_extension("key");
-    pem.extend(zeroize::Zeroizing::new(fs::read(&key).doing("read the private key").at(key.display())?).iter());
-    let wrong = |_| Error::usage("not a certificate and its key in PEM").at(path.display());
-    Identity::from_pem(&pem).map(Some).map_err(wrong)
 }

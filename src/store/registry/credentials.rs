@@ -1,16 +1,20 @@
 //! Credentials for registries, as containers-auth.json(5) and Docker's config file have them.
 
-use std::fmt;
-use std::io::{ErrorKind, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use base64::Engine;
 use zeroize::Zeroizing;
 
+use super::helper;
+use super::login::Login;
 use super::repository::Repository;
-use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
+use crate::error::{Error, ErrorContext, Kind, Result};
 use crate::json::{self, Object, Value};
+use crate::text::Printable;
 
 /// The origin of a login.
 #[derive(Debug, Clone)]
@@ -22,13 +26,6 @@ pub enum Credentials {
     Given(Login),
     /// The first of these files that knows the repository.
     Files(Vec<AuthFile>),
-}
-
-/// A user and a password.
-#[derive(Clone)]
-pub struct Login {
-    user: String,
-    password: Zeroizing<String>,
 }
 
 /// A file in the form of containers-auth.json(5) or Docker's `config.json`.
@@ -53,41 +50,10 @@ impl AuthFile {
     }
 }
 
-impl Login {
-    /// This user with this password.
-    pub fn new(user: impl Into<String>, password: impl Into<String>) -> Self {
-        Login { user: user.into(), password: Zeroizing::new(password.into()) }
-    }
-
-    /// Reads `USER:PASSWORD`; the message about anything else does not repeat it.
-    ///
-    /// # Errors
-    /// [`Kind::Usage`] if there is no colon or no user.
-    pub fn parse(text: &str) -> Result<Self> {
-        match text.split_once(':') {
-            Some((user, password)) if !user.is_empty() => Ok(Login::new(user, password)),
-            _ => Err(Error::usage("credentials are written USER:PASSWORD")),
-        }
-    }
-
-    pub(super) fn user(&self) -> &str {
-        &self.user
-    }
-
-    pub(super) fn password(&self) -> &str {
-        &self.password
-    }
-}
-
-impl fmt::Debug for Login {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Login").field("user", &self.user).field("password", &"[redacted]").finish()
-    }
-}
-
 impl Credentials {
     /// The login for a repository, if there is one.
-    pub(super) fn find(&self, repository: &Repository) -> Result<Option<Login>> {
+    /// A helper that is asked for it has so long for its answer.
+    pub(super) fn find(&self, repository: &Repository, limit: Duration) -> Result<Option<Login>> {
         let files = match self {
             Credentials::Anonymous => return Ok(None),
             Credentials::Given(login) => return Ok(Some(login.clone())),
@@ -95,9 +61,10 @@ impl Credentials {
         };
         for file in files {
             let Some(bytes) = file.read()? else { continue };
-            if let Some((login, origin)) = login_in(&bytes, repository).at(file.path.display())? {
+            if let Some((login, origin)) = login_within(&bytes, repository, limit).at(file.path.display())? {
                 let path = file.path.display();
-                tracing::info!("logging in to {repository} as {} ({origin} in {path})", login.user);
+                let name = login.name();
+                tracing::info!("logging in to {repository} as {} ({origin} in {path})", name.trim_matches('`'));
                 return Ok(Some(login));
             }
         }
@@ -108,13 +75,26 @@ impl Credentials {
 
 impl AuthFile {
     fn read(&self) -> Result<Option<Zeroizing<Vec<u8>>>> {
-        match std::fs::read(&self.path) {
-            Ok(bytes) => Ok(Some(Zeroizing::new(bytes))),
+        let mut bytes = Zeroizing::new(Vec::new());
+        let read = File::open(&self.path).and_then(|mut file| {
+            self.warn_of_writers(file.metadata()?.permissions().mode());
+            file.read_to_end(&mut bytes)
+        });
+        match read {
+            Ok(_) => Ok(Some(bytes)),
             Err(error) if error.kind() == ErrorKind::NotFound && !self.required => Ok(None),
             Err(error) => {
                 let error = Error::io("cannot read the credentials", error).as_kind(Kind::Registry);
                 Err(error.at(self.path.display()))
             }
+        }
+    }
+
+    /// Whoever may write it decides as whom, and by which program, we log in.
+    fn warn_of_writers(&self, mode: u32) {
+        if mode & 0o022 != 0 {
+            let path = self.path.display();
+            tracing::warn!("others can write the credentials {path}; protect them with chmod 600");
         }
     }
 }
@@ -126,13 +106,17 @@ impl AuthFile {
 /// [`Kind::Registry`] if it is no such file, or the login is none that can be used. The message repeats no secret.
 #[doc(hidden)] // For the fuzz targets.
 pub fn login_in(file: &[u8], repository: &Repository) -> Result<Option<(Login, String)>> {
-    let document = json::parse_object(file).map_err(|error| error.as_kind(Kind::Registry))?;
-    find_in(&document, repository)
+    login_within(file, repository, Duration::from_secs(60))
 }
 
-/// The login in one file: the host's helper, then the longest entry that covers the repository, then the helper for
-/// all.
-fn find_in(document: &Object, repository: &Repository) -> Result<Option<(Login, String)>> {
+fn login_within(file: &[u8], repository: &Repository, limit: Duration) -> Result<Option<(Login, String)>> {
+    let document = json::parse_object(file).map_err(|error| error.as_kind(Kind::Registry))?;
+    find_in(&document, repository, limit)
+}
+
+/// The login in one file: the host's helper, then the longest entry that covers the repository, then an entry that names
+/// the host as a URL, then the helper for all.
+fn find_in(document: &Object, repository: &Repository, limit: Duration) -> Result<Option<(Login, String)>> {
     let (host, hub) = (repository.host(), "https://index.docker.io/v1/");
     let is_hub = host == "docker.io";
     let helper_key = if is_hub { hub } else { host };
@@ -140,7 +124,7 @@ fn find_in(document: &Object, repository: &Repository) -> Result<Option<(Login, 
     if let Some(name) =
         helpers.and_then(|helpers| helpers.get(helper_key).or(helpers.get(host))).and_then(Value::as_str)
     {
-        return ask_helper(name, helper_key);
+        return helper::ask(name, helper_key, limit);
     }
     if let Some(auths) = document.get("auths").and_then(Value::as_object) {
         let whole = repository.to_string();
@@ -150,22 +134,44 @@ fn find_in(document: &Object, repository: &Repository) -> Result<Option<(Login, 
         keys.extend(is_hub.then_some(hub));
         let urls = [format!("https://{host}"), format!("https://{host}/v1/"), format!("https://{host}/v2/")];
         keys.extend(urls.iter().map(String::as_str));
+        // Other tools write other forms of a URL; those that are exact come first.
+        keys.extend(
+            auths
+                .keys()
+                .map(String::as_str)
+                .filter(|key| host_of_url(key).is_some_and(|named| named.eq_ignore_ascii_case(host))),
+        );
         for key in keys {
-            if let Some(login) = auths.get(key).map(read_entry).transpose().at(format_args!("entry `{key}`"))?.flatten()
-            {
-                return Ok(Some((login, format!("entry `{key}`"))));
+            let login = auths.get(key).map(read_entry).transpose();
+            if let Some(login) = login.at(format_args!("entry `{}`", Printable::new(key)))?.flatten() {
+                return Ok(Some((login, format!("entry `{}`", Printable::new(key)))));
             }
         }
     }
     match document.get("credsStore").and_then(Value::as_str).filter(|name| !name.is_empty()) {
-        Some(name) => ask_helper(name, helper_key),
+        Some(name) => helper::ask(name, helper_key, limit),
         None => Ok(None),
     }
 }
 
-/// An entry of `auths`. An empty one only says that a helper knows the login.
+/// The host, with its port, of a key that is the URL of a registry: `http://HOST`, `https://HOST/v2/`, `HOST/v1/`.
+fn host_of_url(key: &str) -> Option<&str> {
+    let bare = ["https://", "http://"].iter().find_map(|scheme| {
+        let (start, rest) = key.split_at_checked(scheme.len())?;
+        start.eq_ignore_ascii_case(scheme).then_some(rest)
+    });
+    let (host, path) = bare.unwrap_or(key).split_once('/').unwrap_or((bare.unwrap_or(key), ""));
+    let is_root = matches!(path.trim_matches('/'), "" | "v1" | "v2");
+    (is_root && (bare.is_some() || key.contains('/'))).then_some(host)
+}
+
+/// An entry of `auths`. An identity token says more than the user beside it, which may stand for nobody; an empty entry
+/// only says that a helper knows the login.
 fn read_entry(entry: &Value) -> Result<Option<Login>> {
     let text = |key: &str| entry.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+    if let Some(token) = text("identitytoken") {
+        return Ok(Some(Login::identity(token)));
+    }
     if let Some(auth) = text("auth") {
         let wrong = || Error::new(Kind::Registry, "`auth` is not the base64 form of USER:PASSWORD");
         let decoded = base64::engine::general_purpose::STANDARD.decode(auth).map_err(|_| wrong())?;
@@ -173,47 +179,9 @@ fn read_entry(entry: &Value) -> Result<Option<Login>> {
         let decoded = std::str::from_utf8(&decoded).map_err(|_| wrong())?;
         return Login::parse(decoded.trim_end_matches('\0')).map(Some).map_err(|_| wrong());
     }
-    match (text("username"), text("password"), text("identitytoken")) {
-        (Some(user), Some(password), _) => Ok(Some(Login::new(user, password))),
-        (_, _, Some(_)) => Err(no_identity_tokens()),
+    match (text("username"), text("password")) {
+        (Some(user), Some(password)) => Ok(Some(Login::new(user, password))),
         _ => Ok(None),
-    }
-}
-
-fn no_identity_tokens() -> Error {
-    let hint = "log in with a user name and a password, or the secret of a robot account";
-    Error::new(Kind::Registry, "an identity token; only user names with passwords are supported").hint(hint)
-}
-
-/// Asks a credential helper (Docker's protocol: the server on standard input, JSON on standard output).
-fn ask_helper(name: &str, server: &str) -> Result<Option<(Login, String)>> {
-    let program = format!("docker-credential-{name}");
-    if Path::new(&program).components().count() != 1 {
-        return Err(Error::new(Kind::Registry, "the name of the credential helper is not a program name"));
-    }
-    let run = || {
-        let mut command = Command::new(&program);
-        command.arg("get").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn()?;
-        if let Some(mut stdin) = child.stdin.take() {
-            stdin.write_all(server.as_bytes())?;
-        }
-        child.wait_with_output()
-    };
-    let output = run().doing(format_args!("run {program}")).map_err(|error| error.as_kind(Kind::Registry))?;
-    let stdout = Zeroizing::new(output.stdout);
-    if !output.status.success() {
-        // What a helper prints may be a secret; only the one phrase of the protocol is looked for.
-        let unknown = String::from_utf8_lossy(&stdout).contains("credentials not found");
-        let what = format!("{program} failed ({})", output.status);
-        return if unknown { Ok(None) } else { Err(Error::new(Kind::Registry, what)) };
-    }
-    let answer = json::parse_object(&stdout).map_err(|error| error.as_kind(Kind::Registry)).at(&program)?;
-    let text = |key: &str| answer.get(key).and_then(Value::as_str);
-    match (text("Username"), text("Secret")) {
-        (Some("<token>"), _) => Err(no_identity_tokens().at(program)),
-        (Some(user), Some(secret)) => Ok(Some((Login::new(user, secret), program))),
-        _ => Err(Error::new(Kind::Registry, "the answer has no `Username` and `Secret`").at(program)),
     }
 }
 
@@ -224,7 +192,8 @@ mod tests {
 
     fn find(document: &Value, repository: &str) -> Option<String> {
         let repository = repository.parse().unwrap();
-        find_in(document.as_object().unwrap(), &repository).unwrap().map(|(login, _)| login.user)
+        let found = find_in(document.as_object().unwrap(), &repository, Duration::from_secs(1)).unwrap();
+        found.map(|(login, _)| login.name().trim_matches('`').to_owned())
     }
 
     #[test]
@@ -245,6 +214,31 @@ mod tests {
             ("alpine", Some("hub")),
         ] {
             assert_eq!(find(&document, repository).as_deref(), user, "{repository}");
+        }
+    }
+
+    #[test]
+    fn finds_hosts_that_are_written_as_urls_after_exact_entries() {
+        let auth =
+            |user: &str| json!({ "auth": base64::engine::general_purpose::STANDARD.encode(format!("{user}:x")) });
+        for key in ["http://h.x", "https://h.x", "https://h.x/", "HTTPS://h.x/v1", "http://h.x/v1/", "h.x/v2/", "h.x/"]
+        {
+            assert_eq!(find(&json!({ "auths": { key: auth("url") } }), "h.x/a").as_deref(), Some("url"), "{key}");
+            let both = json!({ "auths": { key: auth("url"), "h.x": auth("exact") } });
+            assert_eq!(find(&both, "h.x/a").as_deref(), Some("exact"), "{key}");
+        }
+        for key in ["https://h.x:1", "https://h.x.evil/", "https://h.x/a/b", "ftp://h.x/", "https://y/h.x/", ""] {
+            assert_eq!(find(&json!({ "auths": { key: auth("url") } }), "h.x/a"), None, "{key}");
+        }
+    }
+
+    #[test]
+    fn an_identity_token_is_who_we_are() {
+        let nobody = base64::engine::general_purpose::STANDARD.encode("00000000-0000-0000-0000-000000000000:");
+        for entry in [json!({ "identitytoken": "hidden" }), json!({ "auth": nobody, "identitytoken": "hidden" })] {
+            let login = read_entry(&entry).unwrap().unwrap();
+            assert_eq!((login.identity_token(), login.basic()), (Some("hidden"), None));
+            assert!(!format!("{login:?} {}", login.name()).contains("hidden"));
         }
     }
 

@@ -2,12 +2,13 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use oci_spec::image::Digest;
-use reqwest::blocking::Response;
 use reqwest::header::{CONTENT_RANGE, RANGE};
 use reqwest::{Method, StatusCode};
 
 use super::client::{Call, Client};
 use super::retry::RetryPolicy;
+use super::transport::Response;
+use super::words::is_page;
 use crate::error::{Error, Kind, Result};
 use crate::store::count::Count;
 use crate::store::interrupt;
@@ -62,13 +63,16 @@ impl Download {
         let mut response = self.client.send(&call)?;
         match response.status() {
             StatusCode::PARTIAL_CONTENT => {
-                let range = response.headers().get(CONTENT_RANGE).and_then(|value| value.to_str().ok());
+                let range = response.header(CONTENT_RANGE);
                 let start = format!("bytes {}-", self.position);
                 if range.is_some_and(|range| !range.starts_with(&start)) {
                     return Err(self.fault("the registry sent another range than the one requested"));
                 }
             }
             StatusCode::OK => {
+                if is_page(&response) && response.content_length() != Some(self.size) {
+                    return Err(self.client.page(&format!("blob {}", self.digest), response.url()));
+                }
                 if response.content_length().is_some_and(|length| length != self.size) {
                     let found = response.content_length().unwrap_or_default();
                     let what = format!("the registry has {found} bytes where the descriptor says {}", self.size);
@@ -100,6 +104,7 @@ impl Download {
                     return Ok(read);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(_) if interrupt::check().is_err() => return interrupt::check().map(|()| 0),
                 Err(_) if self.position >= self.size => return Ok(0),
                 Err(error) => {
                     let (position, size) = (self.position, self.size);
@@ -121,10 +126,6 @@ impl Download {
 
 fn is_timeout(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::TimedOut
-        || error
-            .get_ref()
-            .and_then(|inner| inner.downcast_ref::<reqwest::Error>())
-            .is_some_and(reqwest::Error::is_timeout)
 }
 
 impl Read for Download {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use oci_spec::image::Digest;
 
 use super::repository::Repository;
-use crate::error::{Error, ErrorContext, Result};
+use crate::error::{Advice, Error, ErrorContext, Result};
 use crate::store::context::Context;
 use crate::store::destination::Destination;
+use crate::store::fs::Audience;
 use crate::store::reference::{Location, Reference, Transport, not_a_tag};
 use crate::store::source::Source;
 use crate::text::Printable;
@@ -58,7 +59,12 @@ impl Location for RegistryLocation {
     }
 
     #[cfg(feature = "registry")]
-    fn destination(&self, reference: &Reference, context: &Context) -> Result<Box<dyn Destination>> {
+    fn destination(
+        &self,
+        reference: &Reference,
+        context: &Context,
+        _audience: Audience,
+    ) -> Result<Box<dyn Destination>> {
         if reference.digest().is_some() {
             let hint = "name a tag: docker://HOST/REPO:TAG";
             return Err(Error::usage("an image cannot be published under a digest").hint(hint).at(reference));
@@ -67,7 +73,12 @@ impl Location for RegistryLocation {
     }
 
     #[cfg(not(feature = "registry"))]
-    fn destination(&self, reference: &Reference, _context: &Context) -> Result<Box<dyn Destination>> {
+    fn destination(
+        &self,
+        reference: &Reference,
+        _context: &Context,
+        _audience: Audience,
+    ) -> Result<Box<dyn Destination>> {
         Err(not_in_this_build(reference))
     }
 }
@@ -79,8 +90,28 @@ fn not_in_this_build(reference: &Reference) -> Error {
     Error::usage("this build reaches no registries").hint(hint).at(reference)
 }
 
+/// Where the login ends in a text that has one, as in `USER:PASSWORD@HOST/REPO`; a digest has no `/`.
+fn login_end(text: &str) -> Option<usize> {
+    let at = text.rfind('@')?;
+    (text[at..].contains('/') || !text[..at].contains('/')).then_some(at)
+}
+
+/// The text of a reference without the login that somebody has written into it; `None` if there is none.
+pub fn without_login(text: &str) -> Option<String> {
+    let start = text.find("://").map_or(0, |at| at + 3);
+    let end = login_end(&text[start..])?;
+    let is_digest =
+        ["sha256:", "sha384:", "sha512:"].iter().any(|start_of| text[start + end + 1..].starts_with(start_of));
+    (!is_digest).then(|| format!("{}...{}", &text[..start], &text[start + end..]))
+}
+
 /// `HOST/REPO[:TAG|@DIGEST]`.
 fn parse(text: &str) -> Result<Reference> {
+    if let Some(rest) = without_login(text) {
+        // Logs keep messages, so it is not repeated.
+        let error = Error::usage("a login does not belong in the name of an image").advise(Advice::SeparateLogin);
+        return Err(error.at(Printable::new(&rest)));
+    }
     let (name, digest) = match text.split_once('@') {
         Some((name, digest)) => (name, Some(digest)),
         None => (text, None),
@@ -104,4 +135,29 @@ fn parse_tag(tag: &str) -> Result<String> {
     let starts = tag.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
     let fits = tag.len() <= 128 && tag.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'));
     if starts && fits { Ok(tag.to_owned()) } else { Err(not_a_tag(tag)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_in_a_name_is_not_repeated() {
+        for (text, shown) in [
+            ("docker://u:SECRET@h.x/t:latest", "docker://...@h.x/t:latest"),
+            ("docker://SECRET@h.x/t", "docker://...@h.x/t"),
+            ("docker://u:SE/CR@ET@h.x:5000/t", "docker://...@h.x:5000/t"),
+            ("docker://u:SECRET@h.x", "docker://...@h.x"),
+            ("u:SECRET@h.x/t", "...@h.x/t"),
+        ] {
+            assert_eq!(without_login(text).as_deref(), Some(shown));
+            let error = parse(text.trim_start_matches("docker://")).unwrap_err();
+            assert!(!format!("{error} {:?}", error.advice()).contains("SE"), "{error}");
+        }
+        let digest = format!("sha256:{}", "a".repeat(64));
+        for text in ["docker://h.x/t:latest", "alpine", "oci:dir:tag", &format!("alpine@{digest}"), "h.x/t@sha256:bad/"]
+        {
+            assert_eq!(without_login(text), None, "{text}");
+        }
+    }
 }

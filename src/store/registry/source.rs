@@ -1,28 +1,23 @@
 use std::collections::HashMap;
-use std::io::{Cursor, Read};
+use std::io::Cursor;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use oci_spec::image::{Descriptor, Digest, MediaType};
-use reqwest::blocking::Response;
-use reqwest::header::{ACCEPT, CONTENT_TYPE};
+use reqwest::header::ACCEPT;
 use reqwest::{Method, StatusCode};
 
 use super::access::Access;
 use super::client::{Call, Client};
 use super::download::Download;
+use super::manifest_type;
+use super::manifest_type::MANIFESTS;
 use super::repository::Repository;
+use super::words::{document, is_page, looks_like_page, media_type};
 use crate::error::{Error, ErrorContext, Kind, Result};
 use crate::store::count::Count;
 use crate::store::source::{Blob, ImageEntry, MAX_DOCUMENT, Source};
 use crate::store::verify::digest_of;
 
-/// The manifests and indexes that are asked for.
-const MANIFESTS: [&str; 4] = [
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-];
 /// The tag that is meant where none is named.
 const LATEST: &str = "latest";
 
@@ -54,25 +49,29 @@ impl Registry {
     /// Looks a manifest up by tag or digest and keeps it.
     fn look_up(&self, name: &str) -> Result<Option<Descriptor>> {
         let url = self.client.url(&format!("manifests/{name}"))?;
-        let response = self.client.send(&Call::new(Method::GET, url).header(ACCEPT, MANIFESTS.join(", ")))?;
+        let mut response = self.client.send(&Call::new(Method::GET, url).header(ACCEPT, MANIFESTS.join(", ")))?;
         match response.status() {
             StatusCode::OK => {}
             StatusCode::NOT_FOUND => return Ok(None),
             _ => return Err(self.client.refusal(&format!("manifest {name}"), response)),
         }
-        let media_type = media_type_of(&response);
-        let mut bytes = Vec::new();
-        response.take(MAX_DOCUMENT + 1).read_to_end(&mut bytes).map_err(|error| {
-            let what = format!("manifest {name}: the transfer was cut off");
-            Error::new(Kind::Registry, what).because(error).hint("try again").at(self.client.repository())
-        })?;
+        let (stated, from) = (media_type(&response), response.url().clone());
+        let what = format!("manifest {name}");
+        if is_page(&response) {
+            return Err(self.client.page(&what, &from));
+        }
+        let bytes = document(&mut response, MAX_DOCUMENT).at(&what).at(self.client.repository())?;
+        if looks_like_page(&bytes) {
+            return Err(self.client.page(&what, &from));
+        }
         if bytes.len() as u64 > MAX_DOCUMENT {
             let what = format!("manifest {name}: larger than {MAX_DOCUMENT} bytes");
             return Err(Error::malformed(what).at(self.client.repository()));
         }
         self.read.add(bytes.len());
         let digest = digest_of(&bytes);
-        let descriptor = Descriptor::new(MediaType::from(media_type.as_str()), bytes.len() as u64, digest.clone());
+        let media_type = manifest_type::of(&stated, &bytes).at(what).at(self.client.repository())?;
+        let descriptor = Descriptor::new(MediaType::from(media_type), bytes.len() as u64, digest.clone());
         self.manifests.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, bytes);
         Ok(Some(descriptor))
     }
@@ -97,11 +96,6 @@ impl Registry {
     fn kept(&self, digest: &Digest) -> Option<Vec<u8>> {
         self.manifests.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned()
     }
-}
-
-fn media_type_of(response: &Response) -> String {
-    let stated = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    stated.split(';').next().unwrap_or_default().trim().to_owned()
 }
 
 /// True if it is a manifest or an index, which registries keep apart from blobs.

@@ -1,20 +1,27 @@
 use std::sync::Arc;
 
 use oci_spec::image::{Descriptor, Digest};
-use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use reqwest::{Method, StatusCode, Url};
+use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE};
+use reqwest::{Method, StatusCode};
 
 use super::access::Access;
 use super::client::{Call, Client};
+use super::presence::{DIGEST, presence};
 use super::repository::Repository;
+use super::retry::RetryPolicy;
 use super::source::is_manifest;
-use super::upload::{Upload, exists, location};
-use crate::error::{Error, Kind, Result};
+use super::transport::Response;
+use super::upload::Upload;
+use super::words::{document, is_page};
+use crate::error::{Error, ErrorContext, Kind, Result};
 use crate::store::count::Count;
 use crate::store::destination::{BlobSink, Destination, GcStats, TagChange, Transfer, Unreached, Written};
 use crate::store::parallel::{Shared, copy_each};
-use crate::store::source::{ImageEntry, Source, read_document};
-use crate::store::verify::digest_of;
+use crate::store::source::{ImageEntry, MAX_DOCUMENT, Source, read_document};
+use crate::store::verify::{Digester, digest_of};
+
+/// How often a mount that fails is asked for again: a copy does as well.
+const MOUNT_RETRIES: u32 = 1;
 
 /// Writes to a repository: blobs as they come, manifests and tags when all is there.
 pub struct RegistryWriter {
@@ -58,29 +65,43 @@ impl RegistryWriter {
     fn ask_to_mount(&self, from: &Repository, digest: &Digest) -> Result<Mounted> {
         let mut url = self.client.url("blobs/uploads/")?;
         url.query_pairs_mut().append_pair("mount", digest.as_ref()).append_pair("from", from.path());
-        let response = self.client.send(&Call::new(Method::POST, url).header(CONTENT_LENGTH, "0"))?;
+        let call = Call::new(Method::POST, url).header(CONTENT_LENGTH, "0");
+        let response = self.client.send_within(&call, RetryPolicy::times(MOUNT_RETRIES))?;
         Ok(match response.status() {
             StatusCode::CREATED => Mounted::Shared,
-            StatusCode::ACCEPTED => Mounted::Begun(location(&self.client, &response)?),
+            StatusCode::ACCEPTED => Mounted::Begun(Box::new(response)),
             _ => Mounted::Refused,
         })
     }
 
     fn take_blob(&self, source: &dyn Source, descriptor: &Descriptor, shared: &Shared) -> Result<Transfer> {
         let digest = descriptor.digest();
-        if exists(&self.client, digest)? {
+        // What cannot be asked for is sent.
+        if presence(&self.client, digest, Some(descriptor.size()))?.is_there() {
             return Ok(Transfer::Reused);
         }
         let own = self.client.repository();
         let near = source.repository().filter(|from| from.host() == own.host() && *from != own);
-        let session = match near.map(|from| self.mount(from, digest)).transpose()? {
+        let mut begun = match near.map(|from| self.mount(from, digest)).transpose()? {
             Some(Mounted::Shared) => return Ok(Transfer::Reused),
-            Some(Mounted::Begun(session)) => Some(session),
+            Some(Mounted::Begun(response)) => Some(response),
             Some(Mounted::Refused) | None => None,
         };
-        let mut upload = Box::new(Upload::of(digest, session, &self.client, &self.written));
-        shared.copy(source, descriptor, &self.name(), &mut upload)?;
-        Ok(Transfer::Copied(upload.finish()?.size))
+        let mut retry = RetryPolicy::default();
+        loop {
+            let upload = Upload::of(descriptor, &self.client, &self.written);
+            let mut upload = match begun.take() {
+                Some(response) => upload.begun(&response)?,
+                None => upload,
+            };
+            let copied = shared.copy(source, descriptor, &self.name(), &mut upload);
+            match copied.and_then(|()| upload.end()) {
+                Ok(written) => return Ok(Transfer::Copied(written.size)),
+                // The source still has it.
+                Err(error) if upload.can_begin_again() => retry.wait(error, None)?,
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     fn keep(&mut self, digest: &Digest, media_type: &str, bytes: Vec<u8>) {
@@ -100,19 +121,54 @@ impl RegistryWriter {
     fn push(&self, manifest: &Manifest, name: &str) -> Result<()> {
         let Manifest { digest, media_type, bytes } = manifest;
         let url = self.client.url(&format!("manifests/{name}"))?;
+        let what = format!("cannot publish {digest} as `{name}`");
         let call = Call::new(Method::PUT, url).header(CONTENT_TYPE, media_type).body(bytes.clone());
         let response = self.client.send(&call)?;
         if !response.status().is_success() {
-            return Err(self.client.refusal(&format!("cannot publish {digest} as `{name}`"), response));
+            return Err(self.client.refusal(&what, response));
         }
+        self.confirm(manifest, name, &what, response)?;
         self.written.add(bytes.len());
         Ok(())
+    }
+
+    /// Whether a manifest is published: who believes that wrongly loses results. A registry says so by 201 (distribution
+    /// specification, pushing manifests) and the digest; after any other success it is looked what is there.
+    fn confirm(&self, manifest: &Manifest, name: &str, what: &str, response: Response) -> Result<()> {
+        let stated = response.header(DIGEST).map(|stated| stated == manifest.digest.as_ref());
+        let says_so = response.status() == StatusCode::CREATED && !is_page(&response);
+        if says_so && stated == Some(true) {
+            return Ok(());
+        }
+        let answered = self.client.refusal(what, response);
+        let mut found = self.client.send(&self.look_up(manifest, name)?)?;
+        match found.status() {
+            StatusCode::OK => {
+                let bytes = document(&mut found, MAX_DOCUMENT).at(self.client.repository())?;
+                let mut hasher = Digester::of(&manifest.digest)?;
+                hasher.update(&bytes);
+                if hasher.matches(&manifest.digest) { Ok(()) } else { Err(answered) }
+            }
+            // Who may write need not be allowed to read.
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::METHOD_NOT_ALLOWED
+                if says_so && stated.is_none() =>
+            {
+                tracing::info!("the registry says that `{name}` is published, and does not let it be looked at");
+                Ok(())
+            }
+            _ => Err(answered),
+        }
+    }
+
+    fn look_up(&self, manifest: &Manifest, name: &str) -> Result<Call> {
+        let url = self.client.url(&format!("manifests/{name}"))?;
+        Ok(Call::new(Method::GET, url).header(ACCEPT, &manifest.media_type))
     }
 }
 
 enum Mounted {
     Shared,
-    Begun(Url),
+    Begun(Box<Response>),
     Refused,
 }
 

@@ -8,6 +8,6 @@ mod shrinking;
 mod signals;
 
 /// A number that `scripts/crash.sh` raises.
-fn number(variable: &str, short: u32) -> u32 {
+pub fn number(variable: &str, short: u32) -> u32 {
     std::env::var(variable).map_or(short, |text| text.parse().unwrap_or_else(|_| panic!("{variable} is a number")))
 }

@@ -1,4 +1,5 @@
-//! Archives of images, against the image that skopeo (and podman, by the same library) takes out of them.
+//! Archives of images, against the image that skopeo takes out of them by either format, and `podman load` by its own
+//! choice.
 
 use std::path::Path;
 use std::process::Command;
@@ -147,22 +148,39 @@ fn theirs(path: &Path, format: ArchiveFormat) -> Option<String> {
     output.status.success().then(|| digest_of(&output.stdout).to_string())
 }
 
+/// The same by `podman load`, which tries one format after the other; its storage is of its own.
+fn by_podman(path: &Path, variables: &[(&str, String)]) -> Option<String> {
+    let podman = |line: &[&str]| {
+        let variables = variables.iter().map(|(name, value)| (*name, value));
+        let output = Command::new("podman").args(line).envs(variables).output().expect("podman");
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let said = podman(&["load", "-q", "-i", path.to_str().expect("a path in UTF-8")])?;
+    let name = said.lines().last()?.rsplit_once(": ")?.1.to_owned();
+    // In the storage an image is called by the digest of its config.
+    let id = podman(&["image", "inspect", "--format", "{{.Id}}", &name])?;
+    Some(format!("sha256:{}", id.trim_start_matches("sha256:")))
+}
+
 #[test]
 fn archives_are_refused_or_read_alike() {
-    if !available("differential::archives_are_refused_or_read_alike", &[Peer::Skopeo]) {
+    if !available("differential::archives_are_refused_or_read_alike", &[Peer::Skopeo, Peer::Podman]) {
         return;
     }
     let images = [image("good"), image("evil")];
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().join("archive.tar");
+    let variables = support::containers::configure(dir.path());
     let (mut refused, mut alike, mut by_skopeo) = (0, 0, 0);
+    let (mut loaded_alike, mut by_podman_alone) = (0, 0);
     let mut differ = Vec::new();
     for number in numbers(&ARCHIVES_THAT_DIFFERED, "PHT_DIFFERENTIAL_ARCHIVES", ARCHIVES) {
         std::fs::write(&path, archive(number, &images)).expect("an archive");
-        let mut reads = 0;
+        let (mut reads, mut seen) = (0, Vec::new());
         for format in [ArchiveFormat::Oci, ArchiveFormat::Docker] {
             let Some(here) = ours(&path, format) else { continue };
             reads += 1;
+            seen.push((format, here.clone()));
             match theirs(&path, format) {
                 None => by_skopeo += 1,
                 Some(there) if there == here => alike += 1,
@@ -170,8 +188,26 @@ fn archives_are_refused_or_read_alike() {
             }
         }
         refused += u64::from(reads == 0);
+        if reads > 0 {
+            // Podman says not which format it took: none of ours may be another image.
+            match by_podman(&path, &variables) {
+                None => by_podman_alone += 1,
+                Some(there) => {
+                    loaded_alike += 1;
+                    let others = seen.iter().filter(|(_, here)| *here != there);
+                    differ.extend(
+                        others.map(|(format, here)| {
+                            format!("archive {number}, {format:?}: {here} here, {there} by podman")
+                        }),
+                    );
+                }
+            }
+        }
     }
-    println!("{refused} archives refused; {alike} images read alike, {by_skopeo} refused by skopeo alone");
+    println!(
+        "{refused} archives refused; {alike} images read alike by skopeo, {by_skopeo} refused by it alone; {loaded_alike} \
+         archives loaded by podman, {by_podman_alone} refused by it alone"
+    );
     assert!(differ.is_empty(), "{} archives are read in two ways:\n{}", differ.len(), differ.join("\n"));
-    assert!(refused > 5 && alike > 20, "the archives say too little");
+    assert!(refused > 5 && alike > 20 && loaded_alike > 20, "the archives say too little");
 }

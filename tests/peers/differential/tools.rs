@@ -154,6 +154,120 @@ fn layers_of_image_tools_are_read() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Something of every kind that a build changes: files new, changed and gone, links, modes, directories.
+const BUILD: &str = "FROM BASE
+COPY tree /copied
+RUN rm /etc/os-release && mkdir -p /new/deep && echo one >/new/deep/file && ln /new/deep/file /new/hard \\
+ && ln -s deep/file /new/soft && chmod 1777 /new && chmod 4755 /new/deep/file && rm -r /copied/sticky && mkdir /copied/sticky
+RUN echo two >/new/deep/file && mv /copied/empty /copied/moved && touch /tmp/last
+";
+
+/// A base that has a shell, and what is built on it, in the directory.
+fn prepare_build(dir: &Path, name: &str) {
+    make_trees(dir);
+    support::Layout::new(dir.join("base")).make_base("latest", true);
+    fs::write(dir.join("Dockerfile"), BUILD.replace("BASE", name)).expect("a file");
+}
+
+/// What podman builds, from a file, and commits, from a container.
+#[test]
+fn what_podman_builds_is_read() {
+    let peers = [Peer::Umoci, Peer::Root, Peer::Podman, Peer::Runc, Peer::Skopeo, Peer::Busybox];
+    if !available("differential::what_podman_builds_is_read", &peers) {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    prepare_build(dir.path(), "localhost/base");
+    let storage = dir.path().join("containers");
+    fs::create_dir(&storage).expect("a directory");
+    let set: String = support::containers::configure(&storage)
+        .iter()
+        .map(|(name, value)| format!("export {name}={value}; "))
+        .collect();
+    let copy = "skopeo --insecure-policy copy -q";
+    let steps = [
+        (
+            "podman build",
+            format!(
+                "{copy} oci:base:latest containers-storage:localhost/base && podman --runtime runc build -q --isolation chroot -t localhost/built . && {copy} containers-storage:localhost/built oci:built:latest"
+            ),
+            "built",
+        ),
+        (
+            "podman build --squash",
+            format!(
+                "podman --runtime runc build -q --isolation chroot --squash -t localhost/squashed . && {copy} containers-storage:localhost/squashed oci:squashed:latest"
+            ),
+            "squashed",
+        ),
+        (
+            "podman commit",
+            format!(
+                "C=$(podman create localhost/built true) && podman cp tree/. $C:/copied && podman commit -q $C localhost/committed && {copy} containers-storage:localhost/committed oci:committed:latest"
+            ),
+            "committed",
+        ),
+    ];
+    let mut wrong = Vec::new();
+    for (what, line, name) in steps {
+        run(dir.path(), &(set.clone() + &line));
+        read(what, &dir.path().join(name), &mut wrong);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What Docker builds and commits.
+#[test]
+fn what_docker_builds_is_read() {
+    let peers = [Peer::Umoci, Peer::Root, Peer::Docker, Peer::Skopeo, Peer::Busybox];
+    if !available("differential::what_docker_builds_is_read", &peers) {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let name = |what: &str| format!("localhost/pht-oci-test/{what}-{}", std::process::id());
+    let (base, built, committed) = (name("base"), name("built"), name("committed"));
+    prepare_build(dir.path(), &base);
+    let copy = "skopeo --insecure-policy copy -q --src-daemon-host $DOCKER_HOST --dest-daemon-host $DOCKER_HOST";
+    let steps = [
+        (
+            "docker build",
+            format!(
+                "{copy} oci:base:latest docker-daemon:{base}:latest && docker build -q --network none -t {built} . && {copy} docker-daemon:{built}:latest oci:built:latest"
+            ),
+            "built",
+        ),
+        (
+            "docker commit",
+            format!(
+                "C=$(docker create {built} true) && docker cp tree/. $C:/copied && docker commit $C {committed} && docker rm $C && {copy} docker-daemon:{committed}:latest oci:committed:latest"
+            ),
+            "committed",
+        ),
+    ];
+    let mut wrong = Vec::new();
+    for (what, line, name) in steps {
+        run(dir.path(), &line);
+        read(what, &dir.path().join(name), &mut wrong);
+    }
+    run(dir.path(), &format!("docker rmi -f {committed} {built} {base}"));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A Debian as debootstrap leaves it, before its packages are set up.
+#[test]
+fn what_debootstrap_unpacks_is_read() {
+    let peers = [Peer::Umoci, Peer::Root, Peer::Debootstrap];
+    if !available("differential::what_debootstrap_unpacks_is_read", &peers) {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let line = "debootstrap --foreign --variant=minbase stable root >&2 && tar --numeric-owner -C root -c .";
+    layout::write(&dir.path().join("debian"), &[(run(dir.path(), line), Form::Gzip)]);
+    let mut wrong = Vec::new();
+    read("debootstrap", &dir.path().join("debian"), &mut wrong);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 /// A small Debian, as it is made for images.
 #[test]
 fn a_debian_is_read() {

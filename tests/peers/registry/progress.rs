@@ -85,7 +85,7 @@ fn elsewhere_there_are_plain_lines_for_those_who_want_them() {
     let dir = tempfile::tempdir().unwrap();
     for (number, (options, shown)) in [
         (&["--progress", "always"][..], true),
-        (&["--progress", "always", "--format", "json"], true),
+        (&["--progress", "always", "--format", "json"], false),
         (&["--progress", "always", "-q"], false),
         (&["--progress", "never"], false),
         // A step of a second or two is not worth a line.
@@ -105,6 +105,11 @@ fn elsewhere_there_are_plain_lines_for_those_who_want_them() {
         assert!(!report.contains("fetching"), "{options:?}: {report}");
         if options.contains(&"json") {
             assert_eq!(outcome.json()["stage"], "copy");
+            let documents: Vec<serde_json::Value> =
+                outcome.stderr.lines().map(|line| serde_json::from_str(line).expect("a document a line")).collect();
+            let last =
+                documents.iter().rev().find(|one| one["progress"]["task"] == format!("fetching {}", &layer[..19]));
+            assert_eq!(last.map(|one| &one["progress"]["done"]), Some(&serde_json::json!(4 << 20)), "{documents:?}");
         }
     }
 }

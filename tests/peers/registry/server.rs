@@ -51,6 +51,16 @@ impl Server {
         Self::start(tls, |_| String::new())
     }
 
+    /// Behind TLS, and told that it is reached by plain HTTP at this port, as one behind a careless proxy is.
+    pub fn misled(port: u16) -> Self {
+        let tls = |dir: &Path| {
+            make_certificates(dir);
+            let tls = format!("  tls: {{certificate: {0}/server.crt, key: {0}/server.key}}\n", dir.display());
+            format!("{tls}  host: http://127.0.0.1:{port}\n")
+        };
+        Self::start(tls, |_| String::new())
+    }
+
     /// For those that a token server knows, as this part of the configuration names it, without TLS.
     pub fn with_tokens(config: &str) -> Self {
         Self::start(|_| String::new(), |_| config.to_owned())

@@ -63,6 +63,44 @@ fn base_stays(server: &Server, version: Wire, base: &Layout, unpacked: u64) {
     assert!(down < payload + MIB && up < payload + MIB, "{version:?}: post-run: {up} up, {down} down");
 }
 
+/// A base that no signature binds is fetched once: on its way where it is copied, and not again once it is known.
+#[test]
+fn an_unsigned_base_is_fetched_once() {
+    if !available("an_unsigned_base_is_fetched_once", &[Peer::Registry]) {
+        return;
+    }
+    const BASE: u64 = 24 * MIB;
+    let server = Server::open();
+    let dir = tempfile::tempdir().unwrap();
+    let base = Layout::new(dir.path().join("base"));
+    base.make_base("small", false);
+    base.append("small", "base", &[Edit::Put("var/big.bin", noise(BASE as usize))]);
+    let spec = TrainSpec { base: Some(base), ..TrainSpec::default() };
+    let train = Train::build(Implementation::Ours, Wire::V2_0, &spec).unwrap();
+    let central = "unsigned/central:latest";
+    copy(&train.layout.at("0"), &server.at(central));
+    let (cache, station) = (dir.path().join("cache"), train.station_id(0));
+    let key = train.key(&station);
+    let down = |to: &str, options: &[&str]| {
+        let wire = Proxy::start(server.port, |_| Act::Pass);
+        let to = if to.starts_with("oci:") { to.to_owned() } else { wire.at(to) };
+        let from = wire.at(central);
+        let line = ["pre-run", &from, &to, "--private-key", &key, "--station", &station];
+        pht_oci(&[&line[..], options, &PLAIN].concat(), &[("XDG_CACHE_HOME", utf8(&cache))]).ok();
+        wire.traffic().1
+    };
+    let layout = |name: &str| format!("oci:{}:latest", utf8(&dir.path().join(name)));
+    for (to, options, least, most) in [
+        (layout("a"), &["--no-cache"][..], BASE, BASE + 2 * MIB),
+        ("unsigned/a:latest".to_owned(), &["--no-cache"], BASE, BASE + 2 * MIB),
+        (layout("b"), &[], BASE, BASE + 2 * MIB),
+        ("unsigned/b:latest".to_owned(), &[], 0, 2 * MIB),
+    ] {
+        let down = down(&to, options);
+        assert!((least..most).contains(&down), "{to} {options:?}: {down} down");
+    }
+}
+
 /// Bytes of a payload with which memory would show that something is held whole; `PHT_BULK=2G` makes it larger.
 fn bulk() -> String {
     std::env::var("PHT_BULK").unwrap_or_else(|_| "256M".to_owned())

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use support::tree::{MARKER, snapshot};
+use support::tree::{MARKER, differences, snapshot};
 use support::{Peer, Wire, available, pht_oci, utf8};
 
 use fixture::RunFixture;
@@ -24,6 +24,35 @@ fn interfaces(log: &str) -> Vec<&str> {
     let names = lines.filter_map(|line| line.split(':').next()).map(str::trim);
     // What the program says itself has colons, too.
     names.filter(|name| !name.contains(' ')).collect()
+}
+
+/// A person sees how it runs while the run can still be stopped; a train of too old a wire version does not run at all.
+#[test]
+fn what_will_run_is_shown_before_it_does() {
+    if !available("running::what_will_run_is_shown_before_it_does", &[Peer::Busybox, Peer::Runc]) {
+        return;
+    }
+    for wire in [Wire::V2_0, Wire::V3] {
+        let fixture = RunFixture::new("runc", wire);
+        let data = format!("{}:/data", fixture.train.dir.path().join("data").display());
+        if wire == Wire::V2_0 {
+            let before = snapshot(fixture.place());
+            let refused = fixture.run(0, &["--volume", &data, "--min-wire", "3"]).refused(3);
+            assert!(
+                refused.stderr.contains("wire 2.0, but at least wire 3 is demanded by --min-wire"),
+                "{}",
+                refused.stderr
+            );
+            assert!(!refused.stderr.contains("said on standard error"), "{}", refused.stderr);
+            assert_eq!(differences(&before, &snapshot(fixture.place()), true), Vec::<String>::new());
+        }
+        let outcome = fixture.run(0, &["--volume", &data]).ok();
+        let command = r#"command  ["/bin/sh","/opt/pht_train/entrypoint.sh"]"#;
+        let place = |text: &str| outcome.stderr.find(text).unwrap_or_else(|| panic!("{text}: {}", outcome.stderr));
+        assert!(place(command) < place("said on standard error"), "{}", outcome.stderr);
+        assert_eq!(outcome.stderr.contains("no signature covers"), wire == Wire::V2_0, "{}", outcome.stderr);
+        assert!(String::from_utf8_lossy(&outcome.stdout).contains(command), "the report says it, too");
+    }
 }
 
 fn journey(test: &str, engine: &'static str, peer: Peer) {
@@ -186,14 +215,29 @@ fn two_trains_of_one_place_do_not_get_into_each_other_s_way() {
     }
 }
 
-/// The whole stop as a user who is nobody.
 #[test]
 fn runc_needs_no_root() {
+    as_nobody("running::runc_needs_no_root", "runc", Peer::Runc, &json!({}));
+}
+
+#[test]
+fn charliecloud_needs_no_root() {
+    as_nobody("running::charliecloud_needs_no_root", "charliecloud", Peer::Charliecloud, &json!({}));
+}
+
+#[test]
+fn charliecloud_needs_no_root_for_other_users() {
+    let config = json!({ "User": "1000:1000", "WorkingDir": "/opt" });
+    as_nobody("running::charliecloud_needs_no_root_for_other_users", "charliecloud", Peer::Charliecloud, &config);
+}
+
+/// The whole stop as a user who is nobody, twice on one base.
+fn as_nobody(test: &str, engine: &'static str, peer: Peer, config: &Value) {
     const NOBODY: u32 = 54_321;
-    if !available("running::runc_needs_no_root", &[Peer::Python, Peer::Busybox, Peer::Runc, Peer::Namespaces]) {
+    if !available(test, &[Peer::Python, Peer::Busybox, Peer::Namespaces, peer]) {
         return;
     }
-    let fixture = RunFixture::new("runc", Wire::V3);
+    let fixture = RunFixture::with(engine, Wire::V3, fixture::ENTRYPOINT, config);
     let dir = fixture.train.dir.path();
     let program = dir.join("pht-oci");
     fs::copy(support::program(), &program).expect("a copy of the program");
@@ -208,12 +252,21 @@ fn runc_needs_no_root() {
         let output = command.output().expect("setpriv starts");
         (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
-    let line = [vec![program.display().to_string()], fixture.line(0, &[])].concat();
-    let (ended_well, message) = as_nobody(&line);
-    assert!(ended_well, "{message}");
-    assert_eq!(interfaces(&message), ["lo"], "{message}");
-    fixture.check_nothing_left();
-    assert_eq!(fs::metadata(fixture.log()).expect("a log").uid(), NOBODY);
+    let data = format!("{}:/data", dir.join("data").display());
+    for stop in 0..2 {
+        let line = [vec![program.display().to_string()], fixture.line(stop, &["--volume", &data])].concat();
+        let (ended_well, message) = as_nobody(&line);
+        assert!(ended_well, "{engine}: {message}");
+        assert_eq!(interfaces(&message), ["lo"], "{engine}: {message}");
+        assert!(!message.contains("can be written"), "{engine}: {message}");
+        assert_eq!(fs::metadata(fixture.log()).expect("a log").uid(), NOBODY);
+        for path in walk(&fixture.layout.dir) {
+            assert_eq!(fs::metadata(&path).expect("a file").uid(), NOBODY, "{engine}: {}", path.display());
+        }
+        fixture.check_nothing_left();
+    }
+    assert_eq!(fixture.result("result.txt"), format!("{MARKER}\n{MARKER}\n"), "{engine}");
+    assert_eq!(fixture.result("seen"), "a patient\na patient\n", "{engine}");
 }
 
 fn walk(top: &Path) -> Vec<PathBuf> {
@@ -231,6 +284,9 @@ fn what_cannot_be_run_is_refused_before_anything_is_opened() {
     let before = snapshot(fixture.place());
     for (more, message) in [
         (&["--gpus", "all"][..], "GPUs"),
+        (&["--memory", "none"], "not a size"),
+        (&["--pids", "0"], "0 is not in"),
+        (&["--prepare", "true", "--volume", "/tmp:/opt/train_data"], "is for the data"),
         (&["--volume", "/nowhere/at/all:/data"], "there is no such file"),
         (&["--volume", "/tmp:/opt/pht_train"], "must not be hidden"),
         (&["--volume", "/tmp"], "the path in the train is missing"),
@@ -246,7 +302,7 @@ fn what_cannot_be_run_is_refused_before_anything_is_opened() {
     let engine = |part: String| if part == "runc" { "lxc".to_owned() } else { part };
     let other: Vec<String> = fixture.line(0, &[]).into_iter().map(engine).collect();
     let error = pht_oci(&other, &[]).refused(2).stderr;
-    assert!(error.contains("podman, docker, runc"), "{error}");
+    assert!(error.contains("podman, docker, runc, charliecloud"), "{error}");
     let empty = tempfile::tempdir().expect("a temporary directory");
     let nothing = [("PATH", empty.path().to_str().expect("a path in UTF-8"))];
     let error = pht_oci(&fixture.line(0, &[]), &nothing).refused(2).stderr;

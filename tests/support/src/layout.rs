@@ -105,7 +105,7 @@ impl Layout {
     }
 
     /// `digest` and `size` of a blob that is now here.
-    fn write_blob(&self, data: &[u8]) -> (Value, Value) {
+    pub fn write_blob(&self, data: &[u8]) -> (Value, Value) {
         let digest = format!("sha256:{}", sha256(data));
         let path = self.blob(&digest);
         if !path.exists() {
@@ -247,6 +247,29 @@ impl Layout {
         self.add_layer(out, (image["manifest"].take(), image["config"].take()), &layer.finish(), "test layer");
     }
 
+    /// Puts a layer with these bytes on an image.
+    #[track_caller]
+    pub fn append_tar(&self, tag: &str, out: &str, tar: &[u8]) {
+        let mut image = self.image(tag);
+        self.add_layer(out, (image["manifest"].take(), image["config"].take()), tar, "test layer");
+    }
+
+    /// The image with another manifest or config, which `change` makes of its own.
+    #[track_caller]
+    pub fn edit(&self, tag: &str, out: &str, change: impl FnOnce(&mut Value, &mut Value)) {
+        let mut image = self.image(tag);
+        let (mut manifest, mut config) = (image["manifest"].take(), image["config"].take());
+        change(&mut manifest, &mut config);
+        self.save(out, manifest, &config);
+    }
+
+    /// Stores a document; its digest and size.
+    #[track_caller]
+    pub fn put(&self, document: &Value) -> Value {
+        let (digest, size) = self.write_blob(document.to_string().as_bytes());
+        json!({ "digest": digest, "size": size })
+    }
+
     #[track_caller]
     fn add_layer(&self, out: &str, (mut manifest, mut config): (Value, Value), tar: &[u8], note: &str) {
         let mut gzip = GzEncoder::new(Vec::new(), Compression::new(6));
@@ -285,6 +308,15 @@ impl Layout {
             image["config"]["config"][name] = value.clone();
         }
         self.save(out, image["manifest"].take(), &image["config"]);
+    }
+
+    /// The image with another manifest and config.
+    #[track_caller]
+    pub fn rewrite(&self, tag: &str, out: &str, change: impl FnOnce(&mut Value, &mut Value)) {
+        let mut image = self.image(tag);
+        let (mut manifest, mut config) = (image["manifest"].take(), image["config"].take());
+        change(&mut manifest, &mut config);
+        self.save(out, manifest, &config);
     }
 
     /// Gives an image one more name.

@@ -16,7 +16,10 @@ pub enum Peer {
     Skopeo,
     Umoci,
     Buildah,
+    /// `zstd` and `pzstd`.
     Zstd,
+    Pigz,
+    Debootstrap,
     Busybox,
     Bsdtar,
     Mmdebstrap,
@@ -27,14 +30,21 @@ pub enum Peer {
     /// Podman with runc, as root.
     Podman,
     Runc,
+    /// `ch-run`, and the programs of util-linux that it is run with.
+    Charliecloud,
     /// A kernel that lets users who are not root have namespaces.
     Namespaces,
     /// The registry of the distribution project, and `htpasswd`.
     Registry,
+    /// Other registries, started by `scripts/setup-registries.sh`.
+    Ferro,
+    Pulp,
     Strace,
     Groff,
     /// Apache Airflow and the schemas of Kubernetes, set up by `scripts/setup-airflow.sh`.
     Airflow,
+    /// What the tests of `scripts/python` run with, set up by `scripts/setup-python.sh`.
+    PythonPackages,
     /// What `scripts/release.sh` made, in the directory `PHT_RELEASE`.
     Release,
     Root,
@@ -48,13 +58,16 @@ impl Peer {
             Peer::Skopeo => answers("skopeo", &["--version"]),
             Peer::Umoci => answers("umoci", &["--version"]),
             Peer::Buildah => answers("buildah", &["--version"]),
-            Peer::Zstd => answers("zstd", &["--version"]),
+            Peer::Zstd => answers("zstd", &["--version"]) && answers("pzstd", &["--version"]),
+            Peer::Pigz => answers("pigz", &["--version"]),
+            Peer::Debootstrap => answers("debootstrap", &["--version"]),
             Peer::Busybox => ["/bin/busybox", "/usr/bin/busybox"].iter().any(|p| Path::new(p).exists()),
             Peer::Bsdtar => answers("bsdtar", &["--version"]),
             Peer::Mmdebstrap => answers("mmdebstrap", &["--version"]),
             Peer::Docker => Peer::Skopeo.is_here() && variable("DOCKER_HOST") && answers("docker", &["info"]),
             Peer::Reference => Peer::Docker.is_here() && variable("PHT_REFERENCE_HOME") && variable("PHT_PYTHON"),
             Peer::Podman => Peer::Root.is_here() && Peer::Skopeo.is_here() && answers("podman", &["--version"]),
+            Peer::Charliecloud => Peer::Root.is_here() && answers("ch-run", &["--version"]),
             Peer::Runc => Peer::Root.is_here() && answers("runc", &["--version"]),
             Peer::Namespaces => {
                 let nobody = ["--reuid", "54321", "--regid", "54321", "--clear-groups", "--no-new-privs"];
@@ -64,8 +77,11 @@ impl Peer {
             Peer::Registry => {
                 answers("docker-registry", &["--version"]) && answers("htpasswd", &["-nbB", "user", "password"])
             }
+            Peer::Ferro => variable("PHT_FERRO"),
+            Peer::Pulp => variable("PHT_PULP") && variable("PHT_PULP_LOGIN"),
             Peer::Strace => answers("strace", &["-V"]),
             Peer::Airflow => variable("PHT_AIRFLOW_HOME"),
+            Peer::PythonPackages => variable("PHT_PYTHON_HOME"),
             Peer::Release => variable("PHT_RELEASE"),
             Peer::Groff => answers("groff", &["--version"]),
             Peer::Root => rustix::process::geteuid().is_root(),

@@ -45,7 +45,7 @@ fn set(tag: &str, descriptor: &Descriptor) -> TagChange {
 
 /// Waits for the lock: a process that another test is just starting holds copies of our files for a moment.
 fn open(dir: &Path) -> LayoutWriter {
-    LayoutWriter::open(dir, Waiting::Wait).unwrap()
+    LayoutWriter::open(dir, Waiting::Wait, Audience::Anyone).unwrap()
 }
 
 fn publish(dir: &Path, tag: &str, layers: &[&str]) -> Descriptor {
@@ -279,7 +279,7 @@ fn nothing_is_left_when_nothing_is_published() {
     fs::create_dir(&other).unwrap();
     fs::write(other.join("thesis.txt"), "precious").unwrap();
     let before = files(&other);
-    assert_eq!(LayoutWriter::open(&other, Waiting::Fail).unwrap_err().kind(), Kind::Malformed);
+    assert_eq!(LayoutWriter::open(&other, Waiting::Fail, Audience::Anyone).unwrap_err().kind(), Kind::Malformed);
     assert_eq!(files(&other), before);
 }
 
@@ -400,12 +400,12 @@ fn one_writer_at_a_time() {
         let at = dir.path().join(format!("publishes-{publishes}"));
         let mut first = open(&at);
         let image = put_image(&mut first, &["first"]);
-        assert_eq!(LayoutWriter::open(&at, Waiting::Fail).unwrap_err().kind(), Kind::Io);
+        assert_eq!(LayoutWriter::open(&at, Waiting::Fail, Audience::Anyone).unwrap_err().kind(), Kind::Io);
         let (opened, waiting) = channel();
         let second = std::thread::spawn({
             let at = at.clone();
             move || {
-                let mut second = LayoutWriter::open(&at, Waiting::Wait).unwrap();
+                let mut second = LayoutWriter::open(&at, Waiting::Wait, Audience::Anyone).unwrap();
                 opened.send(()).unwrap();
                 let image = put_image(&mut second, &["second"]);
                 second.publish(&[set("second", &image)], Unreached::Keep).unwrap();

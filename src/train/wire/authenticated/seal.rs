@@ -5,7 +5,7 @@ use super::content::Digests;
 use super::statement::{Message, Signer, Vouched, key_commitment, recipients, record, statement, time_text};
 use super::version::Authenticated;
 use crate::crypto::{PrivateKey, StageKey, hex};
-use crate::error::{Error, Result};
+use crate::error::{Advice, Error, Result};
 use crate::json::{Object, Value, json};
 use crate::path::walk_order;
 use crate::train::common::CommonFields;
@@ -87,6 +87,10 @@ pub(super) struct AuthenticatedDraft {
     digests: Digests,
 }
 
+fn no_builder(wire: &str) -> Error {
+    Error::usage(format!("a train of wire version {wire} needs a builder's key")).advise(Advice::GiveBuilderKey)
+}
+
 impl AuthenticatedDraft {
     pub(super) fn new(wire: &'static Authenticated, draft: Draft, files: &[FileMeta]) -> Result<Self> {
         draft.check(wire.eco_systems)?;
@@ -94,7 +98,7 @@ impl AuthenticatedDraft {
             return Err(Error::usage("a train needs at least one file"));
         }
         if draft.builder_key.is_none() {
-            return Err(Error::usage(format!("a train of wire version {} needs a builder's key", wire.name)));
+            return Err(no_builder(wire.name));
         }
         let other = |layer: &&LayerFacts| !is_layer_digest(&layer.diff_id) || !is_layer_digest(&layer.digest);
         if let Some(layer) = draft.base_layers.iter().find(other) {

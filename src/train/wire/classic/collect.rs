@@ -25,11 +25,25 @@ pub(super) fn creator(own: &ClassicConfig, config: &CommonFields) -> Vec<Check> 
     let reason = format!("{field} does not verify with the creator's key over {}", short(&own.hash));
     let mut checks = vec![Check::of(holds, CheckId::CreatorSignature, subject, reason)];
     let length = config.session_id().len();
-    if length != SESSION_ID_LENGTH {
+    if may_end_document(config.session_id()) {
+        let reason = "is text that could end a document of another wire version, not random: a station that signs results \
+                      of this train may sign that document";
+        checks.push(Check::broken(CheckId::SessionId, "session id", reason));
+    } else if length != SESSION_ID_LENGTH {
         let reason = format!("has {length} bytes; the protocol has {SESSION_ID_LENGTH}");
         checks.push(Check::weak(CheckId::SessionId, "session id", reason));
     }
     checks
+}
+
+/// Whether a session id could be the end of a JSON document.
+///
+/// A station signs SHA-512 of results and session id, both of which a train can choose. If they were the document whose
+/// digest a stop signs in another wire version, the signature would be good there, for whoever uses one key in both. Such
+/// a document ends in printable text and `}`; a random session id never does.
+pub(super) fn may_end_document(session_id: &[u8]) -> bool {
+    let is_text = session_id.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ');
+    is_text && session_id.ends_with(b"}")
 }
 
 /// The builder's signature, over the immutable hash and the creator's signature of it.

@@ -1,11 +1,11 @@
 //! Signing and key wrapping: the config after a build, and after a station's run.
 
-use super::collect::{build_message, stop_digest};
+use super::collect::{build_message, may_end_document, stop_digest};
 use super::config::ClassicConfig;
 use super::content::ImmutableFeed;
 use super::version::Classic;
 use crate::crypto::{PrivateKey, StageKey, hex};
-use crate::error::{Error, Result};
+use crate::error::{Advice, Error, Result};
 use crate::json::{Object, Value, json};
 use crate::path::walk_order;
 use crate::train::common::CommonFields;
@@ -46,14 +46,10 @@ pub(super) fn stop(own: &ClassicConfig, config: &CommonFields, seal: &StopSeal<'
     Ok(raw)
 }
 
-/// Refuses a session id that could be the end of a JSON document.
-///
-/// A station signs SHA-512 of results and session id, both of which a train can choose. If they were the document whose
-/// digest a stop signs in wire version 3, the signature would be good there, for whoever uses one key in both. Such a
-/// document ends in printable text and `}`; a random session id never does.
+/// Refuses a session id that could be the end of a JSON document. Every stage has checked it before, so that no train runs
+/// for nothing; but nothing is signed without a look.
 fn ensure_is_no_document(session_id: &[u8]) -> Result<()> {
-    let is_text = session_id.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ');
-    if is_text && session_id.ends_with(b"}") {
+    if may_end_document(session_id) {
         let what = "the session id is text that could end a document of another wire version, not random";
         return Err(Error::verification(what).hint("do not sign for this train; ask its creator").at("session_id"));
     }
@@ -99,11 +95,15 @@ impl DraftFeed for ClassicDraft {
     }
 }
 
+fn no_builder(wire: &str) -> Error {
+    Error::usage(format!("a train of wire version {wire} needs a builder's key")).advise(Advice::GiveBuilderKey)
+}
+
 /// Signs for the builder, where the version has one, and wraps the key for the first station, where there is one yet.
 pub(super) fn build(wire: &Classic, signed: SignedDraft, seal: &BuildSeal<'_>) -> Result<Object> {
     let SignedDraft { draft, mut config, hash, signature } = signed;
     if wire.has_build {
-        let missing = || Error::usage(format!("a train of wire version {} needs a builder's key", wire.name));
+        let missing = || no_builder(wire.name);
         let builder = seal.builder.ok_or_else(missing)?;
         let signature = builder.sign_pkcs1v15(&build_message(&hash, &signature))?;
         let build = json!({"signature": hex::encode(&signature), "rsa_public_key": key_hex(&builder.public_key())});

@@ -44,6 +44,23 @@ fn seal(config: &mut TrainConfig, index: usize, key: &PrivateKey) -> Result<()> 
 }
 
 #[test]
+fn a_session_id_that_could_end_a_document_is_broken() {
+    for wire in ALL {
+        let with = |session_id: &[u8]| {
+            let session_id = crate::crypto::hex::encode(session_id);
+            tampered(&built(wire), |raw| *at(raw, "/session_id") = json!(session_id))
+        };
+        let end = ["a".repeat(62).as_bytes(), b"\"}"].concat();
+        for session_id in [&end[..], b"}", b"{\"index\": 0}"] {
+            assert!(broken(&collect(&with(session_id))).contains(&CheckId::SessionId), "{}", wire.name);
+        }
+        for session_id in [&[0x80; 64][..], b"session", b"\x00}", b"}x"] {
+            assert!(!broken(&collect(&with(session_id))).contains(&CheckId::SessionId), "{}", wire.name);
+        }
+    }
+}
+
+#[test]
 fn an_honest_journey_is_sound_at_every_station() {
     for wire in ALL {
         let mut config = built(wire);

@@ -1,0 +1,1 @@
+"""The security protocol: before and after a train's run."""

@@ -1,0 +1,458 @@
+//! A directory on disk read as a tree.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, openat, readlinkat, statat};
+
+use super::disk::{SET_IDS, XATTR};
+use super::overlay::too_many_files;
+use super::tree::{Content, DiskFile, DiskRoot, Node, NodeKind, Tree, changed};
+use crate::error::{Error, ErrorContext, IoContext, Result};
+use crate::store::fs::{Beneath, Identity, is_replaced};
+use crate::store::interrupt;
+use crate::tar::{Meta, PaxRecord, pax_mtime};
+
+/// The most bytes of extended attributes' names, or of one value, that are read.
+const MAX_XATTR: usize = 64 << 10;
+
+/// How a directory is read.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadDirectory {
+    /// Take the owners along; else all is root's.
+    pub owners: bool,
+    /// The most files, and the most directories.
+    pub max_files: usize,
+}
+
+/// Reads a directory as the tree that has it at `root`, itself included. Whatever changes in it until the contents have
+/// been read is an error then: no link that comes to a place is followed, and no pipe waited for. Set-ID bits are left
+/// out, and of extended attributes all but `user.*`.
+///
+/// # Errors
+/// Input/output; device nodes and sockets are malformed, and so are more files than wanted.
+pub fn read_directory(dir: &Path, root: &[u8], options: ReadDirectory) -> Result<Tree> {
+    let beneath = Arc::new(Beneath::new(dir).doing("open the directory").at(dir.display())?);
+    let place = DiskRoot { dir: beneath.clone(), above: root.into(), name: None };
+    let (nodes, names) = Default::default();
+    let mut walk = Walk { dir: &beneath, root, options, nodes, names, files: 0, directories: 0 };
+    walk.directory(Path::new(""), None).at(dir.display())?;
+    Ok(Tree::in_order(walk.nodes, Vec::new()).on_disk(vec![place]))
+}
+
+/// Reads one file of the user's choice as the node at `path` of a tree; `root` is the position that its place will have
+/// there.
+///
+/// # Errors
+/// Input/output; there is no such file, or it is no regular one.
+pub fn read_file(file: &Path, path: Box<[u8]>, meta: Meta, root: u32) -> Result<(Node, DiskRoot)> {
+    let no_file = || Error::usage("there is no such file").at(file.display());
+    // A link may lead to it; from now on it is this file.
+    let found = file.canonicalize().map_err(|_| no_file())?;
+    let (Some(parent), Some(name)) = (found.parent(), found.file_name()) else { return Err(no_file()) };
+    let dir = Arc::new(Beneath::new(parent).doing("open the directory").at(parent.display())?);
+    let name = PathBuf::from(name);
+    let opened = dir.open(&name).and_then(|file| file.metadata()).doing("open the file").at(file.display())?;
+    if !opened.is_file() {
+        return Err(no_file());
+    }
+    let content = Content::Disk(DiskFile { root, identity: Identity::of(&opened) });
+    let node = Node { path, kind: NodeKind::File { size: opened.len(), content }, meta };
+    Ok((node, DiskRoot { dir, above: Box::default(), name: Some(name) }))
+}
+
+struct Walk<'a> {
+    dir: &'a Beneath,
+    root: &'a [u8],
+    options: ReadDirectory,
+    nodes: Vec<Node>,
+    /// Device and inode of files with several names.
+    names: HashMap<(u64, u64), usize>,
+    files: usize,
+    directories: usize,
+}
+
+impl Walk<'_> {
+    /// A directory, relative to the top, and all in it. `seen` is what it was when its parent was read.
+    fn directory(&mut self, below: &Path, seen: Option<Identity>) -> Result<()> {
+        interrupt::check()?;
+        let dir = self.open_directory(below, seen)?;
+        let found = dir.metadata().doing("stat the file").at(self.shown(below))?;
+        let identity = Identity::of(&found);
+        count(&mut self.directories, self.options.max_files)?;
+        let meta = self.meta_of(&Found::of(&found), &dir);
+        self.nodes.push(Node { path: self.path_of(below), kind: NodeKind::Directory, meta });
+        let names = Names::read(&dir, self.options.max_files).at(self.shown(below))?;
+        // Not one open directory for each level: there may be more of them than a process may have files.
+        let mut open = Some(dir);
+        for name in names.iter() {
+            let path = below.join(name);
+            let dir = match open.take() {
+                Some(dir) => dir,
+                None => self.open_directory(below, Some(identity))?,
+            };
+            let found = statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW).map_err(io::Error::from);
+            let found = found.doing("stat the file").at(self.shown(&path))?;
+            if FileType::from_raw_mode(found.st_mode) == FileType::Directory {
+                drop(dir);
+                self.directory(&path, Some(identity_of(&found)))?;
+                continue;
+            }
+            count(&mut self.files, self.options.max_files)?;
+            self.file(&dir, name, &path, &found)?;
+            open = Some(dir);
+        }
+        Ok(())
+    }
+
+    fn open_directory(&self, below: &Path, seen: Option<Identity>) -> Result<File> {
+        let opened = match self.dir.open(below) {
+            Err(error) if seen.is_some() && is_replaced(&error) => return Err(changed().at(self.shown(below))),
+            opened => opened.doing("open the directory").at(self.shown(below))?,
+        };
+        let found = opened.metadata().doing("stat the file").at(self.shown(below))?;
+        if !found.is_dir() || seen.is_some_and(|seen| !seen.is_same(&Identity::of(&found))) {
+            return Err(changed().at(self.shown(below)));
+        }
+        Ok(opened)
+    }
+
+    fn file(&mut self, dir: &File, name: &OsStr, below: &Path, found: &Stat) -> Result<()> {
+        let path = self.path_of(below);
+        let place = || self.shown(below);
+        let look = Found::of_stat(found);
+        let (kind, meta) = match FileType::from_raw_mode(found.st_mode) {
+            FileType::Symlink => {
+                let target = readlinkat(dir, name, Vec::new()).map_err(io::Error::from);
+                let target = target.doing("read the link").at(place())?;
+                (NodeKind::Symlink(target.into_bytes().into()), self.plain_meta_of(&look))
+            }
+            FileType::Fifo => (NodeKind::Fifo, self.plain_meta_of(&look)),
+            FileType::RegularFile => {
+                let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+                let file: File = match openat(dir, name, flags, Mode::empty()).map_err(io::Error::from) {
+                    Err(error) if is_replaced(&error) => return Err(changed().at(place())),
+                    opened => opened.doing("open the file").at(place())?.into(),
+                };
+                let opened = file.metadata().doing("stat the file").at(place())?;
+                let identity = Identity::of(&opened);
+                if !opened.is_file() || !identity.is_same(&identity_of(found)) {
+                    return Err(changed().at(place()));
+                }
+                let key = (identity.device, identity.inode);
+                let kind = match self.names.get(&key) {
+                    Some(&first) if opened.nlink() > 1 => NodeKind::Link(first),
+                    _ => {
+                        if opened.nlink() > 1 {
+                            self.names.insert(key, self.nodes.len());
+                        }
+                        let content = Content::Disk(DiskFile { root: 0, identity });
+                        NodeKind::File { size: opened.len(), content }
+                    }
+                };
+                (kind, self.meta_of(&Found::of(&opened), &file))
+            }
+            _ => {
+                let what = "a device node or a socket; results are files, directories, links and named pipes";
+                return Err(Error::malformed(what).at(place()));
+            }
+        };
+        self.nodes.push(Node { path, kind, meta });
+        Ok(())
+    }
+
+    fn shown(&self, below: &Path) -> String {
+        self.dir.shown(below).display().to_string()
+    }
+
+    fn path_of(&self, below: &Path) -> Box<[u8]> {
+        match below.as_os_str().as_bytes() {
+            b"" => self.root.into(),
+            below => [self.root, b"/", below].concat().into(),
+        }
+    }
+
+    fn meta_of(&self, found: &Found, file: &File) -> Meta {
+        let mut meta = self.plain_meta_of(found);
+        let attributes = xattrs_of(file);
+        if !attributes.is_empty() {
+            meta.pax = meta.pax.iter().cloned().chain(attributes).collect();
+        }
+        meta
+    }
+
+    fn plain_meta_of(&self, found: &Found) -> Meta {
+        let (uid, gid) = if self.options.owners { found.owner } else { (0, 0) };
+        Meta {
+            mode: found.mode & 0o7777 & !SET_IDS,
+            uid: uid.into(),
+            gid: gid.into(),
+            mtime: found.mtime,
+            pax: pax_mtime(found.mtime, found.nanos).into_iter().collect(),
+            ..Meta::default()
+        }
+    }
+}
+
+/// Counts one more.
+fn count(counted: &mut usize, most: usize) -> Result<()> {
+    *counted += 1;
+    if *counted > most { Err(too_many_files(most)) } else { Ok(()) }
+}
+
+/// What a file has of the metadata that travel.
+struct Found {
+    mode: u32,
+    owner: (u32, u32),
+    mtime: i64,
+    nanos: u32,
+}
+
+impl Found {
+    fn of(found: &Metadata) -> Self {
+        let nanos = u32::try_from(found.mtime_nsec()).unwrap_or_default(); // below a second
+        Found { mode: found.mode(), owner: (found.uid(), found.gid()), mtime: found.mtime(), nanos }
+    }
+
+    fn of_stat(found: &Stat) -> Self {
+        let nanos = u32::try_from(found.st_mtime_nsec).unwrap_or_default();
+        Found { mode: found.st_mode, owner: (found.st_uid, found.st_gid), mtime: found.st_mtime, nanos }
+    }
+}
+
+fn identity_of(found: &Stat) -> Identity {
+    let changed = found.st_ctime.wrapping_mul(1_000_000_000).wrapping_add(found.st_ctime_nsec as i64);
+    Identity { device: found.st_dev, inode: found.st_ino, changed }
+}
+
+/// The names in a directory, in byte order. In that order its children come in walk order, so the first of several names
+/// of one file is the file. One block of memory for all of them.
+struct Names {
+    text: Vec<u8>,
+    /// Where each begins, and its length.
+    spans: Vec<(u32, u16)>,
+}
+
+impl Names {
+    fn read(dir: &File, most: usize) -> Result<Self> {
+        let mut names = Names { text: Vec::new(), spans: Vec::new() };
+        let entries = Dir::read_from(dir).map_err(io::Error::from).doing("list the directory")?;
+        for entry in entries {
+            let entry = entry.map_err(io::Error::from).doing("list the directory")?;
+            let name = entry.file_name().to_bytes();
+            if name == b"." || name == b".." {
+                continue;
+            }
+            // Files and directories are counted apart.
+            let (start, len) = (u32::try_from(names.text.len()), u16::try_from(name.len()));
+            let (Ok(start), Ok(len), true) = (start, len, names.spans.len() < most.saturating_mul(2)) else {
+                return Err(too_many_files(most));
+            };
+            names.spans.push((start, len));
+            names.text.extend_from_slice(name);
+        }
+        let text = &names.text;
+        names.spans.sort_unstable_by(|a, b| span(text, *a).cmp(span(text, *b)));
+        Ok(names)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &OsStr> {
+        self.spans.iter().map(|&at| OsStr::from_bytes(span(&self.text, at)))
+    }
+}
+
+fn span(text: &[u8], (start, len): (u32, u16)) -> &[u8] {
+    &text[start as usize..][..usize::from(len)]
+}
+
+/// The extended attributes of the user's own; none where the file system has none or does not show them.
+fn xattrs_of(file: &File) -> Vec<PaxRecord> {
+    match rustix::fs::flistxattr(file, &mut [0; 0][..]) {
+        Ok(0) | Err(_) => return Vec::new(),
+        Ok(_) => {}
+    }
+    let mut names = vec![0; MAX_XATTR];
+    let Ok(len) = rustix::fs::flistxattr(file, &mut names[..]) else { return Vec::new() };
+    let mut found = Vec::new();
+    for name in names[..len].split(|&byte| byte == 0).filter(|name| name.starts_with(b"user.")) {
+        let mut value = vec![0; MAX_XATTR];
+        if let Ok(len) = rustix::fs::fgetxattr(file, name, &mut value[..]) {
+            value.truncate(len);
+            found.push(([XATTR, name].concat().into(), value.into()));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Write;
+
+    use rustix::fs::mknodat;
+
+    use super::*;
+    use crate::error::{Advice, Kind};
+
+    const SECRET: &str = "of the host itself\n";
+
+    fn mkfifo(path: &Path) {
+        mknodat(rustix::fs::CWD, path, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+    }
+
+    fn read(dir: &Path) -> Result<Tree> {
+        read_directory(dir, b"r", ReadDirectory { owners: false, max_files: 100 })
+    }
+
+    /// A directory with results, and the host's secret beside it.
+    fn results() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("results/sub")).unwrap();
+        fs::create_dir(dir.path().join("elsewhere")).unwrap();
+        for path in ["results/sub/file", "results/last"] {
+            fs::write(dir.path().join(path), "x".repeat(SECRET.len())).unwrap();
+        }
+        for path in ["secret", "elsewhere/file", "elsewhere/last"] {
+            fs::write(dir.path().join(path), SECRET).unwrap();
+        }
+        dir
+    }
+
+    /// The contents of all files, as a stage reads them after it has looked at the directory.
+    fn contents(tree: &Tree) -> Result<String> {
+        let files = tree.nodes().iter().filter(|node| tree.file(node).is_some());
+        files.map(|node| io::read_to_string(tree.open(node)?).doing("read the file")).collect()
+    }
+
+    #[test]
+    fn what_changes_after_the_look_is_an_error() {
+        type Change = fn(&Path);
+        let swap = |dir: &Path, path: &str| fs::rename(dir.join(path), dir.join("old")).unwrap();
+        let changes: [(&str, Change); 10] = [
+            ("a link", |dir| {
+                fs::remove_file(dir.join("results/last")).unwrap();
+                std::os::unix::fs::symlink(dir.join("secret"), dir.join("results/last")).unwrap();
+            }),
+            ("a pipe", |dir| {
+                fs::remove_file(dir.join("results/last")).unwrap();
+                mkfifo(&dir.join("results/last"));
+            }),
+            ("a further name of the secret", |dir| {
+                fs::remove_file(dir.join("results/last")).unwrap();
+                fs::hard_link(dir.join("secret"), dir.join("results/last")).unwrap();
+            }),
+            ("another file of this size", |dir| {
+                fs::rename(dir.join("elsewhere/last"), dir.join("results/last")).unwrap();
+            }),
+            ("a directory", |dir| {
+                fs::remove_file(dir.join("results/last")).unwrap();
+                fs::create_dir(dir.join("results/last")).unwrap();
+            }),
+            ("nothing", |dir| fs::remove_file(dir.join("results/last")).unwrap()),
+            ("more", |dir| {
+                let mut file = File::options().append(true).open(dir.join("results/last")).unwrap();
+                file.write_all(b"more").unwrap();
+            }),
+            ("other contents in place", |dir| {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+                fs::write(dir.join("results/last"), SECRET).unwrap();
+            }),
+            ("a link above", |dir| {
+                fs::rename(dir.join("results/sub"), dir.join("old")).unwrap();
+                std::os::unix::fs::symlink(dir.join("elsewhere"), dir.join("results/sub")).unwrap();
+            }),
+            ("another directory above", |dir| {
+                fs::rename(dir.join("results/sub"), dir.join("old")).unwrap();
+                fs::rename(dir.join("elsewhere"), dir.join("results/sub")).unwrap();
+            }),
+        ];
+        for (name, change) in changes {
+            let dir = results();
+            let tree = read(&dir.path().join("results")).unwrap();
+            change(dir.path());
+            let error = contents(&tree).unwrap_err();
+            assert_eq!(error.kind(), Kind::Io, "{name}: {error}");
+            assert!(error.to_string().contains("changed while it was read"), "{name}: {error}");
+        }
+        // The directory that was opened is read, whatever comes to its path.
+        let dir = results();
+        let tree = read(&dir.path().join("results")).unwrap();
+        swap(dir.path(), "results");
+        fs::rename(dir.path().join("elsewhere"), dir.path().join("results")).unwrap();
+        assert!(!contents(&tree).unwrap().contains("host"));
+    }
+
+    #[test]
+    fn what_changes_while_it_is_read_is_an_error() {
+        let dir = results();
+        let file = dir.path().join("results/last");
+        for change in ["shorter", "longer", "other"] {
+            fs::write(&file, vec![b'x'; 100_000]).unwrap();
+            let tree = read(&dir.path().join("results")).unwrap();
+            let mut reader = tree.open(tree.get(b"r/last").unwrap()).unwrap();
+            io::Read::read_exact(&mut reader, &mut [0; 1000]).unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            let open = File::options().write(true).open(&file).unwrap();
+            match change {
+                "shorter" => open.set_len(50_000).unwrap(),
+                "longer" => open.set_len(200_000).unwrap(),
+                _ => std::os::unix::fs::FileExt::write_all_at(&open, b"y", 10).unwrap(),
+            }
+            let read = io::copy(&mut reader, &mut io::sink()).doing("read the file");
+            let error = read.unwrap_err();
+            assert!(error.to_string().contains("changed while it was read"), "{change}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_query_is_the_file_that_was_looked_at() {
+        let dir = results();
+        let path = dir.path().join("elsewhere/last");
+        let look = || read_file(&path, Box::from(*b"r/query"), Meta::new(0o644, 0), 0).unwrap();
+        let (node, root) = look();
+        let tree = Tree::new(vec![node], Vec::new()).on_disk(vec![root]);
+        assert_eq!(contents(&tree).unwrap(), SECRET);
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink(dir.path().join("secret"), &path).unwrap();
+        assert!(contents(&tree).unwrap_err().to_string().contains("changed while it was read"));
+        // A link of the user's own leads to it.
+        let (node, root) = look();
+        assert_eq!(contents(&Tree::new(vec![node], Vec::new()).on_disk(vec![root])).unwrap(), SECRET);
+        fs::remove_file(&path).unwrap();
+        mkfifo(&path);
+        let pipe = read_file(&path, Box::from(*b"r/query"), Meta::new(0o644, 0), 0);
+        assert_eq!(pipe.map(drop).unwrap_err().kind(), Kind::Usage);
+    }
+
+    #[test]
+    fn more_files_than_wanted_are_refused() {
+        let dir = results();
+        let read =
+            |most| read_directory(&dir.path().join("results"), b"r", ReadDirectory { owners: false, max_files: most });
+        assert_eq!(read(2).unwrap().nodes().len(), 4);
+        let error = read(1).unwrap_err();
+        assert_eq!((error.kind(), error.advice()), (Kind::Malformed, Some(&Advice::RaiseMaxFiles)));
+        assert!(error.to_string().contains("more than 1 "), "{error}");
+    }
+
+    #[test]
+    fn directories_may_be_deeper_than_files_may_be_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let below: PathBuf = std::iter::repeat_n("d", 1500).collect();
+        fs::create_dir_all(dir.path().join(&below)).unwrap();
+        fs::write(dir.path().join(&below).join("file"), "deep").unwrap();
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+        let few = rustix::process::Rlimit { current: Some(64), ..limit };
+        rustix::process::setrlimit(rustix::process::Resource::Nofile, few).unwrap();
+        let options = ReadDirectory { owners: false, max_files: 10_000 };
+        let tree = read_directory(dir.path(), b"r", options).unwrap();
+        assert_eq!(contents(&tree).unwrap(), "deep");
+        rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).unwrap();
+    }
+}
