@@ -318,8 +318,10 @@ def zipped(*files):
 
 unsafe("image.dcm", "pydicom: an image", dicom)
 unsafe("image.bin", "pydicom: an image under another name", dicom)
-dicom("/tmp/review-sample.dcm")
-DICOM = open("/tmp/review-sample.dcm", "rb").read()
+with tempfile.TemporaryDirectory() as dir:
+    dicom(os.path.join(dir, "image.dcm"))
+    with open(os.path.join(dir, "image.dcm"), "rb") as image:
+        DICOM = image.read()
 unsafe("image.zip", "pydicom: an image in an archive", zipped(("series/1.dcm", DICOM)))
 unsafe("image.nii.gz", "nibabel: an image", lambda p: nibabel.save(nibabel.Nifti1Image(np.zeros((3, 3, 3), "i2"), np.eye(4)), p))
 unsafe("image.nii", "nibabel: an image, not compressed", lambda p: nibabel.save(nibabel.Nifti1Image(np.zeros((3, 3, 3), "i2"), np.eye(4)), p))

@@ -4,24 +4,53 @@ use crate::error::{Advice, Side};
 
 /// The words of a piece of advice, in one line.
 pub(super) fn words(advice: &Advice) -> String {
-    let fixed = match advice {
-        Advice::Text(text) => text,
+    composed(advice).unwrap_or_else(|| fixed(advice).to_owned())
+}
+
+/// The words of advice that names something.
+fn composed(advice: &Advice) -> Option<String> {
+    Some(match advice {
         Advice::SendKept { first, archive, target } => {
             let first = first.as_deref().map(|first| format!("{}; ", words(first))).unwrap_or_default();
             let send = format!("send it with pht-oci copy {archive} {target}");
-            return format!("{first}the closed train with its results is in {archive}: {send}");
+            format!("{first}the closed train with its results is in {archive}: {send}")
         }
         Advice::ChoosePlatform { available } => {
-            return format!("there are: {}; choose one with --platform", available.join(", "));
+            format!("there are: {}; choose one with --platform", available.join(", "))
         }
         Advice::PreRunTo { source } => {
-            return format!("give a DEST on this machine: pht-oci pre-run {source} oci:./work:latest");
+            format!("give a DEST on this machine: pht-oci pre-run {source} oci:./work:latest")
         }
-        Advice::InstallEngine { remedy } => return format!("{remedy}, or choose another engine with --engine"),
-        Advice::GiveCredentials { side } => return give_credentials(*side),
-        Advice::CheckCredentials { side } => return check_credentials(*side),
-        Advice::CheckRights { side } => return check_rights(*side),
-        Advice::CheckConnection { side } => return check_connection(*side),
+        Advice::InstallEngine { remedy } => format!("{remedy}, or choose another engine with --engine"),
+        Advice::GiveCredentials { side } => give_credentials(*side),
+        Advice::CheckCredentials { side } => check_credentials(*side),
+        Advice::CheckRights { side } => check_rights(*side),
+        Advice::CheckConnection { side } => check_connection(*side),
+        Advice::CloseKept { first, opened, results, source, target } => {
+            let first = first.as_ref().map(|first| format!("{first}; then ")).unwrap_or_default();
+            format!(
+                "{first}close it with: pht-oci post-run {opened} {target} --base {source} --results {results} \
+                 --private-key FILE; it holds plaintext, so remove {} afterwards",
+                std::path::Path::new(results).parent().unwrap_or(std::path::Path::new(results)).display()
+            )
+        }
+        _ => return None,
+    })
+}
+
+/// The words of all other advice.
+fn fixed(advice: &Advice) -> &str {
+    match advice {
+        Advice::Text(text) => text,
+        Advice::SendKept { .. }
+        | Advice::ChoosePlatform { .. }
+        | Advice::PreRunTo { .. }
+        | Advice::InstallEngine { .. }
+        | Advice::GiveCredentials { .. }
+        | Advice::CheckCredentials { .. }
+        | Advice::CheckRights { .. }
+        | Advice::CheckConnection { .. }
+        | Advice::CloseKept { .. } => "",
         Advice::CheckProxy => {
             "check the proxy and its login; HTTPS_PROXY, HTTP_PROXY and ALL_PROXY name it, NO_PROXY lists hosts that do \
              without"
@@ -54,14 +83,6 @@ pub(super) fn words(advice: &Advice) -> String {
         Advice::ChooseEngineForRoot => "choose another with --engine, or run it as an ordinary user",
         Advice::ChooseBoundingEngine => "choose podman or docker with --engine, or run as root",
         Advice::ChooseCache => "choose another directory with XDG_CACHE_HOME",
-        Advice::CloseKept { first, opened, results, source, target } => {
-            let first = first.as_ref().map(|first| format!("{first}; then ")).unwrap_or_default();
-            return format!(
-                "{first}close it with: pht-oci post-run {opened} {target} --base {source} --results {results} \
-                 --private-key FILE; it holds plaintext, so remove {} afterwards",
-                std::path::Path::new(results).parent().unwrap_or(std::path::Path::new(results)).display()
-            );
-        }
         Advice::ChooseWorkDir => "remove the directory, or choose another place with --tmpdir or DEST",
         Advice::ChoosePrivatePlace => {
             "choose a directory of your own that others cannot write (chmod go-w), or allow this one with --shared"
@@ -76,8 +97,7 @@ pub(super) fn words(advice: &Advice) -> String {
         }
         Advice::NameMaster => "name the master image with --master",
         Advice::KeepInitialResults => "if they were built into the train, --keep-initial-results keeps them",
-    };
-    fixed.to_owned()
+    }
 }
 
 fn give_credentials(side: Side) -> String {

@@ -16,6 +16,8 @@ use crate::engine::{Engine, RunOptions, Volume, engine_named};
 use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
 use crate::image::{open_image, rfc3339};
 use crate::json::{self, Value, json};
+#[cfg(feature = "engines")]
+use crate::stage::leftovers;
 use crate::stage::{Inspection, Journal, Parties, inspect, list_pins, parties, read_trust};
 use crate::store::fs::free_in;
 use crate::store::registry::Credentials;
@@ -61,7 +63,7 @@ pub(super) struct Doctor {
     engine: Option<&'static dyn Engine>,
     /// A file or directory that a run would mount; repeat for more
     #[cfg(feature = "engines")]
-    #[arg(long = "volume", value_name = "HOST:PATH[:ro]")]
+    #[arg(long = "volume", value_name = "HOST:PATH[:rw]")]
     volumes: Vec<Volume>,
 }
 
@@ -135,6 +137,8 @@ impl Doctor {
         self.look_at_registries(context, &mut found);
         look_at_clock(train.as_ref(), context, &mut found);
         self.look_at_disk(context, &mut found);
+        #[cfg(feature = "engines")]
+        look_at_leftovers(context, &mut found);
         output.value(&to_text(output, &found), &to_json(&found))?;
         match found.0.iter().find_map(|finding| match finding.verdict {
             Verdict::Fault(kind) => Some((kind, finding)),
@@ -351,6 +355,17 @@ impl Doctor {
                 found.warning("leftovers", what, "send what is in it, then remove it");
             }
         }
+    }
+}
+
+/// What killed runs of this user have left anywhere.
+#[cfg(feature = "engines")]
+fn look_at_leftovers(context: &Context, found: &mut Findings) {
+    for left in found.found("leftovers", leftovers(context)).unwrap_or_default() {
+        let container = left.engine.map(|engine| format!(", perhaps with a container in {engine}")).unwrap_or_default();
+        let what =
+            format!("{} is left of a run that was killed: it may hold plaintext{container}", left.path.display());
+        found.warning("leftovers", what, "remove it with pht-oci cleanup");
     }
 }
 

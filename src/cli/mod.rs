@@ -11,6 +11,7 @@ mod cleanup;
 mod color;
 mod completions;
 mod copy;
+mod directories;
 mod doctor;
 mod extract;
 mod fingerprint;
@@ -56,7 +57,6 @@ mod validate;
 mod verify;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue};
@@ -67,6 +67,7 @@ use crate::store::registry::{Side, without_login};
 use crate::store::{Context, DEFAULT_MAX_FILES, Platform, Waiting};
 use crate::text::Printable;
 
+use directories::own_directory;
 use format::Format;
 use output::Output;
 use progress::{Display, When};
@@ -351,12 +352,4 @@ fn context(global: &Global, display: &Display) -> Result<Context> {
         max_files: global.max_files,
         progress: display.progress(),
     })
-}
-
-/// This program's directory in one of those that users have (XDG Base Directory Specification): the variable's, if it
-/// names an absolute path, else the default below their home.
-fn own_directory(variable: &str, default: &str) -> Option<PathBuf> {
-    let directory = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let parent = directory(variable).or_else(|| directory("HOME").map(|home| home.join(default)));
-    parent.map(|parent| parent.join("pht-oci"))
 }

@@ -200,9 +200,8 @@ fn error_json(error: &Error) -> Value {
         document["error"]["check"] = id.into();
         document["error"]["subject"] = subject.into();
     }
-    if let Some(Advice::SendKept { archive, target, .. }) = error.advice() {
-        let command = format!("pht-oci copy {archive} {target}");
-        document["error"]["kept"] = json!({ "image": archive, "destination": target, "command": command });
+    if let Some(kept) = kept(error) {
+        document["error"]["kept"] = kept;
     }
     #[cfg(feature = "engines")]
     if let Some(failed) = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<TrainFailed>()) {
@@ -213,6 +212,21 @@ fn error_json(error: &Error) -> Value {
         });
     }
     document
+}
+
+/// What was kept of a train that has run, and how to go on with it.
+fn kept(error: &Error) -> Option<Value> {
+    match error.advice()? {
+        Advice::SendKept { archive, target, .. } => {
+            let command = format!("pht-oci copy {archive} {target}");
+            Some(json!({ "image": archive, "results": null, "destination": target, "command": command }))
+        }
+        Advice::CloseKept { opened, results, source, target, .. } => {
+            let command = format!("pht-oci post-run {opened} {target} --base {source} --results {results}");
+            Some(json!({ "image": opened, "results": results, "destination": target, "command": command }))
+        }
+        _ => None,
+    }
 }
 
 fn report_json(report: &Report) -> Value {

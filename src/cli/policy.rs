@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::own_directory;
+use super::directories::own_directory;
 use crate::error::{Error, ErrorContext, Result};
 use crate::image::VerifiedLayers;
 use crate::stage::{VerificationPolicy, read_trust};

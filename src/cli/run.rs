@@ -118,8 +118,11 @@ impl Run {
             "volumes": volumes,
             "variables": variables,
             "gpus": self.gpus,
-            "timeout": self.timeout.map(|timeout| timeout.as_secs()),
+            "memory": self.memory,
+            "cpus": self.cpus,
+            "pids": self.pids,
             "prepare": self.prepare,
+            "timeout": self.timeout.map(|timeout| timeout.as_secs()),
         });
         std::iter::once(("engine".to_owned(), engine)).collect()
     }

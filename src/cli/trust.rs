@@ -19,7 +19,7 @@ use crate::train::{Role, TrustStore};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   pht-oci trust show ./train
-  pht-oci trust add ./train creators/alice --trust ./trust --fingerprint sha256:61be55a8e2f6b4e172338bddf184d6dbee29c98853e0a0485ecee7f27b9af0b4
+  pht-oci trust add ./train creators/alice --trust ./trust --fingerprint sha256:61be...
   pht-oci trust list --trust ./trust")]
 pub(super) struct Trust {
     #[command(subcommand)]
@@ -65,7 +65,7 @@ struct Show {
 /// the train.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
-  pht-oci trust add ./train creators/alice --fingerprint sha256:61be55a8e2f6b4e172338bddf184d6dbee29c98853e0a0485ecee7f27b9af0b4")]
+  pht-oci trust add ./train creators/alice --fingerprint sha256:61be...")]
 struct Add {
     /// The train
     #[arg(value_name = "SRC", value_parser = Reference::locate)]

@@ -145,13 +145,12 @@ fn without_approval_nothing_leaves() {
     held.refused("the same one twice", &["a.json", "a.json"], &["--reviewers", "2"]);
 }
 
-/// Every change of every file, between approval and release.
-#[test]
-fn no_change_of_a_file_leaves() {
-    let held = Held::new(Wire::V2_0);
-    held.approved("user", "a.json");
-    type Change = fn(&Path);
-    let changes: [(&str, Change); 11] = [
+/// A change of a file.
+type Change = fn(&Path);
+
+/// Every way in which a file may be another one afterwards.
+fn changes() -> [(&'static str, Change); 11] {
+    [
         ("changed", |path| fs::write(path, [fs::read(path).unwrap(), b"x".to_vec()].concat()).unwrap()),
         ("one bit", |path| {
             let mut data = fs::read(path).unwrap();
@@ -182,7 +181,14 @@ fn no_change_of_a_file_leaves() {
             fs::remove_file(path).unwrap();
             fs::create_dir(path).unwrap();
         }),
-    ];
+    ]
+}
+
+/// Every change of every file, between approval and release.
+#[test]
+fn no_change_of_a_file_leaves() {
+    let held = Held::new(Wire::V2_0);
+    held.approved("user", "a.json");
     let files: Vec<PathBuf> = snapshot(&held.results)
         .into_iter()
         .filter(|(_, (_, node))| matches!(node, support::tree::Node::File { .. }))
@@ -192,7 +198,7 @@ fn no_change_of_a_file_leaves() {
     let kept = held.path("kept");
     support::run("cp", &["-a", utf8(&held.results), utf8(&kept)]).unwrap();
     for file in &files {
-        for (what, change) in changes {
+        for (what, change) in changes() {
             change(&held.results.join(file));
             held.refused(&format!("{what}: {}", file.display()), &["a.json"], &[]);
             fs::remove_dir_all(&held.results).unwrap();
