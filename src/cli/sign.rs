@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
 use crate::json::json;
 use crate::stage::{KnownFiles, SignRequest, SignWith, Statement, sign, sign_statement};
 use crate::store::fs::StagedFile;
-use crate::store::{Context, Reference};
+use crate::store::{Audience, Context, Reference};
 use crate::text::Printable;
 
 /// The largest statement that is read, in bytes; as large as a train config may be.
@@ -84,7 +84,7 @@ impl Sign {
             None if !is_for_builder => Some(self.key.load()?),
             _ => None,
         };
-        let trust = self.policy.load()?;
+        let demands = self.policy.load()?;
         let with = match (&signature, &key) {
             (Some(signature), _) => SignWith::Signature(signature),
             (None, Some(key)) => SignWith::Key(key),
@@ -94,7 +94,7 @@ impl Sign {
             destination: self.destination.as_ref(),
             builder_key: builder_key.as_ref(),
             known: self.known(),
-            policy: self.policy.policy(trust.as_ref()),
+            policy: demands.policy(),
             ..SignRequest::new(source, with)
         };
         let mut shown = None;
@@ -121,7 +121,7 @@ impl Sign {
         let signature = sign_statement(&document, &key, self.known(), &mut approve, context).at(path.display())?;
         let text = format!("{}\n", hex::encode(&signature));
         if let Some(out) = &self.out {
-            let staged = StagedFile::new(out)?;
+            let staged = StagedFile::new(out, Audience::Anyone)?;
             let mut file = staged.filling()?;
             file.write_all(text.as_bytes()).doing("write the signature").at(out.display())?;
             staged.reveal(&file)?;

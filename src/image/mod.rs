@@ -47,7 +47,7 @@ pub use snapshot::{FileRecord, FileRecordKind, LayerChange, layer_changes, snaps
 pub use tarball::{TarSink, Tarball};
 pub use target::{PendingTarget, Target};
 pub use tool_image::{ToolImageRequest, tool_image};
-pub use tree::{Content, Node, NodeKind, Tree};
+pub use tree::{Content, DiskRoot, Node, NodeKind, Tree};
 pub use unpacking_source::UnpackingSource;
 pub use verified_layers::VerifiedLayers;
 pub use view::{LayerEntries, Partial, View};

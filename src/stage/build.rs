@@ -20,11 +20,10 @@ use crate::image::{
     AddedLayer, BytesMoved, Edit, Image, ImageReport, LayerCounts, LayerSink, NodeKind, Tree, open_image, rfc3339,
 };
 use crate::json::json;
-use crate::path::is_below;
 use crate::store::fs::StagedFile;
 use crate::store::tag::LATEST;
 use crate::store::{Audience, Context, Destination, Reference, TagChange, Unreached, open_destination};
-use crate::tar::{EntryKind, Meta, normalise};
+use crate::tar::{EntryKind, Meta};
 use crate::text::{Printable, counted};
 use crate::train::wire::newest;
 use crate::train::{

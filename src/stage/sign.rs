@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::build::{AS_BUILT_LAYER, CONTROL_LAYER, MADE_KEY_BITS, write_config};
 use super::parts::as_built::as_built_tags;
+use super::parts::base_contents::BaseVerifier;
 use super::parts::checks::{collect_config, ensure_image, ensure_immutable, feed, files_below};
 use super::parts::labels::{ImageState, Labels, labels};
 use super::parts::load::{Depth, Train, facts_of};
@@ -15,7 +16,8 @@ use super::parts::train_files::read_train_files;
 use crate::crypto::{PrivateKey, hex};
 use crate::error::{Error, ErrorContext, Result};
 use crate::image::{
-    AddedLayer, BytesMoved, Edit, ImageReport, LayerCounts, LayerSink, PendingTarget, Target, open_image, rfc3339,
+    AddedLayer, BytesMoved, Edit, ImageReport, LayerCounts, LayerSink, PendingTarget, Target, VerifiedLayers,
+    open_image, rfc3339,
 };
 use crate::json::{Object, Value};
 use crate::path::shown;
@@ -156,7 +158,7 @@ pub fn sign(
     let config = seal(&train.config, request.with, request.builder_key.or(made.as_ref())).at(&name)?;
     let mut report = publish(&train, &config, base, &mut target)?;
     report.checks = statement.checks;
-    report.warnings = request.policy.warnings();
+    report.warnings = request.policy.warnings(&train.config);
     let absent = train.image.left_out().len() as u64;
     if absent > 0 && config.form().base().is_some() && matches!(request.with, SignWith::Key(_)) {
         let layers = counted(absent, "base layer");
@@ -237,7 +239,7 @@ fn ensure_config(config: &TrainConfig, policy: VerificationPolicy<'_>) -> Result
         check.id == CheckId::CreatorSignature && config.form().waits_for_creator()
             || check.id == CheckId::BuildSignature && config.form().waits_for_builder()
     };
-    let checks = collect_config(config, policy.trust);
+    let checks = collect_config(config, policy);
     policy.enforce(checks.into_iter().filter(|check| !waits(check)).collect())
 }
 
@@ -245,14 +247,19 @@ fn ensure_config(config: &TrainConfig, policy: VerificationPolicy<'_>) -> Result
 fn ensure_contents(train: &Train, with: SignWith<'_>, base: usize) -> Result<Vec<Check>> {
     let config = &train.config;
     let wire = config.wire();
-    let mut checks = if wire.has_payload_as_built() { ensure_image(train)? } else { Vec::new() };
+    let mut checks = if wire.has_payload_as_built() {
+        let memory = VerifiedLayers::in_memory();
+        ensure_image(train, &mut BaseVerifier::new(&memory))?
+    } else {
+        Vec::new()
+    };
     let SignWith::Key(key) = with else { return Ok(checks) };
     ensure_creator_key(config, key)?;
     if wire.has_payload_as_built() {
         // The signature binds the blobs of the base to their diff IDs, and nobody looks at that again.
         let absent = train.image.left_out();
         let there = (0..base).filter(|layer| !absent.contains(&&train.image.layers()[*layer]));
-        there.into_iter().try_for_each(|layer| train.image.ensure_layer(layer))?;
+        there.into_iter().try_for_each(|layer| train.image.ensure_layer(layer).map(drop))?;
         let key = unwrap_creator_key(config, key)?;
         checks.extend(ensure_immutable(train, Transform::Decrypt(wire.cipher(), &key))?);
     } else if !wire.encrypts_train() {

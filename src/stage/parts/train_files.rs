@@ -104,7 +104,7 @@ fn read(files: &Path, context: &Context) -> Result<Tree> {
         if contents.len() == 0 {
             return Err(Error::malformed("nothing is in it"));
         }
-        Tarball::read(contents, paths::TRAIN, [paths::TRAIN]).map(|found| found.tree)
+        Tarball::read(contents, paths::TRAIN, [paths::TRAIN], context.max_files).map(|found| found.tree)
     };
     let tree = read().map_err(as_usage).at(files.display())?;
     if tree.nodes().is_empty() {

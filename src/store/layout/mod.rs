@@ -115,12 +115,13 @@ impl Source for Layout {
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let is_thin = self.index().is_ok_and(|index| index.leaves_out(digest));
-                let error = match is_thin {
-                    true => Error::malformed("the image is thin, and goes without this blob")
-                        .advise(Advice::CompleteImage),
-                    false => Error::malformed("the blob is absent")
-                        .hint("the layout is incomplete; copy it again, whole"),
-                };
+                let error =
+                    match is_thin {
+                        true => Error::malformed("the image is thin, and goes without this blob")
+                            .advise(Advice::CompleteImage),
+                        false => Error::malformed("the blob is absent")
+                            .hint("the layout is incomplete; copy it again, whole"),
+                    };
                 return Err(error.at(place()));
             }
             Err(error) => return Err(Error::io("cannot open the blob", error).at(place())),

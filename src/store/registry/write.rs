@@ -187,7 +187,7 @@ impl Destination for RegistryWriter {
     }
 
     fn has_blob(&self, descriptor: &Descriptor) -> Result<bool> {
-        exists(&self.client, descriptor.digest())
+        Ok(presence(&self.client, descriptor.digest(), Some(descriptor.size()))?.is_there())
     }
 
     fn check_writable(&self) -> Result<()> {
