@@ -114,13 +114,13 @@ impl NewPaillierKey {
         let [p, q] = key.primes() else { return Err(failed()) };
         let minus_one = |prime: &Odd<BoxedUint>| {
             let prime = prime.as_ref();
-            Zeroizing::new(prime.wrapping_sub(&BoxedUint::one_with_precision(prime.bits_precision())))
+            Zeroizing::new(prime.wrapping_sub(BoxedUint::one_with_precision(prime.bits_precision())))
         };
         let n = p.as_ref().concatenating_mul(q.as_ref());
         let lambda = Zeroizing::new(minus_one(p).concatenating_mul(&*minus_one(q)));
         let odd = n.to_odd().into_option().ok_or_else(failed)?;
         let mu = Zeroizing::new(lambda.invert_odd_mod(&odd).into_option().ok_or_else(failed)?);
-        let g = n.wrapping_add(&BoxedUint::one_with_precision(n.bits_precision()));
+        let g = n.wrapping_add(BoxedUint::one_with_precision(n.bits_precision()));
         Ok(NewPaillierKey {
             n: n.to_string_radix_vartime(10),
             g: g.to_string_radix_vartime(10),

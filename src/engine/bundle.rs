@@ -13,7 +13,7 @@ use super::seccomp;
 use crate::error::{Advice, Error, ErrorContext, IoContext, Result};
 use oci_spec::runtime::{
     Capability, Linux, LinuxCapabilities, LinuxCpu, LinuxDeviceCgroup, LinuxMemory, LinuxNamespace, LinuxNamespaceType,
-    LinuxPids, LinuxResources, Mount, Process, Root, Spec, User,
+    LinuxPids, Mount, Process, Root, Spec, User,
 };
 
 /// The `PATH` of images that set none.
@@ -64,7 +64,7 @@ fn spec(job: &Job<'_>, base: &Base) -> Result<Spec> {
 
 /// The limits, by control groups of the container's own.
 fn bound(linux: &mut Linux, limits: &Limits) {
-    let mut resources = linux.resources().clone().unwrap_or_else(LinuxResources::default);
+    let mut resources = linux.resources().clone().unwrap_or_default();
     if let Some(bytes) = limits.memory.and_then(|bytes| i64::try_from(bytes).ok()) {
         let mut memory = LinuxMemory::default();
         memory.set_limit(Some(bytes)).set_swap(Some(bytes));

@@ -148,12 +148,7 @@ pub fn build(request: &BuildRequest<'_>, context: &Context) -> Result<Report> {
         None => Image::scratch(context.platform.as_ref()),
     };
     ensure_is_no_train(&base, context)?;
-    let TrainFiles { tree: files, ignored } = read_train_files(request.files, request.query, context)?;
-    ensure_file_count(&Tree::default(), &files, context.max_files)?;
-    if !files.nodes().iter().any(|node| matches!(node.kind, NodeKind::File { .. })) {
-        let hint = "give the directory with the train's files";
-        return Err(Error::usage("the directory holds no files").hint(hint).at(request.files.display()));
-    }
+    let TrainFiles { tree: files, ignored } = read_files(request, context)?;
     let (execution, dropped) = execution(request, &base)?;
     let (mut warnings, mut notes) = review(request, &execution, &files)?;
     let mut destination = open_destination(request.destination, context, Audience::Anyone)?;
@@ -170,7 +165,6 @@ pub fn build(request: &BuildRequest<'_>, context: &Context) -> Result<Report> {
     let added = layers.iter().take(of_base).map(|(layer, _)| layer.diff_id.clone());
     let stage_base: Vec<Digest> = base.diff_ids().iter().cloned().chain(added).collect();
     let edit = Edit {
-        apart: false,
         keep,
         added: layers,
         settings: if request.command.is_empty() { Vec::new() } else { vec![("Cmd", json!(request.command))] },
@@ -201,19 +195,39 @@ pub fn build(request: &BuildRequest<'_>, context: &Context) -> Result<Report> {
             transferred: image.copied,
         },
     };
-    if request.wire.has_payload_as_built() {
-        let dropped = some_of(&dropped, usize::MAX);
-        let told = |names| format!("the master image's {names} cannot be signed, and is not part of the train");
-        warnings.extend(dropped.map(told));
-    }
-    warnings.extend(some_of(&left_out, NAMED).map(|paths| format!("left out: {paths}")));
-    if let Some(replaced) = replaced {
-        let digest = replaced.descriptor.digest();
-        notes.push(format!("replaced what had the name {} before: {digest}", Printable::new(&there)));
-    }
+    warnings.extend(left_behind(request.wire, &dropped, &left_out));
     notes.insert(0, format!("train {}", Printable::new(&id)));
-    notes.push(format!("stations look for the master image at {}", place_of(&source)));
-    if made.is_some() {
+    let replaced = replaced.map(|replaced| {
+        format!("replaced what had the name {} before: {}", Printable::new(&there), replaced.descriptor.digest())
+    });
+    notes.extend(replaced);
+    notes.extend(told_of(&config, &source, made.is_some(), ignored));
+    Ok(Report { stage: "build", wire: Some(request.wire.name()), image, warnings, notes, ..Report::default() })
+}
+
+/// The files of the train, of which there has to be one.
+fn read_files(request: &BuildRequest<'_>, context: &Context) -> Result<TrainFiles> {
+    let files = read_train_files(request.files, request.query, context)?;
+    ensure_file_count(&Tree::default(), &files.tree, context.max_files)?;
+    if !files.tree.nodes().iter().any(|node| matches!(node.kind, NodeKind::File { .. })) {
+        let hint = "give the directory with the train's files";
+        return Err(Error::usage("the directory holds no files").hint(hint).at(request.files.display()));
+    }
+    Ok(files)
+}
+
+/// What of the master image and of the files is not part of the train.
+fn left_behind(wire: &dyn Wire, dropped: &[String], left_out: &[String]) -> Vec<String> {
+    let dropped = some_of(dropped, usize::MAX).filter(|_| wire.has_payload_as_built());
+    let told = |names| format!("the master image's {names} cannot be signed, and is not part of the train");
+    let left_out = some_of(left_out, NAMED).map(|paths| format!("left out: {paths}"));
+    dropped.map(told).into_iter().chain(left_out).collect()
+}
+
+/// What a creator should know of a train that was built.
+fn told_of(config: &TrainConfig, source: &Source, has_made_key: bool, ignored: usize) -> Vec<String> {
+    let mut notes = vec![format!("stations look for the master image at {}", place_of(source))];
+    if has_made_key {
         notes.push("no builder's key was given: one was made for this train alone, and is gone".to_owned());
     }
     if ignored > 0 {
@@ -222,7 +236,7 @@ pub fn build(request: &BuildRequest<'_>, context: &Context) -> Result<Report> {
     if config.form().waits_for_creator() {
         notes.push(format!("waits for its creator, who signs the hash {}", hex::encode(config.hash())));
     }
-    Ok(Report { stage: "build", wire: Some(request.wire.name()), image, warnings, notes, ..Report::default() })
+    notes
 }
 
 /// What a config cannot do without.

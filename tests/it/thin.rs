@@ -136,7 +136,16 @@ fn what_is_thin_says_so_and_what_is_wrong_is_named() {
     let message = pht_oci(&["copy", &thin, &none, "--with", &copy.at("base")], &[]).refused(5).stderr;
     assert!(message.contains(&base[1]), "{message}");
     assert!(!Path::new(&none).exists());
-    // Whole images are completed with what they have.
+}
+
+#[test]
+fn whole_images_are_completed_with_what_they_have() {
+    if !available("thin::whole_images", &[Peer::Python]) {
+        return;
+    }
+    let fixture = fixture();
+    let (master, whole) = (fixture.base.at("base"), fixture.layout.at("latest"));
+    let none = fixture.path("none");
     pht_oci(&["copy", &whole, &none, "--with", &master], &[]).ok();
     let copied = snapshot(Path::new(&format!("{none}/blobs")));
     let plain = fixture.path("plain");

@@ -101,7 +101,7 @@ fn read(files: &Path, context: &Context) -> Result<Tree> {
     }
     let read = || {
         let contents = archive::to_extent(files, &context.temporary, &Count::default())?;
-        if contents.len() == 0 {
+        if contents.is_empty() {
             return Err(Error::malformed("nothing is in it"));
         }
         Tarball::read(contents, paths::TRAIN, [paths::TRAIN], context.max_files).map(|found| found.tree)
