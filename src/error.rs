@@ -142,6 +142,8 @@ pub enum Advice {
     RunAsRoot,
     /// Choose another file for the train's output.
     ChooseLog,
+    /// Ask for no GPUs: all of them are there anyway.
+    OmitGpus,
     /// Use another engine, or be another user: this one is not for root.
     ChooseEngineForRoot,
     /// Use an engine that bounds memory and processors without root.

@@ -50,15 +50,16 @@ impl Engine for Charliecloud {
 
     fn check(&self, options: &RunOptions) -> Result<()> {
         if rustix::process::geteuid().is_root() {
-            let what = "Charliecloud shows the machine's devices to the train, which root could read and write";
+            let what = "a train under Charliecloud sees the machine's devices, which root could read and write";
             return Err(Error::usage(what).advise(Advice::ChooseEngineForRoot));
         }
         if options.gpus.is_some() {
-            let what = "Charliecloud shows all devices of the machine to a train, GPUs among them";
-            return Err(Error::usage(what).hint("leave --gpus out"));
+            let what =
+                "a train under Charliecloud sees all devices of the machine, GPUs among them, without being given any";
+            return Err(Error::usage(what).advise(Advice::OmitGpus));
         }
         if options.limits.memory.is_some() || options.limits.cpus.is_some() {
-            let what = "Charliecloud cannot bound memory or processors; the cluster's scheduler can";
+            let what = "memory and processors cannot be bounded with Charliecloud; the cluster's scheduler can";
             return Err(Error::usage(what).advise(Advice::ChooseBoundingEngine));
         }
         Client("ch-run").check(&["--version"], "install charliecloud")
@@ -176,7 +177,7 @@ fn write_variables(path: &Path, variables: &[String]) -> Result<()> {
     if let Some(variable) = variables.iter().find(|variable| variable.contains('\n')) {
         let name = variable.split('=').next().unwrap_or_default();
         let name = crate::text::Printable::new(name);
-        return Err(Error::usage(format!("Charliecloud takes no line break in a variable, as `{name}` has")));
+        return Err(Error::usage(format!("the variable `{name}` has a line break, which Charliecloud does not take")));
     }
     let made = File::options().write(true).create_new(true).mode(0o600).open(path);
     let text: String = variables.iter().map(|variable| format!("{variable}\n")).collect();

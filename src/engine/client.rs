@@ -114,8 +114,7 @@ impl Client {
         if run_quiet(self.command(&["container", "inspect", name])) {
             run_quiet(self.command(&["rm", "--force", "--volumes", name]));
             if run_quiet(self.command(&["container", "inspect", name])) {
-                let hint =
-                    format!("the container holds plaintext; remove it with {} rm --force --volumes {name}", self.0);
+                let hint = format!("the container holds plaintext; remove it by hand, with {}", self.0);
                 return Err(Error::new(Kind::Io, "the container cannot be removed").hint(hint).at(name));
             }
         }

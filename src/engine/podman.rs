@@ -67,7 +67,7 @@ fn pull(base: &Image, scratch: &Path, context: &Context) -> Result<()> {
     std::fs::remove_dir_all(&layout).doing("remove the directory").at(layout.display())?;
     let id = String::from_utf8_lossy(&told).trim().to_owned();
     if format!("sha256:{id}") != base.id().as_ref() {
-        return Err(Error::internal("Podman calls the base by another ID"));
+        return Err(Error::internal("the base has another ID at Podman"));
     }
     run_capture(PODMAN.command(&["untag", &id])).at("naming the base")?;
     run_capture(PODMAN.command(&["tag", &id, &kept_name(base)])).map(drop).at("naming the base")

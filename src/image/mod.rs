@@ -3,6 +3,7 @@
 mod changeset;
 mod compare;
 mod copy;
+mod derived;
 mod disk;
 mod document;
 mod edit;

@@ -316,7 +316,7 @@ fn signing_asks_and_looks_first() {
             (
                 4,
                 vec!["sign", &service.path(&name), "--private-key", &service.fixture.key("stranger"), "--yes"],
-                "SHA256:",
+                "sha256:",
             ),
             (4, vec!["sign", &service.path(&name), "--yes"], "--private-key"),
             (2, vec!["sign", &service.path(&name), "--signature", &service.path("nowhere")], "nowhere"),

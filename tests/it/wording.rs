@@ -65,14 +65,14 @@ fn errors_name_their_object_and_what_to_do() {
     check(
         2,
         &[&build[..], &["--files", &route]].concat(),
-        &["own-route.json", "not a directory"],
-        &["the directory that holds"],
+        &["own-route.json", "neither a directory nor a tar archive"],
+        &["the directory with the train's files"],
     );
     check(
         2,
         &[&build[..], &["--files", &path("none")]].concat(),
         &["there is no such directory"],
-        &["the directory that holds"],
+        &["the directory with the train's files"],
     );
     fs::create_dir(path("own-files")).unwrap();
     fs::write(path("own-files/main"), "run").unwrap();

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use super::ignore::{IGNORE_FILE, Ignore};
-use crate::error::{Error, ErrorContext, Kind, Result};
+use crate::error::{Advice, Error, ErrorContext, Kind, Result};
 use crate::image::{DiskRoot, Node, NodeKind, ReadDirectory, Tarball, Tree, read_directory, read_file};
 use crate::path::{ancestors, is_below};
 use crate::store::{Context, Count, archive};
@@ -86,9 +86,10 @@ fn below(name: &str) -> Vec<u8> {
 }
 
 fn read(files: &Path, context: &Context) -> Result<Tree> {
-    // A fault of the request, not of a train.
-    let as_usage = |error: Error| match error.kind() {
-        Kind::Malformed => error.as_kind(Kind::Usage),
+    // A fault of the request, not of a train; but for the limit, which is the same for both.
+    let as_usage = |error: Error| match (error.kind(), error.advice()) {
+        (Kind::Malformed, Some(Advice::RaiseMaxFiles)) => error,
+        (Kind::Malformed, _) => error.as_kind(Kind::Usage),
         _ => error,
     };
     if files.is_dir() {
@@ -106,10 +107,15 @@ fn read(files: &Path, context: &Context) -> Result<Tree> {
         }
         Tarball::read(contents, paths::TRAIN, [paths::TRAIN], context.max_files).map(|found| found.tree)
     };
-    let tree = read().map_err(as_usage).at(files.display())?;
+    let hint = "give the directory with the train's files, or a tar archive of them";
+    let tree = read().map_err(as_usage).map_err(|error| match (error.kind(), error.advice()) {
+        (Kind::Usage, None) => Error::usage("neither a directory nor a tar archive").because(error).hint(hint),
+        _ => error,
+    });
+    let tree = tree.at(files.display())?;
     if tree.nodes().is_empty() {
         let what = "neither a directory nor a tar archive with files";
-        return Err(Error::usage(what).hint("give the directory with the train's files").at(files.display()));
+        return Err(Error::usage(what).hint(hint).at(files.display()));
     }
     Ok(tree)
 }

@@ -30,9 +30,11 @@ impl Limit {
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Limit::Time(limit) => write!(f, "it ran longer than {} s, its time limit", limit.as_secs()),
-            Limit::Memory(limit) => write!(f, "it was killed: it wanted more memory than {limit} bytes, its limit"),
-            Limit::Results(limit) => write!(f, "its results have more than {limit} bytes, their limit"),
+            Limit::Time(limit) => write!(f, "the train ran longer than {} s, its time limit", limit.as_secs()),
+            Limit::Memory(limit) => {
+                write!(f, "the system killed the train, which may take {limit} bytes of memory and wanted more")
+            }
+            Limit::Results(limit) => write!(f, "the results have more than {limit} bytes, their limit"),
         }
     }
 }
@@ -54,7 +56,7 @@ impl fmt::Display for TrainFailed {
         match (self.limit, self.exit_status) {
             (Some(limit), _) => write!(f, "{limit}"),
             (None, Some(status)) => write!(f, "exit status {status}"),
-            (None, None) => f.write_str("it was ended"),
+            (None, None) => f.write_str("the train was ended"),
         }
     }
 }

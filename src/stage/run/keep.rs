@@ -1,6 +1,5 @@
 //! Keeps what a train has computed when it cannot be closed: it may have run for days.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::work_dir::WorkDir;
@@ -86,12 +85,4 @@ fn leave(kept: &Kept<'_>, work: WorkDir) -> Result<Advice> {
         source: kept.post.source.to_string(),
         target: kept.post.destination.unwrap_or(kept.post.source).to_string(),
     })
-}
-
-/// A name beside the hidden one that is free.
-pub(super) fn visible(hidden: &Path) -> PathBuf {
-    let name = hidden.file_name().unwrap_or_default().to_string_lossy().trim_start_matches('.').to_owned();
-    let names = std::iter::once(format!("{name}-kept")).chain((2..).map(|count| format!("{name}-kept-{count}")));
-    let mut free = names.map(|name| hidden.with_file_name(name)).filter(|path| fs::symlink_metadata(path).is_err());
-    free.next().unwrap_or_else(|| hidden.to_owned())
 }

@@ -1,17 +1,13 @@
-//! Runs are registered for their user while they last, so that what a killed one has left anywhere is found: the next run
-//! to any place removes it, and `cleanup` does.
+//! What killed runs have left anywhere, by the register: the next run to any place removes it, and `cleanup` does.
 
-use std::fs::{self, DirBuilder};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 
+use super::register::register_in;
 use super::work_dir::WorkDir;
 use crate::error::Result;
 use crate::store::Context;
-
-/// The directory of the register, in the user's state.
-const RUNS: &str = "runs";
 
 /// What a run that was killed has left.
 #[derive(Debug, Clone)]
@@ -21,24 +17,6 @@ pub struct Leftover {
     pub path: PathBuf,
     /// The engine that may still have its container.
     pub engine: Option<String>,
-}
-
-/// Registers a run; the file that says so. Who has no place for the register runs all the same: the next run to the same
-/// place removes what is left.
-pub(super) fn register(name: &str, path: &Path, context: &Context) -> Option<PathBuf> {
-    let dir = context.state.as_ref()?.join(RUNS);
-    let entry = dir.join(name);
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(&dir);
-    match made.and_then(|()| fs::write(&entry, path.as_os_str().as_bytes())) {
-        Ok(()) => Some(entry),
-        Err(error) => {
-            tracing::warn!(
-                "{}: the run cannot be registered, so that `cleanup` will not find it: {error}",
-                dir.display()
-            );
-            None
-        }
-    }
 }
 
 /// What killed runs of this user have left.
@@ -81,7 +59,8 @@ pub(super) fn sweep(context: &Context) {
 }
 
 fn found(context: &Context) -> impl Iterator<Item = Result<WorkDir>> {
-    let entries = context.state.iter().flat_map(|state| fs::read_dir(state.join(RUNS)).into_iter().flatten().flatten());
+    let entries =
+        context.state.iter().flat_map(|state| fs::read_dir(register_in(state)).into_iter().flatten().flatten());
     entries.map(|entry| entry.path()).filter_map(|entry| {
         let path = PathBuf::from(std::ffi::OsString::from_vec(fs::read(&entry).ok()?));
         match WorkDir::left_at(&path, entry.clone()) {

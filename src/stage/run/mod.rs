@@ -7,6 +7,7 @@ mod keep;
 mod leftovers;
 mod log;
 mod opened;
+mod register;
 mod widened;
 mod work_dir;
 

@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
-use super::keep::visible;
-use super::leftovers;
+use super::register::register;
 use crate::crypto::{Sha256, hex};
 use crate::engine::{engine_named, mountable};
 use crate::error::{Advice, Error, ErrorContext, IoContext, Kind, Result};
@@ -64,7 +63,7 @@ impl WorkDir {
             if !is_at(&dir, &path) {
                 continue;
             }
-            let entry = leftovers::register(&name, &path, context);
+            let entry = register(&name, &path, context);
             let work = WorkDir { path: path.clone(), name: name.clone(), gone: Cell::new(false), entry, _lock: dir };
             if is_new {
                 return Ok(work);
@@ -243,4 +242,12 @@ fn unlock_directories(dir: &Path) {
             unlock_directories(&entry.path());
         }
     }
+}
+
+/// A name beside the hidden one that is free.
+fn visible(hidden: &Path) -> PathBuf {
+    let name = hidden.file_name().unwrap_or_default().to_string_lossy().trim_start_matches('.').to_owned();
+    let names = std::iter::once(format!("{name}-kept")).chain((2..).map(|count| format!("{name}-kept-{count}")));
+    let mut free = names.map(|name| hidden.with_file_name(name)).filter(|path| fs::symlink_metadata(path).is_err());
+    free.next().unwrap_or_else(|| hidden.to_owned())
 }

@@ -93,7 +93,7 @@ fn a_copy_of_what_is_open_is_its_owners_alone() {
     let opened = format!("oci:{}:t", utf8(&dir.path().join("opened")));
     pht_oci(&["pre-run", &source, &opened, "--station", "station_2", "--private-key", &key], &[]).ok();
     for (to, name) in places(dir.path()) {
-        with_umask("000", &["copy", &opened, &to]);
+        with_umask("000", &["copy", &opened, &to, "--allow-open"]);
         assert_eq!(open_to_others(&dir.path().join(name)), Vec::<String>::new(), "{to}");
     }
     fs::create_dir(dir.path().join("theirs")).expect("a new directory");

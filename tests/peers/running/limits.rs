@@ -32,7 +32,7 @@ fn limits(test: &str, engine: &'static str, peer: Peer) {
     }
     let fixture = RunFixture::with(engine, Wire::V3, GREEDY, &json!({}));
     for (what, more, limit, said) in [
-        ("memory", &["--memory", "64M"][..], "memory", "more memory than 67108864 bytes"),
+        ("memory", &["--memory", "64M"][..], "memory", "67108864 bytes of memory"),
         ("time", &["--timeout", "2s"], "time", "longer than 2 s"),
         ("results", &["--results-limit", "8M"], "results", "more than 8388608 bytes"),
     ] {
