@@ -25,7 +25,7 @@ fn interfaces(log: &str) -> Vec<&str> {
     // What the program says itself has colons, too.
     let rows =
         rows.filter(|(_, counts)| counts.split_whitespace().count() > 10 && counts.split_whitespace().all(is_number));
-    rows.map(|(name, _)| name.trim()).collect()
+    rows.map(|(name, _)| name.trim_start_matches("| ").trim()).collect()
 }
 
 /// A person sees how it runs while the run can still be stopped; a train of too old a wire version does not run at all.
