@@ -165,6 +165,17 @@ pub enum Advice {
         /// The destination of the train.
         target: String,
     },
+    /// Review the results of a run that are held, and release or reject them.
+    ReviewHeld {
+        /// The opened image, without its base.
+        opened: String,
+        /// The directory with the results.
+        results: String,
+        /// The encrypted image, which has the base.
+        source: String,
+        /// The destination of the train.
+        target: String,
+    },
     /// Close the train from what was kept of its run.
     CloseKept {
         /// Advice on the error, in words that name no option.

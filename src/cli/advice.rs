@@ -26,6 +26,13 @@ fn composed(advice: &Advice) -> Option<String> {
         Advice::CheckCredentials { side } => check_credentials(*side),
         Advice::CheckRights { side } => check_rights(*side),
         Advice::CheckConnection { side } => check_connection(*side),
+        Advice::ReviewHeld { opened, results, source, target } => {
+            format!(
+                "look at them with: pht-oci review {opened} --results {results}; then approve them, and send them with: \
+                 pht-oci release {opened} {target} --base {source} --results {results} --approval FILE --private-key FILE; \
+                 or erase them with: pht-oci reject {opened} --results {results}"
+            )
+        }
         Advice::CloseKept { first, opened, results, source, target } => {
             let first = first.as_ref().map(|first| format!("{first}; then ")).unwrap_or_default();
             format!(
@@ -50,6 +57,7 @@ fn fixed(advice: &Advice) -> &str {
         | Advice::CheckCredentials { .. }
         | Advice::CheckRights { .. }
         | Advice::CheckConnection { .. }
+        | Advice::ReviewHeld { .. }
         | Advice::CloseKept { .. } => "",
         Advice::CheckProxy => {
             "check the proxy and its login; HTTPS_PROXY, HTTP_PROXY and ALL_PROXY name it, NO_PROXY lists hosts that do \
@@ -135,11 +143,35 @@ fn option(side: Side, name: &str) -> String {
 mod tests {
     use super::*;
 
+    /// One of each kind that says where something was kept.
+    fn kept() -> Vec<Advice> {
+        let first = Some(Box::new(Advice::GoOnline));
+        vec![
+            Advice::SendKept {
+                first,
+                archive: "oci-archive:t.tar".to_owned(),
+                target: "docker://r.example/t".to_owned(),
+            },
+            Advice::ReviewHeld {
+                opened: "oci:run-kept/opened:run".to_owned(),
+                results: "run-kept/results".to_owned(),
+                source: "oci:train:latest".to_owned(),
+                target: "oci:train:latest".to_owned(),
+            },
+            Advice::CloseKept {
+                first: Some("make room".to_owned()),
+                opened: "oci:run-kept/opened:run".to_owned(),
+                results: "run-kept/results".to_owned(),
+                source: "oci:train:latest".to_owned(),
+                target: "oci:train:latest".to_owned(),
+            },
+        ]
+    }
+
     /// One of each kind.
     fn all() -> Vec<Advice> {
         let side = Side::Destination;
-        let first = Some(Box::new(Advice::GoOnline));
-        vec![
+        let others = vec![
             Advice::Text("run pre-run first".to_owned()),
             Advice::GivePassphrase,
             Advice::NameStation,
@@ -165,18 +197,6 @@ mod tests {
             Advice::ChooseWorkDir,
             Advice::ChoosePrivatePlace,
             Advice::RaiseMaxFiles,
-            Advice::SendKept {
-                first,
-                archive: "oci-archive:t.tar".to_owned(),
-                target: "docker://r.example/t".to_owned(),
-            },
-            Advice::CloseKept {
-                first: Some("make room".to_owned()),
-                opened: "oci:run-kept/opened:run".to_owned(),
-                results: "run-kept/results".to_owned(),
-                source: "oci:train:latest".to_owned(),
-                target: "oci:train:latest".to_owned(),
-            },
             Advice::GiveOldBase,
             Advice::CheckOldBase,
             Advice::CheckBase,
@@ -192,7 +212,8 @@ mod tests {
             Advice::CheckProxy,
             Advice::SeparateLogin,
             Advice::CheckConnection { side },
-        ]
+        ];
+        others.into_iter().chain(kept()).collect()
     }
 
     #[test]

@@ -22,8 +22,10 @@ pub(super) struct Cache {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// List the bases, with their sizes
+    #[command(after_help = "Example:\n  pht-oci cache list --format json")]
     List,
     /// Remove every base that nothing runs from
+    #[command(after_help = "Example:\n  pht-oci cache prune")]
     Prune,
 }
 

@@ -225,6 +225,10 @@ fn kept(error: &Error) -> Option<Value> {
             let command = format!("pht-oci post-run {opened} {target} --base {source} --results {results}");
             Some(json!({ "image": opened, "results": results, "destination": target, "command": command }))
         }
+        Advice::ReviewHeld { opened, results, target, .. } => {
+            let command = format!("pht-oci review {opened} --results {results}");
+            Some(json!({ "image": opened, "results": results, "destination": target, "command": command }))
+        }
         _ => None,
     }
 }

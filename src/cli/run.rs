@@ -58,6 +58,9 @@ pub(super) struct Run {
     /// The size that the log may have; of more output its middle is left out
     #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = size)]
     log_limit: u64,
+    /// Hold the results for a person to review, and do not close the train: exit status 7, and the error says how to go on
+    #[arg(long)]
+    hold: bool,
     /// A command that fetches the train's data before it runs, for /bin/sh: it finds the query in $PHT_QUERY, the train's
     /// id in $PHT_TRAIN_ID, and fills the directory $PHT_DATA, which the train reads at /opt/train_data
     #[arg(long, value_name = "COMMAND")]
@@ -91,6 +94,7 @@ impl Run {
             results_limit: self.results_limit,
             log_limit: self.log_limit,
             log: self.log.as_deref(),
+            hold: self.hold,
             prepare: self.prepare.as_deref(),
             announce: Some(&|runs: &Execution| output.announce(runs)),
         };

@@ -1,4 +1,5 @@
-//! Keeps what a train has computed when it cannot be closed: it may have run for days.
+//! Keeps what a train has computed when it cannot be closed, for it may have run for days, or when a person has to see it
+//! first.
 
 use std::path::{Path, PathBuf};
 
@@ -38,18 +39,32 @@ pub(super) fn keep(kept: &Kept<'_>, work: WorkDir, context: &Context, error: Err
         }
     }
     match leave(kept, work) {
-        Ok(advice) => {
+        Ok(Place { opened, results, source, target }) => {
             let first = error.advice().and_then(Advice::as_text).map(str::to_owned);
-            let advice = match advice {
-                Advice::CloseKept { opened, results, source, target, .. } => {
-                    Advice::CloseKept { first, opened, results, source, target }
-                }
-                other => other,
-            };
+            let advice = Advice::CloseKept { first, opened, results, source, target };
             error.at("the train has run, but it could not be closed").advise(advice)
         }
         Err(second) => error.at(format!("the train has run, but its results are lost ({second})")),
     }
+}
+
+/// What is to be said of a train whose results a person has to see before they leave: it is kept as [`keep`] keeps it.
+pub(super) fn hold(kept: &Kept<'_>, work: WorkDir) -> Error {
+    let what = "the train has run, and its results are held until a person has approved them";
+    match leave(kept, work) {
+        Ok(Place { opened, results, source, target }) => {
+            Error::new(Kind::Decision, what).advise(Advice::ReviewHeld { opened, results, source, target })
+        }
+        Err(error) => error.at("the train has run, but its results cannot be held"),
+    }
+}
+
+/// Where a train was kept, and what closes it.
+struct Place {
+    opened: String,
+    results: String,
+    source: String,
+    target: String,
 }
 
 /// Closes the train into a new archive in a private directory.
@@ -72,14 +87,13 @@ fn archive_in(dir: &Path, target: &Reference) -> Reference {
 }
 
 /// Leaves the work directory under a name that nobody cleans up, without what is for the engine.
-fn leave(kept: &Kept<'_>, work: WorkDir) -> Result<Advice> {
+fn leave(kept: &Kept<'_>, work: WorkDir) -> Result<Place> {
     let name = work.name().to_owned();
     let below = |path: &Path| path.file_name().map(PathBuf::from).unwrap_or_default();
     let (opened, results) = (kept.opened.path().map(below).unwrap_or_default(), below(kept.results));
     let dir = work.keep()?;
     let opened = Reference::layout(dir.join(opened), Some(name));
-    Ok(Advice::CloseKept {
-        first: None,
+    Ok(Place {
         opened: opened.to_string(),
         results: dir.join(results).display().to_string(),
         source: kept.post.source.to_string(),

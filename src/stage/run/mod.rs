@@ -31,7 +31,7 @@ pub use log::Onlooker;
 
 use data::Preparation;
 use failure::failed;
-use keep::{Kept, keep};
+use keep::{Kept, hold, keep};
 use log::{Log, Named};
 use opened::Opened;
 use widened::Widened;
@@ -62,6 +62,8 @@ pub struct RunRequest<'a> {
     pub log_limit: u64,
     /// The file for its output [default: beside the destination].
     pub log: Option<&'a Path>,
+    /// Whether the results are held for a person to see, and the train is not closed.
+    pub hold: bool,
     /// A command of the station's that prepares its data between pre-run and the train, for `/bin/sh`.
     pub prepare: Option<&'a str>,
     /// Called with how the train runs, before it does: a person should see it while the run can still be stopped.
@@ -79,6 +81,7 @@ impl<'a> RunRequest<'a> {
             results_limit: None,
             log_limit: LOG_LIMIT,
             log: None,
+            hold: false,
             prepare: None,
             announce: None,
         }
@@ -91,7 +94,8 @@ impl<'a> RunRequest<'a> {
 /// As [`pre_run`](super::pre_run) and [`post_run`](super::post_run); [`Kind::Usage`](crate::error::Kind::Usage) if the
 /// engine cannot do what is asked for; [`Kind::Train`](crate::error::Kind::Train) if the train fails ([`TrainFailed`] says
 /// how), [`Kind::Interrupted`](crate::error::Kind::Interrupted) if it is interrupted. Then the image is as it was. A train
-/// that has run and cannot be closed is kept, and the error says where and how to go on.
+/// that has run and cannot be closed is kept, and the error says where and how to go on; so is one whose results are held
+/// ([`Kind::Decision`](crate::error::Kind::Decision)).
 pub fn run(request: &RunRequest<'_>, show: &mut dyn Onlooker, context: &Context) -> Result<Report> {
     request.options.volumes.iter().try_for_each(|volume| ensure_volume(volume, request.prepare.is_some()))?;
     let mut options = request.options.resolved()?;
@@ -133,6 +137,10 @@ pub fn run(request: &RunRequest<'_>, show: &mut dyn Onlooker, context: &Context)
     drop(held);
 
     let post = StageRequest { results: Some(&results), keep_owners: true, keep_initial_results: false, ..*stage };
+    if request.hold {
+        widened.restore()?;
+        return Err(hold(&Kept { post: &post, opened: &reference, before: &before, results: &results }, work));
+    }
     let closed = widened.restore().and_then(|()| post_run_elsewhere(&post, &reference, &before, context));
     let post = match closed {
         Ok(report) => report,

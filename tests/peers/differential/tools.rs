@@ -58,7 +58,7 @@ fn make_trees(dir: &Path) {
     fs::create_dir(tree.join("sticky")).expect("a directory");
     fs::set_permissions(tree.join("sticky"), fs::Permissions::from_mode(0o1777)).expect("a mode");
     fs::hard_link(tree.join("set-user-id"), tree.join("hard")).expect("a hard link");
-    symlink("../elsewhere", tree.join("soft")).expect("a link");
+    symlink("sticky/elsewhere", tree.join("soft")).expect("a link");
     symlink("/t".repeat(60), tree.join("soft-long")).expect("a link");
     std::os::unix::fs::chown(tree.join("empty"), Some(1000), Some(65534)).expect("an owner");
     // Where the file system has attributes.

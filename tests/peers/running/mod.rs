@@ -2,6 +2,7 @@
 
 mod contained;
 mod fixture;
+mod held;
 mod kept;
 mod limits;
 
