@@ -18,7 +18,7 @@ const MAX_NUMBER_BITS: usize = 8 * MAX_BITS;
 /// with white space around.
 ///
 /// # Errors
-/// [`Kind::Malformed`](crate::error::Kind::Malformed) for anything else and for what is too large; the message does not
+/// [`Kind::Malformed`] for anything else and for what is too large; the message does not
 /// show it, for it may be secret.
 pub(crate) fn parse_number(text: &str) -> Result<BoxedUint> {
     let text = text.trim();
@@ -49,7 +49,7 @@ impl PaillierPublicKey {
     /// base.
     ///
     /// # Errors
-    /// [`Kind::Malformed`](crate::error::Kind::Malformed) if they are none.
+    /// [`Kind::Malformed`] if they are none.
     pub fn new(n: &str, g: &str) -> Result<Self> {
         let (n, g) = (parse_number(n).map_err(|error| error.at("n"))?, parse_number(g).map_err(|error| error.at("g"))?);
         let bits = n.bit_width_vartime();
@@ -77,7 +77,7 @@ impl PaillierSecret {
     /// The key with these numbers, written as those of a [`PaillierPublicKey`].
     ///
     /// # Errors
-    /// [`Kind::Malformed`](crate::error::Kind::Malformed) if they are none.
+    /// [`Kind::Malformed`] if they are none.
     pub fn new(lambda: &str, mu: &str) -> Result<Self> {
         let number = |name: &str, text| parse_number(text).map(Zeroizing::new).map_err(|error| error.at(name));
         Ok(PaillierSecret { lambda: number("lambda", lambda)?, mu: number("mu", mu)? })
@@ -142,7 +142,7 @@ impl<'a> PaillierKey<'a> {
     /// The key of these two halves.
     ///
     /// # Errors
-    /// [`Kind::Key`](crate::error::Kind::Key) if they do not belong together.
+    /// [`Kind::Key`] if they do not belong together.
     pub fn new(public: &PaillierPublicKey, secret: &'a PaillierSecret) -> Result<Self> {
         let squared = public.n.concatenating_square();
         let mismatch = || Error::key("the Paillier private key does not belong to this public key");

@@ -71,7 +71,7 @@ impl Archive {
     /// any position (a pipe), are spooled into `spool_dir`.
     ///
     /// # Errors
-    /// [`Kind::Malformed`](crate::error::Kind::Malformed) if it is no archive of images, or none of this format.
+    /// [`Kind::Malformed`] if it is no archive of images, or none of this format.
     pub fn open(path: &Path, format: Option<ArchiveFormat>, spool_dir: &Path) -> Result<Self> {
         let place = format!("{}:{}", format.unwrap_or(ArchiveFormat::Oci).name(), path.display());
         Self::open_here(path, format, spool_dir).at(place)
@@ -133,8 +133,8 @@ fn read_index(members: &Members) -> Result<Index> {
 /// A file as it can be read at any position, uncompressed: where it is, or spooled into `spool_dir`.
 ///
 /// # Errors
-/// [`Kind::Usage`](crate::error::Kind::Usage) if there is no such file,
-/// [`Kind::Malformed`](crate::error::Kind::Malformed) for a directory; input/output.
+/// [`Kind::Usage`] if there is no such file,
+/// [`Kind::Malformed`] for a directory; input/output.
 pub fn to_extent(path: &Path, spool_dir: &Path, read: &Count) -> Result<Extent> {
     let file = match File::open(path) {
         Ok(file) => file,
