@@ -83,7 +83,7 @@ fn every_function_and_every_exception_of_the_package() {
 }
 
 #[test]
-fn train_lib_on_layouts_archives_and_registries_with_pydantic_2() {
+fn train_lib_on_layouts_and_archives_with_pydantic_2() {
     if available("python::train_lib", &[Peer::PythonPackages]) {
         assert!(own_tests("venv", "pht-oci-train-lib", &ALL) >= 40);
     }
