@@ -74,13 +74,6 @@ fn errors_name_their_object_and_what_to_do() {
         &["there is no such directory"],
         &["the directory with the train's files"],
     );
-    fs::create_dir(path("own-files")).unwrap();
-    fs::write(path("own-files/main"), "run").unwrap();
-    let files = path("own-files");
-    for wire in ["2.0", "3"] {
-        let line = [&build[..], &["--files", &files, "--wire", wire]].concat();
-        check(2, &line, &["builder's key"], &["--builder-key", "pht-oci keygen"]);
-    }
     assert!(!Path::new(&built).exists());
 
     // A run.
