@@ -32,6 +32,7 @@ mod post_run;
 mod pre_run;
 mod progress;
 mod prompt;
+mod quantity;
 mod rebase;
 mod reject;
 mod release;

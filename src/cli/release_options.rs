@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::quantity::quantity;
 use crate::error::{Error, ErrorContext, IoContext, Result};
 use crate::review::{Approval, ReleasePolicy};
 use crate::stage::{Reviewers, read_reviewers};
@@ -86,13 +87,8 @@ pub(super) fn load_reviewers(trust: Option<&Path>) -> Result<Reviewers> {
 
 /// A number of bytes, as in `16M`.
 fn size(text: &str) -> Result<u64, String> {
-    let unit = |c: char| "KMG".find(c).map(|at| 1_u64 << (10 * (at + 1)));
-    let (digits, factor) = match text.chars().last().and_then(unit) {
-        Some(factor) => (&text[..text.len() - 1], factor),
-        None => (text, 1),
-    };
-    let number = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
-    number.ok_or_else(|| "not a number of bytes, as in 500, 64K, 16M or 2G".to_owned())
+    let bytes = quantity(text, &[("K", 1 << 10), ("M", 1 << 20), ("G", 1 << 30)]);
+    bytes.ok_or_else(|| "not a number of bytes, as in 500, 64K, 16M or 2G".to_owned())
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::output::Output;
+use super::quantity::quantity;
 use super::station::StageOptions;
 use crate::engine::{Engine, Limits, RunOptions, SECRETS, Variable, Volume, engine_named};
 use crate::error::{Error, Result};
@@ -152,11 +153,8 @@ fn variable(text: &str) -> Result<Variable> {
 /// A number of bytes, or of what its last letter says.
 fn size(text: &str) -> Result<u64> {
     let wrong = || Error::usage("not a size; write bytes, or a number with K, M, G or T");
-    let units = [("K", 10), ("M", 20), ("G", 30), ("T", 40)];
-    let found = units.into_iter().find_map(|(unit, power)| Some((text.strip_suffix(unit)?, power)));
-    let (number, power) = found.unwrap_or((text, 0));
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    number.checked_mul(1 << power).filter(|bytes| *bytes > 0).ok_or_else(wrong)
+    let bytes = quantity(text, &[("K", 1 << 10), ("M", 1 << 20), ("G", 1 << 30), ("T", 1 << 40)]);
+    bytes.filter(|bytes| *bytes > 0).ok_or_else(wrong)
 }
 
 /// A number of processors.
@@ -169,12 +167,8 @@ fn cpus(text: &str) -> Result<f64> {
 /// A number of seconds, or of what its last letter says.
 fn duration(text: &str) -> Result<Duration> {
     let wrong = || Error::usage("not a duration; write 90s, 30m, 12h or 2d");
-    let units = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)];
-    let found = units.into_iter().find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, seconds)));
-    let (number, seconds) = found.unwrap_or((text, 1));
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    let total = number.checked_mul(seconds).filter(|total| *total > 0).ok_or_else(wrong)?;
-    Ok(Duration::from_secs(total))
+    let seconds = quantity(text, &[("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)]);
+    seconds.filter(|seconds| *seconds > 0).map(Duration::from_secs).ok_or_else(wrong)
 }
 
 #[cfg(test)]

@@ -44,8 +44,11 @@ impl Engine for Podman {
         PODMAN.create(job, job.image, &options, &[]).map(|()| None)
     }
 
-    fn start(&self, name: &str, _scratch: &Path) -> Command {
-        PODMAN.start(name)
+    fn start(&self, name: &str, scratch: &Path) -> Command {
+        let mut command = PODMAN.start(name);
+        // Its monitor (conmon) leaves a file `oom` where it was started when a train wants too much memory.
+        command.current_dir(scratch);
+        command
     }
 
     fn outcome(&self, name: &str, _scratch: &Path, ended: ExitStatus) -> Result<Outcome> {

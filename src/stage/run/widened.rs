@@ -3,10 +3,11 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags, ResolveFlags, fchmod, openat2};
+use rustix::fs::{Mode, fchmod};
 
 use crate::engine::ProcessSpec;
 use crate::error::{ErrorContext, IoContext, Result};
+use crate::store::fs::Beneath;
 
 /// What everybody may do with directories and files of the results while a train runs that is not root.
 const DIRECTORY: u32 = 0o777;
@@ -27,13 +28,13 @@ impl Widened {
     pub(super) fn for_user(process: &ProcessSpec, results: &Path) -> Result<Self> {
         let mut widened = Widened { results: results.to_owned(), changed: Vec::new() };
         if !process.is_root() {
-            let dir = File::open(results).doing("open the directory").at(results.display())?;
-            widened.widen(&dir, Path::new(".")).at(results.display())?;
+            let dir = Beneath::new(results).doing("open the directory").at(results.display())?;
+            widened.widen(&dir, Path::new("")).at(results.display())?;
         }
         Ok(widened)
     }
 
-    fn widen(&mut self, dir: &File, path: &Path) -> Result<()> {
+    fn widen(&mut self, dir: &Beneath, path: &Path) -> Result<()> {
         let Some((file, found)) = open(dir, path) else { return Ok(()) };
         let (before, more) = (mode_of(&found), if found.is_dir() { DIRECTORY } else { FILE });
         if before | more != before {
@@ -41,8 +42,7 @@ impl Widened {
             self.changed.push((path.to_owned(), before, before | more));
         }
         if found.is_dir() {
-            let there = self.results.join(path);
-            for entry in fs::read_dir(&there).doing("list the directory").at(path.display())? {
+            for entry in fs::read_dir(dir.shown(path)).doing("list the directory").at(path.display())? {
                 let name = entry.doing("list the directory").at(path.display())?.file_name();
                 self.widen(dir, &path.join(name))?;
             }
@@ -56,7 +56,7 @@ impl Widened {
         if self.changed.is_empty() {
             return Ok(());
         }
-        let dir = File::open(&self.results).doing("open the directory").at(self.results.display())?;
+        let dir = Beneath::new(&self.results).doing("open the directory").at(self.results.display())?;
         for (path, before, now) in self.changed.into_iter().rev() {
             match open(&dir, &path) {
                 Some((file, found)) if mode_of(&found) == now => set_mode(&file, before).at(path.display())?,
@@ -68,10 +68,8 @@ impl Widened {
 }
 
 /// The file or directory at a path below `dir`, if it is one and no link leads there.
-fn open(dir: &File, path: &Path) -> Option<(File, Metadata)> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let within = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-    let file = File::from(openat2(dir, path, flags, Mode::empty(), within).ok()?);
+fn open(dir: &Beneath, path: &Path) -> Option<(File, Metadata)> {
+    let file = dir.open(path).ok()?;
     let found = file.metadata().ok().filter(|found| found.is_dir() || found.is_file())?;
     Some((file, found))
 }

@@ -1,6 +1,7 @@
 //! Every limit of a run holds, and the report says which one it was.
 
 use std::fs;
+use std::path::Path;
 
 use serde_json::{Value, json};
 use support::{Peer, Wire, available};
@@ -41,6 +42,7 @@ fn limits(test: &str, engine: &'static str, peer: Peer) {
         assert!(error["error"]["message"].as_str().is_some_and(|text| text.contains(said)), "{engine}: {error}");
         fixture.check_nothing_left();
     }
+    assert!(!Path::new("oom").exists(), "{engine}: the monitor has left a file in the working directory");
     // Processes that cannot be started are the train's to notice.
     let outcome = fixture.run(0, &["--env", "DO=processes", "--pids", "50"]);
     let log = fs::read_to_string(fixture.log()).expect("a log");
