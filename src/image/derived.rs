@@ -53,14 +53,6 @@ impl Image {
         Image { listed, manifest, config, layers, diff_ids, ..self.clone() }
     }
 
-    /// The same image, with its lowest `count` layers read from where `other` has them.
-    #[must_use]
-    pub fn with_layers_of(&self, other: &Image, count: usize) -> Image {
-        let shared = other.layers.iter().take(count).map(|layer| layer.digest().clone());
-        let source = JoinedSource::new(self.source.clone(), other.source.clone(), shared);
-        Image { source: Arc::new(source), ..self.clone() }
-    }
-
     /// The layers that it goes without where it is thin, from the bottom up: those that its entry names and that are not
     /// there.
     pub fn left_out(&self) -> Vec<&Descriptor> {

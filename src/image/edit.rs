@@ -125,8 +125,7 @@ pub struct Edit {
     /// Whether the image is for an engine, which acts on annotations and fetches from URLs: none are left then but
     /// `org.opencontainers.image.*`.
     pub for_engine: bool,
-    /// Whether the layers that stay are left where they are: the destination gets an image that is whole only together
-    /// with the old one.
+    /// Whether the layers that stay are left where they are: the destination gets a thin image.
     pub apart: bool,
     /// When the image was made (RFC 3339).
     pub created: String,
@@ -177,8 +176,9 @@ impl Edit {
     /// As [`Destination::copy_blobs`] and [`Destination::create`].
     pub fn write(&self, image: &Image, destination: &mut dyn Destination) -> Result<NewImage> {
         let (mut reused, mut copied) = (0, 0);
-        let absent = image.left_out().into_iter().map(|layer| layer.digest().clone()).collect();
-        let kept = if self.apart { &[][..] } else { &image.layers()[..self.keep] };
+        let kept = &image.layers()[..self.keep];
+        let absent = if self.apart { kept.iter().collect() } else { image.left_out() };
+        let absent = absent.into_iter().map(|layer| layer.digest().clone()).collect();
         let moved = move_blobs(destination, image.source(), kept, &absent)?;
         for (_, transfer) in moved.transfers {
             match transfer {

@@ -67,8 +67,7 @@ pub(super) fn post_run_elsewhere(
             .at(request.source));
     }
     let image = open_image(opened, context)?;
-    let base = Labels::read(&image).base_layers.unwrap_or_default();
-    close(request, image.with_layers_of(before, base), target, OpenedAt::Elsewhere, context)
+    close(request, image.completed(before)?, target, OpenedAt::Elsewhere, context)
 }
 
 /// Where the image that is closed was opened.
@@ -92,7 +91,7 @@ fn close(
     let labels = Labels::read(&image);
     ensure_was_opened(&image, &labels)?;
     let base = BaseLayers::detect(&image, request.base, context)?;
-    let mut train = load(base.complete(image), &spool, base.floor(), &labels)?;
+    let mut train = load(base.complete(image)?, &spool, base.floor(), &labels)?;
     let results = match request.results {
         Some(dir) => {
             ensure_own_way(dir)?;

@@ -74,13 +74,16 @@ impl BaseLayers {
         self.given.as_ref().map(|(_, base)| own_layers(base)).or(self.likely.map(|(layers, _)| layers))
     }
 
-    /// The image, with the layers that it shares with a given base read from there: those of an image that was opened for
-    /// a run lie nowhere else.
-    pub(in crate::stage) fn complete(&self, image: Image) -> Image {
-        let Some((_, given)) = &self.given else { return image };
-        let shared = image.layers().iter().zip(given.layers());
-        let count = shared.take_while(|(own, theirs)| own.digest() == theirs.digest()).count();
-        image.with_layers_of(given, count)
+    /// The image, with the layers that it goes without read from a given base: those of an image that was opened for a run
+    /// lie nowhere else.
+    ///
+    /// # Errors
+    /// [`Kind::Malformed`](crate::error::Kind::Malformed) if the base does not have them.
+    pub(in crate::stage) fn complete(&self, image: Image) -> Result<Image> {
+        match &self.given {
+            Some((_, given)) if !image.left_out().is_empty() => image.completed(given),
+            _ => Ok(image),
+        }
     }
 
     /// The number of base layers of `train`; `change` is how its immutable files are read.

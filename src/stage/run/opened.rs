@@ -47,7 +47,7 @@ impl Opened {
         let layers = Labels::read(&image).base_layers.unwrap_or_default();
         let execution = image.process_config();
         let process = ProcessSpec::of(&execution)?;
-        let base = image.with_layers_of(before, layers).lowest(layers, execution);
+        let base = image.completed(before)?.lowest(layers, execution);
         Ok(Opened { base, process, train, config, id: TrainConfig::parse(&document)?.id().to_owned() })
     }
 
