@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::accounts::Account;
 use super::bundle;
-use super::client::Client;
+use super::client;
 use super::interface::{Engine, Job, Outcome, Sealed};
 use super::options::{Mount, RunOptions};
 use super::overlay;
@@ -62,7 +62,9 @@ impl Engine for Charliecloud {
             let what = "memory and processors cannot be bounded with Charliecloud; the cluster's scheduler can";
             return Err(Error::usage(what).advise(Advice::ChooseBoundingEngine));
         }
-        Client("ch-run").check(&["--version"], "install charliecloud")
+        let mut command = Command::new("ch-run");
+        say_who_runs(command.arg("--version"));
+        client::check(command, "install charliecloud")
     }
 
     fn prepare(&self, job: &Job<'_>, context: &Context) -> Result<Option<Root>> {
@@ -109,10 +111,7 @@ impl Engine for Charliecloud {
         ]);
         command.arg("sh").arg(scratch.join(STARTED)).arg(rootfs_in(scratch));
         command.arg(overlay::options_in(scratch)).args(read_line(scratch));
-        // ch-run wants to know who runs it.
-        if std::env::var_os("USER").is_none() {
-            command.env("USER", rustix::process::geteuid().as_raw().to_string());
-        }
+        say_who_runs(&mut command);
         command
     }
 
@@ -133,6 +132,13 @@ impl Engine for Charliecloud {
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
         Err(Error::new(Kind::Io, "the container cannot be ended").at(name))
+    }
+}
+
+/// ch-run does nothing where the environment does not say who runs it.
+fn say_who_runs(command: &mut Command) {
+    if std::env::var_os("USER").is_none() {
+        command.env("USER", rustix::process::geteuid().as_raw().to_string());
     }
 }
 

@@ -29,12 +29,7 @@ impl Client {
 
     /// Looks whether the program is here, and who it has to talk to.
     pub(super) fn check(&self, arguments: &[&str], remedy: &'static str) -> Result<()> {
-        run_capture(self.command(arguments)).map(drop).map_err(|error| match error.kind() {
-            Kind::Io => {
-                Error::usage("the engine cannot be used").because(error).advise(Advice::InstallEngine { remedy })
-            }
-            _ => error,
-        })
+        check(self.command(arguments), remedy)
     }
 
     /// True if the program is here, and whoever it has to talk to.
@@ -139,6 +134,14 @@ impl Client {
     pub(super) fn forget(&self, id: &str) -> Result<()> {
         run_capture(self.command(&["rmi", id])).map(drop).at(id)
     }
+}
+
+/// Runs a command that fails where an engine cannot be used.
+pub(super) fn check(command: Command, remedy: &'static str) -> Result<()> {
+    run_capture(command).map(drop).map_err(|error| match error.kind() {
+        Kind::Io => Error::usage("the engine cannot be used").because(error).advise(Advice::InstallEngine { remedy }),
+        _ => error,
+    })
 }
 
 /// The name of the image in the engine's store.

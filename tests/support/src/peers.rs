@@ -69,7 +69,8 @@ impl Peer {
             Peer::Docker => Peer::Skopeo.is_here() && variable("DOCKER_HOST") && answers("docker", &["info"]),
             Peer::Reference => Peer::Docker.is_here() && variable("PHT_REFERENCE_HOME") && variable("PHT_PYTHON"),
             Peer::Podman => Peer::Root.is_here() && Peer::Skopeo.is_here() && answers("podman", &["--version"]),
-            Peer::Charliecloud => Peer::Root.is_here() && answers("ch-run", &["--version"]),
+            // It wants to know who runs it.
+            Peer::Charliecloud => Peer::Root.is_here() && answers("env", &["USER=root", "ch-run", "--version"]),
             Peer::Runc => Peer::Root.is_here() && answers("runc", &["--version"]),
             Peer::Namespaces => {
                 let nobody = ["--reuid", "54321", "--regid", "54321", "--clear-groups", "--no-new-privs"];
