@@ -36,6 +36,8 @@ shift
 exec "$@""#;
 /// In the directory of a run: the command line of `ch-run` and the mounts, an argument a line, each ended by a zero byte.
 const LINE: &str = "line";
+/// The directories that ch-run mounts over, which a base need not have.
+const SYSTEM: [&str; 4] = ["dev", "proc", "sys", "tmp"];
 /// The number of the process that all others of the container end with.
 const PID: &str = "pid";
 /// A file that is there when the train has started.
@@ -71,6 +73,10 @@ impl Engine for Charliecloud {
         let target = rootfs_in(job.scratch);
         let base = overlay::prepare(job.image, &target, job.scratch, context)?;
         let writable = if base.root.is_some() { overlay::upper_in(job.scratch) } else { target.clone() };
+        for name in SYSTEM.into_iter().filter(|name| base.path.join(name).symlink_metadata().is_err()) {
+            let made = DirBuilder::new().mode(0o755).create(writable.join(name));
+            made.doing("create the mount point").at(format_args!("/{name}"))?;
+        }
         job.mounts.iter().try_for_each(|mount| make_mount_point(&writable, &base.path, mount))?;
         let variables = job.scratch.join("variables");
         write_variables(&variables, &bundle::environment(job))?;
