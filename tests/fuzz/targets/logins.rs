@@ -15,7 +15,7 @@ fuzz_target!(|file: &[u8]| {
         let repository: Repository = name.parse().expect("a repository");
         match login_in(file, &repository) {
             Ok(found) => {
-                assert!(found.is_none_or(|(login, _)| format!("{login:?}").ends_with(r#"password: "[redacted]" }"#)));
+                assert!(found.is_none_or(|(login, _)| format!("{login:?}").ends_with(r#"secret: "[redacted]" }"#)));
             }
             Err(error) => {
                 let shown = format!("{error} {error:?}");

@@ -185,10 +185,13 @@ impl Trial<'_> {
             pht_oci(&["verify", &self.place(self.published()), "--quiet"], &[]).expect(0)?;
         }
         let results = self.dir.join("results");
-        if self.case.results && self.case.stage == "pre-run" && results.exists() {
+        if self.case.results && self.case.stage == "pre-run" {
+            // They are put there whole, and before the image: a kill in between leaves them, and the next run takes them back.
             let expected = snapshot(&self.fixture.train.dir.path().join("first"));
-            if !new || snapshot(&results) != expected {
-                return Err("there are results, but not those of the image".to_owned());
+            match results.exists() {
+                true if snapshot(&results) != expected => return Err("there are results, but not those of the image".to_owned()),
+                false if new => return Err("the image is open, but its results are not there".to_owned()),
+                _ => {}
             }
         }
         Ok(new)
