@@ -4,7 +4,7 @@
 //! Layers are given from the top down, so that reading can stop as soon as nothing below can be seen any more. A
 //! whiteout or an opaque marker hides what lies in lower layers, never what its own layer holds.
 
-use std::collections::{HashMap, HashSet, hash_map};
+use std::collections::{HashMap, HashSet};
 
 use super::changeset::{Changeset, Link, LinkedFile, Mark, is_aufs_link, mark_of};
 use super::sorted::{Shrinking, SortedMap};
@@ -86,6 +86,8 @@ pub struct Overlay {
     implied: HashSet<Box<[u8]>>,
     hidden: HashSet<Box<[u8]>>,
     opaque: HashSet<Box<[u8]>>,
+    /// Files that a hard link names: the only ones that can have several names.
+    linked: HashSet<FileId>,
     /// Bounds memory on hostile images.
     max_files: usize,
 }
@@ -93,8 +95,8 @@ pub struct Overlay {
 impl Overlay {
     /// An empty view of `wanted`.
     pub fn new(wanted: PathFilter) -> Self {
-        let (visible, implied, hidden, opaque) = Default::default();
-        Overlay { wanted, visible, implied, hidden, opaque, max_files: DEFAULT_MAX_FILES }
+        let (visible, implied, hidden, opaque, linked) = Default::default();
+        Overlay { wanted, visible, implied, hidden, opaque, linked, max_files: DEFAULT_MAX_FILES }
     }
 
     /// The same with another limit on its files, and as many directories.
@@ -137,7 +139,10 @@ impl Overlay {
             let (file, content) = ((layer, entry.position), (contents, entry.offset));
             let mut placed = Placed { size: entry.size, kind: entry.kind, meta: entry.meta, layer, file, content };
             match links.remove(&entry.position) {
-                Some(Link::Own(file)) => placed.become_name_of(*file, layer, contents),
+                Some(Link::Own(file)) => {
+                    placed.become_name_of(*file, layer, contents);
+                    self.linked.insert(placed.file);
+                }
                 Some(Link::Lower(target)) => dangling.push(Dangling { path: entry.path.clone(), target, layer }),
                 Some(Link::Nothing) | None => {}
             }
@@ -155,6 +160,7 @@ impl Overlay {
     pub fn resolve(&mut self, link: &Dangling, mut lower: Overlay) {
         let found = lower.visible.remove(&link.target).filter(|found| found.kind != EntryKind::Directory);
         if let (Some(placed), Some(found)) = (self.visible.get_mut(&link.path), found) {
+            self.linked.insert(found.file);
             // It lies in its own layer and in no other, whatever it names.
             *placed = Placed { layer: placed.layer, ..found };
         }
@@ -232,12 +238,13 @@ impl Overlay {
                 EntryKind::File => {
                     let (layer, offset) = placed.content;
                     let root = self.wanted.roots.iter().position(|root| is_below(&path, root));
-                    match first_names.entry((placed.file, root)) {
-                        hash_map::Entry::Occupied(first) => NodeKind::Link(*first.get()),
-                        hash_map::Entry::Vacant(vacant) => {
-                            vacant.insert(nodes.len());
-                            NodeKind::File { size: placed.size, content: Content::Layer { layer, offset } }
-                        }
+                    let first = match self.linked.contains(&placed.file) {
+                        true => *first_names.entry((placed.file, root)).or_insert(nodes.len()),
+                        false => nodes.len(),
+                    };
+                    match first == nodes.len() {
+                        true => NodeKind::File { size: placed.size, content: Content::Layer { layer, offset } },
+                        false => NodeKind::Link(first),
                     }
                 }
                 EntryKind::HardLink(target) => {
