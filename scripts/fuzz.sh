@@ -4,6 +4,7 @@
 # Then as long as one of them: random layers and archives against umoci, skopeo and podman, where they are here (as root);
 # CI leaves that to the test, which always has the same ones.
 #   scripts/fuzz.sh [SECONDS]   in total, shared evenly [default: 3600]
+#   scripts/fuzz.sh build       only builds them
 # Variables: PHT_FUZZ_TARGETS (the names of some targets [default: all]).
 # Needs the nightly toolchain: rustup toolchain install nightly
 set -euo pipefail
@@ -11,6 +12,7 @@ cd "$(dirname "$0")/.."
 
 seconds="${1:-3600}"
 case "$seconds" in
+  build) ;;
   '' | *[!0-9]*) echo "fuzz.sh: SECONDS is a number, not \`$seconds\`" >&2; exit 2 ;;
 esac
 if ! cargo +nightly --version >/dev/null 2>&1; then
@@ -18,8 +20,6 @@ if ! cargo +nightly --version >/dev/null 2>&1; then
   exit 2
 fi
 read -r -a targets <<<"${PHT_FUZZ_TARGETS:-$(sed -n 's/^name = "\([a-z]*\)"$/\1/p' tests/fuzz/Cargo.toml | tr '\n' ' ')}"
-each=$((seconds / (${#targets[@]} + 1)))
-[ "$each" -gt 0 ] || each=1
 export CARGO_TARGET_DIR="$PWD/target/fuzz"
 mkdir -p "$CARGO_TARGET_DIR/log"
 
@@ -29,7 +29,10 @@ coverage="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-
 triple="$(rustc +nightly -vV | sed -n 's/^host: //p')"
 RUSTFLAGS="$(echo $coverage) -Zsanitizer=address --cfg fuzzing -Ccodegen-units=1" \
   cargo +nightly build --locked --release --quiet --manifest-path tests/fuzz/Cargo.toml --target "$triple" --bins
+[ "$seconds" != build ] || exit 0
 
+each=$((seconds / (${#targets[@]} + 1)))
+[ "$each" -gt 0 ] || each=1
 status=0
 for target in "${targets[@]}"; do
   corpus="$CARGO_TARGET_DIR/corpus/$target" artifacts="$CARGO_TARGET_DIR/artifacts/$target/"

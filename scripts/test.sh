@@ -68,8 +68,15 @@ check_dependencies() {
   fi
 }
 
+# Compiled while the tests run, many of which wait for disks and daemons.
+build_fuzz_targets() {
+  cargo +nightly --version >/dev/null 2>&1 || return 0
+  nice -n 19 scripts/fuzz.sh build >"$work/fuzz.log" 2>&1 || cat "$work/fuzz.log" >&2
+}
+
 # A few seconds of each fuzz target.
 fuzz() {
+  wait "$building_fuzz_targets"
   if cargo +nightly --version >/dev/null 2>&1; then
     scripts/fuzz.sh 60
   else
@@ -113,6 +120,11 @@ fi
 part "dependencies" check_dependencies || status=1
 part "library in each set of features" scripts/features.sh --quick || status=1
 scripts/check.sh "$@" || status=1
+building_fuzz_targets=
+if [ $# -eq 0 ]; then
+  build_fuzz_targets &
+  building_fuzz_targets=$!
+fi
 part "tests that need other programs" run_tests --test peers "$@" || status=1
 if [ $# -eq 0 ]; then
   part "fuzz targets, a few seconds each" fuzz || status=1

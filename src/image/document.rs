@@ -7,7 +7,9 @@ use super::layer::{ensure_contents, ensure_packed, ensure_plain_is_stated};
 use crate::crypto::Sha256;
 use crate::error::{Error, ErrorContext, Result};
 use crate::json::{self, Object, Value, object_at};
-use crate::store::{Blob, DEFAULT_MAX_FILES, ImageEntry, Platform, Source, digest_of, read_document, sha256_digest};
+use crate::store::{
+    Blob, DEFAULT_MAX_FILES, ImageEntry, Platform, Source, digest_of, media_type, read_document, sha256_digest,
+};
 use crate::tar::Compression;
 use crate::text::Printable;
 
@@ -30,16 +32,16 @@ impl ManifestFormat {
     /// The media type of manifests.
     pub fn manifest(self) -> &'static str {
         match self {
-            ManifestFormat::Oci => "application/vnd.oci.image.manifest.v1+json",
-            ManifestFormat::Docker => "application/vnd.docker.distribution.manifest.v2+json",
+            ManifestFormat::Oci => media_type::MANIFEST,
+            ManifestFormat::Docker => media_type::DOCKER_MANIFEST,
         }
     }
 
     /// The media type of image configs.
     pub fn config(self) -> &'static str {
         match self {
-            ManifestFormat::Oci => "application/vnd.oci.image.config.v1+json",
-            ManifestFormat::Docker => "application/vnd.docker.container.image.v1+json",
+            ManifestFormat::Oci => media_type::CONFIG,
+            ManifestFormat::Docker => media_type::DOCKER_CONFIG,
         }
     }
 
@@ -47,9 +49,9 @@ impl ManifestFormat {
     pub fn layer(self) -> &'static str {
         match self {
             // Ciphertext does not compress.
-            ManifestFormat::Oci => "application/vnd.oci.image.layer.v1.tar",
+            ManifestFormat::Oci => media_type::LAYER,
             // Docker's schema knows no plain layers in manifests.
-            ManifestFormat::Docker => "application/vnd.docker.image.rootfs.diff.tar.gzip",
+            ManifestFormat::Docker => media_type::DOCKER_GZIP_LAYER,
         }
     }
 }
@@ -389,7 +391,7 @@ fn layers_of(manifest: &Object) -> Result<Vec<Descriptor>> {
 /// A layer's descriptor; of a kind that holds files.
 fn to_layer(value: &Value) -> Result<Descriptor> {
     // Layers that may not be distributed lie elsewhere, and some engines leave them out.
-    const KINDS: [&str; 2] = ["application/vnd.oci.image.layer.v1.tar", "application/vnd.docker.image.rootfs.diff.tar"];
+    const KINDS: [&str; 2] = [media_type::LAYER, media_type::DOCKER_LAYER];
     const COMPRESSIONS: [&str; 5] = ["", "+gzip", "+zstd", ".gzip", ".zstd"];
     let descriptor = to_descriptor(value)?;
     let stated = descriptor.media_type().to_string();

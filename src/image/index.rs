@@ -4,12 +4,11 @@ use oci_spec::image::Descriptor;
 
 use crate::error::{Advice, Error, ErrorContext, Kind, Result};
 use crate::json::{self, Object, Value};
-use crate::store::{Platform, Source, is_supported, read_document};
+use crate::store::{Platform, Source, is_supported, media_type, read_document};
 use crate::text::Printable;
 
-/// The media types of image configs (OCI image specification; Docker image manifest version 2, schema 2).
-const IMAGE_CONFIGS: [&str; 2] =
-    ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
+/// The media types of image configs.
+const IMAGE_CONFIGS: [&str; 2] = [media_type::CONFIG, media_type::DOCKER_CONFIG];
 
 /// One image of an index.
 struct Choice {

@@ -11,7 +11,7 @@ use super::changeset::mark_of;
 use super::overlay::too_many_files;
 use crate::crypto::Sha256;
 use crate::error::{Error, ErrorContext, IoContext, Result};
-use crate::store::{Blob, DEFAULT_MAX_FILES, Digester, Extent, Source, Spool, Verified, interrupt};
+use crate::store::{Blob, DEFAULT_MAX_FILES, Digester, Extent, Source, Spool, Verified, interrupt, media_type};
 use crate::tar::{self, Compression, Decoder, Entry, EntryKind, Sequential, Skip};
 
 mod order;
@@ -162,10 +162,9 @@ pub(super) fn ensure_packed(descriptor: &Descriptor, found: Compression) -> Resu
 /// # Errors
 /// [`Kind::Malformed`](crate::error::Kind::Malformed) if not.
 pub(super) fn ensure_plain_is_stated(descriptor: &Descriptor, diff_id: &Digest) -> Result<()> {
-    const DOCKER_GZIP: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
     let plain = descriptor.digest() == diff_id;
     let stated = stated_compression(descriptor) == Compression::None;
-    if !plain || stated || descriptor.media_type().to_string() == DOCKER_GZIP {
+    if !plain || stated || descriptor.media_type().to_string() == media_type::DOCKER_GZIP_LAYER {
         return Ok(());
     }
     Err(not_as_stated(descriptor, Compression::None).at(format_args!("layer {}", descriptor.digest())))

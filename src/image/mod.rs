@@ -52,4 +52,5 @@ pub use tree::{Content, DiskRoot, Node, NodeKind, Tree};
 pub use unpacking_source::UnpackingSource;
 pub use verified_layers::VerifiedLayers;
 pub use view::{LayerEntries, Partial, View};
+pub(crate) use write_tree::CopyBuffer;
 pub use write_tree::{read_some, write_contents, write_tree};

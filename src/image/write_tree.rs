@@ -34,11 +34,16 @@ pub fn write_contents(tree: &Tree, node: &Node, out: &mut dyn Write) -> Result<(
 }
 
 /// A buffer that is erased in the end, since what passes through it may be plaintext.
-struct CopyBuffer(zeroize::Zeroizing<Vec<u8>>);
+pub(crate) struct CopyBuffer(zeroize::Zeroizing<Vec<u8>>);
 
 impl CopyBuffer {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         CopyBuffer(zeroize::Zeroizing::new(vec![0; BUFFER]))
+    }
+
+    /// All of it.
+    pub(crate) fn space(&mut self) -> &mut [u8] {
+        &mut self.0
     }
 
     fn copy(&mut self, contents: &mut dyn Read, out: &mut (impl Write + ?Sized)) -> Result<()> {

@@ -3,6 +3,7 @@ use std::collections::HashMap;
 use oci_spec::image::{Descriptor, Digest};
 
 use super::destination::{TagChange, is_plain_annotation};
+use super::media_type;
 use super::platform::Platform;
 use super::source::{IMAGE_NAME, ImageEntry, LEFT_OUT, REF_NAME, left_out};
 use crate::error::{Error, ErrorContext, Result};
@@ -19,7 +20,7 @@ impl Index {
     pub(super) fn empty() -> Self {
         let document = json!({
             "schemaVersion": 2,
-            "mediaType": "application/vnd.oci.image.index.v1+json",
+            "mediaType": media_type::INDEX,
             "manifests": [],
         });
         Index { document: document.as_object().cloned().unwrap_or_default() }

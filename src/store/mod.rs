@@ -16,6 +16,7 @@ mod index;
 pub mod interrupt;
 mod joined_source;
 pub mod layout;
+pub mod media_type;
 mod open;
 mod parallel;
 mod platform;

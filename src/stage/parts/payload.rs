@@ -7,9 +7,9 @@ use super::hashing::HashSink;
 use super::strict::{StrictForm, of_directory, of_file, of_results};
 use crate::crypto::{Cipher, Decryptor, Encryptor, StageKey};
 use crate::error::{Error, ErrorContext, IoContext, Result};
-use crate::image::{AddedLayer, EntrySink, LayerSink, Node, OPAQUE, Tree, read_some};
+use crate::image::{AddedLayer, CopyBuffer, EntrySink, LayerSink, Node, OPAQUE, Tree, read_some};
 use crate::path::is_below;
-use crate::store::{BUFFER, interrupt};
+use crate::store::interrupt;
 use crate::tar;
 use crate::tar::{EntryKind, Meta};
 use crate::train::{TrainConfig, Wire, paths};
@@ -103,7 +103,7 @@ pub(in crate::stage) fn hash_file(
     hasher: &mut dyn HashSink,
     buffer: &mut CopyBuffer,
 ) -> Result<()> {
-    buffer.pass(change.open(tree, node)?, &mut io::sink(), Some(hasher)).at(node.shown())
+    pass(change.open(tree, node)?, buffer, &mut io::sink(), Some(hasher)).at(node.shown())
 }
 
 /// Hands every entry below `root` to `sink`, files changed, their plaintext fed to `hasher`; files are counted from
@@ -135,7 +135,7 @@ pub(in crate::stage) fn transform(
                 encrypt(tree.open(node)?, encryptor, reborrow(&mut hasher))
             }
             Transform::Keep | Transform::Decrypt(..) => {
-                buffer.pass(change.open(tree, node)?, sink, reborrow(&mut hasher))
+                pass(change.open(tree, node)?, &mut buffer, sink, reborrow(&mut hasher))
             }
         };
         passed.at(node.shown())?;
@@ -171,33 +171,25 @@ fn encrypt(
     }
 }
 
-/// Moves contents through a buffer that is erased in the end: it holds plaintext.
-pub(in crate::stage) struct CopyBuffer(zeroize::Zeroizing<Vec<u8>>);
-
-impl CopyBuffer {
-    pub(in crate::stage) fn new() -> Self {
-        CopyBuffer(zeroize::Zeroizing::new(vec![0; BUFFER]))
-    }
-
-    fn pass(
-        &mut self,
-        mut contents: Plaintext,
-        out: &mut dyn Write,
-        mut hasher: Option<&mut dyn HashSink>,
-    ) -> Result<()> {
-        loop {
-            let piece = contents.next(&mut self.0)?;
-            if piece.is_empty() {
-                return Ok(());
-            }
-            interrupt::check()?;
-            if let Some(hasher) = &mut hasher {
-                hasher.update(piece)?;
-            }
-            out.write_all(piece).doing("write the file")?;
-            let length = piece.len();
-            contents.consume(length);
+/// Moves contents through the buffer.
+fn pass(
+    mut contents: Plaintext,
+    buffer: &mut CopyBuffer,
+    out: &mut dyn Write,
+    mut hasher: Option<&mut dyn HashSink>,
+) -> Result<()> {
+    loop {
+        let piece = contents.next(buffer.space())?;
+        if piece.is_empty() {
+            return Ok(());
         }
+        interrupt::check()?;
+        if let Some(hasher) = &mut hasher {
+            hasher.update(piece)?;
+        }
+        out.write_all(piece).doing("write the file")?;
+        let length = piece.len();
+        contents.consume(length);
     }
 }
 

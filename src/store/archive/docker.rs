@@ -13,13 +13,11 @@ use crate::json::{self, Object, Value, json};
 use crate::store::extent::Extent;
 use crate::store::index::Index;
 use crate::store::interrupt;
+use crate::store::media_type::{CONFIG, LAYER, MANIFEST};
 use crate::store::source::{ImageEntry, MAX_DOCUMENT, tagged};
 use crate::store::verify::{digest_of, sha256_digest};
 use crate::tar::Compression;
 
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
-const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 /// The most images that an archive may hold.
 const MAX_IMAGES: usize = 256;
 

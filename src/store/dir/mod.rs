@@ -20,6 +20,7 @@ use crate::store::fs::{
 };
 use crate::store::index::Index;
 use crate::store::layout::{Staging, is_staging, make_dir, open_home, read_small, remove_left_staging, share_modes};
+use crate::store::media_type;
 use crate::store::parallel::copy_each;
 use crate::store::reach::reachable;
 use crate::store::source::{Blob, ImageEntry, Source, read_document};
@@ -64,8 +65,8 @@ impl Dir {
         let stated = document.get("mediaType").and_then(json::Value::as_str);
         let media_type = match stated {
             Some(stated) => stated,
-            None if document.contains_key("manifests") => "application/vnd.oci.image.index.v1+json",
-            None => "application/vnd.oci.image.manifest.v1+json",
+            None if document.contains_key("manifests") => media_type::INDEX,
+            None => media_type::MANIFEST,
         };
         Ok(Descriptor::new(MediaType::from(media_type), bytes.len() as u64, digest_of(&bytes)))
     }

@@ -3,16 +3,11 @@
 
 use crate::error::{Error, Result};
 use crate::json::{self, Object, Value};
+use crate::store::media_type::{DOCKER_FIRST_SCHEMA, DOCKER_LIST, DOCKER_MANIFEST, INDEX, MANIFEST};
 use crate::text::Printable;
 
 /// The manifests and indexes that are asked for.
-pub(super) const MANIFESTS: [&str; 4] = [OCI, OCI_INDEX, DOCKER, DOCKER_LIST];
-const OCI: &str = "application/vnd.oci.image.manifest.v1+json";
-const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
-const DOCKER: &str = "application/vnd.docker.distribution.manifest.v2+json";
-const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
-/// Manifests of before 2016, which name no config.
-const FIRST_SCHEMA: &str = "application/vnd.docker.distribution.manifest.v1+";
+pub(super) const MANIFESTS: [&str; 4] = [MANIFEST, INDEX, DOCKER_MANIFEST, DOCKER_LIST];
 
 /// The media type of a manifest that came with this `Content-Type`, which is in lower case and without parameters.
 ///
@@ -20,7 +15,7 @@ const FIRST_SCHEMA: &str = "application/vnd.docker.distribution.manifest.v1+";
 /// [`Kind::Malformed`](crate::error::Kind::Malformed) if it is none that this program reads, or if the two contradict
 /// each other (CVE-2021-41190).
 pub(super) fn of(stated: &str, bytes: &[u8]) -> Result<&'static str> {
-    if stated.starts_with(FIRST_SCHEMA) {
+    if stated.starts_with(DOCKER_FIRST_SCHEMA) {
         return Err(first_schema());
     }
     let known = |named: &str| MANIFESTS.into_iter().find(|known| known.eq_ignore_ascii_case(named));
@@ -52,8 +47,8 @@ pub(super) fn of(stated: &str, bytes: &[u8]) -> Result<&'static str> {
 fn kind_of(document: &Object) -> Option<&'static str> {
     let has = |key: &str| document.contains_key(key);
     match (has("manifests"), has("config") && has("layers")) {
-        (false, true) => Some(OCI),
-        (true, false) if !has("layers") && !has("config") => Some(OCI_INDEX),
+        (false, true) => Some(MANIFEST),
+        (true, false) if !has("layers") && !has("config") => Some(INDEX),
         _ => None,
     }
 }
@@ -74,8 +69,8 @@ mod tests {
             for kind in MANIFESTS {
                 assert_eq!(of(stated, own(kind).as_bytes()).unwrap(), kind, "{stated}");
             }
-            assert_eq!(of(stated, br#"{"config":{},"layers":[]}"#).unwrap(), OCI);
-            assert_eq!(of(stated, br#"{"manifests":[]}"#).unwrap(), OCI_INDEX);
+            assert_eq!(of(stated, br#"{"config":{},"layers":[]}"#).unwrap(), MANIFEST);
+            assert_eq!(of(stated, br#"{"manifests":[]}"#).unwrap(), INDEX);
             for body in [r#"{"manifests":[],"layers":[],"config":{}}"#, r#"{"a":1}"#, &own("application/x")] {
                 let error = of(stated, body.as_bytes()).unwrap_err();
                 assert!(error.to_string().contains("Content-Type"), "{error}");
@@ -85,11 +80,11 @@ mod tests {
 
     #[test]
     fn types_are_compared_without_case_and_contradict_nobody() {
-        let docker = format!(r#"{{"mediaType":"{DOCKER}"}}"#);
-        assert_eq!(of(&DOCKER.to_ascii_lowercase(), docker.as_bytes()).unwrap(), DOCKER);
-        assert_eq!(of(OCI, b"{}").unwrap(), OCI);
-        let error = of(OCI, docker.as_bytes()).unwrap_err();
-        assert!(error.to_string().contains("Content-Type") && error.to_string().contains(DOCKER), "{error}");
+        let docker = format!(r#"{{"mediaType":"{DOCKER_MANIFEST}"}}"#);
+        assert_eq!(of(&DOCKER_MANIFEST.to_ascii_lowercase(), docker.as_bytes()).unwrap(), DOCKER_MANIFEST);
+        assert_eq!(of(MANIFEST, b"{}").unwrap(), MANIFEST);
+        let error = of(MANIFEST, docker.as_bytes()).unwrap_err();
+        assert!(error.to_string().contains("Content-Type") && error.to_string().contains(DOCKER_MANIFEST), "{error}");
     }
 
     #[test]
