@@ -101,7 +101,7 @@ SQL
 }
 
 configure_pulp() {
-  mkdir -p "$pulp"/{etc,media,tmp,assets}
+  mkdir -p "$pulp"/{etc,media,tmp,assets,exports}
   [ -f "$pulp/etc/database.key" ] || openssl rand -base64 32 | tr '+/' '-_' >"$pulp/etc/database.key"
   [ -f "$pulp/etc/token.key" ] || openssl ecparam -genkey -name prime256v1 -noout -out "$pulp/etc/token.key"
   [ -f "$pulp/etc/token.pub" ] || openssl ec -in "$pulp/etc/token.key" -pubout -out "$pulp/etc/token.pub" 2>/dev/null
@@ -129,6 +129,7 @@ DEPLOY_ROOT = "$pulp"
 MEDIA_ROOT = "$pulp/media/"
 STATIC_ROOT = "$pulp/assets/"
 WORKING_DIRECTORY = FILE_UPLOAD_TEMP_DIR = "$pulp/tmp"
+ALLOWED_EXPORT_PATHS = ["$pulp/exports"]
 CACHE_ENABLED = ANALYTICS = TELEMETRY = False
 SETTINGS
 }
@@ -174,4 +175,4 @@ esac
   esac
 } >&2
 case "$which" in both | ferro) printf 'export PHT_FERRO=%q\n' "127.0.0.1:$ferro_port" ;; esac
-case "$which" in both | pulp) printf 'export PHT_PULP=%q PHT_PULP_LOGIN=%q\n' "127.0.0.1:$pulp_port" "$login" ;; esac
+case "$which" in both | pulp) printf 'export PHT_PULP=%q PHT_PULP_LOGIN=%q PHT_PULP_EXPORTS=%q\n' "127.0.0.1:$pulp_port" "$login" "$pulp/exports" ;; esac

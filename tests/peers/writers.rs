@@ -5,10 +5,12 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
+use support::peers::test_file;
 use support::tree::sha256;
-use support::{Implementation, Peer, Train, TrainSpec, Wire, available, containers, pht_oci, program};
+use support::{Implementation, Peer, Train, TrainSpec, Wire, available, containers, pht_oci, program, utf8};
 
 /// What becomes of what a tool writes.
 #[derive(Debug, Clone, Copy)]
@@ -130,6 +132,22 @@ docker save, compressed :: Docker :: docker save $NAME | gzip >out.tar.gz :: out
 docker buildx, oci :: Docker :: docker buildx version >/dev/null 2>&1 || exit 77; echo "FROM $NAME" | docker buildx build -q -o type=oci,dest=out.tar - :: out.tar :: read
 "#;
 
+/// In the registries there is `$AT`, pushed by skopeo.
+const FERRO: &str = r#"
+skopeo from ferro, oci :: Ferro,Skopeo :: $SKOPEO --src-tls-verify=false $AT oci:out:latest :: oci:out:latest :: same
+skopeo from ferro, oci-archive :: Ferro,Skopeo :: $SKOPEO --src-tls-verify=false $AT oci-archive:out.tar:latest :: out.tar :: same
+skopeo from ferro, dir :: Ferro,Skopeo :: $SKOPEO --src-tls-verify=false $AT dir:out :: dir:out :: same
+skopeo from ferro, docker-archive :: Ferro,Skopeo :: $SKOPEO --src-tls-verify=false $AT docker-archive:out.tar:localhost/train:latest :: out.tar :: read
+copy from ferro :: Ferro :: $PHT_OCI -q copy $AT oci:out:latest --src-tls-verify false :: oci:out:latest :: same
+"#;
+
+const PULP: &str = r#"
+skopeo from Pulp, oci :: Pulp,Skopeo :: $SKOPEO --src-tls-verify=false --src-creds $PHT_PULP_LOGIN $AT oci:out:latest :: oci:out:latest :: same
+skopeo from Pulp, oci-archive :: Pulp,Skopeo :: $SKOPEO --src-tls-verify=false --src-creds $PHT_PULP_LOGIN $AT oci-archive:out.tar:latest :: out.tar :: same
+copy from Pulp :: Pulp :: $PHT_OCI -q copy $AT oci:out:latest --src-tls-verify false --src-creds $PHT_PULP_LOGIN :: oci:out:latest :: same
+Pulp's own export :: Pulp,Python :: python3 $EXPORT $PHT_PULP $PHT_PULP_LOGIN $PHT_PULP_EXPORTS $NAME out.tar :: oci-archive:out.tar :: refused: not an OCI archive
+"#;
+
 /// The directory that the lines run in, and what they may use.
 struct Place {
     train: Train,
@@ -163,6 +181,17 @@ impl Place {
         let place = Place { digest: found["digest"].clone(), id: found["id"].clone(), train, variables };
         place.shell("tar -C in -cf in.tar .").unwrap();
         place
+    }
+
+    /// Puts the train into the registry whose address is in a variable, under a name of its own.
+    fn push(&mut self, registry: &str, options: &str) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_nanos();
+        let (host, name) = (std::env::var(registry).expect("a registry"), format!("w{now}/train"));
+        let export = test_file("python/pulp_export.py");
+        self.variables.push(("AT", format!("docker://{host}/{name}:latest")));
+        self.variables.extend([("NAME", name), ("EXPORT", utf8(&export).to_owned())]);
+        let line = format!("$SKOPEO --dest-tls-verify=false {options} oci:in:latest $AT");
+        self.shell(&line).unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// Whether there was the tool that the line calls.
@@ -213,6 +242,8 @@ fn peer(name: &str) -> Peer {
         Peer::Busybox,
         Peer::Bsdtar,
         Peer::Python,
+        Peer::Ferro,
+        Peer::Pulp,
     ];
     known.into_iter().find(|peer| format!("{peer:?}") == name).unwrap_or_else(|| panic!("no peer {name}"))
 }
@@ -279,6 +310,16 @@ fn podman_and_buildah() {
             place.shell(&line).unwrap_or_else(|error| panic!("{error}"));
         }
     });
+}
+
+#[test]
+fn ferro() {
+    check("writers::ferro", FERRO, |place| place.push("PHT_FERRO", ""));
+}
+
+#[test]
+fn pulp() {
+    check("writers::pulp", PULP, |place| place.push("PHT_PULP", "--dest-creds $PHT_PULP_LOGIN"));
 }
 
 #[test]

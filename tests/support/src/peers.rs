@@ -81,7 +81,7 @@ impl Peer {
                 answers("docker-registry", &["--version"]) && answers("htpasswd", &["-nbB", "user", "password"])
             }
             Peer::Ferro => variable("PHT_FERRO"),
-            Peer::Pulp => variable("PHT_PULP") && variable("PHT_PULP_LOGIN"),
+            Peer::Pulp => ["PHT_PULP", "PHT_PULP_LOGIN", "PHT_PULP_EXPORTS"].into_iter().all(variable),
             Peer::Strace => answers("strace", &["-V"]),
             Peer::Airflow => variable("PHT_AIRFLOW_HOME"),
             Peer::PythonPackages => variable("PHT_PYTHON_HOME"),
