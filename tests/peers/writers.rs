@@ -132,18 +132,18 @@ docker save, compressed :: Docker :: docker save $NAME | gzip >out.tar.gz :: out
 docker buildx, oci :: Docker :: docker buildx version >/dev/null 2>&1 || exit 77; echo "FROM $NAME" | docker buildx build -q -o type=oci,dest=out.tar - :: out.tar :: read
 "#;
 
-/// In the registries there is `$AT`, pushed by skopeo.
+/// In the registries there is `$AT`, pushed by this program.
 const FERRO: &str = r#"
-skopeo from ferro, oci :: Ferro,Skopeo :: $SKOPEO --src-tls-verify=false $AT oci:out:latest :: oci:out:latest :: same
-skopeo from ferro, oci-archive :: Ferro,Skopeo :: $SKOPEO --src-tls-verify=false $AT oci-archive:out.tar:latest :: out.tar :: same
+skopeo from ferro, oci :: Ferro,Skopeo :: $SKOPEO --src-tls-verify=false $AT oci:out:latest :: oci:out:latest :: read
+skopeo from ferro, oci-archive :: Ferro,Skopeo :: $SKOPEO --src-tls-verify=false $AT oci-archive:out.tar:latest :: out.tar :: read
 skopeo from ferro, dir :: Ferro,Skopeo :: $SKOPEO --src-tls-verify=false $AT dir:out :: dir:out :: same
 skopeo from ferro, docker-archive :: Ferro,Skopeo :: $SKOPEO --src-tls-verify=false $AT docker-archive:out.tar:localhost/train:latest :: out.tar :: read
 copy from ferro :: Ferro :: $PHT_OCI -q copy $AT oci:out:latest --src-tls-verify false :: oci:out:latest :: same
 "#;
 
 const PULP: &str = r#"
-skopeo from Pulp, oci :: Pulp,Skopeo :: $SKOPEO --src-tls-verify=false --src-creds $PHT_PULP_LOGIN $AT oci:out:latest :: oci:out:latest :: same
-skopeo from Pulp, oci-archive :: Pulp,Skopeo :: $SKOPEO --src-tls-verify=false --src-creds $PHT_PULP_LOGIN $AT oci-archive:out.tar:latest :: out.tar :: same
+skopeo from Pulp, oci :: Pulp,Skopeo :: $SKOPEO --src-tls-verify=false --src-creds $PHT_PULP_LOGIN $AT oci:out:latest :: oci:out:latest :: read
+skopeo from Pulp, oci-archive :: Pulp,Skopeo :: $SKOPEO --src-tls-verify=false --src-creds $PHT_PULP_LOGIN $AT oci-archive:out.tar:latest :: out.tar :: read
 copy from Pulp :: Pulp :: $PHT_OCI -q copy $AT oci:out:latest --src-tls-verify false --src-creds $PHT_PULP_LOGIN :: oci:out:latest :: same
 Pulp's own export :: Pulp,Python :: python3 $EXPORT $PHT_PULP $PHT_PULP_LOGIN $PHT_PULP_EXPORTS $NAME out.tar :: oci-archive:out.tar :: refused: not an OCI archive
 "#;
@@ -190,7 +190,7 @@ impl Place {
         let export = test_file("python/pulp_export.py");
         self.variables.push(("AT", format!("docker://{host}/{name}:latest")));
         self.variables.extend([("NAME", name), ("EXPORT", utf8(&export).to_owned())]);
-        let line = format!("$SKOPEO --dest-tls-verify=false {options} oci:in:latest $AT");
+        let line = format!("$PHT_OCI -q copy oci:in:latest $AT --dest-tls-verify false {options}");
         self.shell(&line).unwrap_or_else(|error| panic!("{error}"));
     }
 
