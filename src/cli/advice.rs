@@ -28,8 +28,8 @@ fn composed(advice: &Advice) -> Option<String> {
         Advice::CheckConnection { side } => check_connection(*side),
         Advice::ReviewHeld { opened, results, source, target } => {
             format!(
-                "look at them with: pht-oci review {opened} --results {results}; then approve them, and send them with: \
-                 pht-oci release {opened} {target} --base {source} --results {results} --approval FILE --private-key FILE; \
+                "look at them with: pht-oci review {opened} --results {results}; have a reviewer approve them with: pht-oci \
+                 approve {opened} --results {results} --reviewer-key FILE --out FILE; then send them with: pht-oci release {opened} {target} --base {source} --results {results} --approval FILE --private-key FILE; \
                  or erase them with: pht-oci reject {opened} --results {results}"
             )
         }

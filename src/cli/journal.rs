@@ -28,6 +28,11 @@ pub(super) struct JournalOptions {
 }
 
 impl JournalOptions {
+    /// True if there is a journal, or a receipt is asked for.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.journal.is_some() || self.receipt.is_some()
+    }
+
     /// True if there is a journal.
     pub(super) fn is_kept(&self) -> bool {
         self.journal.is_some()
@@ -150,13 +155,14 @@ impl Show {
 fn row(entry: &JournalEntry) -> (Vec<String>, Style) {
     let text = |pointer: &str| Printable::new(entry.text(pointer).unwrap_or_default()).to_string();
     let failed = entry.text("/outcome") == Some("failed");
-    let act = text("/act") + if failed { " (failed)" } else { "" };
+    let unfinished = entry.text("/outcome").filter(|outcome| *outcome != "done");
+    let act = text("/act") + &unfinished.map(|outcome| format!(" ({})", Printable::new(outcome))).unwrap_or_default();
     let number = |pointer: &str| entry.get(pointer).and_then(Value::as_u64);
     let stop = match (number("/stop/index"), number("/stop/of")) {
         (Some(index), Some(of)) => format!("{} of {of}", index + 1),
         _ => String::new(),
     };
-    let image = if failed { String::new() } else { text("/after") };
+    let image = if unfinished.is_some() { String::new() } else { text("/after") };
     let cells = [entry.line.to_string(), text("/time"), act, text("/train/id"), stop, image];
     (cells.to_vec(), if failed { Style::Bad } else { Style::Good })
 }
@@ -187,7 +193,7 @@ impl Verify {
         if let Some(path) = &self.private_key {
             return Ok(vec![load_any_key(path)?]);
         }
-        let pins = self.trust.as_deref().map(list_stations).transpose()?.unwrap_or_default();
+        let pins = self.trust.as_deref().map(pinned_stations).transpose()?.unwrap_or_default();
         if pins.is_empty() {
             return Err(Error::usage("no key of the station is given").hint("give it with --key"));
         }
@@ -195,7 +201,8 @@ impl Verify {
     }
 }
 
-fn list_stations(dir: &Path) -> Result<Vec<PublicKey>> {
+/// The keys of the stations that are pinned.
+pub(super) fn pinned_stations(dir: &Path) -> Result<Vec<PublicKey>> {
     let pins = list_pins(dir)?.into_iter().filter(|pin| pin.role == Role::Station);
     Ok(pins.map(|pin| pin.key).collect())
 }

@@ -8,6 +8,7 @@ mod build;
 mod cache;
 #[cfg(feature = "engines")]
 mod cleanup;
+mod check_words;
 mod color;
 mod completions;
 mod copy;
@@ -37,6 +38,10 @@ mod rebase;
 mod reject;
 mod release;
 mod release_options;
+mod report;
+mod report_json;
+mod report_page;
+mod report_text;
 mod results;
 mod review;
 mod review_page;
@@ -160,6 +165,7 @@ enum Command {
     Inspect(inspect::Inspect),
     Verify(verify::Verify),
     Validate(validate::Validate),
+    Report(report::Report),
     PreRun(pre_run::PreRun),
     PostRun(post_run::PostRun),
     #[cfg(feature = "engines")]
@@ -199,6 +205,7 @@ impl Command {
             Command::Inspect(command) => command.run(context, output),
             Command::Verify(command) => command.run(context, output),
             Command::Validate(command) => command.run(context, output),
+            Command::Report(command) => command.run(context, output),
             Command::PreRun(command) => command.run(context, output),
             Command::PostRun(command) => command.run(context, output),
             Command::Rebase(command) => command.run(context, output),
@@ -224,7 +231,7 @@ impl Command {
 /// The command line, with each command's own options shown in its help: those of registries where it has to do with one.
 fn command() -> clap::Command {
     const LOCAL: [&str; 5] = ["keygen", "gc", "completions", "man", "help"];
-    const READING: [&str; 5] = ["inspect", "verify", "validate", "results", "extract"];
+    const READING: [&str; 6] = ["inspect", "verify", "validate", "report", "results", "extract"];
     let mut command = Cli::command();
     // Global options become those of the commands when it is built.
     command.build();

@@ -279,7 +279,7 @@ fn image_report_json(command: &str, report: &ImageReport) -> Value {
     })
 }
 
-fn check_json(check: &Check) -> Value {
+pub(super) fn check_json(check: &Check) -> Value {
     json!({
         "id": check.id.name(),
         "subject": check.subject.to_string(),
@@ -414,7 +414,7 @@ fn inspection_json(train: &Inspection) -> Value {
     })
 }
 
-fn execution_json(runs: &Execution) -> Value {
+pub(super) fn execution_json(runs: &Execution) -> Value {
     json!({
         "signed": runs.signed,
         "platform": runs.platform,

@@ -1,10 +1,9 @@
 use clap::Args;
 
 use super::output::Output;
-use super::release_options::{ApprovalOptions, RuleOptions, load_reviewers};
+use super::release_options::{ApprovalOptions, RuleOptions, load_reviewers, recorded};
 use super::station::{ResultsOption, StageOptions};
 use crate::error::{Error, Result};
-use crate::json::Object;
 use crate::stage::{Act, Release, StageRequest, post_run};
 use crate::store::Context;
 
@@ -50,7 +49,7 @@ impl PostRun {
         let release = policy.review.then(|| Release::new(&policy, &reviewers, &approvals));
         let request = StageRequest { results, keep_owners, release, ..request };
         let report =
-            self.stage.recorded(&request, Act::PostRun, Object::new(), context, || post_run(&request, context))?;
+            self.stage.recorded(&request, Act::PostRun, recorded(&approvals), context, || post_run(&request, context))?;
         output.report(&report)
     }
 }

@@ -1,10 +1,9 @@
 use clap::Args;
 
 use super::output::Output;
-use super::release_options::{ApprovalOptions, RuleOptions, load_reviewers};
+use super::release_options::{ApprovalOptions, RuleOptions, load_reviewers, recorded};
 use super::station::{ResultsOption, StageOptions};
 use crate::error::Result;
-use crate::json::Object;
 use crate::stage::{Act, Release as Approved, StageRequest, post_run};
 use crate::store::Context;
 
@@ -40,7 +39,7 @@ impl Release {
         let release = Some(Approved::new(&policy, &reviewers, &approvals));
         let request = StageRequest { results, keep_owners, release, ..request };
         let report =
-            self.stage.recorded(&request, Act::Release, Object::new(), context, || post_run(&request, context))?;
+            self.stage.recorded(&request, Act::Release, recorded(&approvals), context, || post_run(&request, context))?;
         output.report(&report)
     }
 }

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::quantity::quantity;
 use crate::error::{Error, ErrorContext, IoContext, Result};
+use crate::json::{Object, Value, json};
 use crate::review::{Approval, ReleasePolicy};
 use crate::stage::{Reviewers, read_reviewers};
 
@@ -23,6 +24,9 @@ pub(super) struct RuleOptions {
     /// The least count that may leave
     #[arg(long, value_name = "N", default_value_t = 10)]
     min_count: u64,
+    /// Let counts of zero leave, which otherwise are small counts, too
+    #[arg(long)]
+    allow_zeros: bool,
     /// The most bytes of a file
     #[arg(long, value_name = "SIZE", default_value = "16M", value_parser = size)]
     max_file: u64,
@@ -44,6 +48,7 @@ impl RuleOptions {
             review,
             reviewers: self.reviewers,
             min_count: self.min_count,
+            allow_zeros: self.allow_zeros,
             max_file: self.max_file,
             max_total: self.max_total,
             max_rows: self.max_rows,
@@ -70,6 +75,12 @@ impl ApprovalOptions {
     pub(super) fn load(&self) -> Result<Vec<(String, Approval)>> {
         self.approval.iter().map(|path| Ok((path.display().to_string(), read(path).at(path.display())?))).collect()
     }
+}
+
+/// What a journal says of the approvals with which results have left.
+pub(super) fn recorded(approvals: &[(String, Approval)]) -> Object {
+    let all: Vec<Value> = approvals.iter().map(|(_, approval)| approval.summary()).collect();
+    if all.is_empty() { Object::new() } else { std::iter::once(("approvals".to_owned(), json!(all))).collect() }
 }
 
 fn read(path: &Path) -> Result<Approval> {

@@ -286,7 +286,7 @@ fn rules(reviewed: &Reviewed) -> Markup {
     html! {
         h2 { "Rules of the station" }
         dl {
-            dt { "Least count" } dd { (policy.min_count) }
+            dt { "Least count" } dd { (policy.min_count) @if policy.allow_zeros { ", and zero" } }
             dt { "Largest file" } dd { (size(policy.max_file)) }
             dt { "All files" } dd { (size(policy.max_total)) }
             dt { "Rows of a table" } dd { (policy.max_rows) }

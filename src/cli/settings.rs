@@ -84,6 +84,7 @@ const KEYS: &[Key] = &[
     ("release.review", "hold", Form::Flag),
     ("release.reviewers", "reviewers", Form::Amount),
     ("release.min-count", "min-count", Form::Amount),
+    ("release.allow-zeros", "allow-zeros", Form::Flag),
     ("release.max-file", "max-file", Form::Amount),
     ("release.max-total", "max-total", Form::Amount),
     ("release.max-rows", "max-rows", Form::Amount),

@@ -4,7 +4,7 @@ use super::entries::ResultKind;
 use super::finding::Severity;
 use super::report::Review;
 use crate::crypto::dsse::{Envelope, IN_TOTO};
-use crate::crypto::{PrivateKey, PublicKey, hex};
+use crate::crypto::{PrivateKey, PublicKey, Sha256, hex};
 use crate::error::{Error, ErrorContext, Result};
 use crate::json::{self, Object, Value, json};
 
@@ -128,6 +128,24 @@ impl Approval {
     /// [`Kind::Malformed`](crate::error::Kind::Malformed) if it is no DSSE envelope.
     pub fn parse(document: &[u8]) -> Result<Self> {
         Ok(Approval { envelope: Envelope::parse(document)? })
+    }
+
+    /// What it says of itself, for a record of those that were verified: the reviewer, the time, what was accepted and why.
+    pub fn summary(&self) -> Value {
+        let statement = json::parse_object(self.envelope.unverified()).unwrap_or_default();
+        let predicate = statement.get("predicate").and_then(Value::as_object).cloned().unwrap_or_default();
+        let findings = predicate.get("findings").and_then(Value::as_array).into_iter().flatten();
+        let accepted = findings.filter(|finding| finding.get("reason").is_some_and(Value::is_string));
+        let accepted = accepted.map(|one| json!({ "finding": one.get("finding"), "reason": one.get("reason") }));
+        json!({
+            "reviewer": predicate.get("reviewer"),
+            "time": predicate.get("time"),
+            "comment": predicate.get("comment"),
+            "accepted": accepted.collect::<Vec<_>>(),
+            "results": predicate.get("results"),
+            "policy": predicate.get("policy"),
+            "sha256": hex::encode(&Sha256::of(self.envelope.unverified())),
+        })
     }
 
     /// The file of an approval, by who has signed it.

@@ -13,6 +13,9 @@ pub struct ReleasePolicy {
     pub reviewers: usize,
     /// The least count that may leave.
     pub min_count: u64,
+    /// A count of zero may leave, though it is below the least one. ACRO and UK LLC take zeros for disclosive: that a group
+    /// has nobody is said of everybody in it. Others count from one.
+    pub allow_zeros: bool,
     /// The most bytes of a file.
     pub max_file: u64,
     /// The most bytes of all files.
@@ -30,6 +33,7 @@ impl Default for ReleasePolicy {
             review: false,
             reviewers: 1,
             min_count: 10,
+            allow_zeros: false,
             max_file: 16 << 20,
             max_total: 256 << 20,
             max_rows: 5000,
@@ -39,12 +43,18 @@ impl Default for ReleasePolicy {
 }
 
 impl ReleasePolicy {
+    /// The counts that are too small to leave.
+    pub fn small_counts(&self) -> std::ops::Range<u64> {
+        u64::from(self.allow_zeros)..self.min_count
+    }
+
     /// The policy as an object, by the keys that settings have.
     pub fn to_json(&self) -> Value {
         let mut types = self.types.clone();
         types.sort();
         types.dedup();
         json!({
+            "allow-zeros": self.allow_zeros,
             "max-file": self.max_file,
             "max-rows": self.max_rows,
             "max-total": self.max_total,
@@ -78,9 +88,10 @@ mod tests {
         let same = digest(|_| {});
         assert_eq!(digest(|policy| policy.types.reverse()), same);
         assert_eq!(digest(|policy| policy.review = true), same);
-        let changes: [fn(&mut ReleasePolicy); 6] = [
+        let changes: [fn(&mut ReleasePolicy); 7] = [
             |policy| policy.reviewers = 2,
             |policy| policy.min_count = 5,
+            |policy| policy.allow_zeros = true,
             |policy| policy.max_file += 1,
             |policy| policy.max_total += 1,
             |policy| policy.max_rows += 1,

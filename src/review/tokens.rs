@@ -1,5 +1,7 @@
 //! The forms of what names a person, word by word.
 
+use std::ops::Range;
+
 use super::words::words;
 
 /// What a word has the form of.
@@ -244,7 +246,7 @@ fn is_code(text: &str) -> bool {
 }
 
 /// True if a text says that some people are fewer than `least`: "3 patients", "n = 4".
-pub(super) fn counts_few_people(text: &str, least: u64) -> bool {
+pub(super) fn counts_few_people(text: &str, small: &Range<u64>) -> bool {
     const PEOPLE: [&str; 22] = [
         "patient",
         "patients",
@@ -271,7 +273,7 @@ pub(super) fn counts_few_people(text: &str, least: u64) -> bool {
     ];
     let parts: Vec<String> =
         text.split(|c: char| !c.is_alphanumeric()).filter(|part| !part.is_empty()).map(str::to_lowercase).collect();
-    let is_few = |part: &String| part.parse().is_ok_and(|count: u64| (1..least).contains(&count));
+    let is_few = |part: &String| part.parse().is_ok_and(|count: u64| small.contains(&count));
     let is_people = |part: &String| PEOPLE.contains(&part.as_str());
     parts.windows(2).any(|pair| is_few(&pair[0]) && is_people(&pair[1]) || pair[0] == "n" && is_few(&pair[1]))
         || parts.windows(3).any(|three| is_few(&three[0]) && is_people(&three[2]))
@@ -331,10 +333,10 @@ mod tests {
     #[test]
     fn few_people_are_told_in_words() {
         for text in ["3 patients were excluded", "n = 4", "(N=9)", "5 female patients"] {
-            assert!(counts_few_people(text, 10), "{text}");
+            assert!(counts_few_people(text, &(1..10)), "{text}");
         }
         for text in ["30 patients", "n = 40", "model 3", "F1 of 0.9 in 120 cases"] {
-            assert!(!counts_few_people(text, 10), "{text}");
+            assert!(!counts_few_people(text, &(1..10)), "{text}");
         }
     }
 }

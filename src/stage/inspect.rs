@@ -131,6 +131,11 @@ pub fn inspect(source: &Reference, context: &Context) -> Result<Inspection> {
     let image = open_image(source, context)?;
     let mut train = Train::load(image, &context.temporary, Depth::Config)?;
     train.view.verify()?;
+    Ok(describe(&train, context))
+}
+
+/// The state of a train that was read.
+pub(in crate::stage) fn describe(train: &Train, context: &Context) -> Inspection {
     let config = &train.config;
     let route = config.route().stops().iter().map(|stop| StopState {
         index: stop.index,
@@ -148,17 +153,17 @@ pub fn inspect(source: &Reference, context: &Context) -> Result<Inspection> {
         path: path.clone(),
         size: sizes.as_ref().and_then(|sizes| sizes.get(at)).copied(),
     });
-    let runs = Execution::of(&train, None, None, context);
+    let runs = Execution::of(train, None, None, context);
     let stored = |layers: usize| -> u64 {
         train.image.layers().iter().take(layers).map(oci_spec::image::Descriptor::size).sum()
     };
-    Ok(Inspection {
+    Inspection {
         creator_key: config.creator().public_key.fingerprint(),
         builder_key: config.form().builder_key().map(PublicKey::fingerprint),
         built_at: config.form().time_of(None).map(str::to_owned),
         listed: listed.collect(),
         base_size: runs.base.as_ref().map(|base| stored(base.layers)),
-        open: labels.is_open(&train),
+        open: labels.is_open(train),
         source: train.name(),
         digest: train.image.descriptor().digest().to_string(),
         wire: config.wire().name(),
@@ -178,7 +183,7 @@ pub fn inspect(source: &Reference, context: &Context) -> Result<Inspection> {
         runs,
         files: config.file_list().len(),
         size: stored(train.image.layers().len()),
-    })
+    }
 }
 
 /// True if the image is a train that pre-run has opened and that is not closed again. What is no train is not open; of a

@@ -5,6 +5,7 @@
 mod build;
 mod inspect;
 mod journal;
+mod journey;
 mod parts;
 mod post_run;
 mod pre_run;
@@ -22,6 +23,10 @@ mod verify;
 pub use build::{BuildCreator, BuildRequest, BuildStop, build};
 pub use inspect::{Inspection, ListedFile, StopState, TrainState, inspect, is_open};
 pub use journal::{Act, Journal, JournalEntry, PREDICATE_TYPE, Recording, recorded};
+pub use journey::{
+    Journey, JourneyFinding, JourneyJournal, JourneyRequest, JourneyStop, RecordedAct, RecordedApproval, RecordedRun,
+    StopResults, journey,
+};
 pub use parts::execution::{BaseOfRun, Execution};
 pub use parts::pinned_keys::{Pin, list_pins, read_trust};
 pub use parts::release::Release;

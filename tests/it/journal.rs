@@ -9,23 +9,23 @@ use support::tree::{copy, differences, snapshot};
 use support::{Edit, Layout, Outcome, Peer, available, pht_oci, utf8};
 
 /// A train of wire 3 after its second station, at the third, which keeps a journal.
-struct Station {
-    dir: tempfile::TempDir,
-    layout: Layout,
+pub struct Station {
+    pub dir: tempfile::TempDir,
+    pub layout: Layout,
 }
 
 impl Station {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/wire-3"), dir.path());
-        Station { layout: Layout::new(dir.path().join("layout")), dir }
+        Self { layout: Layout::new(dir.path().join("layout")), dir }
     }
 
-    fn path(&self, name: &str) -> String {
+    pub fn path(&self, name: &str) -> String {
         utf8(&self.dir.path().join(name)).to_owned()
     }
 
-    fn stage(&self, stage: &str, from: &str, to: &str, options: &[&str]) -> Outcome {
+    pub fn stage(&self, stage: &str, from: &str, to: &str, options: &[&str]) -> Outcome {
         let (from, to) = (self.layout.at(from), self.layout.at(to));
         let (key, journal) = (self.path("keys/station_3.pem"), self.path("journal"));
         let line = [stage, &from, &to, "--private-key", &key, "--journal", &journal, "--format", "json"];
@@ -33,19 +33,19 @@ impl Station {
     }
 
     /// What the lines say, signatures and all else aside.
-    fn predicates(&self) -> Vec<Value> {
+    pub fn predicates(&self) -> Vec<Value> {
         let text = fs::read_to_string(self.path("journal")).unwrap_or_default();
         text.lines().map(|line| statement(line)["predicate"].clone()).collect()
     }
 
-    fn verify(&self, options: &[&str]) -> Outcome {
+    pub fn verify(&self, options: &[&str]) -> Outcome {
         let (journal, key) = (self.path("journal"), self.path("keys/station_3.pub.pem"));
         let line = ["journal", "verify", "--journal", &journal, "--key", &key, "--format", "json"];
         pht_oci(&[&line[..], options].concat(), &[])
     }
 
     /// Pre-run and a run that leaves a result; the tag of the opened image.
-    fn open(&self) -> &'static str {
+    pub fn open(&self) -> &'static str {
         self.stage("pre-run", "2", "opened", &[]).ok();
         self.layout.append("opened", "ran", &[Edit::Put("opt/pht_results/new.txt", b"new results\n".to_vec())]);
         "ran"

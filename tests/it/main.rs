@@ -20,6 +20,7 @@ mod helping;
 mod hostile;
 mod inspecting;
 mod journal;
+mod journey;
 mod leaks;
 mod messages;
 mod min_wire;

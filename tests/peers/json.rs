@@ -122,6 +122,11 @@ fn see_station(shape: &mut Shape, vectors: &Vectors) {
     let recorded = ["--private-key", &station, "--journal", &journal];
     see(&[&["post-run", &tag("ran"), &tag("recorded")], &recorded[..]].concat());
     see(&["journal", "verify", "--journal", &journal, "--key", &station]);
+    see(&["report", &tag("post")]);
+    // With the journal, of which the end is not known: another closed train came of the same stop.
+    fs::remove_file(format!("{journal}.head")).unwrap();
+    let report = ["report", &tag("recorded"), "--journal", &journal];
+    see(&[&report[..], &["--trust", &trust]].concat());
     see(&["doctor", "--private-key", &station, "--journal", &journal]);
 }
 

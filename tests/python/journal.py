@@ -1,6 +1,7 @@
-"""Verifies a journal by securesystemslib alone: journal.py JOURNAL PUBLIC-KEY.
+"""Verifies a journal by securesystemslib alone: journal.py JOURNAL PUBLIC-KEY [RECEIPT].
 
-Prints how many lines there are; ends with 1 and a word if one of them is not what it has to be.
+Prints how many lines there are; ends with 1 and a word if one of them is not what it has to be. RECEIPT is a line that was
+handed on: only with the last one it is known that nothing is missing at the end.
 """
 
 import hashlib
@@ -11,9 +12,9 @@ from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import VerificationError
 from securesystemslib.signer import SSlibKey
 
-journal, public = sys.argv[1:]
+journal, public, *receipts = sys.argv[1:]
 pem = open(public, encoding="ascii").read()
-previous, count = None, 0
+previous, count, seen = None, 0, set()
 with open(journal, "rb") as lines:
     for line in lines:
         line = line.rstrip(b"\n")
@@ -34,4 +35,10 @@ with open(journal, "rb") as lines:
         if statement["predicate"]["previous"] != previous:
             sys.exit(f"line {count + 1}: not in its place")
         previous, count = "sha256:" + hashlib.sha256(line).hexdigest(), count + 1
+        if statement["predicate"]["sequence"] != count:
+            sys.exit(f"line {count}: says that it is another")
+        seen.add(line)
+for receipt in receipts:
+    if open(receipt, "rb").read().rstrip(b"\n") not in seen:
+        sys.exit("the receipt is no line of this journal")
 print(count)

@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::ops::Range;
 
 use super::super::fields::field::{Field, FieldKind, Group, Observer, count};
 use super::super::finding::{Notes, ReviewCheck};
@@ -12,7 +13,7 @@ const REMEMBERED: usize = 20;
 
 /// Counts below the least one that may leave.
 struct SmallCount {
-    least: u64,
+    small: Range<u64>,
     /// Of each group that has not ended: small integers under a name that is none of counts.
     waiting: HashMap<usize, Waiting>,
 }
@@ -24,19 +25,19 @@ struct Waiting {
 }
 
 pub(super) fn observer(_: &Subject<'_>, policy: &ReleasePolicy) -> Box<dyn Observer> {
-    Box::new(SmallCount { least: policy.min_count, waiting: HashMap::new() })
+    Box::new(SmallCount { small: policy.small_counts(), waiting: HashMap::new() })
 }
 
 impl Observer for SmallCount {
     fn field(&mut self, field: &Field<'_>, notes: &mut Notes<'_>) {
         if field.kind == FieldKind::Text {
-            if tokens::counts_few_people(field.text, self.least) {
+            if tokens::counts_few_people(field.text, &self.small) {
                 notes.look(ReviewCheck::SmallCount, (field.place)(), self.evidence());
             }
             return;
         }
         let is_small =
-            field.kind == FieldKind::Number && count(field.text).is_some_and(|value| (1..self.least).contains(&value));
+            field.kind == FieldKind::Number && count(field.text).is_some_and(|value| self.small.contains(&value));
         if !is_small {
             return;
         }
@@ -70,6 +71,6 @@ impl Observer for SmallCount {
 
 impl SmallCount {
     fn evidence(&self) -> String {
-        format!("an integer from 1 to {}", self.least.saturating_sub(1))
+        format!("an integer from {} to {}", self.small.start, self.small.end.saturating_sub(1))
     }
 }

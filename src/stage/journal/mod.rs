@@ -64,7 +64,12 @@ impl JournalEntry {
 
     /// True if one of these keys has signed it.
     pub fn is_signed_by(&self, keys: &[PublicKey]) -> bool {
-        keys.iter().any(|key| self.envelope.verify(IN_TOTO, key).is_some())
+        self.signer(keys).is_some()
+    }
+
+    /// The key that has signed it, if it is one of these.
+    pub fn signer<'k>(&self, keys: &'k [PublicKey]) -> Option<&'k PublicKey> {
+        keys.iter().find(|key| self.envelope.verify(IN_TOTO, key).is_some())
     }
 }
 
@@ -113,8 +118,29 @@ impl Journal {
             return Err(Error::usage("there is no journal").at(self.path.display()));
         }
         let entries = self.entries()?;
+        self.ensure_signed(&entries, keys)?;
+        Ok(entries)
+    }
+
+    /// The entries of a copy that a station has handed on, each of which one of `keys` has signed; and true if the copy of
+    /// the last line came with it: without, nothing shows whether lines are missing at the end.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify).
+    pub fn verify_copy(&self, keys: &[PublicKey]) -> Result<(Vec<JournalEntry>, bool)> {
+        let has_head = self.head_path().symlink_metadata().is_ok();
+        if has_head || !self.path.exists() {
+            return self.verify(keys).map(|entries| (entries, has_head));
+        }
+        let file = File::open(&self.path).doing("open the journal").at(self.path.display())?;
+        let (entries, _) = Self::read_chain(&file).at(self.path.display())?;
+        self.ensure_signed(&entries, keys)?;
+        Ok((entries, false))
+    }
+
+    fn ensure_signed(&self, entries: &[JournalEntry], keys: &[PublicKey]) -> Result<()> {
         match entries.iter().find(|entry| !entry.is_signed_by(keys)) {
-            None => Ok(entries),
+            None => Ok(()),
             Some(entry) => {
                 let what =
                     "the signature is of none of the given keys: the line was changed, or the station had another key";
@@ -208,6 +234,13 @@ impl Journal {
 
     /// The entries of an open journal, and where they end.
     fn read(&self, file: &File) -> Result<(Vec<JournalEntry>, u64)> {
+        let (entries, end) = Self::read_chain(file)?;
+        self.ensure_head(&entries)?;
+        Ok((entries, end))
+    }
+
+    /// The same, whatever the copy of the last line says.
+    fn read_chain(file: &File) -> Result<(Vec<JournalEntry>, u64)> {
         let mut text = Vec::new();
         let mut file = file;
         file.seek(SeekFrom::Start(0)).doing("seek in the journal")?;
@@ -231,7 +264,6 @@ impl Journal {
             previous = Some(entry.digest.clone());
             entries.push(entry);
         }
-        self.ensure_head(&entries)?;
         Ok((entries, end as u64))
     }
 

@@ -30,7 +30,7 @@ pub enum Act {
     PostRun,
     /// Closes it with results that reviewers have approved.
     Release,
-    /// Sends it back as it came.
+    /// Erases what its run has made; it stays as it came, and the stop open.
     Reject,
 }
 
@@ -48,7 +48,7 @@ impl Act {
 
     /// True if a stop is closed by it, for good.
     fn closes(self) -> bool {
-        self != Act::PreRun
+        !matches!(self, Act::PreRun | Act::Reject)
     }
 }
 
@@ -78,7 +78,7 @@ impl<'a> Recording<'a> {
 /// done again, and the report says so.
 ///
 /// # Errors
-/// Those of `work`, before which nothing is recorded but the failure of a train;
+/// Those of `work`, before which nothing is recorded but the failure of a train, and that results are held;
 /// [`Kind::Verification`](crate::error::Kind::Verification) if the journal says that the stop is closed, or the journal
 /// was changed; input/output.
 pub fn recorded(
@@ -91,7 +91,9 @@ pub fn recorded(
     let Some(recording) = recording else { return work() };
     let entries = recording.journal.ensure_writable()?;
     let facts = Facts::read(request, context)?;
-    if let (Some(closed), false) = (facts.closed_by(&entries), recording.again) {
+    // What is left of a run may be erased whenever it is.
+    let asks = act != Act::Reject && !recording.again;
+    if let (Some(closed), true) = (facts.closed_by(&entries), asks) {
         let report = facts.done_already(request, act, closed, recording.journal, context)?;
         // The answer that was lost may have been the receipt.
         return match recording.receipt {
@@ -107,8 +109,14 @@ pub fn recorded(
         Ok(report) => facts.predicate(request, act, &recording, report, context)?,
         Err(error) => match (kept_by(error, context), failure_of(error)) {
             (Some(kept), _) => facts.kept(request, act, &recording, &kept, context)?,
-            (None, Some(failure)) => facts.failed(request, act, &recording, failure, context)?,
-            (None, None) => return worked,
+            (None, Some(failure)) => facts.unfinished(request, act, &recording, ("failed", failure), context)?,
+            (None, None) => match error.advice() {
+                Some(Advice::ReviewHeld { opened, results, .. }) => {
+                    let held = json!({ "image": opened, "results": results, "exit_status": 0 });
+                    facts.unfinished(request, act, &recording, ("held", held), context)?
+                }
+                _ => return worked,
+            },
         },
     };
     let subject = format!("train/{}", facts.id);
@@ -218,7 +226,7 @@ impl Facts {
     /// The entry by which this stop of this train was closed, the last one.
     fn closed_by<'e>(&self, entries: &'e [JournalEntry]) -> Option<&'e JournalEntry> {
         entries.iter().rev().find(|entry| {
-            let acts = [Act::Run, Act::PostRun, Act::Release, Act::Reject];
+            let acts = [Act::Run, Act::PostRun, Act::Release];
             acts.iter().any(|act| act.closes() && entry.text("/act") == Some(act.name()))
                 && entry.text("/outcome") == Some("done")
                 && entry.text("/train/hash") == Some(&self.hash)
@@ -365,18 +373,18 @@ impl Facts {
         Ok(entry)
     }
 
-    /// The entry of a train that has failed: it closes nothing.
-    fn failed(
+    /// The entry of a train that has failed, or whose results wait for a person: it closes nothing.
+    fn unfinished(
         &self,
         request: &StageRequest<'_>,
         act: Act,
         recording: &Recording<'_>,
-        failure: Value,
+        (outcome, ran): (&str, Value),
         context: &Context,
     ) -> Result<Object> {
         let mut entry = self.common(request, act, recording, context)?;
-        entry.insert("outcome".to_owned(), json!("failed"));
-        entry.insert("ran".to_owned(), failure);
+        entry.insert("outcome".to_owned(), json!(outcome));
+        entry.insert("ran".to_owned(), ran);
         Ok(entry)
     }
 }

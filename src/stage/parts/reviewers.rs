@@ -20,6 +20,12 @@ impl Reviewers {
         self.names.get(at).map_or("", String::as_str)
     }
 
+    /// The name under which the key with this fingerprint is pinned.
+    pub fn name_of(&self, fingerprint: &str) -> Option<&str> {
+        let at = self.keys().iter().position(|key| key.fingerprint() == fingerprint)?;
+        Some(self.name(at))
+    }
+
     /// The keys.
     pub(in crate::stage) fn keys(&self) -> &[PublicKey] {
         &self.keys

@@ -88,11 +88,10 @@ fn archive_in(dir: &Path, target: &Reference) -> Reference {
 
 /// Leaves the work directory under a name that nobody cleans up, without what is for the engine.
 fn leave(kept: &Kept<'_>, work: WorkDir) -> Result<Place> {
-    let name = work.name().to_owned();
     let below = |path: &Path| path.file_name().map(PathBuf::from).unwrap_or_default();
     let (opened, results) = (kept.opened.path().map(below).unwrap_or_default(), below(kept.results));
     let dir = work.keep()?;
-    let opened = Reference::layout(dir.join(opened), Some(name));
+    let opened = Reference::layout(dir.join(opened), kept.opened.tag().map(str::to_owned));
     Ok(Place {
         opened: opened.to_string(),
         results: dir.join(results).display().to_string(),

@@ -22,6 +22,7 @@ use crate::stage::parts::report::{Ran, Report};
 use crate::stage::parts::request::StageRequest;
 use crate::stage::post_run::post_run_elsewhere;
 use crate::stage::pre_run::pre_run_apart;
+use crate::store::tag::LATEST;
 use crate::store::{Context, Reference};
 use crate::train::paths;
 
@@ -111,7 +112,7 @@ pub fn run(request: &RunRequest<'_>, show: &mut dyn Onlooker, context: &Context)
     let stage = &StageRequest { source: &source, ..*stage };
     let work = WorkDir::new(target, context)?;
     let work_context = Context { temporary: work.join(""), ..context.clone() };
-    let reference = Reference::layout(work.join(work.name()), Some(work.name().to_owned()));
+    let reference = Reference::layout(work.join(work.name()), Some(tag_of(target, &before)));
     let results = work.join("results");
     let pre = StageRequest { destination: Some(&reference), results: Some(&results), keep_owners: true, ..*stage };
     let pre = pre_run_apart(&pre, &work_context)?;
@@ -195,6 +196,13 @@ fn pinned(source: &Reference, image: &Image) -> Reference {
         Some(tag) if !source.is_selective() => source.with_tag(Some(tag.clone())),
         _ => source.clone(),
     }
+}
+
+/// The tag of the opened image: the one that the closed train gets where nobody names another, for it may be kept.
+fn tag_of(target: &Reference, before: &Image) -> String {
+    let is_plain = |tag: &&str| tag.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+    let tag = target.tag().or(before.listed().tag.as_deref()).filter(is_plain);
+    tag.unwrap_or(LATEST).to_owned()
 }
 
 /// Runs the train until its end, good or bad.

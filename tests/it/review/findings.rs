@@ -105,6 +105,21 @@ fn each_check_finds_what_it_is_for() {
     }
 }
 
+/// ACRO and UK LLC count zeros among the small ones, others do not: the station says.
+#[test]
+fn a_count_of_zero_is_small_unless_the_station_allows_it() {
+    for data in ["group,count\na,0\nb,30\n", ",yes,no\nf,30,40\nm,0,50\n", "0 patients were excluded\n", "n = 0\n"] {
+        let (dir, review) = of(&[("a.csv", data.as_bytes())]);
+        let is_small = |review: &Review| review.findings.iter().any(|finding| finding.check.name() == "small-count");
+        assert!(is_small(&review), "{data}");
+        let allowed = policy(|policy| policy.allow_zeros = true);
+        let review = review_results(dir.path(), &[], &allowed).unwrap().review;
+        assert!(!is_small(&review), "{data}: {:?}", review.findings);
+    }
+    // Statistics are not counts.
+    assert_eq!(verdict("a.csv", b"term,p_value,mean\nage,0,1.25\n"), ("pass", vec![]));
+}
+
 #[test]
 fn links_names_and_modes_are_seen() {
     let dir = tempfile::tempdir().unwrap();

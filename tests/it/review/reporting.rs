@@ -32,7 +32,7 @@ fn json_has_what_programs_need() {
     assert_eq!(keys(&report["files"][0]), BTreeSet::from(wanted));
     let wanted = ["finding", "check", "severity", "path", "place", "evidence"];
     assert_eq!(keys(&report["findings"][0]), BTreeSet::from(wanted));
-    let wanted = ["max-file", "max-rows", "max-total", "min-count", "reviewers", "types", "digest"];
+    let wanted = ["allow-zeros", "max-file", "max-rows", "max-total", "min-count", "reviewers", "types", "digest"];
     assert_eq!(keys(&report["policy"]), BTreeSet::from(wanted));
     let table = report["files"].as_array().unwrap().iter().find(|file| file["path"] == "t.csv").unwrap();
     assert_eq!((&table["state"], &table["verdict"], &table["type"]), (&json!("new"), &json!("stop"), &json!("csv")));

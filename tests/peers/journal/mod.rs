@@ -1,5 +1,7 @@
 //! A journal before a program that is not ours, and the daily command that needs nothing but settings.
 
+mod journey;
+
 use std::fs;
 use std::path::Path;
 
@@ -7,18 +9,19 @@ use serde_json::{Value, json};
 use support::peers::{securesystemslib, test_file};
 use support::{Implementation, Outcome, Peer, Train, TrainSpec, Wire, available, pht_oci, run, utf8};
 
-/// A train of wire 3 with two stations that have settings and nothing else.
+/// A train of wire 3 whose stations have settings and nothing else.
 struct Stations {
     train: Train,
     archive: String,
 }
 
 impl Stations {
-    fn new() -> Self {
+    /// With these stations; where `review`, nothing leaves them that nobody has approved.
+    fn new(names: &[&str], review: bool) -> Self {
         let entrypoint = "#!/bin/sh\n[ -n \"$STATUS\" ] || STATUS=0\ncat /data/patients | wc -l >> /opt/pht_results/count.txt\nexit $STATUS\n";
-        let stations = vec![json!("a"), json!("b")];
-        let spec =
-            TrainSpec { stations, indexes: vec![0, 1], entrypoint: entrypoint.to_owned(), ..TrainSpec::default() };
+        let stations = names.iter().map(|name| json!(name)).collect();
+        let indexes = (0..names.len()).collect();
+        let spec = TrainSpec { stations, indexes, entrypoint: entrypoint.to_owned(), ..TrainSpec::default() };
         let train = Train::build(Implementation::Ours, Wire::V3, &spec).unwrap_or_else(|message| panic!("{message}"));
         let archive = utf8(&train.dir.path().join("train.tar")).to_owned();
         pht_oci(&["copy", &train.layout.at("0"), &format!("oci-archive:{archive}:latest")], &[]).ok();
@@ -28,11 +31,12 @@ impl Stations {
         fs::create_dir_all(stations.path("trust/creators")).expect("a new directory");
         let (creator, pin) = (stations.path("keys/user.pub.pem"), stations.path("trust/creators/test-user-id.pub.pem"));
         fs::copy(creator, pin).expect("a key");
-        for name in ["a", "b"] {
+        for name in names {
             let text = format!(
                 "station = \"{name}\"\nprivate-key = \"keys/{name}.pem\"\ntrust = \"trust\"\njournal = \"{name}.jsonl\"\n\
                  [accept]\nmin-wire = \"3\"\nstrict = true\n\
-                 [run]\nengine = \"runc\"\nvolumes = [\"data:/data:ro\"]\ntimeout = \"2m\"\n"
+                 [run]\nengine = \"runc\"\nvolumes = [\"data:/data:ro\"]\ntimeout = \"2m\"\n\
+                 [release]\nreview = {review}\n"
             );
             fs::write(stations.path(&format!("{name}.toml")), text).expect("a new file");
         }
@@ -49,9 +53,11 @@ impl Stations {
         pht_oci(&[&[command, self.archive.as_str(), "--format", "json"], options].concat(), &[("PHT_CONFIG", &config)])
     }
 
-    fn verified_by_others(&self, python: &str, station: &str) -> Result<String, String> {
+    /// The number of lines by a program that is not ours, or what it finds; with the `last` line, which a receipt tells.
+    fn verified_by_others(&self, python: &str, station: &str, last: &[&str]) -> Result<String, String> {
         let (script, journal) = (test_file("python/journal.py"), self.path(&format!("{station}.jsonl")));
-        let printed = run(python, &[utf8(&script), &journal, &self.path(&format!("keys/{station}.pub.pem"))])?;
+        let key = self.path(&format!("keys/{station}.pub.pem"));
+        let printed = run(python, &[&[utf8(&script), journal.as_str(), key.as_str()], last].concat())?;
         Ok(String::from_utf8_lossy(&printed).trim().to_owned())
     }
 }
@@ -61,7 +67,7 @@ fn two_stations_run_a_train_by_settings_alone_and_others_verify_their_journals()
     if !available("journal::two_stations_run_a_train_by_settings_alone", &[Peer::Runc]) {
         return;
     }
-    let stations = Stations::new();
+    let stations = Stations::new(&["a", "b"], false);
     assert_eq!(stations.daily("doctor", "a", &[]).ok().json()["ready"], true);
     // A train that fails is recorded, and closes nothing.
     stations.daily("run", "a", &["--env", "STATUS=3"]).expect(0).map(drop).expect_err("the train fails");
@@ -90,13 +96,14 @@ fn two_stations_run_a_train_by_settings_alone_and_others_verify_their_journals()
     assert_eq!(predicate(1)["results"][0]["sha256"].as_str().map(str::len), Some(64));
 
     let Some(python) = securesystemslib("journal::two_stations_run_a_train_by_settings_alone") else { return };
-    assert_eq!(stations.verified_by_others(&python, "a").unwrap(), "2");
-    assert_eq!(stations.verified_by_others(&python, "b").unwrap(), "1");
+    assert_eq!(stations.verified_by_others(&python, "a", &[]).unwrap(), "2");
+    assert_eq!(stations.verified_by_others(&python, "b", &[]).unwrap(), "1");
+    stations.verified_by_others(&python, "a", &[&stations.path("receipt.json")]).unwrap();
     let text = fs::read_to_string(stations.path("a.jsonl")).expect("a journal");
     let changed = text.replacen("\"payload\":\"ey", "\"payload\":\"fy", 1);
     assert_ne!(changed, text);
     fs::write(stations.path("a.jsonl"), changed).expect("a journal");
-    stations.verified_by_others(&python, "a").expect_err("a changed line");
+    stations.verified_by_others(&python, "a", &[]).expect_err("a changed line");
     let journal = stations.path("a.jsonl");
     pht_oci(&["journal", "verify", "--journal", &journal, "--key", &stations.path("keys/a.pub.pem")], &[]).refused(3);
 }
@@ -107,7 +114,7 @@ fn an_older_state_is_refused() {
     if !available("journal::an_older_state_is_refused", &[Peer::Runc]) {
         return;
     }
-    let stations = Stations::new();
+    let stations = Stations::new(&["a", "b"], false);
     let copy = fs::read(&stations.archive).expect("an archive");
     stations.daily("run", "a", &[]).ok();
     let closed = fs::read(&stations.archive).expect("an archive");

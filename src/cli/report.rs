@@ -1,0 +1,86 @@
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::journal::pinned_stations;
+use super::output::Output;
+use super::policy::PolicyOptions;
+use super::release_options::load_reviewers;
+use super::report_json::report_json;
+use super::report_page::write_page;
+use super::report_text::report_text;
+use super::secrets::load_any_key;
+use crate::crypto::PublicKey;
+use crate::error::Result;
+use crate::stage::{Journey, JourneyRequest, Reviewers, journey};
+use crate::store::{Context, Reference};
+
+/// Tell the journey of a train to an auditor: who signed what, what ran, what left, and whether the journals agree.
+///
+/// Each journal is verified first, and one that does not hold is not used. Journals of several stations are put together by
+/// stop. If the train or a journal is broken, or they contradict each other, the exit status is 3. No private key is needed,
+/// and no network, but for an image in a registry.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  pht-oci report train.tar --journal a.intoto.jsonl --journal b.intoto.jsonl --html report.html
+  pht-oci report train.tar --trust ./pinned-keys --format json")]
+pub(super) struct Report {
+    /// The train
+    #[arg(value_name = "SRC", value_parser = Reference::locate)]
+    source: Reference,
+    /// A journal that a station has handed on, with FILE.head beside it; repeat for more
+    #[arg(long, value_name = "FILE")]
+    journal: Vec<PathBuf>,
+    /// Another key of a station, for lines of its journal about other trains; repeat for more
+    #[arg(long = "key", value_name = "PEM")]
+    keys: Vec<PathBuf>,
+    /// Write a page for a person: one file, which loads nothing and runs nothing
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    #[command(flatten)]
+    policy: PolicyOptions,
+}
+
+/// A journey, and who the reviewers are.
+pub(super) struct Told<'a> {
+    pub(super) journey: &'a Journey,
+    reviewers: Reviewers,
+}
+
+impl Told<'_> {
+    /// The name under which a reviewer's key is pinned.
+    pub(super) fn reviewer(&self, fingerprint: &str) -> Option<&str> {
+        self.reviewers.name_of(fingerprint)
+    }
+
+    /// `sound`, `weak`, `unpinned` or `broken`; `open` for a train that a station has opened.
+    pub(super) fn verdict(&self) -> &'static str {
+        match &self.journey.verification {
+            Ok(found) if found.open => "open",
+            Ok(found) => found.verdict().name(),
+            Err(_) => "broken",
+        }
+    }
+
+    /// The findings that contradict what else was handed in.
+    pub(super) fn contradictions(&self) -> usize {
+        self.journey.findings.iter().filter(|finding| finding.contradicts).count()
+    }
+}
+
+impl Report {
+    pub(super) fn run(&self, context: &Context, output: &mut Output) -> Result<()> {
+        let demands = self.policy.load()?;
+        let mut keys: Vec<PublicKey> = self.keys.iter().map(|path| load_any_key(path)).collect::<Result<_>>()?;
+        keys.extend(self.policy.trust_dir().map(pinned_stations).transpose()?.unwrap_or_default());
+        let mut request = JourneyRequest::new(&self.source);
+        (request.policy, request.journals, request.keys) = (demands.policy(), &self.journal, &keys);
+        let found = journey(&request, context)?;
+        let told = Told { journey: &found, reviewers: load_reviewers(self.policy.trust_dir())? };
+        if let Some(file) = &self.html {
+            write_page(&told, file, context)?;
+        }
+        output.value(&report_text(output.color(), &told), &report_json(&told))?;
+        found.enforce(request.policy)
+    }
+}

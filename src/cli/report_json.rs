@@ -1,0 +1,131 @@
+//! The journey of a train, for programs.
+
+use super::check_words::meaning;
+use super::output::{check_json, execution_json};
+use super::report::Told;
+use crate::json::{Value, json};
+use crate::stage::{
+    JourneyFinding, JourneyJournal, JourneyStop, ListedFile, RecordedAct, RecordedApproval, ResultFile, StopResults,
+};
+use crate::train::{Check, Verdict};
+
+/// A journey as a document.
+pub(super) fn report_json(told: &Told<'_>) -> Value {
+    let (journey, train) = (told.journey, &told.journey.train);
+    let found = journey.verification.as_ref().ok();
+    let listed = train.listed.iter().map(|file: &ListedFile| json!({ "path": file.path, "size": file.size }));
+    let check = |check: &Check| {
+        let mut document = check_json(check);
+        document["means"] = meaning(check.id).into();
+        document
+    };
+    json!({
+        "source": train.source,
+        "digest": train.digest,
+        "wire": train.wire,
+        "id": train.id,
+        "creator": train.creator,
+        "creator_key": train.creator_key,
+        "builder_key": train.builder_key,
+        "built_at": train.built_at,
+        "state": train.state().name(),
+        "master": train.master,
+        "file_list": listed.collect::<Vec<_>>(),
+        "base_size": train.base_size,
+        "size": train.size,
+        "runs": execution_json(&train.runs),
+        "verdict": told.verdict(),
+        "fault": journey.verification.as_ref().err(),
+        "checks": found.map(|found| found.checks.iter().map(check).collect::<Vec<_>>()).unwrap_or_default(),
+        "warnings": found.map(|found| found.warnings.clone()).unwrap_or_default(),
+        "stops": journey.stops.iter().map(|stop| stop_json(told, stop)).collect::<Vec<_>>(),
+        "journals": journey.journals.iter().map(journal_json).collect::<Vec<_>>(),
+        "findings": journey.findings.iter().map(finding_json).collect::<Vec<_>>(),
+    })
+}
+
+fn stop_json(told: &Told<'_>, stop: &JourneyStop) -> Value {
+    let verdict = |verdict: &Option<Verdict>| verdict.as_ref().map(Verdict::name);
+    json!({
+        "index": stop.state.index as u64,
+        "station": stop.state.station,
+        "eco_system": stop.state.eco_system,
+        "key": stop.state.key,
+        "signed": stop.state.signed,
+        "signed_at": stop.state.signed_at,
+        "signature": verdict(&stop.signature),
+        "digest": verdict(&stop.digest),
+        "acts": stop.acts.iter().map(|act| act_json(told, act)).collect::<Vec<_>>(),
+        "results": stop.results.as_ref().map(results_json),
+    })
+}
+
+fn results_json(results: &StopResults) -> Value {
+    let one = |file: &ResultFile| json!({ "path": file.path, "size": file.size, "sha256": file.sha256 });
+    json!({
+        "files": results.files.iter().map(one).collect::<Vec<_>>(),
+        "size": results.size,
+        "added": results.added,
+    })
+}
+
+fn act_json(told: &Told<'_>, act: &RecordedAct) -> Value {
+    let journal = told.journey.journals.get(act.place.0).map(|journal| &journal.path);
+    json!({
+        "journal": journal,
+        "line": act.place.1 as u64,
+        "act": act.act,
+        "outcome": act.outcome,
+        "time": act.time,
+        "before": act.images.0,
+        "after": act.images.1,
+        "destination": act.destination,
+        "again": act.again,
+        "creator_pinned": act.creator_pinned,
+        "entrypoint": act.runs.entrypoint,
+        "command": act.runs.command,
+        "user": act.runs.user,
+        "base": act.runs.base,
+        "engine": act.engine,
+        "seconds": act.seconds,
+        "exit_status": act.exit_status,
+        "checks": act.checks.map(|(all, _)| all as u64),
+        "checks_not_sound": act.checks.map(|(_, not_sound)| not_sound as u64),
+        "approvals": act.approvals.iter().map(|approval| approval_json(told, approval)).collect::<Vec<_>>(),
+        "reason": act.reason,
+        "version": act.version,
+    })
+}
+
+fn approval_json(told: &Told<'_>, approval: &RecordedApproval) -> Value {
+    let accepted = approval.accepted.iter().map(|(finding, reason)| json!({ "finding": finding, "reason": reason }));
+    json!({
+        "reviewer": approval.reviewer,
+        "name": told.reviewer(&approval.reviewer),
+        "time": approval.time,
+        "comment": approval.comment,
+        "accepted": accepted.collect::<Vec<_>>(),
+        "results": approval.results,
+    })
+}
+
+fn journal_json(journal: &JourneyJournal) -> Value {
+    json!({
+        "journal": journal.path,
+        "lines": journal.lines.map(|(all, _)| all as u64),
+        "of_train": journal.lines.map(|(_, own)| own as u64),
+        "last": journal.last,
+        "keys": journal.signers,
+        "has_end": journal.has_end,
+        "fault": journal.fault,
+    })
+}
+
+fn finding_json(finding: &JourneyFinding) -> Value {
+    json!({
+        "id": finding.id,
+        "contradicts": finding.contradicts,
+        "stop": finding.stop.map(|stop| stop as u64),
+        "what": finding.what,
+    })
+}

@@ -1,0 +1,274 @@
+//! The journey of a train in a terminal, and the words that its page shares.
+
+use super::check_words::{meaning, verdict};
+use super::color::{Palette, Style, size};
+use super::report::Told;
+use super::text::execution;
+use crate::json::{Object, Value, json};
+use crate::stage::{JourneyFinding, JourneyJournal, JourneyStop, RecordedAct, RecordedApproval, ResultFile, StopResults};
+use crate::text::{Printable, counted};
+use crate::train::Verdict;
+
+/// Said wherever a journey is told.
+pub(super) const LIMITS: &str = "A journal holds what its station says that it did: the signature proves who says it, not \
+    that it was so. Times are of the stations' own clocks. A station that hands on no journal is known by its signature in \
+    the train alone. A journal whose end was cut off together with the copy of its last line shows it only beside a receipt, \
+    or by a signature in the train that it does not have. What the results say of people is for those to judge who read them.";
+
+/// The result files of a stop that the text names.
+const LISTED: usize = 20;
+
+/// A journey for a person at a terminal.
+pub(super) fn report_text(color: Palette, told: &Told<'_>) -> String {
+    let (journey, train) = (told.journey, &told.journey.train);
+    let heading = format!("journey of the train {} (wire {})", Printable::new(&train.id), train.wire);
+    let mut text = color.style(Style::Heading, &heading) + "\n";
+    let mut row = |name: &str, value: &str| {
+        text += &format!("  {}  {value}\n", color.style(Style::Faint, &format!("{name:8}")));
+    };
+    row("image", &printable(&train.source));
+    row("digest", &train.digest);
+    row("creator", &format!("{}  {}", printable(&train.creator), train.creator_key));
+    train.builder_key.iter().for_each(|key| row("builder", key));
+    train.built_at.iter().for_each(|time| row("built", &printable(time)));
+    row("master", &printable(&train.master));
+    let base = train.base_size.map_or("not known".to_owned(), size);
+    row("size", &format!("{} in all, the base {base}", size(train.size)));
+    let files = train.listed.iter().map(|file| printable(&file.path)).collect::<Vec<_>>();
+    row("files", &some_of(&files));
+    row("state", train.state().name());
+    text += &execution(color, &train.runs);
+    for stop in &journey.stops {
+        text += "\n";
+        text += &stop_text(color, told, stop);
+    }
+    text += "\n";
+    text += &checks_text(color, told);
+    for journal in &journey.journals {
+        let (line, style) = journal_line(journal);
+        text += &format!("  {} {}\n", color.style(style, "journal"), printable(&line));
+    }
+    for finding in &journey.findings {
+        let (word, style) = word(finding);
+        let place = finding.stop.and_then(|stop| journey.stops.get(stop)).map(|stop| printable(&stop.state.station) + ": ");
+        let what = printable(&finding.what);
+        text += &format!("  {} {}{what} ({})\n", color.style(style, word), place.unwrap_or_default(), finding.id);
+    }
+    let (line, style) = conclusion(told);
+    text + &format!("  {}\n", color.style(style, &line))
+}
+
+fn stop_text(color: Palette, told: &Told<'_>, stop: &JourneyStop) -> String {
+    let (state, style) = stop_state(told, stop);
+    let heading = format!("stop {} of {}: {}", stop.state.index + 1, told.journey.stops.len(), printable(&stop.state.station));
+    let mut text = format!("  {}  {}\n", color.style(Style::Heading, &heading), color.style(style, &state));
+    text += &format!("    key {}\n", stop.state.key);
+    if stop.acts.is_empty() {
+        text += "    no journal tells of this stop\n";
+    }
+    for act in &stop.acts {
+        let style = if act.outcome == "failed" { Style::Doubtful } else { Style::Heading };
+        text += &format!("    {}  {}\n", color.style(style, &act_words(act)), printable(&act.time));
+        for (name, value) in act_facts(told, act) {
+            text += &format!("      {name}: {}\n", printable(&value));
+        }
+    }
+    if let Some(results) = &stop.results {
+        text += &format!("    results: {}\n", results_words(results));
+        let one = |file: &ResultFile| format!("      {}  {}  {}\n", file.sha256, size(file.size), printable(&file.path));
+        results.files.iter().take(LISTED).for_each(|file| text += &one(file));
+        if results.files.len() > LISTED {
+            text += &format!("      and {} more (--format json has all)\n", results.files.len() - LISTED);
+        }
+    }
+    text
+}
+
+fn checks_text(color: Palette, told: &Told<'_>) -> String {
+    let found = match &told.journey.verification {
+        Ok(found) => found,
+        Err(fault) => return format!("  {} {}\n", color.style(Style::Bad, "not checked:"), printable(fault)),
+    };
+    let mut text = String::new();
+    for check in &found.checks {
+        let style = match check.verdict {
+            Verdict::Sound => Style::Good,
+            Verdict::Weak(_) => Style::Doubtful,
+            Verdict::Unpinned(_) | Verdict::Broken(_) => Style::Bad,
+        };
+        let mark = color.style(style, &format!("{:10}", verdict(&check.verdict)));
+        let reason = check.reason().map(|reason| format!(" ({})", Printable::new(reason))).unwrap_or_default();
+        let subject = printable(&check.subject.to_string());
+        text += &format!("  {mark} {} [{}: {subject}]{reason}\n", meaning(check.id), check.id);
+    }
+    for warning in &found.warnings {
+        text += &format!("  {}: {}\n", color.style(Style::Doubtful, "warning"), printable(warning));
+    }
+    text
+}
+
+/// Whether a stop has been made, as one says it.
+pub(super) fn stop_state(told: &Told<'_>, stop: &JourneyStop) -> (String, Style) {
+    let train = &told.journey.train;
+    let time = stop.state.signed_at.as_deref().map(|time| format!(" {}", Printable::new(time))).unwrap_or_default();
+    match (&stop.signature, &stop.digest) {
+        (Some(Verdict::Broken(_)), _) => ("the signature is broken".to_owned(), Style::Bad),
+        (_, Some(Verdict::Broken(_))) => ("the signature is of another state".to_owned(), Style::Bad),
+        _ if stop.state.signed => (format!("signed{time}"), Style::Good),
+        _ if train.next == Some(stop.state.index) && train.open => ("open now".to_owned(), Style::Doubtful),
+        _ if train.next == Some(stop.state.index) => ("is next".to_owned(), Style::Doubtful),
+        _ => ("not reached yet".to_owned(), Style::Faint),
+    }
+}
+
+/// What a station did, as one says it.
+pub(super) fn act_words(act: &RecordedAct) -> String {
+    let done = match (act.act.as_str(), act.outcome.as_str()) {
+        ("pre-run", "done") => "opened the train",
+        ("run", "done") => "ran the train and closed it",
+        ("run", "held") => "ran the train and held its results for review",
+        ("run", "failed") => "ran the train, which failed",
+        ("post-run", "done") => "closed the train",
+        ("release", "done") => "released the approved results and closed the train",
+        ("reject", "done") => "rejected the results and erased them",
+        (act, outcome) => return printable(&format!("{act} ({outcome})")),
+    };
+    if act.again { format!("{done} (again)") } else { done.to_owned() }
+}
+
+/// What else an entry says, as names and values that are not escaped yet.
+pub(super) fn act_facts(told: &Told<'_>, act: &RecordedAct) -> Vec<(&'static str, String)> {
+    let mut facts = Vec::new();
+    if let Some(engine) = &act.engine {
+        facts.push(("ran by", engine_words(engine)));
+        let mounted = volumes(engine);
+        facts.push(("data", if mounted.is_empty() { "none mounted".to_owned() } else { mounted.join(", ") }));
+    }
+    facts.extend(act.seconds.map(|seconds| ("took", counted(seconds, "second"))));
+    facts.extend(act.exit_status.filter(|status| *status != 0).map(|status| ("exit status", status.to_string())));
+    if let Some((all, not_sound)) = act.checks.filter(|(all, _)| *all > 0) {
+        let found = if not_sound == 0 { "all sound".to_owned() } else { format!("{not_sound} of them not sound") };
+        facts.push(("checks", format!("{all}, {found}")));
+    }
+    // Who only erases asks for no key.
+    let pinned = act.creator_pinned.filter(|_| act.act != "reject");
+    facts.extend(pinned.map(|pinned| ("creator's key", if pinned { "pinned" } else { "not pinned" }.to_owned())));
+    facts.extend(act.approvals.iter().map(|approval| ("approved", approval_words(told, approval))));
+    if act.closes() && act.approvals.is_empty() {
+        facts.push(("approved", "no approval is recorded".to_owned()));
+    }
+    facts.extend(act.reason.iter().map(|reason| ("reason", reason.clone())));
+    facts.extend(act.images.0.iter().map(|digest| ("came as", digest.clone())));
+    facts.extend(act.images.1.iter().map(|digest| ("went as", digest.clone())));
+    facts.extend(act.destination.iter().map(|place| ("to", place.clone())));
+    facts.extend(act.version.iter().map(|version| ("program", version.clone())));
+    let journal = told.journey.journals.get(act.place.0).map(|journal| journal.path.as_str()).unwrap_or_default();
+    facts.push(("recorded", format!("line {} of {journal}", act.place.1)));
+    facts
+}
+
+fn engine_words(engine: &Object) -> String {
+    let of = |name: &str| engine.get(name).filter(|value| !value.is_null());
+    let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let mut words = of("name").map(&plain).unwrap_or_default();
+    let bytes = of("memory").and_then(Value::as_u64).map(|bytes| format!("memory {}", size(bytes)));
+    let limit = |name: &str, unit: &str| of(name).map(|value| format!("{name} {}{unit}", plain(value)));
+    let prepared = of("prepare").map(|command| format!("data prepared by {}", plain(command)));
+    for limit in [bytes, limit("cpus", ""), limit("pids", ""), limit("timeout", " s"), limit("gpus", ""), prepared] {
+        words += &limit.map(|limit| format!(", {limit}")).unwrap_or_default();
+    }
+    words
+}
+
+/// The data that a train was given.
+fn volumes(engine: &Object) -> Vec<String> {
+    let list = engine.get("volumes").and_then(Value::as_array).into_iter().flatten();
+    let text = |volume: &Value, name: &str| volume.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let kind = |volume: &Value| match volume.get("read_only").and_then(Value::as_bool) {
+        Some(true) => "read-only",
+        _ => "writable",
+    };
+    list.map(|volume| format!("{} at {} ({})", text(volume, "host"), text(volume, "path"), kind(volume))).collect()
+}
+
+fn approval_words(told: &Told<'_>, approval: &RecordedApproval) -> String {
+    let who = match told.reviewer(&approval.reviewer) {
+        Some(name) => format!("{name} ({})", approval.reviewer),
+        None => approval.reviewer.clone(),
+    };
+    let mut words = format!("by {who}, {}", approval.time);
+    for (finding, reason) in &approval.accepted {
+        words += &format!("; accepted {finding}: {reason}");
+    }
+    words + &approval.comment.as_ref().map(|comment| format!("; says: {comment}")).unwrap_or_default()
+}
+
+/// The results of a stop in one line.
+pub(super) fn results_words(results: &StopResults) -> String {
+    let all = format!("{} in {}", size(results.size), counted(results.files.len() as u64, "file"));
+    match results.added {
+        Some(added) => format!("{all}, {} of them new at this stop", size(added)),
+        None => format!("{all}; what is new is not known, since no journal of the stop before is here"),
+    }
+}
+
+/// A journal in one line, not escaped yet.
+pub(super) fn journal_line(journal: &JourneyJournal) -> (String, Style) {
+    let (Some((all, own)), None) = (journal.lines, &journal.fault) else {
+        let fault = journal.fault.as_deref().unwrap_or("not read");
+        return (format!("{}: does not hold, and is not used: {fault}", journal.path), Style::Bad);
+    };
+    if all == 0 {
+        return (format!("{}: nothing is recorded", journal.path), Style::Doubtful);
+    }
+    let lines = counted(all as u64, "line");
+    (format!("{}: {lines}, each signed and in its place; {own} about this train", journal.path), Style::Good)
+}
+
+/// The word for the weight of a finding.
+pub(super) fn word(finding: &JourneyFinding) -> (&'static str, Style) {
+    if finding.contradicts { ("contradiction", Style::Bad) } else { ("look", Style::Doubtful) }
+}
+
+/// What it all comes to, in one line.
+pub(super) fn conclusion(told: &Told<'_>) -> (String, Style) {
+    let journey = told.journey;
+    let contradictions = told.contradictions();
+    let (train, mut style) = match told.verdict() {
+        "sound" => ("Every check of the train holds", Style::Good),
+        "open" => ("The train is open, and can only be verified when it is closed", Style::Doubtful),
+        "weak" => ("No check of the train is broken, and some things are not proved", Style::Doubtful),
+        "unpinned" => ("Nobody vouches for some keys of the train", Style::Bad),
+        _ => ("The train is broken", Style::Bad),
+    };
+    let journals = match (journey.journals.len(), contradictions) {
+        (0, 0) => "no journal was given".to_owned(),
+        (_, 0) if journey.findings.is_empty() => "the journals agree with it".to_owned(),
+        (_, 0) => format!("{} to look at", counted(journey.findings.len() as u64, "finding")),
+        (_, count) => {
+            style = Style::Bad;
+            format!("{} between what was handed in", counted(count as u64, "contradiction"))
+        }
+    };
+    if style == Style::Good && !journey.findings.is_empty() {
+        style = Style::Doubtful;
+    }
+    (format!("{train}; {journals}."), style)
+}
+
+/// The words of a command, each within quotes, so that nobody takes two for one.
+pub(super) fn command_line(entrypoint: &[String], command: &[String]) -> String {
+    let words = [entrypoint, command].concat();
+    if words.is_empty() { "(none)".to_owned() } else { printable(&json!(words).to_string()) }
+}
+
+fn some_of(files: &[String]) -> String {
+    match files.len().saturating_sub(LISTED) {
+        0 => files.join(", "),
+        more => format!("{} and {more} more", files[..LISTED].join(", ")),
+    }
+}
+
+fn printable(text: &str) -> String {
+    Printable::new(text).to_string()
+}

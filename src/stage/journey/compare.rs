@@ -1,0 +1,156 @@
+//! Where a train and the journals of its stations do not agree.
+
+use super::{Inspection, JourneyFinding, JourneyJournal, JourneyStop, RecordedAct};
+use crate::text::counted;
+
+/// Takes findings of one stop.
+struct Findings<'f> {
+    stop: Option<usize>,
+    list: &'f mut Vec<JourneyFinding>,
+}
+
+impl Findings<'_> {
+    /// What cannot be true beside the rest.
+    fn contradiction(&mut self, id: &'static str, what: String) {
+        self.list.push(JourneyFinding { id, contradicts: true, stop: self.stop, what });
+    }
+
+    /// Something to look at.
+    fn note(&mut self, id: &'static str, what: String) {
+        self.list.push(JourneyFinding { id, contradicts: false, stop: self.stop, what });
+    }
+}
+
+/// Gives each stop the acts that its own station has signed. One line in two copies of a journal is one act.
+pub(super) fn merge(stops: &mut [JourneyStop], acts: Vec<RecordedAct>, findings: &mut Vec<JourneyFinding>) {
+    let mut lines: Vec<(Option<String>, usize, String)> = Vec::new();
+    for act in acts {
+        let mut findings = Findings { stop: None, list: findings };
+        let line = (act.signer.clone(), act.place.1, act.digest.clone());
+        if lines.contains(&line) {
+            continue;
+        }
+        let is_fork = |known: &&(Option<String>, usize, String)| known.0 == line.0 && known.1 == line.1;
+        if lines.iter().any(|known| is_fork(&known)) {
+            let what = format!(
+                "two journals of `{}` have another line {}: the station keeps two, or one was put together anew",
+                act.station.0, line.1
+            );
+            findings.contradiction("two-journals", what);
+        }
+        lines.push(line);
+        let place = format!("the {} of {}", act.act, act.time);
+        let stop = act.stop.0.and_then(|index| usize::try_from(index).ok()).and_then(|index| stops.get_mut(index));
+        let Some(stop) = stop else {
+            findings.contradiction("stop", format!("{place} is about a stop that the route does not have"));
+            continue;
+        };
+        findings.stop = Some(stop.state.index);
+        if act.signer.as_ref() != Some(&stop.state.key) {
+            let by = act.signer.as_deref().unwrap_or("another key");
+            let what = format!("{place} is signed by {by}, which is not the key of this stop");
+            findings.contradiction("station-key", what);
+            continue;
+        }
+        stop.acts.push(act);
+    }
+    for stop in stops {
+        stop.acts.sort_by(|a, b| (a.place.0, a.place.1).cmp(&(b.place.0, b.place.1)));
+    }
+}
+
+/// Holds the acts of each stop against the train, and against the stop before.
+pub(super) fn compare(
+    train: &Inspection,
+    stops: &[JourneyStop],
+    journals: &[JourneyJournal],
+    findings: &mut Vec<JourneyFinding>,
+) {
+    for journal in journals.iter().filter(|journal| journal.fault.is_none() && !journal.has_end) {
+        let what = format!(
+            "{0} came without {0}.head, the copy of its last line: whether lines are missing at its end is not known",
+            journal.path
+        );
+        Findings { stop: None, list: findings }.note("journal-end", what);
+    }
+    let mut sent: Option<(&str, &str)> = None;
+    for stop in stops {
+        let mut findings = Findings { stop: Some(stop.state.index), list: findings };
+        compare_signature(stop, journals, &mut findings);
+        compare_train(train, stop, stops.len(), &mut findings);
+        let came = stop.acts.iter().find(|act| act.opens()).and_then(|act| act.images.0.as_deref());
+        if let (Some((digest, station)), Some(came)) = (sent, came)
+            && digest != came
+        {
+            let what = format!("`{station}` sent the image {digest}, and {came} came here");
+            findings.note("image", what);
+        }
+        sent = stop.closing().and_then(|act| act.images.1.as_deref()).map(|digest| (digest, &*stop.state.station));
+        let is_last = train.next.unwrap_or(stops.len()) == stop.state.index + 1;
+        if let (Some((digest, _)), true, false) = (sent, is_last, train.open)
+            && digest != train.digest
+        {
+            findings.note("image", format!("the image {digest} was sent, and this one is {}", train.digest));
+        }
+    }
+}
+
+/// Whether the train's signature and the journal agree that the stop is closed.
+fn compare_signature(stop: &JourneyStop, journals: &[JourneyJournal], findings: &mut Findings<'_>) {
+    let closings: Vec<&RecordedAct> = stop.acts.iter().filter(|act| act.closes()).collect();
+    let has_journal = journals.iter().any(|journal| journal.signers.contains(&stop.state.key));
+    match (stop.state.signed, closings.last()) {
+        (true, None) if has_journal => {
+            let what = "the train is signed by this station, and its journal does not say that the station closed it";
+            findings.contradiction("not-recorded", what.to_owned());
+        }
+        (false, Some(closing)) => {
+            let what = format!(
+                "the journal says that the station closed the train ({}, {}), and the train is not signed here: this is an \
+                 older state of it, or a copy that took another way",
+                closing.act, closing.time
+            );
+            findings.contradiction("not-signed", what);
+        }
+        _ => {}
+    }
+    let times: Vec<&str> = closings.iter().map(|closing| &*closing.time).collect();
+    if let Some(signed) = stop.state.signed_at.as_deref().filter(|signed| !times.is_empty() && !times.contains(signed)) {
+        let what = format!("the signature was made {signed}, and the journal says {}", times.join(", "));
+        findings.contradiction("time", what);
+    }
+    if closings.len() > 1 {
+        let what = format!("the station has closed this stop {} ({})", counted(closings.len() as u64, "time"), times.join(", "));
+        findings.note("closed-again", what);
+    }
+}
+
+/// Whether what the station says of the train is so.
+fn compare_train(train: &Inspection, stop: &JourneyStop, stops: usize, findings: &mut Findings<'_>) {
+    let mut told: Vec<String> = Vec::new();
+    for act in &stop.acts {
+        let mut differs = |id: &'static str, what: &str, recorded: &str, own: &str| {
+            let what = format!("{what}: {recorded} by the journal, {own} by the train");
+            if recorded != own && !told.contains(&what) {
+                findings.contradiction(id, what.clone());
+                told.push(what);
+            }
+        };
+        differs("creator", "the creator", &act.creator.0, &train.creator);
+        differs("creator-key", "the creator's key", &act.creator.1, &train.creator_key);
+        differs("station", "the station", &act.station.0, &stop.state.station);
+        differs("station-key", "the station's key", &act.station.1, &stop.state.key);
+        differs("stop", "the number of stops", &act.stop.1.unwrap_or_default().to_string(), &stops.to_string());
+        let line = |entrypoint: &[String], command: &[String]| format!("{:?}", [entrypoint, command].concat());
+        let recorded = line(&act.runs.entrypoint, &act.runs.command);
+        differs("command", "what runs", &recorded, &line(&train.runs.entrypoint, &train.runs.command));
+        let own = train.runs.base.as_ref().and_then(|base| base.chain_id.as_deref());
+        if let (Some(recorded), Some(own)) = (act.runs.base.as_deref(), own) {
+            differs("base", "the base", recorded, own);
+        }
+    }
+    if stop.acts.iter().any(|act| act.opens() && act.creator_pinned == Some(false)) {
+        let what = "the station has opened the train though it had no pinned key of the creator";
+        findings.note("creator-pin", what.to_owned());
+    }
+}
