@@ -10,6 +10,8 @@ mod cache;
 mod cleanup;
 mod color;
 mod completions;
+#[cfg(feature = "engines")]
+mod container;
 mod copy;
 mod directories;
 mod doctor;
@@ -34,6 +36,10 @@ mod progress;
 mod prompt;
 mod quantity;
 mod rebase;
+#[cfg(feature = "engines")]
+mod rehearsal;
+#[cfg(feature = "engines")]
+mod rehearsal_text;
 mod reject;
 mod release;
 mod release_options;
@@ -157,6 +163,8 @@ enum Command {
     Doctor(doctor::Doctor),
     Build(build::Build),
     Sign(sign::Sign),
+    #[cfg(feature = "engines")]
+    Try(rehearsal::Try),
     Inspect(inspect::Inspect),
     Verify(verify::Verify),
     Validate(validate::Validate),
@@ -193,6 +201,8 @@ impl Command {
             Command::Doctor(command) => command.run(context, output),
             Command::Build(command) => command.run(context, output),
             Command::Sign(command) => command.run(context, output),
+            #[cfg(feature = "engines")]
+            Command::Try(command) => command.run(context, output),
             Command::Copy(command) => command.run(context, output),
             Command::Extract(command) => command.run(context, output),
             Command::Gc(command) => command.run(context, output),

@@ -42,6 +42,7 @@ mod thin;
 mod topics;
 mod transports;
 mod trusting;
+mod trying;
 mod validating;
 mod variants;
 mod vectors;

@@ -21,12 +21,14 @@ mod python;
 mod readme;
 mod reference;
 mod registry;
+mod rehearsing;
 mod release;
 mod review_page;
 mod running;
 mod second_implementation;
 mod skopeo;
 mod strangers;
+mod thin;
 mod writers;
 
 #[test]
