@@ -40,11 +40,13 @@ set_up() {
   part "registries" set_up_registries
   part "Airflow" set_up_airflow
   part "Python packages" set_up_python
+  part "algorithms" set_up_algorithms
 }
 
 set_up_reference() { scripts/setup-reference.sh >"$work/reference.env"; }
 set_up_python() { scripts/setup-python.sh >"$work/python.env"; }
 set_up_registries() { scripts/setup-registries.sh >"$work/registries.env"; }
+set_up_algorithms() { scripts/setup-algorithms.sh >"$work/algorithms.env"; }
 set_up_airflow() { scripts/setup-airflow.sh >"$work/airflow.env"; }
 
 leave_out() { echo "left out: $1: needs $2" | tee -a "$PHT_LEFT_OUT"; }
@@ -113,6 +115,7 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
   . "$work/registries.env"
   . "$work/airflow.env"
   . "$work/python.env"
+  . "$work/algorithms.env"
 else
   say "not root on Debian: tests whose peers are missing are left out"
 fi

@@ -11,6 +11,8 @@ mod cleanup;
 mod check_words;
 mod color;
 mod completions;
+#[cfg(feature = "engines")]
+mod container;
 mod copy;
 mod directories;
 mod doctor;
@@ -35,6 +37,10 @@ mod progress;
 mod prompt;
 mod quantity;
 mod rebase;
+#[cfg(feature = "engines")]
+mod rehearsal;
+#[cfg(feature = "engines")]
+mod rehearsal_text;
 mod reject;
 mod release;
 mod release_options;
@@ -162,6 +168,8 @@ enum Command {
     Doctor(doctor::Doctor),
     Build(build::Build),
     Sign(sign::Sign),
+    #[cfg(feature = "engines")]
+    Try(rehearsal::Try),
     Inspect(inspect::Inspect),
     Verify(verify::Verify),
     Validate(validate::Validate),
@@ -199,6 +207,8 @@ impl Command {
             Command::Doctor(command) => command.run(context, output),
             Command::Build(command) => command.run(context, output),
             Command::Sign(command) => command.run(context, output),
+            #[cfg(feature = "engines")]
+            Command::Try(command) => command.run(context, output),
             Command::Copy(command) => command.run(context, output),
             Command::Extract(command) => command.run(context, output),
             Command::Gc(command) => command.run(context, output),

@@ -3,7 +3,7 @@
 use super::color::{Palette, Style, size, table};
 use crate::crypto::hex;
 use crate::json::{Value, json};
-use crate::review::{FileReview, Finding, ResultKind, Severity, State};
+use crate::review::{FileReview, Finding, ResultKind, Review, Severity, State};
 use crate::stage::{Reviewed, ReviewedTrain};
 use crate::text::{Printable, counted};
 
@@ -15,6 +15,18 @@ pub(super) fn review_text(color: Palette, reviewed: &Reviewed) -> String {
     let review = &reviewed.review;
     let mut text = color.style(Style::Heading, &heading(reviewed)) + "\n";
     text += &format!("  results  {}\n\n", review.digest);
+    text += &inventory(color, 2, review);
+    text.push('\n');
+    text += &findings(color, 2, review);
+    let verdict = match review.verdict() {
+        Severity::Pass => format!("nothing found; {NEVER_SAFE}"),
+        _ => format!("{} found; {NEVER_SAFE}", counted(review.findings.len() as u64, "thing")),
+    };
+    text + &format!("  {}\n", color.style(Style::Heading, &verdict))
+}
+
+/// Every file of a review, and what is gone.
+pub(super) fn inventory(color: Palette, indent: usize, review: &Review) -> String {
     let rows = review.files.iter().map(|file| {
         let bytes = size_of(file).map(size).unwrap_or_default();
         let kind = if file.format.is_empty() { file.entry.kind.name() } else { file.format };
@@ -22,22 +34,24 @@ pub(super) fn review_text(color: Palette, reviewed: &Reviewed) -> String {
         let cells = [printable(&file.path), kind.to_owned(), bytes, state.to_owned(), file.verdict.name().to_owned()];
         (cells.to_vec(), style(file.verdict))
     });
-    text += &table(color, 2, &["file", "type", "size", "state", "verdict"], &rows.collect::<Vec<_>>());
+    let heading = ["file", "type", "size", "state", "verdict"];
+    let mut text = table(color, indent, &heading, &rows.collect::<Vec<_>>());
     for gone in review.gone.iter().flatten() {
-        text += &format!("  gone: {}\n", printable(gone));
+        text += &format!("{:indent$}gone: {}\n", "", printable(gone));
     }
-    text.push('\n');
+    text
+}
+
+/// Every finding of a review.
+pub(super) fn findings(color: Palette, indent: usize, review: &Review) -> String {
+    let mut text = String::new();
     for finding in &review.findings {
         let place = finding.place.as_deref().map(|place| format!(" ({})", Printable::new(place))).unwrap_or_default();
         let key = printable(&finding.key());
         let severity = color.style(style(finding.severity), finding.severity.name());
-        text += &format!("  {severity}  {key}{place}: {}\n", Printable::new(&finding.evidence));
+        text += &format!("{:indent$}{severity}  {key}{place}: {}\n", "", Printable::new(&finding.evidence));
     }
-    let verdict = match review.verdict() {
-        Severity::Pass => format!("nothing found; {NEVER_SAFE}"),
-        _ => format!("{} found; {NEVER_SAFE}", counted(review.findings.len() as u64, "thing")),
-    };
-    text + &format!("  {}\n", color.style(Style::Heading, &verdict))
+    text
 }
 
 fn heading(reviewed: &Reviewed) -> String {
@@ -61,7 +75,7 @@ pub(super) fn style(severity: Severity) -> Style {
     }
 }
 
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     Printable::new(text).to_string()
 }
 
@@ -104,7 +118,7 @@ fn train_json(train: &ReviewedTrain) -> Value {
     })
 }
 
-fn file_json(file: &FileReview) -> Value {
+pub(super) fn file_json(file: &FileReview) -> Value {
     let digest = match &file.entry.kind {
         ResultKind::File { digest, .. } => Some(hex::encode(digest)),
         _ => None,
@@ -121,7 +135,7 @@ fn file_json(file: &FileReview) -> Value {
     })
 }
 
-fn finding_json(finding: &Finding) -> Value {
+pub(super) fn finding_json(finding: &Finding) -> Value {
     json!({
         "finding": finding.key(),
         "check": finding.check.name(),

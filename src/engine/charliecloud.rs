@@ -128,6 +128,15 @@ impl Engine for Charliecloud {
         }
     }
 
+    fn first_process(&self, _name: &str, _scratch: &Path) -> Option<u32> {
+        // It has no control group of its own, by which its memory would be counted.
+        None
+    }
+
+    fn written(&self, job: &Job<'_>) -> Result<Option<Vec<PathBuf>>> {
+        overlay::written(job)
+    }
+
     fn remove(&self, name: &str, scratch: &Path) -> Result<()> {
         let Some(pid) = running_pid(scratch) else { return Ok(()) };
         let _ = kill_process(pid, Signal::KILL);

@@ -1,12 +1,13 @@
 //! The parts that Podman's and Docker's command lines have in common.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
 use super::capabilities::CAPABILITIES;
 use super::interface::{Job, Outcome};
 use super::supervise::{run_capture, run_quiet};
+use super::written;
 use crate::error::{Advice, Error, ErrorContext, IoContext, Kind, Result};
 use crate::image::Image;
 use crate::json::{self, Value};
@@ -96,6 +97,18 @@ impl Client {
                 Err(Error::io("the train could not be started", io::Error::other(what)))
             }
         }
+    }
+
+    /// The first process of a container that runs.
+    pub(super) fn first_process(&self, name: &str) -> Option<u32> {
+        let told = run_capture(self.command(&["container", "inspect", "--format", "{{.State.Pid}}", name])).ok()?;
+        std::str::from_utf8(&told).ok()?.trim().parse().ok().filter(|pid| *pid > 0)
+    }
+
+    /// What the train has written above the base.
+    pub(super) fn written(&self, job: &Job<'_>) -> Result<Vec<PathBuf>> {
+        let told = run_capture(self.command(&["diff", job.name])).at("what the train has written")?;
+        Ok(written::in_listing(&told, job.mounts))
     }
 
     /// Removes the container, and looks whether it is gone.

@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
 use super::client::{Client, discard, kept_name};
@@ -50,6 +50,14 @@ impl Engine for Docker {
 
     fn outcome(&self, name: &str, _scratch: &Path, ended: ExitStatus) -> Result<Outcome> {
         DOCKER.outcome(name, ended)
+    }
+
+    fn first_process(&self, name: &str, _scratch: &Path) -> Option<u32> {
+        DOCKER.first_process(name)
+    }
+
+    fn written(&self, job: &Job<'_>) -> Result<Option<Vec<PathBuf>>> {
+        DOCKER.written(job).map(Some)
     }
 
     fn remove(&self, name: &str, _scratch: &Path) -> Result<()> {

@@ -1,5 +1,5 @@
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
 use super::options::{Mount, RunOptions};
@@ -61,6 +61,17 @@ pub trait Engine: Sealed + Sync {
     /// # Errors
     /// The engine could not run it at all.
     fn outcome(&self, name: &str, scratch: &Path, ended: ExitStatus) -> Result<Outcome>;
+
+    /// The first process of the container, as this machine counts processes, while it runs; none where that cannot be told.
+    fn first_process(&self, name: &str, scratch: &Path) -> Option<u32>;
+
+    /// What the train has written to, or removed from, the container's own file system, where nobody gets it: neither in a
+    /// mount nor what the engine puts there itself. None where that cannot be told. To be asked between the train's end and
+    /// the container's.
+    ///
+    /// # Errors
+    /// An error of the engine; input/output.
+    fn written(&self, job: &Job<'_>) -> Result<Option<Vec<PathBuf>>>;
 
     /// Ends the container if it runs, and removes all that the engine has of it; what is not there is no fault. The base
     /// stays.

@@ -10,6 +10,7 @@ mod client;
 mod docker;
 mod interface;
 mod kept;
+mod memory;
 mod options;
 mod overlay;
 mod podman;
@@ -18,12 +19,14 @@ mod roots;
 mod runc;
 mod seccomp;
 mod supervise;
+mod written;
 
 use crate::error::{Error, Result};
 use crate::text::Printable;
 
 pub use interface::{Engine, Job, Outcome, SECRETS};
 pub use kept::{KeptBase, kept_bases, prune};
+pub(crate) use memory::PeakMemory;
 pub(crate) use options::mountable;
 pub use options::{Limits, Mount, RunOptions, Variable, Volume};
 pub use process::ProcessSpec;

@@ -9,8 +9,10 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::interface::Job;
 use super::roots::{Root, Roots, unpack};
 use super::supervise::run_quiet;
+use super::written;
 use crate::error::{ErrorContext, IoContext, Result};
 use crate::image::Image;
 use crate::store::Context;
@@ -71,6 +73,17 @@ fn options(root: &Root, scratch: &Path) -> Result<String> {
 /// The directory that holds what is written above the base.
 pub(super) fn upper_in(scratch: &Path) -> PathBuf {
     scratch.join("upper")
+}
+
+/// What a train has written above the base; none where the base was unpacked for its run alone, so that both are one.
+///
+/// # Errors
+/// Input/output.
+pub(super) fn written(job: &Job<'_>) -> Result<Option<Vec<PathBuf>>> {
+    if options_in(job.scratch).is_empty() {
+        return Ok(None);
+    }
+    written::in_upper(&upper_in(job.scratch), job.mounts).map(Some)
 }
 
 /// The mount options of the overlay of a run; empty where the base was unpacked for it alone.

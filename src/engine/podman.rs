@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
 use super::client::{Client, kept_name};
@@ -53,6 +53,14 @@ impl Engine for Podman {
 
     fn outcome(&self, name: &str, _scratch: &Path, ended: ExitStatus) -> Result<Outcome> {
         PODMAN.outcome(name, ended)
+    }
+
+    fn first_process(&self, name: &str, _scratch: &Path) -> Option<u32> {
+        PODMAN.first_process(name)
+    }
+
+    fn written(&self, job: &Job<'_>) -> Result<Option<Vec<PathBuf>>> {
+        PODMAN.written(job).map(Some)
     }
 
     fn remove(&self, name: &str, _scratch: &Path) -> Result<()> {

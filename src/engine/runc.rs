@@ -11,7 +11,7 @@ use super::interface::{Engine, Job, Outcome, Sealed};
 use super::options::RunOptions;
 use super::overlay;
 use super::roots::Root;
-use super::supervise::run_quiet;
+use super::supervise::{run_capture, run_quiet};
 use crate::error::{Advice, Error, ErrorContext, IoContext, Kind, Result};
 use crate::json;
 use crate::store::Context;
@@ -74,6 +74,17 @@ impl Engine for Runc {
                 Err(Error::io("the train could not be started", io::Error::other(message)))
             }
         }
+    }
+
+    fn first_process(&self, name: &str, scratch: &Path) -> Option<u32> {
+        let mut command = Command::new("runc");
+        command.arg("--root").arg(state_in(scratch)).arg("state").arg(name);
+        let state = json::parse_object(&run_capture(command).ok()?).ok()?;
+        state.get("pid")?.as_u64()?.try_into().ok().filter(|pid| *pid > 0)
+    }
+
+    fn written(&self, job: &Job<'_>) -> Result<Option<Vec<PathBuf>>> {
+        overlay::written(job)
     }
 
     fn remove(&self, name: &str, scratch: &Path) -> Result<()> {

@@ -10,6 +10,8 @@ mod parts;
 mod post_run;
 mod pre_run;
 mod rebase;
+#[cfg(feature = "engines")]
+mod rehearsal;
 mod reject;
 mod results;
 mod review;
@@ -36,6 +38,8 @@ pub use parts::reviewers::{Reviewers, read_reviewers};
 pub use post_run::post_run;
 pub use pre_run::pre_run;
 pub use rebase::{RebaseRequest, rebase};
+#[cfg(feature = "engines")]
+pub use rehearsal::{Rehearsal, RehearsalRequest, RehearsalStop, RehearsedStop, StopFailure, rehearse};
 pub use reject::{RejectRequest, reject};
 pub use results::{ResultsRequest, ResultsTo, results};
 pub use review::{
@@ -43,7 +47,7 @@ pub use review::{
 };
 #[cfg(feature = "engines")]
 pub use run::{LOG_LIMIT, Leftover, Limit, Onlooker, RunRequest, TrainFailed, cleanup, leftovers, run};
-pub use sign::{KnownFiles, SignRequest, SignWith, Statement, sign, sign_statement};
+pub use sign::{KnownFiles, SignRequest, SignWith, Statement, sign, sign_hash, sign_statement};
 pub use trust::{Parties, PartyKey, add_pin, parties};
 pub use validate::{Master, Method, ValidateRequest, Validation, validate};
 pub use verify::{StopVerdict, Verification, verify};

@@ -196,6 +196,15 @@ pub fn sign_statement(
     config.form().sign_as_creator(key)
 }
 
+/// The creator's signature of the hash of a train, for who was given no more: as the field's own client makes it (RSA PKCS#1
+/// v1.5 with SHA-512), which wires 1.1.2 and 2.0 take.
+///
+/// # Errors
+/// As [`PrivateKey::sign_pkcs1v15`].
+pub fn sign_hash(hash: &[u8; 64], key: &PrivateKey) -> Result<Vec<u8>> {
+    key.sign_pkcs1v15(hash)
+}
+
 fn ensure_waits(config: &TrainConfig, with: SignWith<'_>) -> Result<()> {
     let form = config.form();
     let (wanted, who) = match with {

@@ -43,6 +43,7 @@ mod thin;
 mod topics;
 mod transports;
 mod trusting;
+mod trying;
 mod validating;
 mod variants;
 mod vectors;

@@ -292,6 +292,49 @@ impl Service {
 }
 
 /// Nobody signs without having been asked, nor for somebody else.
+/// Who is shown a hash alone, as on the page of the field's centre, signs that.
+#[test]
+fn a_hash_alone_is_signed_as_the_field_s_client_does() {
+    if !available("signing::a_hash_alone", &[Peer::Python]) {
+        return;
+    }
+    let service = Service::new();
+    let creator = service.fixture.key("creator");
+    for wire in [Wire::V1_1_2, Wire::V2_0] {
+        let name = format!("by-hash-{}", wire.option());
+        let told = String::from_utf8(service.build_waiting(&name, wire, &[]).ok().stdout).expect("text");
+        let hash = service.hash(&name);
+        assert!(told.contains(&hash), "the creator is told what to sign: {told}");
+        let file = service.path(&format!("{name}.hex"));
+        let line = ["sign", "--hash", &hash, "--private-key", &creator, "--yes"];
+        let printed = String::from_utf8(pht_oci(&line, &[]).ok().stdout).expect("text");
+        assert_eq!(printed.trim(), service.sign_as_the_field(&hash));
+        pht_oci(&[&line[..], &["--out", &file]].concat(), &[]).ok();
+        assert_eq!(fs::read_to_string(&file).expect("a signature"), printed);
+        let builder = service.fixture.key("builder");
+        let builder = if wire == Wire::V2_0 { vec!["--builder-key", &builder] } else { vec![] };
+        service.sign(&name, &[&["--signature", &file][..], &builder].concat()).ok();
+        service.goes_on(&name);
+    }
+    // Wire 3 takes no signature of a hash that nobody has looked behind.
+    let statement = service.path("by-hash-3.json");
+    service.build_waiting("by-hash-3", Wire::V3, &["--statement", &statement]).ok();
+    let (hash, file) = (service.hash("by-hash-3"), service.path("by-hash-3.hex"));
+    let line = ["sign", "--hash", &hash, "--private-key", &creator, "--yes", "--out", &file];
+    pht_oci(&line, &[]).ok();
+    service.sign("by-hash-3", &["--signature", &file]).refused(3);
+    for (line, named) in [
+        (vec!["sign", "--hash", "abc", "--private-key", &creator, "--yes"], "128 hexadecimal digits"),
+        (vec!["sign", "--hash", &hash[2..], "--private-key", &creator, "--yes"], "128 hexadecimal digits"),
+        (vec!["sign", "--hash", &hash, "--private-key", &creator], "--yes"),
+        (vec!["sign", "--hash", &hash, "--statement", &statement, "--private-key", &creator], "--statement"),
+        (vec!["sign", "--hash", &hash, "--files", &statement, "--private-key", &creator], "--files"),
+    ] {
+        let message = pht_oci(&line, &[]).refused(2).stderr;
+        assert!(message.contains(named), "{line:?}: {message}");
+    }
+}
+
 #[test]
 fn signing_asks_and_looks_first() {
     if !available("signing::signing_asks", &[Peer::Python]) {

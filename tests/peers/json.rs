@@ -88,6 +88,7 @@ fn reports() -> Shape {
     let report = pht_oci(&["rebase", &classic, &rebased, "--base", &new, "--format", "json"], &[]).ok().json();
     collect(&mut shape, "rebase", "", &report);
     see_runs(&mut shape, &vectors, &masters, (&files, &route));
+    see_rehearsals(&mut shape, &vectors, &masters);
     see_station(&mut shape, &vectors);
     // What extract prints is data, whatever form reports have; errors have one form for all commands.
     let config = pht_oci(&["extract", &tag("post"), "/opt/train_config.json", "--format", "json"], &[]).ok().stdout;
@@ -188,6 +189,23 @@ fn see_runs(shape: &mut Shape, vectors: &Vectors, masters: &Layout, (files, rout
             let document = error.lines().last().expect("an error is said");
             collect(shape, "an error", "", &serde_json::from_str(document).unwrap());
         }
+    }
+}
+
+/// A rehearsal that goes well, with a finding, and one of a train that fails.
+fn see_rehearsals(shape: &mut Shape, vectors: &Vectors, masters: &Layout) {
+    let path = |name: &str| utf8(&vectors.dir.path().join(name)).to_owned();
+    let (files, data, base) = (path("tried"), path("tried-data"), masters.at("shell"));
+    let script = "echo 1 >/tmp/x; echo 3 >>/opt/pht_results/n.csv; [ \"$END\" = 0 ] || exit 1";
+    fs::create_dir(&files).unwrap();
+    fs::create_dir(&data).unwrap();
+    fs::write(path("tried/main"), script).unwrap();
+    for (end, status) in [("END=0", 0), ("END=1", 8)] {
+        let (out, station) = (path(&format!("tried-{status}")), format!("a={data}"));
+        let line = ["try", "--base", &base, "--files", &files, "--data", &station, "--data", "b=", "--out", &out];
+        let how = ["--engine", "runc", "--env", end, "--format", "json", "--cmd", "/bin/sh", "/opt/pht_train/main"];
+        let tried = pht_oci(&[&line[..], &how].concat(), &[]);
+        collect(shape, "try", "", &if status == 0 { tried.ok() } else { tried.refused(status) }.json());
     }
 }
 

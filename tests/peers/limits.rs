@@ -145,6 +145,30 @@ fn memory_does_not_grow_with_compressed_layers() {
     }
 }
 
+/// What a central service hands out to a creator: results and train config in one stream.
+#[test]
+fn memory_does_not_grow_with_what_is_handed_out() {
+    if !available("limits::memory_does_not_grow_with_what_is_handed_out", &[Peer::Python]) {
+        return;
+    }
+    let train = Train::build(Implementation::Ours, Wire::V3, &TrainSpec::default())
+        .unwrap_or_else(|message| panic!("{message}"));
+    train.ours("pre-run", "0", "0-pre", 0).unwrap_or_else(|message| panic!("{message}"));
+    add_bulk(&train.layout, ("0-pre", "0-ran"), "opt/pht_results", "plain", (1, "256M"));
+    train.ours("post-run", "0-ran", "1", 0).unwrap_or_else(|message| panic!("{message}"));
+    let (image, archive) = (train.layout.at("1"), train.dir.path().join("handout.tar"));
+    for out in ["-", utf8(&archive)] {
+        let took = measured(&["extract", &image, "/opt/pht_results", "/opt/train_config.json", "--out", out]);
+        assert!(took.peak <= MEMORY, "to {out}: {} bytes of memory", took.peak);
+    }
+    // And the creator opens it as that, in as little.
+    let (key, results) = (train.key("user"), train.dir.path().join("results"));
+    let took = measured(&["results", utf8(&archive), "--private-key", &key, "--out", utf8(&results)]);
+    assert!(took.peak <= MEMORY, "results: {} bytes of memory", took.peak);
+    let found = run("find", &[utf8(&results), "-type", "f", "-size", "262144k"]).expect("find runs");
+    assert_eq!(found.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count(), 1, "{found:?}");
+}
+
 /// With a payload large enough that to read it twice would show.
 #[test]
 fn a_payload_is_read_once() {

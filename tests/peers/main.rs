@@ -22,11 +22,13 @@ mod python;
 mod readme;
 mod reference;
 mod registry;
+mod rehearsing;
 mod release;
 mod running;
 mod second_implementation;
 mod skopeo;
 mod strangers;
+mod thin;
 mod writers;
 
 #[test]

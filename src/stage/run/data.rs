@@ -12,8 +12,8 @@ use crate::engine::{ExitReason, Mount, Watch, supervise};
 use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
 
 /// Where the train finds the data, and the variable that tells it.
-pub(super) const IN_TRAIN: &str = "/opt/train_data";
-pub(super) const VARIABLE: &str = "TRAIN_DATA_PATH";
+pub(in crate::stage) const IN_TRAIN: &str = "/opt/train_data";
+pub(in crate::stage) const VARIABLE: &str = "TRAIN_DATA_PATH";
 
 /// Data that was prepared for a train.
 pub(super) struct Preparation {

@@ -1,5 +1,6 @@
 //! What killed runs have left anywhere, by the register: the next run to any place removes it, and `cleanup` does.
 
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
@@ -49,20 +50,34 @@ pub fn cleanup(context: &Context) -> Result<Vec<Leftover>> {
 
 /// The same before a run, which does not fail for what another has left.
 pub(super) fn sweep(context: &Context) {
+    let mut still_there: Vec<PathBuf> = Vec::new();
     for work in found(context) {
+        // What lies in another one says which engine has to be asked.
+        if let Ok(work) = &work
+            && still_there.iter().any(|inner| inner.starts_with(work.path()))
+        {
+            continue;
+        }
+        still_there.extend(work.as_ref().ok().map(|work| work.path().to_owned()));
         let removed = work.and_then(|work| work.remove().map(|()| work.path().to_owned()));
         match removed {
-            Ok(path) => tracing::info!("removed what a killed run had left in {}", path.display()),
+            Ok(path) => {
+                still_there.retain(|other| *other != path);
+                tracing::info!("removed what a killed run had left in {}", path.display());
+            }
             Err(error) => tracing::warn!("what a killed run has left is still there: {error}"),
         }
     }
 }
 
+/// A run of a rehearsal lies in the directory of the rehearsal, and comes before it.
 fn found(context: &Context) -> impl Iterator<Item = Result<WorkDir>> {
     let entries =
         context.state.iter().flat_map(|state| fs::read_dir(register_in(state)).into_iter().flatten().flatten());
-    entries.map(|entry| entry.path()).filter_map(|entry| {
-        let path = PathBuf::from(std::ffi::OsString::from_vec(fs::read(&entry).ok()?));
+    let place = |entry: PathBuf| Some((PathBuf::from(OsString::from_vec(fs::read(&entry).ok()?)), entry));
+    let mut places: Vec<(PathBuf, PathBuf)> = entries.filter_map(|entry| place(entry.path())).collect();
+    places.sort_by_key(|(path, _)| std::cmp::Reverse(path.components().count()));
+    places.into_iter().filter_map(|(path, entry)| {
         match WorkDir::left_at(&path, entry.clone()) {
             Ok(None) => {
                 // Somebody is at work there, or nothing is left.

@@ -6,6 +6,7 @@ mod failure;
 mod keep;
 mod leftovers;
 mod log;
+mod observer;
 mod opened;
 mod register;
 mod widened;
@@ -14,7 +15,9 @@ mod work_dir;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::engine::{Engine, ExitReason, Job, Mount, Outcome, RunOptions, Variable, Volume, Watch, supervise};
+use crate::engine::{
+    Engine, ExitReason, Job, Mount, Outcome, PeakMemory, RunOptions, Variable, Volume, Watch, supervise,
+};
 use crate::error::{Error, ErrorContext, Result};
 use crate::image::{Image, PendingTarget, open_image};
 use crate::stage::parts::execution::Execution;
@@ -26,9 +29,12 @@ use crate::store::tag::LATEST;
 use crate::store::{Context, Reference};
 use crate::train::paths;
 
+pub(in crate::stage) use data::{IN_TRAIN, VARIABLE};
 pub use failure::{Limit, TrainFailed};
 pub use leftovers::{Leftover, cleanup, leftovers};
 pub use log::Onlooker;
+pub(in crate::stage) use observer::{Observer, Usage};
+pub(in crate::stage) use work_dir::WorkDir;
 
 use data::Preparation;
 use failure::failed;
@@ -36,12 +42,12 @@ use keep::{Kept, hold, keep};
 use log::{Log, Named};
 use opened::Opened;
 use widened::Widened;
-use work_dir::WorkDir;
 
 /// The bytes of a log that are kept without another limit.
 pub const LOG_LIMIT: u64 = 64 << 20;
-/// The time between two looks at how large the results are.
+/// The time between two looks at how large the results are; and at its memory, too, where somebody wants to know.
 const RESULTS_LOOKS: Duration = Duration::from_secs(1);
+const MEMORY_LOOKS: Duration = Duration::from_millis(100);
 
 /// The exit status of who was killed, as the system does with what wants too much memory: 128 and the number of SIGKILL.
 const KILLED: i32 = 137;
@@ -98,6 +104,19 @@ impl<'a> RunRequest<'a> {
 /// that has run and cannot be closed is kept, and the error says where and how to go on; so is one whose results are held
 /// ([`Kind::Decision`](crate::error::Kind::Decision)).
 pub fn run(request: &RunRequest<'_>, show: &mut dyn Onlooker, context: &Context) -> Result<Report> {
+    run_observed(request, None, show, context)
+}
+
+/// The same for an observer, who keeps the output that `show` gets: no error names a log.
+///
+/// # Errors
+/// As [`run`]; what the observer says.
+pub(in crate::stage) fn run_observed(
+    request: &RunRequest<'_>,
+    observer: Option<&dyn Observer>,
+    show: &mut dyn Onlooker,
+    context: &Context,
+) -> Result<Report> {
     request.options.volumes.iter().try_for_each(|volume| ensure_volume(volume, request.prepare.is_some()))?;
     let mut options = request.options.resolved()?;
     request.engine.check(&options).at(request.engine.name())?;
@@ -134,7 +153,7 @@ pub fn run(request: &RunRequest<'_>, show: &mut dyn Onlooker, context: &Context)
     let job = Job { name, image, process, mounts: &mounts, scratch: &scratch, options: &options };
     let held = request.engine.prepare(&job, &work_context).at(request.engine.name())?;
     log.tell(&format!("verified; {} starts the train", request.engine.name()));
-    let ran = drive(request, &job, &results, &mut log)?;
+    let ran = drive(request, observer, &job, &results, &mut log)?;
     drop(held);
 
     let post = StageRequest { results: Some(&results), keep_owners: true, keep_initial_results: false, ..*stage };
@@ -142,7 +161,9 @@ pub fn run(request: &RunRequest<'_>, show: &mut dyn Onlooker, context: &Context)
         widened.restore()?;
         return Err(hold(&Kept { post: &post, opened: &reference, before: &before, results: &results }, work));
     }
-    let closed = widened.restore().and_then(|()| post_run_elsewhere(&post, &reference, &before, context));
+    let look = || observer.map_or(Ok(()), |observer| observer.look(&reference, &results));
+    let closed = widened.restore().and_then(|()| look());
+    let closed = closed.and_then(|()| post_run_elsewhere(&post, &reference, &before, context));
     let post = match closed {
         Ok(report) => report,
         Err(error) => {
@@ -206,7 +227,13 @@ fn tag_of(target: &Reference, before: &Image) -> String {
 }
 
 /// Runs the train until its end, good or bad.
-fn drive(request: &RunRequest<'_>, job: &Job<'_>, results: &Path, log: &mut Log<'_>) -> Result<Ran> {
+fn drive(
+    request: &RunRequest<'_>,
+    observer: Option<&dyn Observer>,
+    job: &Job<'_>,
+    results: &Path,
+    log: &mut Log<'_>,
+) -> Result<Ran> {
     let engine = request.engine;
     let begin = Instant::now();
     let end = || {
@@ -214,19 +241,37 @@ fn drive(request: &RunRequest<'_>, job: &Job<'_>, results: &Path, log: &mut Log<
             tracing::warn!("{error}");
         }
     };
-    let mut too_large = || request.results_limit.is_some_and(|limit| opened::exceeds(results, limit));
-    let watch = Watch { limit: request.limit, interval: RESULTS_LOOKS, stop: &mut too_large };
+    let too_large = || request.results_limit.is_some_and(|limit| opened::exceeds(results, limit));
+    let mut memory = PeakMemory::default();
+    let mut look = || {
+        if observer.is_some() {
+            memory.look(|| engine.first_process(job.name, job.scratch));
+        }
+        too_large()
+    };
+    let interval = if observer.is_some() { MEMORY_LOOKS } else { RESULTS_LOOKS };
+    let watch = Watch { limit: request.limit, interval, stop: &mut look };
     let ending = supervise(engine.start(job.name, job.scratch), watch, log, &end);
     log.finish();
-    let seconds = begin.elapsed().as_secs();
+    let time = begin.elapsed();
+    let ending = ending?;
+    if let Some(observer) = observer {
+        let written = engine.written(job).unwrap_or_else(|error| {
+            tracing::info!("what the train has written outside of its results is not known: {error}");
+            None
+        });
+        observer.ended(Usage { time, memory: memory.bytes(), written });
+    }
+    let seconds = time.as_secs();
     let (said, log) = (log.last_line(), log.path());
+    let named = Some(log).filter(|_| observer.is_none());
     let limits = &job.options.limits;
-    let outcome = match ending? {
+    let outcome = match ending {
         ExitReason::TimedOut => return Err(failed(None, request.limit.map(Limit::Time), log)),
         ExitReason::Stopped => return Err(failed(None, request.results_limit.map(Limit::Results), log)),
         ExitReason::Exited(ended) => engine
             .outcome(job.name, job.scratch, ended)
-            .map_err(|error| not_started(error, engine.name(), said.as_deref(), log))?,
+            .map_err(|error| not_started(error, engine.name(), said.as_deref(), named))?,
     };
     match outcome {
         Outcome { exit_status, out_of_memory } if out_of_memory || exit_status == KILLED && limits.memory.is_some() => {
@@ -244,10 +289,12 @@ fn drive(request: &RunRequest<'_>, job: &Job<'_>, results: &Path, log: &mut Log<
 }
 
 /// The error of an engine that could not start the train, with what the engine said last.
-fn not_started(error: Error, engine: &str, said: Option<&str>, log: &Path) -> Error {
-    let hint = match said {
-        Some(said) => format!("{engine} said: {said}; all that it said is in {}", log.display()),
-        None => format!("the engine's output is in {}", log.display()),
+fn not_started(error: Error, engine: &str, said: Option<&str>, log: Option<&Path>) -> Error {
+    let hint = match (said, log) {
+        (Some(said), Some(log)) => format!("{engine} said: {said}; all that it said is in {}", log.display()),
+        (Some(said), None) => format!("{engine} said: {said}"),
+        (None, Some(log)) => format!("the engine's output is in {}", log.display()),
+        (None, None) => return error.at(engine),
     };
     error.hint(hint).at(engine)
 }

@@ -23,7 +23,7 @@ const ENGINE: &str = "engine";
 
 /// The directory in which a train runs, private and locked. It has always the same name for the same destination, so
 /// that what a run that was killed has left, here and with its engine, goes away with the next.
-pub(super) struct WorkDir {
+pub(in crate::stage) struct WorkDir {
     path: PathBuf,
     name: String,
     /// True if it has been removed: from then on the path may be another run's.
@@ -37,7 +37,7 @@ pub(super) struct WorkDir {
 impl WorkDir {
     /// # Errors
     /// Another run has it; input/output.
-    pub(super) fn new(target: &Reference, context: &Context) -> Result<Self> {
+    pub(in crate::stage) fn new(target: &Reference, context: &Context) -> Result<Self> {
         let place = Place::of(target, context)?;
         let identity = format!("{}:{}", place.identity, target.tag().unwrap_or_default());
         let name = format!("{PREFIX}{}", hex::encode(&Sha256::of(identity.as_bytes())[..NAME_BYTES]));
@@ -101,7 +101,7 @@ impl WorkDir {
     }
 
     /// A directory or file in it.
-    pub(super) fn join(&self, name: &str) -> PathBuf {
+    pub(in crate::stage) fn join(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
@@ -160,7 +160,7 @@ impl WorkDir {
     ///
     /// # Errors
     /// Something is still there.
-    pub(super) fn remove(&self) -> Result<()> {
+    pub(in crate::stage) fn remove(&self) -> Result<()> {
         if self.gone.get() {
             return Ok(());
         }

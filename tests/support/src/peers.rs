@@ -43,6 +43,8 @@ pub enum Peer {
     Groff,
     /// Chromium, headless, driven by Python.
     Chromium,
+    /// A master image with Python and R, set up by `scripts/setup-algorithms.sh`.
+    Algorithms,
     /// Apache Airflow and the schemas of Kubernetes, set up by `scripts/setup-airflow.sh`.
     Airflow,
     /// What the tests of `scripts/python` run with, set up by `scripts/setup-python.sh`.
@@ -83,6 +85,7 @@ impl Peer {
             Peer::Ferro => variable("PHT_FERRO"),
             Peer::Pulp => ["PHT_PULP", "PHT_PULP_LOGIN", "PHT_PULP_EXPORTS"].into_iter().all(variable),
             Peer::Strace => answers("strace", &["-V"]),
+            Peer::Algorithms => variable("PHT_ALGORITHMS_HOME"),
             Peer::Airflow => variable("PHT_AIRFLOW_HOME"),
             Peer::PythonPackages => variable("PHT_PYTHON_HOME"),
             Peer::Release => variable("PHT_RELEASE"),

@@ -1,0 +1,4 @@
+//! `try`: what it predicts is what the stations then see.
+
+mod predicted;
+mod shown;
