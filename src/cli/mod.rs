@@ -6,9 +6,9 @@ mod approve;
 mod build;
 #[cfg(feature = "engines")]
 mod cache;
+mod check_words;
 #[cfg(feature = "engines")]
 mod cleanup;
-mod check_words;
 mod color;
 mod completions;
 #[cfg(feature = "engines")]

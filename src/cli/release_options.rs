@@ -19,7 +19,7 @@ const MAX_APPROVAL: u64 = 16 << 20;
 #[command(next_help_heading = "Rules for what leaves")]
 pub(super) struct RuleOptions {
     /// The reviewers who have to approve
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = reviewers)]
     reviewers: usize,
     /// The least count that may leave
     #[arg(long, value_name = "N", default_value_t = 10)]
@@ -94,6 +94,11 @@ fn read(path: &Path) -> Result<Approval> {
 /// The reviewers whose keys are pinned; none without a directory of pinned keys.
 pub(super) fn load_reviewers(trust: Option<&Path>) -> Result<Reviewers> {
     trust.map(read_reviewers).transpose().map(Option::unwrap_or_default)
+}
+
+/// A number of people who approve: nothing leaves without one.
+fn reviewers(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "at least one reviewer has to approve".to_owned())
 }
 
 /// A number of bytes, as in `16M`.

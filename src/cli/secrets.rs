@@ -67,7 +67,14 @@ pub(super) fn passphrase_from_environment() -> Option<Passphrase> {
 
 /// The first line of a file, as other tools read passphrase files.
 pub(super) fn read_passphrase(path: &Path) -> Result<Passphrase> {
-    let mut bytes = fs::read(path).doing("read the passphrase").at(path.display())?;
+    const LARGEST: u64 = 64 << 10;
+    // It may be a pipe of the shell's.
+    let mut bytes = Vec::with_capacity(1 << 10);
+    let read = fs::File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes));
+    read.doing("read the passphrase").at(path.display())?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(Error::usage("more than 64 KiB, so no file with a passphrase").at(path.display()));
+    }
     let end = bytes.iter().position(|&byte| byte == b'\n').unwrap_or(bytes.len());
     bytes.truncate(end);
     if bytes.last() == Some(&b'\r') {
@@ -166,10 +173,10 @@ fn read_key_file(path: &Path) -> Result<Vec<u8>> {
 /// Now, in seconds since 1970; or the time that a reproducible build asks for.
 pub(super) fn now() -> Result<i64> {
     match std::env::var("SOURCE_DATE_EPOCH") {
-        Ok(text) => text.parse().map_err(|_| {
+        Ok(text) if !text.is_empty() => text.parse().map_err(|_| {
             Error::usage(format!("SOURCE_DATE_EPOCH is `{}`, not a number of seconds", Printable::new(&text)))
         }),
-        Err(_) => {
+        _ => {
             let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
             Ok(since.map_or(0, |since| since.as_secs().cast_signed()))
         }

@@ -158,6 +158,9 @@ impl PrivateKey {
             let other = blocks.iter().find(|block| block.label.ends_with("PRIVATE KEY")).or(blocks.first());
             return Err(not_a_private_key(other));
         };
+        if blocks.iter().filter(is_private_key).count() > 1 {
+            return Err(Error::key("several private keys in one file, expected one"));
+        }
         let encrypted = is_encrypted(block);
         let der = match (encrypted, passphrase) {
             (false, _) => block.decode().ok_or_else(not_base64)?,

@@ -129,6 +129,10 @@ impl Overlay {
                 continue;
             }
             if self.is_hidden(&entry.path, layer)? {
+                if matches!(links.get(&entry.position), Some(Link::Lower(_))) {
+                    let what = "a hard link to a file of a lower layer, hidden by a layer above: engines may have given the file the link's owner and mode";
+                    return Err(Error::malformed(what).at(shown(&entry.path)));
+                }
                 // Where a directory hides it, what lower layers have in a directory of this name went when this came.
                 let above = self.visible.get(&entry.path);
                 if entry.kind != EntryKind::Directory && above.is_some_and(|above| above.kind == EntryKind::Directory) {
@@ -157,13 +161,24 @@ impl Overlay {
 
     /// Makes a dangling link a name of the file that `lower`, a view of the layers below it, has at its target. Without
     /// one the link stays dangling, and [`Overlay::into_tree`] refuses it.
-    pub fn resolve(&mut self, link: &Dangling, mut lower: Overlay) {
+    ///
+    /// # Errors
+    /// [`Kind::Malformed`](crate::error::Kind::Malformed) for a link that would change its file.
+    pub fn resolve(&mut self, link: &Dangling, mut lower: Overlay) -> Result<()> {
         let found = lower.visible.remove(&link.target).filter(|found| found.kind != EntryKind::Directory);
         if let (Some(placed), Some(found)) = (self.visible.get_mut(&link.path), found) {
+            if !placed.meta.leaves_file_as_it_is(&found.meta) {
+                let what = format!(
+                    "a hard link with another owner, mode or attribute than its file in a lower layer, {}",
+                    shown(&link.target)
+                );
+                return Err(Error::malformed(what).at(shown(&link.path)));
+            }
             self.linked.insert(found.file);
             // It lies in its own layer and in no other, whatever it names.
             *placed = Placed { layer: placed.layer, ..found };
         }
+        Ok(())
     }
 
     /// Whether something can be seen at `path`.
@@ -294,4 +309,42 @@ pub(crate) fn targets_outside(wanted: &PathFilter, entries: &[Entry]) -> Option<
     let mut outside = entries.iter().filter_map(Entry::link_target).filter(|target| !wanted.has(target)).peekable();
     outside.peek()?;
     Some(wanted.with(outside.map(Box::from)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+
+    fn entry(path: &str, kind: EntryKind, meta: Meta) -> Entry {
+        Entry { path: path.as_bytes().into(), kind, meta, size: 0, offset: 0, exact: true, position: 1 }
+    }
+
+    /// A link in the upper layer to a file in the lower one.
+    fn linked(link: Meta, file: Meta) -> Result<()> {
+        let mut view = Overlay::new(PathFilter::new([&b"r"[..]]));
+        let dangling = view.push_lower(1, 1, vec![entry("r/x", EntryKind::HardLink(b"bin/sh"[..].into()), link)])?;
+        let mut lower = Overlay::new(PathFilter::new([&b"bin/sh"[..]]));
+        lower.push_lower(0, 0, vec![entry("bin/sh", EntryKind::File, file)])?;
+        view.resolve(&dangling[0], lower)
+    }
+
+    #[test]
+    fn a_link_cannot_change_a_file_of_a_lower_layer() {
+        let meta = |mode, uid, pax: &[(&str, &str)]| {
+            let pax = pax.iter().map(|(key, value)| (key.as_bytes().into(), value.as_bytes().into())).collect();
+            Meta { uid, pax, ..Meta::new(mode, 0) }
+        };
+        let capability = [("SCHILY.xattr.security.capability", "x")];
+        linked(meta(0o755, 0, &[("mtime", "1.5")]), meta(0o755, 0, &[])).unwrap();
+        linked(meta(0o755, 0, &[]), meta(0o755, 0, &capability)).unwrap();
+        for link in [meta(0o4755, 0, &[]), meta(0o755, 1000, &[]), meta(0o755, 0, &capability)] {
+            assert_eq!(linked(link.clone(), meta(0o755, 0, &[])).unwrap_err().kind(), Kind::Malformed, "{link:?}");
+        }
+        // Whether anything is left of it or not.
+        let mut view = Overlay::new(PathFilter::new([&b""[..]]));
+        view.push_lower(2, 2, vec![entry(".wh.zz", EntryKind::File, Meta::default())]).unwrap();
+        let hidden = vec![entry("zz", EntryKind::HardLink(b"bin/sh"[..].into()), meta(0o4755, 0, &[]))];
+        assert_eq!(view.push_lower(1, 1, hidden).unwrap_err().kind(), Kind::Malformed);
+    }
 }

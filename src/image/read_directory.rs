@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, openat, readlinkat, statat};
 
+use super::changeset::WHITEOUT;
 use super::disk::{SET_IDS, XATTR};
 use super::overlay::too_many_files;
 use super::tree::{Content, DiskFile, DiskRoot, Node, NodeKind, Tree, changed};
@@ -36,7 +37,7 @@ pub struct ReadDirectory {
 /// out, and of extended attributes all but `user.*`.
 ///
 /// # Errors
-/// Input/output; device nodes and sockets are malformed, and so are more files than wanted.
+/// Input/output; device nodes, sockets and names of whiteouts are malformed, and so are more files than wanted.
 pub fn read_directory(dir: &Path, root: &[u8], options: ReadDirectory) -> Result<Tree> {
     let beneath = Arc::new(Beneath::new(dir).doing("open the directory").at(dir.display())?);
     let place = DiskRoot { dir: beneath.clone(), above: root.into(), name: None };
@@ -93,6 +94,10 @@ impl Walk<'_> {
         let mut open = Some(dir);
         for name in names.iter() {
             let path = below.join(name);
+            if name.as_bytes().starts_with(WHITEOUT) {
+                let what = "a name that begins with `.wh.`: in a layer of an image it would stand for what is removed";
+                return Err(Error::malformed(what).hint("give it another name").at(self.shown(&path)));
+            }
             let dir = match open.take() {
                 Some(dir) => dir,
                 None => self.open_directory(below, Some(identity))?,
@@ -273,14 +278,19 @@ fn span(text: &[u8], (start, len): (u32, u16)) -> &[u8] {
 
 /// The extended attributes of the user's own; none where the file system has none or does not show them.
 fn xattrs_of(file: &File) -> Vec<PaxRecord> {
-    match rustix::fs::flistxattr(file, &mut [0; 0][..]) {
-        Ok(0) | Err(_) => return Vec::new(),
-        Ok(_) => {}
-    }
-    let mut names = vec![0; MAX_XATTR];
-    let Ok(len) = rustix::fs::flistxattr(file, &mut names[..]) else { return Vec::new() };
+    // Most files have none, or a few with short names.
+    let (mut few, mut many) = ([0; 256], Vec::new());
+    let names = match rustix::fs::flistxattr(file, &mut few[..]) {
+        Ok(len) => &few[..len],
+        Err(rustix::io::Errno::RANGE) => {
+            many.resize(MAX_XATTR, 0);
+            let Ok(len) = rustix::fs::flistxattr(file, &mut many[..]) else { return Vec::new() };
+            &many[..len]
+        }
+        Err(_) => return Vec::new(),
+    };
     let mut found = Vec::new();
-    for name in names[..len].split(|&byte| byte == 0).filter(|name| name.starts_with(b"user.")) {
+    for name in names.split(|&byte| byte == 0).filter(|name| name.starts_with(b"user.")) {
         let mut value = vec![0; MAX_XATTR];
         if let Ok(len) = rustix::fs::fgetxattr(file, name, &mut value[..]) {
             value.truncate(len);
@@ -322,6 +332,40 @@ mod tests {
             fs::write(dir.path().join(path), SECRET).unwrap();
         }
         dir
+    }
+
+    #[test]
+    fn a_name_of_a_whiteout_is_refused_wherever_it_is() {
+        for name in [".wh.x", ".wh..wh..opq", ".wh.", "sub/.wh.y", ".wh.d/file"] {
+            let dir = results();
+            let path = dir.path().join("results").join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, "1").unwrap();
+            let error = read(&dir.path().join("results")).unwrap_err();
+            assert_eq!(error.kind(), Kind::Malformed, "{name}");
+            assert!(error.to_string().contains(".wh."), "{error}");
+        }
+        let dir = results();
+        fs::write(dir.path().join("results/a.wh.b"), "1").unwrap();
+        read(&dir.path().join("results")).unwrap();
+    }
+
+    #[test]
+    fn attributes_of_the_user_s_own_are_read() {
+        let dir = results();
+        let path = dir.path().join("results/last");
+        let many: Vec<String> = (0..20).map(|number| format!("user.a-long-name-of-an-attribute-{number}")).collect();
+        for name in ["user.note"].into_iter().chain(many.iter().map(String::as_str)) {
+            rustix::fs::setxattr(&path, name, b"x", rustix::fs::XattrFlags::empty()).unwrap();
+            let tree = read(&dir.path().join("results")).unwrap();
+            let found = tree
+                .get(b"r/last")
+                .unwrap()
+                .meta
+                .attributes()
+                .any(|(key, value)| key.ends_with(name.as_bytes()) && **value == *b"x");
+            assert!(found, "{name}");
+        }
     }
 
     /// The contents of all files, as a stage reads them after it has looked at the directory.

@@ -103,7 +103,7 @@ pub fn snapshot_above(image: &Image, floor: usize, change: &mut dyn FnMut(LayerC
         }
         read_layer(image, layer, &mut Vec::new(), &mut implied)?;
     }
-    links.resolve(&mut overlay);
+    links.resolve(&mut overlay)?;
     seen_in(&overlay.into_tree(Vec::new())?, &digests)
 }
 
@@ -183,14 +183,15 @@ impl LinksDown {
         Ok(())
     }
 
-    fn resolve(mut self, overlay: &mut Overlay) {
+    fn resolve(mut self, overlay: &mut Overlay) -> Result<()> {
         while let Some(LinkDown { link, lower, parent }) = self.0.pop() {
             // A link in the view of another one came after it.
             match parent {
-                Some(parent) => self.0[parent].lower.resolve(&link, lower),
-                None => overlay.resolve(&link, lower),
+                Some(parent) => self.0[parent].lower.resolve(&link, lower)?,
+                None => overlay.resolve(&link, lower)?,
             }
         }
+        Ok(())
     }
 }
 

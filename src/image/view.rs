@@ -99,7 +99,7 @@ impl View {
             let dangling = overlay.push_lower(layer, layer, scanned.entries).at(place())?;
             for link in dangling {
                 let lower = reading.view_below(&link).at(place())?;
-                overlay.resolve(&link, lower);
+                overlay.resolve(&link, lower).at(place())?;
             }
             lowest = layer;
             let partial = Partial { overlay: &overlay, contents: &reading.contents, layer };
@@ -242,7 +242,7 @@ impl Reading<'_> {
             let contents = self.contents.len() - 1;
             for further in overlay.push_lower(layer, contents, scanned.entries)? {
                 let lower = self.view_below(&further)?;
-                overlay.resolve(&further, lower);
+                overlay.resolve(&further, lower)?;
             }
             if overlay.shows(&link.target) || overlay.is_complete() {
                 break;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Object, Value, parse_object};
+use super::{Object, Value, parse, parse_object};
 use crate::error::{Error, ErrorContext, Result};
 use crate::text::Printable;
 
@@ -36,6 +36,10 @@ pub static MANIFEST: Form = object(
     &["schemaVersion", "mediaType", "artifactType", "config", "layers", "subject", "annotations"],
     &[("config", &DESCRIPTOR), ("layers", &DESCRIPTOR), ("subject", &DESCRIPTOR), ("annotations", &FREE)],
 );
+
+/// An image in the list of a Docker archive (Docker image specification 1.2, `manifest.json`).
+pub static DOCKER_IMAGE: Form =
+    object(&["Config", "RepoTags", "Layers", "Parent", "LayerSources"], &[("LayerSources", &FREE)]);
 
 static DESCRIPTOR: Form = object(
     &["mediaType", "digest", "size", "urls", "annotations", "data", "artifactType", "platform"],
@@ -82,6 +86,16 @@ pub fn parse_document(bytes: &[u8], form: &'static Form) -> Result<Object> {
     let document = parse_object(bytes)?;
     ensure_names(&document, form)?;
     Ok(document)
+}
+
+/// Parses a list of such objects.
+///
+/// # Errors
+/// As [`parse_document`].
+pub fn parse_list(bytes: &[u8], form: &'static Form) -> Result<Value> {
+    let list = parse(bytes)?;
+    ensure_inside(&list, form)?;
+    Ok(list)
 }
 
 /// Parses a manifest or an index: the one that has `manifests` is an index.
@@ -177,6 +191,15 @@ mod tests {
         ] {
             parse_document(text.as_bytes(), form).unwrap();
         }
+    }
+
+    #[test]
+    fn lists_have_the_names_of_their_objects() {
+        for wrong in [r#"[{"Config": "a", "config": "b"}]"#, r#"[{"layers": []}]"#, r#"[{}, {"repoTags": null}]"#] {
+            assert_eq!(parse_list(wrong.as_bytes(), &DOCKER_IMAGE).unwrap_err().kind(), Kind::Malformed, "{wrong}");
+        }
+        parse_list(br#"[{"Config": "a", "LayerSources": {"a": {"size": 1}, "A": {}}}]"#, &DOCKER_IMAGE).unwrap();
+        parse_list(b"null", &DOCKER_IMAGE).unwrap();
     }
 
     #[test]

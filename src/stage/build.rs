@@ -13,7 +13,7 @@ use super::parts::payload::{PayloadWriter, Transform, transform, write_control};
 use super::parts::report::{Report, some_of};
 use super::parts::space::{ensure_file_count, ensure_stage, size_below};
 use super::parts::train_files::{TrainFiles, read_train_files};
-use super::parts::volumes::hides_train;
+use super::parts::volumes::{hides_train, hides_train_in};
 use crate::crypto::{PrivateKey, PublicKey, hex, random};
 use crate::error::{Error, ErrorContext, IoContext, Result};
 use crate::image::{
@@ -149,7 +149,7 @@ pub fn build(request: &BuildRequest<'_>, context: &Context) -> Result<Report> {
     };
     ensure_is_no_train(&base, context)?;
     let TrainFiles { tree: files, ignored } = read_files(request, context)?;
-    let (execution, dropped) = execution(request, &base)?;
+    let (execution, dropped) = execution(request, &base, &context.temporary)?;
     let (mut warnings, mut notes) = review(request, &execution, &files)?;
     let mut destination = open_destination(request.destination, context, Audience::Anyone)?;
     ensure_stage(&*destination, &base, base.layers().len(), size_below(&files, paths::TRAIN))?;
@@ -293,15 +293,17 @@ fn write_statement(out: &Path, config: &TrainConfig) -> Result<()> {
 }
 
 /// How the train runs, and what the master image has of it that cannot be signed. Volumes must not hide the train.
-fn execution(request: &BuildRequest<'_>, base: &Image) -> Result<(SignedImage, Vec<String>)> {
+fn execution(request: &BuildRequest<'_>, base: &Image, spool_dir: &Path) -> Result<(SignedImage, Vec<String>)> {
     let (mut execution, dropped) = SignedImage::of(base.config())?;
     if !request.command.is_empty() {
         execution.set("Cmd", json!(request.command));
     }
-    if let Some(volume) = execution.volumes().find(|volume| hides_train(volume)) {
-        let volume = Printable::new(volume.as_bytes());
-        let what = format!("the master image declares the volume {volume}, which hides the train's files");
-        return Err(Error::usage(what).hint("take a master image without this volume"));
+    for volume in execution.volumes() {
+        if hides_train(volume) || hides_train_in(base, volume, spool_dir)? {
+            let volume = Printable::new(volume.as_bytes());
+            let what = format!("the master image declares the volume {volume}, which hides the train's files");
+            return Err(Error::usage(what).hint("take a master image without this volume"));
+        }
     }
     Ok((execution, dropped))
 }

@@ -207,7 +207,7 @@ impl PostRun<'_> {
             config: &config,
             rewritten: true,
             apart: false,
-            results_outside: false,
+            results_outside: None,
         };
         let (mut report, collected) = output.publish(train, target, self.context)?;
         report.checks = checks;

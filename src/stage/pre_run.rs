@@ -220,7 +220,7 @@ impl PreRun<'_> {
             config: &config,
             rewritten: false,
             apart: self.apart,
-            results_outside: self.results.is_some(),
+            results_outside: self.results.as_ref().map(StagedDir::identity).transpose()?,
         };
         // The results come first: without them the image would be published by a command that fails.
         let publish = || output.publish(train, target, self.context);

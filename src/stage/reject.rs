@@ -3,8 +3,9 @@ use std::path::Path;
 
 use super::parts::labels::{ImageState, Labels};
 use super::parts::report::Report;
-use crate::error::{Error, ErrorContext, IoContext, Result};
+use crate::error::{Advice, Error, ErrorContext, IoContext, Result};
 use crate::image::{Image, ImageReport, PendingTarget, open_image};
+use crate::store::fs::identity;
 use crate::store::tag::ENCRYPTED_SUFFIX;
 use crate::store::{Context, Reference, TagChange};
 
@@ -29,8 +30,9 @@ impl<'a> RejectRequest<'a> {
 /// opened in place, the encrypted train is there again as it came.
 ///
 /// # Errors
-/// [`Kind::Verification`](crate::error::Kind::Verification) if this is no opened train: then nothing is erased.
-/// Input/output.
+/// [`Kind::Verification`](crate::error::Kind::Verification) if this is no opened train,
+/// [`Kind::Usage`](crate::error::Kind::Usage) if the directory of its results is not given, or another one: then nothing
+/// is erased. Input/output.
 pub fn reject(request: &RejectRequest<'_>, context: &Context) -> Result<Report> {
     let pending = PendingTarget::open(request.source, None, context)?;
     let image = open_image(request.source, context)?;
@@ -39,6 +41,7 @@ pub fn reject(request: &RejectRequest<'_>, context: &Context) -> Result<Report> 
         let hint = "name the image that pre-run has opened";
         return Err(Error::verification("not a train that was opened here").hint(hint).at(request.source));
     }
+    let results = results_to_erase(request.results, &labels)?;
     let mut target = pending.resolve(request.source, None, &image)?;
     let before = encrypted(&image, context)?;
     let aside = format!("{}{ENCRYPTED_SUFFIX}", target.tag);
@@ -50,11 +53,15 @@ pub fn reject(request: &RejectRequest<'_>, context: &Context) -> Result<Report> 
         }
         None => vec![TagChange::Drop { tag: target.tag.clone() }],
     };
-    if let Some(dir) = request.results {
-        erase(dir).at(dir.display())?;
-    }
     let unreached = target.unreached();
     let collected = target.destination.publish(&changes, unreached)?;
+    // Last: a train that cannot be put back keeps its results.
+    if let Some(dir) = results {
+        let erased = fs::remove_dir_all(dir).doing("erase the results");
+        erased
+            .map_err(|error| error.hint("the train is back already: remove the directory yourself"))
+            .at(dir.display())?;
+    }
     let mut report = Report {
         stage: "reject",
         image: ImageReport {
@@ -86,11 +93,27 @@ fn encrypted(image: &Image, context: &Context) -> Result<Option<Image>> {
     image.beside(&format!("{tag}{ENCRYPTED_SUFFIX}"), context.platform.as_ref())
 }
 
-/// Removes a directory of results, whatever modes a run has left in it.
-fn erase(dir: &Path) -> Result<()> {
-    let found = fs::symlink_metadata(dir).doing("stat the results")?;
-    if !found.is_dir() {
-        return Err(Error::usage("not a directory of results"));
+/// The directory that is to be erased, which has to be the one that pre-run has made for this train.
+fn results_to_erase<'a>(given: Option<&'a Path>, labels: &Labels) -> Result<Option<&'a Path>> {
+    let Some(dir) = given else {
+        if labels.results_outside {
+            let what = "pre-run wrote the results into a directory, and none is given: they would stay";
+            return Err(Error::usage(what).advise(Advice::GiveResults));
+        }
+        return Ok(None);
+    };
+    if !labels.results_outside {
+        let what = "the results are in the image, so that this directory is not theirs";
+        return Err(Error::usage(what).hint("run the command without --results").at(dir.display()));
     }
-    fs::remove_dir_all(dir).doing("erase the results")
+    let found = fs::symlink_metadata(dir).doing("stat the results").at(dir.display())?;
+    if !found.is_dir() {
+        return Err(Error::usage("not a directory of results").at(dir.display()));
+    }
+    if labels.results_directory.as_deref().is_some_and(|made| made != identity(&found)) {
+        let what = "not the directory that pre-run has made for the results of this train";
+        let hint = "give that directory, wherever it was moved to on its file system; a copy of it is not known";
+        return Err(Error::usage(what).hint(hint).at(dir.display()));
+    }
+    Ok(Some(dir))
 }

@@ -158,6 +158,11 @@ impl Index {
         self.document.get("manifests").and_then(Value::as_array).map_or(&[], Vec::as_slice)
     }
 
+    /// The descriptor of what the index itself is about (OCI image specification, image index).
+    pub(super) fn subject(&self) -> Option<&Value> {
+        self.document.get("subject").filter(|subject| subject.is_object())
+    }
+
     fn entries_mut(&mut self) -> &mut Vec<Value> {
         let manifests = self.document.entry("manifests").or_insert_with(|| json!([]));
         if !manifests.is_array() {

@@ -26,6 +26,12 @@ impl Reference {
         if transport_of(text).is_some() {
             return text.parse();
         }
+        if text == "-" {
+            let hint = "for a directory of this name write ./-";
+            return Err(
+                Error::usage("images are neither read from standard input nor written to standard output").hint(hint)
+            );
+        }
         let path = Path::new(text);
         if path.exists() {
             return Ok(Self::new(location_at(path), None));

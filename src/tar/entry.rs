@@ -89,6 +89,20 @@ impl Meta {
         record.and_then(|(_, time)| pax_time(time).ok()).map_or(0, |(_, nanos)| nanos)
     }
 
+    /// The records that give a file extended attributes, access control lists, labels or flags.
+    pub fn attributes(&self) -> impl Iterator<Item = &PaxRecord> {
+        const KINDS: [&[u8]; 5] = [b"SCHILY.xattr.", b"SCHILY.acl", b"SCHILY.fflags", b"LIBARCHIVE.", b"RHT.security"];
+        self.pax.iter().filter(|(key, _)| KINDS.iter().any(|kind| key.starts_with(kind)))
+    }
+
+    /// True if a hard link with these metadata leaves those of its file, `other`, as they are: engines give a file what
+    /// each of its names has.
+    pub fn leaves_file_as_it_is(&self, other: &Meta) -> bool {
+        let owner = |meta: &Meta| (meta.permissions(), meta.uid, meta.gid);
+        let attributes = self.attributes().all(|own| other.attributes().any(|its| its == own));
+        owner(self) == owner(other) && attributes
+    }
+
     /// The mode without the type bits that some writers put into it.
     pub fn permissions(&self) -> u32 {
         self.mode & 0o7777

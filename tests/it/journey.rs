@@ -102,7 +102,9 @@ fn an_auditor_is_told_what_the_train_and_the_journal_say() {
     let image = audit.station.layout.at("3-new");
     let told = pht_oci(&["report", &image, "--journal", &journal], &[]).ok().stdout;
     let told = String::from_utf8(told).expect("text");
-    for what in ["stop 3 of 3", "closed the train", "new.txt", "opened the train", "came as sha256:", "The creator signed"] {
+    for what in
+        ["stop 3 of 3", "closed the train", "new.txt", "opened the train", "came as sha256:", "The creator signed"]
+    {
         assert!(told.contains(what), "no `{what}` in {told}");
     }
     // The train alone tells much, too.

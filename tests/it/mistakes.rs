@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use support::tree::{differences, snapshot};
 use support::wire3::Wire3Fixture;
-use support::{Outcome, Peer, available, pht_oci, utf8};
+use support::{Edit, Outcome, Peer, available, pht_oci, utf8};
 
 /// What a row of the table changes before the build.
 struct Attempt<'a> {
@@ -202,7 +202,7 @@ const FILES: [Mistake; 16] = [
     ("a line that is no pattern", 2, "line 2", ".gitignore", |a| drop(a.write("files/.phtignore", "*.csv\n../x\n"))),
 ];
 
-const BASE: [Mistake; 8] = [
+const BASE: [Mistake; 9] = [
     ("a base that is a train", 2, "is a train", "master image", |a| {
         a.fixture.build("base-train", "other");
         let train = a.fixture.layout.at("base-train");
@@ -217,6 +217,14 @@ const BASE: [Mistake; 8] = [
     ("a master that is a path", 2, "oci:./master", "docker://HOST/REPO", |a| a.set("--master", "oci:./master")),
     ("volumes that hide the train", 2, "/opt/pht_results", "without this volume", |a| {
         a.base(&json!({ "Volumes": { "/opt/pht_results": {} } }));
+    }),
+    ("volumes that hide the train behind a link", 2, "/srv/lnk/pht_results", "without this volume", |a| {
+        let dir = a.path("links");
+        fs::create_dir_all(&dir).expect("a new directory");
+        std::os::unix::fs::symlink("../opt", format!("{dir}/lnk")).expect("a new link");
+        a.fixture.base.append("base", "linked", &[Edit::Diff("srv", Path::new(&dir))]);
+        a.fixture.base.merge_config("linked", "other", &json!({ "Volumes": { "/srv/lnk/pht_results": {} } }));
+        a.set("--base", a.fixture.base.at("other"));
     }),
     ("volumes elsewhere", 0, "/data", "/opt/pht_results", |a| {
         a.base(&json!({ "Volumes": { "/data": {} } }));

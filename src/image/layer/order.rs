@@ -61,6 +61,8 @@ pub(super) struct LayerOrder<'a> {
     /// By a hash of the path, with a key that nobody knows: names take ten times the memory.
     seen: HashMap<u64, PathState>,
     hasher: RandomState,
+    /// The files that have attributes, and a hash of them.
+    attributes: HashMap<u64, u64>,
     /// Targets of hard links that this layer does not have.
     targets: HashSet<u64>,
     opaque: Vec<Box<[u8]>>,
@@ -74,8 +76,8 @@ pub(super) struct LayerOrder<'a> {
 impl<'a> LayerOrder<'a> {
     /// Begins a layer; the layers above have passed through the directories `above`.
     pub(super) fn new(above: &'a ImpliedDirs) -> Self {
-        let (seen, hasher, targets, opaque, implied, settled) = Default::default();
-        LayerOrder { seen, hasher, targets, opaque, implied, above, settled, most: MAX_ENTRIES }
+        let (seen, hasher, attributes, targets, opaque, implied, settled) = Default::default();
+        LayerOrder { seen, hasher, attributes, targets, opaque, implied, above, settled, most: MAX_ENTRIES }
     }
 
     /// The same where so many files, and as many directories, are wanted.
@@ -188,6 +190,9 @@ impl<'a> LayerOrder<'a> {
             Some(PathState::Implied) => return Err(Error::malformed("comes after entries below it in the same layer")),
             Some(_) => return Err(Error::malformed("appears twice in one layer")),
         }
+        if let Some(attributes) = self.hash_of_attributes(entry) {
+            self.attributes.insert(key, attributes);
+        }
         self.finish_entry(entry)
     }
 
@@ -210,16 +215,22 @@ impl<'a> LayerOrder<'a> {
         Ok(())
     }
 
-    /// Names of one file have one owner and one mode. Engines give the file those of the last name, or of the first.
+    /// Names of one file have one owner and one mode, and no attributes but the file's. Engines give the file those of the last name, or of the first.
     fn link(&mut self, entry: &Entry, target: &[u8]) -> Result<PathState> {
         let key = self.key(target);
         match self.seen.get(&key) {
-            Some(&PathState::Other(meta)) if meta == self.hash_of_meta(entry, false) => {
+            Some(&PathState::Other(meta)) => {
+                if meta != self.hash_of_meta(entry, false) {
+                    let what = format!("a hard link with another owner or mode than its file, {}", shown(target));
+                    return Err(Error::malformed(what));
+                }
+                // Most archivers write them with the file alone.
+                let own = self.hash_of_attributes(entry);
+                if own.is_some() && own.as_ref() != self.attributes.get(&key) {
+                    let what = format!("a hard link with other attributes than its file, {}", shown(target));
+                    return Err(Error::malformed(what));
+                }
                 return Ok(PathState::Other(meta));
-            }
-            Some(PathState::Other(_)) => {
-                let what = format!("a hard link with another owner or mode than its file, {}", shown(target));
-                return Err(Error::malformed(what));
             }
             Some(PathState::Removed) => return Err(removed_and_there(target)),
             Some(_) => return Err(Error::malformed(format!("a hard link to the directory {}", shown(target)))),
@@ -244,6 +255,12 @@ impl<'a> LayerOrder<'a> {
 
     fn key(&self, path: &[u8]) -> u64 {
         self.hasher.hash_one(path)
+    }
+
+    fn hash_of_attributes(&self, entry: &Entry) -> Option<u64> {
+        let mut attributes: Vec<_> = entry.meta.attributes().collect();
+        attributes.sort();
+        (!attributes.is_empty()).then(|| self.hasher.hash_one(attributes))
     }
 
     fn hash_of_meta(&self, entry: &Entry, whole: bool) -> u32 {

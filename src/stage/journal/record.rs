@@ -169,6 +169,11 @@ fn holds(path: &Path, line: &[u8]) -> bool {
 }
 
 fn ensure_new(path: &Path) -> Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !parent.is_dir() {
+        let hint = "create the directory first";
+        return Err(Error::usage("there is no directory for the receipt").hint(hint).at(path.display()));
+    }
     match path.symlink_metadata() {
         Err(_) => Ok(()),
         Ok(_) => Err(Error::usage("the path exists").hint("give the name of a new file").at(path.display())),

@@ -15,6 +15,8 @@ const CONFIG_DIGEST: &str = "de.personalhealthtrain.config-digest";
 const RESULTS: &str = "de.personalhealthtrain.results";
 /// The value of [`RESULTS`] where pre-run wrote them into a directory.
 const OUTSIDE: &str = "outside";
+/// What tells that directory from others: device and inode.
+const RESULTS_DIRECTORY: &str = "de.personalhealthtrain.results-directory";
 
 /// The stage that made an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +54,8 @@ pub(in crate::stage) struct Labels {
     config_digest: Option<String>,
     /// True if pre-run wrote the previous results into a directory instead of the image.
     pub(in crate::stage) results_outside: bool,
+    /// The [identity](crate::store::fs::identity) of that directory.
+    pub(in crate::stage) results_directory: Option<String>,
 }
 
 impl Labels {
@@ -72,6 +76,7 @@ impl Labels {
             station: image.label(STATION).map(str::to_owned),
             config_digest: image.label(CONFIG_DIGEST).map(str::to_owned),
             results_outside: image.label(RESULTS) == Some(OUTSIDE),
+            results_directory: image.label(RESULTS_DIRECTORY).map(str::to_owned),
         }
     }
 
@@ -113,10 +118,11 @@ pub(in crate::stage) fn labels(
         (STATION, station.map(|stop| stop.station.to_string())),
         (CONFIG_DIGEST, config_digest),
         (RESULTS, None),
+        (RESULTS_DIRECTORY, None),
     ]
 }
 
-/// The label of an image whose results pre-run has written into a directory.
-pub(in crate::stage) fn results_outside() -> (&'static str, Option<String>) {
-    (RESULTS, Some(OUTSIDE.to_owned()))
+/// The labels of an image whose results pre-run has written into a directory.
+pub(in crate::stage) fn results_outside(directory: &str) -> [(&'static str, Option<String>); 2] {
+    [(RESULTS, Some(OUTSIDE.to_owned())), (RESULTS_DIRECTORY, Some(directory.to_owned()))]
 }

@@ -1,8 +1,9 @@
 //! Pinned keys as files: `creators/ID.pem` or `ID.pub.pem`, so also `builders`, `stations` and `reviewers`; and beside them
 //! `min-wire`, the oldest wire version that is accepted with them.
 
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::crypto::{MAX_KEY_FILE, PublicKey};
@@ -26,13 +27,24 @@ pub fn read_trust(dir: &Path) -> Result<TrustStore> {
         return Err(Error::usage("there is no such directory of pinned keys").hint(hint).at(dir.display()));
     }
     let mut trust = TrustStore::default();
+    warn_of_writers(dir);
+    Role::ALL.into_iter().for_each(|role| warn_of_writers(&dir.join(role.directory())));
     for pin in list_pins(dir)? {
+        warn_of_writers(&pin.path);
         trust.pin(pin.role, &pin.name, pin.key).at(pin.path.display())?;
     }
     if let Some(minimum) = read_min_wire(&dir.join(MIN_WIRE))? {
         trust.demand(minimum);
     }
     Ok(trust)
+}
+
+/// Whoever may write there decides whose trains run here.
+fn warn_of_writers(path: &Path) {
+    let is_open = |found: Metadata| found.mode() & 0o022 != 0 && !found.file_type().is_symlink();
+    if path.symlink_metadata().is_ok_and(is_open) {
+        tracing::warn!("others can write {}, where keys are pinned; protect it with chmod go-w", path.display());
+    }
 }
 
 /// A pinned key and its file.

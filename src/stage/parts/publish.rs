@@ -4,7 +4,7 @@ use super::labels::{ImageState, labels, results_outside};
 use super::load::Train;
 use super::payload::write_control;
 use super::report::Report;
-use super::volumes::hiding_volumes;
+use super::volumes::volumes_of;
 use crate::error::{Advice, Error, Result};
 use crate::image::{AddedLayer, BytesMoved, Edit, ImageReport, LayerCounts, LayerSink, Target, rfc3339};
 use crate::store::tag::{ENCRYPTED_SUFFIX, LATEST};
@@ -26,7 +26,8 @@ pub(in crate::stage) struct StageOutput<'a> {
     /// Whether the base layers stay where they are: the new image is whole only together with the old one.
     pub(in crate::stage) apart: bool,
     /// True if the results are in a directory and not in the image.
-    pub(in crate::stage) results_outside: bool,
+    /// What tells the directory in which the results are, if they are not in the image.
+    pub(in crate::stage) results_outside: Option<String>,
 }
 
 impl StageOutput<'_> {
@@ -45,7 +46,7 @@ impl StageOutput<'_> {
         let control = write_control(sink, self.config, self.document, &meta, now)?;
         let digest = (self.state == ImageState::PreRun).then(|| train.config_digest());
         let mut stage_labels = labels(self.state, &train.image.diff_ids()[..self.base_layers], Some(self.stop), digest);
-        stage_labels.extend(self.results_outside.then(results_outside));
+        stage_labels.extend(self.results_outside.iter().flat_map(|directory| results_outside(directory)));
         let edit = Edit {
             keep: self.base_layers,
             added: vec![
@@ -81,7 +82,7 @@ impl StageOutput<'_> {
         let volumes = edit.without_volumes.iter();
         let note = |volume| {
             format!(
-                "the volume {} is not declared any more: it would hide the results or the train",
+                "the volume {} is not declared any more: what is written there would stay outside of the container",
                 Printable::new(volume)
             )
         };
@@ -96,9 +97,11 @@ impl StageOutput<'_> {
         Ok((report, collected))
     }
 
-    /// What engines would put in the place of the train's files, where the wire version does not say how the image runs.
+    /// Volumes for which nobody has signed. Engines put them over what is there, through links of the base as well, and
+    /// committing a container leaves out what is in them.
     fn without_volumes(&self, train: &Train) -> Vec<String> {
-        if self.state == ImageState::PreRun { hiding_volumes(train.image.config()) } else { Vec::new() }
+        let is_signed = self.config.form().image().is_some();
+        if self.state == ImageState::PreRun && !is_signed { volumes_of(train.image.config()) } else { Vec::new() }
     }
 
     /// After post-run in place nothing of the plaintext may stay, not even what another run has left.

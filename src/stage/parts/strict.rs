@@ -312,11 +312,16 @@ impl StrictForm {
     }
 }
 
-/// Owner, mode and attributes that a result may have.
+/// Owner, mode and attributes that a result may have: a whole number for each owner, the time, and the user's own
+/// attributes. Whatever else stands in a header would leave unencrypted, and no review shows it.
 pub(in crate::stage) fn of_results(meta: &Meta) -> Meta {
-    let allowed = |(key, _): &&PaxRecord| attribute(key).is_none_or(|name| name.starts_with(b"user."));
+    let allowed = |(key, _): &&PaxRecord| match attribute(key) {
+        Some(name) => name.starts_with(b"user."),
+        None => **key == *b"mtime",
+    };
     let pax = meta.pax.iter().filter(allowed).cloned().collect();
-    Meta { mode: meta.permissions() & !SET_IDS, pax, ..meta.clone() }
+    let (user, group) = Default::default();
+    Meta { mode: meta.permissions() & !SET_IDS, user, group, pax, ..meta.clone() }
 }
 
 /// Owner, mode and attributes of a directory of ours.
@@ -515,6 +520,17 @@ mod tests {
         let mut full = entries(&rows);
         full[2].size = 1;
         refused(&full, "a marker with contents");
+    }
+
+    #[test]
+    fn a_result_has_nothing_in_its_header_that_nobody_sees() {
+        let record = |key: &str| -> PaxRecord { (key.as_bytes().into(), b"1"[..].into()) };
+        let records = ["mtime", "comment", "ACME.x", "SCHILY.xattr.user.a", "SCHILY.xattr.trusted.a", "uname", "atime"];
+        let pax = records.iter().map(|key| record(key)).collect();
+        let odd = Meta { user: b"patient 7"[..].into(), group: b"x"[..].into(), pax, ..Meta::new(0o6644, 1) };
+        let kept = of_results(&odd);
+        assert_eq!(*kept.pax, [record("mtime"), record("SCHILY.xattr.user.a")]);
+        assert_eq!((kept.mode, kept.user.len(), kept.group.len()), (0o644, 0, 0));
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub(super) fn read(members: &Members) -> Result<Images> {
         Error::malformed("not a Docker archive: there is no `manifest.json` in it").hint(hint)
     };
     let document = members.document("manifest.json", MAX_DOCUMENT)?.ok_or_else(absent)?;
-    let list = json::parse(&document).at("manifest.json")?;
+    let list = json::parse_list(&document, &json::DOCKER_IMAGE).at("manifest.json")?;
     let list = json::list(Some(&list)).filter(|list| list.len() <= MAX_IMAGES);
     let list = list.ok_or_else(|| Error::malformed("not a list of images").at("manifest.json"))?;
     for (position, image) in list.iter().enumerate() {
@@ -63,14 +63,13 @@ fn read_image(members: &Members, image: &Value, images: &mut Images) -> Result<(
     let hint = "the archive is incomplete; fetch it again, whole";
     let config = config.ok_or_else(|| Error::malformed("the image config is absent").hint(hint).at(name))?;
     let diff_ids = diff_ids(&json::parse_object(&config).at(name)?).at(name)?;
-    let layers = image.get("Layers").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let layers = texts(image, "Layers")?;
     if layers.len() != diff_ids.len() {
         let what = format!("{} layers for {} diff IDs in the image config", layers.len(), diff_ids.len());
         return Err(Error::malformed(what));
     }
     let mut descriptors = Vec::new();
-    for (layer, diff_id) in layers.iter().zip(&diff_ids) {
-        let name = layer.as_str().ok_or_else(|| Error::malformed("the name of a layer is not a string"))?;
+    for (name, diff_id) in layers.iter().zip(&diff_ids) {
         descriptors.push(layer_descriptor(members, (name, diff_id), &mut images.names).at(name)?);
     }
     let digest = digest_of(&config);
@@ -89,8 +88,7 @@ fn read_image(members: &Members, image: &Value, images: &mut Images) -> Result<(
     images.names.insert(digest.to_string(), name.to_owned());
     let descriptor = Descriptor::new(MediaType::from(MANIFEST), manifest.len() as u64, digest_of(&manifest));
     images.documents.insert(descriptor.digest().to_string(), manifest);
-    let tags = image.get("RepoTags").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let mut tags: Vec<Option<String>> = tags.iter().map(|tag| tag.as_str().map(str::to_owned)).collect();
+    let mut tags: Vec<Option<String>> = texts(image, "RepoTags")?.into_iter().map(Some).collect();
     if tags.is_empty() {
         tags.push(None);
     }
@@ -98,6 +96,18 @@ fn read_image(members: &Members, image: &Value, images: &mut Images) -> Result<(
         images.index.push(&ImageEntry { tag, descriptor: descriptor.clone() })?;
     }
     Ok(())
+}
+
+/// The texts in a member of an image's entry; none where it is absent or `null`.
+pub(super) fn texts(image: &Value, member: &str) -> Result<Vec<String>> {
+    let wrong = || Error::malformed("not a list of texts").at(member);
+    match image.get(member) {
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(list) => {
+            let list = list.as_array().ok_or_else(wrong)?;
+            list.iter().map(|text| text.as_str().map(str::to_owned).ok_or_else(wrong)).collect()
+        }
+    }
 }
 
 fn diff_ids(config: &Object) -> Result<Vec<String>> {

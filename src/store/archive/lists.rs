@@ -3,6 +3,7 @@
 
 use oci_spec::image::Digest;
 
+use super::docker::texts;
 use super::members::Members;
 use super::names::{DOCKER_MANIFEST, blob_name};
 use crate::error::{Error, ErrorContext, Result};
@@ -37,13 +38,14 @@ impl Listed {
 pub(super) fn ensure_agreement(members: &Members) -> Result<()> {
     let read = |name: &str| members.document(name, MAX_DOCUMENT);
     let (Some(docker), Some(oci)) = (read(DOCKER_MANIFEST)?, read(OCI_INDEX)?) else { return Ok(()) };
-    let oci = json::parse(&oci).at(OCI_INDEX)?;
+    let docker = json::parse_list(&docker, &json::DOCKER_IMAGE).at(DOCKER_MANIFEST)?;
+    let oci = json::parse_list(&oci, &json::INDEX).at(OCI_INDEX)?;
     match oci.get("manifests") {
         None | Some(Value::Null) if oci.is_null() || oci.is_object() => return Ok(()),
         Some(Value::Array(entries)) if entries.is_empty() => return Ok(()),
         _ => {}
     }
-    let docker = of_docker(members, &json::parse(&docker).at(DOCKER_MANIFEST)?).at(DOCKER_MANIFEST)?;
+    let docker = of_docker(members, &docker).at(DOCKER_MANIFEST)?;
     let mut listed = Vec::new();
     of_index(members, &oci, &mut Vec::new(), 0, &mut listed).at(OCI_INDEX)?;
     let has = |list: &[Listed], image: &Listed| list.iter().any(|other| other.is(image));
@@ -69,14 +71,10 @@ fn is_named(image: &Listed, name: &str, images: &[Listed]) -> bool {
 
 fn of_docker(members: &Members, list: &Value) -> Result<Vec<Listed>> {
     let wrong = || Error::malformed("not a list of images");
-    let texts = |value: Option<&Value>| -> Vec<String> {
-        let list = value.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-        list.iter().filter_map(|text| text.as_str().map(str::to_owned)).collect()
-    };
     let one = |image: &Value| {
         let name = image.get("Config").and_then(Value::as_str).ok_or_else(wrong)?;
-        let layers = texts(image.get("Layers")).iter().map(|name| place_of(members, name)).collect::<Result<_>>()?;
-        let names = texts(image.get("RepoTags")).iter().flat_map(|name| names_of(name)).collect();
+        let layers = texts(image, "Layers")?.iter().map(|name| place_of(members, name)).collect::<Result<_>>()?;
+        let names = texts(image, "RepoTags")?.iter().flat_map(|name| names_of(name)).collect();
         Ok(Listed { config: place_of(members, name)?, layers, names })
     };
     json::list(Some(list)).ok_or_else(wrong)?.iter().map(one).collect()
@@ -109,7 +107,7 @@ fn of_index(
                 return Err(Error::malformed("the blob is absent").hint(hint).at(name));
             }
             Some(document) => {
-                let document = json::parse(&document).at(&name)?;
+                let document = Value::Object(json::parse_manifest(&document).at(&name)?);
                 match document.get("manifests") {
                     Some(_) => of_index(members, &document, names, depth + 1, found)?,
                     None => found.push(of_manifest(members, &document, names.clone()).at(&name)?),

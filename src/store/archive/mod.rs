@@ -10,6 +10,7 @@ mod write;
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -144,6 +145,10 @@ pub fn to_extent(path: &Path, spool_dir: &Path, read: &Count) -> Result<Extent> 
     let metadata = file.metadata().doing("stat the archive")?;
     if metadata.is_dir() {
         return Err(Error::malformed("a directory, not an archive"));
+    }
+    // A pipe of the shell's is a way to hand an archive over; of a device there may be no end.
+    if metadata.file_type().is_char_device() || metadata.file_type().is_block_device() {
+        return Err(Error::usage("a device, not an archive"));
     }
     let spooled = |mut plain: Box<dyn Read + '_>| {
         let mut spool = Spool::new(spool_dir)?;

@@ -37,6 +37,13 @@ fn config(layer: &[u8]) -> Vec<u8> {
         .into()
 }
 
+/// The object with one more member.
+fn with(object: &Value, member: &str, value: &Value) -> Value {
+    let mut object = object.clone();
+    object[member] = value.clone();
+    object
+}
+
 /// The blobs of an image, with its entries of an index and of Docker's list.
 fn image(text: &str, name: &str) -> (Vec<(String, Vec<u8>)>, Value, Value) {
     let layer = text.repeat(100).into_bytes();
@@ -104,6 +111,14 @@ fn two_lists_name_the_same_images() {
             false,
         ),
         ("no list in the index", json!([good.2]), Some(json!({ "manifests": "x" })), false),
+        ("members of another case", json!([with(&good.2, "config", &evil.2["Config"])]), None, false),
+        ("layers of another case", json!([with(&good.2, "LAYERS", &evil.2["Layers"])]), index(&[&good.1]), false),
+        ("tags of another case", json!([with(&good.2, "repotags", &json!(["other:1"]))]), None, false),
+        ("tags that are none", json!([with(&good.2, "RepoTags", &json!("train:latest"))]), None, false),
+        ("a tag that is a number", json!([with(&good.2, "RepoTags", &json!([1]))]), None, false),
+        ("no tags", json!([with(&good.2, "RepoTags", &Value::Null)]), None, true),
+        ("an index of another case", json!([good.2]), Some(json!({ "manifests": [good.1], "Manifests": [] })), false),
+        ("a digest of another case", json!([good.2]), index(&[&with(&good.1, "Digest", &evil.1["digest"])]), false),
     ];
     for (what, docker, oci, right) in cases {
         let blobs = [&good.0[..], &evil.0, &other.0].concat();

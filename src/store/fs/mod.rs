@@ -19,6 +19,6 @@ pub(crate) use lock::{is_at, lock};
 pub(crate) use open::{is_not_regular, open_regular};
 pub use private::Audience;
 pub(crate) use private::{make_private, own_uid};
-pub(crate) use staged_dir::StagedDir;
+pub(crate) use staged_dir::{StagedDir, identity};
 pub(crate) use staged_file::StagedFile;
 pub(crate) use sync::{sync_dir, sync_published};

@@ -46,6 +46,12 @@ impl<'a> StagedDir<'a> {
         &self.filling
     }
 
+    /// What tells the directory that is filled from others, also when it is in place.
+    pub(crate) fn identity(&self) -> Result<String> {
+        let found = fs::symlink_metadata(&self.filling).doing("stat the directory").at(self.filling.display())?;
+        Ok(identity(&found))
+    }
+
     /// Moves the directory into place.
     pub(crate) fn reveal(&self) -> Result<()> {
         fs::rename(&self.filling, self.out).doing("rename the temporary directory into place").at(self.out.display())
@@ -129,7 +135,8 @@ pub(crate) fn parent_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-fn identity(found: &fs::Metadata) -> String {
+/// What tells a directory from others of this machine.
+pub(crate) fn identity(found: &fs::Metadata) -> String {
     format!("{} {}", found.dev(), found.ino())
 }
 

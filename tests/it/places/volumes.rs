@@ -1,4 +1,5 @@
-//! Volumes that an image declares where the train's files are: a commit of the container would leave its results out.
+//! Volumes that an image declares: a commit of the container leaves out what is in them, and they may lie where the train's
+//! files are.
 
 use serde_json::json;
 
@@ -16,12 +17,9 @@ fn no_volume_hides_the_results_of_an_opened_train() {
         fixture.layout.merge_config("latest", "latest", &json!({ "Volumes": volumes }));
         let report = fixture.stage("pre-run", &["latest"], &["--format", "json"]).ok().json();
         let opened = fixture.layout.image("latest");
-        assert_eq!(opened["config"]["config"]["Volumes"], json!({ "/data": {} }), "wire {wire:?}");
-        assert!(
-            report["notes"].to_string().contains("/opt/./pht_results/")
-                || report["notes"].to_string().contains("opt/./pht_results/"),
-            "{report}"
-        );
+        assert!(opened["config"]["config"].get("Volumes").is_none(), "wire {wire:?}");
+        let notes = report["notes"].to_string();
+        assert!(notes.contains("opt/./pht_results/") && notes.contains("/data"), "{report}");
         fixture.write("latest", "latest");
         fixture.stage("post-run", &["latest"], &[]).ok();
         fixture.check_closed("latest");

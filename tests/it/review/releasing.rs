@@ -371,7 +371,21 @@ fn what_is_rejected_is_erased_and_the_train_is_as_it_came() {
     assert!(stage.layout.search(support::tree::MARKER).is_empty(), "plaintext is left");
     stage.whole_stop();
     let held = Held::new(Wire::V2_0);
-    let line = ["reject", &held.stage.layout.at("open"), "--results", utf8(&held.results)];
-    pht_oci(&line, &[]).ok();
+    let open = held.stage.layout.at("open");
+    let other = held.results.with_file_name("another");
+    support::tree::copy(&held.results, &other);
+    // No directory but that of these results is erased, and none is forgotten.
+    let in_the_image = StageFixture::new(Wire::V2_0);
+    in_the_image.stage("pre-run", &["latest"], &[]).ok();
+    pht_oci(&["reject", &in_the_image.layout.at("latest"), "--results", utf8(&other)], &[]).refused(2);
+    for wrong in [&["reject", &open][..], &["reject", &open, "--results", utf8(&other)]] {
+        pht_oci(wrong, &[]).refused(2);
+        pht_oci(&["inspect", &open], &[]).ok();
+        assert!(held.results.exists() && other.exists(), "{wrong:?}");
+    }
+    let moved = held.results.with_file_name("moved");
+    std::fs::rename(&held.results, &moved).expect("it moves");
+    pht_oci(&["reject", &open, "--results", utf8(&moved)], &[]).ok();
+    assert!(!moved.exists() && other.exists());
     assert!(!held.results.exists() && !held.stage.layout.tags().contains(&Value::from("open")));
 }

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use crate::error::{Error, Kind, Result};
 use crate::image::layer::order::{ImpliedDirs, LayerOrder};
-use crate::tar::{EntryKind, Meta, Reader, Sequential, Writer};
+use crate::tar::{EntryKind, Meta, PaxRecord, Reader, Sequential, Writer};
 
 /// Entries as `d PATH`, `f PATH`, `s PATH TARGET`, `l PATH TARGET`, `c PATH`; a mode may follow, as in `d:700 PATH`.
 fn layer(text: &str) -> Vec<u8> {
@@ -136,5 +136,27 @@ fn attributes_of_overlay_file_systems_are_refused() {
         let entry = Reader::new(Sequential(&bytes[..])).next_entry().unwrap().unwrap();
         let found = LayerOrder::new(&ImpliedDirs::default()).add(&entry);
         assert_eq!(found.is_err(), key != "user.overlayfs", "{key}");
+    }
+}
+
+#[test]
+fn a_hard_link_has_no_attributes_but_those_of_its_file() {
+    let note = |value: &[u8]| -> PaxRecord { (b"SCHILY.xattr.security.capability"[..].into(), value.into()) };
+    let time: PaxRecord = (b"mtime"[..].into(), b"1.5"[..].into());
+    for (of_file, of_link, right) in [
+        (vec![note(b"a")], vec![note(b"a")], true),
+        (vec![note(b"a")], vec![], true),
+        (vec![], vec![time], true),
+        (vec![], vec![note(b"a")], false),
+        (vec![note(b"a")], vec![note(b"b")], false),
+    ] {
+        let mut writer = Writer::new(Vec::new());
+        let meta = |pax: &[PaxRecord]| Meta { pax: pax.into(), ..Meta::new(0o644, 0) };
+        writer.header(b"a", &EntryKind::File, &meta(&of_file), 0).unwrap();
+        writer.header(b"b", &EntryKind::HardLink(b"a"[..].into()), &meta(&of_link), 0).unwrap();
+        let (bytes, above) = (writer.finish().unwrap(), ImpliedDirs::default());
+        let (mut order, mut reader) = (LayerOrder::new(&above), Reader::new(Sequential(&bytes[..])));
+        let found = std::iter::from_fn(|| reader.next_entry().unwrap()).try_for_each(|entry| order.add(&entry));
+        assert_eq!(found.is_ok(), right, "{of_file:?} {of_link:?}");
     }
 }

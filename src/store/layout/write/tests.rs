@@ -209,6 +209,15 @@ fn a_sweep_removes_what_no_image_reaches_and_nothing_else() {
     let index = json!({ "schemaVersion": 2, "manifests": [inner, absent] });
     let outer = put(&mut writer, "application/vnd.oci.image.index.v1+json", index.to_string().as_bytes());
     writer.publish(&[TagChange::Drop { tag: "inner".into() }, set("outer", &outer)], Unreached::Keep).unwrap();
+    // Nor is what documents of other kinds name.
+    let layer = "of an artifact";
+    let blob = put(&mut writer, "text/plain", layer.as_bytes());
+    let artifact = json!({ "mediaType": "application/vnd.oci.artifact.manifest.v1+json", "blobs": [blob] });
+    let artifact = put(&mut writer, "application/vnd.oci.artifact.manifest.v1+json", artifact.to_string().as_bytes());
+    let deep = put(&mut writer, "text/plain", b"deep inside");
+    let own = json!({ "of": [{ "our": { "own": deep } }] });
+    let own = put(&mut writer, "application/vnd.example.notes+json", own.to_string().as_bytes());
+    writer.publish(&[set("artifact", &artifact), set("own", &own)], Unreached::Keep).unwrap();
     // Files that are not blobs are not ours.
     fs::write(dir.path().join("blobs/sha256/README"), "about").unwrap();
     let before = files(&dir.path().join("blobs/sha256"));
@@ -225,6 +234,8 @@ fn a_sweep_removes_what_no_image_reaches_and_nothing_else() {
         ("kept", true),
         ("ciphertext", true),
         ("behind an index", true),
+        ("of an artifact", true),
+        ("deep inside", true),
         ("old plaintext", false),
         ("dropped", false),
     ] {
