@@ -86,7 +86,14 @@ fn fixed(advice: &Advice) -> &str {
         }
         Advice::GiveDestination => "give a DEST",
         Advice::ChooseGpuEngine => "use --engine podman or --engine docker",
-        Advice::RunAsRoot => "run the command as root, or with --engine podman",
+        Advice::RunAsRoot => {
+            "run the command with --engine charliecloud, with --engine podman if /etc/subuid and /etc/subgid give you \
+             further users, or as root"
+        }
+        Advice::GiveFurtherUsers => {
+            "have the administrator give you some (usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER, \
+             then podman system migrate), or run the command with --engine charliecloud, or as root"
+        }
         Advice::ChooseLog => "choose another file with --log",
         Advice::OmitGpus => "leave --gpus out",
         Advice::ChooseEngineForRoot => "choose another with --engine, or run it as an ordinary user",
@@ -189,6 +196,7 @@ mod tests {
             Advice::InstallEngine { remedy: "install podman" },
             Advice::ChooseGpuEngine,
             Advice::RunAsRoot,
+            Advice::GiveFurtherUsers,
             Advice::ChooseLog,
             Advice::OmitGpus,
             Advice::ChooseEngineForRoot,

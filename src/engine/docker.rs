@@ -29,9 +29,6 @@ impl Engine for Docker {
     fn prepare(&self, job: &Job<'_>, context: &Context) -> Result<Option<Root>> {
         // Without what it runs: to load layers again for another command would take as long as the first time.
         let base = job.image.lowest(job.image.layers().len(), job.image.platform_config());
-        if !DOCKER.has_kept(&base) {
-            load(&base, job.scratch, context)?;
-        }
         let process = job.process;
         let mut options: Vec<String> =
             job.mounts.iter().flat_map(|mount| ["--mount".to_owned(), bind(mount)]).collect();
@@ -41,7 +38,9 @@ impl Engine for Docker {
         if !process.user.is_empty() {
             options.push(format!("--user={}", process.user));
         }
-        DOCKER.create(job, &base, &options, &process.arguments[1..]).map(|()| None)
+        let load = || load(&base, job.scratch, context);
+        let create = || DOCKER.create(job, &base, &options, &process.arguments[1..]);
+        DOCKER.from_kept(&base, &load, &create).map(|()| None)
     }
 
     fn start(&self, name: &str, _scratch: &Path) -> Command {

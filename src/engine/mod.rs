@@ -11,6 +11,7 @@ mod docker;
 mod interface;
 mod kept;
 mod options;
+mod orphans;
 mod overlay;
 mod podman;
 mod process;

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-use super::register::register_in;
+use super::register::{register_in, strike_out};
 use super::work_dir::WorkDir;
 use crate::error::Result;
 use crate::store::Context;
@@ -66,9 +66,7 @@ fn found(context: &Context) -> impl Iterator<Item = Result<WorkDir>> {
         match WorkDir::left_at(&path, entry.clone()) {
             Ok(None) => {
                 // Somebody is at work there, or nothing is left.
-                if fs::symlink_metadata(&path).is_err() {
-                    let _ = fs::remove_file(entry);
-                }
+                strike_out(&entry, &path);
                 None
             }
             Ok(Some(work)) => Some(Ok(work)),

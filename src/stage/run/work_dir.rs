@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
-use super::register::register;
+use super::register::{Register, strike_out};
 use crate::crypto::{Sha256, hex};
 use crate::engine::{engine_named, mountable};
 use crate::error::{Advice, Error, ErrorContext, IoContext, Kind, Result};
@@ -43,6 +43,9 @@ impl WorkDir {
         let name = format!("{PREFIX}{}", hex::encode(&Sha256::of(identity.as_bytes())[..NAME_BYTES]));
         let path = mountable(place.parent.join(format!(".{name}")))?;
         loop {
+            // Before it is there, so that there is no moment in which it could be left and not be found.
+            let registering = Register::open(context);
+            let entry = registering.as_ref().and_then(|register| register.enter(&name, &path));
             let is_new = match DirBuilder::new().mode(0o700).create(&path) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
                 made => made.doing("create the directory").at(path.display()).map(|()| true)?,
@@ -60,10 +63,10 @@ impl WorkDir {
                     return Err(Error::new(Kind::Io, "another run of this train is in progress").at(path.display()));
                 }
             }
+            drop(registering);
             if !is_at(&dir, &path) {
                 continue;
             }
-            let entry = register(&name, &path, context);
             let work = WorkDir { path: path.clone(), name: name.clone(), gone: Cell::new(false), entry, _lock: dir };
             if is_new {
                 return Ok(work);
@@ -122,14 +125,21 @@ impl WorkDir {
         fs::write(self.join(ENGINE), name).doing("note the engine").at(self.path.display())
     }
 
-    /// Leaves the directory under another name, where no later run removes it, and without what the engine has: for what
-    /// a person has to see to.
+    /// Leaves the directory under another name, where no later run removes it, with the entries of these names alone and
+    /// without what the engine has: for what a person has to see to.
     ///
     /// # Errors
     /// Input/output.
-    pub(super) fn keep(self) -> Result<PathBuf> {
+    pub(super) fn keep(self, names: &[&Path]) -> Result<PathBuf> {
         self.remove_from_engine()?;
-        let _ = fs::remove_dir_all(self.scratch());
+        let entries = fs::read_dir(&self.path).doing("list the directory").at(self.path.display())?.flatten();
+        for entry in entries.filter(|entry| !names.contains(&Path::new(&entry.file_name()))) {
+            let path = entry.path();
+            let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            if let Err(error) = removed {
+                tracing::warn!("{}: it is kept, too, since it cannot be removed: {error}", path.display());
+            }
+        }
         let kept = visible(&self.path);
         fs::rename(&self.path, &kept).doing("rename the directory").at(self.path.display())?;
         self.forget();
@@ -152,7 +162,7 @@ impl WorkDir {
     fn forget(&self) {
         self.gone.set(true);
         if let Some(entry) = &self.entry {
-            let _ = fs::remove_file(entry);
+            strike_out(entry, &self.path);
         }
     }
 
@@ -166,7 +176,10 @@ impl WorkDir {
         }
         self.remove_from_engine()?;
         let removed = fs::remove_dir_all(&self.path).or_else(|_| {
-            // Directories that the train has closed to its owner.
+            // Directories that the train has closed to its owner, or made as another user.
+            if let Some(engine) = self.engine().and_then(|name| engine_named(&name).ok()) {
+                let _ = engine.reclaim(&self.path);
+            }
             unlock_directories(&self.path);
             fs::remove_dir_all(&self.path)
         });
