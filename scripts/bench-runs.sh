@@ -2,16 +2,17 @@
 # What `run` costs on bases of several sizes, beside the same container started by hand: a Markdown table on stdout.
 #   scripts/bench-runs.sh [--quick] [DIR]     DIR: where to work (default: a new directory in target/, removed at the end)
 # Needs root, python3, a static busybox, util-linux, and the engines: podman, docker, runc, ch-run; one that is not here is
-# left out. PHT_OCI is the program (default: target/release/pht-oci, which is built). Every figure is the least of several,
+# left out. PHT_OCI is the program (default: target/release/pht-oci, which is built), PHT_SIZES the sizes of the bases. Takes
+# three times the largest size of disk. Every figure is the least of several,
 # taken in turn with those that it is held against: on a machine that does something else, too, that is the fairest.
 # The base of an engine is loaded by the first run, and stays. "First" is that run beside `podman pull` of the same layout
 # into an empty store. Ordinary users are without rights, but for Podman's further users.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-sizes="1M 1G 4G" runs=7
+sizes="${PHT_SIZES:-1M 1G 4G}" runs=7
 if [ "${1:-}" = --quick ]; then
-  sizes="1M 1G" runs=3
+  sizes="${PHT_SIZES:-1M 1G}" runs=3
   shift
 fi
 home="$PWD"
@@ -38,6 +39,7 @@ clean_up() {
   if has docker && docker info >/dev/null 2>&1; then
     docker images --quiet --filter reference=localhost/pht-oci/base | sort -u | xargs -r docker rmi --force >/dev/null || true
   fi
+  for mounted in "$work"/{root,ordinary}/store/overlay; do umount --quiet "$mounted" || true; done
   cd "$home"
   rm -rf "$work"
 }
@@ -144,23 +146,23 @@ by_hand() {
     ;;
   charliecloud)
     root="$(echo "$work/$2"/cache/pht-oci/roots/*/rootfs)"
-    seconds as "$2" ch-run "$root" -- /bin/busybox true
+    seconds as "$2" ch-run --no-passwd "$root" -- /bin/busybox true
     ;;
   esac
 }
 
-# forget ENGINE WHO: as if nothing had run there.
-forget() { as "$2" "$pht" --quiet cache prune >/dev/null; }
+# forget WHO: as if nothing had run there.
+forget() { as "$1" "$pht" --quiet cache prune >/dev/null; }
 
 compare() {
   local size="$1" engine="$2" who="$3" run
   say "$engine, $who, $size"
-  forget "$engine" "$who"
-  note "$size" "$engine" "$who" first "$(seconds ours "train-$size" "$engine" "$who")"
+  note "$size" "$engine" "$who" first "$(seconds ours "$train" "$engine" "$who")"
   for run in $(seq "$runs"); do
     note "$size" "$engine" "$who" hand "$(by_hand "$engine" "$who" "$size")"
-    note "$size" "$engine" "$who" ours "$(seconds ours "train-$size" "$engine" "$who")"
+    note "$size" "$engine" "$who" ours "$(seconds ours "$train" "$engine" "$who")"
   done
+  forget "$who"
 }
 
 # first SIZE: beside `podman pull`, each into an empty store, in turn.
@@ -168,11 +170,10 @@ first() {
   local size="$1" run
   say "first run, $size"
   for run in 1 2 3; do
-    forget podman root
-    as root podman rmi --all --force >/dev/null 2>&1 || true
-    note "$size" podman root pull "$(seconds as root podman pull --quiet "oci:$work/root/train-$size:base")"
-    as root podman rmi --all --force >/dev/null 2>&1 || true
-    note "$size" podman root first "$(seconds ours "train-$size" podman root)"
+    note "$size" podman root pull "$(seconds as root podman pull --quiet "oci:$work/root/$train:base")"
+    as root podman rmi --all --force >/dev/null 2>&1
+    note "$size" podman root first "$(seconds ours "$train" podman root)"
+    forget root
   done
 }
 
@@ -188,12 +189,12 @@ cp s.pem ordinary
 chmod 755 "$work"
 : >figures.tsv
 for size in $sizes; do
-  base "base-$size" "$size"
-  "$pht" --quiet build "oci:root/train-$size:t" --base "oci:base-$size:base" --files files --route route.json --creator creator \
+  # In one layout, and in lower case: Podman takes the path for a name.
+  train="train-${size,,}"
+  base "root/$train" "$size"
+  "$pht" --quiet build "oci:root/$train:t" --base "oci:root/$train:base" --files files --route route.json --creator creator \
     --creator-key creator.pem --builder-key builder.pem --cmd /bin/busybox true
-  "$pht" --quiet copy "oci:base-$size:base" "oci:root/train-$size:base"
-  rm -rf "base-$size"
-  cp -r "root/train-$size" ordinary
+  cp -rl "root/$train" ordinary
   chown -R "$user:$user" ordinary
   if has podman; then
     first "$size"
@@ -206,9 +207,7 @@ for size in $sizes; do
   fi
   if has docker && docker info >/dev/null 2>&1; then compare "$size" docker root; fi
   if has ch-run; then compare "$size" charliecloud ordinary; fi
-  forget podman root
-  forget podman ordinary
-  rm -rf "root/train-$size" "ordinary/train-$size"
+  rm -rf "root/$train" "ordinary/$train"
 done
 
 python3 -I - figures.tsv "$("$pht" --version)" <<'PYTHON'

@@ -53,7 +53,7 @@ impl Client {
 
     /// Makes a container of a base with `create`, after `load` if the base is not kept. It may go away in between, as by
     /// `cache prune` or whoever else keeps house: then it is loaded again.
-    pub(super) fn from_kept(
+    pub(super) fn create_on_kept(
         &self,
         base: &Image,
         load: &dyn Fn() -> Result<()>,

@@ -40,7 +40,7 @@ impl Engine for Docker {
         }
         let load = || load(&base, job.scratch, context);
         let create = || DOCKER.create(job, &base, &options, &process.arguments[1..]);
-        DOCKER.from_kept(&base, &load, &create).map(|()| None)
+        DOCKER.create_on_kept(&base, &load, &create).map(|()| None)
     }
 
     fn start(&self, name: &str, _scratch: &Path) -> Command {
