@@ -2,8 +2,8 @@
 # What `run` costs on bases of several sizes, beside the same container started by hand: a Markdown table on stdout.
 #   scripts/bench-runs.sh [--quick] [DIR]     DIR: where to work (default: a new directory in target/, removed at the end)
 # Needs root, python3, a static busybox, util-linux, and the engines: podman, docker, runc, ch-run; one that is not here is
-# left out. PHT_OCI is the program (default: target/release/pht-oci, which is built), PHT_SIZES the sizes of the bases. Takes
-# three times the largest size of disk. Every figure is the least of several,
+# left out. PHT_OCI is the program (default: target/release/pht-oci, which is built), PHT_SIZES the sizes of the bases,
+# PHT_ENGINES the engines. Takes three times the largest size of disk. Every figure is the least of several,
 # taken in turn with those that it is held against: on a machine that does something else, too, that is the fairest.
 # The base of an engine is loaded by the first run, and stays. "First" is that run beside `podman pull` of the same layout
 # into an empty store. Ordinary users are without rights, but for Podman's further users.
@@ -31,6 +31,7 @@ unset STATION_ID PRIVATE_KEY_PATH PRIVATE_KEY_PASSWORD PHT_TRUST_DIR XDG_RUNTIME
 
 say() { printf '== %s\n' "$*" >&2; }
 has() { command -v "$1" >/dev/null; }
+wanted() { has "$1" && case " ${PHT_ENGINES:-podman runc docker ch-run} " in *" $1 "*) ;; *) false ;; esac; }
 
 clean_up() {
   local pid
@@ -196,17 +197,17 @@ for size in $sizes; do
     --creator-key creator.pem --builder-key builder.pem --cmd /bin/busybox true
   cp -rl "root/$train" ordinary
   chown -R "$user:$user" ordinary
-  if has podman; then
+  if wanted podman; then
     first "$size"
     compare "$size" podman root
     compare "$size" podman ordinary
   fi
-  if has runc; then
+  if wanted runc; then
     compare "$size" runc root
     compare "$size" runc ordinary
   fi
-  if has docker && docker info >/dev/null 2>&1; then compare "$size" docker root; fi
-  if has ch-run; then compare "$size" charliecloud ordinary; fi
+  if wanted docker && docker info >/dev/null 2>&1; then compare "$size" docker root; fi
+  if wanted ch-run; then compare "$size" charliecloud ordinary; fi
   rm -rf "root/$train" "ordinary/$train"
 done
 

@@ -19,8 +19,8 @@ const KEPT: &str = "localhost/pht-oci/base";
 const TAG_DIGITS: usize = 32;
 /// The engine whose store may have containers that it does not list without being asked for them.
 const WITH_EXTERNAL: &str = "podman";
-/// How often a container is made whose base somebody removes meanwhile.
-const TRIES: usize = 3;
+/// How often a container is made whose base somebody removes meanwhile, or whose name is not free yet.
+const TRIES: usize = 4;
 
 /// The program of an engine's client.
 pub(super) struct Client(pub(super) &'static str);
@@ -56,6 +56,7 @@ impl Client {
     pub(super) fn create_on_kept(
         &self,
         base: &Image,
+        name: &str,
         load: &dyn Fn() -> Result<()>,
         create: &dyn Fn() -> Result<()>,
     ) -> Result<()> {
@@ -67,6 +68,8 @@ impl Client {
                 Err(error) if error.kind() == Kind::Io && !self.has_kept(base) => {
                     tracing::info!("{} has lost the base meanwhile: it is loaded again ({error})", self.0);
                 }
+                // Nobody else uses the name: a run that was killed has asked for it, and has it only now.
+                Err(error) if error.kind() == Kind::Io && self.has_container(name)? => self.remove(name)?,
                 made => return made,
             }
         }
@@ -143,7 +146,7 @@ impl Client {
     }
 
     /// True if the engine has a container of this name, be it one that it knows half.
-    fn has_container(&self, name: &str) -> Result<bool> {
+    pub(super) fn has_container(&self, name: &str) -> Result<bool> {
         let mut asked = self.command(&["ps", "--all", "--format", "{{.Names}}"]);
         if self.0 == WITH_EXTERNAL {
             // What a client that was killed has left in the store alone.

@@ -1,5 +1,7 @@
 use std::path::Path;
 use std::process::{Command, ExitStatus};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::client::{Client, discard, kept_name};
 use super::interface::{Engine, Job, Outcome, Sealed};
@@ -14,6 +16,9 @@ use crate::store::{Context, Reference};
 pub(super) struct Docker;
 
 pub(super) const DOCKER: Client = Client("docker");
+/// How long the daemon may take for a container, and the time between two looks.
+const LATE: Duration = Duration::from_secs(2);
+const LOOKS: Duration = Duration::from_millis(100);
 
 impl Sealed for Docker {}
 
@@ -40,7 +45,7 @@ impl Engine for Docker {
         }
         let load = || load(&base, job.scratch, context);
         let create = || DOCKER.create(job, &base, &options, &process.arguments[1..]);
-        DOCKER.create_on_kept(&base, &load, &create).map(|()| None)
+        DOCKER.create_on_kept(&base, job.name, &load, &create).map(|()| None)
     }
 
     fn start(&self, name: &str, _scratch: &Path) -> Command {
@@ -53,6 +58,14 @@ impl Engine for Docker {
 
     fn remove(&self, name: &str, _scratch: &Path) -> Result<()> {
         DOCKER.remove(name)
+    }
+
+    /// The daemon goes on with what a client has asked it for, whatever becomes of the client.
+    fn await_late(&self, name: &str) {
+        let begin = Instant::now();
+        while begin.elapsed() < LATE && !DOCKER.has_container(name).unwrap_or(true) {
+            thread::sleep(LOOKS);
+        }
     }
 }
 

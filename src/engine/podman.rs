@@ -44,7 +44,9 @@ impl Engine for Podman {
         // With what it runs: layers that Podman has are not pulled again, and a working directory that is not there is
         // made only if the image names it.
         let pull = || pull(job.image, job.scratch, context);
-        PODMAN.create_on_kept(job.image, &pull, &|| PODMAN.create(job, job.image, &options, &[])).map(|()| None)
+        PODMAN
+            .create_on_kept(job.image, job.name, &pull, &|| PODMAN.create(job, job.image, &options, &[]))
+            .map(|()| None)
     }
 
     fn start(&self, name: &str, scratch: &Path) -> Command {

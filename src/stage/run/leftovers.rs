@@ -41,7 +41,7 @@ pub fn cleanup(context: &Context) -> Result<Vec<Leftover>> {
     for work in found(context) {
         let work = work?;
         let what = leftover(&work);
-        work.remove()?;
+        work.remove_left()?;
         removed.push(what);
     }
     Ok(removed)
@@ -50,7 +50,7 @@ pub fn cleanup(context: &Context) -> Result<Vec<Leftover>> {
 /// The same before a run, which does not fail for what another has left.
 pub(super) fn sweep(context: &Context) {
     for work in found(context) {
-        let removed = work.and_then(|work| work.remove().map(|()| work.path().to_owned()));
+        let removed = work.and_then(|work| work.remove_left().map(|()| work.path().to_owned()));
         match removed {
             Ok(path) => tracing::info!("removed what a killed run had left in {}", path.display()),
             Err(error) => tracing::warn!("what a killed run has left is still there: {error}"),

@@ -4,6 +4,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
@@ -20,6 +21,8 @@ const PREFIX: &str = "pht-oci-run-";
 const NAME_BYTES: usize = 8;
 /// The file with the name of the engine that may have something of this run.
 const ENGINE: &str = "engine";
+/// The time after which an engine has done what it was asked for by a run that was killed.
+const SETTLED: Duration = Duration::from_secs(60);
 
 /// The directory in which a train runs, private and locked. It has always the same name for the same destination, so
 /// that what a run that was killed has left, here and with its engine, goes away with the next.
@@ -72,7 +75,7 @@ impl WorkDir {
                 return Ok(work);
             }
             tracing::info!("removing the leftovers of a killed run in {}", path.display());
-            work.remove()?;
+            work.remove_left()?;
         }
     }
 
@@ -164,6 +167,19 @@ impl WorkDir {
         if let Some(entry) = &self.entry {
             strike_out(entry, &self.path);
         }
+    }
+
+    /// The same for what a run has left that was killed, perhaps a moment ago.
+    ///
+    /// # Errors
+    /// As [`WorkDir::remove`].
+    pub(super) fn remove_left(&self) -> Result<()> {
+        let noted = fs::metadata(self.join(ENGINE)).and_then(|found| found.modified());
+        let is_settled = noted.is_ok_and(|noted| noted.elapsed().is_ok_and(|age| age > SETTLED));
+        if let Some(engine) = self.engine().and_then(|name| engine_named(&name).ok()).filter(|_| !is_settled) {
+            engine.await_late(&self.name);
+        }
+        self.remove()
     }
 
     /// Removes everything, with the engine too.
