@@ -12,7 +12,7 @@ cd "$(dirname "$0")/.."
 . scripts/parts.sh
 
 # command:package, for what the tests call.
-PEERS="dockerd:docker.io skopeo:skopeo umoci:umoci podman:podman buildah:buildah runc:runc ch-run:charliecloud conmon:conmon
+PEERS="dockerd:docker.io skopeo:skopeo umoci:umoci podman:podman buildah:buildah runc:runc ch-run:charliecloud conmon:conmon newuidmap:uidmap
   setfattr:attr zstd:zstd openssl:openssl curl:curl strace:strace docker-registry:docker-registry
   htpasswd:apache2-utils python3:python3 groff:groff-base busybox:busybox-static bsdtar:libarchive-tools
   mmdebstrap:mmdebstrap debootstrap:debootstrap pigz:pigz flock:util-linux pgrep:procps chromium:chromium"

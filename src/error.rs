@@ -140,6 +140,8 @@ pub enum Advice {
     ChooseGpuEngine,
     /// Run as root, or with an engine that maps users.
     RunAsRoot,
+    /// Have further users (`/etc/subuid`), or run with an engine that needs none.
+    GiveFurtherUsers,
     /// Choose another file for the train's output.
     ChooseLog,
     /// Ask for no GPUs: all of them are there anyway.

@@ -45,6 +45,13 @@ fn composed(advice: &Advice) -> Option<String> {
     })
 }
 
+const CHECK_LOGIN: &str = "check user name, password and the rights on the repository; -v shows where they came from";
+const AS_ROOT: &str = "run the command with --engine charliecloud, with --engine podman if /etc/subuid and /etc/subgid give \
+                       you further users, or as root";
+const FURTHER_USERS: &str = "have the administrator give you some (usermod --add-subuids 100000-165535 --add-subgids \
+                             100000-165535 USER, then podman system migrate), or run the command with --engine \
+                             charliecloud, or as root";
+
 /// The words of all other advice.
 fn fixed(advice: &Advice) -> &str {
     match advice {
@@ -64,9 +71,7 @@ fn fixed(advice: &Advice) -> &str {
              without"
         }
         Advice::SeparateLogin => "give the login with --src-creds, --dest-creds or --authfile",
-        Advice::CheckLogin => {
-            "check user name, password and the rights on the repository; -v shows where they came from"
-        }
+        Advice::CheckLogin => CHECK_LOGIN,
         Advice::GoOnline => "leave --offline out, or copy the image into a layout first",
         Advice::GivePassphrase => "give it in the variable PRIVATE_KEY_PASSWORD or with --passphrase-file",
         Advice::NameStation => "name the station with --station",
@@ -86,7 +91,8 @@ fn fixed(advice: &Advice) -> &str {
         }
         Advice::GiveDestination => "give a DEST",
         Advice::ChooseGpuEngine => "use --engine podman or --engine docker",
-        Advice::RunAsRoot => "run the command as root, or with --engine podman",
+        Advice::RunAsRoot => AS_ROOT,
+        Advice::GiveFurtherUsers => FURTHER_USERS,
         Advice::ChooseLog => "choose another file with --log",
         Advice::OmitGpus => "leave --gpus out",
         Advice::ChooseEngineForRoot => "choose another with --engine, or run it as an ordinary user",
@@ -189,6 +195,7 @@ mod tests {
             Advice::InstallEngine { remedy: "install podman" },
             Advice::ChooseGpuEngine,
             Advice::RunAsRoot,
+            Advice::GiveFurtherUsers,
             Advice::ChooseLog,
             Advice::OmitGpus,
             Advice::ChooseEngineForRoot,

@@ -32,8 +32,15 @@ const LITTLE_SPACE: u64 = 1 << 30;
 const EARLIEST: i64 = 1_767_225_600;
 /// By how much the clocks of two stations may differ, in seconds.
 const DRIFT: i64 = 300;
-/// The beginnings of the names of what killed or failed runs leave.
-const LEFTOVERS: [&str; 2] = [".pht-oci-run-", "pht-oci-closed-"];
+/// The beginnings of the names of what `run` keeps for a person to see to, and what is to be done with it.
+const KEPT: [(&str, &str, &str); 2] = [
+    ("pht-oci-closed-", "has a closed train that could not be sent", "send what is in it, then remove it"),
+    (
+        "pht-oci-run-",
+        "has the results of a train that has run, in plaintext",
+        "close the train with pht-oci post-run and --results, then remove it",
+    ),
+];
 
 /// Look whether this station is ready for a train, and say what to do where it is not.
 ///
@@ -57,7 +64,7 @@ pub(super) struct Doctor {
     /// The station's signed record of what it did
     #[arg(long, value_name = "FILE", env = "PHT_JOURNAL")]
     journal: Option<PathBuf>,
-    /// Container engine: podman, docker or runc
+    /// Container engine: podman, docker, runc or charliecloud
     #[cfg(feature = "engines")]
     #[arg(long, value_name = "ENGINE", value_parser = engine_named)]
     engine: Option<&'static dyn Engine>,
@@ -347,12 +354,8 @@ impl Doctor {
                 }
                 _ => found.good("disk", what),
             }
-            for path in leftovers_in(dir) {
-                let what = format!(
-                    "{} is left of a run that was killed or could not be sent: it may hold plaintext",
-                    path.display()
-                );
-                found.warning("leftovers", what, "send what is in it, then remove it");
+            for (path, what, advice) in kept_in(dir) {
+                found.warning("leftovers", format!("{} {what}", path.display()), advice);
             }
         }
     }
@@ -381,16 +384,18 @@ fn look_at_settings(found: &mut Findings) {
     }
 }
 
-/// The file of leftovers in a directory, in the order of their names.
-fn leftovers_in(dir: &Path) -> Vec<PathBuf> {
+/// What runs have kept in a directory, in the order of its names, with what it is and what is to be done.
+fn kept_in(dir: &Path) -> Vec<(PathBuf, &'static str, &'static str)> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    let is_left = |entry: &fs::DirEntry| {
+    let kept = entries.filter_map(|entry| {
         let name = entry.file_name();
-        LEFTOVERS.iter().any(|prefix| name.as_encoded_bytes().starts_with(prefix.as_bytes()))
-    };
-    let mut left: Vec<PathBuf> = entries.filter(is_left).map(|entry| entry.path()).collect();
-    left.sort();
-    left
+        let (_, what, advice) =
+            KEPT.iter().find(|(prefix, ..)| name.as_encoded_bytes().starts_with(prefix.as_bytes()))?;
+        Some((entry.path(), *what, *advice))
+    });
+    let mut kept: Vec<_> = kept.filter(|(path, ..)| path.is_dir()).collect();
+    kept.sort();
+    kept
 }
 
 /// Whether the kernel gives containers networks of their own, which are empty; how it is known.

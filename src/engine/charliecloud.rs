@@ -139,9 +139,11 @@ impl Engine for Charliecloud {
 
     fn remove(&self, name: &str, scratch: &Path) -> Result<()> {
         let Some(pid) = running_pid(scratch) else { return Ok(()) };
+        // The first process of the container ends with it, a moment later, and all others with that one.
+        let inner = children(pid);
         let _ = kill_process(pid, Signal::KILL);
-        for _ in 0..100 {
-            if running_pid(scratch).is_none() {
+        for _ in 0..250 {
+            if running_pid(scratch).is_none() && !inner.iter().any(|pid| is_running(*pid)) {
                 return Ok(());
             }
             std::thread::sleep(std::time::Duration::from_millis(20));
@@ -168,6 +170,18 @@ fn running_pid(scratch: &Path) -> Option<Pid> {
     let own = scratch.join(STARTED);
     let own = own.as_os_str().as_encoded_bytes();
     line.split(|byte| *byte == 0).any(|argument| argument == own).then(|| Pid::from_raw(number)).flatten()
+}
+
+/// The processes that this one has started and that have not ended.
+fn children(pid: Pid) -> Vec<Pid> {
+    let number = pid.as_raw_nonzero();
+    let told = fs::read_to_string(format!("/proc/{number}/task/{number}/children")).unwrap_or_default();
+    told.split_whitespace().filter_map(|number| Pid::from_raw(number.parse().ok()?)).collect()
+}
+
+/// True if the process has not ended; one that nobody has waited for has no command line any more.
+fn is_running(pid: Pid) -> bool {
+    fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).is_ok_and(|line| !line.is_empty())
 }
 
 /// Sees to it that there is something to mount over, in what lies above the base.

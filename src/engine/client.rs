@@ -6,7 +6,8 @@ use std::process::{Command, ExitStatus};
 
 use super::capabilities::CAPABILITIES;
 use super::interface::{Job, Outcome};
-use super::supervise::{run_capture, run_quiet};
+use super::orphans;
+use super::supervise::{output_of, run_capture, run_quiet};
 use super::written;
 use crate::error::{Advice, Error, ErrorContext, IoContext, Kind, Result};
 use crate::image::Image;
@@ -17,6 +18,10 @@ use crate::text::Printable;
 const KEPT: &str = "localhost/pht-oci/base";
 /// The hexadecimal digits of an image ID that tell one kept base from another.
 const TAG_DIGITS: usize = 32;
+/// The engine whose store may have containers that it does not list without being asked for them.
+const WITH_EXTERNAL: &str = "podman";
+/// How often a container is made whose base somebody removes meanwhile, or whose name is not free yet.
+const TRIES: usize = 4;
 
 /// The program of an engine's client.
 pub(super) struct Client(pub(super) &'static str);
@@ -45,6 +50,32 @@ impl Client {
         let Ok(told) = run_capture(asked) else { return false };
         let Ok(Value::Array(layers)) = json::parse(told.trim_ascii()) else { return false };
         layers.iter().map(Value::as_str).eq(image.diff_ids().iter().map(|id| Some(id.as_ref())))
+    }
+
+    /// Makes a container of a base with `create`, after `load` if the base is not kept. It may go away in between, as by
+    /// `cache prune` or whoever else keeps house: then it is loaded again.
+    pub(super) fn create_on_kept(
+        &self,
+        base: &Image,
+        name: &str,
+        load: &dyn Fn() -> Result<()>,
+        create: &dyn Fn() -> Result<()>,
+    ) -> Result<()> {
+        for _ in 1..TRIES {
+            if !self.has_kept(base) {
+                load()?;
+            }
+            match create() {
+                Err(error) if error.kind() == Kind::Io && !self.has_kept(base) => {
+                    tracing::info!("{} has lost the base meanwhile: it is loaded again ({error})", self.0);
+                }
+                // Nobody else uses the name: a run that was killed has asked for it, and has it only now.
+                Err(error) if error.kind() == Kind::Io && self.has_container(name)? => self.remove(name)?,
+                made => return made,
+            }
+        }
+        load()?;
+        create()
     }
 
     /// Makes the container of a kept image. `options` are options of this client, `arguments` what follows the image.
@@ -113,20 +144,33 @@ impl Client {
 
     /// Removes the container, and looks whether it is gone.
     pub(super) fn remove(&self, name: &str) -> Result<()> {
-        if !self.answers() {
-            let hint = format!("the container {name} holds plaintext: remove it if it still exists");
-            return Err(Error::new(Kind::Io, format!("{} no longer answers", self.0)).hint(hint));
+        orphans::wait_for(&[self.0, "create", name]);
+        if !self.has_container(name)? {
+            return Ok(());
         }
         // At once: neither grace nor results are due.
         run_quiet(self.command(&["kill", name]));
-        if run_quiet(self.command(&["container", "inspect", name])) {
-            run_quiet(self.command(&["rm", "--force", "--volumes", name]));
-            if run_quiet(self.command(&["container", "inspect", name])) {
-                let hint = format!("the container holds plaintext; remove it by hand, with {}", self.0);
-                return Err(Error::new(Kind::Io, "the container cannot be removed").hint(hint).at(name));
-            }
+        run_quiet(self.command(&["rm", "--force", "--volumes", name]));
+        if self.has_container(name)? {
+            let hint = format!("the container holds plaintext; remove it by hand, with {}", self.0);
+            return Err(Error::new(Kind::Io, "the container cannot be removed").hint(hint).at(name));
         }
         Ok(())
+    }
+
+    /// True if the engine has a container of this name, be it one that it knows half.
+    pub(super) fn has_container(&self, name: &str) -> Result<bool> {
+        let mut asked = self.command(&["ps", "--all", "--format", "{{.Names}}"]);
+        if self.0 == WITH_EXTERNAL {
+            // What a client that was killed has left in the store alone.
+            asked.arg("--external");
+        }
+        // Whatever happened so far: a signal ends the run, and not what clears up after it.
+        let told = output_of(asked).map_err(|said| {
+            let hint = format!("the container {name} holds plaintext: remove it if it still exists");
+            Error::io(format!("{} no longer answers", self.0), io::Error::other(said)).hint(hint)
+        })?;
+        Ok(told.split(['\n', ',']).any(|own| own.trim() == name))
     }
 
     /// The bases that the engine has kept, each with its size in bytes.

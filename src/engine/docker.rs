@@ -1,5 +1,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::client::{Client, discard, kept_name};
 use super::interface::{Engine, Job, Outcome, Sealed};
@@ -14,6 +16,9 @@ use crate::store::{Context, Reference};
 pub(super) struct Docker;
 
 pub(super) const DOCKER: Client = Client("docker");
+/// How long the daemon may take for a container, and the time between two looks.
+const LATE: Duration = Duration::from_secs(2);
+const LOOKS: Duration = Duration::from_millis(100);
 
 impl Sealed for Docker {}
 
@@ -29,9 +34,6 @@ impl Engine for Docker {
     fn prepare(&self, job: &Job<'_>, context: &Context) -> Result<Option<Root>> {
         // Without what it runs: to load layers again for another command would take as long as the first time.
         let base = job.image.lowest(job.image.layers().len(), job.image.platform_config());
-        if !DOCKER.has_kept(&base) {
-            load(&base, job.scratch, context)?;
-        }
         let process = job.process;
         let mut options: Vec<String> =
             job.mounts.iter().flat_map(|mount| ["--mount".to_owned(), bind(mount)]).collect();
@@ -41,7 +43,9 @@ impl Engine for Docker {
         if !process.user.is_empty() {
             options.push(format!("--user={}", process.user));
         }
-        DOCKER.create(job, &base, &options, &process.arguments[1..]).map(|()| None)
+        let load = || load(&base, job.scratch, context);
+        let create = || DOCKER.create(job, &base, &options, &process.arguments[1..]);
+        DOCKER.create_on_kept(&base, job.name, &load, &create).map(|()| None)
     }
 
     fn start(&self, name: &str, _scratch: &Path) -> Command {
@@ -62,6 +66,14 @@ impl Engine for Docker {
 
     fn remove(&self, name: &str, _scratch: &Path) -> Result<()> {
         DOCKER.remove(name)
+    }
+
+    /// The daemon goes on with what a client has asked it for, whatever becomes of the client.
+    fn await_late(&self, name: &str) {
+        let begin = Instant::now();
+        while begin.elapsed() < LATE && !DOCKER.has_container(name).unwrap_or(true) {
+            thread::sleep(LOOKS);
+        }
     }
 }
 

@@ -79,6 +79,18 @@ pub trait Engine: Sealed + Sync {
     /// # Errors
     /// Something is still there.
     fn remove(&self, name: &str, scratch: &Path) -> Result<()>;
+
+    /// Waits for a container that a run which was killed a moment ago may have asked for, and that is not there yet.
+    fn await_late(&self, _name: &str) {}
+
+    /// Gives this user what a train has written below `dir` as another one, where the users of a container are not those
+    /// of this machine, and this user could neither read nor remove it.
+    ///
+    /// # Errors
+    /// An error of the engine.
+    fn reclaim(&self, _dir: &Path) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// How a train ended.

@@ -12,6 +12,7 @@ mod interface;
 mod kept;
 mod memory;
 mod options;
+mod orphans;
 mod overlay;
 mod podman;
 mod process;

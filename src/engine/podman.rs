@@ -1,3 +1,6 @@
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
@@ -6,10 +9,11 @@ use super::interface::{Engine, Job, Outcome, Sealed};
 use super::options::{Mount, RunOptions};
 use super::roots::Root;
 use super::seccomp;
-use super::supervise::run_capture;
-use crate::error::{Error, ErrorContext, IoContext, Result};
+use super::supervise::{output_of, run_capture};
+use crate::error::{Advice, Error, ErrorContext, IoContext, Result};
 use crate::image::Image;
 use crate::store::{Context, Reference};
+use crate::text::Printable;
 
 /// Podman: takes the base into the store of this user, without a daemon and without root.
 pub(super) struct Podman;
@@ -30,18 +34,19 @@ impl Engine for Podman {
     }
 
     fn prepare(&self, job: &Job<'_>, context: &Context) -> Result<Option<Root>> {
-        // With what it runs: layers that Podman has are not pulled again, and a working directory that is not there is
-        // made only if the image names it.
-        if !PODMAN.has_kept(job.image) {
-            pull(job.image, job.scratch, context)?;
-        }
+        ensure_users(job)?;
         // Proxies of the station, and the passwords in their addresses, are nothing for a train.
         let mut options = vec!["--http-proxy=false".to_owned()];
         // Its own profile lets trains make namespaces.
         options.push(format!("--security-opt=seccomp={}", seccomp::write(job.scratch)?.display()));
         options.extend(job.mounts.iter().flat_map(|mount| ["--volume".to_owned(), volume(mount)]));
         options.extend(job.options.gpus.iter().flat_map(|gpus| ["--device".to_owned(), device(gpus)]));
-        PODMAN.create(job, job.image, &options, &[]).map(|()| None)
+        // With what it runs: layers that Podman has are not pulled again, and a working directory that is not there is
+        // made only if the image names it.
+        let pull = || pull(job.image, job.scratch, context);
+        PODMAN
+            .create_on_kept(job.image, job.name, &pull, &|| PODMAN.create(job, job.image, &options, &[]))
+            .map(|()| None)
     }
 
     fn start(&self, name: &str, scratch: &Path) -> Command {
@@ -66,6 +71,51 @@ impl Engine for Podman {
     fn remove(&self, name: &str, _scratch: &Path) -> Result<()> {
         PODMAN.remove(name)
     }
+
+    fn reclaim(&self, dir: &Path) -> Result<()> {
+        if rustix::process::geteuid().is_root() || !has_foreign(dir) {
+            return Ok(());
+        }
+        // In the namespace of its containers this user is root.
+        let mut chown = PODMAN.command(&["unshare", "chown", "--recursive", "--no-dereference", "0:0"]);
+        chown.arg(dir);
+        output_of(chown).map(drop).map_err(|said| {
+            let what = "what the train has written as another user cannot be taken over";
+            Error::io(what, io::Error::other(said)).at(dir.display())
+        })
+    }
+}
+
+/// Refuses a train that runs as another user than root where Podman, without root, has no other users.
+fn ensure_users(job: &Job<'_>) -> Result<()> {
+    if rustix::process::geteuid().is_root() || job.process.is_root() {
+        return Ok(());
+    }
+    let told = run_capture(PODMAN.command(&["unshare", "cat", "/proc/self/uid_map"]))?;
+    let told = String::from_utf8_lossy(&told);
+    let counts = told.lines().filter_map(|line| line.split_whitespace().nth(2)?.parse::<u64>().ok());
+    if counts.sum::<u64>() > 1 {
+        return Ok(());
+    }
+    let user = Printable::new(&job.process.user);
+    let what = format!("the image runs as user {user}, but podman without root has no further users here");
+    Err(Error::usage(what).advise(Advice::GiveFurtherUsers))
+}
+
+/// True if something below `dir`, or it itself, is not this user's.
+fn has_foreign(dir: &Path) -> bool {
+    let own = rustix::process::geteuid().as_raw();
+    let is_foreign = |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| found.uid() != own);
+    let mut open = vec![dir.to_owned()];
+    while let Some(path) = open.pop() {
+        if is_foreign(&path) {
+            return true;
+        }
+        if path.is_dir() && !path.is_symlink() {
+            open.extend(fs::read_dir(&path).into_iter().flatten().flatten().map(|entry| entry.path()));
+        }
+    }
+    false
 }
 
 /// Hands the base to Podman, and leaves it there under its one name.

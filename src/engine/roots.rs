@@ -9,6 +9,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, Mode, flock};
 
@@ -16,7 +17,8 @@ use super::options::mountable;
 use crate::crypto::{Sha256, hex};
 use crate::error::{Advice, Error, ErrorContext, IoContext, Kind, Result};
 use crate::image::{DirectorySink, Fidelity, Image, PathFilter, View, write_tree};
-use crate::store::Context;
+use crate::store::fs::is_at;
+use crate::store::{Context, interrupt};
 
 /// The directory of all roots, in the user's cache.
 const ROOTS: &str = "roots";
@@ -25,6 +27,9 @@ const MAKING: &str = ".making-";
 /// In the directory of a root: the file system, and what it was when it was whole.
 const ROOTFS: &str = "rootfs";
 const SEAL: &str = "seal";
+/// How long a root may be locked by who removes it, and the time between two looks.
+const PATIENCE: Duration = Duration::from_secs(60);
+const LOOKS: Duration = Duration::from_millis(20);
 
 /// The roots of this user.
 #[derive(Debug)]
@@ -81,16 +86,21 @@ impl Roots {
             return Ok(root);
         }
         let making = self.make(image, context)?;
-        // Of two that make the same one, the first to be ready stays.
+        // Of two that make the same one, the first to be ready stays; one at a time looks which it is.
+        let changing = File::open(&self.dir).doing("open the directory").at(self.dir.display())?;
+        let _ = flock(&changing, FlockOperation::LockExclusive);
         while let Err(error) = fs::rename(&making.path, &place) {
             if !matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists) {
                 return Err(error).doing("rename the unpacked base").at(place.display());
             }
             if let Some(root) = whole(&place)? {
-                remove_tree(&making.path)?;
                 return Ok(root);
             }
-            remove_tree(&place)?;
+            let changed = self.take_away(&place)?;
+            // A run that began before it was changed goes on.
+            if File::open(&changed).is_ok_and(|dir| lock_alone(&dir)) {
+                remove_tree(&changed)?;
+            }
         }
         whole(&place)?.ok_or_else(|| {
             let hint = "is another program at work in the cache?";
@@ -98,13 +108,28 @@ impl Roots {
         })
     }
 
+    /// Gives a root a name under which nobody looks for one: whoever looks finds it whole, or not at all.
+    fn take_away(&self, place: &Path) -> Result<PathBuf> {
+        let aside = tempfile::Builder::new().prefix(MAKING).tempdir_in(&self.dir);
+        let aside = aside.doing("create a directory").at(self.dir.display())?.keep();
+        match fs::rename(place, &aside) {
+            // Somebody else was first.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(aside),
+            moved => moved.doing("rename the directory").at(place.display()).map(|()| aside),
+        }
+    }
+
     /// Unpacks the layers into a new directory.
     fn make(&self, image: &Image, context: &Context) -> Result<Making> {
-        let made = tempfile::Builder::new().prefix(MAKING).tempdir_in(&self.dir);
-        let path = made.doing("create a directory for the base").at(self.dir.display())?.keep();
-        let lock = File::open(&path).doing("open the directory").at(path.display())?;
-        lock_shared(&lock)?;
-        let making = Making { path, _lock: lock };
+        let making = loop {
+            let made = tempfile::Builder::new().prefix(MAKING).tempdir_in(&self.dir);
+            let path = made.doing("create a directory for the base").at(self.dir.display())?.keep();
+            // Until it is locked it looks like one that a killed process has left.
+            match hold(&path)? {
+                Some(lock) => break Making { path, _lock: lock },
+                None => remove_tree(&path)?,
+            }
+        };
         unpack(image, &making.path.join(ROOTFS), context)?;
         let seal = seal_of(&making.path.join(ROOTFS))?;
         fs::write(making.path.join(SEAL), seal).doing("write the seal").at(making.path.display())?;
@@ -152,8 +177,8 @@ impl Roots {
         let mut removed = Vec::new();
         for entry in self.list()? {
             let dir = File::open(&entry.path).doing("open the directory").at(entry.path.display())?;
-            if lock_alone(&dir) {
-                remove_tree(&entry.path)?;
+            if lock_alone(&dir) && is_at(&dir, &entry.path) {
+                remove_tree(&self.take_away(&entry.path)?)?;
                 removed.push(entry);
             }
         }
@@ -188,8 +213,7 @@ pub(super) fn unpack(image: &Image, dir: &Path, context: &Context) -> Result<()>
 
 /// The root in this directory, locked, if it is whole.
 fn whole(place: &Path) -> Result<Option<Root>> {
-    let Ok(lock) = File::open(place) else { return Ok(None) };
-    lock_shared(&lock)?;
+    let Some(lock) = hold(place)? else { return Ok(None) };
     let path = place.join(ROOTFS);
     let Ok(sealed) = fs::read_to_string(place.join(SEAL)) else { return Ok(None) };
     Ok((seal_of(&path).is_ok_and(|found| found == sealed)).then_some(Root { path, _lock: lock }))
@@ -235,14 +259,26 @@ fn remove_tree(path: &Path) -> Result<()> {
     }
 }
 
-/// Holds a root against being removed. A file system without locks has one user at a time, or a root is lost that a
-/// later run makes anew.
-fn lock_shared(dir: &File) -> Result<()> {
-    match flock(dir, FlockOperation::NonBlockingLockShared) {
-        Err(rustix::io::Errno::WOULDBLOCK) => {
-            Err(Error::new(Kind::Io, "the unpacked base is being removed").hint("run the command again"))
+/// Holds a root against being removed; `None` if it is not there, or no longer. A file system without locks has one user
+/// at a time, or a root is lost that a later run makes anew.
+fn hold(place: &Path) -> Result<Option<File>> {
+    let begin = Instant::now();
+    loop {
+        let Ok(dir) = File::open(place) else { return Ok(None) };
+        match flock(&dir, FlockOperation::NonBlockingLockShared) {
+            // Whoever removes it takes its name away first, which is a moment's work.
+            Err(rustix::io::Errno::WOULDBLOCK) if begin.elapsed() < PATIENCE => {
+                interrupt::check()?;
+                std::thread::sleep(LOOKS);
+            }
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                let hint = "run the command again when no other one is at work in the cache";
+                let error = Error::new(Kind::Io, "the unpacked base is locked by another program");
+                return Err(error.hint(hint).at(place.display()));
+            }
+            _ if is_at(&dir, place) => return Ok(Some(dir)),
+            _ => {}
         }
-        _ => Ok(()),
     }
 }
 

@@ -9,6 +9,7 @@ use super::bundle::{self, ROOTFS};
 use super::client::Client;
 use super::interface::{Engine, Job, Outcome, Sealed};
 use super::options::RunOptions;
+use super::orphans;
 use super::overlay;
 use super::roots::Root;
 use super::supervise::{run_capture, run_quiet};
@@ -88,6 +89,8 @@ impl Engine for Runc {
     }
 
     fn remove(&self, name: &str, scratch: &Path) -> Result<()> {
+        // That of a run which was killed may be about to start the train.
+        orphans::end(&[self.name(), "run", name]);
         let on_container = |arguments: &[&str]| {
             let mut command = Command::new("runc");
             command.arg("--root").arg(state_in(scratch)).args(arguments).arg(name);

@@ -106,6 +106,13 @@ pub(super) fn run_quiet(mut command: Command) -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
+/// Runs `command` whatever has happened so far; what it prints, or what it says if it fails.
+pub(super) fn output_of(mut command: Command) -> std::result::Result<String, String> {
+    let output = quiet(&mut command).output().map_err(|error| error.to_string())?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(last_line(&output.stderr)) }
+}
+
 /// Nothing to read, nothing to know, and none of the signals that a terminal sends to all.
 fn quiet(command: &mut Command) -> &mut Command {
     SECRETS.iter().for_each(|name| {

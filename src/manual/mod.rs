@@ -8,6 +8,9 @@ pub mod review {}
 #[doc = include_str!("wire-3.md")]
 pub mod wire_3 {}
 
+#[doc = include_str!("running.md")]
+pub mod running {}
+
 #[doc = include_str!("migrating.md")]
 pub mod migrating {}
 
@@ -23,11 +26,16 @@ pub struct Page {
 }
 
 /// Every page.
-pub const PAGES: [Page; 3] = [
+pub const PAGES: [Page; 4] = [
     Page {
         topic: "wire-3",
         about: "the specification of wire 3, the authenticated version of the train security protocol",
         text: include_str!("wire-3.md"),
+    },
+    Page {
+        topic: "running",
+        about: "the run of a train: what it sees, data of a FHIR server, engines, and what is kept when something fails",
+        text: include_str!("running.md"),
     },
     Page {
         topic: "review",

@@ -498,14 +498,29 @@ fn every_broken_set_up_is_named_with_what_to_do() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// What a killed run has left may hold plaintext.
+/// What a killed run has left, wherever it ran, and what a run has kept for a person to see to.
 #[test]
 fn leftovers_are_listed() {
     let station = Station::new();
-    fs::create_dir(station.path("tmp/.pht-oci-run-0123")).expect("a directory");
-    let report = station.doctor(None, &[], &[]).ok().json();
-    let found = report["findings"].as_array().expect("a list").iter().find(|finding| finding["id"] == "leftovers");
-    let found = found.expect("a finding").clone();
-    assert_eq!(found["verdict"], "warning");
-    assert!(found["what"].as_str().expect("text").contains(".pht-oci-run-0123"), "{found}");
+    for name in
+        ["elsewhere/.pht-oci-run-0123", "tmp/pht-oci-run-0123-kept", "tmp/pht-oci-closed-x", "state/pht-oci/runs"]
+    {
+        fs::create_dir_all(station.path(name)).expect("a directory");
+        station.mode(name, 0o700);
+    }
+    station.write("state/pht-oci/runs/pht-oci-run-0123", &station.path("elsewhere/.pht-oci-run-0123"));
+    // Of a run that is in progress: it is not registered, or locked.
+    fs::create_dir(station.path("tmp/.pht-oci-run-4567")).expect("a directory");
+    let report = station.doctor(None, &[], &[("XDG_STATE_HOME", &station.path("state"))]).ok().json();
+    let findings = report["findings"].as_array().expect("a list");
+    let found: Vec<&Value> = findings.iter().filter(|finding| finding["id"] == "leftovers").collect();
+    for (name, advice) in
+        [("elsewhere/.pht-oci-run-0123", "cleanup"), ("run-0123-kept", "post-run"), ("pht-oci-closed-x", "send")]
+    {
+        let named = |finding: &&&Value| finding["what"].as_str().is_some_and(|text| text.contains(name));
+        let finding = found.iter().find(named).unwrap_or_else(|| panic!("{name}: {found:?}"));
+        assert_eq!(finding["verdict"], "warning", "{finding}");
+        assert!(finding["advice"].as_str().is_some_and(|text| text.contains(advice)), "{finding}");
+    }
+    assert_eq!(found.len(), 3, "{found:?}");
 }

@@ -86,11 +86,12 @@ fn archive_in(dir: &Path, target: &Reference) -> Reference {
     Reference::oci_archive(dir.join("train.tar"), Some(tag))
 }
 
-/// Leaves the work directory under a name that nobody cleans up, without what is for the engine.
+/// Leaves the work directory under a name that nobody cleans up, with what closes the train and nothing else: the data of
+/// the station are still where they came from.
 fn leave(kept: &Kept<'_>, work: WorkDir) -> Result<Place> {
     let below = |path: &Path| path.file_name().map(PathBuf::from).unwrap_or_default();
     let (opened, results) = (kept.opened.path().map(below).unwrap_or_default(), below(kept.results));
-    let dir = work.keep()?;
+    let dir = work.keep(&[&opened, &results])?;
     let opened = Reference::layout(dir.join(opened), kept.opened.tag().map(str::to_owned));
     Ok(Place {
         opened: opened.to_string(),

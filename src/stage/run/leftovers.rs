@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-use super::register::register_in;
+use super::register::{register_in, strike_out};
 use super::work_dir::WorkDir;
 use crate::error::Result;
 use crate::store::Context;
@@ -42,7 +42,7 @@ pub fn cleanup(context: &Context) -> Result<Vec<Leftover>> {
     for work in found(context) {
         let work = work?;
         let what = leftover(&work);
-        work.remove()?;
+        work.remove_left()?;
         removed.push(what);
     }
     Ok(removed)
@@ -59,7 +59,7 @@ pub(super) fn sweep(context: &Context) {
             continue;
         }
         still_there.extend(work.as_ref().ok().map(|work| work.path().to_owned()));
-        let removed = work.and_then(|work| work.remove().map(|()| work.path().to_owned()));
+        let removed = work.and_then(|work| work.remove_left().map(|()| work.path().to_owned()));
         match removed {
             Ok(path) => {
                 still_there.retain(|other| *other != path);
@@ -81,9 +81,7 @@ fn found(context: &Context) -> impl Iterator<Item = Result<WorkDir>> {
         match WorkDir::left_at(&path, entry.clone()) {
             Ok(None) => {
                 // Somebody is at work there, or nothing is left.
-                if fs::symlink_metadata(&path).is_err() {
-                    let _ = fs::remove_file(entry);
-                }
+                strike_out(&entry, &path);
                 None
             }
             Ok(Some(work)) => Some(Ok(work)),

@@ -15,9 +15,7 @@ mod work_dir;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::engine::{
-    Engine, ExitReason, Job, Mount, Outcome, PeakMemory, RunOptions, Variable, Volume, Watch, supervise,
-};
+use crate::engine::{Engine, ExitReason, Job, Mount, Outcome, PeakMemory, RunOptions, Volume, Watch, supervise};
 use crate::error::{Error, ErrorContext, Result};
 use crate::image::{Image, PendingTarget, open_image};
 use crate::stage::parts::execution::Execution;
@@ -144,7 +142,7 @@ pub(in crate::stage) fn run_observed(
     let named = if request.log.is_some() { Named::ByUser } else { Named::ByDefault };
     let mut log = Log::begin(&path, named, request.log_limit, show, context)?;
     let data = request.prepare.map(|command| Preparation::run(command, &opened, &work, &mut log)).transpose()?;
-    options.variables.extend(data.iter().map(|_| Variable::new(data::VARIABLE, data::IN_TRAIN)));
+    options.variables.extend(data.iter().map(Preparation::variable));
     work.note_engine(request.engine.name())?;
     let widened = Widened::for_user(&opened.process, &results)?;
     let mounts = mounts(&opened, &results, data.as_ref(), &options);
@@ -157,19 +155,15 @@ pub(in crate::stage) fn run_observed(
     drop(held);
 
     let post = StageRequest { results: Some(&results), keep_owners: true, keep_initial_results: false, ..*stage };
-    if request.hold {
-        widened.restore()?;
-        return Err(hold(&Kept { post: &post, opened: &reference, before: &before, results: &results }, work));
-    }
+    let kept = Kept { post: &post, opened: &reference, before: &before, results: &results };
     let look = || observer.map_or(Ok(()), |observer| observer.look(&reference, &results));
-    let closed = widened.restore().and_then(|()| look());
-    let closed = closed.and_then(|()| post_run_elsewhere(&post, &reference, &before, context));
-    let post = match closed {
-        Ok(report) => report,
-        Err(error) => {
-            let kept = Kept { post: &post, opened: &reference, before: &before, results: &results };
-            return Err(keep(&kept, work, context, error));
-        }
+    let taken = request.engine.reclaim(&results).and_then(|()| widened.restore()).and_then(|()| look());
+    let post = match taken {
+        Ok(()) if request.hold => return Err(hold(&kept, work)),
+        taken => match taken.and_then(|()| post_run_elsewhere(&post, &reference, &before, context)) {
+            Ok(report) => report,
+            Err(error) => return Err(keep(&kept, work, context, error)),
+        },
     };
     let mut report = whole(pre, post, ran);
     report.warnings.extend(log.warning());

@@ -1,9 +1,11 @@
 //! Runs are registered for their user while they last, so that what a killed one has left is found from anywhere.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
 
 use crate::store::Context;
 
@@ -12,20 +14,53 @@ pub(super) fn register_in(state: &Path) -> PathBuf {
     state.join("runs")
 }
 
-/// Registers a run; the file that says so. Who has no place for the register runs all the same: the next run to the same
-/// place removes what is left.
-pub(super) fn register(name: &str, path: &Path, context: &Context) -> Option<PathBuf> {
-    let dir = register_in(context.state.as_ref()?);
-    let entry = dir.join(name);
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(&dir);
-    match made.and_then(|()| fs::write(&entry, path.as_os_str().as_bytes())) {
-        Ok(()) => Some(entry),
-        Err(error) => {
-            tracing::warn!(
-                "{}: the run cannot be registered, so that `cleanup` will not find it: {error}",
-                dir.display()
-            );
-            None
+/// The register, for who enters a run; nothing is struck out meanwhile.
+pub(super) struct Register {
+    dir: PathBuf,
+    /// The lock. Where the file system has none, an entry may be lost of a run that begins just when another ends; the
+    /// next run to the same place removes what that one leaves.
+    _lock: File,
+}
+
+impl Register {
+    /// The register, if there is a place for it. Who has none runs all the same.
+    pub(super) fn open(context: &Context) -> Option<Self> {
+        let dir = register_in(context.state.as_ref()?);
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&dir);
+        match made.and_then(|()| lock(&dir)) {
+            Ok(lock) => Some(Register { dir, _lock: lock }),
+            Err(error) => {
+                let what = "the run cannot be registered, so that `cleanup` will not find it";
+                tracing::warn!("{}: {what}: {error}", dir.display());
+                None
+            }
         }
     }
+
+    /// Enters the directory of a run; the file that says so.
+    pub(super) fn enter(&self, name: &str, path: &Path) -> Option<PathBuf> {
+        let entry = self.dir.join(name);
+        match fs::write(&entry, path.as_os_str().as_bytes()) {
+            Ok(()) => Some(entry),
+            Err(error) => {
+                let what = "the run cannot be registered, so that `cleanup` will not find it";
+                tracing::warn!("{}: {what}: {error}", entry.display());
+                None
+            }
+        }
+    }
+}
+
+/// Strikes out the entry of a run whose directory is gone. Another may have taken its place.
+pub(super) fn strike_out(entry: &Path, path: &Path) {
+    let _lock = entry.parent().map(lock);
+    if fs::symlink_metadata(path).is_err() {
+        let _ = fs::remove_file(entry);
+    }
+}
+
+fn lock(dir: &Path) -> std::io::Result<File> {
+    let dir = File::open(dir)?;
+    let _ = flock(&dir, FlockOperation::LockExclusive);
+    Ok(dir)
 }

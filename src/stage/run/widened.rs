@@ -9,9 +9,10 @@ use crate::engine::ProcessSpec;
 use crate::error::{ErrorContext, IoContext, Result};
 use crate::store::fs::Beneath;
 
-/// What everybody may do with directories and files of the results while a train runs that is not root.
-const DIRECTORY: u32 = 0o777;
-const FILE: u32 = 0o666;
+/// What everybody may do with directories and with files while a train runs that is not root: of its results and of its
+/// data.
+const RESULTS: (u32, u32) = (0o777, 0o666);
+const DATA: (u32, u32) = (0o555, 0o444);
 
 /// The results with wider rights for the time of a run: they belong to whoever wrote them at other stations, and the
 /// train runs as a user that need not be any of these. Nobody else reaches them, for the directory above is private.
@@ -26,17 +27,26 @@ pub(super) struct Widened {
 impl Widened {
     /// Widens nothing for root.
     pub(super) fn for_user(process: &ProcessSpec, results: &Path) -> Result<Self> {
-        let mut widened = Widened { results: results.to_owned(), changed: Vec::new() };
+        Self::widen_for(process, results, RESULTS)
+    }
+
+    /// Lets whoever the train runs as read the data that were prepared for it; they go with the run.
+    pub(super) fn data_for_user(process: &ProcessSpec, data: &Path) -> Result<()> {
+        Self::widen_for(process, data, DATA).map(drop)
+    }
+
+    fn widen_for(process: &ProcessSpec, top: &Path, rights: (u32, u32)) -> Result<Self> {
+        let mut widened = Widened { results: top.to_owned(), changed: Vec::new() };
         if !process.is_root() {
-            let dir = Beneath::new(results).doing("open the directory").at(results.display())?;
-            widened.widen(&dir, Path::new("")).at(results.display())?;
+            let dir = Beneath::new(top).doing("open the directory").at(top.display())?;
+            widened.widen(&dir, Path::new(""), rights).at(top.display())?;
         }
         Ok(widened)
     }
 
-    fn widen(&mut self, dir: &Beneath, path: &Path) -> Result<()> {
+    fn widen(&mut self, dir: &Beneath, path: &Path, rights: (u32, u32)) -> Result<()> {
         let Some((file, found)) = open(dir, path) else { return Ok(()) };
-        let (before, more) = (mode_of(&found), if found.is_dir() { DIRECTORY } else { FILE });
+        let (before, more) = (mode_of(&found), if found.is_dir() { rights.0 } else { rights.1 });
         if before | more != before {
             set_mode(&file, before | more).at(path.display())?;
             self.changed.push((path.to_owned(), before, before | more));
@@ -44,7 +54,7 @@ impl Widened {
         if found.is_dir() {
             for entry in fs::read_dir(dir.shown(path)).doing("list the directory").at(path.display())? {
                 let name = entry.doing("list the directory").at(path.display())?.file_name();
-                self.widen(dir, &path.join(name))?;
+                self.widen(dir, &path.join(name), rights)?;
             }
         }
         Ok(())
@@ -88,6 +98,24 @@ mod tests {
 
     use super::*;
     use crate::json::json;
+
+    #[test]
+    fn data_can_be_read_and_not_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::create_dir_all(at("data/sub")).unwrap();
+        fs::write(at("data/sub/one"), "1").unwrap();
+        for (name, mode) in [("data/sub/one", 0o600), ("data/sub", 0o700), ("data", 0o700)] {
+            fs::set_permissions(at(name), fs::Permissions::from_mode(mode)).unwrap();
+        }
+        let modes = || ["data", "data/sub", "data/sub/one"].map(|name| fs::metadata(at(name)).unwrap().mode() & 0o7777);
+        for (user, expected) in [("root", [0o700, 0o700, 0o600]), ("1000", [0o755, 0o755, 0o644])] {
+            let config = json!({ "config": { "User": user, "Cmd": ["x"] } });
+            let process = ProcessSpec::of(config.as_object().unwrap()).unwrap();
+            Widened::data_for_user(&process, &at("data")).unwrap();
+            assert_eq!(modes(), expected, "{user}");
+        }
+    }
 
     #[test]
     fn gives_back_what_it_took_and_touches_nothing_else() {

@@ -4,10 +4,11 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
-use super::register::register;
+use super::register::{Register, strike_out};
 use crate::crypto::{Sha256, hex};
 use crate::engine::{engine_named, mountable};
 use crate::error::{Advice, Error, ErrorContext, IoContext, Kind, Result};
@@ -20,6 +21,8 @@ const PREFIX: &str = "pht-oci-run-";
 const NAME_BYTES: usize = 8;
 /// The file with the name of the engine that may have something of this run.
 const ENGINE: &str = "engine";
+/// The time after which an engine has done what it was asked for by a run that was killed.
+const SETTLED: Duration = Duration::from_secs(60);
 
 /// The directory in which a train runs, private and locked. It has always the same name for the same destination, so
 /// that what a run that was killed has left, here and with its engine, goes away with the next.
@@ -43,6 +46,9 @@ impl WorkDir {
         let name = format!("{PREFIX}{}", hex::encode(&Sha256::of(identity.as_bytes())[..NAME_BYTES]));
         let path = mountable(place.parent.join(format!(".{name}")))?;
         loop {
+            // Before it is there, so that there is no moment in which it could be left and not be found.
+            let registering = Register::open(context);
+            let entry = registering.as_ref().and_then(|register| register.enter(&name, &path));
             let is_new = match DirBuilder::new().mode(0o700).create(&path) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
                 made => made.doing("create the directory").at(path.display()).map(|()| true)?,
@@ -60,16 +66,16 @@ impl WorkDir {
                     return Err(Error::new(Kind::Io, "another run of this train is in progress").at(path.display()));
                 }
             }
+            drop(registering);
             if !is_at(&dir, &path) {
                 continue;
             }
-            let entry = register(&name, &path, context);
             let work = WorkDir { path: path.clone(), name: name.clone(), gone: Cell::new(false), entry, _lock: dir };
             if is_new {
                 return Ok(work);
             }
             tracing::info!("removing the leftovers of a killed run in {}", path.display());
-            work.remove()?;
+            work.remove_left()?;
         }
     }
 
@@ -122,14 +128,21 @@ impl WorkDir {
         fs::write(self.join(ENGINE), name).doing("note the engine").at(self.path.display())
     }
 
-    /// Leaves the directory under another name, where no later run removes it, and without what the engine has: for what
-    /// a person has to see to.
+    /// Leaves the directory under another name, where no later run removes it, with the entries of these names alone and
+    /// without what the engine has: for what a person has to see to.
     ///
     /// # Errors
     /// Input/output.
-    pub(super) fn keep(self) -> Result<PathBuf> {
+    pub(super) fn keep(self, names: &[&Path]) -> Result<PathBuf> {
         self.remove_from_engine()?;
-        let _ = fs::remove_dir_all(self.scratch());
+        let entries = fs::read_dir(&self.path).doing("list the directory").at(self.path.display())?.flatten();
+        for entry in entries.filter(|entry| !names.contains(&Path::new(&entry.file_name()))) {
+            let path = entry.path();
+            let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            if let Err(error) = removed {
+                tracing::warn!("{}: it is kept, too, since it cannot be removed: {error}", path.display());
+            }
+        }
         let kept = visible(&self.path);
         fs::rename(&self.path, &kept).doing("rename the directory").at(self.path.display())?;
         self.forget();
@@ -152,8 +165,21 @@ impl WorkDir {
     fn forget(&self) {
         self.gone.set(true);
         if let Some(entry) = &self.entry {
-            let _ = fs::remove_file(entry);
+            strike_out(entry, &self.path);
         }
+    }
+
+    /// The same for what a run has left that was killed, perhaps a moment ago.
+    ///
+    /// # Errors
+    /// As [`WorkDir::remove`].
+    pub(super) fn remove_left(&self) -> Result<()> {
+        let noted = fs::metadata(self.join(ENGINE)).and_then(|found| found.modified());
+        let is_settled = noted.is_ok_and(|noted| noted.elapsed().is_ok_and(|age| age > SETTLED));
+        if let Some(engine) = self.engine().and_then(|name| engine_named(&name).ok()).filter(|_| !is_settled) {
+            engine.await_late(&self.name);
+        }
+        self.remove()
     }
 
     /// Removes everything, with the engine too.
@@ -166,7 +192,10 @@ impl WorkDir {
         }
         self.remove_from_engine()?;
         let removed = fs::remove_dir_all(&self.path).or_else(|_| {
-            // Directories that the train has closed to its owner.
+            // Directories that the train has closed to its owner, or made as another user.
+            if let Some(engine) = self.engine().and_then(|name| engine_named(&name).ok()) {
+                let _ = engine.reclaim(&self.path);
+            }
             unlock_directories(&self.path);
             fs::remove_dir_all(&self.path)
         });

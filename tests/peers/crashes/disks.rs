@@ -17,10 +17,10 @@ const LARGE: u64 = 256 << 20;
 const PAGE: u64 = 4096;
 
 /// A disk of a size of choice (tmpfs), for as long as this lives.
-struct Disk(PathBuf);
+pub struct Disk(PathBuf);
 
 impl Disk {
-    fn new(dir: PathBuf) -> Self {
+    pub fn new(dir: PathBuf) -> Self {
         fs::create_dir_all(&dir).expect("a new directory");
         run("mount", &["-t", "tmpfs", "-o", &format!("size={LARGE},mode=0700"), "tmpfs", utf8(&dir)]).expect("root");
         Disk(dir)
@@ -30,7 +30,11 @@ impl Disk {
         run("mount", &["-o", &format!("remount,{options}"), utf8(&self.0)]).expect("it can be mounted again");
     }
 
-    fn resize(&self, bytes: u64) {
+    pub fn dir(&self) -> &Path {
+        &self.0
+    }
+
+    pub fn resize(&self, bytes: u64) {
         self.remount(&format!("size={}", bytes.next_multiple_of(PAGE)));
     }
 

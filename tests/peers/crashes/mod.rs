@@ -1,9 +1,10 @@
 //! Whoever ends the program early, or takes disk or files away from it, finds the old image or the new one, whole.
 //! `scripts/crash.sh` does more of it.
 
-mod disks;
+pub mod disks;
 mod fixture;
 mod kills;
+mod runs;
 mod shrinking;
 mod signals;
 

@@ -3,9 +3,11 @@
 use std::fs;
 
 use serde_json::json;
+use support::tree::snapshot;
 use support::{Peer, Wire, available};
 
 use super::fixture::RunFixture;
+use super::ordinary::Ordinary;
 
 /// Tries one thing after another; whatever succeeds is said.
 const HOSTILE: &str = r#"#!/bin/sh
@@ -75,33 +77,67 @@ fn runc_contains_a_train_that_tries_everything() {
     contained("running::contained::runc_contains_a_train_that_tries_everything", "runc", Peer::Runc);
 }
 
-/// A base whose user is not root writes its results, and files that it could not touch otherwise, too.
-fn other_user(test: &str, engine: &'static str, peer: Peer) {
+/// A base whose user is not root reads its data, and writes its results, and files that it could not touch otherwise, too.
+fn other_user(test: &str, engine: &'static str, peer: Peer, rootless: bool) {
     const TWICE: &str = "#!/bin/sh\nread uid rest < /proc/self/loginuid\necho \"$(busybox id -u)\" >> /opt/pht_results/who\n\
-                         mkdir -p /opt/pht_results/sub && echo x >> /opt/pht_results/sub/x\n";
-    if !available(test, &[Peer::Python, Peer::Busybox, peer]) {
+                         mkdir -p /opt/pht_results/sub && echo x >> /opt/pht_results/sub/x\n\
+                         cat \"$TRAIN_DATA_PATH/sub/one\" >> /opt/pht_results/data\n\
+                         umask 077; mkdir -p /opt/pht_results/own && echo y >> /opt/pht_results/own/y\n";
+    // As careful as a station is with its data.
+    const FETCH: &str = "umask 077; mkdir \"$PHT_DATA/sub\"; echo 'a patient' > \"$PHT_DATA/sub/one\"";
+    let peers: &[Peer] = if rootless { &[Peer::Namespaces, Peer::FurtherUsers] } else { &[] };
+    if !available(test, &[&[Peer::Python, Peer::Busybox, peer], peers].concat()) {
         return;
     }
     let fixture = RunFixture::with(engine, Wire::V3, TWICE, &json!({ "User": "1000:1000" }));
+    let user = rootless.then(|| {
+        // Where there are none, nobody can be given one; and it is said who has some.
+        let (alone, before) = (Ordinary::with_further_users(&fixture, 0), snapshot(&fixture.layout.dir));
+        for (other, said) in [(engine, "podman without root has no further users"), ("runc", "can run as root only")] {
+            let mut line = fixture.line(0, &[]);
+            line[3] = other.to_owned();
+            let (ended_well, message) = alone.run(&fixture, &line);
+            assert!(!ended_well && message.contains(said) && message.contains("charliecloud"), "{message}");
+        }
+        assert!(snapshot(&fixture.layout.dir) == before, "a refusal has changed the layout");
+        Ordinary::with_further_users(&fixture, 65_536)
+    });
     for stop in 0..2 {
-        fixture.run(stop, &[]).ok();
-        fixture.check_nothing_left();
+        match &user {
+            None => drop(fixture.run(stop, &["--prepare", FETCH]).ok()),
+            Some(user) => {
+                let (ended_well, message) = user.run(&fixture, &fixture.line(stop, &["--prepare", FETCH]));
+                assert!(ended_well, "{message}");
+            }
+        }
+        match rootless {
+            // Another user's Podman has other containers.
+            true => fixture.check_places(),
+            false => fixture.check_nothing_left(),
+        }
     }
+    assert_eq!(fixture.result("own/y"), "y\ny\n", "{engine}");
+    assert_eq!(fixture.result("data"), "a patient\na patient\n", "{engine}");
     assert_eq!(fixture.result("who"), "1000\n1000\n", "{engine}");
     assert_eq!(fixture.result("sub/x"), "x\nx\n", "{engine}");
 }
 
 #[test]
 fn podman_runs_other_users() {
-    other_user("running::contained::podman_runs_other_users", "podman", Peer::Podman);
+    other_user("running::contained::podman_runs_other_users", "podman", Peer::Podman, false);
 }
 
 #[test]
 fn docker_runs_other_users() {
-    other_user("running::contained::docker_runs_other_users", "docker", Peer::Docker);
+    other_user("running::contained::docker_runs_other_users", "docker", Peer::Docker, false);
 }
 
 #[test]
 fn runc_runs_other_users() {
-    other_user("running::contained::runc_runs_other_users", "runc", Peer::Runc);
+    other_user("running::contained::runc_runs_other_users", "runc", Peer::Runc, false);
+}
+
+#[test]
+fn rootless_podman_runs_other_users() {
+    other_user("running::contained::rootless_podman_runs_other_users", "podman", Peer::Podman, true);
 }

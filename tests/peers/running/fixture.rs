@@ -41,13 +41,23 @@ impl RunFixture {
 
     /// With another program, on a base whose config says this besides of how it runs.
     pub fn with(engine: &'static str, wire: Wire, entrypoint: &str, config: &Value) -> Self {
+        let entrypoint = entrypoint.to_owned();
+        Self::of(engine, wire, config, TrainSpec { entrypoint, ..TrainSpec::default() })
+    }
+
+    /// With another program and another query.
+    pub fn asking(engine: &'static str, entrypoint: &str, asks: &'static str) -> Self {
+        let entrypoint = entrypoint.to_owned();
+        Self::of(engine, Wire::V3, &json!({}), TrainSpec { entrypoint, asks, ..TrainSpec::default() })
+    }
+
+    fn of(engine: &'static str, wire: Wire, config: &Value, spec: TrainSpec) -> Self {
         let stations = vec![json!("station_1"), json!("station_2")];
         let of_base = tempfile::tempdir().expect("a temporary directory");
         let base = Layout::new(of_base.path().join("base"));
         base.make_base("plain", true);
         base.merge_config("plain", "base", config);
-        let entrypoint = entrypoint.to_owned();
-        let spec = TrainSpec { stations, indexes: vec![0, 1], entrypoint, base: Some(base), ..TrainSpec::default() };
+        let spec = TrainSpec { stations, indexes: vec![0, 1], base: Some(base), ..spec };
         let train = Train::build(Implementation::Ours, wire, &spec).unwrap_or_else(|message| panic!("{message}"));
         let place = train.dir.path().join("place");
         let (data, engines) = (train.dir.path().join("data"), train.dir.path().join("engine"));
@@ -134,13 +144,18 @@ impl RunFixture {
 
     /// Nothing but the layout and the log lies there, and the engine has nothing.
     pub fn check_nothing_left(&self) {
+        self.check_places();
+        assert_eq!(self.with_engine(), "", "{}", self.engine);
+    }
+
+    /// The same without what the engine has.
+    pub fn check_places(&self) {
         let mut names: Vec<String> = fs::read_dir(self.place())
             .expect("a directory")
             .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
             .collect();
         names.sort();
         assert_eq!(names, ["train", "train.run.log"], "{}", self.engine);
-        assert_eq!(self.with_engine(), "", "{}", self.engine);
         for marker in [MARKER, TRAIN_MARKER] {
             assert!(self.layout.search(marker).is_empty(), "{}: {marker} in the layout", self.engine);
         }

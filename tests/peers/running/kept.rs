@@ -2,13 +2,76 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::process::Command;
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::json;
-use support::{Peer, Wire, available, pht_oci};
+use support::tree::snapshot;
+use support::{Peer, Wire, available, pht_oci, utf8};
 
 use super::fixture::RunFixture;
+use crate::crashes::disks::Disk;
+
+/// The command with which an error says that one can go on, and the directory in which a train was kept for its owner
+/// alone: with what closes it, and nothing else.
+fn way_on(error: &str) -> (Vec<String>, PathBuf) {
+    let line = error.lines().find_map(|line| line.split_once("pht-oci post-run ")).expect("a command").1;
+    let line = line.split_once(" --private-key").expect("a key").0;
+    let words: Vec<String> = ["post-run"].into_iter().chain(line.split_whitespace()).map(str::to_owned).collect();
+    let results = PathBuf::from(words.last().expect("the results"));
+    let kept = results.parent().expect("a directory").to_owned();
+    assert_eq!(fs::metadata(&kept).expect("it is kept").permissions().mode() & 0o777, 0o700);
+    let names: Vec<_> =
+        fs::read_dir(&kept).expect("a directory").map(|entry| entry.expect("an entry").file_name()).collect();
+    assert_eq!(names.len(), 2, "{names:?}: the opened train and its results");
+    (words, kept)
+}
+
+#[test]
+fn results_for_a_full_destination_are_kept_with_the_way_on() {
+    const LARGE: &str = "#!/bin/sh\ndd if=/dev/urandom of=/opt/pht_results/large bs=65536 count=96 2>/dev/null\n\
+                         echo 41 > /opt/pht_results/count\n";
+    let test = "running::kept::results_for_a_full_destination_are_kept_with_the_way_on";
+    if !available(test, &[Peer::Python, Peer::Busybox, Peer::Runc]) {
+        return;
+    }
+    let fixture = RunFixture::with("runc", Wire::V3, LARGE, &json!({}));
+    let disk = Disk::new(fixture.train.dir.path().join("disk"));
+    // For the base and the results once, and not for what they are encrypted to.
+    disk.resize(10 << 20);
+    let to = format!("oci:{}:0", disk.dir().join("out").display());
+    let key = fixture.train.key(&fixture.train.station_id(0));
+    let line = [
+        "run",
+        fixture.layout.path(),
+        &to,
+        "--engine",
+        "runc",
+        "--private-key",
+        &key,
+        "--prepare",
+        "echo p >$PHT_DATA/p",
+    ];
+    let before = snapshot(&fixture.layout.dir);
+    let error = fixture.command(&line).refused(1).stderr;
+    assert!(error.contains("the train has run, but it could not be closed"), "{error}");
+    assert!(error.contains("No space left") || error.contains("bytes are needed"), "{error}");
+    assert!(snapshot(&fixture.layout.dir) == before, "the train itself is as it was");
+    let (words, kept) = way_on(&error);
+    disk.resize(64 << 20);
+    fixture
+        .command(&[&words.iter().map(String::as_str).collect::<Vec<_>>()[..], &["--private-key", &key]].concat())
+        .ok();
+    fixture.command(&["verify", &to]).ok();
+    let (user, out) = (fixture.train.key("user"), fixture.train.dir.path().join("out"));
+    fixture.command(&["results", &to, "--private-key", &user, "--out", utf8(&out)]).ok();
+    assert_eq!(fs::metadata(out.join("large")).expect("a result").len(), 96 << 16);
+    assert_eq!(fs::read_to_string(out.join("count")).expect("a result"), "41\n");
+    fs::remove_dir_all(kept).expect("what was kept");
+    assert_eq!(fixture.command(&["cleanup", "--dry-run", "--format", "json"]).ok().json()["runs"], json!([]));
+}
 
 #[test]
 fn results_that_cannot_be_taken_are_kept_with_the_way_on() {
@@ -16,10 +79,10 @@ fn results_that_cannot_be_taken_are_kept_with_the_way_on() {
     if !available(test, &[Peer::Python, Peer::Busybox, Peer::Runc]) {
         return;
     }
-    for wire in [Wire::V2_0, Wire::V3] {
+    for (wire, what) in [(Wire::V2_0, "socket"), (Wire::V3, "device")] {
         let fixture =
             RunFixture::with("runc", wire, "#!/bin/sh\necho 41 > /opt/pht_results/count\nsleep 4\n", &json!({}));
-        // The socket of a program of the station's, put there while the train runs: no shell can make one.
+        // Of a program of the station's, put there while the train runs: no shell can make a socket, and no train a device.
         let place = fixture.place().to_owned();
         let putting = std::thread::spawn(move || {
             let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
@@ -27,7 +90,12 @@ fn results_that_cannot_be_taken_are_kept_with_the_way_on() {
                 let run =
                     fs::read_dir(&place).expect("a directory").flatten().map(|entry| entry.path().join("results"));
                 if let Some(there) = run.into_iter().find(|path| path.join("count").is_file()) {
-                    std::os::unix::net::UnixListener::bind(there.join("socket")).expect("a socket");
+                    match what {
+                        "socket" => drop(UnixListener::bind(there.join(what)).expect("a socket")),
+                        _ => {
+                            mknodat(CWD, there.join(what), FileType::CharacterDevice, Mode::RUSR, 0x103).expect("root")
+                        }
+                    }
                     return;
                 }
                 std::thread::sleep(std::time::Duration::from_millis(50));
@@ -35,16 +103,11 @@ fn results_that_cannot_be_taken_are_kept_with_the_way_on() {
         });
         let error = fixture.run(0, &[]).refused(5).stderr;
         putting.join().expect("no panic");
-        assert!(error.contains("the train has run, but it could not be closed") && error.contains("socket"), "{error}");
-        let line = error.lines().find_map(|line| line.split_once("pht-oci post-run ")).expect("a command").1;
-        let line = line.split_once(" --private-key").expect("a key").0;
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let results = PathBuf::from(words.last().expect("the results"));
-        let kept = results.parent().expect("a directory");
-        assert_eq!(fs::metadata(kept).expect("it is kept").permissions().mode() & 0o777, 0o700);
-        fs::remove_file(results.join("socket")).expect("the socket");
+        assert!(error.contains("the train has run, but it could not be closed") && error.contains(what), "{error}");
+        let (words, kept) = way_on(&error);
+        fs::remove_file(kept.join("results").join(what)).expect("what cannot be taken");
         let key = fixture.train.key(&fixture.train.station_id(0));
-        pht_oci(&[&["post-run"], &words[..], &["--private-key", &key]].concat(), &[]).ok();
+        pht_oci(&[&words[..], &["--private-key".to_owned(), key]].concat(), &[]).ok();
         assert_eq!(fixture.result("count"), "41\n", "{wire:?}");
         fs::remove_dir_all(kept).expect("what was kept");
         fixture.check_nothing_left();

@@ -1,15 +1,17 @@
 //! `run`: whole stops with Podman, Docker and runc, and what becomes of a train that does not end well.
 
 mod contained;
-mod fixture;
+pub mod fixture;
 mod held;
 mod kept;
 mod limits;
+pub mod ordinary;
+mod prepared;
+mod pruned;
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, chown};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -18,6 +20,7 @@ use support::tree::{MARKER, differences, snapshot};
 use support::{Peer, Wire, available, pht_oci, utf8};
 
 use fixture::RunFixture;
+use ordinary::{NOBODY, Ordinary, walk};
 
 /// The interfaces in what `/proc/net/dev` shows.
 fn interfaces(log: &str) -> Vec<&str> {
@@ -236,29 +239,15 @@ fn charliecloud_needs_no_root_for_other_users() {
 
 /// The whole stop as a user who is nobody, twice on one base.
 fn as_nobody(test: &str, engine: &'static str, peer: Peer, config: &Value) {
-    const NOBODY: u32 = 54_321;
     if !available(test, &[Peer::Python, Peer::Busybox, Peer::Namespaces, peer]) {
         return;
     }
     let fixture = RunFixture::with(engine, Wire::V3, fixture::ENTRYPOINT, config);
+    let user = Ordinary::new(&fixture);
     let dir = fixture.train.dir.path();
-    let program = dir.join("pht-oci");
-    fs::copy(support::program(), &program).expect("a copy of the program");
-    for path in walk(dir) {
-        chown(&path, Some(NOBODY), Some(NOBODY)).expect("a file for somebody else");
-    }
-    let user = NOBODY.to_string();
-    let as_nobody = |line: &[String]| {
-        let mut command = Command::new("setpriv");
-        command.args(["--reuid", &user, "--regid", &user, "--clear-groups", "--no-new-privs"]).args(line);
-        command.current_dir(dir).env_remove("XDG_RUNTIME_DIR").envs(fixture.variables.clone());
-        let output = command.output().expect("setpriv starts");
-        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
-    };
     let data = format!("{}:/data", dir.join("data").display());
     for stop in 0..2 {
-        let line = [vec![program.display().to_string()], fixture.line(stop, &["--volume", &data])].concat();
-        let (ended_well, message) = as_nobody(&line);
+        let (ended_well, message) = user.run(&fixture, &fixture.line(stop, &["--volume", &data]));
         assert!(ended_well, "{engine}: {message}");
         assert_eq!(interfaces(&message), ["lo"], "{engine}: {message}");
         assert!(!message.contains("can be written"), "{engine}: {message}");
@@ -270,11 +259,6 @@ fn as_nobody(test: &str, engine: &'static str, peer: Peer, config: &Value) {
     }
     assert_eq!(fixture.result("result.txt"), format!("{MARKER}\n{MARKER}\n"), "{engine}");
     assert_eq!(fixture.result("seen"), "a patient\na patient\n", "{engine}");
-}
-
-fn walk(top: &Path) -> Vec<PathBuf> {
-    let below = snapshot(top).into_keys().map(|path| top.join(path));
-    std::iter::once(top.to_owned()).chain(below).filter(|path| !path.is_symlink()).collect()
 }
 
 #[test]

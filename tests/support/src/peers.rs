@@ -34,6 +34,8 @@ pub enum Peer {
     Charliecloud,
     /// A kernel that lets users who are not root have namespaces.
     Namespaces,
+    /// `newuidmap`, which gives such a user further ones in them.
+    FurtherUsers,
     /// The registry of the distribution project, and `htpasswd`.
     Registry,
     /// Other registries, started by `scripts/setup-registries.sh`.
@@ -78,6 +80,10 @@ impl Peer {
                 let nobody = ["--reuid", "54321", "--regid", "54321", "--clear-groups", "--no-new-privs"];
                 let unshare = ["unshare", "--user", "--map-root-user", "--net", "true"];
                 answers("setpriv", &[&nobody[..], &unshare].concat())
+            }
+            Peer::FurtherUsers => {
+                let there = ["/usr/bin/newuidmap", "/usr/bin/newgidmap", "/etc/subuid", "/etc/subgid"];
+                Peer::Root.is_here() && there.iter().all(|path| Path::new(path).exists())
             }
             Peer::Registry => {
                 answers("docker-registry", &["--version"]) && answers("htpasswd", &["-nbB", "user", "password"])

@@ -78,6 +78,8 @@ pub struct TrainSpec {
     pub password: Option<&'static str>,
     pub pkcs1_public_keys: bool,
     pub query: bool,
+    /// The text of the query, in trains of the program's own.
+    pub asks: &'static str,
     /// What `file_list` puts before each name; only the reference builds such trains.
     pub prefix: &'static str,
     pub entrypoint: String,
@@ -95,6 +97,7 @@ impl Default for TrainSpec {
             password: None,
             pkcs1_public_keys: false,
             query: true,
+            asks: QUERY,
             prefix: "",
             entrypoint: "#!/bin/sh\n# TRAIN-PLAINTEXT-MARKER\necho run\n".to_owned(),
             base: None,
@@ -173,7 +176,7 @@ impl Train {
         for (name, text) in self.files().as_object().into_iter().flatten() {
             write(&format!("files/{name}"), text.as_str().unwrap_or_default())?;
         }
-        write("query.json", QUERY)?;
+        write("query.json", spec.asks)?;
         let stop = |(station, index): (&Value, &usize)| {
             let key = self.keys().join(format!("{}.pub.pem", text(station)));
             json!({ "station": station, "index": index, "eco_system": "tue", "public_key_file": utf8(&key) })
