@@ -6,9 +6,9 @@ mod approve;
 mod build;
 #[cfg(feature = "engines")]
 mod cache;
+mod check_words;
 #[cfg(feature = "engines")]
 mod cleanup;
-mod check_words;
 mod color;
 mod completions;
 mod copy;
@@ -57,6 +57,7 @@ mod sign;
 mod signals;
 mod station;
 mod text;
+mod told;
 mod tool_image;
 mod trust;
 mod validate;

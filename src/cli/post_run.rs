@@ -48,8 +48,9 @@ impl PostRun {
         let (results, keep_owners) = (self.results.results.as_deref(), self.results.keep_owners);
         let release = policy.review.then(|| Release::new(&policy, &reviewers, &approvals));
         let request = StageRequest { results, keep_owners, release, ..request };
-        let report =
-            self.stage.recorded(&request, Act::PostRun, recorded(&approvals), context, || post_run(&request, context))?;
+        let report = self
+            .stage
+            .recorded(&request, Act::PostRun, recorded(&approvals), context, || post_run(&request, context))?;
         output.report(&report)
     }
 }

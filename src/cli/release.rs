@@ -38,8 +38,9 @@ impl Release {
         let (results, keep_owners) = (self.results.results.as_deref(), self.results.keep_owners);
         let release = Some(Approved::new(&policy, &reviewers, &approvals));
         let request = StageRequest { results, keep_owners, release, ..request };
-        let report =
-            self.stage.recorded(&request, Act::Release, recorded(&approvals), context, || post_run(&request, context))?;
+        let report = self
+            .stage
+            .recorded(&request, Act::Release, recorded(&approvals), context, || post_run(&request, context))?;
         output.report(&report)
     }
 }

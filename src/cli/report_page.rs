@@ -7,10 +7,10 @@ use maud::{Markup, html};
 use super::check_words::{meaning, verdict};
 use super::color::{Style, size};
 use super::page::{page, shown, write};
-use super::report::Told;
 use super::report_text::{
     LIMITS, act_facts, act_words, command_line, conclusion, journal_line, results_words, stop_state, word,
 };
+use super::told::Told;
 use crate::error::Result;
 use crate::image::rfc3339;
 use crate::stage::{JourneyFinding, JourneyStop, RecordedAct, StopResults, TrainState};

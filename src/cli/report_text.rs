@@ -2,10 +2,12 @@
 
 use super::check_words::{meaning, verdict};
 use super::color::{Palette, Style, size};
-use super::report::Told;
 use super::text::execution;
+use super::told::Told;
 use crate::json::{Object, Value, json};
-use crate::stage::{JourneyFinding, JourneyJournal, JourneyStop, RecordedAct, RecordedApproval, ResultFile, StopResults};
+use crate::stage::{
+    JourneyFinding, JourneyJournal, JourneyStop, RecordedAct, RecordedApproval, ResultFile, StopResults,
+};
 use crate::text::{Printable, counted};
 use crate::train::Verdict;
 
@@ -50,7 +52,8 @@ pub(super) fn report_text(color: Palette, told: &Told<'_>) -> String {
     }
     for finding in &journey.findings {
         let (word, style) = word(finding);
-        let place = finding.stop.and_then(|stop| journey.stops.get(stop)).map(|stop| printable(&stop.state.station) + ": ");
+        let place =
+            finding.stop.and_then(|stop| journey.stops.get(stop)).map(|stop| printable(&stop.state.station) + ": ");
         let what = printable(&finding.what);
         text += &format!("  {} {}{what} ({})\n", color.style(style, word), place.unwrap_or_default(), finding.id);
     }
@@ -60,7 +63,8 @@ pub(super) fn report_text(color: Palette, told: &Told<'_>) -> String {
 
 fn stop_text(color: Palette, told: &Told<'_>, stop: &JourneyStop) -> String {
     let (state, style) = stop_state(told, stop);
-    let heading = format!("stop {} of {}: {}", stop.state.index + 1, told.journey.stops.len(), printable(&stop.state.station));
+    let heading =
+        format!("stop {} of {}: {}", stop.state.index + 1, told.journey.stops.len(), printable(&stop.state.station));
     let mut text = format!("  {}  {}\n", color.style(Style::Heading, &heading), color.style(style, &state));
     text += &format!("    key {}\n", stop.state.key);
     if stop.acts.is_empty() {
@@ -75,7 +79,8 @@ fn stop_text(color: Palette, told: &Told<'_>, stop: &JourneyStop) -> String {
     }
     if let Some(results) = &stop.results {
         text += &format!("    results: {}\n", results_words(results));
-        let one = |file: &ResultFile| format!("      {}  {}  {}\n", file.sha256, size(file.size), printable(&file.path));
+        let one =
+            |file: &ResultFile| format!("      {}  {}  {}\n", file.sha256, size(file.size), printable(&file.path));
         results.files.iter().take(LISTED).for_each(|file| text += &one(file));
         if results.files.len() > LISTED {
             text += &format!("      and {} more (--format json has all)\n", results.files.len() - LISTED);

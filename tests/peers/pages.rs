@@ -101,7 +101,8 @@ impl Page {
     fn facts(&self) -> Vec<&str> {
         let report = &self.report;
         let train = if self.name == "review" { &report["train"] } else { report };
-        let mut facts: Vec<Option<&str>> = ["id", "creator", "creator_key"].map(|member| train[member].as_str()).to_vec();
+        let mut facts: Vec<Option<&str>> =
+            ["id", "creator", "creator_key"].map(|member| train[member].as_str()).to_vec();
         assert!(facts.iter().all(Option::is_some), "{train}");
         facts.extend(["results", "digest"].map(|member| report[member].as_str()));
         facts.push(train["config"].as_str());
@@ -116,7 +117,8 @@ impl Page {
         facts.extend(list("journals", &["journal", "last"]));
         for stop in report["stops"].as_array().into_iter().flatten() {
             let acts = stop["acts"].as_array().into_iter().flatten();
-            facts.extend(acts.flat_map(|act| ["time", "before", "after", "version"].map(|member| act[member].as_str())));
+            facts
+                .extend(acts.flat_map(|act| ["time", "before", "after", "version"].map(|member| act[member].as_str())));
             let files = stop["results"]["files"].as_array().into_iter().flatten();
             facts.extend(files.flat_map(|file| ["path", "sha256"].map(|member| file[member].as_str())));
         }

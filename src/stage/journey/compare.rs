@@ -1,6 +1,8 @@
 //! Where a train and the journals of its stations do not agree.
 
-use super::{Inspection, JourneyFinding, JourneyJournal, JourneyStop, RecordedAct};
+use super::acts::RecordedAct;
+use super::model::{JourneyFinding, JourneyJournal, JourneyStop};
+use crate::stage::inspect::Inspection;
 use crate::text::counted;
 
 /// Takes findings of one stop.
@@ -115,12 +117,17 @@ fn compare_signature(stop: &JourneyStop, journals: &[JourneyJournal], findings: 
         _ => {}
     }
     let times: Vec<&str> = closings.iter().map(|closing| &*closing.time).collect();
-    if let Some(signed) = stop.state.signed_at.as_deref().filter(|signed| !times.is_empty() && !times.contains(signed)) {
+    if let Some(signed) = stop.state.signed_at.as_deref().filter(|signed| !times.is_empty() && !times.contains(signed))
+    {
         let what = format!("the signature was made {signed}, and the journal says {}", times.join(", "));
         findings.contradiction("time", what);
     }
     if closings.len() > 1 {
-        let what = format!("the station has closed this stop {} ({})", counted(closings.len() as u64, "time"), times.join(", "));
+        let what = format!(
+            "the station has closed this stop {} ({})",
+            counted(closings.len() as u64, "time"),
+            times.join(", ")
+        );
         findings.note("closed-again", what);
     }
 }

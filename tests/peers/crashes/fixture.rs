@@ -189,7 +189,9 @@ impl Trial<'_> {
             // They are put there whole, and before the image: a kill in between leaves them, and the next run takes them back.
             let expected = snapshot(&self.fixture.train.dir.path().join("first"));
             match results.exists() {
-                true if snapshot(&results) != expected => return Err("there are results, but not those of the image".to_owned()),
+                true if snapshot(&results) != expected => {
+                    return Err("there are results, but not those of the image".to_owned());
+                }
                 false if new => return Err("the image is open, but its results are not there".to_owned()),
                 _ => {}
             }

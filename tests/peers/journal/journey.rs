@@ -103,7 +103,8 @@ impl Auditor {
         for name in NAMES {
             command.args(["--journal", &format!("{name}.jsonl")]);
         }
-        let output = command.current_dir(self.dir.path()).env_remove("PHT_CONFIG").output().expect("the program starts");
+        let output =
+            command.current_dir(self.dir.path()).env_remove("PHT_CONFIG").output().expect("the program starts");
         let report = serde_json::from_slice(&output.stdout)
             .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
         (report, output.status.code())
@@ -191,7 +192,11 @@ fn every_change_is_found(stations: &Stations, auditor: &Auditor, python: &str) {
         fs::write(auditor.dir.path().join("b.jsonl"), &text).expect("a journal");
         let (report, status) = auditor.report();
         assert_eq!(status, Some(3), "{what}");
-        assert_eq!((&report["findings"][0]["id"], &report["stops"][1]["acts"]), (&json!("journal"), &json!([])), "{what}");
+        assert_eq!(
+            (&report["findings"][0]["id"], &report["stops"][1]["acts"]),
+            (&json!("journal"), &json!([])),
+            "{what}"
+        );
         // The other journals still tell of their stops.
         assert_eq!(report["stops"][2]["acts"].as_array().map(Vec::len), Some(2), "{what}");
     }
