@@ -57,7 +57,7 @@ pub(super) fn merge(stops: &mut [JourneyStop], acts: Vec<RecordedAct>, findings:
         stop.acts.push(act);
     }
     for stop in stops {
-        stop.acts.sort_by(|a, b| (a.place.0, a.place.1).cmp(&(b.place.0, b.place.1)));
+        stop.acts.sort_by_key(|act| act.place);
     }
 }
 
