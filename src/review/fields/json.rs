@@ -182,6 +182,15 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
         Some(found)
     }
 
+    /// Shows the objects in an object as a table, if there are enough for one.
+    fn table(&mut self, objects: Objects, (place, of_statistics): (String, bool)) {
+        let Objects { rows, columns } = objects;
+        if rows >= OBJECTS {
+            let id = self.observers.next_group();
+            self.observers.group(&Group { id, place, rows, columns, of_statistics, ..Group::default() }, self.notes);
+        }
+    }
+
     /// The columns of a group that ends.
     fn end_of(&mut self, group: usize) -> Vec<Column> {
         let columns = self.columns_of.remove(&group).unwrap_or_default();
@@ -337,12 +346,7 @@ impl<'de> Visitor<'de> for Seed<'_, '_, '_, '_, '_> {
             group.rows = scalars.numbers;
             group.columns = vec![Column { label: scalars.label, numbers, has_fractions, texts }];
             walk.observers.group(&group, walk.notes);
-            if objects.rows >= OBJECTS {
-                let (id, columns) = (walk.observers.next_group(), objects.columns);
-                let table =
-                    Group { id, place: group.place, rows: objects.rows, columns, of_statistics, ..Group::default() };
-                walk.observers.group(&table, walk.notes);
-            }
+            walk.table(objects, (group.place, of_statistics));
             walk.ended = columns.into_iter().filter(|column| column.label != "\0names").collect();
         }
         Ok(true)
@@ -362,8 +366,9 @@ impl Objects {
         const WIDE: usize = 256;
         self.rows += u64::from(!columns.is_empty());
         for column in columns {
-            match self.columns.iter_mut().find(|known| known.label == column.label) {
-                Some(known) => {
+            match self.columns.iter().position(|known| known.label == column.label) {
+                Some(at) => {
+                    let known = &mut self.columns[at];
                     known.numbers += column.numbers;
                     known.texts += column.texts;
                     known.has_fractions |= column.has_fractions;
