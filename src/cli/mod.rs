@@ -63,6 +63,7 @@ mod sign;
 mod signals;
 mod station;
 mod text;
+mod told;
 mod tool_image;
 mod trust;
 mod validate;

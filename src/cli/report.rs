@@ -10,9 +10,10 @@ use super::report_json::report_json;
 use super::report_page::write_page;
 use super::report_text::report_text;
 use super::secrets::load_any_key;
+use super::told::Told;
 use crate::crypto::PublicKey;
 use crate::error::Result;
-use crate::stage::{Journey, JourneyRequest, Reviewers, journey};
+use crate::stage::{JourneyRequest, journey};
 use crate::store::{Context, Reference};
 
 /// Tell the journey of a train to an auditor: who signed what, what ran, what left, and whether the journals agree.
@@ -39,33 +40,6 @@ pub(super) struct Report {
     html: Option<PathBuf>,
     #[command(flatten)]
     policy: PolicyOptions,
-}
-
-/// A journey, and who the reviewers are.
-pub(super) struct Told<'a> {
-    pub(super) journey: &'a Journey,
-    reviewers: Reviewers,
-}
-
-impl Told<'_> {
-    /// The name under which a reviewer's key is pinned.
-    pub(super) fn reviewer(&self, fingerprint: &str) -> Option<&str> {
-        self.reviewers.name_of(fingerprint)
-    }
-
-    /// `sound`, `weak`, `unpinned` or `broken`; `open` for a train that a station has opened.
-    pub(super) fn verdict(&self) -> &'static str {
-        match &self.journey.verification {
-            Ok(found) if found.open => "open",
-            Ok(found) => found.verdict().name(),
-            Err(_) => "broken",
-        }
-    }
-
-    /// The findings that contradict what else was handed in.
-    pub(super) fn contradictions(&self) -> usize {
-        self.journey.findings.iter().filter(|finding| finding.contradicts).count()
-    }
 }
 
 impl Report {

@@ -2,7 +2,7 @@
 
 use super::check_words::meaning;
 use super::output::{check_json, execution_json};
-use super::report::Told;
+use super::told::Told;
 use crate::json::{Value, json};
 use crate::stage::{
     JourneyFinding, JourneyJournal, JourneyStop, ListedFile, RecordedAct, RecordedApproval, ResultFile, StopResults,

@@ -7,10 +7,10 @@ use maud::{Markup, html};
 use super::check_words::{meaning, verdict};
 use super::color::{Style, size};
 use super::page::{page, shown, write};
-use super::report::Told;
 use super::report_text::{
-    LIMITS, act_facts, act_words, command_line, conclusion, journal_line, results_words, stop_state, word,
+    act_facts, act_words, command_line, conclusion, journal_line, results_words, stop_state, word,
 };
+use super::told::Told;
 use crate::error::Result;
 use crate::image::rfc3339;
 use crate::stage::{JourneyFinding, JourneyStop, RecordedAct, StopResults, TrainState};
@@ -18,6 +18,11 @@ use crate::store::Context;
 use crate::text::counted;
 use crate::train::Verdict;
 
+/// Said on every page.
+const LIMITS: &str = "A journal holds what its station says that it did: the signature proves who says it, not \
+    that it was so. Times are of the stations' own clocks. A station that hands on no journal is known by its signature in \
+    the train alone. A journal whose end was cut off together with the copy of its last line shows it only beside a receipt, \
+    or by a signature in the train that it does not have. What the results say of people is for those to judge who read them.";
 /// The files that a list shows.
 const LISTED: usize = 200;
 
@@ -32,7 +37,7 @@ fn report_page(told: &Told<'_>, time: &str) -> String {
     let (line, style) = conclusion(told);
     let header = html! {
         h1 { (title) }
-        p.verdict.(class(style)) role="status" { (line) }
+        p.verdict.(class(style)) role="status" { (sentence(&line)) }
     };
     let main = html! {
         (facts(told, time))
@@ -51,6 +56,12 @@ fn report_page(told: &Told<'_>, time: &str) -> String {
         p { (LIMITS) }
     };
     page(&title, &header, &main)
+}
+
+/// A line as a sentence.
+fn sentence(line: &str) -> String {
+    let (first, rest) = line.split_at(line.chars().next().map_or(0, char::len_utf8));
+    format!("{}{rest}.", first.to_uppercase())
 }
 
 fn class(style: Style) -> &'static str {
@@ -228,7 +239,7 @@ fn act_part(told: &Told<'_>, act: &RecordedAct) -> Markup {
 
 fn result_table(results: &StopResults) -> Markup {
     html! {
-        h3 { "Results that left" }
+        h3 { "Results sent on" }
         table.stack {
             thead { tr { th scope="col" { "File" } th scope="col" { "Size" } th scope="col" { "SHA-256" } } }
             tbody {

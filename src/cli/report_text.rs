@@ -2,20 +2,14 @@
 
 use super::check_words::{meaning, verdict};
 use super::color::{Palette, Style, size};
-use super::report::Told;
 use super::text::execution;
+use super::told::Told;
 use crate::json::{Object, Value, json};
 use crate::stage::{
     JourneyFinding, JourneyJournal, JourneyStop, RecordedAct, RecordedApproval, ResultFile, StopResults,
 };
 use crate::text::{Printable, counted};
 use crate::train::Verdict;
-
-/// Said wherever a journey is told.
-pub(super) const LIMITS: &str = "A journal holds what its station says that it did: the signature proves who says it, not \
-    that it was so. Times are of the stations' own clocks. A station that hands on no journal is known by its signature in \
-    the train alone. A journal whose end was cut off together with the copy of its last line shows it only beside a receipt, \
-    or by a signature in the train that it does not have. What the results say of people is for those to judge who read them.";
 
 /// The result files of a stop that the text names.
 const LISTED: usize = 20;
@@ -240,11 +234,11 @@ pub(super) fn conclusion(told: &Told<'_>) -> (String, Style) {
     let journey = told.journey;
     let contradictions = told.contradictions();
     let (train, mut style) = match told.verdict() {
-        "sound" => ("Every check of the train holds", Style::Good),
-        "open" => ("The train is open, and can only be verified when it is closed", Style::Doubtful),
-        "weak" => ("No check of the train is broken, and some things are not proved", Style::Doubtful),
-        "unpinned" => ("Nobody vouches for some keys of the train", Style::Bad),
-        _ => ("The train is broken", Style::Bad),
+        "sound" => ("every check of the train holds", Style::Good),
+        "open" => ("the train is open, and can only be verified when it is closed", Style::Doubtful),
+        "weak" => ("no check of the train is broken, and some things are not proved", Style::Doubtful),
+        "unpinned" => ("nobody vouches for some keys of the train", Style::Bad),
+        _ => ("the train is broken", Style::Bad),
     };
     let journals = match (journey.journals.len(), contradictions) {
         (0, 0) => "no journal was given".to_owned(),
@@ -258,7 +252,7 @@ pub(super) fn conclusion(told: &Told<'_>) -> (String, Style) {
     if style == Style::Good && !journey.findings.is_empty() {
         style = Style::Doubtful;
     }
-    (format!("{train}; {journals}."), style)
+    (format!("{train}; {journals}"), style)
 }
 
 /// The words of a command, each within quotes, so that nobody takes two for one.

@@ -55,9 +55,9 @@ pub(super) struct ReviewOptions {
 impl ReviewOptions {
     /// The image, unless it is a directory of files.
     pub(super) fn image(&self) -> Result<Option<Reference>> {
-        let is_image = |dir: &Path| {
-            ["index.json", "oci-layout", "manifest.json", "version"].iter().any(|name| dir.join(name).is_file())
-        };
+        // Results may have one of these names, too.
+        let has = |dir: &Path, names: [&str; 2]| names.iter().all(|name| dir.join(name).is_file());
+        let is_image = |dir: &Path| has(dir, ["index.json", "oci-layout"]) || has(dir, ["manifest.json", "version"]);
         if self.source.is_dir() && !is_image(&self.source) {
             return Ok(None);
         }

@@ -139,6 +139,34 @@ pub(super) fn date_of(word: &str) -> Option<u32> {
     (c.len() == 4 && a.len() <= 2 && b.len() <= 2 && is_day(a_number, b_number)).then(|| year(c_number)).flatten()
 }
 
+/// The year of a month, a quarter or a week, as `2024-03`, `2024-Q1` or `2024-W09`.
+pub(super) fn period_of(word: &str) -> Option<u32> {
+    let (year, part) = word.trim().split_once(['-', '/'])?;
+    let year = year.parse().ok().filter(|known| year.len() == 4 && (1900..2100).contains(known))?;
+    let number = |digits: &str, most: u32| {
+        let is_number = !digits.is_empty() && digits.len() <= 2 && digits.bytes().all(|byte| byte.is_ascii_digit());
+        is_number && digits.parse().is_ok_and(|number: u32| (1..=most).contains(&number))
+    };
+    let is_period = match part.as_bytes().first()? {
+        b'Q' | b'q' => number(&part[1..], 4),
+        b'W' | b'w' => number(&part[1..], 53),
+        _ => part.len() == 2 && number(part, 12),
+    };
+    is_period.then_some(year)
+}
+
+/// True if a text tells the age of one person: "an 83-year-old woman".
+pub(super) fn tells_an_age(text: &str) -> bool {
+    let parts: Vec<String> =
+        text.split(|c: char| !c.is_alphanumeric()).filter(|part| !part.is_empty()).map(str::to_lowercase).collect();
+    let is_age = |part: &str| part.parse().is_ok_and(|age: u32| age < 130);
+    parts.windows(2).any(|pair| is_age(&pair[0]) && pair[1].starts_with("jährig"))
+        || parts.windows(3).any(|three| {
+            let unit = (three[1].as_str(), three[2].as_str());
+            is_age(&three[0]) && matches!(unit, ("year" | "years" | "yo", "old") | ("jahre", "alt"))
+        })
+}
+
 /// True if a label is about birth.
 pub(super) fn is_about_birth(label: &str) -> bool {
     words(label)
@@ -203,7 +231,10 @@ pub(super) fn is_word(word: &str) -> bool {
 /// True if a value has the form of an identifier: many digits, or letters and digits in no known code.
 pub(super) fn is_like_id(text: &str) -> bool {
     let text = text.trim();
-    if text.len() < 5 || text.len() > 80 || text.contains(char::is_whitespace) || date_of(text).is_some() {
+    if text.len() < 5 || text.len() > 80 || text.contains(char::is_whitespace) {
+        return false;
+    }
+    if date_of(text).is_some() || period_of(text).is_some() {
         return false;
     }
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
@@ -275,8 +306,25 @@ pub(super) fn counts_few_people(text: &str, small: &Range<u64>) -> bool {
         text.split(|c: char| !c.is_alphanumeric()).filter(|part| !part.is_empty()).map(str::to_lowercase).collect();
     let is_few = |part: &String| part.parse().is_ok_and(|count: u64| small.contains(&count));
     let is_people = |part: &String| PEOPLE.contains(&part.as_str());
-    parts.windows(2).any(|pair| is_few(&pair[0]) && is_people(&pair[1]) || pair[0] == "n" && is_few(&pair[1]))
+    shares_of_few(text, small)
+        || parts.windows(2).any(|pair| is_few(&pair[0]) && is_people(&pair[1]) || pair[0] == "n" && is_few(&pair[1]))
         || parts.windows(3).any(|three| is_few(&three[0]) && is_people(&three[2]))
+}
+
+/// True for a share that says how many it is of, as in "33 % (1/3)"; not for the steps of a program, as in "epoch 3/25".
+fn shares_of_few(text: &str, small: &Range<u64>) -> bool {
+    const STEPS: [&str; 12] =
+        ["epoch", "fold", "step", "batch", "iteration", "iter", "round", "run", "page", "part", "station", "stop"];
+    let is_edge = |c: char| c.is_whitespace() || "()[]{},;:=".contains(c);
+    let words: Vec<&str> = text.split(is_edge).filter(|word| !word.is_empty()).collect();
+    words.iter().enumerate().any(|(at, word)| {
+        let follows_step = at > 0 && STEPS.contains(&words[at - 1].to_lowercase().as_str());
+        let share = word.trim_end_matches(['.', '!', '?']).split_once('/');
+        let share = share.and_then(|(part, all)| Some((part.parse::<u64>().ok()?, all.parse::<u64>().ok()?)));
+        !follows_step
+            && share
+                .is_some_and(|(part, all)| part <= all && all > 0 && (small.contains(&part) || small.contains(&all)))
+    })
 }
 
 #[cfg(test)]
@@ -331,11 +379,34 @@ mod tests {
     }
 
     #[test]
+    fn periods_are_no_identifiers() {
+        for (text, year) in [("2024-01", Some(2024)), ("1974-Q3", Some(1974)), ("2024-W53", Some(2024))] {
+            assert_eq!(period_of(text), year, "{text}");
+            assert!(!is_like_id(text), "{text}");
+        }
+        for text in ["2024-13", "2024-Q5", "2024-0", "202401", "20240-1", "77123-01", "2024-ü1", "-01", "2024-"] {
+            assert_eq!(period_of(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_age_is_told_in_words() {
+        for text in ["an 83-year-old woman", "83 years old", "eine 83-jährige Frau", "83 Jahre alt"] {
+            assert!(tells_an_age(text), "{text}");
+        }
+        for text in ["the 5-year survival", "old age", "1999 years old", "10 years of data"] {
+            assert!(!tells_an_age(text), "{text}");
+        }
+    }
+
+    #[test]
     fn few_people_are_told_in_words() {
-        for text in ["3 patients were excluded", "n = 4", "(N=9)", "5 female patients"] {
+        for text in ["3 patients were excluded", "n = 4", "(N=9)", "5 female patients", "33.3% (1/3);", "in 2/40."] {
             assert!(counts_few_people(text, &(1..10)), "{text}");
         }
-        for text in ["30 patients", "n = 40", "model 3", "F1 of 0.9 in 120 cases"] {
+        for text in
+            ["30 patients", "n = 40", "model 3", "F1 of 0.9 in 120 cases", "Epoch 3/25", "30/40", "mg/l", "3/5/2024"]
+        {
             assert!(!counts_few_people(text, &(1..10)), "{text}");
         }
     }

@@ -32,8 +32,8 @@ impl Text {
         let is_option =
             |word: &str| word.strip_prefix("--").is_some_and(|name| name.starts_with(|c: char| c.is_lowercase()));
         let named_by_code = !self.file.starts_with("src/cli/") && text.split([' ', '`', '(', '=']).any(is_option);
-        // A page that is read as a whole is prose, in sentences.
-        let is_page = self.file.ends_with("_page.rs");
+        // A page that is read as a whole is prose, in sentences; so is what a check means.
+        let is_page = self.file.ends_with("_page.rs") || self.file.ends_with("check_words.rs");
         let shows_braces = !self.in_macro && text.contains(['{', '}']) && !text.contains("{\"");
         let rules = [
             ("begins in upper case", !is_page && text.starts_with(|c: char| c.is_uppercase()) && !begins_with_name),

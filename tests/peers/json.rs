@@ -127,7 +127,7 @@ fn see_station(shape: &mut Shape, vectors: &Vectors) {
     // With the journal, of which the end is not known: another closed train came of the same stop.
     fs::remove_file(format!("{journal}.head")).unwrap();
     let report = ["report", &tag("recorded"), "--journal", &journal];
-    see(&[&report[..], &["--trust", &trust]].concat());
+    see(&report);
     see(&["doctor", "--private-key", &station, "--journal", &journal]);
 }
 

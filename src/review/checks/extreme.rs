@@ -2,7 +2,7 @@ use super::super::fields::field::{Field, FieldKind, Observer};
 use super::super::finding::{Notes, ReviewCheck};
 use super::super::policy::ReleasePolicy;
 use super::super::subject::Subject;
-use super::super::words::is_extreme;
+use super::super::words::{is_extreme, is_statistic};
 
 /// Least and greatest values: each is that of one person.
 struct Extreme;
@@ -16,5 +16,20 @@ impl Observer for Extreme {
         if field.kind == FieldKind::Number && (is_extreme(field.label) || is_extreme(field.row_label)) {
             notes.look(ReviewCheck::Extreme, (field.place)(), "a least or greatest value, by its name");
         }
+        if field.kind == FieldKind::Text && field.label.is_empty() && is_head(field.text) {
+            notes.look(
+                ReviewCheck::Extreme,
+                (field.place)(),
+                "names of statistics, a least or greatest value among them",
+            );
+        }
     }
+}
+
+/// True for a line of names of statistics with an extreme among them, as programs print it above their values.
+fn is_head(line: &str) -> bool {
+    const MOST: usize = 24;
+    let words: Vec<&str> = line.split_whitespace().take(MOST + 1).collect();
+    let statistics = words.iter().filter(|word| is_extreme(word) || is_statistic(word)).count();
+    words.len() <= MOST && statistics >= 2 && statistics * 2 >= words.len() && words.iter().any(|word| is_extreme(word))
 }

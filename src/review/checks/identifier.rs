@@ -120,6 +120,9 @@ impl Identifier {
                 notes.stop(ReviewCheck::Identifier, (field.place)(), evidence);
             }
         }
+        if field.kind == FieldKind::Text && tokens::tells_an_age(field.text) {
+            notes.look(ReviewCheck::Identifier, (field.place)(), "the age of one person, in words");
+        }
         if words > 3 {
             self.prose += words;
             if self.first_prose.is_none() {
@@ -152,7 +155,7 @@ impl Identifier {
         let looks_like =
             tokens::is_like_id(field.text) && !(field.kind == FieldKind::Number && has_fraction(field.text));
         values.like_ids += u64::from(looks_like);
-        values.dates += u64::from(tokens::date_of(field.text).is_some());
+        values.dates += u64::from(tokens::date_of(field.text).or(tokens::period_of(field.text)).is_some());
         if values.repeated {
             return;
         }

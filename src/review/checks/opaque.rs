@@ -19,6 +19,10 @@ const FEW: usize = 256;
 const LONG: usize = 260;
 /// The longest in base64, which no digest is as long as.
 const LONG_BASE64: usize = 120;
+/// The shortest run without a blank whose entropy is looked at, and the bits a character from which on no language, no
+/// mark-up and no table has them: base85 has more than six, prose without blanks four.
+const DENSE: usize = 200;
+const DENSE_BITS: f64 = 5.4;
 /// The end of the name of a file with numbers under the creator's Paillier key.
 const ENCRYPTED: &[u8] = b".he.json";
 /// What drawing programs say of themselves in a picture.
@@ -80,6 +84,9 @@ fn of_text(text: &str, subject: &Subject<'_>, notes: &mut Notes<'_>) {
     if hidden > 0 {
         notes.stop(ReviewCheck::Opaque, "", format!("{hidden} characters that are not shown"));
     }
+    if let Some(line) = dense_line(text) {
+        notes.stop(ReviewCheck::Opaque, format!("line {line}"), "text as dense as an encoding such as base85");
+    }
     let mut run = 0;
     for (at, line) in text.lines().enumerate() {
         let line = line.trim();
@@ -91,6 +98,37 @@ fn of_text(text: &str, subject: &Subject<'_>, notes: &mut Notes<'_>) {
             notes.stop(ReviewCheck::Opaque, format!("line {}", at + 1), "a key, a certificate or a message in PEM");
         }
     }
+}
+
+/// The line in which an encoding begins that has more characters than base64, and so no long run in those of base64.
+fn dense_line(text: &str) -> Option<usize> {
+    // Lines that are one word each belong together: encodings are cut into such.
+    let (mut run, mut first) = (String::new(), 0);
+    for (at, line) in text.lines().chain([""]).enumerate() {
+        let line = line.trim();
+        let is_whole = line.len() >= 40 && !line.contains(char::is_whitespace);
+        if is_whole && run.len() < 1 << 16 {
+            first = if run.is_empty() { at } else { first };
+            run.push_str(line);
+            continue;
+        }
+        if is_dense(&std::mem::take(&mut run)) {
+            return Some(first + 1);
+        }
+        if line.split_whitespace().any(is_dense) {
+            return Some(at + 1);
+        }
+    }
+    None
+}
+
+fn is_dense(word: &str) -> bool {
+    let bytes = word.as_bytes();
+    // What is in base64 is looked into elsewhere: it may be a picture.
+    bytes.len() >= DENSE
+        && word.is_ascii()
+        && bytes.split(|byte| !is_base64(*byte)).all(|run| run.len() < LONG_BASE64)
+        && entropy(bytes) > DENSE_BITS
 }
 
 /// Characters of no width, directions of writing, and tags: but for the mark at the beginning of a file.

@@ -114,7 +114,12 @@ struct Walk<'a, 'b, 'c> {
     /// The columns of each group that has not ended.
     columns_of: HashMap<usize, Vec<Column>>,
     too_many: bool,
+    /// The columns of the object that has just ended; none of a list.
+    ended: Vec<Column>,
 }
+
+/// The objects in an object that make a table of them, by whatever it is keyed.
+const OBJECTS: u64 = 10;
 
 /// Where a value stands.
 #[derive(Clone, Copy)]
@@ -127,7 +132,7 @@ struct Node<'a> {
 impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
     fn new(prefix: &'static str, observers: &'a mut Observers, notes: &'b mut Notes<'c>) -> Self {
         let (columns, columns_of) = (HashMap::new(), HashMap::new());
-        Walk { observers, notes, prefix, path: Vec::new(), columns, columns_of, too_many: false }
+        Walk { observers, notes, prefix, path: Vec::new(), columns, columns_of, too_many: false, ended: Vec::new() }
     }
 
     fn place(&self) -> String {
@@ -175,6 +180,15 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
         let found = (self.observers.columns(1), of_group.len() - 1);
         self.columns.insert(key, found);
         Some(found)
+    }
+
+    /// Shows the objects in an object as a table, if there are enough for one.
+    fn table(&mut self, objects: Objects, (place, of_statistics): (String, bool)) {
+        let Objects { rows, columns } = objects;
+        if rows >= OBJECTS {
+            let id = self.observers.next_group();
+            self.observers.group(&Group { id, place, rows, columns, of_statistics, ..Group::default() }, self.notes);
+        }
     }
 
     /// The columns of a group that ends.
@@ -270,6 +284,7 @@ impl<'de> Visitor<'de> for Seed<'_, '_, '_, '_, '_> {
         }
         group.columns = walk.end_of(group.id);
         walk.observers.group(&group, walk.notes);
+        walk.ended.clear();
         Ok(true)
     }
 
@@ -287,6 +302,7 @@ impl<'de> Visitor<'de> for Seed<'_, '_, '_, '_, '_> {
         };
         let of_statistics = group.of_statistics;
         let (mut at, mut scalars) = (0_u64, Column { label: node.label.to_owned(), ..Column::default() });
+        let mut objects = Objects::default();
         while let Some(key) = members.next_key::<String>()? {
             if key == NUMBER {
                 let digits: String = members.next_value()?;
@@ -313,7 +329,9 @@ impl<'de> Visitor<'de> for Seed<'_, '_, '_, '_, '_> {
             let member = Node { group: own, label, of_statistics };
             let is_nested = members.next_value_seed(Seed { walk: &mut *walk, node: member });
             walk.path.pop();
-            if !is_nested? {
+            if is_nested? {
+                objects.add(std::mem::take(&mut walk.ended));
+            } else {
                 scalars.add("1");
                 group.row_labels.0 += 1;
                 group.row_labels.1 += u64::from(is_statistic(&key));
@@ -328,7 +346,36 @@ impl<'de> Visitor<'de> for Seed<'_, '_, '_, '_, '_> {
             group.rows = scalars.numbers;
             group.columns = vec![Column { label: scalars.label, numbers, has_fractions, texts }];
             walk.observers.group(&group, walk.notes);
+            walk.table(objects, (group.place, of_statistics));
+            walk.ended = columns.into_iter().filter(|column| column.label != "\0names").collect();
         }
         Ok(true)
+    }
+}
+
+/// The objects among the members of an object, as rows of a table.
+#[derive(Default)]
+struct Objects {
+    rows: u64,
+    columns: Vec<Column>,
+}
+
+impl Objects {
+    /// The columns of one more object: those that the table has not yet are added, as far as a table is wide.
+    fn add(&mut self, columns: Vec<Column>) {
+        const WIDE: usize = 256;
+        self.rows += u64::from(!columns.is_empty());
+        for column in columns {
+            match self.columns.iter().position(|known| known.label == column.label) {
+                Some(at) => {
+                    let known = &mut self.columns[at];
+                    known.numbers += column.numbers;
+                    known.texts += column.texts;
+                    known.has_fractions |= column.has_fractions;
+                }
+                None if self.columns.len() < WIDE => self.columns.push(column),
+                None => {}
+            }
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! Where a train and the journals of its stations do not agree.
 
-use super::{Inspection, JourneyFinding, JourneyJournal, JourneyStop, RecordedAct};
+use super::acts::RecordedAct;
+use super::model::{JourneyFinding, JourneyJournal, JourneyStop};
+use crate::stage::inspect::Inspection;
 use crate::text::counted;
 
 /// Takes findings of one stop.
@@ -55,7 +57,7 @@ pub(super) fn merge(stops: &mut [JourneyStop], acts: Vec<RecordedAct>, findings:
         stop.acts.push(act);
     }
     for stop in stops {
-        stop.acts.sort_by(|a, b| (a.place.0, a.place.1).cmp(&(b.place.0, b.place.1)));
+        stop.acts.sort_by_key(|act| act.place);
     }
 }
 

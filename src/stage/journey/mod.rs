@@ -2,23 +2,24 @@
 
 mod acts;
 mod compare;
+mod model;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::inspect::{Inspection, StopState, describe};
+use super::inspect::describe;
 use super::journal::{Journal, JournalEntry};
 use super::parts::load::{Depth, Train};
 use super::parts::report::ResultFile;
 use super::parts::request::VerificationPolicy;
-use super::verify::{Verification, verify};
+use super::verify::verify;
 use crate::crypto::{PublicKey, hex};
-use crate::error::{Error, ErrorContext, Result};
+use crate::error::{Kind, Result};
 use crate::image::open_image;
 use crate::store::{Context, Reference};
 use crate::text::counted;
-use crate::train::Verdict;
 
 pub use acts::{RecordedAct, RecordedApproval, RecordedRun};
+pub use model::{Journey, JourneyFinding, JourneyJournal, JourneyStop, StopResults};
 
 /// A request for the journey of a train.
 #[derive(Clone, Copy)]
@@ -38,120 +39,6 @@ impl<'a> JourneyRequest<'a> {
     /// Of what the train alone tells.
     pub fn new(source: &'a Reference) -> Self {
         JourneyRequest { source, policy: VerificationPolicy::default(), journals: &[], keys: &[] }
-    }
-}
-
-/// The journey of a train.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Journey {
-    /// The train by its own config.
-    pub train: Inspection,
-    /// What was checked of it; or why it could not be.
-    pub verification: std::result::Result<Verification, String>,
-    /// The stops in route order.
-    pub stops: Vec<JourneyStop>,
-    /// The journals that were given.
-    pub journals: Vec<JourneyJournal>,
-    /// Where they and the train do not agree, and what else an auditor should look at; contradictions first.
-    pub findings: Vec<JourneyFinding>,
-}
-
-/// A stop, by the train and by the journals.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct JourneyStop {
-    /// The station, its key, whether and when it has signed.
-    pub state: StopState,
-    /// The verdict on its signature.
-    pub signature: Option<Verdict>,
-    /// The verdict on what it signed.
-    pub digest: Option<Verdict>,
-    /// What its journals say that it did, in order.
-    pub acts: Vec<RecordedAct>,
-    /// The results that left it, where a journal lists them.
-    pub results: Option<StopResults>,
-}
-
-impl JourneyStop {
-    /// The act that closed the stop: the last one, if there are several.
-    pub fn closing(&self) -> Option<&RecordedAct> {
-        self.acts.iter().rev().find(|act| act.closes())
-    }
-}
-
-/// The results that left a stop.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct StopResults {
-    /// All of them.
-    pub files: Vec<ResultFile>,
-    /// Their bytes.
-    pub size: u64,
-    /// Bytes of those that are new or changed since the stop before; `None` if its list is not known.
-    pub added: Option<u64>,
-}
-
-/// A journal that was given.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct JourneyJournal {
-    /// The file.
-    pub path: String,
-    /// Its lines, and how many of them are about this train.
-    pub lines: Option<(usize, usize)>,
-    /// The digest of the last line: who has a receipt can compare.
-    pub last: Option<String>,
-    /// The fingerprints of the keys that signed it.
-    pub signers: Vec<String>,
-    /// True if nothing is missing at its end, as far as the copy of its last line tells.
-    pub has_end: bool,
-    /// What is wrong with it.
-    pub fault: Option<String>,
-}
-
-/// Something that an auditor should know.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct JourneyFinding {
-    /// The stable name, as in `not-recorded`.
-    pub id: &'static str,
-    /// True if what was handed in cannot all be true; else it is something to look at.
-    pub contradicts: bool,
-    /// The position of the stop, if it is about one.
-    pub stop: Option<usize>,
-    /// What was found.
-    pub what: String,
-}
-
-impl Journey {
-    /// An error if the train does not meet the policy, a journal does not hold, or they contradict each other.
-    ///
-    /// # Errors
-    /// [`Kind::Verification`](crate::error::Kind::Verification).
-    pub fn enforce(&self, policy: VerificationPolicy<'_>) -> Result<()> {
-        match &self.verification {
-            Ok(found) => found.enforce(policy)?,
-            Err(fault) => return Err(Error::verification(fault.clone()).at(&self.train.source)),
-        }
-        let contradictions: Vec<&JourneyFinding> = self.findings.iter().filter(|finding| finding.contradicts).collect();
-        match contradictions[..] {
-            [] => Ok(()),
-            [only] => Err(Error::verification(only.what.clone()).in_check(only.id, only.subject(&self.stops))),
-            [first, ..] => {
-                let what = format!("{}, and {} more", first.what, counted(contradictions.len() as u64 - 1, "finding"));
-                Err(Error::verification(what).in_check(first.id, first.subject(&self.stops)))
-            }
-        }
-        .at(&self.train.source)
-    }
-}
-
-impl JourneyFinding {
-    /// The name of the stop that it is about.
-    fn subject(&self, stops: &[JourneyStop]) -> String {
-        let stop = self.stop.and_then(|stop| stops.get(stop));
-        stop.map_or_else(|| "journey".to_owned(), |stop| format!("station `{}`", stop.state.station))
     }
 }
 
@@ -201,7 +88,7 @@ pub fn journey(request: &JourneyRequest<'_>, context: &Context) -> Result<Journe
 
 /// Reads a journal: the acts that are about this train. One that does not hold says nothing at all.
 fn read_journal(
-    path: &std::path::Path,
+    path: &Path,
     at: usize,
     keys: &[PublicKey],
     (hash, id): (&str, &str),
@@ -217,7 +104,7 @@ fn read_journal(
     };
     let (entries, has_end) = match Journal::new(path).verify_copy(keys) {
         Ok(read) => read,
-        Err(error) if error.kind() == crate::error::Kind::Verification => {
+        Err(error) if error.kind() == Kind::Verification => {
             let what = format!("the journal does not hold, and nothing of it is used: {error}");
             findings.push(JourneyFinding { id: "journal", contradicts: true, stop: None, what });
             journal.fault = Some(error.to_string());

@@ -1,4 +1,5 @@
-//! The table of results that real programs have written (`scripts/make-review-samples.py`), each with its verdict.
+//! The tables of results that real programs have written, each with its verdict: those with which the checks were made
+//! (`scripts/make-review-samples.py`), and those that were written afterwards (`scripts/make-review-holdout.py`).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,18 +8,21 @@ use pht_oci::review::{ReleasePolicy, Review, Severity};
 use pht_oci::stage::review_results;
 use serde_json::{Value, json};
 
-fn dir() -> PathBuf {
-    support::project().join("testdata/review")
+/// The directories, and the least number of safe and unsafe samples in each.
+const SETS: [(&str, usize, usize); 2] = [("review", 50, 60), ("review-holdout", 20, 40)];
+
+fn dir(set: &str) -> PathBuf {
+    support::project().join("testdata").join(set)
 }
 
-fn table() -> Vec<Value> {
-    let text = fs::read(dir().join("table.json")).expect("the table of samples");
+fn table(set: &str) -> Vec<Value> {
+    let text = fs::read(dir(set).join("table.json")).expect("the table of samples");
     serde_json::from_slice(&text).expect("JSON")
 }
 
 /// The review of the directory that a sample is in.
-fn reviewed(sample: &str) -> Review {
-    let dir = dir().join(Path::new(sample).iter().next().expect("a number"));
+fn reviewed(set: &str, sample: &str) -> Review {
+    let dir = dir(set).join(Path::new(sample).iter().next().expect("a number"));
     review_results(&dir, &[], &ReleasePolicy::default()).expect("a review").review
 }
 
@@ -33,47 +37,50 @@ fn found(review: &Review) -> Vec<String> {
 
 #[test]
 fn no_unsafe_sample_passes_and_few_safe_ones_stop() {
-    let table = table();
-    assert!(table.len() >= 120, "only {} samples", table.len());
-    let count = |kind: &str| table.iter().filter(|sample| sample["kind"] == kind).count();
-    assert!(count("safe") >= 50 && count("unsafe") >= 60, "{} safe, {} unsafe", count("safe"), count("unsafe"));
-    let (mut passed, mut stopped) = (Vec::new(), Vec::new());
-    for sample in &table {
-        let name = sample["sample"].as_str().expect("a name");
-        match (sample["kind"].as_str(), reviewed(name).verdict()) {
-            (Some("unsafe"), Severity::Pass) => passed.push(name),
-            (Some("safe"), Severity::Stop) => stopped.push(name),
-            (Some("safe" | "unsafe"), _) => {}
-            other => panic!("{name}: {other:?}"),
+    for (set, safe, unsafe_ones) in SETS {
+        let table = table(set);
+        let count = |kind: &str| table.iter().filter(|sample| sample["kind"] == kind).count();
+        assert!(count("safe") >= safe && count("unsafe") >= unsafe_ones, "{set}: {}", table.len());
+        let (mut passed, mut stopped) = (Vec::new(), Vec::new());
+        for sample in &table {
+            let name = sample["sample"].as_str().expect("a name");
+            match (sample["kind"].as_str(), reviewed(set, name).verdict()) {
+                (Some("unsafe"), Severity::Pass) => passed.push(name),
+                (Some("safe"), Severity::Stop) => stopped.push(name),
+                (Some("safe" | "unsafe"), _) => {}
+                other => panic!("{name}: {other:?}"),
+            }
         }
+        assert!(passed.is_empty(), "{set}: unsafe, but passed: {passed:#?}");
+        assert!(stopped.len() * 10 <= count("safe"), "{set}: safe, but stopped: {stopped:#?}");
     }
-    assert!(passed.is_empty(), "unsafe, but passed: {passed:#?}");
-    assert!(stopped.len() * 10 <= count("safe"), "safe, but stopped: {stopped:#?}");
 }
 
 /// What each check finds is part of what the program promises: a change has to be looked at.
 #[test]
 fn every_sample_has_its_verdict() {
-    let mut table = table();
-    for sample in &mut table {
-        let review = reviewed(sample["sample"].as_str().expect("a name"));
-        let now = (json!(review.verdict().name()), json!(found(&review)));
-        if std::env::var_os("BLESS").is_some() {
-            (sample["verdict"], sample["findings"]) = now;
-        } else {
-            assert_eq!((sample["verdict"].clone(), sample["findings"].clone()), now, "{sample}");
+    for (set, _, _) in SETS {
+        let mut table = table(set);
+        for sample in &mut table {
+            let review = reviewed(set, sample["sample"].as_str().expect("a name"));
+            let now = (json!(review.verdict().name()), json!(found(&review)));
+            if std::env::var_os("BLESS").is_some() {
+                (sample["verdict"], sample["findings"]) = now;
+            } else {
+                assert_eq!((sample["verdict"].clone(), sample["findings"].clone()), now, "{set}: {sample}");
+            }
         }
-    }
-    if std::env::var_os("BLESS").is_some() {
-        let rows: Vec<String> = table.iter().map(Value::to_string).collect();
-        fs::write(dir().join("table.json"), format!("[\n{}\n]\n", rows.join(",\n"))).expect("the table");
+        if std::env::var_os("BLESS").is_some() {
+            let rows: Vec<String> = table.iter().map(Value::to_string).collect();
+            fs::write(dir(set).join("table.json"), format!("[\n{}\n]\n", rows.join(",\n"))).expect("the table");
+        }
     }
 }
 
 #[test]
 fn the_samples_stay_small() {
     let mut bytes = 0;
-    let mut open = vec![dir()];
+    let mut open: Vec<PathBuf> = SETS.iter().map(|(set, _, _)| dir(set)).collect();
     while let Some(dir) = open.pop() {
         for entry in fs::read_dir(dir).expect("a directory") {
             let entry = entry.expect("an entry");
@@ -89,12 +96,15 @@ fn the_samples_stay_small() {
 /// Neither places nor evidence may hold a datum: they go into logs.
 #[test]
 fn no_finding_tells_a_datum() {
-    let invented = ["PAT-1", "Meier", "Vogel", "Clara", "klinik.example", "A123456780", "1974-12-25"];
-    for sample in table() {
-        for finding in reviewed(sample["sample"].as_str().expect("a name")).findings {
-            let told = format!("{} {}", finding.place.unwrap_or_default(), finding.evidence);
-            let datum = invented.iter().find(|datum| told.contains(**datum));
-            assert_eq!(datum, None, "{}: {told}", sample["sample"]);
+    let invented =
+        ["PAT-1", "Meier", "Vogel", "Clara", "klinik.example", "A123456780", "1974-12-25", "77123", "83-year"];
+    for (set, _, _) in SETS {
+        for sample in table(set) {
+            for finding in reviewed(set, sample["sample"].as_str().expect("a name")).findings {
+                let told = format!("{} {}", finding.place.unwrap_or_default(), finding.evidence);
+                let datum = invented.iter().find(|datum| told.contains(**datum));
+                assert_eq!(datum, None, "{set}: {}: {told}", sample["sample"]);
+            }
         }
     }
 }

@@ -98,7 +98,17 @@ impl Auditor {
     /// The report, with its status; any use of a network would be an error, and is one of a namespace that has none.
     fn report(&self) -> (Value, Option<i32>) {
         let mut command = Command::new("unshare");
-        command.args(["--net", "--", program(), "report", "train.tar", "--trust", "trust", "--offline"]);
+        command.args([
+            "--map-root-user",
+            "--net",
+            "--",
+            program(),
+            "report",
+            "train.tar",
+            "--trust",
+            "trust",
+            "--offline",
+        ]);
         command.args(["--format", "json", "--html", "report.html"]);
         for name in NAMES {
             command.args(["--journal", &format!("{name}.jsonl")]);
