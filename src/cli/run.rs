@@ -3,10 +3,11 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::choices::engines;
 use super::output::Output;
 use super::quantity::quantity;
 use super::station::StageOptions;
-use crate::engine::{Engine, Limits, RunOptions, SECRETS, Variable, Volume, engine_named};
+use crate::engine::{Engine, Limits, RunOptions, SECRETS, Variable, Volume};
 use crate::error::{Error, Result};
 use crate::json::{Object, Value, json};
 use crate::stage::{Act, Execution, RunRequest, StageRequest, run};
@@ -26,8 +27,8 @@ use crate::text::Printable;
 pub(super) struct Run {
     #[command(flatten)]
     stage: StageOptions,
-    /// Container engine: podman, docker, runc or charliecloud
-    #[arg(long, value_name = "ENGINE", value_parser = engine_named)]
+    /// Container engine
+    #[arg(long, value_name = "ENGINE", value_parser = engines())]
     engine: &'static dyn Engine,
     /// A file or directory to mount into the container, where it can only be read without `:rw`; repeat for more
     #[arg(long = "volume", value_name = "HOST:PATH[:rw]")]

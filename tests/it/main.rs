@@ -22,6 +22,7 @@ mod inspecting;
 mod journal;
 mod leaks;
 mod messages;
+mod metrics;
 mod min_wire;
 mod mistakes;
 mod mutation;
