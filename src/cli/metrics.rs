@@ -80,18 +80,18 @@ impl Ended<'_> {
         };
         let one = |value: String| [(None, value)];
         let (began, clock) = self.began;
-        figure("exit_status", "The exit status of the command.", &one(self.exit_status.to_string()));
-        figure("start_time_seconds", "When the command began, in seconds since 1970.", &one(began.to_string()));
+        figure("exit_status", "exit status of the command", &one(self.exit_status.to_string()));
+        figure("start_time_seconds", "when the command began, in seconds since 1970", &one(began.to_string()));
         let duration = format!("{:.3}", clock.elapsed().as_secs_f64());
-        figure("duration_seconds", "How long the command took.", &one(duration));
+        figure("duration_seconds", "how long the command took", &one(duration));
         if let Some(seconds) = self.figures.train_seconds {
-            figure("train_duration_seconds", "How long the train itself took.", &one(seconds.to_string()));
+            figure("train_duration_seconds", "how long the train itself took", &one(seconds.to_string()));
         }
         if let Some(moved) = self.figures.moved {
             let helps = [
-                ("read_bytes", "Bytes read from the source."),
-                ("written_bytes", "Bytes written to the destination."),
-                ("transferred_bytes", "Bytes of base layers that had to be copied."),
+                ("read_bytes", "bytes read from the source"),
+                ("written_bytes", "bytes written to the destination"),
+                ("transferred_bytes", "bytes of base layers that had to be copied"),
             ];
             for ((name, help), bytes) in helps.into_iter().zip(moved) {
                 figure(name, help, &one(bytes.to_string()));
@@ -100,7 +100,7 @@ impl Ended<'_> {
         if let Some(checks) = self.figures.checks {
             let values: Vec<_> =
                 VERDICTS.into_iter().zip(checks).map(|(verdict, count)| (Some(verdict), count.to_string())).collect();
-            figure("checks", "Checks of the train, by their verdict.", &values);
+            figure("checks", "checks of the train, by their verdict", &values);
         }
         text
     }

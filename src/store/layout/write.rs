@@ -320,7 +320,7 @@ pub(in crate::store) fn make_dir(dir: &Path, audience: Audience) -> Result<bool>
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => Ok(false),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let parent = dir.parent().unwrap_or(dir).display();
-            Err(Error::usage(format!("there is no directory {parent} to create it in"))
+            Err(Error::new(Kind::Io, format!("there is no directory {parent} to create it in"))
                 .hint("create that directory first, or correct the path"))
         }
         Err(error) => Err(Error::io("cannot create the directory", error)),
