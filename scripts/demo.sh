@@ -2,19 +2,29 @@
 # A whole journey: builds a train, carries it over three stations, and shows the creator the results.
 # Needs Rust: no root, no container engine, no network once the crates are there. Where a C compiler, make or Perl is
 # missing, root on Debian gets them installed; for anybody else the program is built with the portable crates.
-#   scripts/demo.sh [DIR]      DIR keeps everything that was made; without it all goes at the end
+#   scripts/demo.sh [--program PROGRAM] [DIR]
+# DIR keeps everything that was made; without it all goes at the end. PROGRAM is used as it is, and nothing is built.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-. scripts/needs.sh
-need_to_build_somehow
+program=
+if [ "${1:-}" = --program ]; then
+  program="$(realpath "$(type -P "${2:?}")")"
+  shift 2
+else
+  . scripts/needs.sh
+  need_to_build_somehow
+fi
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 [ -t 1 ] || say() { printf '\n%s\n' "$*"; }
 run() { printf '$ %s\n' "$*"; "$@"; }
 
-say "Building pht-oci (a few minutes the first time)"
-cargo build --release --locked --quiet "${BUILD_OPTIONS[@]}"
-PATH="$(cd "${CARGO_TARGET_DIR:-target}" && pwd)/release:$PATH"
+if [ -z "$program" ]; then
+  say "Building pht-oci (a few minutes the first time)"
+  cargo build --release --locked --quiet "${BUILD_OPTIONS[@]}"
+  program="$(cd "${CARGO_TARGET_DIR:-target}" && pwd)/release/pht-oci"
+fi
+pht-oci() { "$program" "$@"; }
 
 if [ $# -gt 0 ]; then
   mkdir -p "$1"

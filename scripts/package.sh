@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Packages of one binary, as scripts/release.sh makes it: a tarball, a Debian package, wheels, a bill of materials, and
-# their checksums.
+# their checksums. Where the images for all processors are in DIR, one more is made that is for all of them.
 #   scripts/package.sh [--native PROGRAM] BINARY [DIR]     DIR: where they go (default target/dist)
 # --native: the same version for this machine, which writes manual pages and completions when BINARY is for another one.
 # The same binary gives the same bytes. Takes Python 3.11 or newer, cargo, and dpkg-deb for the Debian package.
@@ -46,6 +46,8 @@ if readelf -l "$binary" 2>/dev/null | grep -q INTERP; then
 fi
 
 name="pht-oci-$version-$arch-linux"
+run=()
+[ "$arch" = "$(uname -m)" ] || run=("qemu-$arch-static")
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 
@@ -106,12 +108,12 @@ TEXT
   echo "$file"
 }
 
-# Only a static program runs in an image of itself; the image is made by the program itself, on a machine that runs it.
+# Only a static program runs in an image of itself; the image is made by the program itself, where it runs.
 image() {
   local certificates=/etc/ssl/certs/ca-certificates.crt options=()
   [ -f "$certificates" ] && options=(--certificates "$certificates")
   rm -f "$dist/$name-image.tar"
-  "$binary" --quiet tool-image "oci-archive:$dist/$name-image.tar:latest" "${options[@]}"
+  "${run[@]}" "$binary" --quiet tool-image "oci-archive:$dist/$name-image.tar:latest" "${options[@]}"
   echo "$name-image.tar"
 }
 
@@ -126,6 +128,12 @@ while read -r wheel; do made+=("${wheel##*/}"); done < <(scripts/python/wheel.py
 scripts/sbom.py --target "$arch-unknown-linux-gnu" "$binary" >"$dist/$name.cdx.json"
 made+=("$name.cdx.json")
 [ -n "$depends" ] || [ -f "$dist/$name-image.tar" ] || made+=("$(image)")
+
+images=("$dist/pht-oci-$version-x86_64-linux-image.tar" "$dist/pht-oci-$version-aarch64-linux-image.tar")
+if [ -f "${images[0]}" ] && [ -f "${images[1]}" ]; then
+  scripts/image-index.py "$dist/pht-oci-$version-linux-image.tar" "${images[@]}"
+  made+=("pht-oci-$version-linux-image.tar")
+fi
 
 # The sums of what release.sh has made stay in the list.
 cd "$dist"

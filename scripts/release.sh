@@ -1,25 +1,43 @@
 #!/usr/bin/env bash
 # Makes a release: a static binary, an image of it, and their checksums.
-#   scripts/release.sh [--check] [DIR]     DIR: where they go (default target/dist)
+#   scripts/release.sh [--check] [--target TRIPLE] [DIR]     DIR: where they go (default target/dist)
 # The binary depends on nothing of the machine that it runs on, and neither path nor time of this one is in it: --check
 # builds everything twice, in two directories, and compares. Needs what building takes; the image is made by the
 # program itself, with this machine's certificate authorities in it if it has them where Debian keeps them.
+# --target aarch64-unknown-linux-gnu builds for another processor: that takes `rustup target add` of it, Debian's
+# gcc-aarch64-linux-gnu and libc6-dev-arm64-cross, and, for the image, qemu-user-static, which runs the program here.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-check=false
-if [ "${1:-}" = --check ]; then
-  check=true
+check=false target=
+while [[ "${1:-}" = --* ]]; do
+  case "$1" in
+    --check) check=true ;;
+    --target) target="${2:?}"; shift ;;
+    *) sed -n '3s/^# *//p' "$0" >&2; exit 2 ;;
+  esac
   shift
-fi
+done
 [ $# -le 1 ] || { sed -n '3s/^# *//p' "$0" >&2; exit 2; }
 dist="${1:-target/dist}"
 . scripts/needs.sh
 need_to_build
 
-triple="$(rustc -vV | sed -n 's/^host: //p')"
+host="$(rustc -vV | sed -n 's/^host: //p')"
+triple="${target:-$host}"
+arch="${triple%%-*}"
+# What runs the program here, and what links it.
+run=()
+if [ "$triple" != "$host" ]; then
+  variable="$(tr 'a-z-' 'A-Z_' <<<"$triple")"
+  export "CARGO_TARGET_${variable}_LINKER=$arch-linux-gnu-gcc"
+  run=("qemu-$arch-static")
+  for program in "$arch-linux-gnu-gcc" "${run[@]}"; do
+    command -v "$program" >/dev/null || { echo "$program is missing: apt-get install gcc-$arch-linux-gnu qemu-user-static" >&2; exit 1; }
+  done
+fi
 version="$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)"
-name="pht-oci-$version-${triple%%-*}-linux"
+name="pht-oci-$version-$arch-linux"
 certificates=/etc/ssl/certs/ca-certificates.crt
 # The time in the image: that of the last commit, or of the change log where there is no repository.
 SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)}"
@@ -40,7 +58,7 @@ build() {
   local options=()
   [ -f "$certificates" ] && options=(--certificates "$certificates")
   rm -f "$out/$name-image.tar"
-  "$out/$name" --quiet tool-image "oci-archive:$out/$name-image.tar:latest" "${options[@]}"
+  "${run[@]}" "$out/$name" --quiet tool-image "oci-archive:$out/$name-image.tar:latest" "${options[@]}"
 }
 
 build target/release-build "$dist"
@@ -57,4 +75,9 @@ if $check; then
   done
   echo "built twice, the same twice"
 fi
-(cd "$dist" && sha256sum "$name" "$name-image.tar" | tee SHA256SUMS)
+# The sums of what was built for another processor stay in the list.
+cd "$dist"
+others="$(grep -vF "  $name" SHA256SUMS 2>/dev/null || true)"
+{ [ -z "$others" ] || printf '%s\n' "$others"; sha256sum "$name" "$name-image.tar"; } | sort -k 2 >SHA256SUMS.new
+mv SHA256SUMS.new SHA256SUMS
+cat SHA256SUMS

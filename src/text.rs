@@ -66,6 +66,23 @@ pub fn counted(number: u64, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
+/// Bytes for people, in powers of 1024.
+pub fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if bytes < 1024 {
+        return format!("{bytes} bytes");
+    }
+    let mut tenths = u128::from(bytes) * 10;
+    let mut unit = "";
+    for next in UNITS {
+        if tenths < 10_240 && !unit.is_empty() {
+            break;
+        }
+        (tenths, unit) = (tenths.div_ceil(1024), next);
+    }
+    format!("{}.{} {unit}", tenths / 10, tenths % 10)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,6 +142,21 @@ mod tests {
         for c in ranges.into_iter().flatten().filter_map(char::from_u32) {
             assert!(!is_visible(c), "{:x}", u32::from(c));
             assert!(Printable::new(&c.to_string()).to_string().bytes().all(|byte| (b' '..=b'~').contains(&byte)));
+        }
+    }
+
+    #[test]
+    fn sizes_have_one_decimal_and_a_unit_that_fits() {
+        for (bytes, shown) in [
+            (0, "0 bytes"),
+            (1023, "1023 bytes"),
+            (1024, "1.0 KiB"),
+            (1536, "1.5 KiB"),
+            (5 << 20, "5.0 MiB"),
+            (3 << 30, "3.0 GiB"),
+            (u64::MAX, "16384.0 PiB"),
+        ] {
+            assert_eq!(size(bytes), shown);
         }
     }
 }

@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::choices::wires;
 use super::output::Output;
 use super::route_file::read_route;
 use super::secrets::{
@@ -69,7 +70,7 @@ pub(super) struct Build {
     #[arg(long, value_name = "PEM")]
     builder_key: Option<PathBuf>,
     /// The wire version: 1.1.1, 1.1.2, 2.0 or 3; only 3 binds route, files and results together
-    #[arg(long, value_name = "VERSION", default_value = "3")]
+    #[arg(long, value_name = "VERSION", default_value = "3", value_parser = wires())]
     wire: String,
     /// The train's id [default: a random UUID]
     #[arg(long, value_name = "ID")]

@@ -112,41 +112,9 @@ pub(super) fn table(color: Palette, indent: usize, heading: &[&str], rows: &[(Ve
     text
 }
 
-/// Bytes as text count them, in powers of 1024.
-pub(super) fn size(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
-    if bytes < 1024 {
-        return format!("{bytes} bytes");
-    }
-    let mut tenths = u128::from(bytes) * 10;
-    let mut unit = "";
-    for next in UNITS {
-        if tenths < 10_240 && !unit.is_empty() {
-            break;
-        }
-        (tenths, unit) = (tenths.div_ceil(1024), next);
-    }
-    format!("{}.{} {unit}", tenths / 10, tenths % 10)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_have_one_decimal_and_a_unit_that_fits() {
-        for (bytes, shown) in [
-            (0, "0 bytes"),
-            (1023, "1023 bytes"),
-            (1024, "1.0 KiB"),
-            (1536, "1.5 KiB"),
-            (5 << 20, "5.0 MiB"),
-            (3 << 30, "3.0 GiB"),
-            (u64::MAX, "16384.0 PiB"),
-        ] {
-            assert_eq!(size(bytes), shown);
-        }
-    }
 
     #[test]
     fn columns_stand_below_one_another_whatever_is_in_them() {

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::advice::words;
+#[cfg(feature = "engines")]
+use super::choices::engines;
 use super::color::Style;
 use super::output::Output;
 use super::policy::PolicyOptions;
@@ -12,7 +14,7 @@ use super::secrets::KeyOptions;
 use super::settings;
 use crate::crypto::{PrivateKey, PublicKey};
 #[cfg(feature = "engines")]
-use crate::engine::{Engine, RunOptions, Volume, engine_named};
+use crate::engine::{Engine, RunOptions, Volume};
 use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
 use crate::image::{open_image, rfc3339};
 use crate::json::{self, Value, json};
@@ -64,9 +66,9 @@ pub(super) struct Doctor {
     /// The station's signed record of what it did
     #[arg(long, value_name = "FILE", env = "PHT_JOURNAL")]
     journal: Option<PathBuf>,
-    /// Container engine: podman, docker, runc or charliecloud
+    /// Container engine
     #[cfg(feature = "engines")]
-    #[arg(long, value_name = "ENGINE", value_parser = engine_named)]
+    #[arg(long, value_name = "ENGINE", value_parser = engines())]
     engine: Option<&'static dyn Engine>,
     /// A file or directory that a run would mount; repeat for more
     #[cfg(feature = "engines")]
@@ -342,7 +344,7 @@ impl Doctor {
             let probe = tempfile::tempfile_in(dir).doing("write a temporary file").at(dir.display());
             let probe = probe.map_err(|error| error.hint("choose another place with --tmpdir, or give a DEST"));
             let Some(free) = found.found("disk", probe.and_then(|_| free_in(dir))) else { continue };
-            let what = format!("{} free in {}", super::color::size(free), dir.display());
+            let what = format!("{} free in {}", crate::text::size(free), dir.display());
             match free {
                 ..LEAST_SPACE => {
                     let error =

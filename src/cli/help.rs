@@ -9,9 +9,18 @@ use crate::text::Printable;
 /// Show the help of a command, or a page of the manual.
 #[derive(Debug, Args)]
 #[command(after_help = "Topics:
-  wire-3     the specification of wire 3, complete enough to implement it
-  review     what the review of results finds, and what it cannot find
-  migrating  each call of the reference implementation, and what takes its place
+  wire-3           the specification of wire 3, the authenticated version of the train security protocol
+  station          settings, limits and records of a station, and its steps one by one
+  creator          building a train, signing apart from building, results, encrypted sums
+  review           the review of results before they leave: checks, rules, approvals, and what they cannot find
+  pipelines        registries and credentials, Airflow, Kubernetes, Python, metrics
+  security         what each wire version binds, pinned keys, the threat model
+  troubleshooting  what to do about the most frequent errors
+  commands         every command, every exit status, and what is printed
+  json             every field of the reports as JSON
+  images           what happens to an image, where it may be, and what other tools do with it
+  performance      speed and memory, measured beside other tools
+  migrating        each call of the reference implementation, and what takes its place
 
 Examples:
   pht-oci help build

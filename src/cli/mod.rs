@@ -7,6 +7,7 @@ mod build;
 #[cfg(feature = "engines")]
 mod cache;
 mod check_words;
+mod choices;
 #[cfg(feature = "engines")]
 mod cleanup;
 mod color;
@@ -27,6 +28,7 @@ mod json_line;
 mod keygen;
 mod log;
 mod man;
+mod metrics;
 mod on_terminal;
 mod output;
 mod page;
@@ -71,9 +73,10 @@ mod verify;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::time::{Instant, SystemTime};
 
 use clap::error::{ContextKind, ContextValue};
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
 
 use crate::error::{Error, Result};
 use crate::store::registry::{Side, without_login};
@@ -156,6 +159,9 @@ struct Global {
     /// When to show the progress of long steps, on standard error
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = When::Auto)]
     progress: When,
+    /// A file for exit status, duration and bytes, as node_exporter collects it (*.prom); it is replaced
+    #[arg(long, global = true, value_name = "FILE")]
+    metrics: Option<std::path::PathBuf>,
     #[command(flatten)]
     access: access::AccessOptions,
 }
@@ -252,17 +258,32 @@ fn command() -> clap::Command {
             let of_registries = argument.get_help_heading() == Some("Registries");
             let of_destination = argument.get_long().is_some_and(|long| long.starts_with("dest-"));
             let is_idle = is_local && of_registries || only_reads && of_destination;
-            ignore_empty_variable(if is_idle { argument.hide(true) } else { argument })
+            complete_paths(ignore_empty_variable(if is_idle { argument.hide(true) } else { argument }))
         })
     })
+}
+
+/// Has shells complete files, directories or commands where the value is one, and nothing where it is none.
+fn complete_paths(argument: clap::Arg) -> clap::Arg {
+    let name = argument.get_value_names().and_then(|names| names.first()).map(ToString::to_string);
+    let hint = match name.as_deref() {
+        Some("DIR") => ValueHint::DirPath,
+        Some("FILE" | "PEM" | "ROUTE.json" | "F") => ValueHint::FilePath,
+        Some("SRC" | "DEST" | "REF" | "LAYOUT" | "SRC|DIR" | "DIR|FILE.tar|-" | "HOST:PATH[:rw]") => ValueHint::AnyPath,
+        Some("COMMAND") => ValueHint::CommandString,
+        _ => ValueHint::Other,
+    };
+    if argument.get_possible_values().is_empty() { argument.value_hint(hint) } else { argument }
 }
 
 /// Runs the program with these arguments; its exit status.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     secrets::forbid_core_dumps();
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let cli = match parse(&arguments) {
-        Ok(cli) => cli,
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let began = (now.as_secs(), Instant::now());
+    let (cli, name) = match parse(&arguments) {
+        Ok(parsed) => parsed,
         Err(status) => return status,
     };
     let display = Display::new(cli.global.progress, cli.global.quiet, cli.global.format);
@@ -271,17 +292,23 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let done = signals::catch().and_then(|()| context(&cli.global, &display));
     let done = done.and_then(|context| cli.command.run(&context, &mut output));
     display.end();
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            output.error(&error);
-            ExitCode::from(signals::exit_status(&error))
+    let exit_status = done.as_ref().map_or_else(signals::exit_status, |()| 0);
+    if let Some(path) = &cli.global.metrics {
+        let ended = metrics::Ended { command: &name, began, exit_status, figures: output.figures() };
+        // The work is done; that nobody measures it does not undo it.
+        if let Err(error) = ended.write(path) {
+            tracing::warn!("{error}");
         }
     }
+    if let Err(error) = &done {
+        output.error(error);
+    }
+    ExitCode::from(exit_status)
 }
 
-/// The command line, with the station's settings; or the exit status, when what was wrong with it has been said.
-fn parse(arguments: &[OsString]) -> std::result::Result<Cli, ExitCode> {
+/// The command line, with the station's settings, and the command's name; or the exit status, when what was wrong with it
+/// has been said.
+fn parse(arguments: &[OsString]) -> std::result::Result<(Cli, String), ExitCode> {
     let format = if asks_for_json(arguments) { Format::Json } else { Format::Text };
     let refuse = |error: &Error| {
         Output::new(format, false, Display::default()).error(error);
@@ -293,7 +320,10 @@ fn parse(arguments: &[OsString]) -> std::result::Result<Cli, ExitCode> {
         Some(settings) => settings.apply(command),
         None => command,
     };
-    let parsed = command.try_get_matches_from(arguments).and_then(|found| Cli::from_arg_matches(&found));
+    let parsed = command.try_get_matches_from(arguments).and_then(|found| {
+        let name = found.subcommand_name().unwrap_or_default().to_owned();
+        Cli::from_arg_matches(&found).map(|cli| (cli, name))
+    });
     parsed.map_err(|error| {
         if let Some(fault) = settings.and_then(|settings| settings.fault(&error)) {
             return refuse(&fault);

@@ -6,6 +6,7 @@ use super::advice::words;
 use super::color::{Palette, Style, may_color};
 use super::format::Format;
 use super::json_line::json_line;
+use super::metrics::Figures;
 use super::progress::Display;
 use super::text;
 #[cfg(feature = "engines")]
@@ -26,11 +27,17 @@ pub(super) struct Output {
     /// Standard output is taken.
     aside: bool,
     display: Display,
+    figures: Figures,
 }
 
 impl Output {
     pub(super) fn new(format: Format, quiet: bool, display: Display) -> Self {
-        Output { format, quiet, aside: false, display }
+        Output { format, quiet, aside: false, display, figures: Figures::default() }
+    }
+
+    /// What reports have told so far, for --metrics.
+    pub(super) fn figures(&self) -> &Figures {
+        &self.figures
     }
 
     /// Reports go to standard error from now on: standard output has something else to carry.
@@ -56,6 +63,7 @@ impl Output {
 
     /// The report of a stage.
     pub(super) fn report(&mut self, report: &Report) -> Result<()> {
+        self.figures = Figures::of_report(report);
         match self.format {
             Format::Json => self.print(&json_line(&report_json(report))),
             Format::Text if self.quiet => Ok(()),
@@ -88,6 +96,7 @@ impl Output {
         if self.format == Format::Text {
             return self.report(report);
         }
+        self.figures = Figures::of_report(report);
         let mut document = report_json(report);
         document["statement"] = statement.map_or(Value::Null, statement_json);
         self.print(&json_line(&document))
@@ -95,6 +104,7 @@ impl Output {
 
     /// The report of a command that knows no train.
     pub(super) fn image_report(&mut self, command: &str, report: &ImageReport, notes: &[String]) -> Result<()> {
+        self.figures = Figures::of_image(report);
         match self.format {
             Format::Json => {
                 let mut document = image_report_json(command, report);
@@ -117,6 +127,7 @@ impl Output {
 
     /// The result of verify.
     pub(super) fn verification(&mut self, found: &Verification) -> Result<()> {
+        self.figures = Figures::of_checks(&found.checks);
         match self.format {
             Format::Json => self.print(&json_line(&verification_json(found))),
             Format::Text if self.quiet => Ok(()),

@@ -1,11 +1,12 @@
 //! What `try` shows in a terminal, and as JSON.
 
-use super::color::{Palette, Style, size};
+use super::color::{Palette, Style};
 use super::review_text::{NEVER_SAFE, file_json, finding_json, findings, inventory};
 use crate::error::Kind;
 use crate::json::{Value, json};
 use crate::review::Review;
 use crate::stage::{Limit, Rehearsal, RehearsedStop};
+use crate::text::size;
 use crate::text::{Printable, counted};
 
 /// A rehearsal for a person at a terminal.

@@ -5,7 +5,7 @@ use std::path::Path;
 use maud::{Markup, html};
 
 use super::check_words::{meaning, verdict};
-use super::color::{Style, size};
+use super::color::Style;
 use super::page::{page, shown, write};
 use super::report_text::{
     act_facts, act_words, command_line, conclusion, journal_line, results_words, stop_state, word,
@@ -16,6 +16,7 @@ use crate::image::rfc3339;
 use crate::stage::{JourneyFinding, JourneyStop, RecordedAct, StopResults, TrainState};
 use crate::store::Context;
 use crate::text::counted;
+use crate::text::size;
 use crate::train::Verdict;
 
 /// Said on every page.

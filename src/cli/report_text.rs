@@ -1,13 +1,14 @@
 //! The journey of a train in a terminal, and the words that its page shares.
 
 use super::check_words::{meaning, verdict};
-use super::color::{Palette, Style, size};
+use super::color::{Palette, Style};
 use super::text::execution;
 use super::told::Told;
 use crate::json::{Object, Value, json};
 use crate::stage::{
     JourneyFinding, JourneyJournal, JourneyStop, RecordedAct, RecordedApproval, ResultFile, StopResults,
 };
+use crate::text::size;
 use crate::text::{Printable, counted};
 use crate::train::Verdict;
 

@@ -7,7 +7,6 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use maud::{Markup, html};
 
-use super::color::size;
 use super::page::{page, shown, write};
 use super::review_text::{NEVER_SAFE, size_of};
 use crate::crypto::hex;
@@ -16,7 +15,7 @@ use crate::image::rfc3339;
 use crate::review::{FileReview, Finding, RULES, ResultKind, Severity, State};
 use crate::stage::{Reviewed, ReviewedTrain};
 use crate::store::Context;
-use crate::text::counted;
+use crate::text::{counted, size};
 
 /// The bytes of a text that are shown.
 const TEXT: u64 = 32 << 10;

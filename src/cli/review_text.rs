@@ -1,11 +1,11 @@
 //! What `review` shows in a terminal, and as JSON.
 
-use super::color::{Palette, Style, size, table};
+use super::color::{Palette, Style, table};
 use crate::crypto::hex;
 use crate::json::{Value, json};
 use crate::review::{FileReview, Finding, ResultKind, Review, Severity, State};
 use crate::stage::{Reviewed, ReviewedTrain};
-use crate::text::{Printable, counted};
+use crate::text::{Printable, counted, size};
 
 /// Said wherever nothing is found.
 pub(super) const NEVER_SAFE: &str = "that nothing is found does not say that the results are safe";

@@ -2,10 +2,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::choices::engines;
 use super::container::{ContainerOptions, size};
 use super::output::Output;
 use super::station::StageOptions;
-use crate::engine::{Engine, Volume, engine_named};
+use crate::engine::{Engine, Volume};
 use crate::error::Result;
 use crate::json::{Object, Value, json};
 use crate::stage::{Act, Execution, RunRequest, StageRequest, run};
@@ -24,8 +25,8 @@ use crate::store::Context;
 pub(super) struct Run {
     #[command(flatten)]
     stage: StageOptions,
-    /// Container engine: podman, docker, runc or charliecloud
-    #[arg(long, value_name = "ENGINE", value_parser = engine_named)]
+    /// Container engine
+    #[arg(long, value_name = "ENGINE", value_parser = engines())]
     engine: &'static dyn Engine,
     /// A file or directory to mount into the container, where it can only be read without `:rw`; repeat for more
     #[arg(long = "volume", value_name = "HOST:PATH[:rw]")]

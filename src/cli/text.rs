@@ -1,9 +1,9 @@
 //! What `inspect` and `verify` show to a person.
 
-use super::color::{Palette, Style, size, table};
+use super::color::{Palette, Style, table};
 use crate::json::json;
 use crate::stage::{Execution, Inspection, ListedFile, Statement, TrainState, Verification};
-use crate::text::{Printable, counted};
+use crate::text::{Printable, counted, size};
 use crate::train::{Check, Verdict};
 
 /// The number of immutable files that the text names.

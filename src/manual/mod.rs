@@ -2,14 +2,43 @@
 
 mod roff;
 
-#[doc = include_str!("review.md")]
-pub mod review {}
+#[cfg(feature = "cli")]
+pub(crate) use roff::literal;
 
 #[doc = include_str!("wire-3.md")]
 pub mod wire_3 {}
 
 #[doc = include_str!("running.md")]
 pub mod running {}
+#[doc = include_str!("station.md")]
+pub mod station {}
+
+#[doc = include_str!("creator.md")]
+pub mod creator {}
+
+#[doc = include_str!("review.md")]
+pub mod review {}
+
+#[doc = include_str!("pipelines.md")]
+pub mod pipelines {}
+
+#[doc = include_str!("security.md")]
+pub mod security {}
+
+#[doc = include_str!("troubleshooting.md")]
+pub mod troubleshooting {}
+
+#[doc = include_str!("commands.md")]
+pub mod commands {}
+
+#[doc = include_str!("json.md")]
+pub mod json {}
+
+#[doc = include_str!("images.md")]
+pub mod images {}
+
+#[doc = include_str!("performance.md")]
+pub mod performance {}
 
 #[doc = include_str!("migrating.md")]
 pub mod migrating {}
@@ -26,7 +55,7 @@ pub struct Page {
 }
 
 /// Every page.
-pub const PAGES: [Page; 4] = [
+pub const PAGES: [Page; 13] = [
     Page {
         topic: "wire-3",
         about: "the specification of wire 3, the authenticated version of the train security protocol",
@@ -38,9 +67,50 @@ pub const PAGES: [Page; 4] = [
         text: include_str!("running.md"),
     },
     Page {
+        topic: "station",
+        about: "settings, limits and records of a station, and its steps one by one",
+        text: include_str!("station.md"),
+    },
+    Page {
+        topic: "creator",
+        about: "building a train, signing apart from building, results, encrypted sums",
+        text: include_str!("creator.md"),
+    },
+    Page {
         topic: "review",
         about: "the review of results before they leave: checks, rules, approvals, and what they cannot find",
         text: include_str!("review.md"),
+    },
+    Page {
+        topic: "pipelines",
+        about: "registries and credentials, Airflow, Kubernetes, Python, metrics",
+        text: include_str!("pipelines.md"),
+    },
+    Page {
+        topic: "security",
+        about: "what each wire version binds, pinned keys, the threat model",
+        text: include_str!("security.md"),
+    },
+    Page {
+        topic: "troubleshooting",
+        about: "what to do about the most frequent errors",
+        text: include_str!("troubleshooting.md"),
+    },
+    Page {
+        topic: "commands",
+        about: "every command, every exit status, and what is printed",
+        text: include_str!("commands.md"),
+    },
+    Page { topic: "json", about: "every field of the reports as JSON", text: include_str!("json.md") },
+    Page {
+        topic: "images",
+        about: "what happens to an image, where it may be, and what other tools do with it",
+        text: include_str!("images.md"),
+    },
+    Page {
+        topic: "performance",
+        about: "speed and memory, measured beside other tools",
+        text: include_str!("performance.md"),
     },
     Page {
         topic: "migrating",

@@ -19,6 +19,12 @@ impl Page {
     }
 }
 
+/// Text whose lines stay as they are, for the commands' own pages.
+#[cfg(feature = "cli")]
+pub(crate) fn literal(text: &str) -> String {
+    text.lines().map(|line| guard(&escape(line)) + "\n").collect()
+}
+
 /// What has been written, and what is not complete.
 #[derive(Default)]
 struct Writer {

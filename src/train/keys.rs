@@ -19,7 +19,14 @@ pub fn ensure_key_of(config: &CommonFields, stop: &Stop, key: &PrivateKey) -> Re
 /// As [`ensure_key_of`].
 pub fn ensure_creator_key(config: &CommonFields, key: &PrivateKey) -> Result<()> {
     let creator = config.creator();
-    ensure_owner(config, &format!("creator `{}`", creator.id), &creator.public_key, key)
+    let (found, subject) = (key.public_key(), format!("creator `{}`", creator.id));
+    if let Some(owner) = config.route().stops().iter().find(|stop| stop.public_key == found)
+        && found != creator.public_key
+    {
+        let what = format!("only the creator can open the results: this private key belongs to {}", owner.subject());
+        return Err(Error::key(what).hint(format!("give the private key of {subject}")));
+    }
+    ensure_owner(config, &subject, &creator.public_key, key)
 }
 
 pub(super) fn ensure_owner(config: &CommonFields, subject: &str, expected: &PublicKey, key: &PrivateKey) -> Result<()> {

@@ -135,7 +135,11 @@ impl TrustStore {
             let reason = format!("no builder's key is pinned; if its key is {found}, put it into {directory}/NAME.pem");
             return Check::unpinned(CheckId::BuilderKey, Subject::Build, reason);
         }
-        let reason = format!("its key is {found}, which is not among the pinned ones in {}", Role::Builder.directory());
+        let directory = Role::Builder.directory();
+        let reason = format!(
+            "its key is {found}, which is not among the pinned ones in {directory}; if the builder confirms it, put it into \
+             {directory}/NAME.pem"
+        );
         Check::of(pinned.any(|(_, _, pinned)| pinned == key), CheckId::BuilderKey, Subject::Build, reason)
     }
 }

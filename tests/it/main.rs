@@ -23,6 +23,7 @@ mod journal;
 mod journey;
 mod leaks;
 mod messages;
+mod metrics;
 mod min_wire;
 mod mistakes;
 mod mutation;

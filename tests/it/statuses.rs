@@ -1,4 +1,4 @@
-//! Exit statuses and errors in JSON: what README and the help say, and what programs get.
+//! Exit statuses and errors in JSON: what the manual and the help say, and what programs get.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,14 +8,13 @@ use serde_json::Value;
 use support::tree::copy;
 use support::{Layout, Peer, available, pht_oci, utf8};
 
-fn readme() -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("README.md")
+fn page(topic: &str) -> &'static str {
+    pht_oci::manual::page(topic).expect("a page").text
 }
 
-/// The statuses in the first column of README's table.
-fn in_readme() -> BTreeSet<u8> {
-    let text = readme();
-    let table = text.split("| exit status | meaning |").nth(1).expect("the table");
+/// The statuses in the first column of the manual's table.
+fn in_manual() -> BTreeSet<u8> {
+    let table = page("commands").split("| exit status | meaning |").nth(1).expect("the table");
     let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
     rows.flat_map(|row| {
         row.split('|')
@@ -29,13 +28,13 @@ fn in_readme() -> BTreeSet<u8> {
 }
 
 #[test]
-fn readme_and_help_list_the_same_statuses() {
+fn manual_and_help_list_the_same_statuses() {
     let help = String::from_utf8(pht_oci(&["--help"], &[]).ok().stdout).expect("text");
     let statuses = help.split("Exit status:").nth(1).expect("the list");
     let numbers = statuses.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse::<u8>().ok());
-    assert_eq!(numbers.collect::<BTreeSet<_>>(), in_readme());
+    assert_eq!(numbers.collect::<BTreeSet<_>>(), in_manual());
     for kind in ["io", "internal", "usage", "verification", "key", "malformed", "registry", "decision", "interrupted"] {
-        let row = readme().lines().find(|line| line.contains("`error.kind`")).expect("the row").to_owned();
+        let row = page("json").lines().find(|line| line.contains("`error.kind`")).expect("the row");
         assert!(row.contains(&format!("`{kind}`")), "{kind}: {row}");
     }
 }
@@ -58,7 +57,7 @@ fn errors_in_json_say_kind_status_check_and_subject() {
     fs::create_dir_all(path("trust/creators")).expect("a directory");
     fs::copy(path("keys/builder.pub.pem"), path("trust/creators/alice.pem")).expect("a key");
     let trust = path("trust");
-    let listed = in_readme();
+    let listed = in_manual();
     for (line, status, kind, check) in [
         (vec!["pre-run", &image, &to, "--nonsense"], 2, "usage", None),
         (vec!["pre-run", &image, &to, "--private-key", &other], 3, "verification", None),

@@ -1,7 +1,7 @@
 //! The JSON that programs read: which fields there are and of what type, for every command.
 //!
 //! `tests/golden/json.txt` holds them. A field that is renamed, removed or added fails here; with the change the file
-//! and the table in README have to be changed as well; `PHT_GOLDEN=write cargo nextest run -E 'test(json::)'` writes the
+//! and the tables in src/manual/json.md have to be changed as well; `PHT_GOLDEN=write cargo nextest run -E 'test(json::)'` writes the
 //! file.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -231,13 +231,13 @@ fn fields_keep_their_names_and_types_and_are_documented() {
     let differences = [message("gone", &golden, &found), message("new", &found, &golden)].concat();
     assert!(differences.is_empty(), "the JSON of reports has changed:\n{}", differences.join("\n"));
 
-    // README says what each means. A field is documented by its path, in a row of its table.
-    let readme = fs::read_to_string(test_file("../README.md")).unwrap();
+    // The manual says what each means. A field is documented by its path, in a row of its table.
+    let manual = pht_oci::manual::page("json").unwrap().text;
     let undocumented: Vec<&String> = shape
         .keys()
         .map(|(_, path)| path)
-        .filter(|path| !readme.lines().any(|line| line.starts_with("| `") && line.contains(&format!("`{path}`"))))
+        .filter(|path| !manual.lines().any(|line| line.starts_with("| `") && line.contains(&format!("`{path}`"))))
         .filter(|path| !path.ends_with("[]"))
         .collect();
-    assert!(undocumented.is_empty(), "not documented in README: {undocumented:#?}");
+    assert!(undocumented.is_empty(), "not documented in src/manual/json.md: {undocumented:#?}");
 }

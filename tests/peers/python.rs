@@ -193,10 +193,7 @@ fn every_package_has_the_released_binary_in_it() {
     if !available("python::packages", &[Peer::Release, Peer::PythonPackages]) {
         return;
     }
-    let release = PathBuf::from(std::env::var_os("PHT_RELEASE").unwrap());
-    let mut files = release.read_dir().unwrap().map(|entry| entry.unwrap().path());
-    let binary = files.find(|path| utf8(path).ends_with("-linux")).expect("a released binary");
-    let dir = tempfile::tempdir().unwrap();
+    let (binary, dir) = (released_binary(), tempfile::tempdir().unwrap());
     let sums: Vec<Vec<u8>> = ["1", "2"]
         .map(|name| {
             let out = dir.path().join(name);
@@ -234,6 +231,80 @@ fn every_package_has_the_released_binary_in_it() {
     assert_eq!((&sbom["bomFormat"], &sbom["specVersion"]), (&"CycloneDX".into(), &"1.5".into()));
     let names: Vec<_> = sbom["components"].as_array().unwrap().iter().map(|crate_| &crate_["name"]).collect();
     assert!(names.contains(&&"rsa".into()) && !names.contains(&&"proptest".into()), "{names:?}");
+}
+
+/// Each package on a system without Rust and compiler: it is installed as README says, and makes the journey of the demo.
+#[test]
+fn a_bare_debian_makes_the_journey_with_every_package() {
+    let peers = [Peer::Release, Peer::PythonPackages, Peer::Mmdebstrap, Peer::Podman];
+    if !available("python::bare_debian", &peers) {
+        return;
+    }
+    let (binary, dir) = (released_binary(), tempfile::tempdir().unwrap());
+    let dist = utf8(dir.path());
+    support::run(project().join("scripts/package.sh"), &[utf8(&binary), dist]).unwrap();
+    let mut journeys = Command::new(project().join("scripts/bare-debian.sh"));
+    journeys.arg(dist).envs(support::containers::configure(dir.path())).stdin(Stdio::null());
+    let told = well(journeys);
+    for package in ["Debian package", "tarball", "wheel", "image"] {
+        assert!(
+            told.lines().any(|line| line.starts_with(&format!("{package}: ")) && line.contains("journey took")),
+            "{told}"
+        );
+    }
+}
+
+/// Images of two processors under one name; each platform gets its own.
+#[test]
+fn one_image_is_for_all_processors() {
+    if !available("python::image_index", &[Peer::Release, Peer::Python, Peer::Skopeo]) {
+        return;
+    }
+    let (binary, dir) = (released_binary(), tempfile::tempdir().unwrap());
+    let at = |name: &str| utf8(&dir.path().join(name)).to_owned();
+    let image = format!("{}-image.tar", utf8(&binary));
+    // The same image for another processor, as far as its config says.
+    let other = format!("oci:{}:latest", at("other"));
+    support::run("skopeo", &["copy", &format!("oci-archive:{image}"), &other]).unwrap();
+    support::run("python3", &["-I", utf8(&test_file("python/as_arm64.py")), &at("other")]).unwrap();
+    support::run("skopeo", &["copy", &other, &format!("oci-archive:{}:latest", at("other.tar"))]).unwrap();
+    let script = project().join("scripts/image-index.py");
+    for out in ["one.tar", "two.tar"] {
+        support::run(&script, &[&at(out), &image, &at("other.tar")]).unwrap();
+    }
+    assert!(std::fs::read(at("one.tar")).unwrap() == std::fs::read(at("two.tar")).unwrap());
+    for (platform, architecture) in [("linux/amd64", "amd64"), ("linux/arm64", "arm64")] {
+        let to = format!("oci:{}", at(architecture));
+        support::pht_oci(&["copy", &at("one.tar"), &to, "--platform", platform], &[]).ok();
+        let config = support::run("skopeo", &["inspect", "--config", &to]).unwrap();
+        let config: serde_json::Value = serde_json::from_slice(&config).unwrap();
+        assert_eq!(config["architecture"], architecture);
+    }
+    support::run(&script, &[&at("three.tar"), &image, &image]).expect_err("two images for one platform");
+}
+
+/// The crate as it would be published has all that building takes, and nothing of the tests.
+#[test]
+fn the_crate_is_complete() {
+    let mut list = Command::new("cargo");
+    list.args(["package", "--list", "--allow-dirty", "--offline"]).current_dir(project());
+    let output = list.output().expect("cargo starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let listed = String::from_utf8(output.stdout).unwrap();
+    let listed: std::collections::BTreeSet<&str> = listed.lines().collect();
+    let tracked = support::run("git", &["-C", utf8(&project()), "ls-files", "src"]).unwrap();
+    let tracked = String::from_utf8(tracked).unwrap();
+    for file in tracked.lines().filter(|file| project().join(file).exists()) {
+        assert!(listed.contains(file), "{file} is not in the crate");
+    }
+    assert!(!listed.iter().any(|file| file.starts_with("tests/") || file.starts_with("testdata/")), "{listed:?}");
+}
+
+/// The binary of the release.
+fn released_binary() -> PathBuf {
+    let release = PathBuf::from(std::env::var_os("PHT_RELEASE").unwrap());
+    let mut files = release.read_dir().unwrap().map(|entry| entry.unwrap().path());
+    files.find(|path| utf8(path).ends_with(&format!("-{}-linux", std::env::consts::ARCH))).expect("a released binary")
 }
 
 fn version() -> String {

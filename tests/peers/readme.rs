@@ -1,4 +1,4 @@
-//! The commands of README run as they are printed there, one block after the other, in one directory.
+//! The commands of README and of the manual run as they are printed there, one block after the other, in one directory.
 //!
 //! A block ```` ```sh NAME ```` is run; NAME says at what point of the journey. Other blocks are examples of output.
 
@@ -14,22 +14,39 @@ use support::containers::configure;
 use support::layout::Layout;
 use support::peers::available;
 
-/// The blocks in the order in which a train needs them; README puts them where people look for them.
-const JOURNEY: [&str; 7] =
-    ["station-key", "creator-build", "pipeline", "station-whole", "station-run", "audit", "creator-results"];
+/// The blocks in the order in which a train needs them; the texts put them where people look for them. Blocks of one line
+/// here are typed into one shell.
+const JOURNEY: [&[&str]; 10] = [
+    &["station-key"],
+    &["creator-build"],
+    &["pipeline"],
+    &["pipeline-steps"],
+    &["station-trust"],
+    &["station-look"],
+    &["station-run", "station-review", "station-send"],
+    &["station-steps"],
+    &["audit", "creator-archive"],
+    &["creator-results"],
+];
+
+/// Blocks that are run where there are packages to install: `python::a_bare_debian_makes_the_journey_with_every_package`.
+const ELSEWHERE: [&str; 1] = ["install"];
 
 /// What others have done before the pipeline: the new train and its master image are in the registry.
 const PUSH: &str = "pht-oci copy ./master $MASTER\npht-oci copy ./train $INCOMING:latest";
 
-/// What README presupposes, beside a master image: an algorithm that adds one line at every station.
+/// What is presupposed, beside a master image and data: an algorithm that adds one line at every station.
 const ALGORITHM: &str = "#!/bin/sh\necho visited >> /opt/pht_results/visits\n";
 
-fn readme() -> String {
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("README.md can be read")
+/// What README says, and every page of the manual.
+fn texts() -> String {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = std::fs::read_to_string(readme).expect("README.md can be read");
+    std::iter::once(readme.as_str()).chain(pht_oci::manual::PAGES.iter().map(|page| page.text)).collect()
 }
 
 /// Name and text of every block that is to be run.
-fn blocks(text: &str) -> Vec<(String, String)> {
+pub(crate) fn blocks(text: &str) -> Vec<(String, String)> {
     let mut found: Vec<(String, String)> = Vec::new();
     let mut open = false;
     for line in text.lines() {
@@ -65,7 +82,7 @@ fn run(dir: &Path, name: &str, block: &str, variables: &[(&str, String)]) -> Str
     }
     let output = shell.output().expect("bash starts");
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "block `{name}` of README fails:\n{block}\n{stdout}\n{stderr}");
+    assert!(output.status.success(), "block `{name}` fails:\n{block}\n{stdout}\n{stderr}");
     stdout.into_owned()
 }
 
@@ -74,6 +91,8 @@ fn prepare(dir: &Path) {
     let write = |name: &str, text: &str| std::fs::write(dir.join(name), text).expect("a file can be written");
     std::fs::create_dir(dir.join("algorithm")).expect("a directory can be made");
     write("algorithm/main.sh", ALGORITHM);
+    std::fs::create_dir(dir.join("data")).expect("a directory can be made");
+    write("data/patients.csv", "id,age\n1,40\n");
 }
 
 /// What a pipeline has in its environment: where its trains are, its login, and whom it trusts.
@@ -99,19 +118,30 @@ fn every_command_works_as_printed() {
     }
     let (dir, server) = (tempfile::tempdir().unwrap(), Server::locked(&["robot"]));
     prepare(dir.path());
-    let variables = registry(dir.path(), &server);
-    let blocks = blocks(&readme());
+    let mut variables = registry(dir.path(), &server).to_vec();
+    let blocks = blocks(&texts());
+    let mut steps: Vec<&str> = JOURNEY.concat();
+    steps.extend(ELSEWHERE);
     for (name, _) in &blocks {
-        assert!(JOURNEY.contains(&name.as_str()), "README has a block `{name}` that no step of the journey runs");
+        assert!(steps.contains(&name.as_str()), "there is a block `{name}` that no step of the journey runs");
     }
+    let block = |step: &str| {
+        let found: Vec<&str> = blocks.iter().filter(|(name, _)| name == step).map(|(_, text)| text.as_str()).collect();
+        assert_eq!(found.len(), 1, "blocks of the name `{step}`");
+        found.concat()
+    };
     let mut printed = String::new();
     for step in JOURNEY {
-        let block: String = blocks.iter().filter(|(name, _)| name == step).map(|(_, text)| text.as_str()).collect();
-        assert!(!block.is_empty(), "README has no block `{step}`");
-        if step == "pipeline" {
+        if step == ["pipeline"] {
             run(dir.path(), "what the builder does", PUSH, &variables);
         }
-        printed = run(dir.path(), step, &block, &variables);
+        if step == ["station-trust"] {
+            let told = run(dir.path(), "the telephone", "pht-oci fingerprint alice.pub.pem", &variables);
+            let fingerprint = told.split_whitespace().find(|word| word.starts_with("sha256:")).expect("a fingerprint");
+            variables.push(("WHAT_ALICE_TOLD", fingerprint.to_owned()));
+        }
+        let text: String = step.iter().copied().map(block).collect();
+        printed = run(dir.path(), &step.join(", "), &text, &variables);
     }
     assert!(printed.ends_with("visited\n"), "the creator reads what the station has computed, not: {printed}");
 }

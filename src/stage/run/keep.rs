@@ -1,6 +1,7 @@
 //! Keeps what a train has computed when it cannot be closed, for it may have run for days, or when a person has to see it
 //! first.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::work_dir::WorkDir;
@@ -59,6 +60,9 @@ pub(super) fn hold(kept: &Kept<'_>, work: WorkDir) -> Error {
     }
 }
 
+/// The name of the opened train in the directory that is kept.
+const OPENED: &str = "opened";
+
 /// Where a train was kept, and what closes it.
 struct Place {
     opened: String,
@@ -92,7 +96,10 @@ fn leave(kept: &Kept<'_>, work: WorkDir) -> Result<Place> {
     let below = |path: &Path| path.file_name().map(PathBuf::from).unwrap_or_default();
     let (opened, results) = (kept.opened.path().map(below).unwrap_or_default(), below(kept.results));
     let dir = work.keep(&[&opened, &results])?;
-    let opened = Reference::layout(dir.join(opened), kept.opened.tag().map(str::to_owned));
+    // A name that people and scripts can type; where it cannot be given, the old one does.
+    let (hidden, plain) = (dir.join(opened), dir.join(OPENED));
+    let opened = if fs::rename(&hidden, &plain).is_ok() { plain } else { hidden };
+    let opened = Reference::layout(opened, kept.opened.tag().map(str::to_owned));
     Ok(Place {
         opened: opened.to_string(),
         results: dir.join(results).display().to_string(),

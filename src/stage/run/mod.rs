@@ -16,7 +16,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::engine::{Engine, ExitReason, Job, Mount, Outcome, PeakMemory, RunOptions, Volume, Watch, supervise};
-use crate::error::{Error, ErrorContext, Result};
+use crate::error::{Error, ErrorContext, Kind, Result};
 use crate::image::{Image, PendingTarget, open_image};
 use crate::stage::parts::execution::Execution;
 use crate::stage::parts::report::{Ran, Report};
@@ -25,6 +25,7 @@ use crate::stage::post_run::post_run_elsewhere;
 use crate::stage::pre_run::pre_run_apart;
 use crate::store::tag::LATEST;
 use crate::store::{Context, Reference};
+use crate::text::Printable;
 use crate::train::paths;
 
 pub(in crate::stage) use data::{IN_TRAIN, VARIABLE};
@@ -265,7 +266,7 @@ fn drive(
         ExitReason::Stopped => return Err(failed(None, request.results_limit.map(Limit::Results), log)),
         ExitReason::Exited(ended) => engine
             .outcome(job.name, job.scratch, ended)
-            .map_err(|error| not_started(error, engine.name(), said.as_deref(), named))?,
+            .map_err(|error| not_started(error, &job.process.arguments, engine.name(), said.as_deref(), named))?,
     };
     match outcome {
         Outcome { exit_status, out_of_memory } if out_of_memory || exit_status == KILLED && limits.memory.is_some() => {
@@ -282,8 +283,15 @@ fn drive(
     Ok(Ran { engine: engine.name(), seconds, log: log.to_owned() })
 }
 
-/// The error of an engine that could not start the train, with what the engine said last.
-fn not_started(error: Error, engine: &str, said: Option<&str>, log: Option<&Path>) -> Error {
+/// The error of an engine that could not start the train, with what the engine said last; in one form for all of them if
+/// the program is not there.
+fn not_started(error: Error, command: &[String], engine: &str, said: Option<&str>, log: Option<&Path>) -> Error {
+    let told = format!("{error} {}", said.unwrap_or_default());
+    if let Some(program) = command.first().filter(|program| lacks(&told, program)) {
+        let what = format!("the train could not start: its command `{}` is not in the image", Printable::new(program));
+        let hint = "have the train built on a master image that has the command, or with another command";
+        return Error::new(Kind::Train, what).hint(hint).at(engine);
+    }
     let hint = match (said, log) {
         (Some(said), Some(log)) => format!("{engine} said: {said}; all that it said is in {}", log.display()),
         (Some(said), None) => format!("{engine} said: {said}"),
@@ -291,6 +299,14 @@ fn not_started(error: Error, engine: &str, said: Option<&str>, log: Option<&Path
         (None, None) => return error.at(engine),
     };
     error.hint(hint).at(engine)
+}
+
+/// True if the words of an engine say that the program cannot be found; the wording is that of runc and crun, behind all
+/// of them, or of the system.
+fn lacks(told: &str, program: &str) -> bool {
+    let told = told.to_lowercase();
+    let absent = told.contains("executable file not found") || told.contains("no such file or directory");
+    absent && told.contains(&program.to_lowercase())
 }
 
 /// One report of the two stages.
@@ -321,6 +337,23 @@ fn whole(pre: Report, post: Report, ran: Ran) -> Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_engine_has_one_text_for_a_missing_program() {
+        let command = ["python".to_owned(), "main.py".to_owned()];
+        for said in [
+            r#"exec: "python": executable file not found in $PATH"#,
+            "Error: crun: executable file `python` not found in $PATH: No such file or directory: OCI runtime error",
+            "ch-run[1]: error: can't execve(2): python: No such file or directory",
+        ] {
+            let error = not_started(Error::new(Kind::Io, "x"), &command, "podman", Some(said), Path::new("log"));
+            assert_eq!(error.kind(), Kind::Train, "{said}");
+            assert!(error.to_string().ends_with("its command `python` is not in the image"), "{error}");
+        }
+        let said = "cannot mount /srv: No such file or directory";
+        let error = not_started(Error::new(Kind::Io, "x"), &command, "podman", Some(said), Path::new("log"));
+        assert_eq!((error.kind(), error.to_string().as_str()), (Kind::Io, "podman: x"));
+    }
 
     #[test]
     fn no_volume_hides_what_was_verified() {

@@ -2,6 +2,7 @@ use std::path::Path;
 
 use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
 use crate::store::destination::Destination;
+use crate::text::size;
 
 /// The bytes that this user can still write into the file system of a directory.
 pub(crate) fn free_in(dir: &Path) -> Result<u64> {
@@ -19,7 +20,7 @@ pub(crate) fn free_in(dir: &Path) -> Result<u64> {
 pub fn ensure_free_space(destination: &dyn Destination, needed: u64) -> Result<()> {
     match destination.available_space()? {
         Some(free) if free < needed => {
-            let what = format!("at least {needed} bytes are needed and {free} are free");
+            let what = format!("at least {} are needed and {} are free", size(needed), size(free));
             let hint = "free some space there, or write to another file system";
             Err(Error::new(Kind::Io, what).hint(hint).at(destination.name()))
         }

@@ -318,6 +318,11 @@ pub(in crate::store) fn make_dir(dir: &Path, audience: Audience) -> Result<bool>
     match DirBuilder::new().mode(if audience.is_owner() { 0o700 } else { 0o777 }).create(dir) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let parent = dir.parent().unwrap_or(dir).display();
+            Err(Error::new(Kind::Io, format!("there is no directory {parent} to create it in"))
+                .hint("create that directory first, or correct the path"))
+        }
         Err(error) => Err(Error::io("cannot create the directory", error)),
     }
 }

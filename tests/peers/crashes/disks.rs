@@ -70,7 +70,7 @@ fn fill(trial: &Trial, disk: &Disk, room: u64, undisturbed: &Undisturbed) -> Res
     if full {
         let changes = differences(&trial.before, &snapshot(&disk.0), true);
         // Where the program knows beforehand what it needs, it does not begin.
-        let printed = message.contains("No space left") || message.contains("bytes are needed and");
+        let printed = message.contains("No space left") || message.contains(" are needed and ");
         if status != Some(1) || !printed || !changes.is_empty() {
             return Err(format!("ended with {status:?}: {message}\n  and changed {changes:?}"));
         }
