@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # What the stages cost, beside what others need for comparable work: one run, medians, a Markdown table on stdout.
+# What whole runs cost with each engine: scripts/bench-runs.sh.
 #   scripts/bench.sh [--quick] [DIR]     DIR: where to work (default: a new directory in target/, removed at the end)
 # Needs what building takes, python3, openssl and GNU tar. Rows of skopeo, umoci and the reference implementation on
 # Docker (for root on Debian, see scripts/setup-reference.sh) are left out where those are not here. About 10 GiB of disk
