@@ -7,7 +7,8 @@
 set -euo pipefail
 
 home="${PHT_ALGORITHMS_HOME:-$HOME/.cache/pht-algorithms}"
-packages=base-files,coreutils,dash,grep,libblas3,liblapack3,python3-minimal,python3-pandas,python3-sklearn,r-base-core,sed
+packages=base-files,bash,coreutils,dash,debianutils,grep,libblas3,libc-bin,liblapack3,python3-minimal,python3-pandas
+packages+=,python3-sklearn,r-base-core,sed
 
 # Of what the packages depend on, what only compilers and people read; and what a package manager would have left behind.
 prune() {
@@ -18,7 +19,9 @@ prune() {
     "$root"/usr/bin/*-linux-gnu-* "$root"/var/{cache,lib}/{apt,dpkg} "$root"/usr/lib/R/library/{tcltk,translations}
   find "$root" -xdev -name '*.a' -delete
   find "$root/usr/lib/python3" -xdev -depth -type d -name tests -exec rm -rf {} +
-  # What the packages' scripts would have chosen.
+  # What the packages' scripts would have chosen and copied.
+  cp "$root/usr/lib/R/etc/Renviron.ucf" "$root/etc/R/Renviron"
+  ln -sf which.debianutils "$root/usr/bin/which"
   local library
   for library in blas lapack; do
     ln -sf "$library/lib$library.so.3" "$(echo "$root"/usr/lib/*/"$library")/../lib$library.so.3"

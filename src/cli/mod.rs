@@ -248,7 +248,7 @@ impl Command {
 /// The command line, with each command's own options shown in its help: those of registries where it has to do with one.
 fn command() -> clap::Command {
     const LOCAL: [&str; 5] = ["keygen", "gc", "completions", "man", "help"];
-    const READING: [&str; 6] = ["inspect", "verify", "validate", "report", "results", "extract"];
+    const READING: [&str; 7] = ["inspect", "verify", "validate", "report", "results", "extract", "try"];
     let mut command = Cli::command();
     // Global options become those of the commands when it is built.
     command.build();

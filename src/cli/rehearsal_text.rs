@@ -1,7 +1,7 @@
 //! What `try` shows in a terminal, and as JSON.
 
 use super::color::{Palette, Style};
-use super::review_text::{NEVER_SAFE, file_json, finding_json, findings, inventory};
+use super::review_text::{NEVER_SAFE, file_json, finding_json, findings, inventory, printable};
 use crate::error::Kind;
 use crate::json::{Value, json};
 use crate::review::Review;
@@ -39,10 +39,9 @@ pub(super) fn rehearsal_text(color: Palette, rehearsal: &Rehearsal) -> String {
             ),
         ),
     };
-    match rehearsal.results.as_deref() {
-        None => {}
-        Some("-") => text += "  results  can be decrypted; --out DIR keeps them\n",
-        Some(place) => text += &format!("  results  {}\n", Printable::new(place)),
+    if let Some(place) = rehearsal.results.as_deref() {
+        let where_to = if place == "-" { "decrypted, and not kept: give --out DIR".into() } else { printable(place) };
+        text += &format!("  {}  {where_to}\n", color.style(Style::Faint, "results"));
     }
     text + &format!("  {}\n", color.style(style, &verdict))
 }
@@ -55,11 +54,8 @@ fn warnings(color: Palette, all: &[String]) -> String {
 
 fn stop_text(color: Palette, stop: &RehearsedStop, of: usize) -> String {
     let mut heading = format!("stop {} of {of}: {}", stop.index + 1, Printable::new(&stop.station));
-    match stop.milliseconds {
-        Some(time) => heading += &format!(", {}.{} s", time / 1000, time % 1000 / 100),
-        None => heading += ", not started",
-    }
-    heading += &stop.memory.map(|bytes| format!(", {} of memory", size(bytes))).unwrap_or_default();
+    heading += &stop.milliseconds.map(|time| format!(", {}.{} s", time / 1000, time % 1000 / 100)).unwrap_or_default();
+    heading += &stop.memory.map(|bytes| format!(", memory {}", size(bytes))).unwrap_or_default();
     let mut text = format!("\n{}\n", color.style(Style::Heading, &heading));
     if let Some(review) = &stop.review {
         text += &of_review(color, review);
@@ -68,7 +64,7 @@ fn stop_text(color: Palette, stop: &RehearsedStop, of: usize) -> String {
         let how = match (failed.limit, failed.exit_status) {
             (Some(limit), _) => limit.to_string(),
             (None, Some(status)) => format!("exit status {status}"),
-            (None, None) => "it was ended".to_owned(),
+            (None, None) => "the train was ended".to_owned(),
         };
         text += &format!("  {}: {how}\n", color.style(Style::Bad, "FAILED"));
     }

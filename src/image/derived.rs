@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use oci_spec::image::Digest;
+
 use super::document::Image;
 use crate::error::{Error, Result};
 use crate::json::{self, Object, Value};
@@ -66,7 +68,22 @@ impl Image {
     /// # Errors
     /// [`Kind::Malformed`](crate::error::Kind::Malformed) if the other one does not have such a layer.
     pub fn completed(&self, other: &Image) -> Result<Image> {
-        let mut elsewhere = Vec::new();
+        self.completed_but(other, &[])
+    }
+
+    /// The same with what the other one has, if that is thin, too: then this one stays without the layers that both go
+    /// without.
+    ///
+    /// # Errors
+    /// As [`completed`](Self::completed).
+    pub fn completed_as_far(&self, other: &Image) -> Result<Image> {
+        let absent: Vec<Digest> = other.left_out().into_iter().map(|layer| layer.digest().clone()).collect();
+        self.completed_but(other, &absent)
+    }
+
+    /// The same, but for the layers that are `absent`.
+    fn completed_but(&self, other: &Image, absent: &[Digest]) -> Result<Image> {
+        let (mut elsewhere, mut left) = (Vec::new(), Vec::new());
         for layer in self.left_out() {
             if !other.layers.iter().any(|there| there.digest() == layer.digest()) {
                 let what =
@@ -74,11 +91,12 @@ impl Image {
                 let hint = "give the image that the thin one was made without, in the very form in which it was then";
                 return Err(Error::malformed(what).hint(hint).at(other.source.name()));
             }
-            elsewhere.push(layer.digest().clone());
+            let list = if absent.contains(layer.digest()) { &mut left } else { &mut elsewhere };
+            list.push(layer.digest().clone());
         }
         let source = JoinedSource::new(self.source.clone(), other.source.clone(), elsewhere);
         let mut whole = Image { source: Arc::new(source), ..self.clone() };
-        mark_left_out(&mut whole.listed.descriptor, &[]);
+        mark_left_out(&mut whole.listed.descriptor, &left);
         Ok(whole)
     }
 

@@ -67,7 +67,8 @@ pub(super) fn post_run_elsewhere(
             .at(request.source));
     }
     let image = open_image(opened, context)?;
-    close(request, image.completed(before)?, target, OpenedAt::Elsewhere, context)
+    // A train that came thin leaves thin, if the engine has its base from elsewhere.
+    close(request, image.completed_as_far(before)?, target, OpenedAt::Elsewhere, context)
 }
 
 /// Where the image that is closed was opened.

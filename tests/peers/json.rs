@@ -196,7 +196,7 @@ fn see_runs(shape: &mut Shape, vectors: &Vectors, masters: &Layout, (files, rout
 fn see_rehearsals(shape: &mut Shape, vectors: &Vectors, masters: &Layout) {
     let path = |name: &str| utf8(&vectors.dir.path().join(name)).to_owned();
     let (files, data, base) = (path("tried"), path("tried-data"), masters.at("shell"));
-    let script = "echo 1 >/tmp/x; echo 3 >>/opt/pht_results/n.csv; [ \"$END\" = 0 ] || exit 1";
+    let script = "echo 1 >/tmp/x; printf 'n\\n3\\n' >/opt/pht_results/n.csv; [ \"$END\" = 0 ] || exit 1";
     fs::create_dir(&files).unwrap();
     fs::create_dir(&data).unwrap();
     fs::write(path("tried/main"), script).unwrap();
@@ -204,8 +204,15 @@ fn see_rehearsals(shape: &mut Shape, vectors: &Vectors, masters: &Layout) {
         let (out, station) = (path(&format!("tried-{status}")), format!("a={data}"));
         let line = ["try", "--base", &base, "--files", &files, "--data", &station, "--data", "b=", "--out", &out];
         let how = ["--engine", "runc", "--env", end, "--format", "json", "--cmd", "/bin/sh", "/opt/pht_train/main"];
-        let tried = pht_oci(&[&line[..], &how].concat(), &[]);
-        collect(shape, "try", "", &if status == 0 { tried.ok() } else { tried.refused(status) }.json());
+        let cache = path("tried-cache");
+        let tried = pht_oci(&[&line[..], &how].concat(), &[("XDG_CACHE_HOME", cache.as_str())]);
+        let mut report = if status == 0 { tried.ok() } else { tried.refused(status) }.json();
+        // How much memory a train takes is told only if it is looked at in time.
+        if let Some(memory) = report.pointer_mut("/stops/0/memory") {
+            *memory = if status == 0 { 4096.into() } else { Value::Null };
+        }
+        report.pointer_mut("/stops/1/memory").map(Value::take);
+        collect(shape, "try", "", &report);
     }
 }
 

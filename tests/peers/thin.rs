@@ -27,7 +27,7 @@ impl Fixture {
         let bulk = ["layer", base.path(), "small", "base", "usr/share/bulk", "plain", "1", "64M"];
         run("python3", &[&[utf8(&script)], &bulk[..]].concat()).unwrap_or_else(|message| panic!("{message}"));
         fs::create_dir(path("files")).expect("a new directory");
-        let script = "cat /data/text >>/opt/pht_results/all.txt\n";
+        let script = "wc -l </data/text >>/opt/pht_results/all.txt\n";
         fs::write(path("files/main"), script).expect("a new file");
         let mut route = Vec::new();
         for name in ["a", "b", "c", "creator"] {
@@ -136,5 +136,5 @@ fn stations_run_from_the_stick_alone() {
     let (out, key) = (fixture.path("out"), fixture.path("creator.pem"));
     pht_oci(&["results", &stick(3), "--private-key", &key, "--out", &out], &[]).ok();
     let all = fs::read_to_string(Path::new(&out).join("all.txt")).expect("a result");
-    assert_eq!(all, "seen at a\nseen at b\nseen at c\n");
+    assert_eq!(all, "1\n1\n1\n");
 }

@@ -2,17 +2,17 @@ use std::io::{self, Write};
 
 use crate::stage::run::Onlooker;
 
-/// What programs say where there is no network: the C library's words, and those of what trains use.
-const NO_NETWORK: [&str; 9] = [
-    "Temporary failure in name resolution",
-    "Name or service not known",
-    "No address associated with hostname",
-    "Network is unreachable",
-    "Could not resolve host",
-    "unable to resolve host",
-    "bad address '",
-    "Failed to establish a new connection",
-    "cannot open URL",
+/// What programs say where there is no network, in lower case: the C library's words, and those of what trains use.
+const NO_NETWORK: [&[u8]; 9] = [
+    b"temporary failure in name resolution",
+    b"name or service not known",
+    b"no address associated with hostname",
+    b"network is unreachable",
+    b"could not resolve host",
+    b"unable to resolve host",
+    b"bad address '",
+    b"failed to establish a new connection",
+    b"cannot open url",
 ];
 /// The bytes of what came before that may be the beginning of such words.
 const KEPT: usize = 64;
@@ -37,9 +37,9 @@ impl<'a> Listener<'a> {
 impl Write for Listener<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if !self.has_heard {
-            self.before.extend_from_slice(bytes);
-            let said = |words: &&str| self.before.windows(words.len()).any(|window| window == words.as_bytes());
-            self.has_heard = NO_NETWORK.iter().any(|words| said(&words));
+            self.before.extend(bytes.iter().map(u8::to_ascii_lowercase));
+            let said = |words: &&[u8]| self.before.windows(words.len()).any(|window| window == *words);
+            self.has_heard = NO_NETWORK.iter().any(said);
             self.before.drain(..self.before.len().saturating_sub(KEPT));
         }
         self.show.write(bytes)

@@ -5,22 +5,20 @@
 
 mod listener;
 mod report;
+mod request;
 mod witness;
 
 use std::io;
 use std::path::Path;
-use std::time::Duration;
 
 use super::build::{BuildCreator, BuildRequest, BuildStop, build};
-use super::parts::execution::Execution;
 use super::parts::request::{StageRequest, Station, VerificationPolicy};
 use super::results::{ResultsRequest, ResultsTo, results};
 use super::run::{IN_TRAIN, Onlooker, RunRequest, TrainFailed, VARIABLE, WorkDir, run_observed};
 use crate::crypto::{PrivateKey, hex, random};
-use crate::engine::{Engine, RunOptions, Variable, Volume};
+use crate::engine::{Variable, Volume};
 use crate::error::{Advice, Error, ErrorContext, Kind, Result};
 use crate::image::VerifiedLayers;
-use crate::review::ReleasePolicy;
 use crate::store::fs::StagedDir;
 use crate::store::tag::LATEST;
 use crate::store::{Audience, Context, Reference};
@@ -28,6 +26,7 @@ use crate::text::Printable;
 use crate::train::{Role, TrustStore};
 
 pub use report::{Rehearsal, RehearsedStop, StopFailure};
+pub use request::{RehearsalRequest, RehearsalStop};
 
 use listener::Listener;
 use report::reasons;
@@ -43,89 +42,6 @@ const PROPOSAL: &str = "0";
 const NETWORK: &str = "tue";
 /// Where no station looks for a master image that is on this machine alone (RFC 2606).
 const NOWHERE: &str = "docker://rehearsal.invalid/base:latest";
-
-/// A request for a rehearsal.
-#[non_exhaustive]
-pub struct RehearsalRequest<'a> {
-    /// The master image; `None` for the empty image.
-    pub base: Option<&'a Reference>,
-    /// The immutable files: a directory, or a tar archive.
-    pub files: &'a Path,
-    /// The query, if there is one.
-    pub query: Option<&'a Path>,
-    /// The command that runs the train; the master image's if empty.
-    pub command: &'a [String],
-    /// The creator's Paillier public key, as [`read_public`](crate::train::paillier::read_public) reads it.
-    pub paillier_key: Option<&'a str>,
-    /// The stations in the order of the route.
-    pub stops: &'a [RehearsalStop],
-    /// The engine.
-    pub engine: &'static dyn Engine,
-    /// The options of the container at every stop, beside its data.
-    pub options: &'a RunOptions,
-    /// The time limit at every stop.
-    pub limit: Option<Duration>,
-    /// The most bytes that the results may have.
-    pub results_limit: Option<u64>,
-    /// The rules of the stations for what leaves.
-    pub policy: &'a ReleasePolicy,
-    /// A new directory for the results, as their creator would get them.
-    pub out: Option<&'a Path>,
-    /// Called with how the train runs, before it does.
-    pub announce: Option<&'a dyn Fn(&Execution)>,
-}
-
-impl<'a> RehearsalRequest<'a> {
-    /// A train with these files on the empty image, over these stations, by the default rules.
-    pub fn new(
-        files: &'a Path,
-        stops: &'a [RehearsalStop],
-        engine: &'static dyn Engine,
-        options: &'a RunOptions,
-        policy: &'a ReleasePolicy,
-    ) -> Self {
-        RehearsalRequest {
-            base: None,
-            files,
-            query: None,
-            command: &[],
-            paillier_key: None,
-            stops,
-            engine,
-            options,
-            limit: None,
-            results_limit: None,
-            policy,
-            out: None,
-            announce: None,
-        }
-    }
-}
-
-/// A station of a rehearsal.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct RehearsalStop {
-    /// Its id.
-    pub station: String,
-    /// Its data, as the train finds them.
-    pub data: Vec<Volume>,
-}
-
-impl RehearsalStop {
-    /// A station whose data the train finds at these places.
-    pub fn new(station: impl Into<String>, data: Vec<Volume>) -> Self {
-        RehearsalStop { station: station.into(), data }
-    }
-}
-
-impl Volume {
-    /// A file or directory where the train finds its data if nothing else is said: at `/opt/train_data`, which the variable
-    /// `TRAIN_DATA_PATH` tells.
-    pub fn of_data(host: impl Into<std::path::PathBuf>) -> Self {
-        Volume { host: host.into(), path: IN_TRAIN.into(), read_only: true }
-    }
-}
 
 /// Builds a train with throw-away keys, runs it at every stop and decrypts its results. All that this leaves is in
 /// `request.out`, if there is one; keys are never on a disk.
@@ -266,7 +182,7 @@ impl<'a> Journey<'a> {
                 rehearsed.failed = failed.map(|failed| StopFailure::new(failed.exit_status, failed.limit));
                 let error = match failed {
                     Some(failed) => Error::new(Kind::Train, format!("the train failed: {failed}"))
-                        .hint("it would fail at a station as it does here; see what it has printed"),
+                        .hint("see what the train has printed: at a station it would fail in the same way"),
                     None => without_places(error),
                 };
                 (rehearsed, Some(error))
@@ -293,7 +209,7 @@ fn told_by_variable(volume: &Volume) -> Variable {
 fn without_places(error: Error) -> Error {
     match error.advice() {
         Some(Advice::CloseKept { first, .. }) => {
-            let hint = first.clone().unwrap_or_else(|| "what it has computed cannot travel as it is".to_owned());
+            let hint = first.clone().unwrap_or_else(|| "the results cannot travel as they are".to_owned());
             error.hint(hint)
         }
         _ => error,

@@ -1,8 +1,8 @@
 use std::cell::{Cell, RefCell};
 use std::path::Path;
 
-use super::RehearsalStop;
 use super::report::RehearsedStop;
+use super::request::RehearsalStop;
 use crate::crypto::PrivateKey;
 use crate::error::Result;
 use crate::review::{ReleasePolicy, Review};

@@ -6,16 +6,15 @@ use std::path::Path;
 use serde_json::{Value, json};
 use support::tree::{differences, snapshot};
 use support::wire3::Wire3Fixture;
-use support::{Peer, available, pht_oci};
+use support::{Outcome, Peer, available, pht_oci};
 
-/// An algorithm: its file, who runs it, the stop from 0 at which it fails, whether the rules of a station stop its results,
-/// and a result with what that has to begin with.
+/// An algorithm: its file, who runs it, the stop from 0 at which it fails, and a result with what that has to
+/// begin with.
 struct Algorithm {
     file: &'static str,
     text: &'static str,
     program: &'static str,
     fails: Option<usize>,
-    stopped: bool,
     result: (&'static str, &'static [u8]),
 }
 
@@ -25,7 +24,6 @@ const ALGORITHMS: [Algorithm; 5] = [
         text: include_str!("algorithms/count.sh"),
         program: "sh",
         fails: None,
-        stopped: false,
         result: ("count.txt", b"80\n"),
     },
     Algorithm {
@@ -33,7 +31,6 @@ const ALGORITHMS: [Algorithm; 5] = [
         text: include_str!("algorithms/mean.py"),
         program: "python3",
         fails: None,
-        stopped: false,
         result: ("mean.json", br#"{"patients": 80, "sum": "#),
     },
     Algorithm {
@@ -41,7 +38,6 @@ const ALGORITHMS: [Algorithm; 5] = [
         text: include_str!("algorithms/model.py"),
         program: "python3",
         fails: None,
-        stopped: true,
         result: ("model.pkl", b"\x80\x04"),
     },
     Algorithm {
@@ -49,7 +45,6 @@ const ALGORITHMS: [Algorithm; 5] = [
         text: include_str!("algorithms/summary.R"),
         program: "Rscript",
         fails: None,
-        stopped: false,
         result: ("summary.csv", b"\"sex\",\"pressure\",\"patients\"\n\"f\","),
     },
     Algorithm {
@@ -57,7 +52,6 @@ const ALGORITHMS: [Algorithm; 5] = [
         text: include_str!("algorithms/weights.py"),
         program: "python3",
         fails: Some(1),
-        stopped: false,
         result: ("", b""),
     },
 ];
@@ -81,9 +75,11 @@ fn patients(fixture: &Wire3Fixture) -> [String; 2] {
     })
 }
 
-/// The lines of a train in what was shown.
+/// The lines of a train in what was shown; those of its two streams come in any order.
 fn output(stderr: &str) -> Vec<String> {
-    stderr.lines().filter_map(|line| line.strip_prefix("| ")).map(str::to_owned).collect()
+    let mut lines: Vec<String> = stderr.lines().filter_map(|line| line.strip_prefix("| ")).map(str::to_owned).collect();
+    lines.sort();
+    lines
 }
 
 #[test]
@@ -92,78 +88,103 @@ fn what_is_tried_is_what_the_stations_see() {
         return;
     }
     let home = std::env::var("PHT_ALGORITHMS_HOME").expect("it is set where the peer is");
-    let base = format!("oci:{home}/base:base");
     let fixture = Wire3Fixture::prepare();
-    let (data, cache, state) = (patients(&fixture), fixture.path("cache"), fixture.path("state"));
-    let variables = [("XDG_CACHE_HOME", cache.as_str()), ("XDG_STATE_HOME", &state)];
+    let data = patients(&fixture);
     let route: Value = STATIONS
         .iter()
         .map(|station| json!({ "station": station, "public_key_file": fixture.path(&format!("{station}.pub.pem")) }))
         .collect();
     fs::write(fixture.path("route.json"), route.to_string()).expect("a new file");
+    let place = Place { base: format!("oci:{home}/base:base"), fixture, data };
     for algorithm in &ALGORITHMS {
         let name = algorithm.file;
-        let at = |what: &str| fixture.path(&format!("{name}-{what}"));
-        let files = at("files");
+        let files = place.at(name, "files");
         fs::create_dir(&files).expect("a new directory");
         fs::write(format!("{files}/{name}"), algorithm.text).expect("a new file");
-        let command = ["--cmd", algorithm.program, &format!("/opt/pht_train/{name}")].map(str::to_owned);
-
-        let (tried, temporary) = (at("tried"), at("temporary"));
-        fs::create_dir(&temporary).expect("a new directory");
-        let mut line: Vec<String> =
-            ["try", "--base", &base, "--files", &files, "--engine", "runc"].into_iter().map(str::to_owned).collect();
-        for (station, data) in STATIONS.iter().zip(&data) {
-            line.extend(["--data".to_owned(), format!("{station}={data}")]);
-        }
-        line.extend(["--out", &tried, "--tmpdir", &temporary].map(str::to_owned));
-        let status = if algorithm.fails.is_some() {
-            8
-        } else if algorithm.stopped {
-            7
-        } else {
-            0
-        };
-        let rehearsal = pht_oci(&[&line[..], &command].concat(), &variables);
-        let rehearsal = rehearsal.expect(status).unwrap_or_else(|message| panic!("{name}: {message}"));
-        let said = String::from_utf8_lossy(&rehearsal.stdout).into_owned();
-        assert!(fs::read_dir(&temporary).expect("a directory").next().is_none(), "{name}: something is left");
-        assert!(!said.contains("written outside"), "{name}: {said}");
-
-        // The same over the route, with everybody's own keys.
-        let train = format!("oci:{}:latest", at("train"));
-        let (creator, builder) = (fixture.key("creator"), fixture.key("builder"));
-        let build = ["build", &train, "--base", &base, "--files", &files, "--route", &fixture.path("route.json")];
-        let keys = ["--creator", "alice", "--creator-key", &creator, "--builder-key", &builder];
-        let build: Vec<String> = [&build[..], &keys].concat().into_iter().map(str::to_owned).collect();
-        pht_oci(&[&build[..], &command].concat(), &[]).ok();
-        let mut printed = Vec::new();
-        for (index, (station, data)) in STATIONS.iter().zip(&data).enumerate() {
-            let (key, volume) = (fixture.key(station), format!("{data}:/opt/train_data"));
-            let run = ["run", &train, "--engine", "runc", "--private-key", &key, "--volume", &volume];
-            let ran = pht_oci(&[&run[..], &["--env", "TRAIN_DATA_PATH=/opt/train_data"]].concat(), &variables);
-            let fails = algorithm.fails == Some(index);
-            let ran = ran.expect(if fails { 8 } else { 0 }).unwrap_or_else(|message| panic!("{name}: {message}"));
-            printed.extend(output(&ran.stderr));
-            if fails {
-                let place = format!("stop {} of 2, station {station}: the train failed: exit status 1", index + 1);
-                assert!(rehearsal.stderr.contains(&place), "{name}: {}", rehearsal.stderr);
-                assert!(said.contains("FAILED: exit status 1"), "{name}: {said}");
-            }
-        }
-        assert_eq!(output(&rehearsal.stderr), printed, "{name}");
-        assert!(!printed.is_empty(), "{name}");
-        assert_eq!(Path::new(&tried).exists(), algorithm.fails.is_none(), "{name}");
-        if algorithm.fails.is_some() {
+        let tried = place.try_it(algorithm);
+        let said = String::from_utf8_lossy(&tried.stdout).into_owned();
+        let (printed, refused) = place.run_it(algorithm);
+        assert_eq!(output(&tried.stderr), output(&printed), "{name}");
+        assert!(!output(&printed).is_empty(), "{name}");
+        let out = place.at(name, "tried");
+        assert_eq!(Path::new(&out).exists(), algorithm.fails.is_none(), "{name}");
+        if let Some(stop) = algorithm.fails {
+            let named = format!("stop {} of 2, station {}: the train failed: exit status 1", stop + 1, STATIONS[stop]);
+            assert!(tried.stderr.contains(&named), "{name}: {}", tried.stderr);
+            assert!(said.contains("FAILED: exit status 1") && refused.contains("exit status 1"), "{name}: {said}");
             continue;
         }
-        let out = at("out");
-        pht_oci(&["results", &train, "--private-key", &creator, "--out", &out], &[]).ok();
-        let (left, right) = (snapshot(Path::new(&tried)), snapshot(Path::new(&out)));
+        let results = place.results(name);
+        let (left, right) = (snapshot(Path::new(&out)), snapshot(Path::new(&results)));
         assert_eq!(differences(&left, &right, true), Vec::<String>::new(), "{name}");
         let (file, begin) = algorithm.result;
-        let result = fs::read(Path::new(&out).join(file)).expect("a result");
+        let result = fs::read(Path::new(&results).join(file)).expect("a result");
         assert!(result.starts_with(begin), "{name}: {}", String::from_utf8_lossy(&result));
         assert!(said.contains(file) && said.contains("changed"), "{name}: {said}");
+    }
+}
+
+/// Where all of them are tried and run: the base, everybody's keys, the data of the stations.
+struct Place {
+    base: String,
+    fixture: Wire3Fixture,
+    data: [String; 2],
+}
+
+impl Place {
+    fn at(&self, name: &str, what: &str) -> String {
+        self.fixture.path(&format!("{name}-{what}"))
+    }
+
+    /// The program, with a cache and a state of its own.
+    fn program(&self, line: &[&str]) -> Outcome {
+        let (cache, state) = (self.fixture.path("cache"), self.fixture.path("state"));
+        pht_oci(line, &[("XDG_CACHE_HOME", &cache), ("XDG_STATE_HOME", &state)])
+    }
+
+    /// The rehearsal of an algorithm, which leaves nothing but its results.
+    fn try_it(&self, algorithm: &Algorithm) -> Outcome {
+        let name = algorithm.file;
+        let [files, out, temporary] = ["files", "tried", "temporary"].map(|what| self.at(name, what));
+        fs::create_dir(&temporary).expect("a new directory");
+        let data = [0, 1].map(|index| format!("{}={}", STATIONS[index], self.data[index]));
+        let line = ["try", "--base", &self.base, "--files", &files, "--engine", "runc", "--data", &data[0]];
+        let more = ["--data", &data[1], "--out", &out, "--tmpdir", &temporary, "--cmd", algorithm.program];
+        let tried = self.program(&[&line[..], &more, &[&format!("/opt/pht_train/{name}")]].concat());
+        let tried = tried.expect(if algorithm.fails.is_some() { 8 } else { 0 });
+        let tried = tried.unwrap_or_else(|message| panic!("{name}: {message}"));
+        assert!(fs::read_dir(&temporary).expect("a directory").next().is_none(), "{name}: something is left");
+        assert!(!String::from_utf8_lossy(&tried.stdout).contains("written outside"), "{name}");
+        tried
+    }
+
+    /// The same over the route, with everybody's own keys: all that was shown, and by the run that failed.
+    fn run_it(&self, algorithm: &Algorithm) -> (String, String) {
+        let name = algorithm.file;
+        let (train, files, route) = (self.at(name, "train"), self.at(name, "files"), self.fixture.path("route.json"));
+        let (creator, builder) = (self.fixture.key("creator"), self.fixture.key("builder"));
+        let line = ["build", &train, "--base", &self.base, "--files", &files, "--route", &route, "--creator", "alice"];
+        let keys = ["--creator-key", &creator, "--builder-key", &builder, "--cmd", algorithm.program];
+        self.program(&[&line[..], &keys, &[&format!("/opt/pht_train/{name}")]].concat()).ok();
+        let (mut shown, mut refused) = (String::new(), String::new());
+        for (index, station) in STATIONS.into_iter().enumerate() {
+            let (key, volume) = (self.fixture.key(station), format!("{}:/opt/train_data", self.data[index]));
+            let line = ["run", &train, "--engine", "runc", "--private-key", &key, "--volume", &volume];
+            let ran = self.program(&[&line[..], &["--env", "TRAIN_DATA_PATH=/opt/train_data"]].concat());
+            let fails = algorithm.fails == Some(index);
+            let ran = ran.expect(if fails { 8 } else { 0 }).unwrap_or_else(|message| panic!("{name}: {message}"));
+            shown += &ran.stderr;
+            if fails {
+                refused = ran.stderr;
+            }
+        }
+        (shown, refused)
+    }
+
+    /// The results of the train that has been everywhere.
+    fn results(&self, name: &str) -> String {
+        let (train, out, key) = (self.at(name, "train"), self.at(name, "out"), self.fixture.key("creator"));
+        self.program(&["results", &train, "--private-key", &key, "--out", &out]).ok();
+        out
     }
 }
