@@ -125,8 +125,8 @@ safe("curve.svg", "matplotlib: a loss curve", lambda p: figure(p, lambda: plt.pl
 
 
 def torch_file(path, arrays):
-    """What torch.save writes: a zip with data.pkl, whose persistent ids name the storages beside it. PyTorch itself is too
-    large to install for two files."""
+    """What torch.save writes: a zip with data.pkl, whose persistent ids name the storages beside it. PyTorch itself is not
+    installed for two files."""
     torch, utils = types.ModuleType("torch"), types.ModuleType("torch._utils")
     sys.modules.update({"torch": torch, "torch._utils": utils})
     torch.FloatStorage = type("FloatStorage", (), {"__module__": "torch"})

@@ -48,8 +48,8 @@ fn composed(advice: &Advice) -> Option<String> {
 const CHECK_LOGIN: &str = "check user name, password and the rights on the repository; -v shows where they came from";
 const AS_ROOT: &str = "run the command with --engine charliecloud, with --engine podman if /etc/subuid and /etc/subgid give \
                        you further users, or as root";
-const FURTHER_USERS: &str = "have the administrator give you some (usermod --add-subuids 100000-165535 --add-subgids \
-                             100000-165535 USER, then podman system migrate), or run the command with --engine \
+const FURTHER_USERS: &str = "have the administrator give you some (usermod -v 100000-165535 -w 100000-165535 \
+    USER, then podman system migrate), or run the command with --engine \
                              charliecloud, or as root";
 
 /// The words of all other advice.

@@ -104,7 +104,7 @@ fn results_to_erase<'a>(given: Option<&'a Path>, labels: &Labels) -> Result<Opti
     };
     if !labels.results_outside {
         let what = "the results are in the image, so that this directory is not theirs";
-        return Err(Error::usage(what).hint("run the command without --results").at(dir.display()));
+        return Err(Error::usage(what).hint("run the command without it").at(dir.display()));
     }
     let found = fs::symlink_metadata(dir).doing("stat the results").at(dir.display())?;
     if !found.is_dir() {

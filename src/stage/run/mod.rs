@@ -346,12 +346,12 @@ mod tests {
             "Error: crun: executable file `python` not found in $PATH: No such file or directory: OCI runtime error",
             "ch-run[1]: error: can't execve(2): python: No such file or directory",
         ] {
-            let error = not_started(Error::new(Kind::Io, "x"), &command, "podman", Some(said), Path::new("log"));
+            let error = not_started(Error::new(Kind::Io, "x"), &command, "podman", Some(said), Some(Path::new("log")));
             assert_eq!(error.kind(), Kind::Train, "{said}");
             assert!(error.to_string().ends_with("its command `python` is not in the image"), "{error}");
         }
         let said = "cannot mount /srv: No such file or directory";
-        let error = not_started(Error::new(Kind::Io, "x"), &command, "podman", Some(said), Path::new("log"));
+        let error = not_started(Error::new(Kind::Io, "x"), &command, "podman", Some(said), Some(Path::new("log")));
         assert_eq!((error.kind(), error.to_string().as_str()), (Kind::Io, "podman: x"));
     }
 
