@@ -62,7 +62,7 @@ impl PolicyOptions {
     pub(super) fn load(&self) -> Result<Demands> {
         let option = self.min_wire.as_deref().map(|name| MinWire::new(name, "--min-wire").at("--min-wire"));
         // The option says nothing of the variable; neither can lower the other's demand.
-        let variable = std::env::var_os(MIN_WIRE).filter(|name| !name.is_empty()).map(|name| {
+        let variable = std::env::var_os(MIN_WIRE).map(|name| {
             let name = name.to_str().ok_or_else(|| Error::usage("not UTF-8"));
             name.and_then(|name| MinWire::new(name, MIN_WIRE)).at(MIN_WIRE)
         });
