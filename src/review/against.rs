@@ -126,6 +126,7 @@ impl Candidates {
 
     fn look_into_lines(&mut self, reader: &mut dyn Read) -> Result<()> {
         let (mut buffer, mut filled) = (vec![0; MAX_LINE], 0);
+        let mut first = First::Awaited;
         loop {
             interrupt::check()?;
             let read = match reader.read(&mut buffer[filled..]) {
@@ -144,11 +145,24 @@ impl Candidates {
             // A line longer than the buffer is looked at in pieces.
             let end = if read == 0 || end == 0 && filled == buffer.len() { filled } else { end };
             for line in buffer[..end].split(|&byte| byte == b'\n') {
-                self.look_at(line.trim_ascii());
+                let line = line.trim_ascii();
+                match std::mem::replace(&mut first, First::Seen) {
+                    First::Awaited => first = First::Is(line.to_owned()),
+                    // The names of columns are nobody's data, and results have them for the same reason.
+                    First::Is(heading) if is_heading(&heading, line) => self.look_at(line),
+                    First::Is(before) => {
+                        self.look_at(&before);
+                        self.look_at(line);
+                    }
+                    First::Seen => self.look_at(line),
+                }
             }
             buffer.copy_within(end..filled, 0);
             filled -= end;
             if read == 0 {
+                if let First::Is(only) = first {
+                    self.look_at(&only);
+                }
                 return Ok(());
             }
         }
@@ -204,6 +218,28 @@ impl Candidates {
     }
 }
 
+/// The first line of a file of the data, which may be the heading of a table: the next one tells.
+enum First {
+    Awaited,
+    Is(Vec<u8>),
+    Seen,
+}
+
+/// True if a line is the heading of a table that goes on with `next`: as many fields, none of them a number, where the
+/// next line has one.
+fn is_heading(line: &[u8], next: &[u8]) -> bool {
+    let Some(separator) = line.iter().find(|byte| b",;\t|".contains(byte)) else { return false };
+    let fields = |line: &[u8]| -> Vec<Vec<u8>> {
+        let field = |field: &[u8]| field.iter().copied().filter(|byte| !b"\" ".contains(byte)).collect();
+        line.split(|byte| byte == separator).map(field).collect()
+    };
+    let is_number =
+        |field: &Vec<u8>| field.iter().any(u8::is_ascii_digit) && !field.iter().any(u8::is_ascii_alphabetic);
+    let is_name = |field: &Vec<u8>| field.first().is_some_and(|byte| byte.is_ascii_alphabetic() || *byte == b'_');
+    let (names, values) = (fields(line), fields(next));
+    names.len() == values.len() && names.iter().all(is_name) && values.iter().any(is_number)
+}
+
 fn hash(bytes: &[u8], is_line: bool) -> u64 {
     let mut hasher = DefaultHasher::new();
     (bytes, is_line).hash(&mut hasher);
@@ -235,6 +271,31 @@ fn tells(piece: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_heading_of_a_table_is_nobody_s_data() {
+        for (heading, next, is) in [
+            ("sex,pressure,age", "f,120.5,30", true),
+            ("\"sex\";\"blood pressure\"", "\"f\";120", true),
+            ("name,diagnosis", "Anna,a rare disease", false),
+            ("Anna,a rare disease,3", "Bert,another,4", false),
+            ("Anna,a rare disease", "Bert,another,4", false),
+            ("a rare disease", "3", false),
+            ("", "", false),
+        ] {
+            assert_eq!(is_heading(heading.as_bytes(), next.as_bytes()), is, "{heading}");
+        }
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("table.csv"), "sex,pressure\nf,120\n").unwrap();
+        fs::write(dir.path().join("one-line"), "a rare disease").unwrap();
+        let mut candidates = Candidates::default();
+        for value in ["pressure", "a rare disease"] {
+            candidates.value(value, &|| value.to_owned());
+        }
+        candidates.look_into(dir.path()).unwrap();
+        let found = candidates.findings(&ReleasePolicy::default());
+        assert_eq!(found.iter().filter_map(|one| one.place.as_deref()).collect::<Vec<_>>(), ["a rare disease"]);
+    }
 
     #[test]
     fn finds_what_few_rows_of_the_data_have() {

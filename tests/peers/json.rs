@@ -185,7 +185,7 @@ fn see_runs(shape: &mut Shape, vectors: &Vectors, masters: &Layout, (files, rout
         if command == "/bin/true" {
             collect(shape, "run", "", &ran.ok().json());
         } else {
-            let error = ran.refused(1).stderr;
+            let error = ran.refused(8).stderr;
             let document = error.lines().last().expect("an error is said");
             collect(shape, "an error", "", &serde_json::from_str(document).unwrap());
         }

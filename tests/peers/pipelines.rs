@@ -50,6 +50,7 @@ impl Station {
             indexes: vec![0],
             entrypoint: ENTRYPOINT.to_owned(),
             password: Some(SECRETS[2]),
+            master: Some(server.at("master/sh:latest")),
             ..TrainSpec::default()
         };
         let train = Train::build(Implementation::Ours, Wire::V3, &spec).unwrap();
@@ -256,7 +257,7 @@ fn the_kubernetes_manifests_fit_their_schema() {
 /// The documents of a manifest, as Python's reader has them.
 fn documents(name: &str) -> Vec<Value> {
     let read = "import json, sys, yaml; print(json.dumps(list(yaml.safe_load_all(open(sys.argv[1])))))";
-    let printed = run(&installed("python"), &["-c", read, &script(name)]).unwrap();
+    let printed = run(installed("python"), &["-c", read, &script(name)]).unwrap();
     serde_json::from_slice(&printed).unwrap()
 }
 

@@ -292,7 +292,7 @@ fn the_crate_is_complete() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let listed = String::from_utf8(output.stdout).unwrap();
     let listed: std::collections::BTreeSet<&str> = listed.lines().collect();
-    let tracked = support::run("git", &["-C", utf8(&project()), "ls-files", "src"]).unwrap();
+    let tracked = support::run("git", &["-C", utf8(project()), "ls-files", "src"]).unwrap();
     let tracked = String::from_utf8(tracked).unwrap();
     for file in tracked.lines().filter(|file| project().join(file).exists()) {
         assert!(listed.contains(file), "{file} is not in the crate");

@@ -102,7 +102,7 @@ class Browser:
 def main(page, out):
     url = pathlib.Path(page).resolve().as_uri()
     seen = {}
-    with tempfile.TemporaryDirectory() as profile:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         browser = Browser(profile)
         try:
             target = browser.call("Target.createTarget", url="about:blank")["targetId"]

@@ -85,6 +85,8 @@ pub struct TrainSpec {
     pub entrypoint: String,
     /// A layout with the base image as tag `base`; else one is made.
     pub base: Option<Layout>,
+    /// Where stations find the base image, in trains of the program's own.
+    pub master: Option<String>,
 }
 
 impl Default for TrainSpec {
@@ -101,6 +103,7 @@ impl Default for TrainSpec {
             prefix: "",
             entrypoint: "#!/bin/sh\n# TRAIN-PLAINTEXT-MARKER\necho run\n".to_owned(),
             base: None,
+            master: None,
         }
     }
 }
@@ -193,6 +196,7 @@ impl Train {
         if spec.query {
             line.extend(["--query", &query]);
         }
+        line.extend(spec.master.iter().flat_map(|master| ["--master", master]));
         line.extend(["--cmd", "/bin/sh", "/opt/pht_train/entrypoint.sh"]);
         pht_oci(&line, &[]).expect(0).map(drop)
     }
