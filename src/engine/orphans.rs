@@ -58,10 +58,17 @@ mod tests {
 
     #[test]
     fn what_runs_is_waited_for_or_ended() {
-        let start = |seconds: &str| Command::new("sleep").args(["0.0625", seconds]).spawn().unwrap();
+        // Its arguments can be read a moment after it has been started.
+        let start = |seconds: &str| {
+            let child = Command::new("sleep").args(["0.0625", seconds]).spawn().unwrap();
+            while running(&["0.0625", seconds]).is_empty() {
+                thread::yield_now();
+            }
+            child
+        };
         // `sleep` adds its arguments up; the second tells this one from every other.
-        let mut short = start("0.21875");
-        wait_for(&["0.0625", "0.21875"]);
+        let mut short = start("1.21875");
+        wait_for(&["0.0625", "1.21875"]);
         assert!(short.try_wait().unwrap().is_some_and(|status| status.success()), "it was waited for");
         let mut long = start("300.21875");
         end(&["0.0625", "300.21875"]);
