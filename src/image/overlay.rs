@@ -69,6 +69,7 @@ type FileId = (usize, u64);
 
 /// A hard link whose file is not in its own layer's wanted entries.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Dangling {
     /// The link.
     pub path: Box<[u8]>,
@@ -76,6 +77,10 @@ pub struct Dangling {
     pub target: Box<[u8]>,
     /// The layer that it is in.
     pub layer: usize,
+    /// What engines give its file when they come to it.
+    pub meta: Meta,
+    /// True if layers above hide it: then its file is all that is left of it.
+    pub is_hidden: bool,
 }
 
 /// A merged view while it is put together from the top down.
@@ -111,8 +116,8 @@ impl Overlay {
     }
 
     /// Puts the next lower layer under what is there: its entries that [matter](PathFilter::matters), in their order.
-    /// Contents of files are at their offset in what is numbered `contents`. Returns the visible hard links that name
-    /// something of a lower layer.
+    /// Contents of files are at their offset in what is numbered `contents`. Returns the hard links that name something
+    /// of a lower layer.
     ///
     /// # Errors
     /// [`Kind::Malformed`](crate::error::Kind::Malformed) for a layer that no file system could hold: entries below a
@@ -129,9 +134,9 @@ impl Overlay {
                 continue;
             }
             if self.is_hidden(&entry.path, layer)? {
-                if matches!(links.get(&entry.position), Some(Link::Lower(_))) {
-                    let what = "a hard link to a file of a lower layer, hidden by a layer above: engines may have given the file the link's owner and mode";
-                    return Err(Error::malformed(what).at(shown(&entry.path)));
+                if let Some(Link::Lower(target)) = links.remove(&entry.position) {
+                    let (path, meta) = (entry.path.clone(), entry.meta.clone());
+                    dangling.push(Dangling { path, target, layer, meta, is_hidden: true });
                 }
                 // Where a directory hides it, what lower layers have in a directory of this name went when this came.
                 let above = self.visible.get(&entry.path);
@@ -147,7 +152,10 @@ impl Overlay {
                     placed.become_name_of(*file, layer, contents);
                     self.linked.insert(placed.file);
                 }
-                Some(Link::Lower(target)) => dangling.push(Dangling { path: entry.path.clone(), target, layer }),
+                Some(Link::Lower(target)) => {
+                    let (path, meta) = (entry.path.clone(), placed.meta.clone());
+                    dangling.push(Dangling { path, target, layer, meta, is_hidden: false });
+                }
                 Some(Link::Nothing) | None => {}
             }
             self.imply_parents(&entry.path);
@@ -166,14 +174,14 @@ impl Overlay {
     /// [`Kind::Malformed`](crate::error::Kind::Malformed) for a link that would change its file.
     pub fn resolve(&mut self, link: &Dangling, mut lower: Overlay) -> Result<()> {
         let found = lower.visible.remove(&link.target).filter(|found| found.kind != EntryKind::Directory);
-        if let (Some(placed), Some(found)) = (self.visible.get_mut(&link.path), found) {
-            if !placed.meta.leaves_file_as_it_is(&found.meta) {
-                let what = format!(
-                    "a hard link with another owner, mode or attribute than its file in a lower layer, {}",
-                    shown(&link.target)
-                );
-                return Err(Error::malformed(what).at(shown(&link.path)));
-            }
+        let Some(found) = found else { return Ok(()) };
+        if !link.meta.leaves_file_as_it_is(&found.meta) {
+            let file = shown(&link.target);
+            let what =
+                format!("a hard link with another owner, mode or attribute than its file in a lower layer, {file}");
+            return Err(Error::malformed(what).at(shown(&link.path)));
+        }
+        if let Some(placed) = self.visible.get_mut(&link.path).filter(|_| !link.is_hidden) {
             self.linked.insert(found.file);
             // It lies in its own layer and in no other, whatever it names.
             *placed = Placed { layer: placed.layer, ..found };
@@ -342,9 +350,15 @@ mod tests {
             assert_eq!(linked(link.clone(), meta(0o755, 0, &[])).unwrap_err().kind(), Kind::Malformed, "{link:?}");
         }
         // Whether anything is left of it or not.
-        let mut view = Overlay::new(PathFilter::new([&b""[..]]));
-        view.push_lower(2, 2, vec![entry(".wh.zz", EntryKind::File, Meta::default())]).unwrap();
-        let hidden = vec![entry("zz", EntryKind::HardLink(b"bin/sh"[..].into()), meta(0o4755, 0, &[]))];
-        assert_eq!(view.push_lower(1, 1, hidden).unwrap_err().kind(), Kind::Malformed);
+        for (mode, right) in [(0o4755, false), (0o755, true)] {
+            let mut view = Overlay::new(PathFilter::new([&b""[..]]));
+            view.push_lower(2, 2, vec![entry(".wh.zz", EntryKind::File, Meta::default())]).unwrap();
+            let hidden = vec![entry("zz", EntryKind::HardLink(b"bin/sh"[..].into()), meta(mode, 0, &[]))];
+            let dangling = view.push_lower(1, 1, hidden).unwrap();
+            let mut lower = Overlay::new(PathFilter::new([&b"bin/sh"[..]]));
+            lower.push_lower(0, 0, vec![entry("bin/sh", EntryKind::File, meta(0o755, 0, &[]))]).unwrap();
+            assert_eq!(view.resolve(&dangling[0], lower).is_ok(), right, "{mode:o}");
+            assert!(!view.shows(b"zz"));
+        }
     }
 }

@@ -145,7 +145,7 @@ fn tamperings() -> Vec<(Value, &'static [&'static str])> {
         (json!({ "path": "opt/pht_train_2/x" }), &["added /opt/pht_train_2"]),
         (json!({ "path": "opt/train_config.json.bak" }), &["added /opt/train_config.json.bak"]),
         (
-            json!({ "path": "opt/pht_results/link", "type": "hardlink", "link": "usr/bin/tool" }),
+            json!({ "path": "opt/pht_results/link", "type": "hardlink", "link": "usr/bin/tool", "mode": "0755" }),
             &["changed /usr/bin/again hard-link", "changed /usr/bin/tool hard-link"],
         ),
         (json!({ "path": "tmp", "type": "directory", "mode": "01777" }), &["changed /tmp mode"]),

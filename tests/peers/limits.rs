@@ -109,9 +109,10 @@ fn a_step_for_which_there_is_no_room_is_not_begun() {
                     continue;
                 }
                 let message = outcome.refused(1).stderr;
-                let needed = message.split("at least ").nth(1).and_then(|rest| rest.split(' ').next());
-                let needed: u64 = needed.and_then(|needed| needed.parse().ok()).unwrap_or_else(|| panic!("{message}"));
-                assert!((16 << 20..26 << 20).contains(&needed), "{stage}: {message}");
+                let needed = message.split("at least ").nth(1).and_then(|rest| rest.split_once(" MiB are needed"));
+                let needed: f64 =
+                    needed.and_then(|(needed, _)| needed.parse().ok()).unwrap_or_else(|| panic!("{message}"));
+                assert!((16.0..26.0).contains(&needed), "{stage}: {message}");
                 for part in [" are free", "hint: ", to.as_str()] {
                     assert!(message.contains(part), "{stage}: no {part} in {message}");
                 }
