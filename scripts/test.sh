@@ -73,7 +73,7 @@ check_dependencies() {
 # Compiled while the tests run, many of which wait for disks and daemons.
 build_fuzz_targets() {
   cargo +nightly --version >/dev/null 2>&1 || return 0
-  nice -n 19 scripts/fuzz.sh build >"$work/fuzz.log" 2>&1 || cat "$work/fuzz.log" >&2
+  nice -n 10 scripts/fuzz.sh build >"$work/fuzz.log" 2>&1 || cat "$work/fuzz.log" >&2
 }
 
 # A few seconds of each fuzz target.
