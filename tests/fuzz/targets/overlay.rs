@@ -44,7 +44,7 @@ fn merge(layers: &[Vec<Entry>]) -> Result<Tree> {
             for (below, entries) in layers[..layer].iter().enumerate().rev() {
                 lower.push_lower(below, below, entries.clone())?;
             }
-            overlay.resolve(&link, lower);
+            overlay.resolve(&link, lower)?;
         }
     }
     overlay.into_tree(vec![None; layers.len()])
