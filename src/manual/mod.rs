@@ -5,44 +5,6 @@ mod roff;
 #[cfg(feature = "cli")]
 pub(crate) use roff::literal;
 
-#[doc = include_str!("wire-3.md")]
-pub mod wire_3 {}
-
-#[doc = include_str!("running.md")]
-pub mod running {}
-#[doc = include_str!("station.md")]
-pub mod station {}
-
-#[doc = include_str!("creator.md")]
-pub mod creator {}
-
-#[doc = include_str!("review.md")]
-pub mod review {}
-
-#[doc = include_str!("pipelines.md")]
-pub mod pipelines {}
-
-#[doc = include_str!("security.md")]
-pub mod security {}
-
-#[doc = include_str!("troubleshooting.md")]
-pub mod troubleshooting {}
-
-#[doc = include_str!("commands.md")]
-pub mod commands {}
-
-#[doc = include_str!("json.md")]
-pub mod json {}
-
-#[doc = include_str!("images.md")]
-pub mod images {}
-
-#[doc = include_str!("performance.md")]
-pub mod performance {}
-
-#[doc = include_str!("migrating.md")]
-pub mod migrating {}
-
 /// A page of the manual.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Page {
@@ -54,70 +16,34 @@ pub struct Page {
     pub text: &'static str,
 }
 
-/// Every page.
-pub const PAGES: [Page; 13] = [
-    Page {
-        topic: "wire-3",
-        about: "the specification of wire 3, the authenticated version of the train security protocol",
-        text: include_str!("wire-3.md"),
-    },
-    Page {
-        topic: "running",
-        about: "the run of a train: what it sees, data of a FHIR server, engines, and what is kept when something fails",
-        text: include_str!("running.md"),
-    },
-    Page {
-        topic: "station",
-        about: "settings, limits and records of a station, and its steps one by one",
-        text: include_str!("station.md"),
-    },
-    Page {
-        topic: "creator",
-        about: "building a train, signing apart from building, results, encrypted sums",
-        text: include_str!("creator.md"),
-    },
-    Page {
-        topic: "review",
-        about: "the review of results before they leave: checks, rules, approvals, and what they cannot find",
-        text: include_str!("review.md"),
-    },
-    Page {
-        topic: "pipelines",
-        about: "registries and credentials, Airflow, Kubernetes, Python, metrics",
-        text: include_str!("pipelines.md"),
-    },
-    Page {
-        topic: "security",
-        about: "what each wire version binds, pinned keys, the threat model",
-        text: include_str!("security.md"),
-    },
-    Page {
-        topic: "troubleshooting",
-        about: "what to do about the most frequent errors",
-        text: include_str!("troubleshooting.md"),
-    },
-    Page {
-        topic: "commands",
-        about: "every command, every exit status, and what is printed",
-        text: include_str!("commands.md"),
-    },
-    Page { topic: "json", about: "every field of the reports as JSON", text: include_str!("json.md") },
-    Page {
-        topic: "images",
-        about: "what happens to an image, where it may be, and what other tools do with it",
-        text: include_str!("images.md"),
-    },
-    Page {
-        topic: "performance",
-        about: "speed and memory, measured beside other tools",
-        text: include_str!("performance.md"),
-    },
-    Page {
-        topic: "migrating",
-        about: "each call of the reference implementation, and what takes its place",
-        text: include_str!("migrating.md"),
-    },
-];
+/// Each page: the module in which rustdoc shows it, its topic, its file, and what it is about.
+macro_rules! pages {
+    ($($module:ident, $topic:literal, $file:literal, $about:literal;)*) => {
+        $(
+            #[doc = include_str!($file)]
+            pub mod $module {}
+        )*
+
+        /// Every page.
+        pub const PAGES: [Page; [$($topic),*].len()] = [$(Page { topic: $topic, about: $about, text: include_str!($file) }),*];
+    };
+}
+
+pages! {
+    wire_3, "wire-3", "wire-3.md", "the specification of wire 3, the authenticated version of the train security protocol";
+    running, "running", "running.md", "the run of a train: what it sees, data of a FHIR server, engines, and what is kept when something fails";
+    station, "station", "station.md", "settings, limits and records of a station, and its steps one by one";
+    creator, "creator", "creator.md", "building a train, signing apart from building, results, encrypted sums";
+    review, "review", "review.md", "the review of results before they leave: checks, rules, approvals, and what they cannot find";
+    pipelines, "pipelines", "pipelines.md", "registries and credentials, Airflow, Kubernetes, Python, metrics";
+    security, "security", "security.md", "what each wire version binds, pinned keys, the threat model";
+    troubleshooting, "troubleshooting", "troubleshooting.md", "what to do about the most frequent errors";
+    commands, "commands", "commands.md", "every command, every exit status, and what is printed";
+    json, "json", "json.md", "every field of the reports as JSON";
+    images, "images", "images.md", "what happens to an image, where it may be, and what other tools do with it";
+    performance, "performance", "performance.md", "speed and memory, measured beside other tools";
+    migrating, "migrating", "migrating.md", "each call of the reference implementation, and what takes its place";
+}
 
 /// The page about a topic.
 pub fn page(topic: &str) -> Option<&'static Page> {
