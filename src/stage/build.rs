@@ -13,7 +13,7 @@ use super::parts::payload::{PayloadWriter, Transform, transform, write_control};
 use super::parts::report::{Report, some_of};
 use super::parts::space::{ensure_file_count, ensure_stage, size_below};
 use super::parts::train_files::{TrainFiles, read_train_files};
-use super::parts::volumes::{hides_train, hides_train_in};
+use super::parts::volumes::hides_train;
 use crate::crypto::{PrivateKey, PublicKey, hex, random};
 use crate::error::{Error, ErrorContext, IoContext, Result};
 use crate::image::{
@@ -299,7 +299,7 @@ fn execution(request: &BuildRequest<'_>, base: &Image, spool_dir: &Path) -> Resu
         execution.set("Cmd", json!(request.command));
     }
     for volume in execution.volumes() {
-        if hides_train(volume) || hides_train_in(base, volume, spool_dir)? {
+        if hides_train(base, volume, spool_dir)? {
             let volume = Printable::new(volume.as_bytes());
             let what = format!("the master image declares the volume {volume}, which hides the train's files");
             return Err(Error::usage(what).hint("take a master image without this volume"));

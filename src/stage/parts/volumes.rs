@@ -10,29 +10,16 @@ use crate::train::paths;
 /// The most symbolic links on one way, as Linux has it.
 const MAX_LINKS: usize = 40;
 
-/// True for a declared volume at, above or below what is the train's own: engines put a volume there, and committing a
-/// container leaves out what is in volumes. So is one that cannot be told.
-pub(in crate::stage) fn hides_train(volume: &str) -> bool {
-    let path = normalise(volume.as_bytes()).unwrap_or_default();
-    [paths::TRAIN, paths::RESULTS, paths::CONFIG, paths::USER_KEY]
-        .into_iter()
-        .any(|own| *path == *own || is_below(&path, own) || is_below(own, &path))
-}
-
-/// The volumes that an image config declares.
-pub(in crate::stage) fn volumes_of(config: &Object) -> Vec<String> {
-    let declared = config.get("config").and_then(|config| config.get("Volumes")).and_then(Value::as_object);
-    declared.into_iter().flat_map(Object::keys).cloned().collect()
-}
-
-/// [`hides_train`], through whatever symbolic links the image has on the way, as engines follow them.
+/// True for a declared volume at, above or below what is the train's own, through whatever symbolic links the image has on
+/// the way: engines put a volume there, and committing a container leaves out what is in volumes. So is one whose place
+/// cannot be told.
 ///
 /// # Errors
 /// As [`View::read`]: the layers of the image are read, as far down as they can matter.
-pub(in crate::stage) fn hides_train_in(image: &Image, volume: &str, spool_dir: &Path) -> Result<bool> {
-    let mut path = normalise(volume.as_bytes())?.into_vec();
+pub(in crate::stage) fn hides_train(image: &Image, volume: &str, spool_dir: &Path) -> Result<bool> {
+    let mut path = place_of(volume);
     for _ in 0..MAX_LINKS {
-        if hides_train(&String::from_utf8_lossy(&path)) {
+        if overlaps_train(&path) {
             return Ok(true);
         }
         let mut view = View::read(image, PathFilter::new([&*path]), spool_dir, |_| Ok(false))?;
@@ -47,6 +34,23 @@ pub(in crate::stage) fn hides_train_in(image: &Image, volume: &str, spool_dir: &
         path = followed(link, target, &path);
     }
     Ok(true)
+}
+
+/// The path of a volume, normalised; the root where it cannot be told.
+fn place_of(volume: &str) -> Vec<u8> {
+    normalise(volume.as_bytes()).unwrap_or_default().into_vec()
+}
+
+fn overlaps_train(path: &[u8]) -> bool {
+    [paths::TRAIN, paths::RESULTS, paths::CONFIG, paths::USER_KEY]
+        .into_iter()
+        .any(|own| *path == *own || is_below(path, own) || is_below(own, path))
+}
+
+/// The volumes that an image config declares.
+pub(in crate::stage) fn volumes_of(config: &Object) -> Vec<String> {
+    let declared = config.get("config").and_then(|config| config.get("Volumes")).and_then(Value::as_object);
+    declared.into_iter().flat_map(Object::keys).cloned().collect()
 }
 
 /// Where `path` leads that passes through the symbolic link at `link`; normalised.
@@ -72,6 +76,7 @@ mod tests {
 
     #[test]
     fn a_volume_at_above_or_below_the_train_hides_it() {
+        let hides_train = |volume| overlaps_train(&place_of(volume));
         for hiding in [
             "/",
             "",
