@@ -19,7 +19,7 @@ mod document;
 
 pub(crate) use canonical::MAX_INTEGER;
 pub use canonical::canonical;
-pub use document::{DOCKER_IMAGE, Form, IMAGE_CONFIG, INDEX, MANIFEST, parse_document, parse_list, parse_manifest};
+pub use document::{DOCKER_IMAGE, Form, IMAGE_CONFIG, INDEX, MANIFEST, parse_document, parse_manifest, parse_of};
 
 /// A JSON object, its keys in the order of the document.
 pub type Object = Map<String, Value>;

@@ -88,11 +88,11 @@ pub fn parse_document(bytes: &[u8], form: &'static Form) -> Result<Object> {
     Ok(document)
 }
 
-/// Parses a list of such objects.
+/// Parses what consists of such objects: one, a list of them, or `null`.
 ///
 /// # Errors
 /// As [`parse_document`].
-pub fn parse_list(bytes: &[u8], form: &'static Form) -> Result<Value> {
+pub fn parse_of(bytes: &[u8], form: &'static Form) -> Result<Value> {
     let list = parse(bytes)?;
     ensure_inside(&list, form)?;
     Ok(list)
@@ -196,10 +196,10 @@ mod tests {
     #[test]
     fn lists_have_the_names_of_their_objects() {
         for wrong in [r#"[{"Config": "a", "config": "b"}]"#, r#"[{"layers": []}]"#, r#"[{}, {"repoTags": null}]"#] {
-            assert_eq!(parse_list(wrong.as_bytes(), &DOCKER_IMAGE).unwrap_err().kind(), Kind::Malformed, "{wrong}");
+            assert_eq!(parse_of(wrong.as_bytes(), &DOCKER_IMAGE).unwrap_err().kind(), Kind::Malformed, "{wrong}");
         }
-        parse_list(br#"[{"Config": "a", "LayerSources": {"a": {"size": 1}, "A": {}}}]"#, &DOCKER_IMAGE).unwrap();
-        parse_list(b"null", &DOCKER_IMAGE).unwrap();
+        parse_of(br#"[{"Config": "a", "LayerSources": {"a": {"size": 1}, "A": {}}}]"#, &DOCKER_IMAGE).unwrap();
+        parse_of(b"null", &DOCKER_IMAGE).unwrap();
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub(super) fn read(members: &Members) -> Result<Images> {
         Error::malformed("not a Docker archive: there is no `manifest.json` in it").hint(hint)
     };
     let document = members.document("manifest.json", MAX_DOCUMENT)?.ok_or_else(absent)?;
-    let list = json::parse_list(&document, &json::DOCKER_IMAGE).at("manifest.json")?;
+    let list = json::parse_of(&document, &json::DOCKER_IMAGE).at("manifest.json")?;
     let list = json::list(Some(&list)).filter(|list| list.len() <= MAX_IMAGES);
     let list = list.ok_or_else(|| Error::malformed("not a list of images").at("manifest.json"))?;
     for (position, image) in list.iter().enumerate() {

@@ -38,8 +38,8 @@ impl Listed {
 pub(super) fn ensure_agreement(members: &Members) -> Result<()> {
     let read = |name: &str| members.document(name, MAX_DOCUMENT);
     let (Some(docker), Some(oci)) = (read(DOCKER_MANIFEST)?, read(OCI_INDEX)?) else { return Ok(()) };
-    let docker = json::parse_list(&docker, &json::DOCKER_IMAGE).at(DOCKER_MANIFEST)?;
-    let oci = json::parse_list(&oci, &json::INDEX).at(OCI_INDEX)?;
+    let docker = json::parse_of(&docker, &json::DOCKER_IMAGE).at(DOCKER_MANIFEST)?;
+    let oci = json::parse_of(&oci, &json::INDEX).at(OCI_INDEX)?;
     match oci.get("manifests") {
         None | Some(Value::Null) if oci.is_null() || oci.is_object() => return Ok(()),
         Some(Value::Array(entries)) if entries.is_empty() => return Ok(()),
