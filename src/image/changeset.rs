@@ -8,7 +8,7 @@ use crate::path::{ancestors, shown};
 use crate::tar::{Entry, EntryKind, Meta};
 
 /// How the name of a whiteout begins.
-pub(super) const WHITEOUT: &[u8] = b".wh.";
+pub const WHITEOUT: &[u8] = b".wh.";
 /// The whiteout that hides everything its directory has in lower layers.
 pub const OPAQUE: &[u8] = b".wh..wh..opq";
 

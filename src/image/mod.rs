@@ -29,7 +29,7 @@ mod view;
 mod write_image;
 mod write_tree;
 
-pub use changeset::OPAQUE;
+pub use changeset::{OPAQUE, WHITEOUT};
 pub use compare::{Area, Attribute, Change, Difference, compare_configs, compare_files};
 pub use copy::{CopyReport, CopyRequest, copy};
 pub use disk::{DirectorySink, Fidelity};

@@ -50,6 +50,14 @@ pub type PaxRecords = Box<[PaxRecord]>;
 /// Keyword and value of one PAX record.
 pub type PaxRecord = (Box<[u8]>, Box<[u8]>);
 
+/// True if a PAX record of this keyword gives a file an extended attribute, or what is one under another name: access
+/// control lists, labels of SELinux, file flags.
+pub fn is_attribute(keyword: &[u8]) -> bool {
+    const KINDS: [&[u8]; 6] =
+        [b"SCHILY.xattr.", b"SCHILY.acl", b"SCHILY.fflags", b"RHT.security", b"LIBARCHIVE.", b"MSWINDOWS."];
+    KINDS.iter().any(|kind| keyword.starts_with(kind))
+}
+
 /// Everything about a file but its name, kind and contents.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -89,10 +97,9 @@ impl Meta {
         record.and_then(|(_, time)| pax_time(time).ok()).map_or(0, |(_, nanos)| nanos)
     }
 
-    /// The records that give a file extended attributes, access control lists, labels or flags.
+    /// The records that give a file [attributes](is_attribute).
     pub fn attributes(&self) -> impl Iterator<Item = &PaxRecord> {
-        const KINDS: [&[u8]; 5] = [b"SCHILY.xattr.", b"SCHILY.acl", b"SCHILY.fflags", b"LIBARCHIVE.", b"RHT.security"];
-        self.pax.iter().filter(|(key, _)| KINDS.iter().any(|kind| key.starts_with(kind)))
+        self.pax.iter().filter(|(key, _)| is_attribute(key))
     }
 
     /// True if a hard link with these metadata leaves those of its file, `other`, as they are: engines give a file what

@@ -12,6 +12,6 @@ mod write;
 mod zstd;
 
 pub use codec::{Compression, Decoder, Encoder};
-pub use entry::{Entry, EntryKind, Meta, PaxRecord, PaxRecords, normalise, number, pax_mtime};
+pub use entry::{Entry, EntryKind, Meta, PaxRecord, PaxRecords, is_attribute, normalise, number, pax_mtime};
 pub use read::{Reader, Sequential, Skip};
 pub use write::Writer;

@@ -5,13 +5,11 @@ use std::collections::{HashMap, HashSet};
 use std::io::Write;
 
 use crate::error::{Error, Result};
-use crate::image::{LayerEntries, NodeKind, OPAQUE, Tree};
+use crate::image::{LayerEntries, NodeKind, OPAQUE, Tree, WHITEOUT};
 use crate::path::{ancestors, is_below, shown, walk_order};
 use crate::tar::{self, Entry, EntryKind, Meta, PaxRecord};
 use crate::train::paths;
 
-/// The prefix of names that hide entries of lower layers.
-const WHITEOUT: &[u8] = b".wh.";
 /// The bits that make a file run as somebody else.
 const SET_IDS: u32 = 0o6000;
 const DIRECTORY: u32 = 0o755;
@@ -98,9 +96,7 @@ fn attribute(keyword: &[u8]) -> Option<Vec<u8>> {
     if let Some(name) = keyword.strip_prefix(b"LIBARCHIVE.xattr.") {
         return Some(percent_decoded(name));
     }
-    // Access control lists, labels of SELinux and file flags: attributes under other names.
-    let other = [&b"SCHILY.acl"[..], b"SCHILY.fflags", b"RHT.security", b"LIBARCHIVE.", b"MSWINDOWS."];
-    other.iter().any(|start| keyword.starts_with(start)).then(|| keyword.to_vec())
+    tar::is_attribute(keyword).then(|| keyword.to_vec())
 }
 
 fn percent_decoded(name: &[u8]) -> Vec<u8> {
