@@ -349,15 +349,43 @@ fn ensure_strong(modulus: &UintRef<'_>, exponent: &UintRef<'_>) -> Result<(), St
 fn small_factor(number: &[u8]) -> Option<u32> {
     let limb = |chunk: &[u8]| chunk.iter().fold(0, |limb, byte| limb << 8 | u64::from(*byte));
     let limbs: Vec<u64> = number.rchunks(4).rev().map(limb).collect();
-    // Two primes at a time: their product has 32 bits.
-    small_primes().chunks(2).find_map(|primes| {
-        let product: u64 = primes.iter().map(|prime| u64::from(*prime)).product();
-        let mut rest = 0;
-        for limb in &limbs {
-            rest = (rest << 32 | limb) % product;
+    // Two primes at a time: their product has 32 bits. And four products at a time: none waits for another.
+    small_primes().chunks(8).find_map(|primes| {
+        let mut divisors = [Divisor::new(1); 4];
+        for (divisor, pair) in divisors.iter_mut().zip(primes.chunks(2)) {
+            *divisor = Divisor::new(pair.iter().map(|prime| u64::from(*prime)).product());
         }
-        primes.iter().find(|prime| rest % u64::from(**prime) == 0).copied()
+        let mut rests = [0; 4];
+        for limb in &limbs {
+            for (rest, divisor) in rests.iter_mut().zip(&divisors) {
+                *rest = divisor.rest(*rest << 32 | limb);
+            }
+        }
+        let rests = rests.iter().flat_map(|rest| [rest, rest]);
+        primes.iter().zip(rests).find(|(prime, rest)| *rest % u64::from(**prime) == 0).map(|(prime, _)| *prime)
     })
+}
+
+/// A number below 2^32 to divide by, which by multiplication takes a tenth of the time (Barrett reduction).
+#[derive(Debug, Clone, Copy)]
+struct Divisor {
+    value: u64,
+    /// 2^64 - 1 divided by it, rounded down.
+    reciprocal: u64,
+}
+
+impl Divisor {
+    fn new(value: u64) -> Self {
+        Divisor { value, reciprocal: u64::MAX / value }
+    }
+
+    /// The remainder of `number`.
+    fn rest(self, number: u64) -> u64 {
+        // Right, or one too small.
+        let quotient = (u128::from(number) * u128::from(self.reciprocal)) >> 64;
+        let rest = number - quotient as u64 * self.value;
+        if rest < self.value { rest } else { rest - self.value }
+    }
 }
 
 /// The primes below [`SMALL_FACTORS`], by the sieve of Eratosthenes.

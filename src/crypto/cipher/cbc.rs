@@ -93,7 +93,7 @@ impl Sealer {
 
     /// The space for the next plaintext, never empty.
     pub(super) fn space(&mut self) -> &mut [u8] {
-        &mut self.buffer[self.end..]
+        self.buffer.lend(self.end..)
     }
 
     /// The first `count` bytes of the space are plaintext now. Writes when there is a chunk.

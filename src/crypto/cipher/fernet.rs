@@ -140,7 +140,7 @@ pub(super) struct Sealer {
     end: usize,
     /// Bytes of plaintext at which the buffer is full.
     full: usize,
-    text: Box<[u8]>,
+    text: Buffer,
 }
 
 impl Sealer {
@@ -160,13 +160,13 @@ impl Sealer {
             start: HEADER,
             end: HEADER,
             full: HEADER + CHUNK,
-            text: vec![0; (HEADER + CHUNK + BLOCK + TAG).div_ceil(3) * 4].into_boxed_slice(),
+            text: Buffer::new((HEADER + CHUNK + BLOCK + TAG).div_ceil(3) * 4),
         })
     }
 
     /// The space for the next plaintext, never empty.
     pub(super) fn space(&mut self) -> &mut [u8] {
-        &mut self.buffer[self.end..self.full]
+        self.buffer.lend(self.end..self.full)
     }
 
     /// The first `count` bytes of the space are plaintext now. Writes when there is a chunk.
@@ -218,7 +218,7 @@ pub(super) struct Opener {
     tag: Option<HmacSha256>,
     inside: Base64,
     end: Base64,
-    text: Box<[u8]>,
+    text: Buffer,
     /// Characters at the text's beginning that were read ahead.
     ahead: usize,
     buffer: Buffer,
@@ -234,7 +234,7 @@ impl Opener {
             tag: Some(HmacSha256::new(keys.signing.as_ref())?),
             inside: base64(NO_PAD),
             end: base64(PAD),
-            text: vec![0; TEXT].into_boxed_slice(),
+            text: Buffer::new(TEXT),
             ahead: 0,
             buffer: Buffer::new(HELD + BLOCK + CHUNK),
             held: 0..0,

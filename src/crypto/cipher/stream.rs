@@ -102,7 +102,7 @@ impl Sealer {
 
     /// The space for the next plaintext, never empty.
     pub(super) fn space(&mut self) -> &mut [u8] {
-        &mut self.buffer[self.end..=self.start + CHUNK]
+        self.buffer.lend(self.end..=self.start + CHUNK)
     }
 
     /// The first `count` bytes of the space are plaintext now. Writes a chunk when there is more than one.
