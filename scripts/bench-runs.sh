@@ -26,6 +26,9 @@ work="${1:-$(mktemp -d "$home/target/bench.XXXXXX")}"
 mkdir -p "$work"
 cd "$work"
 work="$PWD"
+# Podman cannot clean up behind a container, and waits 20 seconds for that, where the path of its runtime directory is long.
+short="$(mktemp -d /tmp/pht.XXXXXX)"
+chmod 755 "$short"
 user=54321
 unset STATION_ID PRIVATE_KEY_PATH PRIVATE_KEY_PASSWORD PHT_TRUST_DIR XDG_RUNTIME_DIR
 
@@ -35,21 +38,21 @@ wanted() { has "$1" && case " ${PHT_ENGINES:-podman runc docker ch-run} " in *" 
 
 clean_up() {
   local pid
-  pid="$(cat "$work/ordinary/runtime/libpod/tmp/pause.pid" 2>/dev/null || true)"
+  pid="$(cat "$short/ordinary/libpod/tmp/pause.pid" 2>/dev/null || true)"
   [ -z "$pid" ] || kill "$pid" || true
   if has docker && docker info >/dev/null 2>&1; then
     docker images --quiet --filter reference=localhost/pht-oci/base | sort -u | xargs -r docker rmi --force >/dev/null || true
   fi
-  for mounted in "$work"/{root,ordinary}/store/overlay; do umount --quiet "$mounted" || true; done
+  for mounted in "$work"/{root,ordinary}/store/overlay; do umount --quiet "$mounted" 2>/dev/null || true; done
   cd "$home"
-  rm -rf "$work"
+  rm -rf "$work" "$short"
 }
 trap clean_up EXIT
 
 # A place for each user, with stores of its own.
 place() {
-  mkdir -p "$1"/{state,cache,runtime,home}
-  chmod 700 "$1/runtime"
+  mkdir -p "$1"/{state,cache,home} "$short/$1"
+  chmod 700 "$short/$1"
   printf '[engine]\nruntime = "runc"\ncgroup_manager = "cgroupfs"\nevents_logger = "none"\n[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]\n' >"$1/containers.conf"
   printf '[storage]\ndriver = "overlay"\ngraphroot = "%s"\nrunroot = "%s"\n' "$work/$1/store" "$work/$1/run" >"$1/storage.conf"
 }
@@ -58,7 +61,7 @@ place() {
 as() {
   local who="$1" there="$work/$1"
   shift
-  set -- env HOME="$there/home" XDG_STATE_HOME="$there/state" XDG_CACHE_HOME="$there/cache" XDG_RUNTIME_DIR="$there/runtime" \
+  set -- env HOME="$there/home" XDG_STATE_HOME="$there/state" XDG_CACHE_HOME="$there/cache" XDG_RUNTIME_DIR="$short/$who" \
     CONTAINERS_CONF="$there/containers.conf" CONTAINERS_STORAGE_CONF="$there/storage.conf" USER="$who" "$@"
   if [ "$who" = root ]; then
     "$@"
@@ -109,7 +112,7 @@ for name, document in (("oci-layout", {"imageLayoutVersion": "1.0.0"}), ("index.
     with open(f"{layout}/{name}", "w", encoding="ascii") as file:
         json.dump(document, file)
 PYTHON
-  python3 "$home/tests/python/bulk.py" layer "$1" busybox base usr/share/bulk plain 16 "$2"
+  python3 "$home/tests/python/bulk.py" layer "$1" busybox base usr/share/bulk plain 16 "$(($(numfmt --from=iec "$2") / 16))"
 }
 
 # seconds COMMAND...: what it took, wall time.
@@ -119,8 +122,13 @@ seconds() {
   echo "$begin $EPOCHREALTIME" | awk '{ printf "%.3f\n", $2 - $1 }'
 }
 
-# note SIZE ENGINE WHO WHAT SECONDS
-note() { printf '%s\t%s\t%s\t%s\t%s\n' "$@" >>"$work/figures.tsv"; }
+# note SIZE ENGINE WHO WHAT COMMAND...: notes what the command, which prints seconds, says.
+note() {
+  local row="$1	$2	$3	$4" took
+  shift 4
+  took="$("$@")"
+  printf '%s\t%s\n' "$row" "$took" >>"$work/figures.tsv"
+}
 
 # ours LAYOUT ENGINE WHO: a whole stop. The result is another tag of the layout: nothing is copied that is there.
 ours() { as "$3" "$pht" --quiet run "oci:$work/$3/$1:t" "oci:$work/$3/$1:out" --engine "$2" --private-key "$work/$3/s.pem"; }
@@ -158,10 +166,10 @@ forget() { as "$1" "$pht" --quiet cache prune >/dev/null; }
 compare() {
   local size="$1" engine="$2" who="$3" run
   say "$engine, $who, $size"
-  note "$size" "$engine" "$who" first "$(seconds ours "$train" "$engine" "$who")"
+  note "$size" "$engine" "$who" first seconds ours "$train" "$engine" "$who"
   for run in $(seq "$runs"); do
-    note "$size" "$engine" "$who" hand "$(by_hand "$engine" "$who" "$size")"
-    note "$size" "$engine" "$who" ours "$(seconds ours "$train" "$engine" "$who")"
+    note "$size" "$engine" "$who" hand by_hand "$engine" "$who" "$size"
+    note "$size" "$engine" "$who" ours seconds ours "$train" "$engine" "$who"
   done
   forget "$who"
 }
@@ -171,9 +179,9 @@ first() {
   local size="$1" run
   say "first run, $size"
   for run in 1 2 3; do
-    note "$size" podman root pull "$(seconds as root podman pull --quiet "oci:$work/root/$train:base")"
+    note "$size" podman root pull seconds as root podman pull --quiet "oci:root/$train:base"
     as root podman rmi --all --force >/dev/null 2>&1
-    note "$size" podman root first "$(seconds ours "$train" podman root)"
+    note "$size" podman root first seconds ours "$train" podman root
     forget root
   done
 }
@@ -188,9 +196,10 @@ echo '[{"station": "s", "public_key_file": "s.pub.pem"}]' >route.json
 cp s.pem root
 cp s.pem ordinary
 chmod 755 "$work"
+chown "$user" "$short/ordinary"
 : >figures.tsv
 for size in $sizes; do
-  # In one layout, and in lower case: Podman takes the path for a name.
+  # In one layout, and in lower case: Podman takes the path, here from $work, for a name.
   train="train-${size,,}"
   base "root/$train" "$size"
   "$pht" --quiet build "oci:root/$train:t" --base "oci:root/$train:base" --files files --route route.json --creator creator \

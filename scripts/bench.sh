@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# What the stages cost, beside what others need for comparable work: one run, medians, a Markdown table on stdout.
-# What whole runs cost with each engine: scripts/bench-runs.sh.
+# What the stages cost, beside what others need for comparable work: one run, medians, a Markdown table on stdout. For root
+# a second table follows, of what whole runs cost with each engine (scripts/bench-runs.sh).
 #   scripts/bench.sh [--quick] [DIR]     DIR: where to work (default: a new directory in target/, removed at the end)
 # Needs what building takes, python3, openssl and GNU tar. Rows of skopeo, umoci and the reference implementation on
-# Docker (for root on Debian, see scripts/setup-reference.sh) are left out where those are not here. About 10 GiB of disk
-# and, on two cores, a quarter of an hour; --quick is less of everything. For figures to compare, let the machine do
+# Docker (for root on Debian, see scripts/setup-reference.sh) are left out where those are not here. About 20 GiB of disk
+# and, on two cores, half an hour; --quick is less of everything. For figures to compare, let the machine do
 # nothing else.
 # Wall and CPU time, peak memory and bytes are those of the whole process (tests/python/measure.py).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-sizes="64M 256M 1G" files=100000 runs=5 reference=256M
+sizes="64M 256M 1G" files=100000 runs=5 reference=256M quick=
 if [ "${1:-}" = --quick ]; then
-  sizes="64M" files=10000 runs=1 reference=64M
+  sizes="64M" files=10000 runs=1 reference=64M quick=--quick
   shift
 fi
 home="$PWD"
@@ -52,7 +52,7 @@ TEXT
   : >figures.tsv
 }
 
-stage() { "$pht" --quiet "$1" "oci:$2" "oci:$3" --station "$4" --private-key "$4.pem"; }
+stage() { "$pht" --quiet --max-files 1000000 "$1" "oci:$2" "oci:$3" --station "$4" --private-key "$4.pem"; }
 
 # train LAYOUT WIRE BASE FILES EACH: tags base, pre (opened at the first station), ran (with results), one (closed).
 train() {
@@ -70,10 +70,10 @@ warm() { find "$@" -type f -exec cat {} + >/dev/null; }
 stages() {
   rm -rf out
   warm "$1"
-  measure "post-run, wire $2" "$3" "$pht" post-run "oci:$1:ran" oci:out:x --station first --private-key first.pem
+  measure "post-run, wire $2" "$3" "$pht" --max-files 1000000 post-run "oci:$1:ran" oci:out:x --station first --private-key first.pem
   rm -rf out
   warm "$1"
-  measure "pre-run, wire $2" "$3" "$pht" pre-run "oci:$1:one" oci:out:x --station second --private-key second.pem
+  measure "pre-run, wire $2" "$3" "$pht" --max-files 1000000 pre-run "oci:$1:one" oci:out:x --station second --private-key second.pem
   rm -rf out
 }
 
@@ -207,3 +207,7 @@ many_files
 [ "$files" = 10000 ] || a_million_files
 small_on_large
 table
+if [ "$(id -u)" = 0 ]; then
+  echo
+  PHT_OCI="$pht" "$home/scripts/bench-runs.sh" $quick
+fi

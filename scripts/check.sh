@@ -2,6 +2,8 @@
 # What to run while working on the program: format, lints, documentation, unit tests, and the tests that need nothing but
 # this package. What needs more (engines, registries, the reference, root) is in scripts/test.sh.
 #   scripts/check.sh [arguments of cargo nextest or cargo test, for the tests]
+# Of the long tables of changes and attacks one row in twenty is tried; PHT_ROWS=1 tries all, as CI does. Alone it builds
+# the portable program, which takes no C compiler and the shorter time; called by scripts/test.sh, the one that is released.
 # Tests that Python or OpenSSL judge are left out, and named, where those are missing; with CI=true that is a failure.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -16,13 +18,15 @@ need_lints() {
   done
 }
 
-document() { RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --quiet; }
+document() { RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --quiet "${features[@]}"; }
 
-need_to_build
+need_rust
 need_lints
 # A script that calls this one has set the file, and prints it.
 outer="${PHT_LEFT_OUT:-}"
+features=()
 if [ -z "$outer" ]; then
+  features=(--no-default-features --features portable)
   PHT_LEFT_OUT="$(mktemp)"
   export PHT_LEFT_OUT
   trap 'rm -f "$PHT_LEFT_OUT" "$PARTS"' EXIT
@@ -30,10 +34,11 @@ fi
 
 status=0
 part "format" cargo fmt --all --check || status=1
-part "lints" cargo clippy --locked --workspace --all-targets --quiet -- -D warnings || status=1
+part "lints" cargo clippy --locked --workspace --all-targets --quiet "${features[@]}" -- -D warnings || status=1
 part "documentation" document || status=1
-part "tests that need nothing else" run_tests --lib --bins --test it "$@" || status=1
-part "examples in the documentation" cargo test --locked --doc --quiet || status=1
+# Many of them wait, none for an engine.
+NEXTEST_TEST_THREADS=6 part "tests that need nothing else" run_tests "${features[@]}" --lib --bins --test it "$@" || status=1
+part "examples in the documentation" cargo test --locked --doc --quiet "${features[@]}" || status=1
 
 if [ -z "$outer" ]; then
   if [ -s "$PHT_LEFT_OUT" ]; then

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs all fuzz targets in tests/fuzz, one after the other, and prints how many inputs each has tried. Inputs that reach
+# Runs all fuzz targets in tests/fuzz and prints how many inputs each has tried. Inputs that reach
 # something new are kept in target/fuzz/corpus for the next run; one that fails is left in target/fuzz/artifacts.
 # Then as long as one of them: random layers and archives against umoci, skopeo and podman, where they are here (as root);
 # CI leaves that to the test, which always has the same ones.
@@ -31,25 +31,32 @@ RUSTFLAGS="$(echo $coverage) -Zsanitizer=address --cfg fuzzing -Ccodegen-units=1
   cargo +nightly build --locked --release --quiet --manifest-path tests/fuzz/Cargo.toml --target "$triple" --bins
 [ "$seconds" != build ] || exit 0
 
-each=$((seconds / (${#targets[@]} + 1)))
+# As many at once as there are processors.
+jobs="$(nproc)"
+each=$((seconds * jobs / (${#targets[@]} + jobs)))
 [ "$each" -gt 0 ] || each=1
-status=0
-for target in "${targets[@]}"; do
-  corpus="$CARGO_TARGET_DIR/corpus/$target" artifacts="$CARGO_TARGET_DIR/artifacts/$target/"
-  log="$CARGO_TARGET_DIR/log/$target"
+
+# fuzz TARGET: one line on it; its output if it fails
+fuzz() {
+  local target="$1" result=ok runs
+  local corpus="$CARGO_TARGET_DIR/corpus/$target" artifacts="$CARGO_TARGET_DIR/artifacts/$target/"
+  local log="$CARGO_TARGET_DIR/log/$target"
   mkdir -p "$corpus" "$artifacts"
-  result=ok
   # A key derivation may take long, and memory is bounded by the readers; 60 s and 1 GiB are beyond both.
   "$CARGO_TARGET_DIR/$triple/release/$target" "$corpus" "tests/fuzz/corpus/$target" \
     -max_total_time="$each" -timeout=60 -rss_limit_mb=1024 -print_final_stats=1 -artifact_prefix="$artifacts" \
     >"$log" 2>&1 || result=FAILED
   runs="$(sed -n 's/^stat::number_of_executed_units: *//p' "$log" | tail -n 1)"
   printf '%-10s %12s executions in %5s s  %s\n' "$target" "${runs:-0}" "$each" "$result"
-  if [ "$result" != ok ]; then
-    status=1
-    tail -n 40 "$log" >&2
-  fi
-done
+  [ "$result" = ok ] && return
+  tail -n 40 "$log" >&2
+  return 1
+}
+export -f fuzz
+export triple each
+
+status=0
+printf '%s\n' "${targets[@]}" | xargs -P "$jobs" -I {} bash -c 'fuzz {}' || status=1
 
 # Every round has other numbers; what differs is named by its number, which goes into tests/peers/differential/mod.rs.
 differential() {

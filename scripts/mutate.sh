@@ -6,5 +6,6 @@
 #   scripts/mutate.sh [MUTANTS OF EACH BLOB, default 2000]
 set -euo pipefail
 cd "$(dirname "$0")/.."
+export PHT_ROWS=1
 PHT_MUTANTS=all cargo test --locked --release --test it -- every_byte:: --nocapture
 PHT_MUTANTS="${1:-2000}" exec cargo test --locked --release --test it -- mutation:: --nocapture --test-threads 1

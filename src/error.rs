@@ -21,6 +21,7 @@
 //! [`Printable`](crate::text::Printable).
 
 use std::fmt;
+use std::path::Path;
 
 /// The result of a fallible operation of this library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -178,6 +179,23 @@ pub enum Advice {
         /// The destination of the train.
         target: String,
     },
+    /// Have the held results approved, and release them, or reject them.
+    ReleaseHeld,
+    /// Accept each finding with a reason, or reject the results.
+    AcceptFindings,
+    /// Pin the keys of those who may approve.
+    PinReviewers,
+    /// Name an image that has the base.
+    GiveBase,
+    /// See to the results of an earlier run that are held, before the train runs again.
+    SeeToHeld {
+        /// The opened image, without its base.
+        opened: String,
+        /// The directory with the results.
+        results: String,
+        /// The destination of the train.
+        target: String,
+    },
     /// Close the train from what was kept of its run.
     CloseKept {
         /// Advice on the error, in words that name no option.
@@ -322,7 +340,21 @@ impl Error {
     /// Adds where it happened (a file, an image, a layer digest, a path in the image), from inside out.
     #[must_use]
     pub fn at(mut self, place: impl fmt::Display) -> Self {
-        self.0.places.push(place.to_string());
+        let place = place.to_string();
+        // Where a function and its caller were given the same place, one mention is enough.
+        if self.0.places.last() != Some(&place) {
+            self.0.places.push(place);
+        }
+        self
+    }
+
+    /// The same where what it is about lies elsewhere by now: paths below `from` are those below `to`.
+    #[must_use]
+    pub fn moved(mut self, from: &Path, to: &Path) -> Self {
+        let (from, to) = (from.display().to_string(), to.display().to_string());
+        for text in self.0.places.iter_mut().chain([&mut self.0.what]) {
+            *text = text.replace(&from, &to);
+        }
         self
     }
 
@@ -438,6 +470,14 @@ mod tests {
         let cause = std::io::Error::new(std::io::ErrorKind::NotFound, "no such file");
         let error = Err::<(), _>(cause).doing("open blob").unwrap_err().at("layer sha256:ab").at("oci:./train:latest");
         assert_eq!(error.to_string(), "oci:./train:latest: layer sha256:ab: cannot open blob: no such file");
+    }
+
+    #[test]
+    fn names_a_place_once_and_where_it_is_now() {
+        let error = Error::malformed("a socket").at("/w/results/s").at("/w/results/s").at("/w").at("/w/results/s");
+        assert_eq!(error.to_string(), "/w/results/s: /w: /w/results/s: a socket");
+        let error = Error::malformed("/w/a is one").at("/w/results/s").moved(Path::new("/w/"), Path::new("/kept/"));
+        assert_eq!(error.to_string(), "/kept/results/s: /kept/a is one");
     }
 
     #[test]

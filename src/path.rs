@@ -1,12 +1,24 @@
 //! Paths in an image, normalised (relative to its root, no empty component, no `.` or `..`), as bytes.
 
 use std::cmp::Ordering;
+use std::fmt;
 
 use crate::text::Printable;
 
-/// A path for messages: absolute, with nothing in it that a terminal would act on.
-pub fn shown(path: &[u8]) -> String {
-    format!("/{}", Printable::new(path))
+/// A path for messages: absolute, with nothing in it that a terminal would act on. It is put together only when there is a
+/// message to write.
+#[derive(Debug, Clone, Copy)]
+pub struct ShownPath<'a>(Printable<'a>);
+
+impl fmt::Display for ShownPath<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "/{}", self.0)
+    }
+}
+
+/// The path for messages.
+pub fn shown(path: &[u8]) -> ShownPath<'_> {
+    ShownPath(Printable::new(path))
 }
 
 /// True if `path` lies below the directory `dir` (the empty path is the root).

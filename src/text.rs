@@ -1,34 +1,61 @@
 //! Text of strangers (ids, tags, file names, what a registry answers), made safe to show to a person.
 
-use std::fmt::{self, Write};
+use std::fmt;
 use std::ops::RangeInclusive;
 
 /// Text from a train, a registry or a file name, shown with everything escaped that a terminal would act on or a person
 /// could not see: control and format characters (bidirectional and zero-width ones too), line and paragraph separators,
-/// unassigned code points, and bytes that are not UTF-8.
+/// unassigned code points, and bytes that are not UTF-8. Of a text of megabytes the beginning is shown, and how much is
+/// left out: nothing else that is said may scroll away.
 #[derive(Debug, Clone, Copy)]
-pub struct Printable<'a>(&'a [u8]);
+pub struct Printable<'a> {
+    text: &'a [u8],
+    /// The bytes that are shown.
+    most: usize,
+}
+
+/// The most bytes of one text that are shown. Longer than any path.
+pub(crate) const MAX_SHOWN: usize = 16 << 10;
 
 impl<'a> Printable<'a> {
     /// The text to show.
     pub fn new(text: &'a (impl AsRef<[u8]> + ?Sized)) -> Self {
-        Printable(text.as_ref())
+        Printable { text: text.as_ref(), most: MAX_SHOWN }
+    }
+
+    /// The text to show, however long it is: somebody has asked for it.
+    pub fn whole(text: &'a (impl AsRef<[u8]> + ?Sized)) -> Self {
+        Printable { text: text.as_ref(), most: usize::MAX }
     }
 }
 
 impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for chunk in self.0.utf8_chunks() {
-            for c in chunk.valid().chars() {
+        let Printable { text, most } = *self;
+        // Not in the middle of a character.
+        let is_inside = |at: usize| text.get(at).is_some_and(|byte| byte & 0xc0 == 0x80);
+        let end = if text.len() > most {
+            (most - 3..=most).rev().find(|at| !is_inside(*at)).unwrap_or(most)
+        } else {
+            text.len()
+        };
+        for chunk in text[..end].utf8_chunks() {
+            let mut rest = chunk.valid();
+            while let Some((at, c)) = rest.char_indices().find(|(_, c)| !is_visible(*c)) {
+                f.write_str(&rest[..at])?;
                 match c {
-                    c if is_visible(c) => f.write_char(c)?,
                     '\0' | '\t' | '\n' | '\r' => write!(f, "{}", c.escape_debug())?,
                     c => write!(f, "{}", c.escape_unicode())?,
                 }
+                rest = &rest[at + c.len_utf8()..];
             }
+            f.write_str(rest)?;
             chunk.invalid().iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))?;
         }
-        Ok(())
+        match text.len() - end {
+            0 => Ok(()),
+            rest => write!(f, "... ({rest} more bytes)"),
+        }
     }
 }
 
@@ -110,6 +137,18 @@ mod tests {
             assert_eq!(Printable::new(text).to_string(), shown);
         }
         assert_eq!(Printable::new(b"a\xff\xc3z").to_string(), r"a\xff\xc3z");
+    }
+
+    #[test]
+    fn of_a_long_text_the_beginning_is_shown() {
+        let whole = "x".repeat(MAX_SHOWN);
+        assert_eq!(Printable::new(&whole).to_string(), whole);
+        for (text, shown, rest) in [
+            (whole.clone() + "yz", whole.clone(), 2),
+            ("\u{65e5}".repeat(MAX_SHOWN), "\u{65e5}".repeat(MAX_SHOWN / 3), 2 * MAX_SHOWN + 1),
+        ] {
+            assert_eq!(Printable::new(&text).to_string(), format!("{shown}... ({rest} more bytes)"));
+        }
     }
 
     /// All of Cc; of Cf, whose blocks are listed here as Unicode 16 has them; and the separators of lines.

@@ -1,8 +1,10 @@
 //! The words for what a person can do about an error: only the command line knows its options.
 
+use std::path::Path;
+
 use crate::error::{Advice, Side};
 
-/// The words of a piece of advice, in one line.
+/// The words of a piece of advice: a line, and below it a line for each command.
 pub(super) fn words(advice: &Advice) -> String {
     composed(advice).unwrap_or_else(|| fixed(advice).to_owned())
 }
@@ -12,14 +14,14 @@ fn composed(advice: &Advice) -> Option<String> {
     Some(match advice {
         Advice::SendKept { first, archive, target } => {
             let first = first.as_deref().map(|first| format!("{}; ", words(first))).unwrap_or_default();
-            let send = format!("send it with pht-oci copy {archive} {target}");
-            format!("{first}the closed train with its results is in {archive}: {send}")
+            let send = send_command(archive, target);
+            format!("{first}the closed train with its results is in {archive}; send it\n{send}")
         }
         Advice::ChoosePlatform { available } => {
             format!("there are: {}; choose one with --platform", available.join(", "))
         }
         Advice::PreRunTo { source } => {
-            format!("give a DEST on this machine: pht-oci pre-run {source} oci:./work:latest")
+            format!("give a DEST on this machine\npht-oci pre-run {} oci:./work:latest", quoted(source))
         }
         Advice::InstallEngine { remedy } => format!("{remedy}, or choose another engine with --engine"),
         Advice::GiveCredentials { side } => give_credentials(*side),
@@ -27,22 +29,49 @@ fn composed(advice: &Advice) -> Option<String> {
         Advice::CheckRights { side } => check_rights(*side),
         Advice::CheckConnection { side } => check_connection(*side),
         Advice::ReviewHeld { opened, results, source, target } => {
+            let review = review_command(opened, results);
+            let [opened, results, source, target] = [opened, results, source, target].map(|word| quoted(word));
             format!(
-                "look at them with: pht-oci review {opened} --results {results}; have a reviewer approve them with: pht-oci \
-                 approve {opened} --results {results} --reviewer-key FILE --out FILE; then send them with: pht-oci release {opened} {target} --base {source} --results {results} --approval FILE --private-key FILE; \
-                 or erase them with: pht-oci reject {opened} --results {results}"
+                "look at them, have a reviewer approve them, and then release them; or reject them\n\
+                 {review}\n\
+                 pht-oci approve {opened} --results {results} --reviewer-key FILE --out FILE\n\
+                 pht-oci release {opened} {target} --base {source} --results {results} --approval FILE --private-key FILE \
+                 --trust DIR\n\
+                 pht-oci reject {opened} --results {results}"
+            )
+        }
+        Advice::SeeToHeld { opened, results, .. } => {
+            format!(
+                "see to them, and then release or reject them; if they have left already, remove the directory; --again \
+                 runs the train once more all the same\n\
+                 {}",
+                review_command(opened, results)
             )
         }
         Advice::CloseKept { first, opened, results, source, target } => {
             let first = first.as_ref().map(|first| format!("{first}; then ")).unwrap_or_default();
-            format!(
-                "{first}close it with: pht-oci post-run {opened} {target} --base {source} --results {results} \
-                 --private-key FILE; it holds plaintext, so remove {} afterwards",
-                std::path::Path::new(results).parent().unwrap_or(std::path::Path::new(results)).display()
-            )
+            let dir = Path::new(results).parent().unwrap_or(Path::new(results)).display();
+            let close = close_command(opened, results, source, target);
+            format!("{first}close it, and then remove {dir}, which holds plaintext\n{close} --private-key FILE")
         }
         _ => return None,
     })
+}
+
+/// What sends a closed train that was kept.
+pub(super) fn send_command(archive: &str, target: &str) -> String {
+    format!("pht-oci copy {} {}", quoted(archive), quoted(target))
+}
+
+/// What closes a train that was kept, but for the key.
+pub(super) fn close_command(opened: &str, results: &str, source: &str, target: &str) -> String {
+    let [opened, results, source, target] = [opened, results, source, target].map(quoted);
+    format!("pht-oci post-run {opened} {target} --base {source} --results {results}")
+}
+
+/// What shows the results of a train that was kept.
+pub(super) fn review_command(opened: &str, results: &str) -> String {
+    format!("pht-oci review {} --results {}", quoted(opened), quoted(results))
 }
 
 const CHECK_LOGIN: &str = "check user name, password and the rights on the repository; -v shows where they came from";
@@ -51,6 +80,16 @@ const AS_ROOT: &str = "run the command with --engine charliecloud, with --engine
 const FURTHER_USERS: &str = "have the administrator give you some (usermod -v 100000-165535 -w 100000-165535 \
     USER, then podman system migrate), or run the command with --engine \
                              charliecloud, or as root";
+const RELEASE_HELD: &str =
+    "have them reviewed and approved (pht-oci review, pht-oci approve), then use pht-oci release; or pht-oci reject";
+const COMPLETE_IMAGE: &str =
+    "complete it with what you have: pht-oci copy SRC DEST --with REF, where REF is the image that it was made without";
+const PIN_KEYS: &str =
+    "see the keys with pht-oci trust show SRC, compare them with what their owners tell you, then pht-oci trust add";
+const OMIT_PAILLIER_KEY: &str =
+    "leave --paillier-key out: without the creator's public key no station can have encrypted numbers under it";
+const GIVE_BUILDER_KEY: &str =
+    "give it with --builder-key; who builds a train alone makes one with pht-oci keygen builder";
 
 /// The words of all other advice.
 fn fixed(advice: &Advice) -> &str {
@@ -65,6 +104,7 @@ fn fixed(advice: &Advice) -> &str {
         | Advice::CheckRights { .. }
         | Advice::CheckConnection { .. }
         | Advice::ReviewHeld { .. }
+        | Advice::SeeToHeld { .. }
         | Advice::CloseKept { .. } => "",
         Advice::CheckProxy => {
             "check the proxy and its login; HTTPS_PROXY, HTTP_PROXY and ALL_PROXY name it, NO_PROXY lists hosts that do \
@@ -79,17 +119,19 @@ fn fixed(advice: &Advice) -> &str {
         Advice::Again => "to sign the stop once more all the same, give --again; it is recorded",
         Advice::GiveResults => "give the directory that pre-run made with --results",
         Advice::AllowOpen => "copy the encrypted image, or run post-run first; --allow-open copies the plaintext",
-        Advice::PinKeys => {
-            "see the keys with pht-oci trust show SRC, compare them with what their owners tell you, then pht-oci trust add"
-        }
-        Advice::OmitPaillierKey => {
-            "leave --paillier-key out: without the creator's public key no station can have encrypted numbers under it"
-        }
+        Advice::PinKeys => PIN_KEYS,
+        Advice::OmitPaillierKey => OMIT_PAILLIER_KEY,
         Advice::CopyOne => "leave --all out, or copy to a place that holds several images",
-        Advice::CompleteImage => {
-            "complete it with what you have: pht-oci copy SRC DEST --with REF, where REF is the image that it was made without"
-        }
+        Advice::CompleteImage => COMPLETE_IMAGE,
         Advice::GiveDestination => "give a DEST",
+        Advice::ReleaseHeld => RELEASE_HELD,
+        Advice::AcceptFindings => {
+            "accept each with a reason, as in --accept 'CHECK:PATH=REASON', or reject the results"
+        }
+        Advice::PinReviewers => {
+            "give the directory of pinned keys with --trust; those of reviewers are below it, in reviewers"
+        }
+        Advice::GiveBase => "give the encrypted train, or another image with its base, with --base",
         Advice::ChooseGpuEngine => "use --engine podman or --engine docker",
         Advice::RunAsRoot => AS_ROOT,
         Advice::GiveFurtherUsers => FURTHER_USERS,
@@ -107,9 +149,7 @@ fn fixed(advice: &Advice) -> &str {
         Advice::CheckOldBase => "give the very image that the train was built on, or leave --old-base out",
         Advice::CheckBase => "give the image that the train was built as, or leave --base out",
         Advice::OmitBase => "leave --base out, or have the creator build the train anew",
-        Advice::GiveBuilderKey => {
-            "give it with --builder-key; who builds a train alone makes one with pht-oci keygen builder"
-        }
+        Advice::GiveBuilderKey => GIVE_BUILDER_KEY,
         Advice::NameMaster => "name the master image with --master",
         Advice::KeepInitialResults => "if they were built into the train, --keep-initial-results keeps them",
     }
@@ -135,6 +175,15 @@ fn check_connection(side: Side) -> String {
     let (certificates, tls) = (option(side, "cert-dir"), option(side, "tls-verify"));
     let network = "check the host's name, its port and the network";
     format!("{network}; for another certificate authority give {certificates}, for plain HTTP {tls}=false")
+}
+
+/// A word of a command line, so that a shell takes it as one.
+pub(super) fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@=,+%".contains(c);
+    match word.chars().all(is_plain) && !word.is_empty() {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
 }
 
 /// The option of one side of a command, as in `--src-creds`.
@@ -164,6 +213,11 @@ mod tests {
                 source: "oci:train:latest".to_owned(),
                 target: "oci:train:latest".to_owned(),
             },
+            Advice::SeeToHeld {
+                opened: "oci:run-kept/opened".to_owned(),
+                results: "run-kept/results".to_owned(),
+                target: "oci:train:latest".to_owned(),
+            },
             Advice::CloseKept {
                 first: Some("make room".to_owned()),
                 opened: "oci:run-kept/opened:run".to_owned(),
@@ -190,6 +244,10 @@ mod tests {
             Advice::ChoosePlatform { available: vec!["linux/amd64".to_owned(), "linux/arm64".to_owned()] },
             Advice::CopyOne,
             Advice::CompleteImage,
+            Advice::ReleaseHeld,
+            Advice::PinReviewers,
+            Advice::AcceptFindings,
+            Advice::GiveBase,
             Advice::GiveDestination,
             Advice::PreRunTo { source: "docker://r.example/train:latest".to_owned() },
             Advice::InstallEngine { remedy: "install podman" },
@@ -235,7 +293,9 @@ mod tests {
         for advice in &all {
             let text = words(advice);
             assert!(text.starts_with(|c: char| c.is_lowercase()), "{text}");
-            assert!(!text.ends_with('.') && !text.contains(['{', '}', '\n']) && !text.contains("  "), "{text}");
+            assert!(!text.ends_with('.') && !text.contains(['{', '}']) && !text.contains("  "), "{text}");
+            // Below it stand the commands that it is about, and nothing else.
+            assert!(text.lines().skip(1).all(|line| line.starts_with("pht-oci ")), "{text}");
         }
     }
 

@@ -6,10 +6,11 @@ use clap::Args;
 use super::output::Output;
 use super::review::ReviewOptions;
 use super::secrets::{load_private_key, read_passphrase};
-use crate::error::{Error, ErrorContext, IoContext, Result};
+use crate::crypto::PublicKey;
+use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
 use crate::json::json;
 use crate::review::Accepted;
-use crate::stage::{ApproveRequest, approve};
+use crate::stage::{ApproveRequest, approve, read_reviewers};
 use crate::store::fs::StagedFile;
 use crate::store::{Audience, Context};
 use crate::text::{Printable, counted};
@@ -20,12 +21,12 @@ use crate::text::{Printable, counted};
 /// that stop have to be accepted by name, each with a reason. `post-run --approval` and `release` let nothing else out.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  pht-oci approve oci:work:latest --reviewer-key anna.pem --out anna.approval.json
-  pht-oci approve oci:work:latest --results ./results --reviewer-key anna.pem --out anna.approval.json \\
-    --accept 'model:model.pkl=weights of 12 coefficients, looked at with pickletools'")]
+  pht-oci approve oci:work:latest --reviewer-key anna.pem \\
+    --out anna.approval.json
+  pht-oci approve oci:work:latest --results ./results \\
+    --reviewer-key anna.pem --out anna.approval.json \\
+    --accept 'model:model.pkl=12 coefficients, looked at with pickletools'")]
 pub(super) struct Approve {
-    #[command(flatten)]
-    subject: ReviewOptions,
     /// The reviewer's private key; the public key has to be in reviewers/NAME.pem of the station's pinned keys
     #[arg(long, value_name = "PEM")]
     reviewer_key: PathBuf,
@@ -41,6 +42,11 @@ pub(super) struct Approve {
     /// The file of the approval, which must not exist
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    /// Pinned keys, among which the reviewer's has to be, in reviewers/NAME.pem
+    #[arg(long, value_name = "DIR", env = "PHT_TRUST_DIR")]
+    trust: Option<PathBuf>,
+    #[command(flatten)]
+    subject: ReviewOptions,
 }
 
 impl Approve {
@@ -51,6 +57,7 @@ impl Approve {
         };
         let passphrase = self.reviewer_passphrase_file.as_deref().map(read_passphrase).transpose()?;
         let key = load_private_key(&self.reviewer_key, passphrase.as_ref())?;
+        self.ensure_is_reviewer(&key.public_key())?;
         let station = self.subject.station_key()?;
         let (reviewed, approval) = self.subject.with(&image, station.as_ref(), |review| {
             let mut request = ApproveRequest::new(*review, &key);
@@ -69,6 +76,17 @@ impl Approve {
         let accepted: Vec<&str> = self.accept.iter().map(|accepted| accepted.finding.as_str()).collect();
         let json = json!({ "approval": file, "results": review.digest, "reviewer": reviewer, "accepted": accepted });
         output.value(&text, &json)
+    }
+
+    /// An approval by anybody else would be refused later.
+    fn ensure_is_reviewer(&self, key: &PublicKey) -> Result<()> {
+        let Some(dir) = &self.trust else { return Ok(()) };
+        match read_reviewers(dir)?.name_of(&key.fingerprint()) {
+            Some(_) => Ok(()),
+            None => Err(Error::new(Kind::Key, "not the key of a reviewer of this station")
+                .hint(format!("have the public key pinned as {}/reviewers/NAME.pem", dir.display()))
+                .at(self.reviewer_key.display())),
+        }
     }
 }
 

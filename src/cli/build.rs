@@ -26,8 +26,9 @@ const STANDARD_INPUT: &str = "/dev/stdin";
 /// of the list is the route. A train `latest` is tagged `base` too, as the central registry expects.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
-  pht-oci build ./train-layout --base oci:master --files ./algorithm --route route.json --creator alice \\
-    --creator-key alice.pem --builder-key builder.pem --cmd python /opt/pht_train/main.py")]
+  pht-oci build ./train-layout --base oci:master --files ./algorithm \\
+    --route route.json --creator alice --creator-key alice.pem \\
+    --builder-key builder.pem --cmd python /opt/pht_train/main.py")]
 pub(super) struct Build {
     /// The destination
     #[arg(value_name = "DEST", value_parser = Reference::locate)]

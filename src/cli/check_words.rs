@@ -27,7 +27,7 @@ pub(super) fn meaning(id: CheckId) -> &'static str {
         CheckId::StopSignature => "The station's signature holds.",
         CheckId::LastDigest => "What the last station signed is this state of the train.",
         CheckId::OlderDigest => "What an earlier station signed is its state of the train.",
-        CheckId::Base => "The base is the one that the creator signed, byte for byte.",
+        CheckId::Base => "The base that the image names is the one that the creator signed.",
         CheckId::Payload => "The encrypted files are those that the last station signed.",
         CheckId::Control => "Nothing lies above the signed files but the train's own records.",
         CheckId::Layers => "The layers that were read have the digests that the image gives.",

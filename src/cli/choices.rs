@@ -1,6 +1,8 @@
 //! Options whose values are known: the help lists them, and shells complete them.
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::PossibleValuesParser;
+#[cfg(feature = "engines")]
+use clap::builder::TypedValueParser;
 
 #[cfg(feature = "engines")]
 use crate::engine::{ENGINES, Engine, engine_named};

@@ -3,14 +3,14 @@ use clap::Args;
 use super::output::Output;
 use crate::error::Result;
 use crate::json::{Value, json};
-use crate::stage::{Leftover, cleanup, leftovers};
+use crate::stage::{Leftover, cleanup, kept_runs, leftovers};
 use crate::store::Context;
 use crate::text::Printable;
 
 /// Remove what runs that were killed have left: containers, and plaintext on disk.
 ///
-/// The next `run` does the same. Runs that are in progress are left alone, and so are results that an error of `run` has
-/// kept: these are for a person to see to.
+/// The next `run` does the same. Runs that are in progress are left alone, and so are results that `run` has held or kept:
+/// these are listed, and are for a person to see to.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   pht-oci cleanup --dry-run
@@ -29,10 +29,20 @@ impl Cleanup {
             let engine = found.engine.as_ref().map(|engine| format!(" and its container in {engine}"));
             Printable::new(&format!("{verb}: {}{}", found.path.display(), engine.unwrap_or_default())).to_string()
         };
-        let lines =
-            if found.is_empty() { vec!["nothing is left".to_owned()] } else { found.iter().map(line).collect() };
+        let held = kept_runs(context);
+        let mut lines: Vec<String> = found.iter().map(line).collect();
+        if lines.is_empty() {
+            lines.push("nothing is left of a killed run".to_owned());
+        }
+        lines.extend(held.iter().map(|kept| {
+            let path = kept.path.display();
+            let what =
+                format!("held, not removed: {path} has results in plaintext; see pht-oci review, release, reject");
+            Printable::new(&what).to_string()
+        }));
         let entry = |found: &Leftover| json!({ "path": found.path.display().to_string(), "engine": found.engine });
         let list: Vec<Value> = found.iter().map(entry).collect();
-        output.value(&(lines.join("\n") + "\n"), &json!({ "removed": !self.dry_run, "runs": list }))
+        let held: Vec<String> = held.iter().map(|kept| kept.path.display().to_string()).collect();
+        output.value(&(lines.join("\n") + "\n"), &json!({ "removed": !self.dry_run, "runs": list, "held": held }))
     }
 }

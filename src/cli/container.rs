@@ -31,7 +31,7 @@ pub(super) struct ContainerOptions {
     #[arg(long, value_name = "NUMBER", value_parser = cpus)]
     pub(super) cpus: Option<f64>,
     /// Processes and threads that the train may have at once
-    #[arg(long, value_name = "NUMBER", default_value_t = PIDS, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "NUMBER", default_value_t = PIDS, value_parser = pids)]
     pub(super) pids: u32,
     /// The size that the results may have, as in 256M [default: no limit]
     #[arg(long, value_name = "SIZE", value_parser = size)]
@@ -76,6 +76,12 @@ fn cpus(text: &str) -> Result<f64> {
     let number: Option<f64> = text.parse().ok();
     let wrong = || Error::usage("not a number of processors; write 4 or 1.5");
     number.filter(|number| (0.01..=65_536.0).contains(number)).ok_or_else(wrong)
+}
+
+/// A number of processes.
+fn pids(text: &str) -> Result<u32> {
+    let wrong = || Error::usage("not a number of processes; write it in digits, as in 4096");
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(wrong)
 }
 
 /// A number of seconds, or of what its last letter says.

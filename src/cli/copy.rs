@@ -10,8 +10,10 @@ use crate::store::{Context, Reference};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   pht-oci copy oci:./train:latest oci-archive:train.tar:latest
-  pht-oci copy --tags latest,base oci:./train docker://registry.example/trains/7
-  pht-oci copy ./train oci-archive:stick.tar --without docker://registry.example/master/python:3
+  pht-oci copy oci:./train docker://registry.example/trains/7 \\
+    --tags latest,base
+  pht-oci copy ./train oci-archive:stick.tar \\
+    --without docker://registry.example/master/python:3
   pht-oci copy stick.tar oci:./train --with oci:./master
   pht-oci copy --all oci:./train:latest oci:./backup:latest")]
 pub(super) struct Copy {

@@ -4,23 +4,25 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::advice::words;
 #[cfg(feature = "engines")]
 use super::choices::engines;
-use super::color::Style;
+use super::findings::{Findings, to_json, to_text};
+use super::guest::Guest;
 use super::output::Output;
 use super::policy::PolicyOptions;
+use super::quantity::count;
+use super::release_options::load_reviewers;
 use super::secrets::KeyOptions;
 use super::settings;
-use crate::crypto::{PrivateKey, PublicKey};
+use crate::crypto::PrivateKey;
 #[cfg(feature = "engines")]
 use crate::engine::{Engine, RunOptions, Volume};
 use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
 use crate::image::{open_image, rfc3339};
-use crate::json::{self, Value, json};
+use crate::json;
+use crate::stage::{Inspection, Journal, JournalEntry, Remains, kept_in, list_pins, read_trust};
 #[cfg(feature = "engines")]
-use crate::stage::leftovers;
-use crate::stage::{Inspection, Journal, Parties, inspect, list_pins, parties, read_trust};
+use crate::stage::{kept_runs, leftovers};
 use crate::store::fs::free_in;
 use crate::store::registry::Credentials;
 use crate::store::{Context, Reference};
@@ -34,15 +36,6 @@ const LITTLE_SPACE: u64 = 1 << 30;
 const EARLIEST: i64 = 1_767_225_600;
 /// By how much the clocks of two stations may differ, in seconds.
 const DRIFT: i64 = 300;
-/// The beginnings of the names of what `run` keeps for a person to see to, and what is to be done with it.
-const KEPT: [(&str, &str, &str); 2] = [
-    ("pht-oci-closed-", "has a closed train that could not be sent", "send what is in it, then remove it"),
-    (
-        "pht-oci-run-",
-        "has the results of a train that has run, in plaintext",
-        "close the train with pht-oci post-run and --results, then remove it",
-    ),
-];
 
 /// Look whether this station is ready for a train, and say what to do where it is not.
 ///
@@ -70,54 +63,16 @@ pub(super) struct Doctor {
     #[cfg(feature = "engines")]
     #[arg(long, value_name = "ENGINE", value_parser = engines())]
     engine: Option<&'static dyn Engine>,
+    /// The setting `release.review`: results are held for a person
+    #[arg(long, hide = true)]
+    hold: bool,
+    /// The setting `release.reviewers`
+    #[arg(long, hide = true, value_name = "N", default_value_t = 1, value_parser = count)]
+    reviewers: usize,
     /// A file or directory that a run would mount; repeat for more
     #[cfg(feature = "engines")]
     #[arg(long = "volume", value_name = "HOST:PATH[:rw]")]
     volumes: Vec<Volume>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    Good,
-    Warning,
-    Fault(Kind),
-}
-
-/// What was found of one thing.
-struct Finding {
-    id: &'static str,
-    verdict: Verdict,
-    what: String,
-    advice: Option<String>,
-}
-
-/// What was looked at, and what was found.
-#[derive(Default)]
-struct Findings(Vec<Finding>);
-
-impl Findings {
-    fn good(&mut self, id: &'static str, what: impl Into<String>) {
-        self.0.push(Finding { id, verdict: Verdict::Good, what: what.into(), advice: None });
-    }
-
-    fn warning(&mut self, id: &'static str, what: impl Into<String>, advice: &str) {
-        let advice = Some(advice.to_owned());
-        self.0.push(Finding { id, verdict: Verdict::Warning, what: what.into(), advice });
-    }
-
-    fn fault(&mut self, id: &'static str, error: &Error) {
-        let advice = error.advice().map(words);
-        self.0.push(Finding { id, verdict: Verdict::Fault(error.kind()), what: error.to_string(), advice });
-    }
-
-    /// The value, or its fault.
-    fn found<T>(&mut self, id: &'static str, result: Result<T>) -> Option<T> {
-        result.map_err(|error| self.fault(id, &error)).ok()
-    }
-
-    fn count(&self, of: impl Fn(Verdict) -> bool) -> u64 {
-        self.0.iter().filter(|finding| of(finding.verdict)).count() as u64
-    }
 }
 
 impl Doctor {
@@ -126,43 +81,33 @@ impl Doctor {
         look_at_settings(&mut found);
         let key = self.look_at_key(&mut found);
         let trust = self.look_at_trust(&mut found);
-        let train = self.source.as_ref().and_then(|source| {
-            let train = found.found("train", inspect(source, context))?;
-            found.good(
-                "train",
-                format!("{} (wire {}), {}", Printable::new(&train.id), train.wire, train.state().name()),
-            );
-            Some(train)
+        let guest = self.source.as_ref().map(|source| Guest {
+            source,
+            station: self.station.as_deref(),
+            key: key.as_ref(),
+            trust: trust.as_ref(),
+            context,
         });
-        if let (Some(source), Some(train)) = (&self.source, &train) {
-            if let Some(key) = &key {
-                self.look_at_route(&key.public_key(), train, &mut found);
-            }
-            self.look_at_parties(source, trust.as_ref(), context, &mut found);
+        let train = guest.as_ref().and_then(|guest| guest.look(&mut found));
+        let guest = guest.as_ref().zip(train.as_ref());
+        if let Some((journal, entries)) = self.look_at_journal(key.as_ref(), context, &mut found)
+            && let Some((guest, train)) = guest
+        {
+            guest.look_at_entries(train, &journal, &entries, &mut found);
         }
-        self.look_at_journal(key.as_ref(), context, &mut found);
+        self.look_at_reviewers(&mut found);
         #[cfg(feature = "engines")]
         self.look_at_engine(&mut found);
+        #[cfg(feature = "engines")]
+        if let Some((guest, train)) = guest {
+            guest.look_at_run(train, self.engine, &mut found);
+        }
         self.look_at_registries(context, &mut found);
         look_at_clock(train.as_ref(), context, &mut found);
         self.look_at_disk(context, &mut found);
-        #[cfg(feature = "engines")]
-        look_at_leftovers(context, &mut found);
+        self.look_at_leftovers(context, &mut found);
         output.value(&to_text(output, &found), &to_json(&found))?;
-        match found.0.iter().find_map(|finding| match finding.verdict {
-            Verdict::Fault(kind) => Some((kind, finding)),
-            _ => None,
-        }) {
-            None => Ok(()),
-            Some((kind, finding)) => {
-                let faults = counted(found.count(|verdict| matches!(verdict, Verdict::Fault(_))), "fault");
-                let error = Error::new(kind, format!("not ready: {faults}, the first with the {}", finding.id));
-                Err(match &finding.advice {
-                    Some(advice) => error.hint(advice.clone()),
-                    None => error,
-                })
-            }
-        }
+        found.enforce()
     }
 
     fn look_at_key(&self, found: &mut Findings) -> Option<PrivateKey> {
@@ -179,14 +124,13 @@ impl Doctor {
     }
 
     fn look_at_trust(&self, found: &mut Findings) -> Option<TrustStore> {
+        found.found("accept", self.policy.demanded_wire().map(drop));
         let Some(dir) = self.policy.trust_dir() else {
             let advice = "make a directory, name it in the settings as trust, and fill it with pht-oci trust add";
             found.warning("trust", "no keys are pinned: nobody vouches for the creator of any train", advice);
-            found.found("accept", self.policy.load().map(drop))?;
             return None;
         };
         let trust = found.found("trust", read_trust(dir))?;
-        found.found("accept", self.policy.load().map(drop))?;
         if let Some(place) = std::iter::once(dir.to_owned())
             .chain(Role::ALL.map(|role| dir.join(role.directory())))
             .find(|place| mode_of(place) & 0o002 != 0)
@@ -206,81 +150,28 @@ impl Doctor {
         Some(trust)
     }
 
-    /// Whether it is the turn of the station that has the key.
-    fn look_at_route(&self, key: &PublicKey, train: &Inspection, found: &mut Findings) {
-        let own = key.fingerprint();
-        let is_own =
-            |name: &str| self.station.as_deref().is_none_or(|id| crate::train::PartyId::from(name).is_named(id));
-        let Some(stop) = train.route.iter().find(|stop| stop.key == own && is_own(&stop.station)) else {
-            let names: Vec<&str> = train.route.iter().map(|stop| stop.station.as_str()).collect();
-            let who = self.station.as_deref().map(|id| format!(" as `{}`", Printable::new(id))).unwrap_or_default();
-            let what = format!("the key {own} is not on the route{who}: {}", Printable::new(&names.join(", ")));
-            let hint = "give the key and the station that the route's planner has, or ask for a new route: a new key needs one";
-            return found.fault("route", &Error::key(what).hint(hint));
-        };
-        let station = Printable::new(&stop.station);
-        match train.next {
-            Some(next) if next == stop.index => found.good("route", format!("next is `{station}`, this station")),
-            _ if stop.signed => {
-                let error = Error::verification(format!("`{station}` has signed already"));
-                found.fault("route", &error.hint("send the train on; nothing is to be done here"));
-            }
-            _ => {
-                let next = train.next.map(|next| train.route[next].station.clone()).unwrap_or_default();
-                let what = format!("not the turn of `{station}`: next is `{}`", Printable::new(&next));
-                found.fault("route", &Error::verification(what).hint("wait until the stations before have signed"));
-            }
-        }
-    }
-
-    fn look_at_parties(&self, source: &Reference, trust: Option<&TrustStore>, context: &Context, found: &mut Findings) {
-        let Some(of_train) = found.found("signatures", parties(source, context)) else { return };
-        found.good("signatures", "the creator's signature and those of the route hold");
-        let Some(trust) = trust else { return };
-        let needed = |role| role == Role::Creator || !of_train.creator_vouches;
-        let Parties { parties, .. } = &of_train;
-        for party in parties.iter().filter(|party| needed(party.role)) {
-            let key = party.key.fingerprint();
-            match party.pinned(trust) {
-                Some(pinned) if *pinned == party.key => found.good("pin", format!("{} is pinned", party.path())),
-                Some(pinned) => {
-                    let what = format!("{} has the key {key}, but {} is pinned", party.path(), pinned.fingerprint());
-                    let hint =
-                        "ask the owner which is right; if nobody knows of a new key, the train is not the owner's";
-                    found.fault("pin", &Error::verification(what).hint(hint));
-                }
-                None => {
-                    let what = format!("{} has the key {key}, and no key is pinned for it", party.path());
-                    let hint = "ask the owner for the fingerprint, then pht-oci trust add";
-                    found.fault("pin", &Error::verification(what).hint(hint));
-                }
-            }
-        }
-    }
-
-    fn look_at_journal(&self, key: Option<&PrivateKey>, context: &Context, found: &mut Findings) {
+    /// The journal and its entries, if it is in order.
+    fn look_at_journal(
+        &self,
+        key: Option<&PrivateKey>,
+        context: &Context,
+        found: &mut Findings,
+    ) -> Option<(Journal, Vec<JournalEntry>)> {
         let Some(path) = &self.journal else {
             let advice = "name a file in the settings as journal";
-            return found.warning("journal", "nothing is recorded, and a stop could be closed twice", advice);
+            found.warning("journal", "nothing is recorded, and a stop could be closed twice", advice);
+            return None;
         };
-        let directory = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let writable = tempfile::tempfile_in(directory).doing("write beside the journal").at(path.display());
-        let writable = writable.map_err(|error| error.hint("make the directory, for the station's user alone"));
-        if found.found("journal", writable).is_none() {
-            return;
-        }
         let journal = Journal::new(path);
-        let Some(entries) = found.found("journal", journal.entries()) else { return };
+        let entries = found.found("journal", journal.examine())?;
         if let (Some(key), Some(last)) = (key, entries.last())
             && !last.is_signed_by(&[key.public_key()])
         {
             let what =
                 "the last line was signed with another key: another station's journal, or the station has a new key";
-            return found.warning(
-                "journal",
-                format!("{}: {what}", path.display()),
-                "begin a new file if it is another's",
-            );
+            let advice = "name a new file if it is another station's";
+            found.warning("journal", format!("{}: {what}", path.display()), advice);
+            return Some((journal, entries));
         }
         let now = rfc3339(context.now).unwrap_or_default();
         match entries.last().and_then(|entry| entry.text("/time")).filter(|time| is_later(time, context.now)) {
@@ -290,6 +181,23 @@ impl Doctor {
             }
             None => found.good("journal", format!("{} in {}", counted(entries.len() as u64, "line"), path.display())),
         }
+        Some((journal, entries))
+    }
+
+    /// Whether there are people enough to approve what is held.
+    fn look_at_reviewers(&self, found: &mut Findings) {
+        if !self.hold {
+            return;
+        }
+        let Some(reviewers) = found.found("reviewers", load_reviewers(self.policy.trust_dir())) else { return };
+        let (known, wanted) = (reviewers.len(), self.reviewers);
+        if known >= wanted {
+            return found
+                .good("reviewers", format!("{} of {known} approve what leaves", counted(wanted as u64, "reviewer")));
+        }
+        let what = format!("{} to approve what leaves, and {known} pinned", counted(wanted as u64, "reviewer"));
+        let hint = "put the public keys of reviewers into the directory of pinned keys, as reviewers/NAME.pem";
+        found.fault("reviewers", &Error::usage(what).hint(hint));
     }
 
     #[cfg(feature = "engines")]
@@ -300,12 +208,12 @@ impl Doctor {
             return found.warning("engine", "no engine is given", advice);
         };
         let options = RunOptions { volumes: self.volumes.clone(), ..RunOptions::default() };
-        let resolved = options.resolved();
-        let Some(options) = found.found("volumes", resolved) else { return };
+        // What is wrong with a volume says nothing of the engine.
+        let options = found.found("volumes", options.resolved()).unwrap_or_default();
         if !options.volumes.is_empty() {
             found.good("volumes", counted(options.volumes.len() as u64, "volume"));
         }
-        if found.found("engine", engine.check(&options).at(engine.name())).is_some() {
+        if found.found("engine", engine.check(&options).and_then(|()| engine.try_out()).at(engine.name())).is_some() {
             found.good("engine", engine.name());
         }
         if let Some(isolated) = found.found("network", ensure_isolation(engine.name())) {
@@ -323,9 +231,7 @@ impl Doctor {
                 };
                 let parsed = read.and_then(|bytes| json::parse_object(&bytes)).map(drop).at(file.path.display());
                 let parsed = parsed.map_err(|error| error.hint("log in again, or name another file with --authfile"));
-                if found.0.iter().all(|known| !known.what.starts_with(&file.path.display().to_string()))
-                    && found.found("logins", parsed).is_some()
-                {
+                if !found.mention(&file.path.display().to_string()) && found.found("logins", parsed).is_some() {
                     found.good("logins", format!("{} can be read", file.path.display()));
                 }
             }
@@ -356,16 +262,45 @@ impl Doctor {
                 }
                 _ => found.good("disk", what),
             }
-            for (path, what, advice) in kept_in(dir) {
-                found.warning("leftovers", format!("{} {what}", path.display()), advice);
-            }
         }
+    }
+
+    /// What runs have kept here or in a place that is known, and what killed runs of this user have left anywhere.
+    fn look_at_leftovers(&self, context: &Context, found: &mut Findings) {
+        let beside = self.source.as_ref().and_then(Reference::path).and_then(Path::parent);
+        let mut kept: Vec<PathBuf> =
+            [Some(context.temporary.as_path()), beside].into_iter().flatten().flat_map(kept_in).collect();
+        #[cfg(feature = "engines")]
+        kept.extend(kept_runs(context).into_iter().map(|kept| kept.path));
+        // One directory may be found in two ways.
+        kept = kept.iter().map(|path| path.canonicalize().unwrap_or_else(|_| path.clone())).collect();
+        kept.sort();
+        kept.dedup();
+        for path in kept {
+            let Some(remains) = Remains::of(&path) else { continue };
+            let (what, advice) = match remains {
+                Remains::Closed => ("has a closed train that could not be sent", "send what is in it, then remove it"),
+                Remains::NoResults => ("is what a run has kept, without its results", "remove the directory"),
+                Remains::Results if self.hold => (
+                    "has the results of a train that has run, in plaintext",
+                    "see to them with pht-oci review, then pht-oci release or pht-oci reject, and remove it",
+                ),
+                Remains::Results => (
+                    "has the results of a train that has run, in plaintext",
+                    "see to them with pht-oci review, then pht-oci release or pht-oci reject, or pht-oci post-run where \
+                     nobody reviews; then remove it",
+                ),
+            };
+            found.warning("leftovers", format!("{} {what}", path.display()), advice);
+        }
+        #[cfg(feature = "engines")]
+        look_at_killed(context, found);
     }
 }
 
 /// What killed runs of this user have left anywhere.
 #[cfg(feature = "engines")]
-fn look_at_leftovers(context: &Context, found: &mut Findings) {
+fn look_at_killed(context: &Context, found: &mut Findings) {
     for left in found.found("leftovers", leftovers(context)).unwrap_or_default() {
         let container = left.engine.map(|engine| format!(", perhaps with a container in {engine}")).unwrap_or_default();
         let what =
@@ -375,29 +310,24 @@ fn look_at_leftovers(context: &Context, found: &mut Findings) {
 }
 
 fn look_at_settings(found: &mut Findings) {
+    for fault in settings::faults() {
+        found.fault("settings", fault);
+    }
     match settings::used() {
-        None => found.good("settings", "none; options and environment alone"),
-        Some(path) if mode_of(path) & 0o022 != 0 && path.is_file() => {
+        None => {
+            let places = settings::usual_places();
+            let places: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
+            let places = places.join(" and ");
+            found.good("settings", format!("none: looked for {places} (what is in it: pht-oci help station)"));
+        }
+        Some(path) if settings::others_can_change(path) => {
             let hint = "others decide what runs here: chmod go-w";
             let error = Error::usage("others can change the settings").hint(hint);
             found.fault("settings", &error.at(path.display()));
         }
-        Some(path) => found.good("settings", path.display().to_string()),
+        Some(path) if settings::faults().is_empty() => found.good("settings", path.display().to_string()),
+        Some(_) => {}
     }
-}
-
-/// What runs have kept in a directory, in the order of its names, with what it is and what is to be done.
-fn kept_in(dir: &Path) -> Vec<(PathBuf, &'static str, &'static str)> {
-    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    let kept = entries.filter_map(|entry| {
-        let name = entry.file_name();
-        let (_, what, advice) =
-            KEPT.iter().find(|(prefix, ..)| name.as_encoded_bytes().starts_with(prefix.as_bytes()))?;
-        Some((entry.path(), *what, *advice))
-    });
-    let mut kept: Vec<_> = kept.filter(|(path, ..)| path.is_dir()).collect();
-    kept.sort();
-    kept
 }
 
 /// Whether the kernel gives containers networks of their own, which are empty; how it is known.
@@ -454,40 +384,4 @@ fn is_later(time: &str, now: i64) -> bool {
 
 fn mode_of(path: &Path) -> u32 {
     fs::metadata(path).map_or(0, |found| found.permissions().mode())
-}
-
-fn to_text(output: &Output, found: &Findings) -> String {
-    let color = output.color();
-    let mut text = String::new();
-    for finding in &found.0 {
-        let (mark, style) = match finding.verdict {
-            Verdict::Good => ("ok     ", Style::Good),
-            Verdict::Warning => ("warning", Style::Doubtful),
-            Verdict::Fault(_) => ("FAULT  ", Style::Bad),
-        };
-        text += &format!("  {} {:10} {}\n", color.style(style, mark), finding.id, Printable::new(&finding.what));
-        if let Some(advice) = &finding.advice {
-            text += &format!("                     {}\n", Printable::new(advice));
-        }
-    }
-    let faults = found.count(|verdict| matches!(verdict, Verdict::Fault(_)));
-    let warnings = found.count(|verdict| verdict == Verdict::Warning);
-    text + &match (faults, warnings) {
-        (0, 0) => "ready\n".to_owned(),
-        (0, warnings) => format!("ready, with {}\n", counted(warnings, "warning")),
-        (faults, _) => format!("NOT ready: {}\n", counted(faults, "fault")),
-    }
-}
-
-fn to_json(found: &Findings) -> Value {
-    let findings = found.0.iter().map(|finding| {
-        let verdict = match finding.verdict {
-            Verdict::Good => "ok",
-            Verdict::Warning => "warning",
-            Verdict::Fault(_) => "fault",
-        };
-        json!({ "id": finding.id, "verdict": verdict, "what": finding.what, "advice": finding.advice })
-    });
-    let ready = found.count(|verdict| matches!(verdict, Verdict::Fault(_))) == 0;
-    json!({ "ready": ready, "findings": findings.collect::<Vec<_>>() })
 }

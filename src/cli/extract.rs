@@ -20,7 +20,8 @@ use crate::train::wire::by_name;
   pht-oci extract ./train /opt/train_config.json
   pht-oci extract ./train /opt/pht_train --out ./code
   pht-oci extract ./train /opt/pht_train --out - | tar t
-  pht-oci extract ./train /opt/pht_results /opt/train_config.json --out handout.tar")]
+  pht-oci extract ./train /opt/pht_results /opt/train_config.json \\
+    --out handout.tar")]
 pub(super) struct Extract {
     /// The image
     #[arg(value_name = "SRC", value_parser = Reference::locate)]
@@ -57,7 +58,8 @@ impl Extract {
         }
         left_out.iter().for_each(|what| output.warn(&format!("left out: {what}")));
         if let Some(root) = self.ciphertext(&context) {
-            output.warn(&format!("what lies in {root} is encrypted; its creator reads it with pht-oci results"));
+            let who = "pre-run opens it at a station, and pht-oci results reads the results for their creator";
+            output.warn(&format!("what lies in {root} is encrypted: {who}"));
         }
         Ok(())
     }

@@ -28,6 +28,6 @@ impl Fingerprint {
             text += &format!("{}  {}\n", key.fingerprint(), Printable::new(&file));
             keys.push(json!({ "file": file, "fingerprint": key.fingerprint(), "bits": key.bits() }));
         }
-        output.value(&text, &json!({ "keys": keys }))
+        output.result(&text, &json!({ "keys": keys }))
     }
 }

@@ -1,5 +1,6 @@
 use clap::{Args, Command};
 
+use super::groups::grouped;
 use super::output::Output;
 use crate::error::{Error, Result};
 use crate::json::json;
@@ -9,18 +10,18 @@ use crate::text::Printable;
 /// Show the help of a command, or a page of the manual.
 #[derive(Debug, Args)]
 #[command(after_help = "Topics:
-  wire-3           the specification of wire 3, the authenticated version of the train security protocol
-  station          settings, limits and records of a station, and its steps one by one
-  creator          building a train, signing apart from building, results, encrypted sums
-  review           the review of results before they leave: checks, rules, approvals, and what they cannot find
-  pipelines        registries and credentials, Airflow, Kubernetes, Python, metrics
+  wire-3           the specification of wire 3, the authenticated version
+  station          settings, limits, records and single steps of a station
+  creator          building and signing a train, results, encrypted sums
+  review           the review of results: checks, rules, approvals, limits
+  pipelines        registries, Airflow, Kubernetes, Python, metrics
   security         what each wire version binds, pinned keys, the threat model
   troubleshooting  what to do about the most frequent errors
   commands         every command, every exit status, and what is printed
   json             every field of the reports as JSON
-  images           what happens to an image, where it may be, and what other tools do with it
+  images           what happens to an image, and where it may be
   performance      speed and memory, measured beside other tools
-  migrating        each call of the reference implementation, and what takes its place
+  migrating        each call of the reference, and what takes its place
 
 Examples:
   pht-oci help build
@@ -48,7 +49,7 @@ impl Help {
 fn help_of(mut program: Command, command: Option<&str>) -> Result<String> {
     program.build();
     let found = match command {
-        None => &mut program,
+        None => return Ok(grouped(program).render_long_help().to_string()),
         Some(name) => program.find_subcommand_mut(name).ok_or_else(|| unknown(name))?,
     };
     Ok(found.render_long_help().to_string())

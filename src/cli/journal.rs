@@ -19,7 +19,7 @@ pub(super) struct JournalOptions {
     /// The station's signed record of what it did, which gets one more line; then no stop is closed twice
     #[arg(long, value_name = "FILE", env = "PHT_JOURNAL")]
     journal: Option<PathBuf>,
-    /// Do a stop again that the journal says is closed
+    /// Do a stop again that the journal says is closed, or whose results are held
     #[arg(long)]
     again: bool,
     /// A new file for the journal's line on this command, to hand on
@@ -31,6 +31,12 @@ impl JournalOptions {
     /// True if there is a journal, or a receipt is asked for.
     pub(super) fn is_wanted(&self) -> bool {
         self.journal.is_some() || self.receipt.is_some()
+    }
+
+    /// True if what is done already is to be done again.
+    #[cfg(feature = "engines")]
+    pub(super) fn is_again(&self) -> bool {
+        self.again
     }
 
     /// True if there is a journal.
@@ -70,7 +76,8 @@ impl JournalOptions {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   pht-oci journal show --journal journal.intoto.jsonl
-  pht-oci journal verify --journal journal.intoto.jsonl --key hospital_a.pub.pem")]
+  pht-oci journal verify --journal journal.intoto.jsonl \\
+    --key hospital_a.pub.pem")]
 pub(super) struct JournalCommand {
     #[command(subcommand)]
     command: Look,
@@ -110,7 +117,9 @@ struct Show {
 
 /// Check every line: signature, form, and its place in the chain.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  pht-oci journal verify --journal journal.intoto.jsonl --key hospital_a.pub.pem")]
+#[command(after_help = "Example:
+  pht-oci journal verify --journal journal.intoto.jsonl \\
+    --key hospital_a.pub.pem")]
 struct Verify {
     #[command(flatten)]
     place: Place,
@@ -141,10 +150,14 @@ impl Show {
     fn run(&self, output: &mut Output) -> Result<()> {
         let entries = self.place.given()?.entries()?;
         let rows = entries.iter().map(row);
-        let heading = ["#", "time", "act", "train", "stop", "image"];
+        let heading = ["#", "time", "act", "train", "stop", "image", "by whom and why"];
         let text = match entries.len() {
             0 => "nothing is recorded\n".to_owned(),
-            _ => table(output.color(), 0, &heading, &rows.collect::<Vec<_>>()),
+            _ => {
+                let color = output.color();
+                let note = color.style(Style::Faint, "signatures were not checked: pht-oci journal verify does that");
+                format!("{}{note}\n", table(color, 0, &heading, &rows.collect::<Vec<_>>()))
+            }
         };
         let json: Vec<Value> = entries.iter().map(|entry| Value::Object(entry.statement.clone())).collect();
         output.value(&text, &json!({ "entries": json }))
@@ -163,8 +176,20 @@ fn row(entry: &JournalEntry) -> (Vec<String>, Style) {
         _ => String::new(),
     };
     let image = if unfinished.is_some() { String::new() } else { text("/after") };
-    let cells = [entry.line.to_string(), text("/time"), act, text("/train/id"), stop, image];
+    let cells = [entry.line.to_string(), text("/time"), act, text("/train/id"), stop, image, remarks(entry)];
     (cells.to_vec(), if failed { Style::Bad } else { Style::Good })
+}
+
+/// Who has approved, why something was rejected, and whether the stop was closed before.
+fn remarks(entry: &JournalEntry) -> String {
+    let approvals = entry.get("/approvals").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let reviewers = approvals.iter().filter_map(|approval| approval.get("reviewer").and_then(Value::as_str));
+    let mut remarks: Vec<String> = reviewers.map(|reviewer| format!("approved by {reviewer}")).collect();
+    remarks.extend(entry.text("/reason").map(|reason| format!("because: {reason}")));
+    if entry.get("/again").and_then(Value::as_bool) == Some(true) {
+        remarks.push("with --again".to_owned());
+    }
+    Printable::new(&remarks.join("; ")).to_string()
 }
 
 impl Verify {
@@ -176,14 +201,20 @@ impl Verify {
             journal.ensure_has(path, &entries)?;
         }
         let lines = counted(entries.len() as u64, "line");
-        let text = format!(
-            "{}: {lines}, each signed and in its place\n",
-            Printable::new(&journal.path().display().to_string())
-        );
+        let (path, has_head) = (journal.path().display().to_string(), journal.has_head());
+        let mut text = format!("{}: {lines}, each signed and in its place\n", Printable::new(&path));
+        if !has_head {
+            let what = "the copy of the last line is missing";
+            text += &format!(
+                "{what} ({}.head): nothing shows whether lines are missing at the end\n",
+                Printable::new(&path)
+            );
+        }
         let last = entries.last().map(|entry| entry.digest.clone());
         let signers: Vec<String> = keys.iter().map(PublicKey::fingerprint).collect();
-        let path = journal.path().display().to_string();
-        output.value(&text, &json!({ "journal": path, "lines": entries.len() as u64, "last": last, "keys": signers }))
+        let lines = entries.len() as u64;
+        let json = json!({ "journal": path, "lines": lines, "last": last, "keys": signers, "has_end": has_head });
+        output.value(&text, &json)
     }
 
     fn load_keys(&self) -> Result<Vec<PublicKey>> {
@@ -195,7 +226,8 @@ impl Verify {
         }
         let pins = self.trust.as_deref().map(pinned_stations).transpose()?.unwrap_or_default();
         if pins.is_empty() {
-            return Err(Error::usage("no key of the station is given").hint("give it with --key"));
+            return Err(Error::usage("no key of the station is given")
+                .hint("give it with --key STATION.pub.pem, or pin it as stations/ID.pem"));
         }
         Ok(pins)
     }

@@ -37,19 +37,20 @@ struct Lines {
     format: Format,
     quiet: bool,
     color: Palette,
-    /// The warnings about keys that have been shown: both stages of a stop look at the keys.
+    /// The warnings that have been shown: both stages of a stop look at the keys, and some commands twice at a directory.
     said: Mutex<HashSet<String>>,
 }
 
 impl Lines {
-    /// Whether an event is shown: that nobody vouches for the keys is, whatever else is asked for, but once.
+    /// Whether an event is shown: a warning once, and that nobody vouches for the keys whatever else is asked for.
     fn shows(&self, of: &Metadata<'_>, message: &str) -> bool {
-        if of.target() != UNPINNED {
-            return !self.quiet || *of.level() <= Level::ERROR;
-        }
-        // In JSON the warning stands in the report.
         let is_new = || self.said.lock().map_or(true, |mut said| said.insert(message.to_owned()));
-        self.format == Format::Text && is_new()
+        match *of.level() {
+            // In JSON the warning stands in the report.
+            _ if of.target() == UNPINNED => self.format == Format::Text && is_new(),
+            Level::WARN => !self.quiet && is_new(),
+            level => !self.quiet || level <= Level::ERROR,
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use rustix::fs::{Mode, fchmod};
 use crate::error::{ErrorContext, IoContext, Result};
 use crate::image::ImageReport;
 use crate::stage::Report;
+use crate::store::fs::{ensure_replaceable, parent_of};
 use crate::train::Check;
 
 /// The verdicts of checks, each with a figure of its own even if no check has it: a graph needs the zeros.
@@ -56,11 +57,11 @@ impl Ended<'_> {
     /// Writes the figures to a file, which takes the place of the one before as a whole; everybody may read it, since the
     /// collector is another user.
     pub(super) fn write(&self, path: &Path) -> Result<()> {
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        self.write_in(parent, path).doing("write the metrics").at(path.display())
+        self.write_in(parent_of(path), path).doing("write the metrics").at(path.display())
     }
 
     fn write_in(&self, parent: &Path, path: &Path) -> io::Result<()> {
+        ensure_replaceable(path)?;
         // The collector takes what ends in `.prom`; this does not.
         let mut file = tempfile::Builder::new().prefix(".pht-oci-metrics-").tempfile_in(parent)?;
         file.write_all(self.text().as_bytes())?;

@@ -15,18 +15,23 @@ mod completions;
 #[cfg(feature = "engines")]
 mod container;
 mod copy;
+mod diff;
 mod directories;
 mod doctor;
 mod extract;
+mod findings;
 mod fingerprint;
 mod format;
 mod gc;
+mod groups;
+mod guest;
 mod help;
 mod inspect;
 mod journal;
 mod json_line;
 mod keygen;
 mod log;
+mod ls;
 mod man;
 mod metrics;
 mod on_terminal;
@@ -57,6 +62,8 @@ mod review_text;
 mod route_file;
 #[cfg(feature = "engines")]
 mod run;
+#[cfg(feature = "engines")]
+mod running_time;
 #[cfg(feature = "engines")]
 mod screen;
 mod secrets;
@@ -99,28 +106,31 @@ Images (SRC, DEST, REF):
   docker://HOST/REPO[:TAG|@DIGEST]
                               a repository in a registry
   PATH                        any of these, detected from what is there
-  Without TAG: the only image there, else `latest`. An image without a tag: PATH@DIGEST, or PATH:@N for the Nth from 0.
+  Without TAG: the only image there, else `latest`. An image without a tag is
+  PATH@DIGEST, or PATH:@N for the Nth from 0.
 
 Environment (an option goes first; an empty variable counts as none):
   PRIVATE_KEY_PATH            the private key, as --private-key
-  PRIVATE_KEY_PASSWORD        its passphrase, where there is no --passphrase-file
+  PRIVATE_KEY_PASSWORD        its passphrase, unless --passphrase-file has it
   STATION_ID                  the station, as --station
   PHT_TRUST_DIR               the pinned keys, as --trust
-  REGISTRY_AUTH_FILE          the file with logins, as --authfile; else XDG_RUNTIME_DIR, XDG_CONFIG_HOME and DOCKER_CONFIG
-                              say where it is looked for
-  SOURCE_DATE_EPOCH           the time that is written into images, in seconds since 1970
-  TMPDIR                      the directory for temporary files, where there is no --tmpdir
+  REGISTRY_AUTH_FILE          the file with logins, as --authfile; else
+                              XDG_RUNTIME_DIR, XDG_CONFIG_HOME and
+                              DOCKER_CONFIG say where it is looked for
+  SOURCE_DATE_EPOCH           the time in images, in seconds since 1970
+  TMPDIR                      the directory for temporary files, as --tmpdir
   NO_COLOR                    no colours
   https_proxy, no_proxy       the proxy for registries
 
 Exit status:
-  0 done   1 I/O or internal   2 usage   3 verification failed   4 key   5 not a train, or malformed
-  6 registry, network or credentials   7 a person has to decide, or the station does not accept it
+  0 done   1 I/O or internal   2 usage   3 verification failed   4 key
+  5 not a train, or malformed   6 registry, network or credentials
+  7 a person has to decide, or the station does not accept it
   8 the train failed   129, 130, 143 ended by a signal";
 
 /// Run the Personal Health Train security protocol on OCI images, without a container daemon.
 #[derive(Debug, Parser)]
-#[command(name = "pht-oci", version, after_help = AFTER_HELP, max_term_width = 120, disable_help_subcommand = true)]
+#[command(name = "pht-oci", version, after_help = AFTER_HELP, max_term_width = groups::WIDTH, disable_help_subcommand = true)]
 struct Cli {
     #[command(flatten)]
     global: Global,
@@ -148,7 +158,7 @@ struct Global {
     #[arg(long, global = true, value_name = "DIR")]
     tmpdir: Option<std::path::PathBuf>,
     /// Refuse images and directories with more files than this
-    #[arg(long, global = true, value_name = "NUMBER", default_value_t = DEFAULT_MAX_FILES)]
+    #[arg(long, global = true, value_name = "NUMBER", default_value_t = DEFAULT_MAX_FILES, value_parser = quantity::count)]
     max_files: usize,
     /// Show more detail; twice for debugging
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
@@ -171,20 +181,19 @@ enum Command {
     Keygen(keygen::Keygen),
     Fingerprint(fingerprint::Fingerprint),
     Trust(trust::Trust),
-    Journal(journal::JournalCommand),
-    Doctor(doctor::Doctor),
     Build(build::Build),
     Sign(sign::Sign),
     #[cfg(feature = "engines")]
     Try(rehearsal::Try),
+    Rebase(rebase::Rebase),
+    Results(results::Results),
+    Doctor(doctor::Doctor),
     Inspect(inspect::Inspect),
     Verify(verify::Verify),
-    Validate(validate::Validate),
-    Report(report::Report),
-    PreRun(pre_run::PreRun),
-    PostRun(post_run::PostRun),
     #[cfg(feature = "engines")]
     Run(run::Run),
+    PreRun(pre_run::PreRun),
+    PostRun(post_run::PostRun),
     #[cfg(feature = "engines")]
     Cleanup(cleanup::Cleanup),
     #[cfg(feature = "engines")]
@@ -193,8 +202,11 @@ enum Command {
     Approve(approve::Approve),
     Release(release::Release),
     Reject(reject::Reject),
-    Results(results::Results),
-    Rebase(rebase::Rebase),
+    Journal(journal::JournalCommand),
+    Report(report::Report),
+    Diff(diff::Diff),
+    Validate(validate::Validate),
+    Ls(ls::Ls),
     Extract(extract::Extract),
     Copy(copy::Copy),
     Gc(gc::Gc),
@@ -210,24 +222,19 @@ impl Command {
             Command::Keygen(command) => command.run(output),
             Command::Fingerprint(command) => command.run(output),
             Command::Trust(command) => command.run(context, output),
-            Command::Journal(command) => command.run(output),
-            Command::Doctor(command) => command.run(context, output),
             Command::Build(command) => command.run(context, output),
             Command::Sign(command) => command.run(context, output),
             #[cfg(feature = "engines")]
             Command::Try(command) => command.run(context, output),
-            Command::Copy(command) => command.run(context, output),
-            Command::Extract(command) => command.run(context, output),
-            Command::Gc(command) => command.run(context, output),
+            Command::Rebase(command) => command.run(context, output),
+            Command::Results(command) => command.run(context, output),
+            Command::Doctor(command) => command.run(context, output),
             Command::Inspect(command) => command.run(context, output),
             Command::Verify(command) => command.run(context, output),
-            Command::Validate(command) => command.run(context, output),
-            Command::Report(command) => command.run(context, output),
-            Command::PreRun(command) => command.run(context, output),
-            Command::PostRun(command) => command.run(context, output),
-            Command::Rebase(command) => command.run(context, output),
             #[cfg(feature = "engines")]
             Command::Run(command) => command.run(context, output),
+            Command::PreRun(command) => command.run(context, output),
+            Command::PostRun(command) => command.run(context, output),
             #[cfg(feature = "engines")]
             Command::Cleanup(command) => command.run(context, output),
             #[cfg(feature = "engines")]
@@ -236,7 +243,14 @@ impl Command {
             Command::Approve(command) => command.run(context, output),
             Command::Release(command) => command.run(context, output),
             Command::Reject(command) => command.run(context, output),
-            Command::Results(command) => command.run(context, output),
+            Command::Journal(command) => command.run(output),
+            Command::Report(command) => command.run(context, output),
+            Command::Diff(command) => command.run(context, output),
+            Command::Validate(command) => command.run(context, output),
+            Command::Ls(command) => command.run(context, output),
+            Command::Extract(command) => command.run(context, output),
+            Command::Copy(command) => command.run(context, output),
+            Command::Gc(command) => command.run(context, output),
             Command::ToolImage(command) => command.run(context, output),
             Command::Completions(command) => command.run(self::command(), output),
             Command::Man(command) => command.run(self::command(), output),
@@ -248,7 +262,7 @@ impl Command {
 /// The command line, with each command's own options shown in its help: those of registries where it has to do with one.
 fn command() -> clap::Command {
     const LOCAL: [&str; 5] = ["keygen", "gc", "completions", "man", "help"];
-    const READING: [&str; 7] = ["inspect", "verify", "validate", "report", "results", "extract", "try"];
+    const READING: [&str; 9] = ["inspect", "verify", "validate", "diff", "report", "results", "extract", "ls", "try"];
     let mut command = Cli::command();
     // Global options become those of the commands when it is built.
     command.build();
@@ -288,6 +302,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let display = Display::new(cli.global.progress, cli.global.quiet, cli.global.format);
     log::start(cli.global.format, cli.global.quiet, cli.global.verbose, &display);
+    settings::warn_of_writers();
     let mut output = Output::new(cli.global.format, cli.global.quiet, display.clone());
     let done = signals::catch().and_then(|()| context(&cli.global, &display));
     let done = done.and_then(|context| cli.command.run(&context, &mut output));
@@ -316,11 +331,11 @@ fn parse(arguments: &[OsString]) -> std::result::Result<(Cli, String), ExitCode>
     };
     let command = settings::without_empty_variables(command());
     let settings = Settings::find(&command, arguments).map_err(|error| refuse(&error))?;
-    let command = match &settings {
+    let mut command = match &settings {
         Some(settings) => settings.apply(command),
         None => command,
     };
-    let parsed = command.try_get_matches_from(arguments).and_then(|found| {
+    let parsed = command.try_get_matches_from_mut(arguments).and_then(|found| {
         let name = found.subcommand_name().unwrap_or_default().to_owned();
         Cli::from_arg_matches(&found).map(|cli| (cli, name))
     });
@@ -328,7 +343,7 @@ fn parse(arguments: &[OsString]) -> std::result::Result<(Cli, String), ExitCode>
         if let Some(fault) = settings.and_then(|settings| settings.fault(&error)) {
             return refuse(&fault);
         }
-        let error = escape_values(hide_login(error));
+        let error = escape_values(hide_login(as_typed(command, arguments, error)));
         if error.use_stderr() && format == Format::Json {
             return refuse(&usage_error(&error));
         }
@@ -340,6 +355,16 @@ fn parse(arguments: &[OsString]) -> std::result::Result<(Cli, String), ExitCode>
         let _ = error.print();
         ExitCode::SUCCESS
     })
+}
+
+/// The same error as a person should see it. A usage is that of the command line alone: the parser's names what variables
+/// give as if it had to be typed. The help, which is an error as well, has the commands in groups.
+fn as_typed(command: clap::Command, arguments: &[OsString], error: clap::Error) -> clap::Error {
+    let command = if error.use_stderr() { settings::without_variables(command) } else { groups::grouped(command) };
+    match command.try_get_matches_from(arguments) {
+        Err(typed) if typed.kind() == error.kind() => typed,
+        _ => error,
+    }
 }
 
 /// The same error without a login that somebody has written into an argument: logs keep messages.
@@ -401,4 +426,35 @@ fn context(global: &Global, display: &Display) -> Result<Context> {
         max_files: global.max_files,
         progress: display.progress(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_is_in_one_group_and_there_is_one_order() {
+        let command = command();
+        let commands: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+        let mut grouped: Vec<&str> = groups::GROUPS.iter().flat_map(|(_, names)| *names).copied().collect();
+        if cfg!(not(feature = "engines")) {
+            grouped.retain(|name| !["try", "run", "cleanup", "cache"].contains(name));
+        }
+        assert_eq!(grouped, commands);
+    }
+
+    /// At 80 columns nothing may be wrapped by the terminal: an example that is cannot be pasted.
+    #[test]
+    fn examples_can_be_pasted() {
+        fn look(command: &clap::Command, long: &mut Vec<String>) {
+            let after = command.get_after_long_help().or(command.get_after_help());
+            let text = after.map(ToString::to_string).unwrap_or_default();
+            let name = command.get_name();
+            long.extend(text.lines().filter(|line| line.chars().count() > 80).map(|line| format!("{name}: {line}")));
+            command.get_subcommands().for_each(|below| look(below, long));
+        }
+        let mut long = Vec::new();
+        look(&command(), &mut long);
+        assert_eq!(long, [""; 0]);
+    }
 }

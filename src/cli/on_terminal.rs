@@ -29,7 +29,7 @@ impl<W: Write> OnTerminal<W> {
     /// Writes what is left of a character that is not complete.
     pub(super) fn end(&mut self) -> io::Result<()> {
         let begun = std::mem::take(&mut self.begun);
-        self.out.write_all(Printable::new(&begun).to_string().as_bytes())?;
+        self.out.write_all(Printable::whole(&begun).to_string().as_bytes())?;
         self.out.flush()
     }
 }
@@ -54,7 +54,7 @@ impl<W: Write> Write for OnTerminal<W> {
                 [words @ .., b'\t'] => (words, "\t"),
                 words => (words, ""),
             };
-            shown += &Printable::new(words).to_string();
+            shown += &Printable::whole(words).to_string();
             shown += layout;
         }
         self.out.write_all(shown.as_bytes()).map(|()| bytes.len())

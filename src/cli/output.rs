@@ -1,8 +1,10 @@
 //! Reports and errors, as text for text and as JSON for programs.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
+#[cfg(feature = "engines")]
+use std::time::Duration;
 
-use super::advice::words;
+use super::advice::{close_command, review_command, send_command, words};
 use super::color::{Palette, Style, may_color};
 use super::format::Format;
 use super::json_line::json_line;
@@ -10,7 +12,7 @@ use super::metrics::Figures;
 use super::progress::Display;
 use super::text;
 #[cfg(feature = "engines")]
-use super::{progress::BesideBars, screen::Screen};
+use super::{progress::BesideBars, running_time::RunningTime, screen::Screen};
 use crate::error::{Advice, Error, IoContext, Result};
 use crate::image::ImageReport;
 use crate::json::{Value, json};
@@ -76,8 +78,20 @@ impl Output {
     pub(super) fn announce(&self, runs: &Execution) {
         if self.format == Format::Text && !self.quiet {
             let color = Palette::new(may_color(&io::stderr()));
+            let text = color.paint(&text::execution(color, runs));
             // Whoever has closed standard error does not want to see it.
-            let _ = self.display.stderr().write_all(text::execution(color, runs).as_bytes());
+            let _ = self.display.stderr().write_all(text.as_bytes());
+        }
+    }
+
+    /// How long a train has run, on standard error, when that is due and progress is shown.
+    #[cfg(feature = "engines")]
+    pub(super) fn running(&self, time: &RunningTime, elapsed: Duration) {
+        if self.format == Format::Text
+            && self.display.is_on()
+            && let Some(text) = time.due(elapsed)
+        {
+            let _ = writeln!(self.display.stderr(), "pht-oci: {text}");
         }
     }
 
@@ -87,8 +101,8 @@ impl Output {
             return Ok(());
         }
         self.display.end();
-        let text = text::statement(Palette::new(may_color(&io::stderr())), statement);
-        print_to(&mut io::stderr(), text.as_bytes())
+        let color = Palette::new(may_color(&io::stderr()));
+        print_to(&mut io::stderr(), color.paint(&text::statement(color, statement)).as_bytes())
     }
 
     /// The report of sign, with what was signed.
@@ -164,10 +178,7 @@ impl Output {
         let text = match self.format {
             Format::Json => json_line(&error_json(error)),
             Format::Text => {
-                let hint = error
-                    .advice()
-                    .map(|hint| format!("pht-oci: hint: {}\n", Printable::new(&words(hint))))
-                    .unwrap_or_default();
+                let hint = error.advice().map(|hint| hint_lines(&words(hint))).unwrap_or_default();
                 format!("pht-oci: {}\n{hint}", Printable::new(&error.to_string()))
             }
         };
@@ -181,6 +192,13 @@ impl Output {
         let painted = if self.format == Format::Json { text.to_owned() } else { self.color().paint(text) };
         if self.aside { print_to(&mut io::stderr(), painted.as_bytes()) } else { self.data(painted.as_bytes()) }
     }
+}
+
+/// A hint, and below it the commands that it is about, each as it can be typed.
+fn hint_lines(words: &str) -> String {
+    let mut lines = words.lines().map(|line| Printable::new(line).to_string());
+    let first = format!("pht-oci: hint: {}\n", lines.next().unwrap_or_default());
+    lines.fold(first, |text, line| text + "  " + &line + "\n")
 }
 
 /// What the parser says of a command line, on standard error.
@@ -229,15 +247,15 @@ fn error_json(error: &Error) -> Value {
 fn kept(error: &Error) -> Option<Value> {
     match error.advice()? {
         Advice::SendKept { archive, target, .. } => {
-            let command = format!("pht-oci copy {archive} {target}");
+            let command = send_command(archive, target);
             Some(json!({ "image": archive, "results": null, "destination": target, "command": command }))
         }
         Advice::CloseKept { opened, results, source, target, .. } => {
-            let command = format!("pht-oci post-run {opened} {target} --base {source} --results {results}");
+            let command = close_command(opened, results, source, target);
             Some(json!({ "image": opened, "results": results, "destination": target, "command": command }))
         }
-        Advice::ReviewHeld { opened, results, target, .. } => {
-            let command = format!("pht-oci review {opened} --results {results}");
+        Advice::ReviewHeld { opened, results, target, .. } | Advice::SeeToHeld { opened, results, target } => {
+            let command = review_command(opened, results);
             Some(json!({ "image": opened, "results": results, "destination": target, "command": command }))
         }
         _ => None,
@@ -309,10 +327,11 @@ fn report_text(color: Palette, report: &Report) -> String {
     }
     let mut text = color.style(Style::Heading, &heading) + "\n";
     report.checks.iter().for_each(|check| text += &text::check(color, check));
-    for warning in &report.warnings {
-        text += &format!("  {}: {}\n", color.style(Style::Doubtful, "warning"), Printable::new(warning));
-    }
-    text += &report.runs.as_ref().map(|runs| text::execution(color, runs)).unwrap_or_default();
+    text += &text::warnings(color, &report.warnings, &report.checks);
+    // Before a run a person has read it already, on the same terminal.
+    let is_announced = report.ran.is_some() && io::stdout().is_terminal();
+    let runs = report.runs.as_ref().filter(|_| !is_announced);
+    text += &runs.map(|runs| text::execution(color, runs)).unwrap_or_default();
     report.notes.iter().for_each(|note| text += &format!("  {}\n", Printable::new(note)));
     text + &destination_text(&report.image)
 }
@@ -353,6 +372,7 @@ fn verification_json(found: &Verification) -> Value {
         "wire": found.wire,
         "id": found.id,
         "verdict": if found.open { "open" } else { found.verdict().name() },
+        "fault": found.fault.as_ref().map(Error::to_string),
         "checks": found.checks.iter().map(check_json).collect::<Vec<_>>(),
         "stops": stops.collect::<Vec<_>>(),
         "read": found.read,
@@ -388,7 +408,8 @@ fn statement_json(statement: &Statement) -> Value {
     })
 }
 
-fn inspection_json(train: &Inspection) -> Value {
+/// What [`inspect`](crate::stage::inspect) found, as a document.
+pub(super) fn inspection_json(train: &Inspection) -> Value {
     let stops = train.route.iter().map(|stop| {
         json!({
             "index": stop.index,
@@ -405,6 +426,7 @@ fn inspection_json(train: &Inspection) -> Value {
         "digest": train.digest,
         "wire": train.wire,
         "id": train.id,
+        "hash": train.hash,
         "creator": train.creator,
         "creator_key": train.creator_key,
         "builder_key": train.builder_key,
@@ -417,6 +439,7 @@ fn inspection_json(train: &Inspection) -> Value {
         "files": train.files,
         "file_list": listed.collect::<Vec<_>>(),
         "layers": train.layers,
+        "left_out": train.left_out,
         "base_layers": train.base_layers,
         "base_size": train.base_size,
         "size": train.size,

@@ -9,6 +9,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::crypto::Sha256;
 use crate::error::{ErrorContext, IoContext, Result};
+use crate::store::fs::{ensure_replaceable, parent_of};
 use crate::text::Printable;
 
 /// How pages look: on paper, in the dark, on a telephone.
@@ -47,10 +48,19 @@ pub(super) fn shown(text: &(impl AsRef<[u8]> + ?Sized)) -> String {
     Printable::new(text).to_string()
 }
 
+/// A line as a sentence.
+pub(super) fn sentence(line: &str) -> String {
+    let (first, rest) = line.split_at(line.chars().next().map_or(0, char::len_utf8));
+    format!("{}{rest}.", first.to_uppercase())
+}
+
 /// Writes a page where an older one may be; for its owner alone.
+///
+/// # Errors
+/// Input/output; what is there is none that a page may take the place of, such as a pipe or `/dev/stdout`.
 pub(super) fn write(file: &Path, page: &str) -> Result<()> {
-    let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let written = tempfile::NamedTempFile::new_in(dir).and_then(|mut new| {
+    ensure_replaceable(file).doing("write the page").at(file.display())?;
+    let written = tempfile::NamedTempFile::new_in(parent_of(file)).and_then(|mut new| {
         new.write_all(page.as_bytes())?;
         new.as_file().sync_all()?;
         new.persist(file).map_err(|error| error.error)

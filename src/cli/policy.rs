@@ -58,8 +58,8 @@ impl PolicyOptions {
         &self.accept_masters
     }
 
-    /// Reads the pinned keys, if a directory of them is given, and what else is demanded.
-    pub(super) fn load(&self) -> Result<Demands> {
+    /// The oldest wire version that is accepted, by options, environment and settings.
+    pub(super) fn demanded_wire(&self) -> Result<Option<MinWire>> {
         let option = self.min_wire.as_deref().map(|name| MinWire::new(name, "--min-wire").at("--min-wire"));
         // The option says nothing of the variable; neither can lower the other's demand.
         let variable = std::env::var_os(MIN_WIRE).map(|name| {
@@ -69,6 +69,13 @@ impl PolicyOptions {
         let settings = "the station's settings";
         let accepted = self.accept_min_wire.as_deref().map(|name| MinWire::new(name, settings).at(settings));
         let (variable, option, accepted) = (variable.transpose()?, option.transpose()?, accepted.transpose()?);
+        // Without the option its value is that of the variable: of two equal ones the latter is named.
+        Ok(MinWire::strictest([&accepted, &option, &variable].into_iter().flatten()).cloned())
+    }
+
+    /// Reads the pinned keys, if a directory of them is given, and what else is demanded.
+    pub(super) fn load(&self) -> Result<Demands> {
+        let min_wire = self.demanded_wire()?;
         Ok(Demands {
             strict: self.strict,
             masters: self.accept_masters.clone(),
@@ -78,14 +85,13 @@ impl PolicyOptions {
             } else {
                 own_directory("XDG_CACHE_HOME", ".cache").map(VerifiedLayers::in_directory)
             },
-            // Without the option its value is that of the variable: of two equal ones the latter is named.
-            min_wire: MinWire::strictest([&accepted, &option, &variable].into_iter().flatten()).cloned(),
+            min_wire,
         })
     }
 }
 
 impl Demands {
-    /// The policy.
+    /// The policy; a command that reads all layers says so itself.
     pub(super) fn policy(&self) -> VerificationPolicy<'_> {
         VerificationPolicy {
             trust: self.trust.as_ref(),
@@ -93,6 +99,7 @@ impl Demands {
             min_wire: self.min_wire.as_ref(),
             memory: self.memory.as_ref(),
             masters: &self.masters,
+            all_layers: false,
         }
     }
 }

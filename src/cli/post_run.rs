@@ -1,4 +1,4 @@
-use clap::Args;
+use clap::{ArgGroup, Args};
 
 use super::output::Output;
 use super::release_options::{ApprovalOptions, RuleOptions, load_reviewers, recorded};
@@ -11,9 +11,13 @@ use crate::store::Context;
 ///
 /// Without DEST the image is replaced, and every blob that no image needs any more is removed.
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("approved").args(["hold", "approval"]).multiple(true))]
+// Rules that nobody asks for are a mistake: results would leave without them.
+#[command(mut_group("RuleOptions", |rules| rules.requires("approved")))]
 #[command(after_help = "Examples:
   pht-oci post-run ./train-layout --station 1 --private-key station_1.pem
-  pht-oci post-run oci:work:latest oci:outbox:latest --results ./results --private-key station_1.pem")]
+  pht-oci post-run oci:work:latest oci:outbox:latest --results ./results \\
+    --private-key station_1.pem")]
 pub(super) struct PostRun {
     #[command(flatten)]
     stage: StageOptions,

@@ -13,7 +13,8 @@ use crate::store::Context;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   pht-oci pre-run ./train-layout --station 1 --private-key station_1.pem
-  pht-oci pre-run oci:inbox:latest oci:work:latest --results ./results --private-key station_1.pem")]
+  pht-oci pre-run oci:inbox:latest oci:work:latest --results ./results \\
+    --private-key station_1.pem")]
 pub(super) struct PreRun {
     #[command(flatten)]
     stage: StageOptions,

@@ -91,6 +91,12 @@ impl Display {
         self.0.as_ref().map_or_else(Progress::default, |board| Progress::new(Arc::new(Reporter(board.clone()))))
     }
 
+    /// Whether anything is shown at all.
+    #[cfg(feature = "engines")]
+    pub(super) fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Standard error, for lines that must not run into the bars.
     pub(super) fn stderr(&self) -> BesideBars {
         BesideBars(self.clone())

@@ -13,8 +13,10 @@ use crate::store::{Context, Reference};
 /// needs any more is removed.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  pht-oci rebase ./train-layout --base docker://registry.example/master/python:3.12
-  pht-oci rebase oci:train:latest oci:new:latest --base oci:master-2 --old-base oci:master-1")]
+  pht-oci rebase ./train-layout \\
+    --base docker://registry.example/master/python:3.12
+  pht-oci rebase oci:train:latest oci:new:latest --base oci:master-2 \\
+    --old-base oci:master-1")]
 pub(super) struct Rebase {
     /// The train
     #[arg(value_name = "SRC", value_parser = Reference::locate)]

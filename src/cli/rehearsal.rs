@@ -21,9 +21,11 @@ use crate::text::{Printable, counted};
 /// Nothing stays but the results in --out.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  pht-oci try --base docker://registry.example/master/python:3 --files ./algorithm --data a=./data/a --data b=./data/b \\
+  pht-oci try --base docker://registry.example/master/python:3 \\
+    --files ./algorithm --data a=./data/a --data b=./data/b \\
     --cmd python3 /opt/pht_train/main.py
-  pht-oci try --base oci:master --files ./algorithm --data a=./a:/srv/data --engine podman --out ./results")]
+  pht-oci try --base oci:master --files ./algorithm --data a=./a:/srv/data \\
+    --engine podman --out ./results")]
 pub(super) struct Try {
     /// The master image, or `scratch` for the empty image
     #[arg(long, value_name = "REF")]
@@ -49,11 +51,11 @@ pub(super) struct Try {
     /// A new directory for the results, as their creator would get them
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    #[command(flatten)]
-    rules: RuleOptions,
     /// The command that runs the train; takes the rest of the line [default: the master image's]
     #[arg(long, value_name = "ARG", num_args = 1.., allow_hyphen_values = true)]
     cmd: Vec<String>,
+    #[command(flatten)]
+    rules: RuleOptions,
 }
 
 /// A station, and data of its.

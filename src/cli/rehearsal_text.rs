@@ -1,7 +1,8 @@
 //! What `try` shows in a terminal, and as JSON.
 
 use super::color::{Palette, Style};
-use super::review_text::{NEVER_SAFE, file_json, finding_json, findings, inventory, printable};
+use super::review_text::{NEVER_SAFE, file_json, finding_json, findings, inventory};
+use super::text::printable;
 use crate::error::Kind;
 use crate::json::{Value, json};
 use crate::review::Review;

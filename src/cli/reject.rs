@@ -16,7 +16,8 @@ use crate::store::{Context, Reference};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   pht-oci reject ./train-layout
-  pht-oci reject oci:work:latest --results ./results --reason 'rows of single patients'")]
+  pht-oci reject oci:work:latest --results ./results \\
+    --reason 'rows of single patients'")]
 pub(super) struct Reject {
     /// The opened train
     #[arg(value_name = "SRC", value_parser = Reference::locate)]

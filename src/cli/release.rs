@@ -14,8 +14,10 @@ use crate::store::Context;
 /// status is 7.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  pht-oci release oci:work:latest oci:outbox:latest --private-key station_1.pem --trust ./trust --approval anna.json
-  pht-oci release oci:work:latest --results ./results --trust ./trust --reviewers 2 --approval anna.json --approval ben.json")]
+  pht-oci release oci:work:latest oci:outbox:latest \\
+    --private-key station_1.pem --trust ./trust --approval anna.json
+  pht-oci release oci:work:latest --results ./results --trust ./trust \\
+    --reviewers 2 --approval anna.json --approval ben.json")]
 pub(super) struct Release {
     #[command(flatten)]
     stage: StageOptions,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::quantity::quantity;
+use super::quantity::{count, number, quantity};
 use crate::error::{Error, ErrorContext, IoContext, Result};
 use crate::json::{Object, Value, json};
 use crate::review::{Approval, ReleasePolicy};
@@ -22,7 +22,7 @@ pub(super) struct RuleOptions {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = reviewers)]
     reviewers: usize,
     /// The least count that may leave
-    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = number)]
     min_count: u64,
     /// Let counts of zero leave, which otherwise are small counts, too
     #[arg(long)]
@@ -34,7 +34,7 @@ pub(super) struct RuleOptions {
     #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = size)]
     max_total: u64,
     /// The most rows of a table
-    #[arg(long, value_name = "N", default_value_t = 5000)]
+    #[arg(long, value_name = "N", default_value_t = 5000, value_parser = number)]
     max_rows: u64,
     /// The types that may leave, by content
     #[arg(long, value_name = "TYPE,...", value_delimiter = ',', default_value = "csv,tsv,json,txt,png,jpeg")]
@@ -84,7 +84,7 @@ pub(super) fn recorded(approvals: &[(String, Approval)]) -> Object {
 }
 
 fn read(path: &Path) -> Result<Approval> {
-    let found = fs::metadata(path).doing("open the approval")?;
+    let found = fs::metadata(path).map_err(|error| Error::usage("cannot open the approval").because(error))?;
     if !found.is_file() || found.len() > MAX_APPROVAL {
         return Err(Error::usage("not the file of an approval"));
     }
@@ -98,7 +98,10 @@ pub(super) fn load_reviewers(trust: Option<&Path>) -> Result<Reviewers> {
 
 /// A number of people who approve: nothing leaves without one.
 fn reviewers(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "at least one reviewer has to approve".to_owned())
+    match count(text)? {
+        0 => Err("at least one reviewer has to approve".to_owned()),
+        number => Ok(number),
+    }
 }
 
 /// A number of bytes, as in `16M`.

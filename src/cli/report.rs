@@ -13,7 +13,7 @@ use super::secrets::load_any_key;
 use super::told::Told;
 use crate::crypto::PublicKey;
 use crate::error::Result;
-use crate::stage::{JourneyRequest, journey};
+use crate::stage::{JourneyRequest, VerificationPolicy, journey};
 use crate::store::{Context, Reference};
 
 /// Tell the journey of a train to an auditor: who signed what, what ran, what left, and whether the journals agree.
@@ -23,7 +23,8 @@ use crate::store::{Context, Reference};
 /// and no network, but for an image in a registry.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  pht-oci report train.tar --journal a.intoto.jsonl --journal b.intoto.jsonl --html report.html
+  pht-oci report train.tar --journal a.intoto.jsonl --journal b.intoto.jsonl \\
+    --html report.html
   pht-oci report train.tar --trust ./pinned-keys --format json")]
 pub(super) struct Report {
     /// The train
@@ -38,6 +39,9 @@ pub(super) struct Report {
     /// Write a page for a person: one file, which loads nothing and runs nothing
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
+    /// Read every layer to its end, those of the base, too, which their digests alone bind otherwise
+    #[arg(long)]
+    all_layers: bool,
     #[command(flatten)]
     policy: PolicyOptions,
 }
@@ -48,7 +52,8 @@ impl Report {
         let mut keys: Vec<PublicKey> = self.keys.iter().map(|path| load_any_key(path)).collect::<Result<_>>()?;
         keys.extend(self.policy.trust_dir().map(pinned_stations).transpose()?.unwrap_or_default());
         let mut request = JourneyRequest::new(&self.source);
-        (request.policy, request.journals, request.keys) = (demands.policy(), &self.journal, &keys);
+        let policy = VerificationPolicy { all_layers: self.all_layers, ..demands.policy() };
+        (request.policy, request.journals, request.keys) = (policy, &self.journal, &keys);
         let found = journey(&request, context)?;
         let told = Told { journey: &found, reviewers: load_reviewers(self.policy.trust_dir())? };
         if let Some(file) = &self.html {

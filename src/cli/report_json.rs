@@ -3,6 +3,7 @@
 use super::check_words::meaning;
 use super::output::{check_json, execution_json};
 use super::told::Told;
+use crate::error::Error;
 use crate::json::{Value, json};
 use crate::stage::{
     JourneyFinding, JourneyJournal, JourneyStop, ListedFile, RecordedAct, RecordedApproval, ResultFile, StopResults,
@@ -13,6 +14,10 @@ use crate::train::{Check, Verdict};
 pub(super) fn report_json(told: &Told<'_>) -> Value {
     let (journey, train) = (told.journey, &told.journey.train);
     let found = journey.verification.as_ref().ok();
+    let fault = match &journey.verification {
+        Ok(found) => found.fault.as_ref().map(Error::to_string),
+        Err(fault) => Some(fault.clone()),
+    };
     let listed = train.listed.iter().map(|file: &ListedFile| json!({ "path": file.path, "size": file.size }));
     let check = |check: &Check| {
         let mut document = check_json(check);
@@ -32,10 +37,11 @@ pub(super) fn report_json(told: &Told<'_>) -> Value {
         "master": train.master,
         "file_list": listed.collect::<Vec<_>>(),
         "base_size": train.base_size,
+        "left_out": train.left_out,
         "size": train.size,
         "runs": execution_json(&train.runs),
         "verdict": told.verdict(),
-        "fault": journey.verification.as_ref().err(),
+        "fault": fault,
         "checks": found.map(|found| found.checks.iter().map(check).collect::<Vec<_>>()).unwrap_or_default(),
         "warnings": found.map(|found| found.warnings.clone()).unwrap_or_default(),
         "stops": journey.stops.iter().map(|stop| stop_json(told, stop)).collect::<Vec<_>>(),

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::check_words::{meaning, verdict};
 use super::color::Style;
-use super::page::{page, shown, write};
+use super::page::{page, sentence, shown, write};
 use super::report_text::{
     act_facts, act_words, command_line, conclusion, journal_line, results_words, stop_state, word,
 };
@@ -22,7 +22,8 @@ use crate::train::Verdict;
 /// Said on every page.
 const LIMITS: &str = "A journal holds what its station says that it did: the signature proves who says it, not \
     that it was so. Times are of the stations' own clocks. A station that hands on no journal is known by its signature in \
-    the train alone. A journal whose end was cut off together with the copy of its last line shows it only beside a receipt, \
+    the train alone. Layers of the base are bound by their digests; whether their bytes are there and fit was looked at only if \
+    the report was made with --all-layers. A journal whose end was cut off together with the copy of its last line shows it only beside a receipt, \
     or by a signature in the train that it does not have. What the results say of people is for those to judge who read them.";
 /// The files that a list shows.
 const LISTED: usize = 200;
@@ -57,12 +58,6 @@ fn report_page(told: &Told<'_>, time: &str) -> String {
         p { (LIMITS) }
     };
     page(&title, &header, &main)
-}
-
-/// A line as a sentence.
-fn sentence(line: &str) -> String {
-    let (first, rest) = line.split_at(line.chars().next().map_or(0, char::len_utf8));
-    format!("{}{rest}.", first.to_uppercase())
 }
 
 fn class(style: Style) -> &'static str {

@@ -2,7 +2,7 @@
 
 use super::check_words::{meaning, verdict};
 use super::color::{Palette, Style};
-use super::text::execution;
+use super::text::{execution, printable};
 use super::told::Told;
 use crate::json::{Object, Value, json};
 use crate::stage::{
@@ -30,7 +30,8 @@ pub(super) fn report_text(color: Palette, told: &Told<'_>) -> String {
     train.built_at.iter().for_each(|time| row("built", &printable(time)));
     row("master", &printable(&train.master));
     let base = train.base_size.map_or("not known".to_owned(), size);
-    row("size", &format!("{} in all, the base {base}", size(train.size)));
+    let thin = if train.left_out == 0 { "" } else { ", which is not here: the train is thin" };
+    row("size", &format!("{} in all, the base {base}{thin}", size(train.size)));
     let files = train.listed.iter().map(|file| printable(&file.path)).collect::<Vec<_>>();
     row("files", &some_of(&files));
     row("state", train.state().name());
@@ -267,8 +268,4 @@ fn some_of(files: &[String]) -> String {
         0 => files.join(", "),
         more => format!("{} and {more} more", files[..LISTED].join(", ")),
     }
-}
-
-fn printable(text: &str) -> String {
-    Printable::new(text).to_string()
 }

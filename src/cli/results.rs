@@ -17,8 +17,10 @@ use crate::store::{Context, Reference};
 #[command(after_help = "Examples:
   pht-oci results ./train-layout --private-key creator.pem --out ./results
   pht-oci results ./train-layout --private-key creator.pem --out results.tar
-  pht-oci results download.tar --private-key creator.pem --paillier-key paillier.json --out ./results
-  pht-oci results ./train-layout --private-key creator.pem --out - | tar xO pht_results/summary.csv")]
+  pht-oci results download.tar --private-key creator.pem \\
+    --paillier-key paillier.json --out ./results
+  pht-oci results ./train-layout --private-key creator.pem --out - \\
+    | tar xO pht_results/summary.csv")]
 pub(super) struct Results {
     /// The train, or the archive of its results that the central service gives to its creator
     #[arg(value_name = "SRC", value_parser = Reference::locate)]

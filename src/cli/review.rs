@@ -10,7 +10,7 @@ use super::secrets::KeyOptions;
 use crate::crypto::PrivateKey;
 use crate::error::{Error, Result};
 use crate::review::{Review, Severity};
-use crate::stage::{Before, ReviewRequest, Reviewed, review_results, review_train};
+use crate::stage::{Before, ReviewRequest, Reviewed, parts_of_kept, review_results, review_train};
 use crate::store::{Context, Reference};
 use crate::text::counted;
 
@@ -24,11 +24,11 @@ use crate::text::counted;
   pht-oci review oci:work:latest --results ./results --against /srv/data
   pht-oci review ./results --format json")]
 pub(super) struct ReviewCommand {
-    #[command(flatten)]
-    subject: ReviewOptions,
     /// Write a page for a person: one file, which loads nothing and runs nothing
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
+    #[command(flatten)]
+    subject: ReviewOptions,
 }
 
 /// What is reviewed.
@@ -59,6 +59,11 @@ impl ReviewOptions {
         let has = |dir: &Path, names: [&str; 2]| names.iter().all(|name| dir.join(name).is_file());
         let is_image = |dir: &Path| has(dir, ["index.json", "oci-layout"]) || has(dir, ["manifest.json", "version"]);
         if self.source.is_dir() && !is_image(&self.source) {
+            let (opened, results) = parts_of_kept(&self.source);
+            if is_image(&opened) && results.is_dir() {
+                let hint = format!("name {}, and the results with --results {}", opened.display(), results.display());
+                return Err(Error::usage("the directory of a run that is held").hint(hint).at(self.source.display()));
+            }
             return Ok(None);
         }
         let text =
@@ -94,7 +99,7 @@ impl ReviewOptions {
             }
             None => {
                 let against: Vec<&Path> = self.against.iter().map(PathBuf::as_path).collect();
-                review_results(&self.source, &against, &self.rules.policy(false))
+                review_results(&self.source, &against, &self.rules.policy(false), context)
             }
         }
     }
@@ -119,5 +124,8 @@ pub(super) fn enforce(review: &Review) -> Result<()> {
         Severity::Look => format!("a person has to look at {}", counted(count(Severity::Look), "finding")),
         Severity::Stop => format!("{} against the rules of the station", counted(count(Severity::Stop), "finding")),
     };
-    Err(Error::decision(what).hint("approve the results with pht-oci approve, or reject them with pht-oci reject"))
+    Err(Error::decision(what).hint(
+        "approve the results with pht-oci approve, each finding that stops by --accept 'FINDING=REASON', or reject them with \
+         pht-oci reject",
+    ))
 }

@@ -7,7 +7,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use maud::{Markup, html};
 
-use super::page::{page, shown, write};
+use super::advice::quoted;
+use super::page::{page, sentence, shown, write};
 use super::review_text::{NEVER_SAFE, size_of};
 use crate::crypto::hex;
 use crate::error::{IoContext, Result};
@@ -45,7 +46,7 @@ fn review_page(reviewed: &Reviewed, time: &str) -> Result<String> {
     let header = html! {
         h1 { (title) }
         p.verdict.(review.verdict().name()) role="status" { (verdict(reviewed)) }
-        p { "Nothing found is never safe: " (NEVER_SAFE) ". " a href="#cannot" { "What the checks cannot find" } "." }
+        p { (sentence(NEVER_SAFE)) " " a href="#cannot" { "What the checks cannot find" } "." }
     };
     let mut pictures = PICTURES;
     let mut sections = Vec::new();
@@ -119,7 +120,7 @@ fn findings(reviewed: &Reviewed) -> Markup {
         |finding: &Finding| review.files.iter().position(|file| file.path == finding.path && !finding.path.is_empty());
     html! {
         @if review.findings.is_empty() {
-            p { "None. " (NEVER_SAFE) "." }
+            p { "None. " (sentence(NEVER_SAFE)) }
         } @else {
             table.stack {
                 thead { tr { th scope="col" { "Verdict" } th scope="col" { "Check" } th scope="col" { "File" } th scope="col" { "Place" } th scope="col" { "What was found" } } }
@@ -312,12 +313,15 @@ fn next_steps(reviewed: &Reviewed) -> Markup {
     html! {
         h2 { "How it goes on" }
         @if let Some(train) = &reviewed.train {
+            @let source = shown(&quoted(&train.source));
+            @let results = train.results.as_ref().map(|dir| format!(" --results {}", shown(&quoted(dir)))).unwrap_or_default();
+            @let named = format!("{source}{results}");
             p { "To let exactly these results out, sign for them; each finding that stops needs a reason:" }
-            pre tabindex="0" { "pht-oci approve " (shown(&train.source)) " --reviewer-key NAME.pem --out NAME.approval.json --accept 'CHECK:PATH=REASON'" }
+            pre tabindex="0" { "pht-oci approve " (named) " --reviewer-key NAME.pem --out NAME.approval.json --accept 'CHECK:PATH=REASON'" }
             p { "Then, with the approvals:" }
-            pre tabindex="0" { "pht-oci release " (shown(&train.source)) " DEST --private-key STATION.pem --trust DIR --approval NAME.approval.json" }
+            pre tabindex="0" { "pht-oci release " (source) " DEST" (results) " --private-key STATION.pem --trust DIR --approval NAME.approval.json" }
             p { "Or erase the results; the train stays as it came:" }
-            pre tabindex="0" { "pht-oci reject " (shown(&train.source)) }
+            pre tabindex="0" { "pht-oci reject " (named) }
         } @else {
             p { "These files belong to no train, so they cannot be approved as they are." }
         }

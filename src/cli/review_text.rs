@@ -1,6 +1,7 @@
 //! What `review` shows in a terminal, and as JSON.
 
 use super::color::{Palette, Style, table};
+use super::text::printable;
 use crate::crypto::hex;
 use crate::json::{Value, json};
 use crate::review::{FileReview, Finding, ResultKind, Review, Severity, State};
@@ -73,10 +74,6 @@ pub(super) fn style(severity: Severity) -> Style {
         Severity::Look => Style::Doubtful,
         Severity::Stop => Style::Bad,
     }
-}
-
-pub(super) fn printable(text: &str) -> String {
-    Printable::new(text).to_string()
 }
 
 /// Bytes of a regular file.

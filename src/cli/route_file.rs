@@ -12,7 +12,7 @@ use crate::text::Printable;
 use crate::train::PartyId;
 
 /// The default `eco_system`.
-const DEFAULT_ECO_SYSTEM: &str = "tue";
+pub(super) const DEFAULT_ECO_SYSTEM: &str = "tue";
 
 /// Reads the stops in the order of the route.
 pub(super) fn read_route(path: &Path) -> Result<Vec<BuildStop>> {
@@ -31,7 +31,7 @@ fn parse(bytes: &[u8], dir: &Path) -> Result<Vec<BuildStop>> {
     let mut stops = Vec::new();
     for (position, entry) in entries.iter().enumerate() {
         let stop = entry.as_object().ok_or_else(|| Error::usage("not an object"));
-        stops.push(stop.and_then(|entry| read_stop(entry, position, dir)).at(format_args!("stop {position}"))?);
+        stops.push(stop.and_then(|entry| read_stop(entry, position, dir)).at(format_args!("stop {}", position + 1))?);
     }
     stops.sort_by_key(|(index, _)| *index);
     if let Some((missing, (index, stop))) = stops.iter().enumerate().find(|(position, (index, _))| position != index) {

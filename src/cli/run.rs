@@ -5,9 +5,10 @@ use clap::Args;
 use super::choices::engines;
 use super::container::{ContainerOptions, size};
 use super::output::Output;
+use super::running_time::RunningTime;
 use super::station::StageOptions;
-use crate::engine::{Engine, Volume};
-use crate::error::Result;
+use crate::engine::{ENGINES, Engine, Volume};
+use crate::error::{Error, Result};
 use crate::json::{Object, Value, json};
 use crate::stage::{Act, Execution, RunRequest, StageRequest, run};
 use crate::store::Context;
@@ -20,20 +21,22 @@ use crate::store::Context;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   pht-oci run ./train --engine podman --private-key station_1.pem
-  pht-oci run ./train --engine docker --private-key station_1.pem --volume /srv/fhir:/data --timeout 12h --memory 8G
-  pht-oci run ./train --engine runc --private-key station_1.pem --env FHIR_TOKEN --log train.log")]
+  pht-oci run ./train --engine docker --private-key station_1.pem \\
+    --volume /srv/fhir:/data --timeout 12h --memory 8G
+  pht-oci run ./train --engine runc --private-key station_1.pem \\
+    --env FHIR_TOKEN --log train.log")]
 pub(super) struct Run {
     #[command(flatten)]
     stage: StageOptions,
     /// Container engine
     #[arg(long, value_name = "ENGINE", value_parser = engines())]
-    engine: &'static dyn Engine,
+    engine: Option<&'static dyn Engine>,
     /// A file or directory to mount into the container, where it can only be read without `:rw`; repeat for more
     #[arg(long = "volume", value_name = "HOST:PATH[:rw]")]
     volumes: Vec<Volume>,
     #[command(flatten)]
     container: ContainerOptions,
-    /// File for the train's output [default: DEST.run.log, in --tmpdir for a registry]
+    /// File for the train's output [default: DEST.run.log; for a registry, in a new directory in --tmpdir]
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
     /// The size that the log may have; of more output its middle is left out
@@ -53,22 +56,26 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn run(&self, context: &Context, output: &mut Output) -> Result<()> {
+        let engine = self.engine.ok_or_else(no_engine)?;
         let key = self.stage.load_key()?;
         let demands = self.stage.load_demands()?;
         let stage = self.stage.request(&key, &demands);
         let container = &self.container;
         let options = container.with_volumes(&self.volumes);
+        let time = RunningTime::default();
         let request = RunRequest {
             stage: StageRequest { keep_initial_results: self.keep_initial_results, ..stage },
-            engine: self.engine,
+            engine,
             options: &options,
             limit: container.timeout,
             results_limit: container.results_limit,
             log_limit: self.log_limit,
             log: self.log.as_deref(),
             hold: self.hold,
+            again: self.stage.is_again(),
             prepare: self.prepare.as_deref(),
             announce: Some(&|runs: &Execution| output.announce(runs)),
+            running: Some(&|elapsed| output.running(&time, elapsed)),
         };
         let mut screen = output.screen();
         let work = || {
@@ -76,12 +83,12 @@ impl Run {
             screen.end();
             report
         };
-        let report = self.stage.recorded(&request.stage, Act::Run, self.details(), context, work)?;
+        let report = self.stage.recorded(&request.stage, Act::Run, self.details(engine), context, work)?;
         output.report(&report)
     }
 
     /// What the journal says of a run beside its train.
-    fn details(&self) -> Object {
+    fn details(&self, engine: &dyn Engine) -> Object {
         let volume = |volume: &Volume| {
             let (host, path) = (volume.host.display().to_string(), volume.path.display().to_string());
             json!({ "host": host, "path": path, "read_only": volume.read_only })
@@ -91,7 +98,7 @@ impl Run {
         // Of variables the names alone: their values may be secret.
         let variables: Vec<&str> = container.variables.iter().map(|variable| variable.name.as_str()).collect();
         let engine = json!({
-            "name": self.engine.name(),
+            "name": engine.name(),
             "volumes": volumes,
             "variables": variables,
             "gpus": container.gpus,
@@ -103,4 +110,13 @@ impl Run {
         });
         std::iter::once(("engine".to_owned(), engine)).collect()
     }
+}
+
+fn no_engine() -> Error {
+    let names: Vec<&str> = ENGINES.iter().map(|engine| engine.name()).collect();
+    let hint = format!(
+        "name one with --engine, or as `engine` below [run] in the settings (pht-oci help station); there are {}",
+        names.join(", ")
+    );
+    Error::usage("no container engine is given").hint(hint)
 }

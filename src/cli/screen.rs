@@ -8,12 +8,12 @@ use super::json_line::json_line;
 use super::progress::Display;
 use crate::json::json;
 use crate::stage::Onlooker;
-use crate::text::{Printable, is_visible};
+use crate::text::{MAX_SHOWN, Printable, is_visible};
 
 /// What stands before every line of a train.
 const PREFIX: &str = "| ";
 /// The longest line; what is longer is shown as several, in bytes.
-const LONGEST: usize = 16 << 10;
+const LONGEST: usize = MAX_SHOWN;
 /// Columns of a terminal that does not tell.
 const COLUMNS: usize = 80;
 /// The columns of a tab.

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::prompt;
 use crate::crypto::paillier::PaillierSecret;
 use crate::crypto::{MAX_KEY_FILE, Passphrase, PrivateKey, PublicKey, hex};
-use crate::error::{Error, ErrorContext, IoContext, Result};
+use crate::error::{Error, ErrorContext, Result};
 use crate::text::Printable;
 use crate::train::paillier;
 
@@ -71,7 +71,8 @@ pub(super) fn read_passphrase(path: &Path) -> Result<Passphrase> {
     // It may be a pipe of the shell's.
     let mut bytes = Vec::with_capacity(1 << 10);
     let read = fs::File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes));
-    read.doing("read the passphrase").at(path.display())?;
+    // The file was named on the command line: nothing changes by asking again.
+    read.map_err(|error| Error::usage("cannot read the passphrase").because(error).at(path.display()))?;
     if bytes.len() as u64 > LARGEST {
         return Err(Error::usage("more than 64 KiB, so no file with a passphrase").at(path.display()));
     }

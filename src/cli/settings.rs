@@ -15,6 +15,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
+use crate::store::fs::others_may_write;
 use crate::text::Printable;
 
 /// The variable with the path of the file.
@@ -28,10 +29,29 @@ const MAX_SIZE: u64 = 1 << 20;
 
 /// The file that was read, for those who look at it.
 static USED: OnceLock<PathBuf> = OnceLock::new();
+/// What is wrong with its values, where that is a finding of the command.
+static FAULTS: OnceLock<Vec<Error>> = OnceLock::new();
+
+/// Says it when others can change the settings that are used.
+pub(super) fn warn_of_writers() {
+    if let Some(path) = used().filter(|path| others_can_change(path)) {
+        tracing::warn!("others can change the settings {}, and so what runs here; chmod go-w", path.display());
+    }
+}
+
+/// Whether others may write these settings; a pipe, as a shell makes it, is nobody else's.
+pub(super) fn others_can_change(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| found.is_file() && others_may_write(&found))
+}
 
 /// The file whose settings hold for this process.
 pub(super) fn used() -> Option<&'static Path> {
     USED.get().map(PathBuf::as_path)
+}
+
+/// What is wrong with the values of the file, for the command that examines them; other commands do not begin with such.
+pub(super) fn faults() -> &'static [Error] {
+    FAULTS.get().map_or(&[], Vec::as_slice)
 }
 
 /// The form of a key's value.
@@ -42,6 +62,8 @@ enum Form {
     Path,
     /// A number, or a text that begins with one, as in "12h".
     Amount,
+    /// A whole number, and nothing else.
+    Count,
     Flag,
     Texts,
     /// HOST:PATH[:ro], whose host path is a [`Form::Path`].
@@ -55,6 +77,7 @@ impl Form {
             Form::Text => "expected a text, within quotes",
             Form::Path => "expected a path, within quotes",
             Form::Amount => "expected a number, or a text such as \"12h\" or \"8G\"",
+            Form::Count => "expected a whole number, without quotes",
             Form::Flag => "expected true or false",
             Form::Texts | Form::Volumes => "expected a list of texts, as in [\"first\", \"second\"]",
         }
@@ -79,20 +102,23 @@ const KEYS: &[Key] = &[
     ("run.timeout", "timeout", Form::Amount),
     ("run.memory", "memory", Form::Amount),
     ("run.cpus", "cpus", Form::Amount),
-    ("run.pids", "pids", Form::Amount),
+    ("run.pids", "pids", Form::Count),
     ("run.log-limit", "log-limit", Form::Amount),
     ("release.review", "hold", Form::Flag),
-    ("release.reviewers", "reviewers", Form::Amount),
-    ("release.min-count", "min-count", Form::Amount),
+    ("release.reviewers", "reviewers", Form::Count),
+    ("release.min-count", "min-count", Form::Count),
     ("release.allow-zeros", "allow-zeros", Form::Flag),
     ("release.max-file", "max-file", Form::Amount),
     ("release.max-total", "max-total", Form::Amount),
-    ("release.max-rows", "max-rows", Form::Amount),
+    ("release.max-rows", "max-rows", Form::Count),
     ("release.types", "types", Form::Texts),
 ];
 
 /// Commands that have options of these names and another use for them: what a station always gives is not for new keys.
 const OTHERS: [&str; 1] = ["keygen"];
+
+/// The command that looks at all settings, and shows what is wrong with them beside what else it finds.
+const EXAMINER: &str = "doctor";
 
 /// A key that the file has.
 #[derive(Debug)]
@@ -122,13 +148,13 @@ impl Settings {
             return Ok(None);
         }
         let variable = || std::env::var_os(VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
-        match option(&given).or_else(variable) {
-            Some(path) => Self::read(&path).map(Some),
-            None => match usual_places().into_iter().find(|path| path.symlink_metadata().is_ok()) {
-                Some(path) => Self::read(&path).map(Some),
-                None => Ok(None),
-            },
+        let usual = || usual_places().into_iter().find(|path| path.symlink_metadata().is_ok());
+        let Some(path) = option(&given).or_else(variable).or_else(usual) else { return Ok(None) };
+        let mut settings = Self::read(&path)?;
+        if given.subcommand_name() == Some(EXAMINER) {
+            settings.set_faults_aside(command);
         }
+        Ok(Some(settings))
     }
 
     fn read(path: &Path) -> Result<Self> {
@@ -170,6 +196,34 @@ impl Settings {
         command.mut_subcommands(|below| self.apply(below))
     }
 
+    /// Takes out the values that the commands would refuse which take them.
+    fn set_faults_aside(&mut self, command: &Command) {
+        let faults: Vec<(usize, Error)> =
+            (0..self.entries.len()).filter_map(|at| Some((at, self.fault_of(&self.entries[at], command)?))).collect();
+        for (at, _) in faults.iter().rev() {
+            self.entries.remove(*at);
+        }
+        let _ = FAULTS.set(faults.into_iter().map(|(_, fault)| fault).collect());
+    }
+
+    /// What a command that takes this key would say of its value.
+    fn fault_of(&self, entry: &Entry, command: &Command) -> Option<Error> {
+        let takes = |one: &&Command| {
+            !OTHERS.contains(&one.get_name())
+                && one.get_arguments().any(|argument| argument.get_long() == Some(entry.key.1))
+        };
+        // A flag has one form, which was looked at.
+        let mut taking = command.get_subcommands().filter(takes).filter(|_| entry.key.2 != Form::Flag);
+        taking.find_map(|one| {
+            let alone = one.clone().subcommand_required(false).arg_required_else_help(false).mut_args(|argument| {
+                let argument = argument.required(false).env(Resettable::Reset);
+                let is_it = argument.get_long() == Some(entry.key.1);
+                if is_it { argument.default_values(entry.values.clone()) } else { argument }
+            });
+            self.fault(&alone.try_get_matches_from([one.get_name()]).err()?)
+        })
+    }
+
     /// What a parser found wrong with a value of the file; `None` if the fault is another.
     pub(super) fn fault(&self, error: &clap::Error) -> Option<Error> {
         if !matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue) {
@@ -182,11 +236,17 @@ impl Settings {
         let (argument, value) = (text(ContextKind::InvalidArg)?, text(ContextKind::InvalidValue)?);
         let long = argument.trim_start_matches("--").split([' ', '=']).next();
         let entry = self.entry_for(long).filter(|entry| entry.values.iter().any(|own| own == value))?;
-        let what = format!("`{}` is not a value for this key", Printable::new(value));
-        let fault = match std::error::Error::source(error) {
-            Some(cause) => Error::usage(what).because(cause.to_string()),
-            None => Error::usage(what),
-        };
+        let mut fault = Error::usage(format!("`{}` is not a value for this key", Printable::new(value)));
+        if let Some(cause) = std::error::Error::source(error) {
+            fault = fault.because(cause.to_string());
+            let own = cause.downcast_ref::<Error>().and_then(Error::advice).cloned();
+            fault = own.into_iter().fold(fault, Error::advise);
+        }
+        if let Some(ContextValue::Strings(values)) = error.get(ContextKind::ValidValue)
+            && !values.is_empty()
+        {
+            fault = fault.hint(format!("the values are: {}", values.join(", ")));
+        }
         Some(fault.at(format_args!("line {}: {}", entry.line, entry.key.0)).at(self.path.display()))
     }
 
@@ -195,6 +255,12 @@ impl Settings {
         let is_set = |entry: &&Entry| entry.key.2 != Form::Flag || entry.values == ["true"];
         self.entries.iter().filter(is_set).find(|entry| Some(entry.key.1) == long)
     }
+}
+
+/// The command as it is without any environment.
+pub(super) fn without_variables(command: Command) -> Command {
+    let command = command.mut_args(|argument| argument.env(Resettable::Reset));
+    command.mut_subcommands(without_variables)
 }
 
 /// Variables that are set and empty count as ones that are not set.
@@ -221,7 +287,7 @@ fn option(given: &ArgMatches) -> Option<PathBuf> {
 }
 
 /// Where the file is looked for (XDG Base Directory specification), the user's own first.
-fn usual_places() -> Vec<PathBuf> {
+pub(super) fn usual_places() -> Vec<PathBuf> {
     let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let user = absolute("XDG_CONFIG_HOME").or_else(|| absolute("HOME").map(|home| home.join(".config")));
     user.map(|dir| dir.join(USER)).into_iter().chain([PathBuf::from(SYSTEM)]).collect()
@@ -273,10 +339,12 @@ fn entry(name: &str, line: usize, value: &Spanned<DeValue<'_>>, dir: &Path) -> R
     let form = key.2;
     let wrong = || Error::usage(form.expected()).at(name);
     let plain = |value: &DeValue<'_>| match (form, value) {
-        (Form::Amount, DeValue::Integer(number)) if number.radix() == 10 => Some(number.as_str().replace('_', "")),
+        (Form::Amount | Form::Count, DeValue::Integer(number)) if number.radix() == 10 => {
+            Some(number.as_str().replace('_', ""))
+        }
         (Form::Amount, DeValue::Float(number)) => Some(number.as_str().replace('_', "")),
         (Form::Flag, DeValue::Boolean(flag)) => Some(flag.to_string()),
-        (Form::Flag, _) => None,
+        (Form::Flag | Form::Count, _) => None,
         (Form::Path, DeValue::String(path)) if !path.is_empty() => dir.join(&**path).to_str().map(str::to_owned),
         (Form::Volumes, DeValue::String(volume)) if !volume.is_empty() => {
             dir.join(&**volume).to_str().map(str::to_owned)
@@ -293,7 +361,11 @@ fn entry(name: &str, line: usize, value: &Spanned<DeValue<'_>>, dir: &Path) -> R
         _ => plain(value).map(|value| vec![value]),
     };
     let values: Vec<String> = values.ok_or_else(wrong)?;
-    // An empty list says nothing.
+    // No type at all would be no rule, and not the strictest one.
+    if values.is_empty() && name == "release.types" {
+        return Err(Error::usage("a list of no types").hint("name the types that may leave").at(name));
+    }
+    // Any other empty list says nothing.
     Ok((!values.is_empty()).then_some(Entry { key, line, values }))
 }
 
@@ -304,9 +376,19 @@ fn unknown(name: &str) -> Error {
         .map(|(path, _, _)| *path)
         .filter(|path| path.rsplit_once('.').unwrap_or(("", path)).0 == table)
         .collect();
-    let known = if known.is_empty() { KEYS.iter().map(|(path, _, _)| *path).collect() } else { known };
-    Error::usage(format!("there is no key `{}`", Printable::new(name)))
-        .hint(format!("the keys are: {}", known.join(", ")))
+    let hint = match table {
+        "" => format!("the keys are: {}; and the tables [{}]", known.join(", "), tables().join("], [")),
+        _ if known.is_empty() => format!("the tables are: [{}]", tables().join("], [")),
+        _ => format!("the keys are: {}", known.join(", ")),
+    };
+    Error::usage(format!("there is no key `{}`", Printable::new(name))).hint(hint)
+}
+
+/// The names of the tables.
+fn tables() -> Vec<&'static str> {
+    let mut tables: Vec<&str> = KEYS.iter().filter_map(|(path, _, _)| Some(path.split_once('.')?.0)).collect();
+    tables.dedup();
+    tables
 }
 
 #[cfg(test)]
@@ -365,7 +447,11 @@ mod tests {
             ("[accept]\nstrict = \"yes\"\n", "line 2: accept.strict: expected true or false"),
             ("[run]\nvolumes = \"/a:/b\"\n", "line 2: run.volumes: expected a list"),
             ("[run]\nvolumes = [7]\n", "line 2: run.volumes: expected a list"),
-            ("[run]\npids = 0x10\n", "line 2: run.pids: expected a number"),
+            ("[run]\npids = 0x10\n", "line 2: run.pids: expected a whole number"),
+            ("[run]\npids = 1.5\n", "line 2: run.pids: expected a whole number"),
+            ("[release]\nreviewers = \"1\"\n", "line 2: release.reviewers: expected a whole number"),
+            ("[release]\nmin-count = \"10\"\n", "line 2: release.min-count: expected a whole number"),
+            ("[release]\ntypes = []\n", "line 2: release.types: a list of no types"),
             ("station = \"a\"\nstation = \"b\"\n", "line 2: not valid TOML"),
             ("station\n", "line 1: not valid TOML"),
             ("[[run]]\nengine = \"x\"\n", "line 1: run: expected a table"),

@@ -28,7 +28,8 @@ const MAX_STATEMENT: u64 = 16 << 20;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   pht-oci sign ./train --private-key alice.pem --files ./algorithm
-  pht-oci sign --statement statement.json --private-key alice.pem --files ./algorithm --out signature.hex
+  pht-oci sign --statement statement.json --private-key alice.pem \\
+    --files ./algorithm --out signature.hex
   pht-oci sign --hash 5d41... --private-key alice.pem
   pht-oci sign ./train --signature signature.hex")]
 pub(super) struct Sign {

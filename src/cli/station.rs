@@ -71,6 +71,12 @@ impl StageOptions {
         self.journal.recorded(request, act, details, context, work)
     }
 
+    /// True if what is done already is to be done again.
+    #[cfg(feature = "engines")]
+    pub(super) fn is_again(&self) -> bool {
+        self.journal.is_again()
+    }
+
     /// The directory of pinned keys, if one is given.
     pub(super) fn trust_dir(&self) -> Option<&Path> {
         self.policy.trust_dir()

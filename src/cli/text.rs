@@ -1,6 +1,7 @@
 //! What `inspect` and `verify` show to a person.
 
 use super::color::{Palette, Style, table};
+use super::route_file::DEFAULT_ECO_SYSTEM;
 use crate::json::json;
 use crate::stage::{Execution, Inspection, ListedFile, Statement, TrainState, Verification};
 use crate::text::{Printable, counted, size};
@@ -15,6 +16,7 @@ const SHORT_KEY: usize = 19;
 /// A train at one glance: what it is, where it has been, what comes next.
 pub(super) fn inspection(color: Palette, train: &Inspection) -> String {
     let base = train.base_layers.map(|base| format!(", {base} of them its base")).unwrap_or_default();
+    let thin = if train.left_out == 0 { String::new() } else { format!(", {} of them not here: thin", train.left_out) };
     let base_size = train.base_size.map(|bytes| format!(" ({})", size(bytes))).unwrap_or_default();
     let mut rows = vec![
         ("digest", train.digest.clone()),
@@ -26,7 +28,7 @@ pub(super) fn inspection(color: Palette, train: &Inspection) -> String {
     rows.extend(train.built_at.iter().map(|time| ("built", printable(time))));
     rows.extend([
         ("master", printable(&train.master)),
-        ("layers", format!("{}{base}{base_size}, {}", train.layers, size(train.size))),
+        ("layers", format!("{}{base}{base_size}{thin}, {}", train.layers, size(train.size))),
         ("files", counted(train.files as u64, "immutable file")),
     ]);
     rows.extend(train.listed.iter().take(LISTED).map(|file| ("", listed(file))));
@@ -38,7 +40,12 @@ pub(super) fn inspection(color: Palette, train: &Inspection) -> String {
         text += &format!("  {}  {value}\n", color.style(Style::Faint, &format!("{name:7}")));
     }
     text += &execution(color, &train.runs);
-    text += "\n";
+    text + "\n" + &route(color, train) + "\n  " + &color.style(Style::Heading, &next_step(train)) + "\n"
+}
+
+/// The stops of a train. Their networks are shown only if one is not the default.
+fn route(color: Palette, train: &Inspection) -> String {
+    let networks = train.route.iter().any(|stop| stop.eco_system != DEFAULT_ECO_SYSTEM);
     let stops = train.route.iter().map(|stop| {
         let (state, style) = match train.next {
             _ if stop.signed => {
@@ -49,11 +56,13 @@ pub(super) fn inspection(color: Palette, train: &Inspection) -> String {
             Some(next) if next == stop.index => ("is next".to_owned(), Style::Doubtful),
             _ => ("waits".to_owned(), Style::Faint),
         };
-        let cells = [stop.index.to_string(), printable(&stop.station), printable(&stop.eco_system), stop.key.clone()];
-        (cells.into_iter().chain([state]).collect(), style)
+        let number = (stop.index + 1).to_string();
+        let network = networks.then(|| printable(&stop.eco_system));
+        let cells = [number, printable(&stop.station)].into_iter().chain(network).chain([stop.key.clone(), state]);
+        (cells.collect(), style)
     });
-    text += &table(color, 2, &["#", "station", "network", "key", "state"], &stops.collect::<Vec<_>>());
-    text + "\n  " + &color.style(Style::Heading, &next_step(train)) + "\n"
+    let names = ["#", "station"].into_iter().chain(networks.then_some("network")).chain(["key", "state"]);
+    table(color, 2, &names.collect::<Vec<_>>(), &stops.collect::<Vec<_>>())
 }
 
 /// An immutable file, with its size if it is known.
@@ -62,13 +71,20 @@ fn listed(file: &ListedFile) -> String {
     file.size.map_or(path.clone(), |bytes| format!("{path}  {}", size(bytes)))
 }
 
+/// What a person has to know, but for what one of the checks above says already.
+pub(super) fn warnings(color: Palette, warnings: &[String], checks: &[Check]) -> String {
+    let is_new = |warning: &&String| !checks.iter().any(|check| check.reason() == Some(warning));
+    let line = |warning| format!("  {}: {}\n", color.style(Style::Doubtful, "warning"), Printable::new(warning));
+    warnings.iter().filter(is_new).map(line).collect()
+}
+
 /// How a train runs.
 pub(super) fn execution(color: Palette, runs: &Execution) -> String {
     let or = |text: &Option<String>, default: &str| text.as_deref().map_or(default.to_owned(), printable);
     let changed = match runs.env_changed.as_deref() {
-        None => "; how the base has it is not known here".to_owned(),
-        Some([]) => "; as the base has it".to_owned(),
-        Some(names) => format!("; not as the base has it: {}", printable(&names.join(", "))),
+        None => " (how the base has it is not known here)".to_owned(),
+        Some([]) => " (as the base has it)".to_owned(),
+        Some(names) => format!(" (not as the base has it: {})", printable(&names.join(", "))),
     };
     let env = if runs.env.is_empty() { "(none)".to_owned() } else { printable(&runs.env.join(", ")) };
     let base = match &runs.base {
@@ -119,7 +135,7 @@ pub(super) fn statement(color: Palette, statement: &Statement) -> String {
         row("paillier", &printable(paillier));
     }
     for (index, (station, eco_system, key)) in statement.route.iter().enumerate() {
-        let stop = format!("{index} {} ({}) {key}", printable(station), printable(eco_system));
+        let stop = format!("{} {} ({}) {key}", index + 1, printable(station), printable(eco_system));
         row(if index == 0 { "route" } else { "" }, &(stop + signed(statement.binds_route)));
     }
     for (at, (path, facts)) in statement.files.iter().enumerate() {
@@ -165,7 +181,8 @@ fn next_step(train: &Inspection) -> String {
     }
 }
 
-fn printable(text: &str) -> String {
+/// Text of others as a person may see it.
+pub(super) fn printable(text: &str) -> String {
     Printable::new(text).to_string()
 }
 
@@ -193,14 +210,13 @@ pub(super) fn verification(color: Palette, found: &Verification) -> String {
             Some(Verdict::Broken(_)) => "BROKEN",
         };
         let worst = [&stop.signature, &stop.digest].into_iter().flatten().map(style).max_by_key(|style| *style as u8);
-        let cells = [stop.index.to_string(), printable(&stop.station), short(&stop.key), signature.to_owned()];
+        let number = (stop.index + 1).to_string();
+        let cells = [number, printable(&stop.station), short(&stop.key), signature.to_owned()];
         (cells.into_iter().chain([digest.to_owned()]).collect(), worst.unwrap_or(Style::Faint))
     });
     text += &table(color, 2, &["#", "station", "key", "signature", "digest"], &stops.collect::<Vec<_>>());
     text += "\n";
-    for warning in &found.warnings {
-        text += &format!("  {}: {}\n", color.style(Style::Doubtful, "warning"), Printable::new(warning));
-    }
+    text += &warnings(color, &found.warnings, &found.checks);
     let verdict = found.verdict();
     let style = if found.open { Style::Doubtful } else { style(&verdict) };
     let verdict = if found.open {

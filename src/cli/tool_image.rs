@@ -12,9 +12,11 @@ use crate::store::{Context, Reference};
 /// It holds only the program, which is its entry point, and the given certificate authorities.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
-  pht-oci tool-image oci-archive:pht-oci.tar:latest --certificates /etc/ssl/certs/ca-certificates.crt
+  pht-oci tool-image oci-archive:pht-oci.tar:latest \\
+    --certificates /etc/ssl/certs/ca-certificates.crt
   podman load -i pht-oci.tar
-  podman run -v ./work:/work -e STATION_ID=a -e PRIVATE_KEY_PATH=/work/a.pem pht-oci pre-run /work/train")]
+  podman run -v ./work:/work -e STATION_ID=a \\
+    -e PRIVATE_KEY_PATH=/work/a.pem pht-oci pre-run /work/train")]
 pub(super) struct ToolImage {
     /// The destination
     #[arg(value_name = "DEST", value_parser = Reference::locate)]

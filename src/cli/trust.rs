@@ -19,7 +19,8 @@ use crate::train::{Role, TrustStore};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   pht-oci trust show ./train
-  pht-oci trust add ./train creators/alice --trust ./trust --fingerprint sha256:61be...
+  pht-oci trust add ./train creators/alice --trust ./trust \\
+    --fingerprint sha256:61be...
   pht-oci trust list --trust ./trust")]
 pub(super) struct Trust {
     #[command(subcommand)]
@@ -167,8 +168,9 @@ impl Add {
             let what = format!("{} has the key {key} in this train; is that what its owner says?", party.path());
             return Err(Error::usage(what).hint("ask the owner, and give the answer with --fingerprint"));
         };
-        if !told.trim().eq_ignore_ascii_case(&key) {
-            let what = format!("the key in the train is {key}, not {}", Printable::new(told.trim()));
+        let told = fingerprint(told)?;
+        if told != key {
+            let what = format!("the key in the train is {key}, not {told}");
             let hint =
                 "do not run this train before you know why: its creator, or somebody on the way, has another key";
             return Err(Error::verification(what).hint(hint).at(party.path()));
@@ -201,6 +203,18 @@ impl Add {
             _ => Err(unknown()),
         }
     }
+}
+
+/// The fingerprint as this program writes it: people also have the digits alone, as `sha256sum` prints them.
+fn fingerprint(told: &str) -> Result<String> {
+    let told = told.trim().to_ascii_lowercase();
+    let digits = told.strip_prefix("sha256:").unwrap_or(&told);
+    if digits.len() == 64 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return Ok(format!("sha256:{digits}"));
+    }
+    let hint = "give what pht-oci fingerprint prints for the owner, or the digits alone";
+    let what = format!("`{}` is not a fingerprint: 64 hexadecimal digits", Printable::new(&told));
+    Err(Error::usage(what).hint(hint).at("--fingerprint"))
 }
 
 impl List {

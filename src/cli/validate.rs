@@ -19,7 +19,8 @@ const NAMED: usize = 20;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   pht-oci validate ./train-layout --master oci:./master
-  pht-oci validate docker://registry.example/incoming/train --master docker://registry.example/master/python:3.12")]
+  pht-oci validate docker://registry.example/incoming/train \\
+    --master docker://registry.example/master/python:3.12")]
 pub(super) struct Validate {
     /// The train
     #[arg(value_name = "SRC", value_parser = Reference::locate)]

@@ -3,7 +3,7 @@ use clap::Args;
 use super::output::Output;
 use super::policy::PolicyOptions;
 use crate::error::Result;
-use crate::stage::verify;
+use crate::stage::{VerificationPolicy, verify};
 use crate::store::{Context, Reference};
 
 /// Check everything about a train that needs no private key: signatures, digests, layers, pinned keys.
@@ -17,6 +17,9 @@ pub(super) struct Verify {
     /// The train
     #[arg(value_name = "SRC", value_parser = Reference::locate)]
     source: Reference,
+    /// Read every layer to its end, those of the base, too, which their digests alone bind otherwise
+    #[arg(long)]
+    all_layers: bool,
     #[command(flatten)]
     policy: PolicyOptions,
 }
@@ -24,7 +27,7 @@ pub(super) struct Verify {
 impl Verify {
     pub(super) fn run(&self, context: &Context, output: &mut Output) -> Result<()> {
         let demands = self.policy.load()?;
-        let policy = demands.policy();
+        let policy = VerificationPolicy { all_layers: self.all_layers, ..demands.policy() };
         let found = verify(&self.source, policy, context)?;
         output.verification(&found)?;
         found.enforce(policy)

@@ -12,8 +12,9 @@ use super::client;
 use super::interface::{Engine, Job, Outcome, Sealed};
 use super::options::{Mount, RunOptions};
 use super::overlay;
-use super::roots::Root;
+use super::roots::{self, Root};
 use crate::error::{Advice, Error, ErrorContext, IoContext, Kind, Result};
+use crate::image::Image;
 use crate::store::Context;
 
 /// Charliecloud (`ch-run`): for clusters, without root. It shares network, processes and `/dev` with the machine, so that it
@@ -23,12 +24,20 @@ pub(super) struct Charliecloud;
 /// Notes the number of the process that all others end with (`$1`), and becomes it.
 const NOTE_AND_RUN: &str = r#"echo $$ >"$1" && shift && exec "$@""#;
 /// In namespaces of ours: mounts the overlay (options `$3`, if any) at `$2`, binds `SOURCE TARGET ro|rw` up to `--` into it,
-/// notes in `$1` that the train starts, and runs the rest.
+/// notes in `$1` that the train starts, and runs the rest. Of `/dev`, which ch-run shows as it is, what any user of the
+/// machine can write to and find again is the train's own; control groups it can only read.
 const MOUNT_AND_RUN: &str = r#"set -e; started=$1; root=$2; options=$3; shift 3
+own() { [ ! -d "$1" ] || mount -t "$2" -o "$3" "$2" "$1"; }
+own /dev/shm tmpfs nosuid,nodev,noexec,mode=1777
+own /dev/pts devpts nosuid,noexec,newinstance,ptmxmode=0666,mode=0620
+own /dev/mqueue mqueue nosuid,nodev,noexec
+while read -r _ at _; do
+  case "$at" in /sys/fs/cgroup|/sys/fs/cgroup/*) mount -o remount,bind,ro "$at" 2>/dev/null || : ;; esac
+done </proc/self/mounts
 [ -z "$options" ] || mount -t overlay -o "$options" overlay "$root"
 while [ "$1" != -- ]; do
   mount --rbind "$1" "$root$2"
-  [ "$3" = rw ] || mount -o remount,bind,ro,nosuid,nodev "$root$2"
+  mount -o "remount,bind,$3,nosuid,nodev" "$root$2"
   shift 3
 done
 shift
@@ -67,6 +76,10 @@ impl Engine for Charliecloud {
         let mut command = Command::new("ch-run");
         say_who_runs(command.arg("--version"));
         client::check(command, "install charliecloud")
+    }
+
+    fn keeps(&self, base: &Image, context: &Context) -> bool {
+        roots::keeps(base, context)
     }
 
     fn prepare(&self, job: &Job<'_>, context: &Context) -> Result<Option<Root>> {

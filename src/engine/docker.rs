@@ -7,6 +7,7 @@ use super::client::{Client, discard, kept_name};
 use super::interface::{Engine, Job, Outcome, Sealed};
 use super::options::{Mount, RunOptions};
 use super::roots::Root;
+use super::seccomp;
 use super::supervise::run_capture;
 use crate::error::{Error, ErrorContext, Result};
 use crate::image::Image;
@@ -31,12 +32,17 @@ impl Engine for Docker {
         DOCKER.check(&["version", "--format", "{{.Server.Version}}"], "install Docker and start its daemon")
     }
 
+    fn keeps(&self, base: &Image, _context: &Context) -> bool {
+        DOCKER.has_kept(&kept(base))
+    }
+
     fn prepare(&self, job: &Job<'_>, context: &Context) -> Result<Option<Root>> {
-        // Without what it runs: to load layers again for another command would take as long as the first time.
-        let base = job.image.lowest(job.image.layers().len(), job.image.platform_config());
+        let base = kept(job.image);
         let process = job.process;
         let mut options: Vec<String> =
             job.mounts.iter().flat_map(|mount| ["--mount".to_owned(), bind(mount)]).collect();
+        // Its own profile lets trains reach the hypervisor, and trace one another.
+        options.push(format!("--security-opt=seccomp={}", seccomp::write(job.scratch)?.display()));
         options.extend(job.options.gpus.iter().flat_map(|gpus| ["--gpus".to_owned(), gpus.clone()]));
         options.extend(process.environment.iter().flat_map(|variable| ["--env".to_owned(), variable.clone()]));
         options.extend([format!("--workdir={}", process.work_dir), format!("--entrypoint={}", process.arguments[0])]);
@@ -75,6 +81,11 @@ impl Engine for Docker {
             thread::sleep(LOOKS);
         }
     }
+}
+
+/// The base without what it runs: to load layers again for another command would take as long as the first time.
+fn kept(base: &Image) -> Image {
+    base.lowest(base.layers().len(), base.platform_config())
 }
 
 fn load(base: &Image, scratch: &Path, context: &Context) -> Result<()> {

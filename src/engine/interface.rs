@@ -46,6 +46,17 @@ pub trait Engine: Sealed + Sync {
     /// [`Kind::Usage`](crate::error::Kind::Usage) if it cannot.
     fn check(&self, options: &RunOptions) -> Result<()>;
 
+    /// Looks whether it could run a container, as far as that can be told without one.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`](crate::error::Kind::Usage) if it could not.
+    fn try_out(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// True if it has kept this base, so that nobody need bring it.
+    fn keeps(&self, base: &Image, context: &Context) -> bool;
+
     /// Makes the container, which does not run yet. The base is taken in if the engine has not kept it; what is returned
     /// keeps it there.
     ///

@@ -19,6 +19,7 @@ mod process;
 mod roots;
 mod runc;
 mod seccomp;
+mod submounts;
 mod supervise;
 mod written;
 
@@ -32,6 +33,7 @@ pub(crate) use options::mountable;
 pub use options::{Limits, Mount, RunOptions, Variable, Volume};
 pub use process::ProcessSpec;
 pub use roots::Root;
+pub(crate) use submounts::with_submounts;
 pub(crate) use supervise::{ExitReason, Watch, supervise};
 
 /// Every engine. To add one: a file that implements [`Engine`], and a line here.

@@ -2,7 +2,6 @@ use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
 use crate::error::{Error, ErrorContext, Result};
-use crate::text::Printable;
 
 /// The bounds of a container. What is not bounded is as the engine has it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -129,8 +128,7 @@ impl FromStr for Volume {
 
     /// `HOST:PATH[:rw]`: the train can only read it unless it is to write there.
     fn from_str(text: &str) -> Result<Self> {
-        let wrong =
-            |what: &str| Error::usage(format!("`{}`: {what}", Printable::new(text))).hint("write HOST:PATH[:rw]");
+        let wrong = |what: &str| Error::usage(what).hint("write HOST:PATH[:rw]");
         let mut parts = text.split(':');
         let (Some(host), Some(path)) = (parts.next().filter(|host| !host.is_empty()), parts.next()) else {
             return Err(wrong("the path in the train is missing"));

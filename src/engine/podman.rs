@@ -33,6 +33,15 @@ impl Engine for Podman {
         PODMAN.check(&["version", "--format", "{{.Client.Version}}"], "install podman")
     }
 
+    fn try_out(&self) -> Result<()> {
+        // Without root it makes the namespace of its containers for that.
+        PODMAN.check(&["info", "--format", "{{.Host.OCIRuntime.Name}}"], "mend podman")
+    }
+
+    fn keeps(&self, base: &Image, _context: &Context) -> bool {
+        PODMAN.has_kept(base)
+    }
+
     fn prepare(&self, job: &Job<'_>, context: &Context) -> Result<Option<Root>> {
         ensure_users(job)?;
         // Proxies of the station, and the passwords in their addresses, are nothing for a train.

@@ -17,7 +17,7 @@ use super::options::mountable;
 use crate::crypto::{Sha256, hex};
 use crate::error::{Advice, Error, ErrorContext, IoContext, Kind, Result};
 use crate::image::{DirectorySink, Fidelity, Image, PathFilter, View, write_tree};
-use crate::store::fs::is_at;
+use crate::store::fs::{is_at, others_may_write};
 use crate::store::{Context, interrupt};
 
 /// The directory of all roots, in the user's cache.
@@ -30,6 +30,18 @@ const SEAL: &str = "seal";
 /// How long a root may be locked by who removes it, and the time between two looks.
 const PATIENCE: Duration = Duration::from_secs(60);
 const LOOKS: Duration = Duration::from_millis(20);
+
+/// True if the user's cache has a root of these layers. Whether it is as it was made, the run finds out.
+pub(super) fn keeps(image: &Image, context: &Context) -> bool {
+    let place = context.cache.as_ref().map(|cache| cache.join(ROOTS).join(name_of(image)).join(ROOTFS));
+    place.is_some_and(|place| place.is_dir())
+}
+
+/// The name of the directory of a root.
+fn name_of(image: &Image) -> String {
+    let chain = image.chain_id(image.layers().len()).map_or_else(|| "empty".to_owned(), |chain| chain.to_string());
+    chain.replace(':', "-")
+}
 
 /// The roots of this user.
 #[derive(Debug)]
@@ -67,7 +79,7 @@ impl Roots {
         DirBuilder::new().recursive(true).mode(0o700).create(&dir).doing("create the directory").at(dir.display())?;
         let dir = mountable(dir.canonicalize().doing("resolve the path").at(dir.display())?)?;
         let found = fs::symlink_metadata(&dir).doing("stat the directory").at(dir.display())?;
-        if found.uid() != rustix::process::geteuid().as_raw() || found.mode() & 0o022 != 0 {
+        if found.uid() != rustix::process::geteuid().as_raw() || others_may_write(&found) {
             let error = Error::new(Kind::Io, "the directory for unpacked bases is not this user's alone");
             return Err(error.advise(Advice::ChooseCache).at(dir.display()));
         }
@@ -79,8 +91,7 @@ impl Roots {
     /// # Errors
     /// As [`View::read`]; input/output.
     pub(super) fn root_of(&self, image: &Image, context: &Context) -> Result<Root> {
-        let chain = image.chain_id(image.layers().len()).map_or_else(|| "empty".to_owned(), |chain| chain.to_string());
-        let place = self.dir.join(chain.replace(':', "-"));
+        let place = self.dir.join(name_of(image));
         self.remove_half_made();
         if let Some(root) = whole(&place)? {
             return Ok(root);

@@ -11,9 +11,10 @@ use super::interface::{Engine, Job, Outcome, Sealed};
 use super::options::RunOptions;
 use super::orphans;
 use super::overlay;
-use super::roots::Root;
+use super::roots::{self, Root};
 use super::supervise::{run_capture, run_quiet};
 use crate::error::{Advice, Error, ErrorContext, IoContext, Kind, Result};
+use crate::image::Image;
 use crate::json;
 use crate::store::Context;
 use crate::text::Printable;
@@ -38,6 +39,10 @@ impl Engine for Runc {
             return Err(Error::usage(what).advise(Advice::ChooseBoundingEngine));
         }
         Client(self.name()).check(&["--version"], "install runc")
+    }
+
+    fn keeps(&self, base: &Image, context: &Context) -> bool {
+        roots::keeps(base, context)
     }
 
     fn prepare(&self, job: &Job<'_>, context: &Context) -> Result<Option<Root>> {

@@ -106,12 +106,26 @@ const NAMESPACES: [u64; 7] = [
     0x4000_0000, // network
 ];
 
+/// The families of sockets that a network namespace does not hold: those to the hypervisor and its other machines, to the
+/// kernel's cryptography, to Bluetooth, and between processors.
+const SHARED_SOCKETS: [u64; 4] = [
+    31, // AF_BLUETOOTH
+    38, // AF_ALG
+    40, // AF_VSOCK
+    42, // AF_QIPCRTR
+];
+
 /// The profile (OCI runtime specification, Linux, seccomp).
 pub(super) fn profile() -> Result<LinuxSeccomp> {
     let mut rules = vec![rule(&REFUSED, EPERM, None)?, rule(&["clone3"], ENOSYS, None)?];
     for flag in NAMESPACES {
-        rules.push(rule(&["clone"], EPERM, Some(flag))?);
+        rules.push(rule(&["clone"], EPERM, Some(Argument::HasFlag(flag)))?);
     }
+    for family in SHARED_SOCKETS {
+        rules.push(rule(&["socket"], EPERM, Some(Argument::Is(family)))?);
+    }
+    // The old way of 32-bit programs, whose arguments a filter cannot see: C libraries have long called `socket`.
+    rules.push(rule(&["socketcall"], ENOSYS, None)?);
     let architectures = match std::env::consts::ARCH {
         "x86_64" => vec![Arch::ScmpArchX86_64, Arch::ScmpArchX86, Arch::ScmpArchX32],
         "aarch64" => vec![Arch::ScmpArchAarch64, Arch::ScmpArchArm],
@@ -130,18 +144,53 @@ pub(super) fn write(dir: &Path) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Refuses the calls with this error, or those whose first argument has the flag.
-fn rule(names: &[&str], error: u32, flag: Option<u64>) -> Result<LinuxSyscall> {
+/// What the first argument of a call has to be for a rule.
+#[derive(Clone, Copy)]
+enum Argument {
+    HasFlag(u64),
+    Is(u64),
+}
+
+/// Refuses the calls with this error, or those with such a first argument.
+fn rule(names: &[&str], error: u32, first: Option<Argument>) -> Result<LinuxSyscall> {
     let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
     let mut call =
         LinuxSyscallBuilder::default().names(names).action(LinuxSeccompAction::ScmpActErrno).errno_ret(error);
-    if let Some(flag) = flag {
-        let has_flag = LinuxSeccompArgBuilder::default().index(0_usize).value(flag).value_two(flag);
-        call = call.args(vec![has_flag.op(LinuxSeccompOperator::ScmpCmpMaskedEq).build().map_err(unlikely)?]);
+    if let Some(first) = first {
+        let argument = LinuxSeccompArgBuilder::default().index(0_usize);
+        let argument = match first {
+            Argument::HasFlag(flag) => argument.value(flag).value_two(flag).op(LinuxSeccompOperator::ScmpCmpMaskedEq),
+            Argument::Is(value) => argument.value(value).op(LinuxSeccompOperator::ScmpCmpEq),
+        };
+        call = call.args(vec![argument.build().map_err(unlikely)?]);
     }
     call.build().map_err(unlikely)
 }
 
 fn unlikely(error: oci_spec::OciSpecError) -> Error {
     Error::internal("the seccomp profile cannot be made").because(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sockets_that_no_network_namespace_holds_are_refused() {
+        let profile = serde_json::to_value(profile().unwrap()).unwrap();
+        let calls = profile["syscalls"].as_array().unwrap();
+        let families: Vec<u64> = calls
+            .iter()
+            .filter(|call| call["names"] == serde_json::json!(["socket"]))
+            .map(|call| {
+                assert_eq!(
+                    (&call["action"], &call["args"][0]["op"]),
+                    (&"SCMP_ACT_ERRNO".into(), &"SCMP_CMP_EQ".into())
+                );
+                call["args"][0]["value"].as_u64().unwrap()
+            })
+            .collect();
+        // AF_BLUETOOTH, AF_ALG, AF_VSOCK, AF_QIPCRTR (Linux, include/linux/socket.h)
+        assert_eq!(families, [31, 38, 40, 42]);
+    }
 }

@@ -106,7 +106,7 @@ pub fn compare_files(old: &[FileRecord], new: &[FileRecord], counts: impl Fn(&[u
             _ => (Change::Added, Vec::new()),
         };
         if change != Change::Changed || !attributes.is_empty() {
-            found.push(Difference { area: Area::Files, subject: shown(path), change, attributes });
+            found.push(Difference { area: Area::Files, subject: shown(path).to_string(), change, attributes });
         }
     }
 }

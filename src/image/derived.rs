@@ -63,6 +63,20 @@ impl Image {
         self.layers.iter().filter(is_absent).collect()
     }
 
+    /// Makes sure that every layer is there that it does not go without, before work that would be in vain. Of what is in a
+    /// registry nothing is asked.
+    ///
+    /// # Errors
+    /// [`Kind::Malformed`](crate::error::Kind::Malformed) if one is missing.
+    pub fn ensure_layers(&self) -> Result<()> {
+        if self.source.repository().is_some() {
+            return Ok(());
+        }
+        let named = left_out(&self.listed.descriptor);
+        let mut own = self.layers.iter().filter(|layer| !named.contains(layer.digest()));
+        own.try_for_each(|layer| self.source.open(layer).map(drop))
+    }
+
     /// The same image, with the layers that it goes without read from where `other` has them.
     ///
     /// # Errors

@@ -158,6 +158,15 @@ impl Image {
         &self.listed
     }
 
+    /// The other images of its place that have no tag, as engines leave them behind that put another under the tag. What
+    /// cannot be read as an image is none.
+    pub fn nameless_others(&self) -> Vec<Image> {
+        let listed = self.source.list().unwrap_or_default().into_iter();
+        let others =
+            listed.filter(|other| other.tag.is_none() && other.descriptor.digest() != self.listed.descriptor.digest());
+        others.filter_map(|other| Image::open(self.source.clone(), other, None).ok()).collect()
+    }
+
     /// Makes it count as the image that is listed so: it will replace that one.
     pub fn with_tag_of(&mut self, listed: &ImageEntry) {
         self.listed.tag = listed.tag.clone();
@@ -232,6 +241,13 @@ impl Image {
     /// The layers from the bottom up.
     pub fn layers(&self) -> &[Descriptor] {
         &self.layers
+    }
+
+    /// The digests of all that it is made of: manifest, config and layers.
+    pub fn blobs(&self) -> Vec<Digest> {
+        let config = descriptor_at(&self.manifest, "config").ok();
+        let parts = [&self.descriptor].into_iter().chain(&config).chain(&self.layers);
+        parts.map(|part| part.digest().clone()).collect()
     }
 
     /// The digests of the uncompressed layers, from the bottom up.

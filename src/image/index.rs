@@ -4,7 +4,7 @@ use oci_spec::image::Descriptor;
 
 use crate::error::{Advice, Error, ErrorContext, Kind, Result};
 use crate::json::{self, Object, Value};
-use crate::store::{Platform, Source, is_supported, media_type, read_document};
+use crate::store::{Platform, Source, is_supported, media_type, read_descriptor, read_document};
 use crate::text::Printable;
 
 /// The media types of image configs.
@@ -123,8 +123,7 @@ pub(super) fn descriptor_at(document: &Object, key: &str) -> Result<Descriptor> 
 }
 
 pub(super) fn to_descriptor(value: &Value) -> Result<Descriptor> {
-    let descriptor: Descriptor =
-        serde_json::from_value(value.clone()).map_err(|error| Error::malformed("not a descriptor").because(error))?;
+    let descriptor = read_descriptor(value)?;
     if !is_supported(descriptor.digest()) {
         let what = format!("the algorithm of the digest `{}` is not supported", descriptor.digest());
         return Err(Error::malformed(what).hint("sha256 and sha512 are supported"));

@@ -128,12 +128,13 @@ impl Overlay {
         }
         let Changeset { files, mut links, whiteouts, mut opaque } = Changeset::collapse(entries)?;
         let mut dangling = Vec::new();
+        let mut clear = None;
         for entry in Shrinking::of(files) {
             // Targets of hard links were read along; they are not part of the view.
             if !self.wanted.has(&entry.path) {
                 continue;
             }
-            if self.is_hidden(&entry.path, layer)? {
+            if self.is_hidden(&entry.path, layer, &mut clear)? {
                 if let Some(Link::Lower(target)) = links.remove(&entry.position) {
                     let (path, meta) = (entry.path.clone(), entry.meta.clone());
                     dangling.push(Dangling { path, target, layer, meta, is_hidden: true });
@@ -213,10 +214,15 @@ impl Overlay {
         not_a_directory || is_remade || self.hidden.contains(root) || ancestors(root).any(covered)
     }
 
-    /// Whether upper layers hide `path`, which `layer` has.
-    fn is_hidden(&self, path: &[u8], layer: usize) -> Result<bool> {
+    /// Whether upper layers hide `path`, which `layer` has. Entries come sorted: once nothing was found to hide a directory
+    /// (`clear`), the same holds for the entries in it that follow.
+    fn is_hidden(&self, path: &[u8], layer: usize, clear: &mut Option<Box<[u8]>>) -> Result<bool> {
         if self.visible.contains(path) || self.hidden.contains(path) {
             return Ok(true);
+        }
+        let parent = ancestors(path).next();
+        if parent.is_some() && parent == clear.as_deref() {
+            return Ok(false);
         }
         for dir in ancestors(path) {
             if self.hidden.contains(dir) || self.opaque.contains(dir) {
@@ -229,6 +235,7 @@ impl Overlay {
                 None => {}
             }
         }
+        *clear = parent.map(Box::from);
         Ok(false)
     }
 

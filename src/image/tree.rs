@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
-use crate::path::{ancestors, is_below, shown, walk_order};
+use crate::path::{ShownPath, ancestors, is_below, shown, walk_order};
 use crate::store::Extent;
 use crate::store::fs::{Beneath, Identity, is_replaced};
 use crate::tar::Meta;
@@ -136,7 +136,7 @@ pub struct Node {
 
 impl Node {
     /// The path for messages.
-    pub fn shown(&self) -> String {
+    pub fn shown(&self) -> ShownPath<'_> {
         shown(&self.path)
     }
 }

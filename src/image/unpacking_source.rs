@@ -1,6 +1,5 @@
 use std::collections::HashMap;
 use std::io::{self, Read};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use oci_spec::image::{Descriptor, Digest};
@@ -8,8 +7,7 @@ use oci_spec::image::{Descriptor, Digest};
 use super::document::Image;
 use super::layer::unpack;
 use crate::error::{Error, Result};
-use crate::store::registry::Repository;
-use crate::store::{BUFFER, Batches, Blob, ImageEntry, Progress, Source, Worker};
+use crate::store::{BUFFER, Batches, Blob, Source, SourceAround, Worker};
 use crate::tar::Compression;
 
 /// How many batches may wait for the thread that unpacks.
@@ -37,21 +35,9 @@ impl<'a> UnpackingSource<'a> {
     }
 }
 
-impl Source for UnpackingSource<'_> {
-    fn name(&self) -> String {
-        self.inner.name()
-    }
-
-    fn bytes_read(&self) -> u64 {
-        self.inner.bytes_read()
-    }
-
-    fn list(&self) -> Result<Vec<ImageEntry>> {
-        self.inner.list()
-    }
-
-    fn find(&self, tag: &str) -> Result<Option<ImageEntry>> {
-        self.inner.find(tag)
+impl SourceAround for UnpackingSource<'_> {
+    fn inner(&self) -> &dyn Source {
+        self.inner
     }
 
     fn open(&self, descriptor: &Descriptor) -> Result<Blob> {
@@ -66,18 +52,6 @@ impl Source for UnpackingSource<'_> {
             digest: descriptor.digest().clone(),
             unpacked: self.unpacked.clone(),
         })))
-    }
-
-    fn local_path(&self, descriptor: &Descriptor) -> Option<PathBuf> {
-        self.inner.local_path(descriptor)
-    }
-
-    fn repository(&self) -> Option<&Repository> {
-        self.inner.repository()
-    }
-
-    fn progress(&self) -> Progress {
-        self.inner.progress()
     }
 }
 

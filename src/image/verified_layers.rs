@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use oci_spec::image::Digest;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
+use crate::store::fs::others_may_write;
 use crate::store::is_supported;
 use crate::tar::Compression;
 
@@ -134,7 +135,7 @@ fn ensure_ours(file: &File, what: &str) -> io::Result<()> {
     if found.uid() != rustix::process::geteuid().as_raw() {
         return Err(io::Error::other(format!("{what} is another user's")));
     }
-    if found.mode() & 0o022 != 0 {
+    if others_may_write(&found) {
         return Err(io::Error::other(format!("others may write to {what}")));
     }
     Ok(())

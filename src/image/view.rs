@@ -8,7 +8,7 @@ use super::document::Image;
 use super::layer::{ImpliedDirs, Scan, ScannedLayer, scan_below};
 use super::overlay::{Dangling, Overlay, PathFilter, targets_outside};
 use super::tree::Tree;
-use crate::error::{Error, ErrorContext, IoContext, Result};
+use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
 use crate::path::shown;
 use crate::store::Extent;
 use crate::tar::Entry;
@@ -119,10 +119,22 @@ impl View {
     /// # Errors
     /// A blob that is not what its descriptor says.
     pub fn verify(&mut self) -> Result<()> {
-        for (descriptor, extent) in std::mem::take(&mut self.unverified) {
-            extent.verify(&descriptor).at(format_args!("{}: layer {}", self.source, descriptor.digest()))?;
+        while let Some((descriptor, extent)) = self.unverified.last() {
+            extent.verify(descriptor).at(format_args!("{}: layer {}", self.source, descriptor.digest()))?;
+            self.unverified.pop();
         }
         Ok(())
+    }
+
+    /// The damage that [`verify`](View::verify) finds, if there is any, instead of the `fault` that followed from it:
+    /// damaged bytes may accuse anybody.
+    #[must_use]
+    pub fn damage_or(&mut self, fault: Error) -> Error {
+        if !matches!(fault.kind(), Kind::Verification | Kind::Malformed | Kind::Key | Kind::Decision) {
+            return fault;
+        }
+        let is_damage = |error: &Error| matches!(error.kind(), Kind::Verification | Kind::Malformed);
+        self.verify().err().filter(is_damage).unwrap_or(fault)
     }
 }
 

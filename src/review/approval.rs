@@ -5,7 +5,7 @@ use super::finding::Severity;
 use super::report::Review;
 use crate::crypto::dsse::{Envelope, IN_TOTO};
 use crate::crypto::{PrivateKey, PublicKey, Sha256, hex};
-use crate::error::{Error, ErrorContext, Result};
+use crate::error::{Advice, Error, ErrorContext, Result};
 use crate::json::{self, Object, Value, json};
 
 /// The type of the statement that an approval is (in-toto attestation framework, Statement v1).
@@ -222,8 +222,8 @@ fn ensure_accepted(review: &Review, accepted: &[Accepted]) -> Result<()> {
     if open.is_empty() {
         return Ok(());
     }
-    let hint = "accept each with a reason, or reject the results";
-    Err(Error::decision(format!("findings that stop the release: {}", open.join(", "))).hint(hint))
+    let what = format!("findings that stop the release: {}", open.join(", "));
+    Err(Error::decision(what).advise(Advice::AcceptFindings))
 }
 
 fn bare(digest: &str) -> &str {

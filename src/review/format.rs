@@ -196,7 +196,7 @@ fn medical(bytes: &[u8]) -> Option<Format> {
         "vcf"
     } else if at(0, b"BAM\x01") {
         "bam"
-    } else if at(0, b"CRAM") {
+    } else if at(0, b"CRAM") && text_of(bytes, false).is_none() {
         "cram"
     } else if at(0, b"@HD\tVN:") || at(0, b"@SQ\tSN:") {
         "sam"
@@ -245,8 +245,10 @@ fn by_magic(bytes: &[u8]) -> Option<Format> {
         (b"Rar!\x1a\x07", Format::Sealed("rar")),
         (b"\x04\x22\x4d\x18", Format::Sealed("lz4")),
     ];
-    if let Some((_, format)) = table.iter().find(|(magic, _)| bytes.starts_with(magic)) {
-        return Some(*format);
+    if let Some((magic, format)) = table.iter().find(|(magic, _)| bytes.starts_with(magic)) {
+        // Words begin with some of them, as `ORCHIECTOMY`.
+        let is_word = magic.len() < 5 && magic.iter().all(u8::is_ascii_alphanumeric) && text_of(bytes, false).is_some();
+        return (!is_word).then_some(*format);
     }
     if at(0, b"PK\x03\x04") || at(0, b"PK\x05\x06") {
         return Some(in_zip(bytes));
@@ -368,10 +370,22 @@ pub(super) fn text_of(bytes: &[u8], whole: bool) -> Option<Cow<'_, str>> {
         }
         Err(_) => {
             let high = bytes.iter().filter(|&&byte| byte >= 0x80).count();
-            let is_latin =
-                high * 5 <= bytes.len() && !bytes.iter().any(|byte| (0x80..0xa0).contains(byte) && *byte != 0x80);
-            is_latin.then(|| Cow::Owned(bytes.iter().map(|&byte| char::from(byte)).collect()))
+            let text: Option<String> = bytes.iter().map(|&byte| of_windows(byte)).collect();
+            text.filter(|_| high * 5 <= bytes.len()).map(Cow::Owned)
         }
+    }
+}
+
+/// The character of a byte in Windows-1252, which is Latin-1 with characters in the place of controls; of these, five are
+/// none.
+fn of_windows(byte: u8) -> Option<char> {
+    const CHARACTERS: [char; 32] = [
+        '€', '\0', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\0', 'Ž', '\0', '\0', '‘', '’', '“', '”',
+        '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\0', 'ž', 'Ÿ',
+    ];
+    match byte {
+        0x80..0xa0 => Some(CHARACTERS[usize::from(byte - 0x80)]).filter(|c| *c != '\0'),
+        _ => Some(char::from(byte)),
     }
 }
 
@@ -402,6 +416,11 @@ mod tests {
             (b"{\"nbformat\": 4, \"cells\": []}", Format::Notebook),
             (b"accuracy was 0.9\n", Format::Text),
             (b"M\xfcller\n", Format::Text),
+            (b"a;b\n40 \x96 50;2\n", Format::Csv),
+            (b"CRAMER V,0.31\nPHI,0.22\n", Format::Csv),
+            (b"ORCHIECTOMY,120\nNEPHRECTOMY,340\n", Format::Csv),
+            (b"ORC\x08\x03\0", Format::Model("orc")),
+            (b"CRAM\x03\0", Format::Medical("cram")),
             (b"\xff\xfea\0,\0b\0\n\0", Format::Text),
             (b"<html><body>", Format::Html),
             (b"<svg>", Format::Svg),

@@ -110,8 +110,7 @@ impl Watched<'_, '_> {
         let column = self.observers.columns(1);
         for word in text.split(['\t', '\n']).map(str::trim).filter(|word| !word.is_empty()) {
             let place = || "the text of the document".to_owned();
-            let kind = FieldKind::Name;
-            let field = Field { column, label: "", row_label: "", text: word, kind, group: 0, place: &place };
+            let field = Field { column, ..Field::alone(word, FieldKind::Name, &place) };
             self.observers.field(&field, notes);
         }
     }
@@ -122,15 +121,7 @@ fn texts_of_pickle(bytes: &[u8], watched: &mut Watched<'_, '_>, notes: &mut Note
     let column = watched.observers.columns(1);
     pickle::read(bytes, &mut |text| {
         let place = || "a text in the pickle".to_owned();
-        let field = Field {
-            column,
-            label: "",
-            row_label: "",
-            text: text.trim(),
-            kind: FieldKind::Name,
-            group: 0,
-            place: &place,
-        };
+        let field = Field { column, ..Field::alone(text.trim(), FieldKind::Name, &place) };
         watched.observers.field(&field, notes);
         if let Some(overlap) = &mut watched.overlap {
             overlap.field(&field, notes);

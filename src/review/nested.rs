@@ -5,7 +5,10 @@ use std::io::{Cursor, Read};
 
 use flate2::bufread::{GzDecoder, ZlibDecoder};
 
+use super::finding::Severity;
 use super::format::{Format, ending};
+use super::names;
+use super::tar_gaps;
 use crate::error::Result;
 use crate::tar::{EntryKind, Reader, Sequential};
 
@@ -133,9 +136,15 @@ fn gzip(
         let mut decoder = GzDecoder::new(rest);
         let (piece, is_whole) = read_part(&mut decoder, budget, odd);
         let header = decoder.header();
-        let is_blocked = header.is_some_and(|header| header.extra().is_some_and(|extra| extra.starts_with(b"BC")));
+        let is_blocked = header
+            .is_some_and(|header| header.extra().is_some_and(|extra| extra.starts_with(b"BC") && extra.len() == 6));
         if header.is_some_and(|header| header.comment().is_some() || header.extra().is_some()) && !is_blocked {
             odd.push(Oddity::Odd("a comment or extra field in the header of gzip"));
+        }
+        let inner = inner_name(name);
+        let own = inner.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+        if header.and_then(|header| header.filename()).is_some_and(|written| written != own) {
+            odd.push(Oddity::Odd("another name in the header of gzip than that of the file"));
         }
         rest = decoder.into_inner();
         let room = usize::try_from(MAX_ENTRY).unwrap_or(usize::MAX).saturating_sub(content.len());
@@ -155,6 +164,7 @@ fn gzip(
 }
 
 fn tar(bytes: &[u8], budget: &Budget, each: &mut dyn FnMut(Part) -> Result<()>, odd: &mut Vec<Oddity>) -> Result<()> {
+    odd.extend(tar_gaps::oddity(bytes).map(Oddity::Odd));
     let mut reader = Reader::new(Sequential(Cursor::new(bytes)));
     loop {
         let entry = match reader.next_entry() {
@@ -169,6 +179,7 @@ fn tar(bytes: &[u8], budget: &Budget, each: &mut dyn FnMut(Part) -> Result<()>, 
             odd.push(Oddity::Unseen("more entries than are looked at"));
             return Ok(());
         }
+        note_name(&entry.path, odd);
         match entry.kind {
             EntryKind::Directory => continue,
             EntryKind::File => {}
@@ -186,6 +197,38 @@ fn tar(bytes: &[u8], budget: &Budget, each: &mut dyn FnMut(Part) -> Result<()>, 
         odd.push(Oddity::Unseen("bytes after the end of the archive"));
     }
     Ok(())
+}
+
+/// Names in archives travel as those of files do.
+fn note_name(path: &[u8], odd: &mut Vec<Oddity>) {
+    let path = path.strip_suffix(b"/").unwrap_or(path);
+    let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+    match names::of_name(name) {
+        Some((Severity::Stop, what)) => odd.push(Oddity::Unseen(what)),
+        Some((_, what)) => odd.push(Oddity::Odd(what)),
+        None => {}
+    }
+}
+
+/// True if the extra fields of an entry are others than those for times, owners and large files.
+fn has_odd_fields(mut fields: &[u8]) -> bool {
+    while let [low, high, length, more, rest @ ..] = fields {
+        let (id, length) = (u16::from_le_bytes([*low, *high]), usize::from(u16::from_le_bytes([*length, *more])));
+        let most = match id {
+            0x0001 => 28,
+            0x5455 => 13,
+            0x5855 => 12,
+            0x7855 => 4,
+            0x7875 => 15,
+            0x000a => 32,
+            _ => return true,
+        };
+        if length > most || length > rest.len() {
+            return true;
+        }
+        fields = &rest[length..];
+    }
+    !fields.is_empty()
 }
 
 fn zip(
@@ -221,6 +264,12 @@ fn zip(
             odd.push(Oddity::Unseen("an entry that is encrypted, or compressed in a way that is not read"));
             continue;
         };
+        if format == Format::Zip {
+            note_name(entry.name_raw(), odd);
+            if entry.extra_data().is_some_and(|fields| has_odd_fields(&fields)) {
+                odd.push(Oddity::Odd("an extra field that programs do not write for plain files"));
+            }
+        }
         if entry.is_dir() {
             continue;
         }

@@ -113,8 +113,10 @@ pub fn review(input: ReviewInput<'_>, policy: &ReleasePolicy) -> Result<Review> 
     };
     let mut findings = Vec::new();
     for rule in &RULES {
-        if let Run::Whole(check) = rule.run {
-            findings.extend(check(&whole)?);
+        for run in [Some(&rule.run), rule.also.as_ref()].into_iter().flatten() {
+            if let Run::Whole(check) = run {
+                findings.extend(check(&whole)?);
+            }
         }
     }
     let candidates = (!input.against.is_empty()).then(|| RefCell::new(Candidates::default()));

@@ -1,7 +1,6 @@
 //! The forms of what names a person, word by word.
 
-use std::ops::Range;
-
+use super::fhir;
 use super::words::words;
 
 /// What a word has the form of.
@@ -86,23 +85,9 @@ fn is_uuid(word: &str) -> bool {
 }
 
 fn is_fhir(word: &str) -> bool {
-    const RESOURCES: [&str; 12] = [
-        "Patient",
-        "Observation",
-        "Condition",
-        "Encounter",
-        "Procedure",
-        "MedicationStatement",
-        "MedicationRequest",
-        "Specimen",
-        "DiagnosticReport",
-        "Immunization",
-        "Person",
-        "ImagingStudy",
-    ];
     let Some((path, id)) = word.rsplit_once('/') else { return false };
     let resource = path.rsplit('/').next().unwrap_or_default();
-    RESOURCES.contains(&resource)
+    fhir::ABOUT_PEOPLE.contains(&resource)
         && (1..=64).contains(&id.len())
         && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte))
         && id.bytes().any(|byte| byte.is_ascii_digit())
@@ -137,6 +122,12 @@ pub(super) fn date_of(word: &str) -> Option<u32> {
         return year(a_number);
     }
     (c.len() == 4 && a.len() <= 2 && b.len() <= 2 && is_day(a_number, b_number)).then(|| year(c_number)).flatten()
+}
+
+/// True if a date is the first day of a month.
+pub(super) fn is_first_of_month(word: &str) -> bool {
+    let word = word.trim_matches(|c: char| !c.is_alphanumeric()).split(['T', ' ']).next().unwrap_or_default();
+    word.ends_with("-01") || word.starts_with("01.")
 }
 
 /// The year of a month, a quarter or a week, as `2024-03`, `2024-Q1` or `2024-W09`.
@@ -218,6 +209,14 @@ pub(super) fn is_name(word: &str) -> bool {
             "Mean",
             "Age",
             "The",
+            "Outcome",
+            "Outcomes",
+            "Population",
+            "Safety",
+            "Status",
+            "Summary",
+            "Survival",
+            "Numbers",
         ]
         .contains(&word)
 }
@@ -234,7 +233,7 @@ pub(super) fn is_like_id(text: &str) -> bool {
     if text.len() < 5 || text.len() > 80 || text.contains(char::is_whitespace) {
         return false;
     }
-    if date_of(text).is_some() || period_of(text).is_some() {
+    if date_of(text).is_some() || period_of(text).is_some() || is_of_no_person(text) {
         return false;
     }
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
@@ -249,10 +248,62 @@ pub(super) fn is_like_id(text: &str) -> bool {
         })
 }
 
+/// True for intervals, times of day, names of weights and of places that are numbered: what has digits, and is no
+/// identifier of anybody.
+fn is_of_no_person(text: &str) -> bool {
+    let interval = text.char_indices().skip(1).filter(|(_, c)| "-/:".contains(*c)).any(|(at, _)| {
+        let number = |part: &str| {
+            part.parse::<f64>().ok().filter(|_| part.starts_with(|c: char| c.is_ascii_digit() || c == '-'))
+        };
+        let (from, until) = (&text[..at], &text[at + 1..]);
+        let is_whole = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+        let is_year = |number: f64| (1900.0..2101.0).contains(&number);
+        match (number(from), number(until)) {
+            // Two long numbers are a number of a case, or of a telephone.
+            (Some(low), Some(high)) if is_whole(from) && is_whole(until) && from.len() + until.len() > 6 => {
+                low < high && is_year(low) && is_year(high)
+            }
+            (Some(low), Some(high)) => low <= high,
+            _ => false,
+        }
+    });
+    let is_time = text.contains(':') && {
+        let parts: Vec<&str> = text.split([':', '.']).collect();
+        (2..=4).contains(&parts.len())
+            && parts.iter().all(|part| (1..=6).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit()))
+            && parts[..2].iter().all(|part| part.len() <= 2)
+    };
+    let last = text.rsplit('.').next().unwrap_or_default();
+    let is_weight = text.contains('.')
+        && ["weight", "bias", "running_mean", "running_var", "num_batches_tracked", "kernel", "gamma", "beta"]
+            .contains(&last);
+    let numbered = text.trim_end_matches(|c: char| c.is_ascii_digit());
+    let is_place = text.len() - numbered.len() <= 3
+        && [
+            "station", "site", "hospital", "center", "centre", "clinic", "region", "cluster", "class", "group",
+            "model", "layer", "block",
+        ]
+        .contains(&numbered.trim_end_matches(['_', '-']).to_ascii_lowercase().as_str());
+    interval || is_time || is_weight || is_place
+}
+
+/// True for the code of a disease (ICD-10) with its point.
+pub(super) fn is_disease(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    (5..=7).contains(&bytes.len())
+        && bytes[0].is_ascii_uppercase()
+        && bytes[1].is_ascii_digit()
+        && bytes[2].is_ascii_digit()
+        && bytes[3] == b'.'
+        && bytes[4..].iter().all(u8::is_ascii_digit)
+}
+
 /// True for codes of diseases, drugs, genes and places in a genome, which name no person.
 fn is_code(text: &str) -> bool {
-    const PREFIXES: [&str; 12] =
-        ["ENSG", "ENST", "ENSP", "rs", "chr", "NM_", "NP_", "HP:", "ORPHA", "HGNC:", "GO:", "LOINC"];
+    const PREFIXES: [&str; 17] = [
+        "ENSG", "ENST", "ENSP", "rs", "chr", "NM_", "NP_", "HP:", "ORPHA", "HGNC:", "GO:", "LOINC", "HLA-", "hsa-",
+        "ILMN_", "cg0", "cg1",
+    ];
     let upper = text.as_bytes();
     let is_icd = upper.len() >= 3
         && upper[0].is_ascii_uppercase()
@@ -273,58 +324,36 @@ fn is_code(text: &str) -> bool {
     let is_feature =
         ["x", "v", "feature", "feature_", "pc", "gene", "gene_", "bin", "bin_", "fold_", "epoch_", "layer_"]
             .contains(&numbered.as_str());
-    is_icd || is_atc || is_loinc || is_feature || PREFIXES.iter().any(|prefix| text.starts_with(prefix))
-}
-
-/// True if a text says that some people are fewer than `least`: "3 patients", "n = 4".
-pub(super) fn counts_few_people(text: &str, small: &Range<u64>) -> bool {
-    const PEOPLE: [&str; 22] = [
-        "patient",
-        "patients",
-        "case",
-        "cases",
-        "subject",
-        "subjects",
-        "participant",
-        "participants",
-        "person",
-        "persons",
-        "people",
-        "women",
-        "men",
-        "children",
-        "deaths",
-        "patienten",
-        "patientinnen",
-        "fälle",
-        "events",
-        "individuals",
-        "males",
-        "females",
-    ];
-    let parts: Vec<String> =
-        text.split(|c: char| !c.is_alphanumeric()).filter(|part| !part.is_empty()).map(str::to_lowercase).collect();
-    let is_few = |part: &String| part.parse().is_ok_and(|count: u64| small.contains(&count));
-    let is_people = |part: &String| PEOPLE.contains(&part.as_str());
-    shares_of_few(text, small)
-        || parts.windows(2).any(|pair| is_few(&pair[0]) && is_people(&pair[1]) || pair[0] == "n" && is_few(&pair[1]))
-        || parts.windows(3).any(|three| is_few(&three[0]) && is_people(&three[2]))
-}
-
-/// True for a share that says how many it is of, as in "33 % (1/3)"; not for the steps of a program, as in "epoch 3/25".
-fn shares_of_few(text: &str, small: &Range<u64>) -> bool {
-    const STEPS: [&str; 12] =
-        ["epoch", "fold", "step", "batch", "iteration", "iter", "round", "run", "page", "part", "station", "stop"];
-    let is_edge = |c: char| c.is_whitespace() || "()[]{},;:=".contains(c);
-    let words: Vec<&str> = text.split(is_edge).filter(|word| !word.is_empty()).collect();
-    words.iter().enumerate().any(|(at, word)| {
-        let follows_step = at > 0 && STEPS.contains(&words[at - 1].to_lowercase().as_str());
-        let share = word.trim_end_matches(['.', '!', '?']).split_once('/');
-        let share = share.and_then(|(part, all)| Some((part.parse::<u64>().ok()?, all.parse::<u64>().ok()?)));
-        !follows_step
-            && share
-                .is_some_and(|(part, all)| part <= all && all > 0 && (small.contains(&part) || small.contains(&all)))
-    })
+    // Concepts of UMLS, proteins of UniProt, procedures of OPS, genes whose letters and digits alternate.
+    let is_cui = upper.len() == 8 && upper[0] == b'C' && upper[1] == b'0' && upper[1..].iter().all(u8::is_ascii_digit);
+    let is_protein = upper.len() == 6
+        && b"OPQ".contains(&upper[0])
+        && upper[1].is_ascii_digit()
+        && upper[2..5].iter().all(u8::is_ascii_alphanumeric)
+        && upper[2..5].iter().any(u8::is_ascii_uppercase)
+        && upper[5].is_ascii_digit();
+    let is_ops = upper.len() >= 5
+        && upper.len() <= 8
+        && upper[0].is_ascii_digit()
+        && upper[1] == b'-'
+        && upper[2..5].iter().all(u8::is_ascii_digit)
+        && (upper.len() == 5 || upper[5] == b'.');
+    let is_gene = {
+        let runs = text.as_bytes().chunk_by(|a, b| a.is_ascii_digit() == b.is_ascii_digit()).collect::<Vec<_>>();
+        runs.len() >= 4
+            && runs[0].len() >= 3
+            && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+            && runs.iter().skip(1).all(|run| run.len() <= 2)
+    };
+    is_cui
+        || is_protein
+        || is_ops
+        || is_gene
+        || is_icd
+        || is_atc
+        || is_loinc
+        || is_feature
+        || PREFIXES.iter().any(|prefix| text.starts_with(prefix))
 }
 
 #[cfg(test)]
@@ -396,18 +425,6 @@ mod tests {
         }
         for text in ["the 5-year survival", "old age", "1999 years old", "10 years of data"] {
             assert!(!tells_an_age(text), "{text}");
-        }
-    }
-
-    #[test]
-    fn few_people_are_told_in_words() {
-        for text in ["3 patients were excluded", "n = 4", "(N=9)", "5 female patients", "33.3% (1/3);", "in 2/40."] {
-            assert!(counts_few_people(text, &(1..10)), "{text}");
-        }
-        for text in
-            ["30 patients", "n = 40", "model 3", "F1 of 0.9 in 120 cases", "Epoch 3/25", "30/40", "mg/l", "3/5/2024"]
-        {
-            assert!(!counts_few_people(text, &(1..10)), "{text}");
         }
     }
 }

@@ -20,151 +20,8 @@ pub(super) fn words(label: &str) -> Vec<String> {
     words
 }
 
-/// Names of columns that hold what names one person, without what separates their words.
-const PERSONAL: &[&str] = &[
-    "patientid",
-    "patid",
-    "patientno",
-    "patientnumber",
-    "patientnr",
-    "patnr",
-    "patientennummer",
-    "patientenid",
-    "patientnummer",
-    "patientkey",
-    "patientuuid",
-    "patientidentifier",
-    "patienthash",
-    "pseudonym",
-    "pseudonymid",
-    "psn",
-    "idat",
-    "fallnr",
-    "fallnummer",
-    "fallid",
-    "falnr",
-    "caseid",
-    "caseno",
-    "casenumber",
-    "aufnahmenummer",
-    "aufnahmenr",
-    "mrn",
-    "medicalrecordnumber",
-    "recordid",
-    "medrecno",
-    "hospitalnumber",
-    "hospitalno",
-    "nhsnumber",
-    "nhsno",
-    "ssn",
-    "socialsecuritynumber",
-    "kvnr",
-    "kvnummer",
-    "versichertennummer",
-    "versichertennr",
-    "versnr",
-    "krankenversichertennummer",
-    "insurancenumber",
-    "insuranceid",
-    "subjectid",
-    "subjid",
-    "usubjid",
-    "participantid",
-    "personid",
-    "personnumber",
-    "personnummer",
-    "individualid",
-    "memberid",
-    "encounterid",
-    "visitid",
-    "hadmid",
-    "stayid",
-    "icustayid",
-    "admissionid",
-    "accessionnumber",
-    "studyinstanceuid",
-    "sopinstanceuid",
-    "seriesinstanceuid",
-    "sampleid",
-    "specimenid",
-    "donorid",
-    "birthdate",
-    "dateofbirth",
-    "dob",
-    "birthday",
-    "birthdatetime",
-    "geburtsdatum",
-    "gebdatum",
-    "gebdat",
-    "geburtstag",
-    "firstname",
-    "lastname",
-    "surname",
-    "familyname",
-    "givenname",
-    "fullname",
-    "vorname",
-    "nachname",
-    "familienname",
-    "patientname",
-    "patname",
-    "email",
-    "emailaddress",
-    "phone",
-    "phonenumber",
-    "telefon",
-    "telephone",
-    "street",
-    "strasse",
-    "straße",
-    "homeaddress",
-    "iban",
-];
-
-/// Names of columns that single out a person together with others.
-const QUASI: &[&str] = &[
-    "zip",
-    "zipcode",
-    "plz",
-    "postleitzahl",
-    "postcode",
-    "postalcode",
-    "address",
-    "adresse",
-    "wohnort",
-    "admissiondate",
-    "aufnahmedatum",
-    "dischargedate",
-    "entlassdatum",
-    "deathdate",
-    "dateofdeath",
-    "sterbedatum",
-];
-
-/// What a label says of a person, if anything: the name from the list, and whether it suffices alone.
-pub(super) fn personal(label: &str) -> Option<(&'static str, bool)> {
-    let words = words(label);
-    let joined = words.concat();
-    let at_an_end = |name: &str| {
-        joined == name
-            || words.len() > 1 && {
-                let ends = (1..words.len()).any(|from| words[from..].concat() == name);
-                ends || (1..words.len()).any(|until| words[..until].concat() == name)
-            }
-    };
-    let found = |list: &'static [&'static str]| list.iter().find(|name| at_an_end(name)).copied();
-    // `n_patient_id` and the like count the identifiers; they are none.
-    if words
-        .first()
-        .is_some_and(|word| matches!(word.as_str(), "n" | "num" | "number" | "count" | "nunique" | "unique"))
-    {
-        return None;
-    }
-    found(PERSONAL).map(|name| (name, true)).or_else(|| found(QUASI).map(|name| (name, false)))
-}
-
 /// Words of labels of counts.
-const COUNTS: &[&str] = &[
+pub(super) const COUNTS: &[&str] = &[
     "n",
     "count",
     "counts",
@@ -204,6 +61,13 @@ const COUNTS: &[&str] = &[
     "hits",
     "occurrences",
     "observed",
+    "sum",
+    "summe",
+    "effectif",
+    "effectifs",
+    "nombre",
+    "nb",
+    "anz",
 ];
 
 /// True if a label is that of counts.
@@ -216,7 +80,7 @@ pub(super) fn is_count(label: &str) -> bool {
 }
 
 /// Words of settings of an algorithm, which are no statistics of anybody.
-const HYPER: &[&str] = &[
+pub(super) const HYPER: &[&str] = &[
     "depth",
     "iter",
     "iterations",
@@ -248,16 +112,55 @@ pub(super) fn is_extreme(label: &str) -> bool {
         return false;
     }
     const NAMES: &[&str] = &[
-        "min", "max", "minimum", "maximum", "lowest", "highest", "youngest", "oldest", "smallest", "largest", "p0",
-        "p100", "q0", "q100",
+        "min",
+        "max",
+        "minimum",
+        "maximum",
+        "lowest",
+        "highest",
+        "youngest",
+        "oldest",
+        "smallest",
+        "largest",
+        "p0",
+        "p100",
+        "q0",
+        "q100",
+        "range",
+        "span",
+        "spannweite",
+        "minimal",
+        "maximal",
+        "jüngste",
+        "jüngster",
+        "älteste",
+        "ältester",
+        "earliest",
+        "latest",
+        "outlier",
+        "outliers",
+        "flier",
+        "fliers",
+        "whislo",
+        "whishi",
+        "p99",
+        "p999",
+        "p01",
+        "p001",
     ];
     let label = label.trim();
+    // The outermost hundredths are those of few.
+    let hundredth = label.strip_suffix('%').or_else(|| label.strip_prefix(['p', 'P']));
+    let hundredth = hundredth.and_then(|number| number.parse::<f64>().ok());
+    if hundredth.is_some_and(|hundredth| !(1.0..99.0).contains(&hundredth) && hundredth <= 100.0) {
+        return true;
+    }
     words.iter().any(|word| NAMES.contains(&word.as_str()))
         || matches!(label, "0%" | "100%" | "0.0%" | "100.0%" | "Min." | "Max.")
 }
 
 /// Words that make a label that of a statistic over many, or of a model's weights and measures.
-const STRONG: &[&str] = &[
+pub(super) const STRONG: &[&str] = &[
     "mean",
     "avg",
     "average",
@@ -357,7 +260,7 @@ const STRONG: &[&str] = &[
 ];
 
 /// Words that say so only where every word of the label is one of them: a `count` is, a `blood_count` is not.
-const WEAK: &[&str] = &[
+pub(super) const WEAK: &[&str] = &[
     "sum",
     "bin",
     "bins",
@@ -422,49 +325,38 @@ pub(super) fn is_statistic(label: &str) -> bool {
         || is_extreme(label)
 }
 
-/// True if a label is that of a column whose values name statistics, features or bins.
-pub(super) fn is_naming(label: &str) -> bool {
-    const NAMES: &[&str] = &[
-        "metric",
+/// True if what stands below a label is of that statistic, as in `"mean": {"age": 44.2}`: not where it is the name of a
+/// container only, as in `"metrics": [...]`.
+pub(super) fn hands_down(label: &str) -> bool {
+    const CONTAINERS: [&str; 12] = [
         "statistic",
-        "feature",
-        "features",
-        "variable",
-        "variables",
-        "parameter",
-        "term",
-        "coefficient",
-        "measure",
-        "step",
-        "bin",
-        "epoch",
+        "statistics",
+        "stat",
+        "metric",
+        "metrics",
+        "params",
+        "parameters",
+        "hyperparameters",
+        "train",
+        "test",
+        "validation",
+        "values",
     ];
-    words(label).last().is_some_and(|word| NAMES.contains(&word.as_str()))
+    is_statistic(label) && !words(label).iter().all(|word| CONTAINERS.contains(&word.as_str()))
 }
 
-/// A label for a report: shown only if every word of it is one that is known here, for it may be a datum itself.
-pub(super) fn known(label: &str) -> Option<&str> {
-    let words = words(label);
+/// True for a line that names a statistic, a count, or a setting: what numbers it has belong to it.
+pub(super) fn names_a_statistic(line: &str) -> bool {
+    const VAGUE: [&str; 5] = ["of", "at", "per", "left", "right"];
     let is_known = |word: &String| {
         let word = word.as_str();
-        STRONG.contains(&word)
-            || WEAK.contains(&word)
-            || COUNTS.contains(&word)
-            || HYPER.contains(&word)
-            || OTHERS.contains(&word)
+        // A letter alone is a sex as well.
+        word.len() > 1
+            && !VAGUE.contains(&word)
+            && (STRONG.contains(&word) || COUNTS.contains(&word) || WEAK.contains(&word) || HYPER.contains(&word))
     };
-    (!words.is_empty()
-        && label.len() <= 40
-        && label.is_ascii()
-        && (words.iter().all(is_known) || personal(label).is_some_and(|(name, _)| name == words.concat())))
-    .then_some(label)
+    words(line).iter().any(is_known) || line.contains("Pr(") || line.contains("t value") || line.contains("p-value")
 }
-
-/// Further words that are no datum.
-const OTHERS: &[&str] = &[
-    "min", "max", "age", "sex", "gender", "group", "model", "results", "result", "data", "train", "test", "class",
-    "label", "labels", "index", "table", "values", "summary", "report", "name", "id", "date", "key",
-];
 
 #[cfg(test)]
 mod tests {
@@ -485,15 +377,6 @@ mod tests {
 
     #[test]
     fn tells_what_labels_mean() {
-        for label in
-            ["patient_id", "PatientID", "PATIENT ID", "pat_id", "Geburtsdatum", "MRN", "lab_patient_id", "KVNR"]
-        {
-            assert!(personal(label).is_some_and(|(_, alone)| alone), "{label}");
-        }
-        assert_eq!(personal("ZIP code"), Some(("zip", false)));
-        for label in ["n_patient_id", "patients", "feature", "age", "grid", "medical", "model_name"] {
-            assert_eq!(personal(label), None, "{label}");
-        }
         for label in ["n", "N", "count", "n_patients", "support", "Anzahl", "numCases"] {
             assert!(is_count(label), "{label}");
         }
@@ -514,6 +397,5 @@ mod tests {
         for label in ["age", "bmi", "diagnosis", "height", "name", "weight", "heart_rate", "blood_count", "value"] {
             assert!(!is_statistic(label), "{label}");
         }
-        assert_eq!((known("mean"), known("Mueller"), known("patient_id")), (Some("mean"), None, Some("patient_id")));
     }
 }

@@ -1,7 +1,8 @@
 use super::parts::execution::Execution;
 use super::parts::labels::{ImageState, Labels};
-use super::parts::load::{Depth, Train};
-use crate::crypto::PublicKey;
+use super::parts::load::{Depth, Train, has_config_in_sight};
+use super::parts::openness::sign_of_plaintext;
+use crate::crypto::{PublicKey, hex};
 use crate::error::Result;
 use crate::image::open_image;
 use crate::store::{Context, Reference};
@@ -18,6 +19,8 @@ pub struct Inspection {
     pub wire: &'static str,
     /// The train's id.
     pub id: String,
+    /// The hash that the creator signs, hex: of the immutable files, or in wire 3 of all that the creator states.
+    pub hash: String,
     /// The creator's id.
     pub creator: String,
     /// The fingerprint of the creator's public key.
@@ -38,6 +41,8 @@ pub struct Inspection {
     pub waits_for_builder: bool,
     /// The number of layers.
     pub layers: usize,
+    /// How many of these are not there, since the train is thin and goes without its base.
+    pub left_out: usize,
     /// The number of layers of the train as built, if the labels tell.
     pub base_layers: Option<usize>,
     /// The number of immutable files.
@@ -134,6 +139,14 @@ pub fn inspect(source: &Reference, context: &Context) -> Result<Inspection> {
     Ok(describe(&train, context))
 }
 
+/// Makes sure that the layers of an image are there, as far as its place tells that at once.
+///
+/// # Errors
+/// [`Kind::Malformed`](crate::error::Kind::Malformed) if one is missing that the image does not say it goes without.
+pub fn ensure_layers(source: &Reference, context: &Context) -> Result<()> {
+    open_image(source, context)?.ensure_layers()
+}
+
 /// The state of a train that was read.
 pub(in crate::stage) fn describe(train: &Train, context: &Context) -> Inspection {
     let config = &train.config;
@@ -168,6 +181,7 @@ pub(in crate::stage) fn describe(train: &Train, context: &Context) -> Inspection
         digest: train.image.descriptor().digest().to_string(),
         wire: config.wire().name(),
         id: config.id().to_owned(),
+        hash: hex::encode(config.hash()),
         creator: config.creator().id.to_string(),
         master: match &from.tag {
             Some(tag) => format!("{}:{tag}", from.address),
@@ -178,6 +192,7 @@ pub(in crate::stage) fn describe(train: &Train, context: &Context) -> Inspection
         waits_for_creator: config.form().waits_for_creator(),
         waits_for_builder: config.form().waits_for_builder(),
         layers: train.image.layers().len(),
+        left_out: train.image.left_out().len(),
         base_layers: labels.base_layers,
         stage: labels.state.map(ImageState::name),
         runs,
@@ -186,16 +201,22 @@ pub(in crate::stage) fn describe(train: &Train, context: &Context) -> Inspection
     }
 }
 
-/// True if the image is a train that pre-run has opened and that is not closed again. What is no train is not open; of a
-/// train whose config cannot be read any more, the labels tell.
+/// True if the image is a train that pre-run has opened and that is not closed again: by its labels or, for the reference
+/// writes none, by what its files are. What is no train is not open; of a train whose config cannot be read any more, the
+/// labels tell.
 ///
 /// # Errors
 /// The image cannot be read.
 pub fn is_open(source: &Reference, context: &Context) -> Result<bool> {
     let image = open_image(source, context)?;
     let labels = Labels::read(&image);
-    if labels.any_verified_config().is_none() {
+    if labels.any_verified_config().is_some() {
+        return Ok(Train::load(image, &context.temporary, Depth::Config).map_or(true, |train| labels.is_open(&train)));
+    }
+    if !has_config_in_sight(&image, &context.temporary) {
         return Ok(false);
     }
-    Ok(Train::load(image, &context.temporary, Depth::Config).map_or(true, |train| labels.is_open(&train)))
+    let train = Train::load(image, &context.temporary, Depth::ListedFiles(usize::MAX));
+    // What is wrong with its layers is said by whoever copies them.
+    Ok(train.and_then(|train| sign_of_plaintext(&train)).is_ok_and(|sign| sign.is_some()))
 }

@@ -6,6 +6,7 @@ mod build;
 mod inspect;
 mod journal;
 mod journey;
+mod kept;
 mod parts;
 mod post_run;
 mod pre_run;
@@ -23,12 +24,13 @@ mod validate;
 mod verify;
 
 pub use build::{BuildCreator, BuildRequest, BuildStop, build};
-pub use inspect::{Inspection, ListedFile, StopState, TrainState, inspect, is_open};
-pub use journal::{Act, Journal, JournalEntry, PREDICATE_TYPE, Recording, recorded};
+pub use inspect::{Inspection, ListedFile, StopState, TrainState, ensure_layers, inspect, is_open};
+pub use journal::{Act, Journal, JournalEntry, PREDICATE_TYPE, Recording, closing_entry, recorded};
 pub use journey::{
     Journey, JourneyFinding, JourneyJournal, JourneyRequest, JourneyStop, RecordedAct, RecordedApproval, RecordedRun,
     StopResults, journey,
 };
+pub use kept::{Remains, kept_in, parts_of_kept};
 pub use parts::execution::{BaseOfRun, Execution};
 pub use parts::pinned_keys::{Pin, list_pins, read_trust};
 pub use parts::release::Release;
@@ -46,7 +48,10 @@ pub use review::{
     ApproveRequest, Before, ReviewRequest, Reviewed, ReviewedTrain, approve, review_results, review_train,
 };
 #[cfg(feature = "engines")]
-pub use run::{LOG_LIMIT, Leftover, Limit, Onlooker, RunRequest, TrainFailed, cleanup, leftovers, run};
+pub use run::{
+    KeptBefore, KeptRun, LOG_LIMIT, Leftover, Limit, Onlooker, RunRequest, TrainFailed, cleanup, keeps_base,
+    kept_before, kept_runs, leftovers, run,
+};
 pub use sign::{KnownFiles, SignRequest, SignWith, Statement, sign, sign_hash, sign_statement};
 pub use trust::{Parties, PartyKey, add_pin, parties};
 pub use validate::{Master, Method, ValidateRequest, Validation, validate};

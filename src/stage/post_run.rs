@@ -12,7 +12,7 @@ use super::parts::load::{Depth, Train, read_view};
 use super::parts::payload::{PayloadWriter, Transform, transform};
 use super::parts::publish::StageOutput;
 use super::parts::release::{SeenFiles, approved_by};
-use super::parts::report::{Report, ResultFile, some_of};
+use super::parts::report::{NO_RESULTS, Report, ResultFile, some_of};
 use super::parts::request::{StageRequest, Station};
 use super::parts::space::{ensure_file_count, ensure_stage, size_below};
 use crate::crypto::StageKey;
@@ -23,7 +23,7 @@ use crate::image::{
 };
 use crate::path::shown;
 use crate::review::{ApprovalSubject, entries_of, results_digest};
-use crate::store::{Audience, Context, Reference, spool_dir};
+use crate::store::{Audience, Context, Digest, Reference, spool_dir};
 use crate::text::counted;
 use crate::train::check::CheckId;
 use crate::train::{Check, Produced, StageKind, Stop, StopSeal, paths, unwrap_stage_key};
@@ -91,8 +91,13 @@ fn close(
     let spool = spool_dir(&target.reference, context);
     let labels = Labels::read(&image);
     ensure_was_opened(&image, &labels)?;
+    if labels.needs_approval && request.release.is_none() {
+        let what = "the results are held until a person has approved them";
+        return Err(Error::decision(what).advise(Advice::ReleaseHeld).at(request.source));
+    }
     let base = BaseLayers::detect(&image, request.base, context)?;
-    let mut train = load(base.complete(image)?, &spool, base.floor(), &labels)?;
+    let image = with_its_base(base.complete(image)?, &labels, &mut target, context)?;
+    let mut train = load(image, &spool, base.floor(), &labels)?;
     let results = match request.results {
         Some(dir) => {
             ensure_own_way(dir)?;
@@ -102,9 +107,33 @@ fn close(
         None => None,
     };
     let name = train.name();
-    request.policy.ensure_wire(&train.config).at(&name)?;
+    request.policy.ensure_wire(&train.config).map_err(|fault| train.view.damage_or(fault.at(&name)))?;
     let post_run = PostRun { request, context, spool: &spool, labels, base, results, opened };
     with_all_layers(&mut train, &spool, |train| post_run.attempt(train, &mut target)).at(name)
+}
+
+/// The image with the base that it was opened without, from where the encrypted image is: a train that came whole must not
+/// leave thin. One that came thin, or goes to where its base is, stays as it is.
+fn with_its_base(image: Image, labels: &Labels, target: &mut Target, context: &Context) -> Result<Image> {
+    let Some(from) = &labels.opened_from else { return Ok(image) };
+    let mut missing = image.left_out();
+    missing.retain(|layer| !target.destination.has_blob(layer).is_ok_and(|there| there));
+    if missing.is_empty() {
+        return Ok(image);
+    }
+    // Of a label alone no registry is asked.
+    let from = Reference::locate(from)?;
+    let encrypted = if from.is_shared() { None } else { open_image(&from, context).ok() };
+    match encrypted.and_then(|encrypted| image.completed(&encrypted).ok()) {
+        Some(whole) => Ok(whole),
+        None => {
+            let what = match from.is_shared() {
+                true => "the opened train goes without its base".to_owned(),
+                false => format!("the opened train goes without its base, and {from} does not have it"),
+            };
+            Err(Error::usage(what).advise(Advice::GiveBase))
+        }
+    }
 }
 
 /// Refuses to sign what somebody else's link leads to.
@@ -125,7 +154,7 @@ pub(super) fn ensure_was_opened(image: &Image, labels: &Labels) -> Result<()> {
 }
 
 /// Where the payload is signed, no labels are needed to see that an image was never opened.
-fn ensure_is_not_signed(train: &Train) -> Result<()> {
+pub(super) fn ensure_is_not_signed(train: &Train) -> Result<()> {
     let form = train.config.form();
     let is_signed = form.base().is_some() && !form.collect_layers(&train.facts).iter().any(Check::is_broken);
     if is_signed { Err(not_opened()) } else { Ok(()) }
@@ -207,9 +236,13 @@ impl PostRun<'_> {
             document: &document,
             config: &config,
             rewritten: true,
-            apart: false,
+            apart: None,
+            // After post-run in place nothing of the plaintext may stay, not even what another run has left.
+            unreached: target.unreached(),
+            forgotten: if target.in_place { self.opened_without_tag(train) } else { Vec::new() },
             results_outside: None,
         };
+        let nothing = self.signed_for_nothing(train)?;
         let (mut report, collected) = output.publish(train, target, self.context)?;
         report.checks = checks;
         report.results = listed;
@@ -223,6 +256,7 @@ impl PostRun<'_> {
         report.notes.extend(collected.note());
         report.notes.extend(approved_by(&approved));
         report.warnings.extend(self.held_in_plaintext(target, &report.image.source));
+        report.warnings.extend(nothing.map(str::to_owned));
         Ok(report)
     }
 
@@ -239,6 +273,28 @@ impl PostRun<'_> {
             ensure_not_encrypted(train, stop, &self.request.station)?;
         }
         Ok(checks)
+    }
+
+    /// Says if no train has run, or if it has left nothing. The stop is signed all the same: a train may have nothing to
+    /// say at a station.
+    fn signed_for_nothing(&self, train: &Train) -> Result<Option<&'static str>> {
+        let results = self.results.as_ref().unwrap_or(train.tree());
+        Ok(match &self.results {
+            _ if result_files(results, Transform::Keep)?.is_empty() => Some(NO_RESULTS),
+            None if self.labels.layers_of_run(&train.image) == Some(0) => {
+                Some("nothing has run in the image: it is as pre-run left it")
+            }
+            _ => None,
+        })
+    }
+
+    /// The images without a tag that pre-run has opened of the same train: an engine that puts its own under the tag may
+    /// leave them behind, with plaintext in them.
+    fn opened_without_tag(&self, train: &Train) -> Vec<Digest> {
+        let Some(config) = self.labels.any_verified_config() else { return Vec::new() };
+        let others = train.image.nameless_others().into_iter();
+        let opened = others.filter(|other| Labels::read(other).any_verified_config() == Some(config));
+        opened.map(|other| other.listed().descriptor.digest().clone()).collect()
     }
 
     /// What still holds plaintext, where the caller does not see to that.
@@ -376,7 +432,8 @@ pub(super) fn approval_subject(train: &Train, stop: &Stop, results: String, poli
 /// What the layers above the base hold outside the train's paths: it is not part of the new image.
 pub(super) fn changes_elsewhere(train: &Train, base: usize) -> Option<String> {
     let above = train.view.others.iter().filter(|(layer, _)| *layer >= base).flat_map(|(_, paths)| paths);
-    let mut dropped: Vec<String> = above.filter(|path| ***path != *paths::USER_KEY).map(|path| shown(path)).collect();
+    let mut dropped: Vec<String> =
+        above.filter(|path| ***path != *paths::USER_KEY).map(|path| shown(path).to_string()).collect();
     dropped.sort();
     dropped.dedup();
     some_of(&dropped, NAMED)

@@ -7,7 +7,7 @@ use super::parts::checks::{
 };
 use super::parts::execution::Execution;
 use super::parts::hashing::BackgroundHasher;
-use super::parts::labels::{ImageState, Labels};
+use super::parts::labels::{Apart, ImageState, Labels};
 use super::parts::load::{Depth, Train};
 use super::parts::masters::ensure_master;
 use super::parts::payload::{PayloadWriter, Transform, transform};
@@ -23,7 +23,7 @@ use crate::image::{
 use crate::path::shown;
 use crate::store::fs::StagedDir;
 use crate::store::tag::ENCRYPTED_SUFFIX;
-use crate::store::{Audience, Context, spool_dir};
+use crate::store::{Audience, Context, Unreached, spool_dir};
 use crate::tar::EntryKind;
 use crate::text::counted;
 use crate::train::{Check, StageKind, Stop, TrainConfig, paths, unwrap_stage_key};
@@ -37,7 +37,7 @@ use crate::train::{Check, StageKind, Stop, TrainConfig, paths, unwrap_stage_key}
 /// [`Kind::Malformed`](crate::error::Kind::Malformed) if this is no train. Then nothing has changed.
 pub fn pre_run(request: &StageRequest<'_>, context: &Context) -> Result<Report> {
     ensure_not_in_registry(request.source, request.destination)?;
-    open_train(request, false, context)
+    open_train(request, None, context)
 }
 
 /// [`pre_run`] into a private place for a run. The base layers stay in the source: the opened image is whole only
@@ -46,65 +46,83 @@ pub fn pre_run(request: &StageRequest<'_>, context: &Context) -> Result<Report> 
 /// # Errors
 /// As [`pre_run`].
 #[cfg_attr(not(feature = "engines"), allow(dead_code, reason = "`run` alone opens a train elsewhere"))]
-pub(super) fn pre_run_apart(request: &StageRequest<'_>, context: &Context) -> Result<Report> {
-    open_train(request, true, context)
+pub(super) fn pre_run_apart(request: &StageRequest<'_>, apart: Apart<'_>, context: &Context) -> Result<Report> {
+    open_train(request, Some(apart), context)
 }
 
-fn open_train(request: &StageRequest<'_>, apart: bool, context: &Context) -> Result<Report> {
+fn open_train(request: &StageRequest<'_>, apart: Option<Apart<'_>>, context: &Context) -> Result<Report> {
     let audience = Audience::Owner { shared: request.shared };
     let results = request.results.map(|dir| StagedDir::new(dir, audience)).transpose()?;
     let pending = PendingTarget::open_for(request.source, request.destination, context, audience)?;
-    let (image, warning) = start(request, context)?;
+    let Start { image, before, warning } = start(request, context)?;
     let mut target = pending.resolve(request.source, request.destination, &image)?;
     target.ensure_keeps_encrypted()?;
     let spool = spool_dir(&target.reference, context);
     let base = BaseLayers::detect(&image, request.base, context)?;
     let mut train = Train::load(image, &spool, Depth::ListedFiles(usize::MAX))?;
     let name = train.name();
-    request.policy.ensure_wire(&train.config).at(&name)?;
+    request.policy.ensure_wire(&train.config).map_err(|fault| train.view.damage_or(fault.at(&name)))?;
     let own = VerifiedLayers::in_memory();
     let memory = request.policy.memory.unwrap_or(&own);
     let (copied, lost) = (0, Vec::new());
-    let mut pre_run = PreRun { request, apart, context, spool, base, results, warning, memory, copied, lost };
+    let mut pre_run = PreRun { request, apart, context, spool, base, results, before, warning, memory, copied, lost };
     with_all_layers(&mut train, &pre_run.spool.clone(), |train| pre_run.attempt(train, &mut target)).at(name)
 }
 
-/// The image to start from: if the travelling tag is this station's own pre-run already, the encrypted one beside it,
-/// so that a run that failed can be started again. What the person has to know, if there was such a run.
-fn start(request: &StageRequest<'_>, context: &Context) -> Result<(Image, Option<String>)> {
+/// The image to start from.
+struct Start {
+    image: Image,
+    /// What becomes of an image that was opened before, whose place it takes: if nothing has run in that one, it goes.
+    before: Unreached,
+    /// What the person has to know, if a train has run in it.
+    warning: Option<String>,
+}
+
+impl Start {
+    /// From an image that nobody has opened here.
+    fn first(image: Image) -> Self {
+        Start { image, before: Unreached::Keep, warning: None }
+    }
+}
+
+/// If the travelling tag is this station's own pre-run already, starts from the encrypted image beside it, so that a run
+/// that failed can be started again.
+fn start(request: &StageRequest<'_>, context: &Context) -> Result<Start> {
     let image = open_image(request.source, context)?;
     let labels = Labels::read(&image);
     if labels.state != Some(ImageState::PreRun) {
-        return Ok((image, None));
+        return Ok(Start::first(image));
     }
     let aside = format!("{}{ENCRYPTED_SUFFIX}", image.listed().tag.as_deref().unwrap_or_default());
     match image.beside(&aside, context.platform.as_ref())? {
-        Some(mut before) => {
+        Some(mut encrypted) => {
             tracing::info!("the image has been through pre-run; starting again from `{aside}`");
-            before.with_tag_of(image.listed());
-            // Above its base an opened image has the payload and the control layer.
-            let of_run = image.layers().len().saturating_sub(labels.base_layers.map_or(usize::MAX, |base| base + 2));
-            let warning = (of_run > 0).then(|| {
+            encrypted.with_tag_of(image.listed());
+            let of_run = labels.layers_of_run(&image);
+            let before = if of_run == Some(0) { Unreached::RemoveOf(image.blobs()) } else { Unreached::Keep };
+            let warning = of_run.filter(|of_run| *of_run > 0).map(|of_run| {
                 let was = image.descriptor().digest();
                 format!(
                     "the layers that a run added to {was} ({of_run}) are dropped: pre-run started again from `{aside}`"
                 )
             });
-            Ok((before, warning))
+            Ok(Start { image: encrypted, before, warning })
         }
-        None => Ok((image, None)),
+        None => Ok(Start::first(image)),
     }
 }
 
 struct PreRun<'a> {
     request: &'a StageRequest<'a>,
-    /// True if the base layers stay where they are.
-    apart: bool,
+    /// If the base layers stay where they are.
+    apart: Option<Apart<'a>>,
     context: &'a Context,
     spool: PathBuf,
     base: BaseLayers,
     /// The directory for the plaintext results, if they do not go into the image.
     results: Option<StagedDir<'a>>,
+    /// What becomes of an image that was opened before: one in which nothing has run is of no use to anybody any more.
+    before: Unreached,
     /// Of a run that is left behind.
     warning: Option<String>,
     /// Of the base layers.
@@ -164,7 +182,7 @@ impl PreRun<'_> {
         }
         let results = if self.results.is_some() { 0 } else { size_below(train.tree(), paths::RESULTS) };
         let payload = decrypted(size_below(train.tree(), paths::TRAIN).saturating_add(results));
-        ensure_stage(&*target.destination, &train.image, if self.apart { 0 } else { base }, payload)?;
+        ensure_stage(&*target.destination, &train.image, if self.apart.is_some() { 0 } else { base }, payload)?;
         let payload = self.write_payload(train, target, Transforms { of_train, of_results }, &mut checks)?;
         let checks = self.request.policy.enforce(checks)?;
         self.publish(train, target, Opened { stop: &stop, base_layers: base, payload, checks })
@@ -176,8 +194,8 @@ impl PreRun<'_> {
         Self: 't,
     {
         match self.apart {
-            true => BaseVerifier::new(self.memory),
-            false => BaseVerifier::copying_to(self.memory, &mut *target.destination),
+            Some(_) => BaseVerifier::new(self.memory),
+            None => BaseVerifier::copying_to(self.memory, &mut *target.destination),
         }
     }
 
@@ -220,14 +238,17 @@ impl PreRun<'_> {
             config: &config,
             rewritten: false,
             apart: self.apart,
+            unreached: if target.in_place { self.before.clone() } else { Unreached::Keep },
+            forgotten: Vec::new(),
             results_outside: self.results.as_ref().map(StagedDir::identity).transpose()?,
         };
         // The results come first: without them the image would be published by a command that fails.
         let publish = || output.publish(train, target, self.context);
-        let (mut report, _) = match &self.results {
+        let (mut report, collected) = match &self.results {
             Some(results) => results.reveal_before(publish)?,
             None => publish()?,
         };
+        report.notes.extend(collected.note());
         report.checks = checks;
         report.image.bytes.transferred += self.copied;
         report.runs = Some(Execution::of(train, Some(base_layers), self.base.given(), self.context));
@@ -237,6 +258,11 @@ impl PreRun<'_> {
         if target.reference.is_shared() {
             let what = "the opened train is in a registry in plaintext: whoever can pull it can read it";
             report.warnings.push(what.to_owned());
+        }
+        if let Some(archive) = target.reference.path().filter(|path| target.in_place && path.is_file()) {
+            let archive = archive.display();
+            let what = format!("{archive} holds the opened train in plaintext now; with a DEST it stays as it came");
+            report.warnings.push(what);
         }
         if target.in_place {
             report
@@ -283,7 +309,7 @@ fn ensure_no_results(train: &Train) -> Result<()> {
     let tree = train.tree();
     let files: Vec<String> = result_files(tree, Transform::Keep)?
         .iter()
-        .map(|file| shown(&[paths::RESULTS, b"/", &file.path].concat()))
+        .map(|file| shown(&[paths::RESULTS, b"/", &file.path].concat()).to_string())
         .collect();
     let Some(first) = files.first() else { return Ok(()) };
     let what = format!("{} found, but no station has signed yet", counted(files.len() as u64, "result"));

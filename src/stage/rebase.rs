@@ -1,19 +1,16 @@
-use std::io::Read;
-
 use super::parts::as_built::as_built_tags;
 use super::parts::base::BaseOrigin;
-use super::parts::checks::{
-    ensure_config, ensure_immutable, ensure_results, ensure_results_kinds, result_files, with_all_layers,
-};
+use super::parts::checks::{ensure_config, ensure_immutable, ensure_results_kinds, result_files, with_all_layers};
 use super::parts::labels::{ImageState, Labels, labels};
 use super::parts::load::{Depth, Train};
+use super::parts::openness::{SignOfPlaintext, has_signed_results, sign_of_plaintext};
 use super::parts::payload::{PayloadWriter, Transform, transform, write_control};
 use super::parts::report::Report;
 use super::parts::request::VerificationPolicy;
 use super::parts::space::{ensure_stage, size_below};
 use super::post_run::changes_elsewhere;
 use super::validate::is_its_own;
-use crate::error::{Advice, Error, ErrorContext, IoContext, Kind, Result};
+use crate::error::{Advice, Error, ErrorContext, Result};
 use crate::image::{
     AddedLayer, BytesMoved, Edit, Image, ImageReport, LayerCounts, LayerSink, PendingTarget, Target, layer_changes,
     open_image, rfc3339,
@@ -56,8 +53,8 @@ impl<'a> RebaseRequest<'a> {
 /// reference puts the files of a later state on that.
 ///
 /// # Errors
-/// [`Kind::Usage`] if the train is not based on the old image, or cannot go on the new one;
-/// [`Kind::Verification`] if a signature does not hold, or it is open. Then nothing has changed.
+/// [`Kind::Usage`](crate::error::Kind::Usage) if the train is not based on the old image, or cannot go on the new one;
+/// [`Kind::Verification`](crate::error::Kind::Verification) if a signature does not hold, or it is open. Then nothing has changed.
 pub fn rebase(request: &RebaseRequest<'_>, context: &Context) -> Result<Report> {
     let pending = PendingTarget::open(request.source, request.destination, context)?;
     let image = open_image(request.source, context)?;
@@ -254,48 +251,21 @@ impl Rebase<'_> {
     }
 }
 
-/// What is published must be encrypted, as far as can be told without a key: immutable files that hash to what the
-/// creator has signed are not, nor are results that no station has signed or that are no ciphertext.
+/// What is published must be encrypted, as far as can be told without a key.
 fn ensure_is_closed(train: &Train) -> Result<Vec<Check>> {
+    let has_signed = train.config.route_state()?.last_signed().is_some();
     let results = result_files(train.tree(), Transform::Keep)?;
-    if train.config.route_state()?.last_signed().is_some() {
-        ensure_are_ciphertext(train, paths::RESULTS)?;
-        if !results.is_empty() && holds(ensure_results(train, Transform::Keep))?.is_some() {
-            return Err(is_open("the results are the ones that the last station signed"));
-        }
-    } else if let Some(first) = results.first() {
+    if let Some(first) = results.first().filter(|_| !has_signed) {
         let what = format!("{} found, but no station has signed yet", counted(results.len() as u64, "result"));
         let hint = "if the train is open, finish its stage first; if the results were built in, build the train anew on the new base";
         return Err(Error::verification(what).hint(hint).at(shown(&[paths::RESULTS, b"/", &first.path].concat())));
     }
-    let immutable = ensure_immutable(train, Transform::Keep);
-    if !train.config.wire().encrypts_train() {
-        return immutable;
+    if let Some(SignOfPlaintext { what, place }) = sign_of_plaintext(train)? {
+        let error = is_open(what);
+        return Err(place.iter().fold(error, |error, place| error.at(place)));
     }
-    match holds(immutable)? {
-        Some(_) => Err(is_open("the files are the ones that the creator signed")),
-        None => ensure_are_ciphertext(train, paths::TRAIN).map(|()| Vec::new()),
+    if has_signed_results(train)? {
+        return Err(is_open("the results are the ones that the last station signed"));
     }
-}
-
-fn ensure_are_ciphertext(train: &Train, root: &[u8]) -> Result<()> {
-    let (tree, cipher) = (train.tree(), train.config.wire().cipher());
-    for node in tree.below(root).map(|at| &tree.nodes()[at]) {
-        let Some(extent) = tree.extent(node) else { continue };
-        let mut start = Vec::with_capacity(4);
-        extent.part(0, 4).reader().read_to_end(&mut start).doing("read the file").at(node.shown())?;
-        if !cipher.may_have_written(extent.len(), &start) {
-            return Err(is_open("a file is not ciphertext")).at(node.shown());
-        }
-    }
-    Ok(())
-}
-
-/// The checks if they hold, nothing if they do not; every other error stays one.
-fn holds(checks: Result<Vec<Check>>) -> Result<Option<Vec<Check>>> {
-    match checks {
-        Ok(checks) => Ok(Some(checks)),
-        Err(error) if error.kind() == Kind::Verification => Ok(None),
-        Err(error) => Err(error),
-    }
+    if train.config.wire().encrypts_train() { Ok(Vec::new()) } else { ensure_immutable(train, Transform::Keep) }
 }

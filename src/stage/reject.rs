@@ -1,13 +1,15 @@
+use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 
+use super::kept::{OPENED, Remains};
 use super::parts::labels::{ImageState, Labels};
 use super::parts::report::Report;
 use crate::error::{Advice, Error, ErrorContext, IoContext, Result};
 use crate::image::{Image, ImageReport, PendingTarget, open_image};
 use crate::store::fs::identity;
 use crate::store::tag::ENCRYPTED_SUFFIX;
-use crate::store::{Context, Reference, TagChange};
+use crate::store::{Context, Reference, TagChange, open_source};
 
 /// A request to give up the results of a run.
 #[derive(Clone, Copy)]
@@ -84,7 +86,23 @@ pub fn reject(request: &RejectRequest<'_>, context: &Context) -> Result<Report> 
             "the registry keeps the opened image, which holds plaintext, under its digest until it collects garbage";
         report.warnings.push(what.to_owned());
     }
+    drop(target);
+    remove_kept(request.source, context);
     Ok(report)
+}
+
+/// Removes the directory in which a run has kept the train, when nothing of it is left there.
+fn remove_kept(source: &Reference, context: &Context) {
+    let opened = source.path().filter(|path| path.file_name() == Some(OsStr::new(OPENED)));
+    let Some(dir) = opened.and_then(Path::parent).filter(|dir| Remains::of(dir) == Some(Remains::NoResults)) else {
+        return;
+    };
+    if open_source(source, context).and_then(|layout| layout.list()).is_ok_and(|images| !images.is_empty()) {
+        return;
+    }
+    if let Err(error) = fs::remove_dir_all(dir) {
+        tracing::warn!("{}: it is empty, and cannot be removed: {error}", dir.display());
+    }
 }
 
 /// The encrypted image that pre-run in place has put aside.

@@ -9,7 +9,7 @@ use super::parts::checks::{
 use super::parts::homomorphic::HomomorphicSink;
 use super::parts::load::{Depth, Train};
 use super::parts::payload::Transform;
-use super::parts::report::Report;
+use super::parts::report::{Report, some_of};
 use super::parts::request::VerificationPolicy;
 use super::parts::results_archive::ResultsArchive;
 use super::pre_run::copy_results;
@@ -26,6 +26,9 @@ use crate::train::{Check, TrainConfig, paillier, paths, unwrap_creator_key};
 
 /// The directory of the results in an archive: its name in the train.
 const ARCHIVE_ROOT: &[u8] = b"pht_results";
+
+/// The stations that a report names.
+const NAMED: usize = 10;
 
 /// The results are plaintext.
 const PLACE: Audience = Audience::Owner { shared: false };
@@ -105,7 +108,7 @@ struct Terms<'a> {
 fn of_image(image: Image, terms: Terms<'_>, out: &mut Out<'_>, context: &Context) -> Result<Report> {
     let mut train = Train::load(image, &context.temporary, Depth::ListedFiles(usize::MAX))?;
     let (name, spool) = (train.name(), &context.temporary);
-    terms.policy.ensure_wire(&train.config).at(&name)?;
+    terms.policy.ensure_wire(&train.config).map_err(|fault| train.view.damage_or(fault.at(&name)))?;
     let own = VerifiedLayers::in_memory();
     let memory = terms.policy.memory.unwrap_or(&own);
     let decrypted = with_all_layers(&mut train, spool, |train| {
@@ -135,6 +138,7 @@ fn of_image(image: Image, terms: Terms<'_>, out: &mut Out<'_>, context: &Context
         image,
         checks,
         warnings: [terms.policy.warnings_of_others(), message(&left_out)].concat(),
+        notes: to_come(&train.config),
         ..Report::default()
     })
 }
@@ -151,6 +155,7 @@ fn of_archive(archive: &ResultsArchive, terms: Terms<'_>, out: &mut Out<'_>) -> 
         },
         checks,
         warnings: [terms.policy.warnings_of_others(), archive.warnings(), message(&left_out)].concat(),
+        notes: to_come(&archive.config),
         ..Report::default()
     })
 }
@@ -167,6 +172,16 @@ fn decrypt_archive(archive: &ResultsArchive, terms: Terms<'_>, out: &mut Out<'_>
     let checks = terms.policy.enforce(checks)?;
     out.reveal(&results)?;
     Ok((checks, left_out))
+}
+
+/// Who has not signed yet: what these stations will compute is not among the results.
+fn to_come(config: &TrainConfig) -> Vec<String> {
+    let stops = config.route().stops();
+    let open: Vec<String> =
+        stops.iter().filter(|stop| stop.signature.is_none()).map(|stop| stop.station.to_string()).collect();
+    let signed = stops.len() - open.len();
+    let told = |names| format!("{signed} of {} stations have signed; still to come: {names}", stops.len());
+    some_of(&open, NAMED).map(told).into_iter().collect()
 }
 
 fn message(left_out: &[String]) -> Vec<String> {

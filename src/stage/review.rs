@@ -7,9 +7,9 @@ use super::parts::labels::{ImageState, Labels};
 use super::parts::load::{Depth, Train};
 use super::parts::payload::{Transform, transform};
 use super::parts::release::SeenFiles;
-use super::post_run::{approval_subject, ensure_was_opened, load};
+use super::post_run::{approval_subject, ensure_is_not_signed, ensure_was_opened, load};
 use crate::crypto::PrivateKey;
-use crate::error::{Error, ErrorContext, Result};
+use crate::error::{Advice, Error, ErrorContext, Result};
 use crate::image::{
     EntrySink, Image, NodeKind, PathFilter, ReadDirectory, Tree, View, open_image, read_directory, rfc3339,
 };
@@ -17,7 +17,7 @@ use crate::review::{
     Accepted, Approval, Declaration, MAX_OUTPUTS, OUTPUTS, ReleasePolicy, ResultEntry, Review, ReviewInput, entries_of,
     hash_files, review,
 };
-use crate::store::{Context, DEFAULT_MAX_FILES, Reference};
+use crate::store::{Context, Reference};
 use crate::tar::{EntryKind, Meta};
 use crate::train::{Stop, paths, unwrap_stage_key};
 
@@ -86,6 +86,8 @@ pub struct ReviewedTrain {
     pub stop: (usize, usize),
     /// The station.
     pub station: String,
+    /// The directory with the results, if they are not in the image.
+    pub results: Option<String>,
 }
 
 /// Reviews the results of a train after its run.
@@ -101,8 +103,8 @@ pub fn review_train(request: &ReviewRequest<'_>, context: &Context) -> Result<Re
 ///
 /// # Errors
 /// Input/output.
-pub fn review_results(dir: &Path, against: &[&Path], policy: &ReleasePolicy) -> Result<Reviewed> {
-    let tree = read_directory(dir, paths::RESULTS, ReadDirectory { owners: false, max_files: DEFAULT_MAX_FILES })?;
+pub fn review_results(dir: &Path, against: &[&Path], policy: &ReleasePolicy, context: &Context) -> Result<Reviewed> {
+    let tree = read_directory(dir, paths::RESULTS, ReadDirectory { owners: false, max_files: context.max_files })?;
     let entries = entries_of(&tree, paths::RESULTS, &hash_files(&tree, paths::RESULTS)?);
     let input = ReviewInput { against, ..ReviewInput::new(&tree, paths::RESULTS, entries) };
     let review = review(input, policy)?;
@@ -155,8 +157,13 @@ impl Opened {
         let image = open_image(request.source, context)?;
         let labels = Labels::read(&image);
         ensure_was_opened(&image, &labels)?;
+        if labels.results_outside && request.results.is_none() {
+            let what = "pre-run wrote the results into a directory, and none is given: there is nothing to look at";
+            return Err(Error::usage(what).advise(Advice::GiveResults).at(request.source));
+        }
         let mut train = load(image, &context.temporary, labels.base_layers, &labels)?;
         let name = train.name();
+        ensure_is_not_signed(&train).at(&name)?;
         let Some(stop) = train.config.route_state().at(&name)?.next().cloned() else {
             return Err(Error::verification("every station has signed: there is nothing to release").at(name));
         };
@@ -183,6 +190,7 @@ impl Opened {
             config: train.config_digest(),
             stop: (stop.index, train.config.route().stops().len()),
             station: stop.station.to_string(),
+            results: request.results.map(|dir| dir.display().to_string()),
         };
         let reviewed = Reviewed { train: Some(facts), review, tree, root: paths::RESULTS };
         Ok(Opened { train, stop, reviewed })

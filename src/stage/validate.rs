@@ -227,7 +227,7 @@ fn is_free(path: &[u8]) -> bool {
 fn compare(master: &[FileRecord], train: &[FileRecord]) -> Vec<Difference> {
     let mut differences = compare_files(master, train, |path| !is_free(path));
     // The directory on the way may be new, and its mode and owner are the train's.
-    let opt = shown(paths::OPT);
+    let opt = shown(paths::OPT).to_string();
     differences.retain(|found| {
         let is_other =
             found.change == Change::Removed || found.attributes.iter().any(|attribute| attribute.name == "type");
@@ -248,12 +248,12 @@ fn misplaced(seen: &FileRecord, train: &[FileRecord]) -> Option<Difference> {
                 return None;
             }
             // To write to one is to write to the other.
-            Attribute::new("hard-link", "", shown(first))
+            Attribute::new("hard-link", "", shown(first).to_string())
         }
         (paths::CONFIG | paths::USER_KEY, FileRecordKind::File { .. }) => return None,
         (paths::CONFIG | paths::USER_KEY, other) => Attribute::new("type", "a regular file", other.name()),
         _ => return None,
     };
-    let subject = shown(&seen.path);
+    let subject = shown(&seen.path).to_string();
     Some(Difference { area: Area::Files, subject, change: Change::Changed, attributes: vec![attribute] })
 }

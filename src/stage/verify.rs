@@ -1,3 +1,5 @@
+use std::io;
+
 use super::parts::base_contents::BaseVerifier;
 use super::parts::checks::{
     collect_config, collect_ivs, ensure_control_on_top, ensure_immutable, ensure_only_files, ensure_results_kinds,
@@ -6,16 +8,23 @@ use super::parts::checks::{
 use super::parts::closed_layers::{ensure_control_form, ensure_payload_form};
 use super::parts::labels::{ImageState, Labels};
 use super::parts::load::{Depth, Train};
+use super::parts::openness::sign_of_plaintext;
 use super::parts::payload::Transform;
 use super::parts::request::VerificationPolicy;
-use crate::error::{Error, ErrorContext, Kind, Result};
-use crate::image::{VerifiedLayers, open_image};
-use crate::store::{Context, Reference};
+use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
+use crate::image::{Image, VerifiedLayers, open_image};
+use crate::store::{Context, Reference, Verified};
+use crate::text::counted;
 use crate::train::check::{CheckId, overall};
 use crate::train::{Check, FileMeta, Stop, Verdict, paths};
 
+/// What the check of the layers that were needed is about.
+const LAYERS_READ: &str = "layers that were read";
+/// What the check of all layers is about.
+const ALL_LAYERS: &str = "all layers";
+
 /// The result of verify: everything that is checked without a private key.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 #[non_exhaustive]
 pub struct Verification {
     /// The image.
@@ -36,6 +45,9 @@ pub struct Verification {
     pub open: bool,
     /// Conditions that the person should know about; nothing failed.
     pub warnings: Vec<String>,
+    /// Why the train's files could not be looked at, if they could not: a layer is missing, or its form is not that of one.
+    /// The checks are then of the config alone, and the check of the layers is broken.
+    pub fault: Option<Error>,
 }
 
 /// The verdicts on one stop.
@@ -63,9 +75,12 @@ impl Verification {
     /// An error if the train does not meet `policy`.
     ///
     /// # Errors
-    /// [`Kind::Verification`] if a check is broken or, strictly, weak.
-    pub fn enforce(&self, policy: VerificationPolicy<'_>) -> Result<()> {
-        policy.enforce(self.checks.clone()).map(drop).at(&self.source)
+    /// [`Kind::Verification`] if a check is broken or, strictly, weak; the [`fault`](Self::fault), if there is one.
+    pub fn enforce(self, policy: VerificationPolicy<'_>) -> Result<()> {
+        match self.fault {
+            Some(fault) => Err(fault),
+            None => policy.enforce(self.checks).map(drop).at(&self.source),
+        }
     }
 }
 
@@ -76,36 +91,91 @@ impl Verification {
 /// [`Kind::Malformed`] if this is no train. What is broken is no error but a verdict.
 pub fn verify(source: &Reference, policy: VerificationPolicy<'_>, context: &Context) -> Result<Verification> {
     let image = open_image(source, context)?;
-    let mut train = Train::load(image, &context.temporary, Depth::ListedFiles(usize::MAX))?;
+    let whole = Train::load(image.clone(), &context.temporary, Depth::ListedFiles(usize::MAX));
+    match whole.and_then(|train| verify_whole(train, policy, context)) {
+        Err(fault) if matches!(fault.kind(), Kind::Malformed | Kind::Verification) => {
+            verify_config(image, fault, policy, context)
+        }
+        verified => verified,
+    }
+}
+
+fn verify_whole(mut train: Train, policy: VerificationPolicy<'_>, context: &Context) -> Result<Verification> {
     let name = train.name();
-    policy.alarm(&train.config);
-    let mut checks = collect(&train, policy).at(&name)?;
+    let mut open = is_open(&train);
+    let mut checks = collect(&train, policy, open).map_err(|fault| train.view.damage_or(fault.at(&name)))?;
     let in_doubt = |check: &Check| check.id == CheckId::ImmutableHash && check.is_broken();
     // The train may be put together of more layers than those that were read, as long as the wire does not say which.
     if checks.iter().any(in_doubt) && !train.view.complete && train.reload(&context.temporary).is_ok() {
-        checks = collect(&train, policy).at(&name)?;
+        open = is_open(&train);
+        checks = collect(&train, policy, open).map_err(|fault| train.view.damage_or(fault.at(&name)))?;
     }
-    checks.push(match train.view.verify() {
-        Ok(()) => Check::sound(CheckId::Layers, "layers that were read"),
-        Err(error) => broken(error, CheckId::Layers, "layers that were read")?,
-    });
-    Ok(Verification {
+    match train.view.verify() {
+        Ok(()) => checks.push(Check::sound(CheckId::Layers, LAYERS_READ)),
+        // Damage comes before whatever followed from the damaged bytes.
+        Err(error) => checks.insert(0, broken(error, CheckId::Layers, LAYERS_READ)?),
+    }
+    if policy.all_layers {
+        checks.push(read_layers(&train.image).at(&name)?);
+    }
+    Ok(report(&train, policy, checks, open))
+}
+
+/// What the config alone tells, where the rest could not be looked at: who has signed what is worth knowing of a train
+/// that is damaged, too. A config that cannot be relied on either leaves the `fault`.
+fn verify_config(
+    image: Image,
+    fault: Error,
+    policy: VerificationPolicy<'_>,
+    context: &Context,
+) -> Result<Verification> {
+    let Ok(mut train) = Train::load(image, &context.temporary, Depth::Config) else { return Err(fault) };
+    if train.view.verify().is_err() {
+        return Err(fault);
+    }
+    let mut checks = vec![Check::broken(CheckId::Layers, LAYERS_READ, fault.to_string())];
+    checks.extend(collect_config(&train.config, policy));
+    let open = Labels::read(&train.image).state == Some(ImageState::PreRun);
+    Ok(Verification { fault: Some(fault), ..report(&train, policy, checks, open) })
+}
+
+fn report(train: &Train, policy: VerificationPolicy<'_>, checks: Vec<Check>, open: bool) -> Verification {
+    policy.alarm(&train.config);
+    Verification {
+        source: train.name(),
         digest: train.image.descriptor().digest().to_string(),
         wire: train.config.wire().name(),
         id: train.config.id().to_owned(),
-        stops: stops(&train, &checks),
+        stops: stops(train, &checks),
         read: train.image.source().bytes_read(),
-        open: Labels::read(&train.image).is_open(&train) || is_open_in_wire_3(&train),
-        warnings: warnings(&train, policy),
-        source: name,
+        open,
+        warnings: warnings(train, policy),
         checks,
-    })
+        fault: None,
+    }
 }
 
-fn collect(train: &Train, policy: VerificationPolicy<'_>) -> Result<Vec<Check>> {
+/// Reads every blob of a layer to its end, and holds it against its digest. That one is not there is an error.
+fn read_layers(image: &Image) -> Result<Check> {
+    for layer in image.layers() {
+        let blob = image.source().open(layer)?.into_reader();
+        let read = Verified::new(blob, layer)
+            .and_then(|mut verified| io::copy(&mut verified, &mut io::sink()).doing("read the layer"))
+            .at(layer.digest());
+        match read {
+            Err(error) if matches!(error.kind(), Kind::Malformed | Kind::Verification) => {
+                return Ok(Check::broken(CheckId::Layers, ALL_LAYERS, error.to_string()));
+            }
+            read => read?,
+        };
+    }
+    Ok(Check::sound(CheckId::Layers, ALL_LAYERS))
+}
+
+fn collect(train: &Train, policy: VerificationPolicy<'_>, open: bool) -> Result<Vec<Check>> {
     let (config, wire) = (&train.config, train.config.wire());
     let mut checks = collect_config(config, policy);
-    collect_image(train, policy, &mut checks)?;
+    collect_image(train, policy, open, &mut checks)?;
     ensure_results_kinds(train.tree())?;
     if let Err(error) = ensure_only_files(train.tree()) {
         checks.push(broken(error, CheckId::ImmutableFiles, "immutable files")?);
@@ -114,6 +184,10 @@ fn collect(train: &Train, policy: VerificationPolicy<'_>) -> Result<Vec<Check>> 
             Ok(found) => checks.extend(found),
             Err(error) => checks.push(broken(error, CheckId::ImmutableHash, "immutable files")?),
         }
+    }
+    // What is signed are the files as they travel; of others nothing is to be held against that.
+    if config.form().base().is_some() && open {
+        return Ok(checks);
     }
     match files_in_sight(train) {
         Ok(files) => checks.extend(config.form().collect_closed(config, &files)),
@@ -126,18 +200,18 @@ fn collect(train: &Train, policy: VerificationPolicy<'_>) -> Result<Vec<Check>> 
 }
 
 /// How the image runs and what its layers are, as far as the wire version binds them.
-fn collect_image(train: &Train, policy: VerificationPolicy<'_>, checks: &mut Vec<Check>) -> Result<()> {
+fn collect_image(train: &Train, policy: VerificationPolicy<'_>, open: bool, checks: &mut Vec<Check>) -> Result<()> {
     let form = train.config.form();
     checks.extend(form.collect_image(&train.facts));
-    let bound = form.collect_layers(&train.facts);
-    let is_bound = !bound.iter().any(Check::is_broken);
-    checks.extend(bound);
-    let Some(base) = form.base() else { return Ok(()) };
-    if is_open(train) {
+    if form.base().is_some() && open {
         let what = "the train is open: its files are in plaintext, and only the encrypted image travels";
         checks.push(Check::broken(CheckId::Payload, "payload layer", what));
         return Ok(());
     }
+    let bound = form.collect_layers(&train.facts);
+    let is_bound = !bound.iter().any(Check::is_broken);
+    checks.extend(bound);
+    let Some(base) = form.base() else { return Ok(()) };
     ensure_control_on_top(train)?;
     if !is_bound {
         return Ok(());
@@ -156,15 +230,14 @@ fn collect_image(train: &Train, policy: VerificationPolicy<'_>, checks: &mut Vec
     Ok(())
 }
 
-/// Whether the payload is plaintext where the creator's signature says that it is not.
-fn is_open_in_wire_3(train: &Train) -> bool {
-    train.config.form().base().is_some() && is_open(train)
-}
-
-/// Whether the image has been through pre-run: by its labels, or since its immutable files are what the creator signed.
+/// Whether the image has been through pre-run: by its labels, or by what its files are. Where the payload is signed, a
+/// label is enough to say so, and so are immutable files that are what the creator signed.
 fn is_open(train: &Train) -> bool {
-    Labels::read(&train.image).state == Some(ImageState::PreRun)
-        || train.config.wire().encrypts_train() && ensure_immutable(train, Transform::Keep).is_ok()
+    let labels = Labels::read(&train.image);
+    match train.config.form().base() {
+        Some(_) => labels.state == Some(ImageState::PreRun) || ensure_immutable(train, Transform::Keep).is_ok(),
+        None => labels.is_open(train) || sign_of_plaintext(train).is_ok_and(|sign| sign.is_some()),
+    }
 }
 
 /// The immutable files of a closed train.
@@ -208,6 +281,13 @@ fn warnings(train: &Train, policy: VerificationPolicy<'_>) -> Vec<String> {
         let text =
             "the image was opened by pre-run: its files are in plaintext, and only the encrypted image may travel";
         warnings.push(text.to_owned());
+    }
+    let left_out = train.image.left_out().len() as u64;
+    if left_out > 0 {
+        let layers = counted(left_out, "layer");
+        warnings.push(format!(
+            "the train is thin: of its base {layers} cannot be looked at here, and whoever runs it needs them"
+        ));
     }
     warnings
 }

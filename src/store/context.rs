@@ -5,8 +5,9 @@ use super::platform::Platform;
 use super::progress::Progress;
 use super::registry::{Access, Side};
 
-/// The most files of one image or directory, unless somebody says otherwise.
-pub const DEFAULT_MAX_FILES: usize = 1_000_000;
+/// The most files of one image or directory, unless somebody says otherwise: with so many, of usual names, a stage stays
+/// within 64 MiB.
+pub const DEFAULT_MAX_FILES: usize = 150_000;
 
 /// The surroundings of a command; the library itself reads no clock and no environment.
 #[derive(Debug, Clone)]

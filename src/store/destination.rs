@@ -68,6 +68,11 @@ pub enum TagChange {
         /// The tag.
         tag: String,
     },
+    /// An image without a tag disappears, if it is there. Registries list none.
+    Forget {
+        /// The digest of its manifest or index.
+        digest: Digest,
+    },
 }
 
 impl TagChange {
@@ -80,17 +85,20 @@ impl TagChange {
             }
             TagChange::Strip { tag } => TagChange::Strip { tag: full(tag)? },
             TagChange::Drop { tag } => TagChange::Drop { tag: full(tag)? },
+            TagChange::Forget { digest } => TagChange::Forget { digest: digest.clone() },
         })
     }
 }
 
 /// What becomes of the blobs that no name reaches any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unreached {
     /// They stay.
     Keep,
     /// They are removed, where a destination has such blobs: layouts do.
     Remove,
+    /// Of these they are removed.
+    RemoveOf(Vec<Digest>),
 }
 
 /// The blobs that [`Destination::publish`] removed.

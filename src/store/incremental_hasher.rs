@@ -5,6 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::count::Count;
+use super::interrupt;
 use super::threaded_writer::{BUFFER, ThreadedWriter};
 use super::verify::Digester;
 
@@ -37,6 +38,7 @@ impl Progress {
     fn catch_up(&mut self, file: &File, end: u64, count: &Count) -> io::Result<()> {
         let mut buffer = vec![0; end.saturating_sub(self.next).min(BUFFER as u64) as usize]; // at most BUFFER
         while self.next < end && self.threaded_writer.is_some() {
+            interrupt::check()?;
             let wanted = (end - self.next).min(BUFFER as u64) as usize; // at most BUFFER
             file.read_exact_at(&mut buffer[..wanted], self.next)?;
             count.add(wanted);

@@ -2,6 +2,7 @@ use std::collections::HashMap;
 
 use oci_spec::image::{Descriptor, Digest};
 
+use super::descriptor::read_descriptor;
 use super::destination::{TagChange, is_plain_annotation};
 use super::media_type;
 use super::platform::Platform;
@@ -68,6 +69,9 @@ impl Index {
         for change in changes {
             match change {
                 TagChange::Drop { tag } => self.entries_mut().retain(|entry| tag_of(entry) != Some(tag)),
+                TagChange::Forget { digest } => {
+                    self.entries_mut().retain(|entry| tag_of(entry).is_some() || entry["digest"] != digest.as_ref());
+                }
                 TagChange::Strip { tag } => self.strip(tag),
                 TagChange::Set { tag, descriptor, replaces } => self.set(tag, descriptor, replaces.as_ref())?,
             }
@@ -203,8 +207,6 @@ fn tag_of(entry: &Value) -> Option<&str> {
 }
 
 fn read_entry((position, entry): (usize, &Value)) -> Result<ImageEntry> {
-    let descriptor = serde_json::from_value(entry.clone())
-        .map_err(|error| Error::malformed("not a descriptor").because(error))
-        .at(format_args!("manifests[{position}]"))?;
+    let descriptor = read_descriptor(entry).at(format_args!("manifests[{position}]"))?;
     Ok(ImageEntry { tag: tag_of(entry).map(str::to_owned), descriptor })
 }

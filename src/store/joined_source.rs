@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use oci_spec::image::{Descriptor, Digest};
 
-use super::progress::Progress;
 use super::registry::Repository;
-use super::source::{Blob, ImageEntry, Source};
+use super::source::{Blob, Source};
+use super::source_around::SourceAround;
 use crate::error::Result;
 
 /// A source that leaves some of its blobs where another one has them.
@@ -31,25 +31,17 @@ impl JoinedSource {
     }
 }
 
-impl Source for JoinedSource {
-    fn name(&self) -> String {
-        self.own.name()
-    }
-
-    fn bytes_read(&self) -> u64 {
-        self.own.bytes_read() + self.other.bytes_read().saturating_sub(self.read_before)
-    }
-
-    fn list(&self) -> Result<Vec<ImageEntry>> {
-        self.own.list()
-    }
-
-    fn find(&self, tag: &str) -> Result<Option<ImageEntry>> {
-        self.own.find(tag)
+impl SourceAround for JoinedSource {
+    fn inner(&self) -> &dyn Source {
+        &*self.own
     }
 
     fn open(&self, descriptor: &Descriptor) -> Result<Blob> {
         self.source_of(descriptor).open(descriptor)
+    }
+
+    fn bytes_read(&self) -> u64 {
+        self.own.bytes_read() + self.other.bytes_read().saturating_sub(self.read_before)
     }
 
     fn local_path(&self, descriptor: &Descriptor) -> Option<PathBuf> {
@@ -59,9 +51,5 @@ impl Source for JoinedSource {
     /// Where blobs may be mounted from: the base is what is large.
     fn repository(&self) -> Option<&Repository> {
         self.other.repository()
-    }
-
-    fn progress(&self) -> Progress {
-        self.own.progress()
     }
 }

@@ -7,6 +7,7 @@
 pub mod archive;
 mod context;
 mod count;
+mod descriptor;
 mod destination;
 pub mod dir;
 mod extent;
@@ -26,6 +27,7 @@ mod reach;
 mod reference;
 pub mod registry;
 mod source;
+mod source_around;
 mod spool;
 pub mod tag;
 mod threaded_writer;
@@ -38,6 +40,7 @@ pub use oci_spec::image::{Descriptor, Digest, MediaType};
 
 pub use context::{Context, DEFAULT_MAX_FILES};
 pub use count::Count;
+pub(crate) use descriptor::read_descriptor;
 pub use destination::{BlobSink, Destination, GcStats, TagChange, Transfer, Unreached, Written, is_plain_annotation};
 pub use extent::{Extent, ExtentReader};
 pub use fs::{Audience, Waiting, ensure_free_space};
@@ -48,8 +51,9 @@ pub use platform::Platform;
 pub use progress::Progress;
 pub use reference::{Location, Reference, Transport};
 pub use source::{
-    Blob, ImageEntry, LEFT_OUT, MAX_DOCUMENT, REF_NAME, Source, left_out, mark_left_out, read_document, tagged,
+    Blob, ImageEntry, LEFT_OUT, Listed, MAX_DOCUMENT, REF_NAME, Source, left_out, mark_left_out, read_document, tagged,
 };
+pub use source_around::SourceAround;
 pub use spool::Spool;
 pub use threaded_writer::{BUFFER, ThreadedWriter};
 pub use transports::TRANSPORTS;

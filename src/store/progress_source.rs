@@ -1,12 +1,11 @@
 use std::io::{self, Read};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use oci_spec::image::Descriptor;
 
 use super::progress::{Progress, Task};
-use super::registry::Repository;
-use super::source::{Blob, ImageEntry, Source};
+use super::source::{Blob, Source};
+use super::source_around::SourceAround;
 use crate::error::Result;
 
 /// A source of which every long read is told.
@@ -22,25 +21,9 @@ impl<S: Source> ProgressSource<S> {
     }
 }
 
-impl<S: Source> Source for ProgressSource<S> {
-    fn name(&self) -> String {
-        self.inner.name()
-    }
-
-    fn bytes_read(&self) -> u64 {
-        self.inner.bytes_read()
-    }
-
-    fn list(&self) -> Result<Vec<ImageEntry>> {
-        self.inner.list()
-    }
-
-    fn find(&self, tag: &str) -> Result<Option<ImageEntry>> {
-        self.inner.find(tag)
-    }
-
-    fn nth(&self, place: usize) -> Result<Option<ImageEntry>> {
-        self.inner.nth(place)
+impl<S: Source> SourceAround for ProgressSource<S> {
+    fn inner(&self) -> &dyn Source {
+        &self.inner
     }
 
     fn open(&self, descriptor: &Descriptor) -> Result<Blob> {
@@ -52,14 +35,6 @@ impl<S: Source> Source for ProgressSource<S> {
                 None => Blob::Stream(stream),
             },
         })
-    }
-
-    fn local_path(&self, descriptor: &Descriptor) -> Option<PathBuf> {
-        self.inner.local_path(descriptor)
-    }
-
-    fn repository(&self) -> Option<&Repository> {
-        self.inner.repository()
     }
 
     fn progress(&self) -> Progress {

@@ -2,10 +2,11 @@ use std::collections::HashSet;
 
 use oci_spec::image::Descriptor;
 
+use super::descriptor::read_descriptor;
 use super::index::Index;
 use super::media_type;
 use super::source::{Source, read_document};
-use crate::error::{Error, ErrorContext, Result};
+use crate::error::{ErrorContext, Result};
 use crate::json::{self, Value};
 
 /// All blobs that the images of `index` need, found by following descriptors, each once and parents first. What is not
@@ -21,9 +22,7 @@ pub(super) fn reachable(
     let (mut seen, mut reached) = (HashSet::new(), Vec::new());
     let mut open: Vec<Value> = index.entries().iter().chain(index.subject()).cloned().collect();
     while let Some(value) = open.pop() {
-        let descriptor: Descriptor = serde_json::from_value(value)
-            .map_err(|error| Error::malformed("not a descriptor").because(error))
-            .at(source.name())?;
+        let descriptor = read_descriptor(&value).at(source.name())?;
         if seen.insert(descriptor.digest().to_string()) {
             if has_children(&descriptor) && has(&descriptor) {
                 open.extend(children(source, &descriptor)?);
@@ -71,7 +70,7 @@ fn descriptors_in(value: &Value, found: &mut Vec<Value>) {
         Value::Array(items) => items.iter().collect(),
         _ => return,
     };
-    if serde_json::from_value::<Descriptor>(value.clone()).is_ok() {
+    if read_descriptor(value).is_ok() {
         found.push(value.clone());
     }
     inner.into_iter().for_each(|value| descriptors_in(value, found));

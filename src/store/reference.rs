@@ -93,6 +93,15 @@ impl Reference {
         self.location.path()
     }
 
+    /// Its text with an absolute path, which means the same in every working directory.
+    pub fn absolute(&self) -> String {
+        let text = self.to_string();
+        match self.path().and_then(|path| Some((path, std::path::absolute(path).ok()?))) {
+            Some((path, absolute)) => text.replacen(&path.display().to_string(), &absolute.display().to_string(), 1),
+            None => text,
+        }
+    }
+
     /// True if others can fetch what is published there.
     pub fn is_shared(&self) -> bool {
         self.location.is_shared()

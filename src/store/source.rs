@@ -48,6 +48,15 @@ pub struct ImageEntry {
     pub descriptor: Descriptor,
 }
 
+/// One image of a place, as far as the place's own list of images tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its tag, if it has one. In a Docker archive it is the image's whole name.
+    pub tag: Option<String>,
+    /// The digest of its manifest or index. Registries list tags alone.
+    pub digest: Option<Digest>,
+}
+
 /// The image with a tag. Where names of repositories stand before tags, as in Docker archives, the tag alone will do if
 /// only one image has it.
 pub fn tagged<'a>(listed: &'a [ImageEntry], tag: &str) -> Option<&'a ImageEntry> {
@@ -103,6 +112,15 @@ pub trait Source: Send + Sync {
     /// As [`list`](Source::list).
     fn nth(&self, place: usize) -> Result<Option<ImageEntry>> {
         Ok(self.list()?.into_iter().nth(place))
+    }
+
+    /// All images there, whatever was asked for, without a look at any of them.
+    ///
+    /// # Errors
+    /// As [`list`](Source::list).
+    fn list_all(&self) -> Result<Vec<Listed>> {
+        let listed = |image: ImageEntry| Listed { digest: Some(image.descriptor.digest().clone()), tag: image.tag };
+        Ok(self.list()?.into_iter().map(listed).collect())
     }
 
     /// Opens a blob: a manifest, a config or a layer.

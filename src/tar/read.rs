@@ -99,15 +99,15 @@ impl<R: Skip> Reader<R> {
     fn entry(&mut self, header: &Header<'_>, extensions: &Extensions) -> Result<Entry> {
         let draft = Draft::new(header, extensions)?;
         let place = shown(&draft.path);
-        let kind = draft.kind(header).at(&place)?;
-        draft.ensure_alike(header, &kind).at(&place)?;
+        let kind = draft.kind(header).at(place)?;
+        draft.ensure_alike(header, &kind).at(place)?;
         if header.has_more_sparse_map() {
-            self.skip_sparse_map().at(&place)?;
+            self.skip_sparse_map().at(place)?;
         }
         let size = draft.size;
         let end = size.checked_next_multiple_of(BLOCK as u64).filter(|end| self.position.checked_add(*end).is_some());
         self.contents = size;
-        self.padding = end.ok_or_else(impossible_size).at(&place)? - size;
+        self.padding = end.ok_or_else(impossible_size).at(place)? - size;
         let (path, position) = (normalise(&draft.path)?, self.position);
         if path.is_empty() && kind != EntryKind::Directory {
             return Err(Error::malformed(format!("the root of the archive is {}", kind.name())));

@@ -149,8 +149,11 @@ impl Route {
         match self.stops[signed..].iter().find(|stop| stop.signature.is_some()) {
             None => Ok(RouteState { stops: &self.stops, signed }),
             Some(early) => Err(Error::verification(format!(
-                "station `{}` (index {}) has signed, but station `{}` (index {signed}) before it has not",
-                early.station, early.index, self.stops[signed].station
+                "station `{}` (stop {}) has signed, but station `{}` (stop {}) before it has not",
+                early.station,
+                early.index + 1,
+                self.stops[signed].station,
+                signed + 1
             )))
             .at("route"),
         }
@@ -220,12 +223,18 @@ impl<'a> RouteState<'a> {
     pub fn ensure_turn(&self, stop: &Stop, stage: StageKind) -> Result<()> {
         let turn = match self.next() {
             Some(next) if next.index == stop.index => return Ok(()),
-            Some(next) => format!("next is station `{}` (index {})", next.station, next.index),
+            Some(next) => format!("next is station `{}` (stop {})", next.station, next.index + 1),
             None => "every station on the route has signed".to_owned(),
         };
-        let fault = if stop.index < self.signed { "has signed already" } else { "has to wait" };
-        let what = format!("station `{}` (index {}) {fault}: {turn}", stop.station, stop.index);
-        Err(Error::verification(what).at(format_args!("cannot {stage}")))
+        let has_signed = stop.index < self.signed;
+        let fault = if has_signed { "has signed already" } else { "has to wait" };
+        let what = format!("station `{}` (stop {}) {fault}: {turn}", stop.station, stop.index + 1);
+        let hint = match self.next() {
+            None => "send the train to its creator".to_owned(),
+            Some(next) if has_signed => format!("send the train to station `{}`", next.station),
+            Some(_) => "wait until the stations before have signed".to_owned(),
+        };
+        Err(Error::verification(what).hint(hint).at(format_args!("cannot {stage}")))
     }
 }
 

@@ -215,6 +215,10 @@ fn forms_of_the_route() {
     let stations: Vec<&Value> = route.iter().map(|stop| &stop["station"]).collect();
     assert_eq!(stations, [&json!(4711), &json!("absolute"), &json!("hex"), &json!("file")]);
     assert_eq!(route[3]["eco_system"], "padme");
+    let destination = yard.destination();
+    let shown = pht_oci(&["inspect", destination.path()], &[]).ok().stdout;
+    let networks = String::from_utf8_lossy(&shown).contains("network");
+    assert!(networks, "a network that is not everybody's is shown");
     assert_eq!(route[0]["rsa_public_key"], route[2]["rsa_public_key"], "PEM and hex are the same key");
     assert_eq!(route[1]["rsa_public_key"], route[3]["rsa_public_key"], "PKCS#1 and SPKI are the same key");
     for (index, stop) in route.iter().enumerate() {

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use serde_json::Value;
 use support::tree::{differences, snapshot};
+use support::vectors::Vectors;
 use support::wire3::Wire3Fixture;
-use support::{Layout, Peer, available, pht_oci, utf8};
+use support::{Layout, Peer, Wire, available, pht_oci, utf8};
 
 /// A train as built, alone in a layout, with both of its names.
 fn built(fixture: &Wire3Fixture) -> Layout {
@@ -90,5 +91,47 @@ fn tags_that_cannot_be_copied() {
         let message = pht_oci(&[&["copy"][..], &line].concat(), &[]).refused(2).stderr;
         assert!(message.contains(what), "{what}: {message}");
         assert!(!Path::new(&to).exists(), "{what}: something was left at {}", utf8(Path::new(&to)));
+    }
+}
+
+/// A mistake of the person, which no second try mends.
+#[test]
+fn a_file_is_no_place_for_a_layout() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = dir.path().join("file");
+    std::fs::write(&file, "something else").expect("a file");
+    let train = Layout::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/wire-3/layout")).at("2");
+    for form in ["oci", "dir"] {
+        let message = pht_oci(&["copy", &train, &format!("{form}:{}", utf8(&file))], &[]).refused(2).stderr;
+        assert!(message.contains("not a directory") && message.contains("hint: "), "{form}: {message}");
+        assert_eq!(std::fs::read(&file).expect("the file"), b"something else");
+    }
+}
+
+/// The reference leaves no label on what it opens; what the files are tells.
+#[test]
+fn what_the_reference_has_opened_is_not_carried_away() {
+    for wire in [Wire::V1_1_1, Wire::V1_1_2, Wire::V2_0] {
+        let vectors = Vectors::ours(wire);
+        let archive = format!("oci-archive:{}:x", vectors.dir.path().join("out.tar").display());
+        for tag in ["0-built", "base", "1-pre", "1-ran", "1-post", "2-pre", "2-ran", "2-post"] {
+            let image = vectors.layout.at(tag);
+            // Before the first signature, results may come from the master image, and wires before 2.0 encrypt no code.
+            let is_open = match tag {
+                "2-pre" | "2-ran" => true,
+                "1-pre" | "1-ran" => wire == Wire::V2_0,
+                _ => false,
+            };
+            let outcome = pht_oci(&["copy", &image, &archive], &[]);
+            let report = pht_oci(&["verify", &image, "--format", "json"], &[]);
+            if is_open {
+                assert!(outcome.refused(3).stderr.contains("the train is open"), "{wire:?} {tag}");
+                assert_eq!(report.json()["verdict"], "open", "{wire:?} {tag}");
+                pht_oci(&["copy", &image, &archive, "--allow-open"], &[]).ok();
+            } else {
+                outcome.ok();
+                assert_ne!(report.json()["verdict"], "open", "{wire:?} {tag}");
+            }
+        }
     }
 }

@@ -56,6 +56,17 @@ impl Station {
         self.write("station.toml", &SETTINGS.replace(from, to));
     }
 
+    /// Appends to the settings, which end in those of a run.
+    fn add(&self, text: &str) {
+        self.write("station.toml", &format!("{SETTINGS}{text}\n"));
+    }
+
+    /// A stage by these settings.
+    fn stage(&self, stage: &str, from: &str, to: &str) {
+        let config = self.path("station.toml");
+        pht_oci(&[stage, &self.layout.at(from), &self.layout.at(to), "--config", &config], &[]).ok();
+    }
+
     fn mode(&self, name: &str, mode: u32) {
         fs::set_permissions(self.path(name), fs::Permissions::from_mode(mode)).expect("a mode");
     }
@@ -93,7 +104,7 @@ fn a_good_set_up_is_ready() {
         for id in ["settings", "key", "trust", "journal", "engine", "network", "volumes", "clock", "disk"] {
             assert!(findings.iter().any(|finding| finding["id"] == id), "{id} is not in {report}");
         }
-        for id in ["train", "signatures", "route", "pin"] {
+        for id in ["train", "layers", "signatures", "route", "pin"] {
             assert_eq!(findings.iter().any(|finding| finding["id"] == id), tag.is_some(), "{id}: {report}");
         }
     }
@@ -150,6 +161,15 @@ const FINE: Broken = Broken {
 /// Set-ups that are broken in one way each.
 const BROKEN: &[Broken] = &[
     Broken {
+        name: "a layer of the base that is missing",
+        breaks: |s| fs::remove_file(s.layout.blob(&s.layout.layers("2")[0])).unwrap(),
+        tag: Some("2"),
+        status: 5,
+        id: "layers",
+        says: "absent",
+        ..FINE
+    },
+    Broken {
         name: "no settings",
         breaks: |s| fs::remove_file(s.path("station.toml")).unwrap(),
         status: 2,
@@ -170,7 +190,76 @@ const BROKEN: &[Broken] = &[
         name: "unknown engine",
         breaks: |s| s.settings("\"runc\"", "\"rkt\""),
         status: 2,
-        says: "line 8: run.engine",
+        id: "settings",
+        says: "line 8: run.engine: `rkt` is not a value for this key: there is no engine `rkt`; there are podman, docker",
+        ..FINE
+    },
+    Broken {
+        name: "unknown table",
+        breaks: |s| s.settings("[run]", "[runs]"),
+        status: 2,
+        says: "line 7: there is no key `runs`",
+        advises: "[accept], [run], [release]",
+        ..FINE
+    },
+    Broken {
+        name: "no duration",
+        breaks: |s| s.add("timeout = \"12 hours\""),
+        status: 2,
+        id: "settings",
+        says: "line 10: run.timeout: `12 hours`",
+        ..FINE
+    },
+    Broken {
+        name: "no size",
+        breaks: |s| s.add("memory = \"8 GB\""),
+        status: 2,
+        id: "settings",
+        says: "run.memory: `8 GB`",
+        ..FINE
+    },
+    Broken {
+        name: "no number of processors",
+        breaks: |s| s.add("cpus = \"many\""),
+        status: 2,
+        id: "settings",
+        says: "run.cpus: `many`",
+        ..FINE
+    },
+    Broken {
+        name: "no count",
+        breaks: |s| s.add("[release]\nmin-count = \"ten\""),
+        status: 2,
+        says: "release.min-count: expected a whole number, without quotes",
+        ..FINE
+    },
+    Broken {
+        name: "no size of a file",
+        breaks: |s| s.add("[release]\nmax-file = \"10 MB\""),
+        status: 2,
+        id: "settings",
+        says: "release.max-file: `10 MB`",
+        ..FINE
+    },
+    Broken {
+        name: "no volume",
+        breaks: |s| s.settings("data:/data:ro", "/data"),
+        status: 2,
+        id: "settings",
+        says: "run.volumes: `/data` is not a value for this key: the path in the train is missing",
+        advises: "HOST:PATH",
+        ..FINE
+    },
+    Broken {
+        name: "too few reviewers",
+        breaks: |s| {
+            s.pin("reviewers/anna.pem", "creator");
+            s.add("[release]\nreview = true\nreviewers = 2");
+        },
+        status: 2,
+        id: "reviewers",
+        says: "2 reviewers to approve what leaves, and 1 pinned",
+        advises: "reviewers/NAME.pem",
         ..FINE
     },
     Broken {
@@ -244,7 +333,7 @@ const BROKEN: &[Broken] = &[
     Broken {
         name: "passphrase file that is not there",
         breaks: |s| s.settings("trust =", "passphrase-file = \"none\"\ntrust ="),
-        status: 1,
+        status: 2,
         id: "key",
         says: "none",
         ..FINE
@@ -283,7 +372,30 @@ const BROKEN: &[Broken] = &[
         status: 3,
         id: "route",
         says: "signed already",
-        advises: "send",
+        advises: "send it to its creator",
+        ..FINE
+    },
+    Broken {
+        name: "open",
+        breaks: |s| s.stage("pre-run", "2", "opened"),
+        tag: Some("opened"),
+        status: 3,
+        id: "train",
+        says: "open already",
+        advises: "encrypted",
+        ..FINE
+    },
+    Broken {
+        name: "closed before",
+        breaks: |s| {
+            s.stage("pre-run", "2", "opened");
+            s.stage("post-run", "opened", "closed");
+        },
+        tag: Some("2"),
+        status: 3,
+        id: "journal",
+        says: "closed already, by post-run",
+        advises: "--again",
         ..FINE
     },
     Broken {
@@ -365,6 +477,22 @@ const BROKEN: &[Broken] = &[
         id: "journal",
         says: "none/journal",
         advises: "directory",
+        ..FINE
+    },
+    Broken {
+        name: "journal that is none",
+        breaks: |s| copy_key(s.path("keys/creator.pub.pem"), s.path("journal")),
+        status: 2,
+        id: "journal",
+        says: "not a journal",
+        ..FINE
+    },
+    Broken {
+        name: "journal that cannot be written to",
+        breaks: |s| fs::create_dir(s.path("journal")).unwrap(),
+        status: 1,
+        id: "journal",
+        says: "cannot open the journal for writing",
         ..FINE
     },
     Broken {
@@ -498,29 +626,86 @@ fn every_broken_set_up_is_named_with_what_to_do() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// One thing that is wrong does not hide another.
+#[test]
+fn every_line_is_shown_whatever_is_wrong() {
+    let station = Station::new();
+    let text = SETTINGS.replace("min-wire = \"3\"", "min-wire = \"9\"").replace("data:/data:ro", "none:/data");
+    station.write("station.toml", &format!("{text}timeout = \"soon\"\n"));
+    fs::remove_file(station.path("bin/runc")).expect("a program");
+    let outcome = station.doctor(Some("2"), &[], &[]).refused(2);
+    let report: Value = serde_json::from_slice(&outcome.stdout).expect("a report");
+    let findings = report["findings"].as_array().expect("a list");
+    let verdict = |id: &str| findings.iter().find(|finding| finding["id"] == id).map(|finding| &finding["verdict"]);
+    for id in ["settings", "accept", "volumes", "engine"] {
+        assert_eq!(verdict(id), Some(&"fault".into()), "{id}: {report}");
+    }
+    for id in ["key", "trust", "journal", "train", "route", "pin", "network", "clock", "disk"] {
+        assert_eq!(verdict(id), Some(&"ok".into()), "{id}: {report}");
+    }
+    let error: Value = serde_json::from_str(outcome.stderr.lines().last().expect("an error")).expect("JSON");
+    let message = error["error"]["message"].as_str().expect("a message");
+    assert_eq!(message, "not ready for a train: 4 faults (settings, accept, volumes, engine)");
+}
+
+/// Without a file of settings it is said where one is looked for, and where it is described.
+#[test]
+fn the_places_of_settings_are_named() {
+    let station = Station::new();
+    let (key, home, tmp) = (station.path("station.pem"), station.path("home"), station.path("tmp"));
+    let line = ["doctor", "--private-key", &key, "--tmpdir", &tmp, "--format", "json"];
+    let report = pht_oci(&line, &[("HOME", &home), ("XDG_CONFIG_HOME", ""), ("PHT_CONFIG", "")]).ok().json();
+    let what = report["findings"][0]["what"].as_str().expect("a text");
+    for named in [&*format!("{home}/.config/pht-oci/station.toml"), "/etc/pht-oci/station.toml", "help station"] {
+        assert!(what.contains(named), "{named}: {what}");
+    }
+}
+
 /// What a killed run has left, wherever it ran, and what a run has kept for a person to see to.
 #[test]
 fn leftovers_are_listed() {
     let station = Station::new();
-    for name in
-        ["elsewhere/.pht-oci-run-0123", "tmp/pht-oci-run-0123-kept", "tmp/pht-oci-closed-x", "state/pht-oci/runs"]
-    {
+    for name in [
+        "elsewhere/.pht-oci-run-0123",
+        "elsewhere/pht-oci-run-89ab-kept/results",
+        "tmp/pht-oci-run-0123-kept/results",
+        "tmp/pht-oci-closed-x",
+        "state/pht-oci/runs",
+        "state/pht-oci/kept",
+    ] {
         fs::create_dir_all(station.path(name)).expect("a directory");
         station.mode(name, 0o700);
     }
     station.write("state/pht-oci/runs/pht-oci-run-0123", &station.path("elsewhere/.pht-oci-run-0123"));
+    station.write("state/pht-oci/kept/89ab", &station.path("elsewhere/pht-oci-run-89ab-kept"));
     // Of a run that is in progress: it is not registered, or locked.
     fs::create_dir(station.path("tmp/.pht-oci-run-4567")).expect("a directory");
     let report = station.doctor(None, &[], &[("XDG_STATE_HOME", &station.path("state"))]).ok().json();
     let findings = report["findings"].as_array().expect("a list");
     let found: Vec<&Value> = findings.iter().filter(|finding| finding["id"] == "leftovers").collect();
-    for (name, advice) in
-        [("elsewhere/.pht-oci-run-0123", "cleanup"), ("run-0123-kept", "post-run"), ("pht-oci-closed-x", "send")]
-    {
+    for (name, advice) in [
+        ("elsewhere/.pht-oci-run-0123", "cleanup"),
+        ("run-0123-kept", "review"),
+        ("run-89ab-kept", "release"),
+        ("pht-oci-closed-x", "send"),
+    ] {
         let named = |finding: &&&Value| finding["what"].as_str().is_some_and(|text| text.contains(name));
         let finding = found.iter().find(named).unwrap_or_else(|| panic!("{name}: {found:?}"));
         assert_eq!(finding["verdict"], "warning", "{finding}");
         assert!(finding["advice"].as_str().is_some_and(|text| text.contains(advice)), "{finding}");
     }
-    assert_eq!(found.len(), 3, "{found:?}");
+    assert_eq!(found.len(), 4, "{found:?}");
+    // Where results are reviewed, no advice leads past the review.
+    station.pin("reviewers/anna.pem", "creator");
+    station.add("[release]\nreview = true");
+    let state = station.path("state");
+    let report = station.doctor(None, &[], &[("XDG_STATE_HOME", &state)]).ok().json();
+    assert!(!report.to_string().contains("post-run"), "{report}");
+    // Who clears up is told what stays.
+    let listed = || pht_oci(&["cleanup", "--dry-run"], &[("XDG_STATE_HOME", &state)]).ok().stdout;
+    let text = String::from_utf8(listed()).expect("text");
+    assert!(text.contains("held, not removed") && text.contains("pht-oci-run-89ab-kept"), "{text}");
+    fs::remove_dir_all(station.path("elsewhere/pht-oci-run-89ab-kept")).expect("a directory");
+    let text = String::from_utf8(listed()).expect("text");
+    assert!(!text.contains("89ab"), "{text}");
 }

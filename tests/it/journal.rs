@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use base64_of::decode;
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::{Value, json};
 use support::tree::{copy, differences, snapshot};
 use support::{Edit, Layout, Outcome, Peer, available, pht_oci, utf8};
@@ -149,6 +150,29 @@ fn a_closed_stop_is_not_closed_again_as_something_else() {
     station.verify(&[]).ok();
 }
 
+/// Two processes of the station do not both close a stop, wherever they put it.
+#[test]
+fn a_stop_is_closed_once_by_whoever_comes_first() {
+    if !available("journal::a_stop_is_closed_once_by_whoever_comes_first", &[Peer::Python]) {
+        return;
+    }
+    let station = Station::new();
+    let ran = station.open();
+    let tags = ["3-first", "3-second", "3-third", "3-fourth"];
+    let statuses: Vec<Option<i32>> = std::thread::scope(|scope| {
+        let threads: Vec<_> =
+            tags.iter().map(|tag| scope.spawn(|| station.stage("post-run", ran, tag, &[]).status)).collect();
+        threads.into_iter().map(|thread| thread.join().expect("an outcome")).collect()
+    });
+    let ended = |with: i32| statuses.iter().filter(|status| **status == Some(with)).count();
+    assert_eq!((ended(0), ended(3)), (1, 3), "{statuses:?}");
+    assert_eq!(station.predicates().len(), 2);
+    assert_eq!(tags.iter().filter(|tag| station.layout.tags().contains(&json!(tag))).count(), 1);
+    station.verify(&[]).ok();
+    let left = fs::read_dir(station.dir.path()).expect("a directory");
+    assert_eq!(left.flatten().filter(|entry| entry.path().extension().is_some_and(|end| end == "lock")).count(), 0);
+}
+
 /// The answer was lost, and the scheduler asks once more.
 #[test]
 fn a_repeated_command_whose_work_is_done_says_so() {
@@ -214,6 +238,91 @@ fn nothing_is_done_where_it_cannot_be_recorded() {
     assert_eq!(differences(&before, &snapshot(Path::new(station.layout.path())), true), Vec::<String>::new());
 }
 
+/// What is lost is said: a line of which a part was written, and the copy of the last one.
+#[test]
+fn what_is_missing_is_said() {
+    let station = Station::new();
+    station.stage("pre-run", "2", "a", &[]).ok();
+    let journal = station.path("journal");
+    let mut text = fs::read_to_string(&journal).expect("a journal");
+    let half = text[..200].to_owned();
+    text += &half;
+    fs::write(&journal, &text).expect("a file");
+    let said = "line 2 is incomplete";
+    for outcome in [station.verify(&[]), station.stage("pre-run", "2", "b", &[])] {
+        assert!(outcome.stderr.contains(said), "{}", outcome.stderr);
+        outcome.ok();
+    }
+    assert!(!station.verify(&[]).ok().stderr.contains(said));
+    assert_eq!(station.predicates().len(), 2);
+    assert_eq!(station.verify(&[]).json()["has_end"], true);
+
+    let head = station.path("journal.head");
+    fs::rename(&head, station.path("head")).expect("a file");
+    let message = station.verify(&[]).refused(3).stderr;
+    assert!(message.contains("the copy of the last line is gone") && message.contains("backup"), "{message}");
+    fs::rename(station.path("head"), &head).expect("a file");
+    let whole = fs::read_to_string(&journal).expect("a journal");
+    fs::write(&journal, "").expect("a file");
+    let message = station.verify(&[]).refused(3).stderr;
+    assert!(message.contains("the last recorded line is missing: 0 lines") && message.contains("backup"), "{message}");
+    // Of one line nobody can tell whether it is the last.
+    fs::remove_file(&head).expect("a file");
+    fs::write(&journal, whole.split_inclusive('\n').next().expect("a line")).expect("a file");
+    assert_eq!(station.verify(&[]).ok().json()["has_end"], false);
+    let key = station.path("keys/station_3.pub.pem");
+    let shown = pht_oci(&["journal", "verify", "--journal", &journal, "--key", &key], &[]).ok().stdout;
+    let shown = String::from_utf8(shown).expect("text");
+    assert!(shown.contains("journal.head") && shown.contains("missing at the end"), "{shown}");
+}
+
+/// Whoever gives the wrong file has not found a forged journal.
+#[test]
+fn a_file_of_another_kind_is_no_journal() {
+    let station = Station::new();
+    let key = station.path("keys/station_3.pub.pem");
+    for line in [
+        &["journal", "verify", "--journal", &key, "--key", &key][..],
+        &["journal", "show", "--journal", &key],
+        &["report", &station.layout.at("2"), "--journal", &key],
+    ] {
+        let message = pht_oci(line, &[]).refused(2).stderr;
+        assert!(message.contains("not a journal"), "{message}");
+    }
+    let before = fs::read(&key).expect("a key");
+    let (from, to, own) = (station.layout.at("2"), station.layout.at("a"), station.path("keys/station_3.pem"));
+    pht_oci(&["pre-run", &from, &to, "--private-key", &own, "--journal", &key], &[]).refused(2);
+    assert_eq!(fs::read(&key).expect("a key"), before);
+}
+
+/// A train that has the station's signature says itself where it has to go.
+#[test]
+fn a_train_that_was_signed_here_is_sent_on() {
+    let station = Station::new();
+    station.stage("pre-run", "2", "opened", &[]).ok();
+    station.stage("post-run", "opened", "closed", &[]).ok();
+    for again in [&[][..], &["--again"]] {
+        let message = station.stage("pre-run", "closed", "x", again).refused(3).stderr;
+        assert!(message.contains("has signed") && message.contains("to its creator"), "{message}");
+        assert!(!message.contains("older state"), "{message}");
+    }
+}
+
+/// Why something was done stands in the table, and that nobody has looked at the signatures.
+#[test]
+fn the_table_shows_reasons() {
+    let station = Station::new();
+    station.stage("pre-run", "2", "opened", &[]).ok();
+    let (key, journal, opened) =
+        (station.path("keys/station_3.pem"), station.path("journal"), station.layout.at("opened"));
+    let line = ["reject", &opened, "--private-key", &key, "--journal", &journal, "--reason", "rows of single patients"];
+    pht_oci(&line, &[]).ok();
+    let shown = pht_oci(&["journal", "show", "--journal", &journal], &[]).ok().stdout;
+    let shown = String::from_utf8(shown).expect("text");
+    assert!(shown.contains("because: rows of single patients"), "{shown}");
+    assert!(shown.contains("signatures were not checked"), "{shown}");
+}
+
 #[test]
 fn any_changed_removed_or_moved_line_is_found() {
     let station = Station::new();
@@ -243,7 +352,40 @@ fn any_changed_removed_or_moved_line_is_found() {
         // And nothing more is written to it.
         station.stage("pre-run", "2", "d", &[]).refused(3);
     }
+    // Behind the last line as well; what a write that was cut short has left is said.
+    for (rest, is_cut) in [(third, false), ("something", false), ("{}", false), ("\0\0\0", true), (&third[..100], true)]
+    {
+        fs::write(station.path("journal"), format!("{text}{rest}")).expect("a file");
+        let outcome = station.verify(&[]);
+        if is_cut {
+            outcome.ok()
+        } else {
+            outcome.refused(3)
+        };
+    }
     fs::remove_file(station.path("journal")).expect("a file");
     station.verify(&[]).refused(3);
     station.stage("pre-run", "2", "d", &[]).refused(3);
+}
+
+/// A pipe would keep whoever opens it waiting, and a journal in it is gone.
+#[test]
+fn a_journal_is_a_regular_file() {
+    let station = Station::new();
+    let journal = station.dir.path().join("journal");
+    mknodat(CWD, &journal, FileType::Fifo, Mode::from_raw_mode(0o600), 0).expect("a pipe");
+    let told = station.stage("pre-run", "2", "opened", &[]).refused(2);
+    assert!(told.stderr.contains("not a regular file"), "{}", told.stderr);
+    assert!(!station.layout.tags().iter().any(|tag| tag == "opened"));
+    station.verify(&[]).refused(2);
+    let (train, path) = (station.layout.at("2"), station.path("journal"));
+    pht_oci(&["report", &train, "--journal", &path], &[]).refused(2);
+    fs::remove_file(&journal).expect("the pipe");
+
+    // The copy of its last line, and the receipt, are read as well.
+    station.stage("pre-run", "2", "opened", &[]).ok();
+    let head = station.dir.path().join("journal.head");
+    fs::remove_file(&head).expect("the copy of the last line");
+    mknodat(CWD, &head, FileType::Fifo, Mode::from_raw_mode(0o600), 0).expect("a pipe");
+    station.verify(&[]).refused(1);
 }

@@ -5,6 +5,7 @@ use std::fs;
 use pht_oci::PrivateKey;
 use pht_oci::stage::Journal;
 use serde_json::{Value, json};
+use support::wire3::{STATIONS, Wire3Fixture};
 use support::{Outcome, Peer, available, pht_oci};
 
 use crate::journal::Station;
@@ -238,4 +239,22 @@ fn a_rejection_is_recorded_with_its_reason_and_leaves_the_stop_open() {
     assert!(fs::read_to_string(&page).expect("a page").contains("rows of &lt;b&gt;single&lt;/b&gt; patients"));
     // The station may open it again.
     pht_oci(&[&["pre-run", &image][..], &kept].concat(), &[]).ok();
+}
+
+#[test]
+fn a_creator_is_told_whose_results_are_still_to_come() {
+    let fixture = Wire3Fixture::prepare();
+    fixture.build("0", "train-1");
+    let mut from = "0".to_owned();
+    for stop in 0..STATIONS {
+        let to = (stop + 1).to_string();
+        fixture.stop(&from, &to, stop);
+        let (image, key, out) = (fixture.layout.at(&to), fixture.key("creator"), fixture.path(&format!("out-{to}")));
+        let line = ["results", &image, "--private-key", &key, "--out", &out, "--format", "json"];
+        let notes = pht_oci(&line, &[]).ok().json()["notes"].to_string();
+        let signed = format!("{to} of {STATIONS} stations have signed; still to come: ");
+        assert_eq!(notes.contains(&signed), stop + 1 < STATIONS, "{notes}");
+        assert_eq!(notes.contains("station_3"), stop + 1 < STATIONS, "{notes}");
+        from = to;
+    }
 }

@@ -22,6 +22,7 @@ mod inspecting;
 mod journal;
 mod journey;
 mod leaks;
+mod listing;
 mod messages;
 mod metrics;
 mod min_wire;

@@ -4,9 +4,10 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
+use support::stage::StageFixture;
 use support::tree::{differences, snapshot};
 use support::wire3::Wire3Fixture;
-use support::{Edit, Outcome, Peer, available, pht_oci, utf8};
+use support::{Edit, Outcome, Peer, Wire, available, pht_oci, utf8};
 
 /// What a row of the table changes before the build.
 struct Attempt<'a> {
@@ -367,4 +368,33 @@ fn a_careful_creator_gets_no_warning() {
         assert_eq!(config["file_list"], json!(["lib/a.py", "main.py", "query.json"]));
         assert_eq!((&config["source"]["address"], &config["source"]["tag"]), (&json!(address), &master_tag));
     }
+}
+
+/// A stop is signed although nothing has run at it, or nothing was written; but that is said.
+#[test]
+fn signing_for_nothing_is_said() {
+    if !available("mistakes::signing_for_nothing", &[Peer::Python]) {
+        return;
+    }
+    let fixture = StageFixture::new(Wire::V2_0);
+    let warnings = |outcome: Outcome| outcome.json()["warnings"].to_string();
+    let post_run = |options: &[&str]| {
+        let line = [&["--format", "json"], options].concat();
+        warnings(fixture.stage("post-run", &["opened", "closed"], &line).ok())
+    };
+    fixture.stage("pre-run", &["latest", "opened"], &[]).ok();
+    assert!(post_run(&[]).contains("nothing has run in the image"));
+    let none = fixture.vectors.dir.path().join("none");
+    fs::create_dir(&none).expect("a directory");
+    assert!(post_run(&["--results", utf8(&none)]).contains("the train has left nothing"));
+    fixture.write("opened", "opened");
+    let said = post_run(&[]);
+    assert!(!said.contains("nothing"), "{said}");
+
+    let archive = fixture.vectors.dir.path().join("train.tar");
+    let (to, key) = (format!("oci-archive:{}", utf8(&archive)), fixture.vectors.key("station_2"));
+    pht_oci(&["copy", &fixture.layout.at("latest"), &to], &[]).ok();
+    let line = ["pre-run", utf8(&archive), "--private-key", &key, "--format", "json"];
+    let said = warnings(pht_oci(&line, &[]).ok());
+    assert!(said.contains("holds the opened train in plaintext now"), "{said}");
 }

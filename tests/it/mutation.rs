@@ -11,7 +11,7 @@ use pht_oci::crypto::hex;
 use serde_json::{Value, json};
 use support::tree::sha256;
 use support::vectors::Signed;
-use support::{Layout, Peer, Wire, available, pht_oci, utf8};
+use support::{Layout, Peer, Wire, available, pht_oci, rows, utf8};
 
 /// The fields of the config that no signature covers before wire 3, and why a change of them does no harm at a station.
 const UNSIGNED: [(&str, &str); 7] = [
@@ -319,7 +319,7 @@ fn every_field_of_the_config() {
         fixture.put(&train_config);
         assert_eq!(fixture.pre_run(), 0, "{wire:?}: the same config in another layer goes through");
         let (mut counts, mut accepted) = (BTreeMap::new(), Accepted::default());
-        for (path, how, mutant) in mutants(&train_config, "") {
+        for (path, how, mutant) in rows::chosen(mutants(&train_config, "")) {
             fixture.put(&mutant);
             let status = fixture.pre_run();
             *counts.entry(status).or_insert(0) += 1;
@@ -361,7 +361,7 @@ fn every_member_of_the_documents_of_wire_3() {
     let mut holes = Vec::new();
     for (name, document) in [("index", &index), ("manifest", &manifest), ("image config", &fixture.config)] {
         let (mut counts, mut accepted) = (BTreeMap::new(), Accepted::default());
-        for (path, how, mutant) in mutants(document, "") {
+        for (path, how, mutant) in rows::chosen(mutants(document, "")) {
             match name {
                 "index" => fixture.put_index(&mutant),
                 "manifest" => fixture.point(mutant.to_string().as_bytes()),
@@ -401,7 +401,7 @@ fn mutants_of_each() -> usize {
         "all" | "bits" => 2000, // of every byte, in `every_byte`
         text => text.parse().expect("PHT_MUTANTS is a number, `all` or `bits`"),
     };
-    std::env::var("PHT_MUTANTS").map_or(8, number)
+    std::env::var("PHT_MUTANTS").map_or(8_usize.div_ceil(rows::stride()), number)
 }
 
 /// Nothing but the protocol can refuse these: all digests fit. One that is accepted must open to what was signed.
@@ -411,7 +411,8 @@ fn random_bytes_with_all_digests_repaired() {
         return;
     }
     // A tenth of those with wrong digests in a long run: they take ten times as long.
-    let (each, mut random, mut holes) = ((mutants_of_each() / 10).max(8), random(), Vec::new());
+    let (each, mut random, mut holes) =
+        ((mutants_of_each() / 10).max(8_usize.div_ceil(rows::stride())), random(), Vec::new());
     for wire in Wire::OURS {
         let fixture = MutationFixture::new(wire);
         let honest =

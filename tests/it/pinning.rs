@@ -93,7 +93,11 @@ fn the_creators_key_is_shown_compared_and_pinned_and_is_enough() {
     assert!(message.contains(&key) && message.contains("--fingerprint"), "{message}");
     let other = desk.fingerprint("keys/builder.pub.pem");
     desk.add("creators/alice", &other).refused(3);
-    desk.add("creators/alice", &key[..40]).refused(3);
+    // What is no fingerprint says nothing of the train.
+    for wrong in [&key[..40], "sha256:deadbeef", "", &format!("{key}0"), &key.replace("sha256", "sha512")] {
+        let message = desk.add("creators/alice", wrong).refused(2).stderr;
+        assert!(message.contains("64 hexadecimal digits"), "{wrong}: {message}");
+    }
     desk.add("creators/bob", &key).refused(2);
     desk.add("friends/alice", &key).refused(2);
     desk.add("stations", &key).refused(2);
@@ -102,6 +106,11 @@ fn the_creators_key_is_shown_compared_and_pinned_and_is_enough() {
 
     desk.add("creators/alice", &key.to_uppercase()).ok();
     desk.add("creator", &key).ok();
+    // As `openssl ... | sha256sum` prints it.
+    let digits = key.strip_prefix("sha256:").expect("a fingerprint");
+    desk.add("creator", digits).ok();
+    desk.add("creator", &format!("{}\n", digits.to_uppercase())).ok();
+    desk.add("creator", other.strip_prefix("sha256:").expect("a fingerprint")).refused(3);
     let shown = desk.show();
     let states: Vec<&Value> = shown["parties"].as_array().expect("a list").iter().map(|one| &one["state"]).collect();
     assert_eq!(states[0], "pinned");

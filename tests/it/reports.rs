@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
+use support::program::commands_in;
 use support::tree::{MARKER, differences, snapshot};
 use support::vectors::Vectors;
 use support::{Edit, Layout, Outcome, Peer, Wire, available, pht_oci, run, utf8};
@@ -84,11 +85,12 @@ fn is_digest(value: &Value) -> bool {
 
 const STAGE: [&str; 11] =
     ["stage", "station", "wire", "source", "destination", "digest", "layers", "bytes", "checks", "warnings", "notes"];
-const INSPECTION: [&str; 21] = [
+const INSPECTION: [&str; 23] = [
     "source",
     "digest",
     "wire",
     "id",
+    "hash",
     "creator",
     "creator_key",
     "builder_key",
@@ -101,6 +103,7 @@ const INSPECTION: [&str; 21] = [
     "files",
     "file_list",
     "layers",
+    "left_out",
     "base_layers",
     "base_size",
     "size",
@@ -305,9 +308,7 @@ fn closed_output() {
 fn help() {
     let shown = pht_oci(&["--help"], &[]).ok();
     let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
-    let listed = shown.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
-    let commands: Vec<&str> = listed.filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).collect();
-    let commands: Vec<&str> = commands.into_iter().filter(|command| !matches!(*command, "" | "help")).collect();
+    let commands: Vec<&str> = commands_in(&shown).into_iter().filter(|command| *command != "help").collect();
     assert!(commands.len() > 10 && commands.contains(&"post-run"), "{shown}");
     for command in commands {
         let shown = pht_oci(&[command, "--help"], &[]).ok();

@@ -154,10 +154,43 @@ fn what_is_wrong_is_named_with_file_line_and_key() {
     let file = station.write("station.toml", &text);
     let message = pht_oci(&["run", &station.layout.at("2"), "--config", &file], &[]).refused(2).stderr;
     assert!(message.contains("station.toml: line 3: run.engine: `nothing`"), "{message}");
+    assert!(message.contains("the values are: podman, docker, runc, charliecloud"), "{message}");
     let file = station.write("station.toml", "[run]\nengine = \"runc\"\ntimeout = \"soon\"\n");
     let message = pht_oci(&["run", &station.layout.at("2"), "--config", &file], &[]).refused(2).stderr;
     assert!(message.contains("line 3: run.timeout: `soon`") && message.contains("12h"), "{message}");
+    let file = station.write("station.toml", "[run]\nengine = \"runc\"\nvolumes = [\"/data\"]\n");
+    let message = pht_oci(&["run", &station.layout.at("2"), "--config", &file], &[]).refused(2).stderr;
+    assert_eq!(message.matches("/data").count(), 1, "{message}");
+    assert!(message.contains("the path in the train is missing") && message.contains("HOST:PATH"), "{message}");
     assert_eq!(differences(&before, &snapshot(Path::new(station.layout.path())), true), Vec::<String>::new());
+}
+
+/// What a variable gives need not be typed, and no usage says so.
+#[test]
+fn usage_is_that_of_the_command_line() {
+    let station = Station::new();
+    let (file, key) = (station.write("station.toml", ""), station.path("keys/station_3.pem"));
+    let variables = [("PHT_CONFIG", &*file), ("PRIVATE_KEY_PATH", &key), ("PHT_TRUST_DIR", &key)];
+    for (line, usage) in [
+        (&["inspect"][..], "Usage: pht-oci inspect <SRC>"),
+        (&["verify"], "Usage: pht-oci verify <SRC>"),
+        (&["pre-run", "--nonsense"], "Usage: pht-oci pre-run [OPTIONS] <SRC> [DEST]"),
+    ] {
+        for variables in [&variables[..], &[]] {
+            let message = pht_oci(line, variables).refused(2).stderr;
+            assert!(message.contains(usage), "{usage}: {message}");
+        }
+    }
+}
+
+/// A station without settings is told of both ways to name an engine.
+#[test]
+fn an_engine_that_is_not_given_can_be_set() {
+    let station = Station::new();
+    let message = pht_oci(&["run", &station.layout.at("2")], &[("PHT_CONFIG", "")]).refused(2).stderr;
+    for what in ["--engine", "[run]", "help station", "podman, docker, runc, charliecloud"] {
+        assert!(message.contains(what), "{what}: {message}");
+    }
 }
 
 /// Whoever repairs the file has to be able to read the manual.

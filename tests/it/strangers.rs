@@ -246,6 +246,14 @@ fn contents_on_a_terminal() {
         assert_eq!(status, Some(2), "{line:?}: {text}");
         assert!(text.contains("terminal") && text.contains("hint"), "{line:?}: {text}");
     }
+    // What is styled is styled, and shows no mark of ours.
+    let route = train.layout.at("0");
+    for line in [&["inspect", &route][..], &["verify", &route], &["diff", &route, &image], &["trust", "show", &route]] {
+        let (status, text) = shown(line);
+        assert_eq!(status, Some(0), "{line:?}: {text}");
+        assert!(text.contains("\u{1b}[") && !text.to_ascii_lowercase().contains("fdd"), "{line:?}: {text:?}");
+        assert!(!text.contains(['\u{fdd0}', '\u{fdd1}']), "{line:?}: {text:?}");
+    }
     // Elsewhere every byte comes as it is.
     assert_eq!(pht_oci(&["extract", &image, "/opt/binary"], &[]).ok().stdout, [7, 0, 27]);
 }

@@ -47,7 +47,13 @@ fn a_journey_with_the_stick_alone() {
         .sum();
     assert!(size(&stick) < payload + 65_536, "{} of {payload}", size(&stick));
     assert_eq!(digest(&place), digest(&whole), "it is the same image");
-    pht_oci(&["verify", &place], &[]).ok();
+    // What is not here is said to be missing, and not vouched for.
+    let found = pht_oci(&["verify", &place, "--format", "json"], &[]).ok().json();
+    assert!(found["warnings"].to_string().contains("thin"), "{found}");
+    let message = pht_oci(&["verify", &place, "--all-layers"], &[]).refused(5).stderr;
+    assert!(message.contains(&base[0]), "{message}");
+    let found = pht_oci(&["inspect", &place, "--format", "json"], &[]).ok().json();
+    assert_eq!(found["left_out"], base.len(), "{found}");
     // Each station opens, runs and closes it; the next stick is as thin.
     let mut from = place;
     for stop in 0..STATIONS {

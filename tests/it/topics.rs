@@ -3,6 +3,7 @@
 use std::fs;
 
 use support::pht_oci;
+use support::program::commands_in;
 
 fn printed(line: &[&str]) -> String {
     String::from_utf8(pht_oci(line, &[]).ok().stdout).expect("text")
@@ -44,14 +45,7 @@ fn what_is_neither_is_refused() {
 fn the_commands_of_the_page_on_migrating_are_those_of_the_program() {
     let text = printed(&["help", "migrating"]);
     let list = printed(&["--help"]);
-    let commands: Vec<&str> = list
-        .lines()
-        .skip_while(|line| *line != "Commands:")
-        .skip(1)
-        .take_while(|line| !line.is_empty())
-        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
-        .filter_map(|line| line.split_whitespace().next())
-        .collect();
+    let commands = commands_in(&list);
     assert!(commands.contains(&"post-run"), "{list}");
     let mut seen = 0;
     for code in text.split('`').skip(1).step_by(2) {

@@ -1,6 +1,7 @@
 //! `verify`: what can be said of a train without any private key, one line each, sound or not.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -98,6 +99,24 @@ fn a_session_id_that_could_end_a_document_is_broken_before_the_run() {
     }
 }
 
+/// The digests of the base bind its bytes, whoever has these; they are looked at only where somebody asks for it.
+#[test]
+fn all_layers_are_read_where_that_is_asked_for() {
+    for wire in Wire::OURS {
+        let (_dir, layout, tag) = closed(wire);
+        let found = verify(&layout.at(tag), 0, &["--all-layers"]);
+        let read = |report: &Value| report["read"].as_u64().expect("a number of bytes");
+        assert!(read(&found) > read(&verify(&layout.at(tag), 0, &[])), "{wire:?}");
+        let base = layout.blob(&layout.layers(tag)[0]);
+        let mut bytes = std::fs::read(&base).expect("a layer");
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&base, bytes).expect("a layer");
+        let checks = verify(&layout.at(tag), 3, &["--all-layers"])["checks"].to_string();
+        assert!(checks.contains(&layout.layers(tag)[0]), "{wire:?}: {checks}");
+    }
+}
+
 /// A hex digit of a field that a signature covers, or of the signature.
 fn flip(field: &mut Value) {
     let mut text = field.as_str().expect("a hex string").to_owned();
@@ -168,5 +187,71 @@ fn an_opened_train_is_not_what_was_signed() {
     pht_oci(&["pre-run", &layout.at(tag), &opened, "--private-key", key], &[]).ok();
     let report = verify(&opened, 3, &[]);
     assert!(report["warnings"].to_string().contains("was opened by pre-run"), "{report}");
-    assert!(report["checks"].to_string().contains("the train is open"), "{report}");
+    // That, and nothing that would follow from it.
+    let broken = report["checks"].as_array().expect("a list").iter().filter(|check| check["verdict"] == "broken");
+    let reasons: Vec<String> = broken.map(|check| check["reason"].to_string()).collect();
+    assert!(reasons.len() == 1 && reasons[0].contains("the train is open"), "{reasons:?}");
+}
+
+/// Damage is called damage, whatever the damaged bytes would mean.
+#[test]
+fn a_damaged_layer_is_named_whatever_its_bytes_say() {
+    for wire in [Wire::V2_0, Wire::V3] {
+        let (dir, layout, tag) = closed(wire);
+        let image = layout.image(tag);
+        let key = dir.path().join("keys/station_1.pem");
+        let top = image["manifest"]["layers"].as_array().and_then(|layers| layers.last()).expect("a layer");
+        let digest = top["digest"].as_str().expect("a digest");
+        let path = layout.blob(digest);
+        let good = fs::read(&path).expect("a layer");
+        for at in (0..good.len()).step_by(good.len() / 40) {
+            let mut damaged = good.clone();
+            damaged[at] ^= 1;
+            fs::write(&path, &damaged).expect("a layer");
+            let outcome = pht_oci(&["verify", &layout.at(tag)], &[]).refused(3);
+            let said = format!("{digest}: its bytes do not have this digest");
+            assert!(outcome.stderr.contains(&said), "wire {wire:?}, byte {at}: {}", outcome.stderr);
+            let line = ["pre-run", &layout.at(tag), &layout.at("opened"), "--private-key", utf8(&key)];
+            let outcome = pht_oci(&line, &[]).refused(3);
+            assert!(outcome.stderr.contains(&said), "wire {wire:?}, byte {at}: {}", outcome.stderr);
+        }
+        fs::write(&path, &good).expect("a layer");
+    }
+}
+
+/// What the config says is still worth knowing of a train that is not whole; only without a config there is nothing to say.
+#[test]
+fn a_train_without_one_of_its_layers_is_still_told_about() {
+    for wire in Wire::OURS {
+        let (_dir, layout, tag) = closed(wire);
+        let layers = layout.layers(tag);
+        let mut told = 0;
+        for digest in &layers {
+            let path = layout.blob(digest);
+            let good = fs::read(&path).expect("a layer");
+            fs::remove_file(&path).expect("a layer");
+            let outcome = pht_oci(&["verify", &layout.at(tag), "--all-layers", "--format", "json"], &[]).refused(5);
+            assert!(outcome.stderr.contains(digest), "wire {wire:?}: {}", outcome.stderr);
+            if !outcome.stdout.is_empty() {
+                told += 1;
+                let found = outcome.json();
+                assert!(found["fault"].as_str().is_some_and(|fault| fault.contains(digest)), "{found}");
+                assert_eq!(found["verdict"], "broken", "wire {wire:?}: {found}");
+                let verdicts = verdicts(&found);
+                let count = |id: &str, verdict: &str| verdicts.get(&(id.to_owned(), verdict.to_owned())).copied();
+                assert_eq!(count("layers", "broken"), Some(1), "wire {wire:?}: {found}");
+                assert_eq!(count("stop-signature", "sound"), Some(2), "wire {wire:?}: {found}");
+                // For an auditor, too.
+                let line = ["report", &layout.at(tag), "--all-layers", "--format", "json"];
+                let report = pht_oci(&line, &[]).refused(5).json();
+                assert_eq!(report["fault"], found["fault"]);
+                let text = pht_oci(&["verify", &layout.at(tag), "--all-layers"], &[]).refused(5);
+                let text = String::from_utf8(text.stdout).expect("text");
+                assert!(text.contains("BROKEN layers") && text.contains("the train is broken"), "{text}");
+            }
+            fs::write(&path, &good).expect("a layer");
+        }
+        // The layer with the config is the one that is needed.
+        assert_eq!(told, layers.len() - 1, "wire {wire:?}");
+    }
 }

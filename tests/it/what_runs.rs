@@ -66,7 +66,7 @@ fn older_wires_show_the_image_config_and_say_that_it_is_unsigned() {
             r#"["/bin/sh","-c"]"#,
             r#"["cp /data/* /opt/pht_results/\u{202e}"]"#,
             "0:0, in /data",
-            "LD_PRELOAD, PATH; how the base has it is not known here",
+            "LD_PRELOAD, PATH (how the base has it is not known here)",
             "no signature covers how the image runs, nor its base, in this wire version (image-config, base)",
         ] {
             assert!(text.contains(part), "{wire:?}: {part} is not in\n{text}");

@@ -219,6 +219,35 @@ fn pre_run_is_done_or_undone() {
     try_all("pre-run", &PRE_RUN);
 }
 
+/// CIFS and many of FUSE cannot sync a directory: what is published there is recorded there, too.
+#[test]
+fn a_journal_is_kept_where_directories_cannot_be_synced() {
+    if !available("filesystems::a_journal_is_kept_where_directories_cannot_be_synced", &[Peer::Strace]) {
+        return;
+    }
+    let fixture = Fixture { vectors: Vectors::ours(Wire::V2_0) };
+    let case = case("recorded", "pre-run oci:{}/train:t oci:{}/to:t", "1-post", &[]);
+    let template = fixture.template(&case);
+    for error in ["EINVAL", "EOPNOTSUPP", "EIO"] {
+        let trials = tempfile::tempdir_in(fixture.vectors.dir.path()).expect("a temporary directory");
+        let (dir, journals) = (trials.path().join("trial"), trials.path().join("journals"));
+        copy(&template, &dir);
+        fs::create_dir(&journals).expect("a new directory");
+        let mut command = Command::new("strace");
+        command.args(["-f", "-qq", "-o", "/dev/null", "-P", utf8(&journals)]);
+        command.args(["-e", "trace=fsync", "-e", &format!("inject=fsync:error={error}"), program()]);
+        command.args(case.line.replace("{}", utf8(&dir)).split(' '));
+        command.args(["--private-key", &fixture.vectors.key("station_2"), "--station", "station_2"]);
+        command.args(["--journal", utf8(&journals.join("journal"))]).env_remove("PHT_TRUST_DIR").stdin(Stdio::null());
+        let output = command.output().expect("strace is here");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{error}: {said}");
+        assert_eq!(said.contains("could not be synced"), error == "EIO", "{error}: {said}");
+        let names = ["journal", "journal.head"].map(|name| fs::read_to_string(journals.join(name)).expect("a line"));
+        assert_eq!(names[0], names[1], "{error}");
+    }
+}
+
 #[test]
 fn post_run_is_done_or_undone() {
     try_all("post-run", &POST_RUN);

@@ -61,6 +61,7 @@ fn reports() -> Shape {
         see(&["inspect", image]);
         see(&["verify", image]);
     }
+    [&["ls", vectors.layout.path()][..], &["diff", &tag("1-post"), &tag("2-post")]].into_iter().for_each(&mut see);
     see(&["pre-run", &tag("1-post"), &tag("pre"), "--private-key", &station]);
     see(&["inspect", &tag("pre")]);
     let edit = Edit::Put("opt/pht_results/result.txt", b"result\n".to_vec());

@@ -43,7 +43,7 @@ fn review() -> Page {
     let report = pht_oci(&line, &[]).refused(7).json();
     let words: &[&str] = &[
         "Stop:",
-        "Nothing found is never safe",
+        "That nothing is found does not say that the results are safe",
         "P-100001",
         "unchanged",
         "Least count",

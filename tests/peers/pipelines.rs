@@ -266,6 +266,17 @@ fn pod(name: &str) -> Value {
     job["spec"]["template"]["spec"].clone()
 }
 
+/// The commands of the program in a shell script, word by word.
+fn scripted(text: &str) -> Vec<Vec<String>> {
+    let text = text.replace("\\\n", " ");
+    let commands = text.lines().flat_map(|line| line.split("pht-oci ").skip(1));
+    let words = |line: &str| {
+        let command = line.split("||").next().unwrap().split("; do").next().unwrap();
+        command.split_whitespace().map(|word| word.trim_matches([';', '"']).to_owned()).collect()
+    };
+    commands.filter(|line| !line.starts_with("run-")).map(words).collect()
+}
+
 /// Each command of the program in the manifests, with options that it has; pins are mounted, plaintext is in memory.
 #[test]
 fn the_kubernetes_manifests_say_what_the_program_takes() {
@@ -282,16 +293,9 @@ fn the_kubernetes_manifests_say_what_the_program_takes() {
             lines.push(words.map(|word| word.as_str().unwrap().to_owned()).collect());
         }
     }
-    let text = pods[1]["containers"][0]["command"][2].as_str().unwrap().replace("\\\n", " ");
-    let commands = text.lines().flat_map(|line| line.split("pht-oci ").skip(1));
-    lines.extend(commands.filter(|line| !line.starts_with("run-")).map(|line| {
-        line.split("||")
-            .next()
-            .unwrap()
-            .split_whitespace()
-            .map(|word| word.trim_matches([';', '"']).to_owned())
-            .collect()
-    }));
+    for pod in &pods {
+        lines.extend(scripted(pod["containers"][0]["command"][2].as_str().unwrap()));
+    }
     assert!(lines.len() >= 9, "{lines:?}");
     for line in &lines {
         let help = pht_oci(&[&line[0], "--help"], &[]).ok();

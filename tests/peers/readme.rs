@@ -19,9 +19,9 @@ use support::peers::available;
 const JOURNEY: [&[&str]; 10] = [
     &["station-key"],
     &["creator-build"],
+    &["station-trust"],
     &["pipeline"],
     &["pipeline-steps"],
-    &["station-trust"],
     &["station-look"],
     &["station-run", "station-review", "station-send"],
     &["station-steps"],

@@ -123,12 +123,24 @@ fn stations_run_from_the_stick_alone() {
     let told = run_at("a", &stick(0), &stick(1)).refused(5).stderr;
     assert!(layers.iter().any(|layer| told.contains(layer.as_str())) && told.contains("--with"), "{told}");
     assert!(!Path::new(&fixture.path("stick-1.tar")).exists());
+    let of_base = |outcome: support::Outcome| {
+        let report: serde_json::Value = serde_json::from_slice(&outcome.stdout).expect("a report");
+        let findings = report["findings"].as_array().expect("a list").clone();
+        findings.into_iter().find(|finding| finding["id"] == "base").expect("a finding")
+    };
+    let key = fixture.path("a.pem");
+    let doctor = || at("a", &["doctor", &stick(0), "--engine", "runc", "--private-key", &key, "--format", "json"]);
+    let found = of_base(doctor().refused(5));
+    assert!(found["verdict"] == "fault" && found["advice"].to_string().contains("--with"), "{found}");
     for (number, station) in ["a", "b", "c"].into_iter().enumerate() {
         // An earlier train has brought the base here.
         let (base, files) = (fixture.base.at("base"), fixture.path("files"));
         let data = format!("{station}={}:/data", fixture.path(&format!("data-{station}")));
         let tried = ["try", "--base", &base, "--files", &files, "--data", &data, "--engine", "runc"];
         at(station, &[&tried[..], &["--cmd", "/bin/sh", "/opt/pht_train/main"]].concat()).ok();
+        if station == "a" {
+            assert_eq!(of_base(doctor().ok())["verdict"], "ok");
+        }
         run_at(station, &stick(number), &stick(number + 1)).ok();
         let size = fs::metadata(fixture.path(&format!("stick-{}.tar", number + 1))).expect("a stick").len();
         assert!(size < 2 * BESIDE, "the stick has grown: {size}");

@@ -58,11 +58,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program")
     parser.add_argument("--only", default="")
+    parser.add_argument("--every", type=int, default=1, help="one row in so many")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("-j", "--jobs", type=int, default=2)
     parser.add_argument("-v", "--verbose", action="store_true")
     args = parser.parse_args()
-    chosen = [row for row in rows() if args.only in row.name]
+    chosen = [row for row in rows() if args.only in row.name][::args.every]
     if args.list:
         for row in chosen:
             print(f"{row.name}: {row.verify}, opened {row.opened} {row.check}")

@@ -154,6 +154,12 @@ def der_length(der):
     return 2 + count + int.from_bytes(der[2:2 + count], "big")
 
 
+def der_modulus(n):
+    """A modulus of 2048 bits or more as DER writes it: with a zero before a bit that would make it negative."""
+    content = n.to_bytes(n.bit_length() // 8 + 1, "big")
+    return b"\x02\x82" + len(content).to_bytes(2, "big") + content
+
+
 @functools.lru_cache(1024)
 def public_of_text(pem_hex, what):
     formed(re.fullmatch("([0-9a-f]{2})+", pem_hex), f"{what}: not hex")
@@ -167,6 +173,8 @@ def public_of_text(pem_hex, what):
         raise Refused(5, "form", f"{what}: {error}") from None
     formed(isinstance(key, rsa.RSAPublicKey) and good_numbers(key.public_numbers()), f"{what}: a weak key or none")
     formed(der_length(der) == len(der), f"{what}: something behind the key")
+    # Older OpenSSL reads a negative modulus as if it were none.
+    formed(der_modulus(key.public_numbers().n) in der, f"{what}: the modulus is not a positive number")
     return key
 
 

@@ -13,10 +13,15 @@ pub(super) fn observer(_: &Subject<'_>, _: &ReleasePolicy) -> Box<dyn Observer> 
 
 impl Observer for Extreme {
     fn field(&mut self, field: &Field<'_>, notes: &mut Notes<'_>) {
-        if field.kind == FieldKind::Number && (is_extreme(field.label) || is_extreme(field.row_label)) {
+        let has_digit = field.kind != FieldKind::Name && field.text.contains(|c: char| c.is_ascii_digit());
+        if has_digit && (is_extreme(field.label) || is_extreme(field.row_label)) {
             notes.look(ReviewCheck::Extreme, (field.place)(), "a least or greatest value, by its name");
         }
-        if field.kind == FieldKind::Text && field.label.is_empty() && is_head(field.text) {
+        let is_line = field.kind == FieldKind::Text && field.label.is_empty();
+        if is_line && has_digit && field.text.split_whitespace().any(is_extreme) {
+            notes.look(ReviewCheck::Extreme, (field.place)(), "a least or greatest value, in a line that names it");
+        }
+        if is_line && is_head(field.text) {
             notes.look(
                 ReviewCheck::Extreme,
                 (field.place)(),

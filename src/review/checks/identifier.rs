@@ -3,10 +3,12 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::super::fields::field::{Field, FieldKind, Observer, number};
 use super::super::finding::{Notes, ReviewCheck};
+use super::super::labels::is_of_things;
+use super::super::personal::personal;
 use super::super::policy::ReleasePolicy;
 use super::super::subject::Subject;
 use super::super::tokens::{self, Token};
-use super::super::words::personal;
+use super::super::words::names_a_statistic;
 
 /// The values that are remembered to tell whether a column has each of them once.
 const MAX_VALUES: usize = 1 << 19;
@@ -15,7 +17,9 @@ const MAX_COLUMNS: usize = 1 << 14;
 /// The rows from which on a column with as many different identifiers is one of people.
 const FEW_ROWS: u64 = 5;
 /// The words in running text from which on it is prose.
-const PROSE: usize = 40;
+const PROSE: usize = 4;
+/// The words from which on it is prose even if it names a statistic.
+const LONG_PROSE: usize = 30;
 
 /// What names a person: by the name of its column, by its form, or because every row has its own.
 #[derive(Default)]
@@ -39,6 +43,8 @@ struct Values {
     like_ids: u64,
     dates: u64,
     place: String,
+    /// By its name it holds codes, places, times or statistics.
+    of_things: bool,
 }
 
 pub(super) fn observer(_: &Subject<'_>, _: &ReleasePolicy) -> Box<dyn Observer> {
@@ -70,7 +76,12 @@ impl Observer for Identifier {
             let is_unique = !values.repeated && values.count >= FEW_ROWS;
             if is_unique && values.like_ids * 10 >= values.count * 9 {
                 let what = format!("{} values, no two the same, that have the form of identifiers", values.count);
-                notes.stop(ReviewCheck::Identifier, values.place.clone(), what);
+                if values.of_things {
+                    let what = format!("{what}, under a name of codes, places, times or statistics");
+                    notes.look(ReviewCheck::Identifier, values.place.clone(), what);
+                } else {
+                    notes.stop(ReviewCheck::Identifier, values.place.clone(), what);
+                }
             } else if values.dates >= FEW_ROWS && values.seen.len() as u64 >= FEW_ROWS {
                 let what = format!(
                     "{} dates: of birth, of admission, or of something that does not concern people",
@@ -92,17 +103,24 @@ impl Observer for Identifier {
 impl Identifier {
     /// What has the form of something personal.
     fn forms(&mut self, field: &Field<'_>, notes: &mut Notes<'_>) {
-        let mut title = false;
+        let mut title = None;
         let mut words = 0;
         for word in field
             .text
             .split(|c: char| c.is_whitespace() || "()[]{}<>\"',;|".contains(c))
             .filter(|word| !word.is_empty())
         {
-            if title && tokens::is_name(word) {
-                notes.stop(ReviewCheck::Identifier, (field.place)(), "a title and a name behind it");
+            // pandas prints `Name: Glucose, dtype: float64`.
+            if title.is_some() && tokens::is_name(word) && !field.text.contains("dtype:") {
+                let what = "a title and a name behind it";
+                // Headings begin with the word, too.
+                if title == Some("Patient") {
+                    notes.look(ReviewCheck::Identifier, (field.place)(), what);
+                } else {
+                    notes.stop(ReviewCheck::Identifier, (field.place)(), what);
+                }
             }
-            title = tokens::is_title(word);
+            title = tokens::is_title(word).then_some(word);
             words += usize::from(tokens::is_word(word));
             // In running text a header of a table may stand, or a sentence about one.
             if field.kind == FieldKind::Text
@@ -113,6 +131,11 @@ impl Identifier {
                 notes.look(ReviewCheck::Identifier, (field.place)(), "a word like the name of a column of identifiers");
             }
             if let Some(token) = tokens::token_of(word) {
+                // The first day of a month may be that month.
+                if token == Token::Birth && tokens::is_first_of_month(word) {
+                    notes.look(ReviewCheck::Identifier, (field.place)(), "a month long ago, or a date of birth");
+                    continue;
+                }
                 let evidence = match token {
                     Token::Birth if !tokens::is_about_birth(field.label) => "a date long ago, as of a birth",
                     other => other.name(),
@@ -123,7 +146,7 @@ impl Identifier {
         if field.kind == FieldKind::Text && tokens::tells_an_age(field.text) {
             notes.look(ReviewCheck::Identifier, (field.place)(), "the age of one person, in words");
         }
-        if words > 3 {
+        if words >= PROSE && (words >= LONG_PROSE || !names_a_statistic(field.text)) {
             self.prose += words;
             if self.first_prose.is_none() {
                 self.first_prose = Some((field.place)());
@@ -152,6 +175,7 @@ impl Identifier {
             values.place = (field.place)();
         }
         values.count += 1;
+        values.of_things |= field.of_statistics || is_of_things(field.label);
         let looks_like =
             tokens::is_like_id(field.text) && !(field.kind == FieldKind::Number && has_fraction(field.text));
         values.like_ids += u64::from(looks_like);

@@ -86,7 +86,7 @@ fn leads_out(path: &[u8], target: &[u8]) -> bool {
 
 /// A path below the results, for reports.
 pub(in crate::review) fn shown_path(path: &[u8]) -> String {
-    shown(path).trim_start_matches('/').to_owned()
+    shown(path).to_string().trim_start_matches('/').to_owned()
 }
 
 #[cfg(test)]

@@ -1,3 +1,4 @@
+use super::super::fhir;
 use super::super::fields::field::{Field, FieldKind, Observer};
 use super::super::finding::{Notes, ReviewCheck};
 use super::super::format::Format;
@@ -26,25 +27,7 @@ pub(super) fn observer(_: &Subject<'_>, _: &ReleasePolicy) -> Box<dyn Observer> 
 
 impl Observer for Documents {
     fn field(&mut self, field: &Field<'_>, notes: &mut Notes<'_>) {
-        const ABOUT_PEOPLE: [&str; 16] = [
-            "Patient",
-            "Observation",
-            "Condition",
-            "Encounter",
-            "Procedure",
-            "MedicationStatement",
-            "MedicationRequest",
-            "DiagnosticReport",
-            "Specimen",
-            "Immunization",
-            "AllergyIntolerance",
-            "ImagingStudy",
-            "Person",
-            "RelatedPerson",
-            "Bundle",
-            "QuestionnaireResponse",
-        ];
-        if field.kind == FieldKind::Text && field.label == "resourceType" && ABOUT_PEOPLE.contains(&field.text) {
+        if field.kind == FieldKind::Text && field.label == "resourceType" && fhir::ABOUT_PEOPLE.contains(&field.text) {
             notes.stop(ReviewCheck::Medical, (field.place)(), "a FHIR resource about a person, or a bundle of such");
         }
         // Name, ID and date of birth of the patient, UIDs of study, series and image.

@@ -8,13 +8,16 @@ pub(super) mod inventory;
 mod kind;
 mod medical;
 mod model;
+pub(super) mod named;
 pub(super) mod nested;
 mod opaque;
 pub(super) mod overlap;
+mod personal_text;
 mod pickle;
 mod rows;
 mod size;
 mod small_count;
+mod unnamed;
 
 use super::finding::ReviewCheck;
 use super::subject::Run;
@@ -40,10 +43,11 @@ const fn rule(check: ReviewCheck, finds: &'static str, misses: &'static str, run
 pub const RULES: [Rule; 15] = [
     rule(
         ReviewCheck::Inventory,
-        "links, extended attributes, hidden, long and unprintable names",
-        "what names, their order, sizes and times tell",
+        "links, extended attributes, odd modes and times, names that are hidden, long, unprintable, or that may tell of a \
+         person, many files of one kind",
+        "what the order, sizes and number of files tell, and names of an unknown form",
         Run::Whole(inventory::check),
-        None,
+        Some(Run::Whole(named::check)),
     ),
     rule(
         ReviewCheck::Declared,
@@ -68,23 +72,25 @@ pub const RULES: [Rule; 15] = [
     ),
     rule(
         ReviewCheck::Rows,
-        "tables with too many rows, and tables and lists that may have one row a person",
+        "tables with too many rows, tables and lists that may have one row a person, and numbers under the name of no \
+         statistic",
         "rows of people under the names of statistics",
         Run::Values(rows::observer),
-        None,
+        Some(Run::Values(unnamed::observer)),
     ),
     rule(
         ReviewCheck::Identifier,
         "columns with the names of identifiers, and values with their form: e-mail, insurance numbers, dates of birth, UUIDs, FHIR \
-         references, names behind a title",
-        "names of people in running text, identifiers of an unknown form, pseudonyms",
+         references, names behind a title; digests, long numbers, dates, addresses, two words with capitals, running text",
+        "names of one word, identifiers of an unknown form, pseudonyms",
         Run::Values(identifier::observer),
-        None,
+        Some(Run::Values(personal_text::observer)),
     ),
     rule(
         ReviewCheck::SmallCount,
-        "integers below the least count, under names of counts and in tables of integers",
-        "counts under other names, differences of two tables, zeros",
+        "integers below the least count, under names of counts and in tables of integers, in words, and as a share of \
+         another count; a count that was left out beside its total",
+        "counts under other names, differences of two tables",
         Run::Values(small_count::observer),
         None,
     ),
@@ -125,8 +131,8 @@ pub const RULES: [Rule; 15] = [
     ),
     rule(
         ReviewCheck::Opaque,
-        "encrypted and compressed content, what is hidden in pictures and text, encodings in text",
-        "low bits of pixels and of numbers, blanks at the end of lines",
+        "encrypted and compressed content, what is hidden in pictures and text, encodings in text, numbers that read as text",
+        "low bits of pixels and of numbers",
         Run::File(opaque::check),
         Some(Run::Values(opaque::observer)),
     ),

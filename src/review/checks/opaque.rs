@@ -1,9 +1,7 @@
-use base64::Engine;
-use base64::alphabet::{STANDARD, URL_SAFE};
-use base64::engine::DecodePaddingMode;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use std::collections::HashMap;
 
-use super::super::fields::field::{Field, Observer};
+use super::super::encoded::{FEW_ENCODED, LONG_BASE64, decode, encoded_text, is_base64};
+use super::super::fields::field::{Field, FieldKind, Observer, count};
 use super::super::finding::{Notes, ReviewCheck};
 use super::super::format::{Format, detect};
 use super::super::nested::Role;
@@ -17,8 +15,6 @@ const HIGH: f64 = 7.2;
 const FEW: usize = 256;
 /// The longest run of letters and digits that is no encoding of anything: two SHA-512 digests side by side.
 const LONG: usize = 260;
-/// The longest in base64, which no digest is as long as.
-const LONG_BASE64: usize = 120;
 /// The shortest run without a blank whose entropy is looked at, and the bits a character from which on no language, no
 /// mark-up and no table has them: base85 has more than six, prose without blanks four.
 const DENSE: usize = 200;
@@ -80,9 +76,30 @@ fn of_text(text: &str, subject: &Subject<'_>, notes: &mut Notes<'_>) {
     if subject.name.ends_with(ENCRYPTED) {
         notes.look(ReviewCheck::Opaque, "", "numbers encrypted to the creator, which cannot be read here");
     }
-    let hidden = text.chars().filter(|c| is_hidden(*c)).count();
+    let hidden = text.trim_start_matches('\u{feff}').chars().filter(|c| is_hidden(*c)).count();
     if hidden > 0 {
         notes.stop(ReviewCheck::Opaque, "", format!("{hidden} characters that are not shown"));
+    }
+    if text.contains('\x1b') {
+        notes.look(ReviewCheck::Opaque, "", "control sequences of terminals, which can hide text");
+    }
+    if text.chars().any(|c| c.is_numeric() && !c.is_ascii() && !"²³¹½¼¾".contains(c)) {
+        notes.look(ReviewCheck::Opaque, "", "digits of another script, which are not read as numbers");
+    }
+    let ends_in_code = |line: &&str| {
+        let end = &line[line.trim_end().len()..];
+        end.len() >= 4 && end.contains('\t') && end.contains(' ')
+    };
+    if let Some(line) = text.lines().position(|line| ends_in_code(&line)) {
+        notes.stop(ReviewCheck::Opaque, format!("line {}", line + 1), "blanks and tabs in turn at the end of the line");
+    }
+    for (at, line) in text.lines().enumerate() {
+        if let Some(what) = escaped(line) {
+            notes.look(ReviewCheck::Opaque, format!("line {}", at + 1), what);
+        }
+        if carries_data(line) {
+            notes.stop(ReviewCheck::Opaque, format!("line {}", at + 1), "data in a data: URI");
+        }
     }
     if let Some(line) = dense_line(text) {
         notes.stop(ReviewCheck::Opaque, format!("line {line}"), "text as dense as an encoding such as base85");
@@ -134,25 +151,37 @@ fn is_dense(word: &str) -> bool {
 /// Characters of no width, directions of writing, and tags: but for the mark at the beginning of a file.
 fn is_hidden(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{e0000}'..='\u{e0fff}'
+        | '\u{feff}' | '\u{34f}' | '\u{61c}' | '\u{fff9}'..='\u{fffb}' | '\u{e000}'..='\u{f8ff}'
         | '\u{fe00}'..='\u{fe0e}' | '\u{180e}' | '\u{ad}' | '\u{115f}' | '\u{3164}')
-}
-
-fn is_base64(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"+/=-_".contains(&byte)
 }
 
 /// Encodings in values.
 struct Encoded {
     /// Long numbers are what the file is for.
     of_numbers: bool,
+    /// The numbers of each list or column as characters, as long as all of them are some.
+    characters: HashMap<usize, Option<String>>,
 }
 
+/// The fewest numbers that are read as text, and the most.
+const FEW_NUMBERS: usize = 8;
+const MANY_NUMBERS: usize = 4096;
+/// The columns whose numbers are read as text.
+const MAX_COLUMNS: usize = 1024;
+
 pub(super) fn observer(subject: &Subject<'_>, _: &ReleasePolicy) -> Box<dyn Observer> {
-    Box::new(Encoded { of_numbers: subject.name.ends_with(ENCRYPTED) })
+    Box::new(Encoded { of_numbers: subject.name.ends_with(ENCRYPTED), characters: HashMap::new() })
 }
 
 impl Observer for Encoded {
     fn field(&mut self, field: &Field<'_>, notes: &mut Notes<'_>) {
+        self.character(field);
+        if field.kind != FieldKind::Number
+            && field.text.len() >= FEW_ENCODED
+            && let Some(what) = encoded_text(field.text)
+        {
+            notes.stop(ReviewCheck::Opaque, (field.place)(), what);
+        }
         if field.text.len() < LONG_BASE64 {
             return;
         }
@@ -173,16 +202,73 @@ impl Observer for Encoded {
             }
         }
     }
+
+    fn end(&mut self, notes: &mut Notes<'_>) {
+        for text in self.characters.values().flatten() {
+            let letters = text.chars().filter(char::is_ascii_alphabetic).count();
+            if text.len() >= FEW_NUMBERS && letters * 3 >= text.len() {
+                notes.look(ReviewCheck::Opaque, "", "a list of numbers that reads as text, a character each");
+            }
+        }
+    }
+}
+
+impl Encoded {
+    /// Remembers a number as the character that has it.
+    fn character(&mut self, field: &Field<'_>) {
+        if field.kind != FieldKind::Number || field.column == usize::MAX {
+            return;
+        }
+        if self.characters.len() >= MAX_COLUMNS && !self.characters.contains_key(&field.column) {
+            return;
+        }
+        let text = self.characters.entry(field.column).or_insert_with(|| Some(String::new()));
+        let value = count(field.text).filter(|value| (32..127).contains(value));
+        match (text.as_mut(), value.and_then(|value| u8::try_from(value).ok())) {
+            (Some(known), Some(byte)) if known.len() < MANY_NUMBERS => known.push(char::from(byte)),
+            (Some(_), Some(_)) => {}
+            _ => *text = None,
+        }
+    }
+}
+
+/// What a line says by escapes, of which nobody reads more than one or two.
+fn escaped(line: &str) -> Option<&'static str> {
+    let count = |mark: &str, length: usize, is: fn(u8) -> bool| {
+        let places = line.match_indices(mark).map(|(at, _)| at + mark.len());
+        places
+            .filter(|at| {
+                line.as_bytes().get(*at..at + length).is_some_and(|digits| digits.iter().all(|byte| is(*byte)))
+            })
+            .count()
+    };
+    let is_hex = |byte: u8| byte.is_ascii_hexdigit();
+    if count("%", 2, is_hex) >= 6 {
+        return Some("text in percent signs and digits");
+    }
+    if count("\\u", 4, is_hex) >= 4 || count("\\x", 2, is_hex) >= 4 {
+        return Some("text in escapes");
+    }
+    if count("&#", 2, |byte| byte.is_ascii_alphanumeric()) >= 4 {
+        return Some("text in numbers of characters");
+    }
+    let bits = |word: &&str| word.len() >= 8 && word.bytes().all(|byte| byte == b'0' || byte == b'1');
+    (line.split_whitespace().filter(bits).count() >= 3).then_some("text in binary digits")
+}
+
+/// True if a line has a `data:` URI of anything but a picture (RFC 2397).
+fn carries_data(line: &str) -> bool {
+    line.match_indices("data:").any(|(at, mark)| {
+        let rest = &line[at + mark.len()..];
+        let head = rest.split_once(',').map_or("", |(head, _)| head);
+        let kind = head.split(';').next().unwrap_or_default();
+        head.len() < 100 && !kind.contains(char::is_whitespace) && kind.contains('/') && !kind.starts_with("image/")
+    })
 }
 
 /// What a text in base64 holds.
 fn decoded(text: &str) -> Option<Format> {
-    let config = GeneralPurposeConfig::new()
-        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
-        .with_decode_allow_trailing_bits(true);
-    let alphabet = if text.contains(['-', '_']) { URL_SAFE } else { STANDARD };
-    let bytes = GeneralPurpose::new(&alphabet, config).decode(text.trim_end_matches('=')).ok()?;
-    Some(detect(&bytes, true))
+    Some(detect(&decode(text.trim_end_matches('='))?, true))
 }
 
 /// Shannon's entropy, in bits a byte.

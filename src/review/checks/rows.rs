@@ -1,8 +1,9 @@
 use super::super::fields::field::{Group, Observer};
 use super::super::finding::{Notes, ReviewCheck};
+use super::super::labels::{is_naming, is_of_each};
 use super::super::policy::ReleasePolicy;
 use super::super::subject::Subject;
-use super::super::words::{is_naming, is_statistic, words};
+use super::super::words::{is_statistic, words};
 
 /// The rows of a table of statistics that is no curve.
 const SUMMARY: u64 = 60;
@@ -45,6 +46,10 @@ impl Observer for Rows {
 /// True if every number stands under the name of a statistic, or in the row of one.
 fn is_summary(group: &Group) -> bool {
     let is_curve = group.columns.iter().any(|column| is_of_curve(&column.label));
+    let is_list = group.columns.len() < 2;
+    if is_list && !is_curve && group.columns.iter().any(|column| is_of_each(&column.label)) {
+        return false;
+    }
     if group.of_statistics {
         return group.rows <= SUMMARY || is_curve;
     }

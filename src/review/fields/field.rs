@@ -20,8 +20,17 @@ pub(in crate::review) struct Field<'a> {
     pub(in crate::review) kind: FieldKind,
     /// The table, list or object that it is in.
     pub(in crate::review) group: usize,
+    /// True if something above it has the name of a statistic, as the members of `"mean": {...}`.
+    pub(in crate::review) of_statistics: bool,
     /// Where it is: no datum, so that it may be logged.
     pub(in crate::review) place: &'a dyn Fn() -> String,
+}
+
+impl<'a> Field<'a> {
+    /// One that stands alone: in no table, and under no name.
+    pub(in crate::review) fn alone(text: &'a str, kind: FieldKind, place: &'a dyn Fn() -> String) -> Self {
+        Field { column: usize::MAX, label: "", row_label: "", text, kind, group: 0, of_statistics: false, place }
+    }
 }
 
 /// What a value is.

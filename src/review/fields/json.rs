@@ -9,7 +9,8 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use super::field::{Column, Field, FieldKind, Group, MAX_COLUMNS, Observers, number};
 use super::text;
 use crate::review::finding::{Notes, ReviewCheck};
-use crate::review::words::{is_statistic, known};
+use crate::review::labels::known;
+use crate::review::words::{hands_down, is_statistic};
 
 /// The key under which `serde_json` hands out the digits of a number.
 const NUMBER: &str = "$serde_json::private::Number";
@@ -156,10 +157,18 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
             text: value.trim(),
             kind,
             group: node.group,
+            of_statistics: node.of_statistics,
             place: &place_of,
         };
         self.observers.field(&field, self.notes);
-        if kind == FieldKind::Text && (value.contains('\n') || value.len() > 400) {
+        if kind == FieldKind::Text && is_document(value) {
+            let root = Node { group: self.observers.next_group(), ..node };
+            let mut deserializer = serde_json::Deserializer::from_str(value);
+            let _ = Seed { walk: &mut *self, node: root }.deserialize(&mut deserializer);
+            self.ended.clear();
+            return;
+        }
+        if kind == FieldKind::Text && (value.contains(['\n', '\r']) || value.len() > 400) {
             let plain = if value.contains('<') { Cow::Owned(text::without_tags(value)) } else { Cow::Borrowed(value) };
             text::scan(&plain, &format!("{place}: "), self.observers, self.notes);
         }
@@ -206,6 +215,12 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
             self.notes.look(ReviewCheck::Rows, "", what);
         }
     }
+}
+
+/// True if a string is a list or an object itself, as of a program that has written JSON twice.
+fn is_document(value: &str) -> bool {
+    let value = value.trim();
+    value.len() <= 1 << 20 && value.starts_with(['{', '[']) && serde_json::from_str::<IgnoredAny>(value).is_ok()
 }
 
 /// Digits in a string are counted as text: an identifier is one.
@@ -268,7 +283,7 @@ impl<'de> Visitor<'de> for Seed<'_, '_, '_, '_, '_> {
         let mut group = Group {
             id: walk.observers.next_group(),
             place: walk.place(),
-            of_statistics: node.of_statistics || is_statistic(node.label),
+            of_statistics: node.of_statistics || hands_down(node.label),
             ..Group::default()
         };
         let of_statistics = group.of_statistics;
@@ -297,7 +312,7 @@ impl<'de> Visitor<'de> for Seed<'_, '_, '_, '_, '_> {
         let mut group = Group {
             id: own,
             place: walk.place(),
-            of_statistics: node.of_statistics || is_statistic(node.label),
+            of_statistics: node.of_statistics || hands_down(node.label),
             ..Group::default()
         };
         let of_statistics = group.of_statistics;
@@ -321,6 +336,7 @@ impl<'de> Visitor<'de> for Seed<'_, '_, '_, '_, '_> {
                 text: key.trim(),
                 kind: FieldKind::Name,
                 group: own,
+                of_statistics,
                 place: &place_of,
             };
             walk.observers.field(&field, walk.notes);

@@ -2,7 +2,8 @@
 
 use super::field::{Column, Field, FieldKind, Group, MAX_COLUMNS, Observers, is_missing, number};
 use crate::review::finding::Notes;
-use crate::review::words::{is_statistic, known};
+use crate::review::labels::known;
+use crate::review::words::is_statistic;
 
 /// The text that is looked at to find the delimiter.
 const HEAD: usize = 64 << 10;
@@ -110,6 +111,7 @@ impl Table {
                 text: &column.label,
                 kind: FieldKind::Name,
                 group: self.group.id,
+                of_statistics: false,
                 place: &place,
             };
             observers.field(&field, notes);
@@ -140,6 +142,7 @@ impl Table {
                 text: cell,
                 kind,
                 group: self.group.id,
+                of_statistics: false,
                 place: &place,
             };
             observers.field(&field, notes);

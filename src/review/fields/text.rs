@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::field::{Column, Field, FieldKind, Group, MAX_COLUMNS, Observers, number};
 use super::table::Table;
 use crate::review::finding::Notes;
-use crate::review::words::known;
+use crate::review::labels::known;
 
 /// The lines that make a table, if each has as many fields as the one before.
 const TABLE_LINES: usize = 3;
@@ -142,23 +142,18 @@ impl Names {
             return;
         }
         let place = || format!("{prefix}line {at}");
-        let (column, group) = (usize::MAX, 0);
         let kind = if number(line).is_some() { FieldKind::Number } else { FieldKind::Text };
-        let whole = Field { column, label: "", row_label: "", text: line.trim(), kind, group, place: &place };
-        observers.field(&whole, notes);
+        observers.field(&Field::alone(line.trim(), kind, &place), notes);
         if line.len() > MAX_LINE {
             return;
         }
         for (name, value) in pairs(line) {
-            let field =
-                Field { column, label: "", row_label: "", text: name, kind: FieldKind::Name, group, place: &place };
-            observers.field(&field, notes);
+            observers.field(&Field::alone(name, FieldKind::Name, &place), notes);
             let (column, group) = self.note(name, value, observers);
             let shown = known(name).map(|name| format!(" ({name})")).unwrap_or_default();
             let place = || format!("{prefix}line {at}{shown}");
             let kind = if number(value).is_some() { FieldKind::Number } else { FieldKind::Text };
-            observers
-                .field(&Field { column, label: name, row_label: "", text: value, kind, group, place: &place }, notes);
+            observers.field(&Field { column, label: name, group, ..Field::alone(value, kind, &place) }, notes);
         }
     }
 

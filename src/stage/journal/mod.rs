@@ -6,26 +6,31 @@
 //! write to both can still put back an older pair; a receipt that is kept elsewhere shows that.
 
 mod record;
+mod turn;
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
+
 use crate::crypto::dsse::{Envelope, IN_TOTO};
-use crate::crypto::{PrivateKey, PublicKey, Sha256, hex};
+use crate::crypto::{PrivateKey, PublicKey, Sha256, hex, random};
 use crate::error::{Error, ErrorContext, IoContext, Result};
 use crate::json::{self, Object, Value, json};
-use crate::store::fs::{Waiting, lock};
+use crate::store::fs::{Waiting, is_not_regular, lock, not_regular, open_regular, parent_of, sync_published};
 use crate::text::counted;
 
-pub use record::{Act, Recording, recorded};
+pub use record::{Act, Recording, closing_entry, recorded};
 
 /// The type of the statements' predicates.
 pub const PREDICATE_TYPE: &str = "https://personalhealthtrain.de/pht-oci/journal/v1";
 const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
 /// The largest journal that is read, in bytes: some hundred thousand acts.
 const MAX_SIZE: u64 = 1 << 30;
+/// The bytes that are set aside for a line and its copy before an act: a line of some hundred results has less.
+const ROOM: usize = 64 << 10;
 
 /// One line of a journal.
 #[derive(Debug, Clone)]
@@ -73,6 +78,23 @@ impl JournalEntry {
     }
 }
 
+/// The lines of a journal.
+struct Chain {
+    entries: Vec<JournalEntry>,
+    /// Where they end.
+    end: u64,
+    /// What stands behind them: the beginning of another one, mostly.
+    rest: Vec<u8>,
+    /// The copy of the last line is that of the one before, or not there yet.
+    is_behind: bool,
+}
+
+/// Room beside the journal for a line, from before the act until the line is written: a train that has run for days is not
+/// to end without its record for a disk that others have filled meanwhile.
+struct Room {
+    _file: File,
+}
+
 /// A station's journal.
 #[derive(Debug, Clone)]
 pub struct Journal {
@@ -96,15 +118,42 @@ impl Journal {
     /// [`Kind::Verification`](crate::error::Kind::Verification) if a line was changed, removed or moved, as far as the
     /// digests show it; input/output.
     pub fn entries(&self) -> Result<Vec<JournalEntry>> {
-        let file = match File::open(&self.path) {
+        Ok(self.load()?.map(|chain| chain.entries).unwrap_or_default())
+    }
+
+    /// Its lines, if there is a journal.
+    fn load(&self) -> Result<Option<Chain>> {
+        let file = match open_regular(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return self.ensure_never_was().map(|()| Vec::new());
+                return self.ensure_never_was().map(|()| None);
             }
-            opened => opened.doing("open the journal").at(self.path.display())?,
+            opened => opened.map_err(not_opened).at(self.path.display())?.0,
         };
         // Between a line and its copy nobody may look.
         lock(&file, Waiting::Wait, "the journal").at(self.path.display())?;
-        self.read(&file).at(self.path.display()).map(|(entries, _)| entries)
+        let chain = self.read(&file).at(self.path.display())?;
+        if !chain.rest.is_empty() {
+            tracing::warn!("{}, and counts for nothing", self.torn(&chain));
+        }
+        Ok(Some(chain))
+    }
+
+    /// The same, if it could be written to now; nothing is changed, nor made.
+    ///
+    /// # Errors
+    /// As [`entries`](Self::entries); input/output.
+    pub fn examine(&self) -> Result<Vec<JournalEntry>> {
+        if self.path.exists() {
+            let opened = File::options().read(true).write(true).open(&self.path);
+            opened.doing("open the journal for writing").at(self.path.display())?;
+        }
+        drop(self.take_room().at(self.path.display())?);
+        self.entries()
+    }
+
+    /// True if the copy of the last line is there.
+    pub fn has_head(&self) -> bool {
+        self.head_path().symlink_metadata().is_ok()
     }
 
     /// [`entries`](Self::entries), each of which one of `keys` has signed.
@@ -113,13 +162,10 @@ impl Journal {
     /// As [`entries`](Self::entries); [`Kind::Verification`](crate::error::Kind::Verification) if a signature does not
     /// hold; [`Kind::Usage`](crate::error::Kind::Usage) if there is no such file.
     pub fn verify(&self, keys: &[PublicKey]) -> Result<Vec<JournalEntry>> {
-        if !self.path.exists() {
-            self.ensure_never_was()?;
+        let Some(chain) = self.load()? else {
             return Err(Error::usage("there is no journal").at(self.path.display()));
-        }
-        let entries = self.entries()?;
-        self.ensure_signed(&entries, keys)?;
-        Ok(entries)
+        };
+        self.verified(chain, keys)
     }
 
     /// The entries of a copy that a station has handed on, each of which one of `keys` has signed; and true if the copy of
@@ -128,14 +174,20 @@ impl Journal {
     /// # Errors
     /// As [`verify`](Self::verify).
     pub fn verify_copy(&self, keys: &[PublicKey]) -> Result<(Vec<JournalEntry>, bool)> {
-        let has_head = self.head_path().symlink_metadata().is_ok();
+        let has_head = self.has_head();
         if has_head || !self.path.exists() {
             return self.verify(keys).map(|entries| (entries, has_head));
         }
-        let file = File::open(&self.path).doing("open the journal").at(self.path.display())?;
-        let (entries, _) = Self::read_chain(&file).at(self.path.display())?;
-        self.ensure_signed(&entries, keys)?;
-        Ok((entries, false))
+        let (file, _) = open_regular(&self.path).map_err(not_opened).at(self.path.display())?;
+        let chain = self.read_chain(&file).at(self.path.display())?;
+        self.verified(chain, keys).map(|entries| (entries, false))
+    }
+
+    /// The entries, if nothing stands behind them that was put there, and one of `keys` has signed each.
+    fn verified(&self, chain: Chain, keys: &[PublicKey]) -> Result<Vec<JournalEntry>> {
+        ensure_cut_short(&chain.rest).at(self.path.display())?;
+        self.ensure_signed(&chain.entries, keys)?;
+        Ok(chain.entries)
     }
 
     fn ensure_signed(&self, entries: &[JournalEntry], keys: &[PublicKey]) -> Result<()> {
@@ -154,7 +206,7 @@ impl Journal {
     /// # Errors
     /// [`Kind::Verification`](crate::error::Kind::Verification) if it is not; input/output.
     pub fn ensure_has(&self, path: &Path, entries: &[JournalEntry]) -> Result<()> {
-        let receipt = fs::read(path).doing("read the receipt").at(path.display())?;
+        let receipt = read_line(path).doing("read the receipt").at(path.display())?;
         let digest = digest_of(receipt.strip_suffix(b"\n").unwrap_or(&receipt));
         if entries.iter().any(|entry| entry.digest == digest) {
             return Ok(());
@@ -170,14 +222,33 @@ impl Journal {
     /// # Errors
     /// As [`entries`](Self::entries); input/output.
     pub fn append(&self, subject: (&str, &str), predicate: Object, key: &PrivateKey) -> Result<Vec<u8>> {
-        self.append_to(subject, predicate, key).at(self.path.display())
+        let mut line = Vec::new();
+        self.append_line(subject, predicate, key, &mut line).map(|()| line)
     }
 
-    fn append_to(&self, (name, sha256): (&str, &str), mut predicate: Object, key: &PrivateKey) -> Result<Vec<u8>> {
+    /// The same; `line` gets the line as soon as it is made, so that it is not lost where it cannot be written.
+    fn append_line(
+        &self,
+        subject: (&str, &str),
+        predicate: Object,
+        key: &PrivateKey,
+        line: &mut Vec<u8>,
+    ) -> Result<()> {
+        self.append_to(subject, predicate, key, line).at(self.path.display())
+    }
+
+    fn append_to(
+        &self,
+        (name, sha256): (&str, &str),
+        mut predicate: Object,
+        key: &PrivateKey,
+        line: &mut Vec<u8>,
+    ) -> Result<()> {
         let mut file = self.open_for_writing()?;
-        let (entries, end) = self.read(&file)?;
-        predicate.insert("sequence".to_owned(), json!(entries.len() as u64 + 1));
-        predicate.insert("previous".to_owned(), json!(entries.last().map(|entry| &entry.digest)));
+        let chain = self.read(&file)?;
+        let last = chain.entries.last();
+        predicate.insert("sequence".to_owned(), json!(chain.entries.len() as u64 + 1));
+        predicate.insert("previous".to_owned(), json!(last.map(|entry| &entry.digest)));
         let statement = json!({
             "_type": STATEMENT_TYPE,
             "subject": [{ "name": name, "digest": { "sha256": sha256.strip_prefix("sha256:").unwrap_or(sha256) } }],
@@ -185,38 +256,73 @@ impl Journal {
             "predicate": predicate,
         });
         let envelope = Envelope::sign(IN_TOTO, json::to_vec(&statement), key)?;
-        let line = envelope.to_json(&key.public_key());
-        // What a write that was cut short has left behind the last line.
-        file.set_len(end).doing("cut off an incomplete line")?;
-        file.seek(SeekFrom::Start(end)).doing("seek in the journal")?;
+        *line = envelope.to_json(&key.public_key());
+        if !chain.rest.is_empty() {
+            tracing::warn!("{}, and is dropped", self.torn(&chain));
+            file.set_len(chain.end).doing("cut off an incomplete line")?;
+        }
+        // The copy is behind by one line at most.
+        if let Some(last) = last.filter(|_| chain.is_behind) {
+            self.write_head(&last.text)?;
+        }
+        file.seek(SeekFrom::Start(chain.end)).doing("seek in the journal")?;
         let written = file.write_all(&[&line[..], b"\n"].concat()).and_then(|()| file.sync_all());
         if let Err(error) = written {
-            let _ = file.set_len(end);
+            let _ = file.set_len(chain.end);
             return Err(Error::io("cannot write to the journal", error));
         }
-        self.write_head(&line)?;
-        Ok(line)
+        // Then it is recorded, and the next line makes good for the copy.
+        if let Err(error) = self.write_head(line) {
+            tracing::warn!("{}: {error}", self.head_path().display());
+        }
+        Ok(())
     }
 
-    /// Checks that it can be written to, and reads it, before an act that has to be recorded.
+    /// What is to be said of a write that was cut short.
+    fn torn(&self, chain: &Chain) -> String {
+        let (path, line) = (self.path.display(), chain.entries.len() + 1);
+        format!("{path}: line {line} is incomplete: a write was cut short; what it was about is not recorded")
+    }
+
+    /// Sees to it, before an act that has to be recorded, that it can be written to and that there is room for the record.
     ///
     /// # Errors
     /// As [`append`](Self::append).
-    pub fn ensure_writable(&self) -> Result<Vec<JournalEntry>> {
-        let file = self.open_for_writing().at(self.path.display())?;
-        let written = tempfile::tempfile_in(self.directory()).map(drop);
-        written.doing("write beside the journal").at(self.path.display())?;
-        self.read(&file).at(self.path.display()).map(|(entries, _)| entries)
+    fn prepare(&self) -> Result<Room> {
+        drop(self.open_for_writing().at(self.path.display())?);
+        self.take_room().at(self.path.display())
+    }
+
+    /// A file without a name that takes the room of a line, and gives it back when it is closed.
+    fn take_room(&self) -> Result<Room> {
+        // Some file systems store what repeats itself in no room at all.
+        let mut bytes = vec![0; ROOM];
+        random::fill(&mut bytes)?;
+        let taken = tempfile::tempfile_in(parent_of(&self.path)).and_then(|mut file| {
+            file.write_all(&bytes)?;
+            file.sync_data()?;
+            Ok(Room { _file: file })
+        });
+        taken.map_err(|error| {
+            let kind = error.kind();
+            let error = Error::io("cannot set room aside for a line of the journal", error);
+            match kind {
+                io::ErrorKind::NotFound => error.hint("create the directory, for the station's user alone"),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    error.hint("free some space there first: nothing is done that cannot be recorded")
+                }
+                _ => error.hint("let the station's user write to the directory of the journal"),
+            }
+        })
     }
 
     fn open_for_writing(&self) -> Result<File> {
         let mut options = File::options();
-        let opened = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&self.path);
-        let file = opened.map_err(|error| {
-            let missing = error.kind() == io::ErrorKind::NotFound;
-            let error = Error::io("cannot open the journal", error);
-            if missing { error.hint("create the directory, for the station's user alone") } else { error }
-        })?;
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let file = options.custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(&self.path).map_err(not_opened)?;
+        if !file.metadata().doing("stat the journal")?.is_file() {
+            return Err(not_opened(not_regular()));
+        }
         lock(&file, Waiting::Wait, "the journal")?;
         Ok(file)
     }
@@ -232,21 +338,26 @@ impl Journal {
         }
     }
 
-    /// The entries of an open journal, and where they end.
-    fn read(&self, file: &File) -> Result<(Vec<JournalEntry>, u64)> {
-        let (entries, end) = Self::read_chain(file)?;
-        self.ensure_head(&entries)?;
-        Ok((entries, end))
+    /// The lines of an open journal.
+    fn read(&self, file: &File) -> Result<Chain> {
+        let mut chain = self.read_chain(file)?;
+        chain.is_behind = self.ensure_head(&chain.entries)?;
+        Ok(chain)
     }
 
     /// The same, whatever the copy of the last line says.
-    fn read_chain(file: &File) -> Result<(Vec<JournalEntry>, u64)> {
+    fn read_chain(&self, file: &File) -> Result<Chain> {
         let mut text = Vec::new();
         let mut file = file;
         file.seek(SeekFrom::Start(0)).doing("seek in the journal")?;
         file.take(MAX_SIZE + 1).read_to_end(&mut text).doing("read the journal")?;
         if text.len() as u64 > MAX_SIZE {
-            return Err(Error::usage(format!("a journal of more than {MAX_SIZE} bytes")).hint("begin a new file"));
+            let hint = "keep it, and begin a new file; stops that this one says are closed are then no longer known, \
+                        and could be closed twice";
+            return Err(Error::usage(format!("a journal of more than {MAX_SIZE} bytes")).hint(hint));
+        }
+        if text.first().is_some_and(|first| *first != b'{') && !self.has_head() {
+            return Err(Error::usage("not a journal").hint("name the file that the station's journal is in"));
         }
         let end = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         let (mut entries, mut previous) = (Vec::<JournalEntry>::new(), None);
@@ -264,12 +375,13 @@ impl Journal {
             previous = Some(entry.digest.clone());
             entries.push(entry);
         }
-        Ok((entries, end as u64))
+        Ok(Chain { entries, end: end as u64, rest: text.split_off(end), is_behind: false })
     }
 
-    /// The copy of the last line has to be one of the last two: a write may have been cut short between them.
-    fn ensure_head(&self, entries: &[JournalEntry]) -> Result<()> {
-        let head = match fs::read(self.head_path()) {
+    /// The copy of the last line has to be one of the last two: a write may have been cut short between them. True if it
+    /// is not of the very last.
+    fn ensure_head(&self, entries: &[JournalEntry]) -> Result<bool> {
+        let head = match read_line(&self.head_path()) {
             Ok(head) => Some(digest_of(head.strip_suffix(b"\n").unwrap_or(&head))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(Error::io("cannot read the copy of the journal's last line", error)),
@@ -279,26 +391,34 @@ impl Journal {
             Some(head) => entries.iter().rev().take(2).any(|entry| entry.digest == *head),
         };
         if fits {
-            return Ok(());
+            return Ok(entries.last().is_some_and(|last| head.as_ref() != Some(&last.digest)));
         }
-        let lines = counted(entries.len() as u64, "line");
-        let what = match head {
-            None => format!("{lines}, but the copy of the last one is gone ({})", self.head_path().display()),
-            Some(_) => format!("{lines}, of which none of the last is the one in {}", self.head_path().display()),
-        };
-        Err(Error::verification(format!("{what}: lines were removed or changed")))
+        let (lines, copy) = (counted(entries.len() as u64, "line"), self.head_path());
+        let copy = copy.display();
+        Err(match head {
+            None => {
+                let hint = "put it back from a backup: without it nothing shows whether lines are missing at the end";
+                Error::verification(format!("the copy of the last line is gone ({copy}), of {lines}")).hint(hint)
+            }
+            Some(_) => {
+                let what = format!("the last recorded line is missing: {lines}, and none is the one in {copy}");
+                Error::verification(what).hint("put the journal back from a backup, or find out who has changed it")
+            }
+        })
     }
 
     fn write_head(&self, line: &[u8]) -> Result<()> {
         let mut head = tempfile::Builder::new();
-        let head = head.prefix(".pht-oci-journal-").tempfile_in(self.directory());
+        let head = head.prefix(".pht-oci-journal-").tempfile_in(parent_of(&self.path));
         let written = head.and_then(|mut head| {
             head.write_all(&[line, b"\n"].concat())?;
             head.as_file().sync_all()?;
-            head.persist(self.head_path()).map_err(|failed| failed.error)?;
-            File::open(self.directory())?.sync_all()
+            head.persist(self.head_path()).map_err(|failed| failed.error)
         });
-        written.doing("write the copy of the journal's last line")
+        written.map(drop).doing("write the copy of the journal's last line")?;
+        // Both are written: what the file system cannot do for their names does not undo it.
+        sync_published(parent_of(&self.path));
+        Ok(())
     }
 
     fn head_path(&self) -> PathBuf {
@@ -306,10 +426,38 @@ impl Journal {
         name.push(".head");
         name.into()
     }
+}
 
-    fn directory(&self) -> &Path {
-        self.path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
+/// What a write that was cut short has left behind the last line is said, and cut off by the next act; anything else there
+/// was put in by somebody.
+fn ensure_cut_short(rest: &[u8]) -> Result<()> {
+    // A file that grew before its contents were written ends in zeros.
+    let rest = rest.trim_ascii_end();
+    let is_of_zeros = rest.iter().all(|byte| *byte == 0);
+    if is_of_zeros || rest.starts_with(b"{\"") && json::parse(rest).is_err() {
+        return Ok(());
     }
+    let what = format!("{} bytes behind the last line, which nothing of the station's has written", rest.len());
+    Err(Error::verification(what))
+}
+
+/// One line in a file of its own.
+fn read_line(path: &Path) -> io::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    open_regular(path)?.0.take(MAX_SIZE).read_to_end(&mut line)?;
+    Ok(line)
+}
+
+fn not_opened(error: io::Error) -> Error {
+    let hint = match error.kind() {
+        io::ErrorKind::NotFound => "create the directory, for the station's user alone",
+        _ if is_not_regular(&error) => {
+            let hint = "a journal is a file that stays; give another path";
+            return Error::usage("cannot open the journal").because(error).hint(hint);
+        }
+        _ => return Error::io("cannot open the journal", error),
+    };
+    Error::io("cannot open the journal", error).hint(hint)
 }
 
 fn digest_of(line: &[u8]) -> String {

@@ -1,19 +1,21 @@
 //! The entry of a stage, and what earlier entries say of the train that it is about.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use super::{Journal, JournalEntry};
+use super::turn::Turn;
+use super::{Journal, JournalEntry, read_line};
 use crate::crypto::hex;
-use crate::error::{Advice, Error, ErrorContext, IoContext, Result};
+use crate::error::{Advice, Error, ErrorContext, IoContext, Kind, Result};
 use crate::image::{ImageReport, open_image, rfc3339};
 use crate::json::{Object, Value, json};
 use crate::stage::parts::execution::Execution;
 use crate::stage::parts::load::{Depth, Train};
 use crate::stage::parts::report::Report;
 use crate::stage::parts::request::StageRequest;
+use crate::store::fs::parent_of;
 use crate::store::{Context, Reference};
 use crate::text::Printable;
 use crate::train::{PartyId, Role};
@@ -73,6 +75,28 @@ impl<'a> Recording<'a> {
     }
 }
 
+/// What is left of a run may be erased whenever it is; but once its stop is `closed`, nothing is rejected any more.
+fn erased_later(mut report: Report, closed: &JournalEntry) -> Report {
+    let [was, time] =
+        ["/act", "/time"].map(|member| Printable::new(closed.text(member).unwrap_or_default()).to_string());
+    let what = format!("the stop was closed by {was} at {time}: only what was left of its run is erased");
+    report.notes.push(what + ", and no rejection is recorded");
+    report
+}
+
+/// The last of the entries by which the station of `request` has closed the stop of the train there.
+///
+/// # Errors
+/// [`Kind::Malformed`](crate::error::Kind::Malformed) if this is no train,
+/// [`Kind::Key`](crate::error::Kind::Key) if the station is not on its route.
+pub fn closing_entry<'e>(
+    request: &StageRequest<'_>,
+    entries: &'e [JournalEntry],
+    context: &Context,
+) -> Result<Option<&'e JournalEntry>> {
+    Ok(Facts::read(request, context)?.closed_by(entries))
+}
+
 /// Does `work`, the stage of `request`, and records it; without a journal it is only done. A stop that was closed before is
 /// not closed again as something else, and is not opened again either; if its work is done where it has to be, nothing is
 /// done again, and the report says so.
@@ -80,7 +104,8 @@ impl<'a> Recording<'a> {
 /// # Errors
 /// Those of `work`, before which nothing is recorded but the failure of a train, and that results are held;
 /// [`Kind::Verification`](crate::error::Kind::Verification) if the journal says that the stop is closed, or the journal
-/// was changed; input/output.
+/// was changed; [`Kind::Decision`](crate::error::Kind::Decision) if the work is done and could not be recorded;
+/// input/output.
 pub fn recorded(
     request: &StageRequest<'_>,
     act: Act,
@@ -89,19 +114,21 @@ pub fn recorded(
     work: impl FnOnce() -> Result<Report>,
 ) -> Result<Report> {
     let Some(recording) = recording else { return work() };
-    let entries = recording.journal.ensure_writable()?;
-    let facts = Facts::read(request, context)?;
-    // What is left of a run may be erased whenever it is.
-    let asks = act != Act::Reject && !recording.again;
-    if let (Some(closed), true) = (facts.closed_by(&entries), asks) {
+    let room = recording.journal.prepare()?;
+    let mut facts = Facts::read(request, context)?;
+    // What another process does to the same stop has to be in the journal before it is asked.
+    let turn = Turn::take(recording.journal.path(), &facts.hash, facts.index, context.waiting)?;
+    let entries = recording.journal.entries()?;
+    if turn.waited {
+        facts = Facts::read(request, context)?;
+    }
+    let closed = facts.closed_by(&entries);
+    if let (Some(closed), Act::Reject) = (closed, act) {
+        return work().map(|report| erased_later(report, closed));
+    }
+    if let (Some(closed), false) = (closed, recording.again) {
         let report = facts.done_already(request, act, closed, recording.journal, context)?;
-        // The answer that was lost may have been the receipt.
-        return match recording.receipt {
-            Some(path) if !holds(path, &closed.text) => {
-                ensure_new(path).and_then(|()| write_new(path, &closed.text)).map(|()| report)
-            }
-            _ => Ok(report),
-        };
+        return hand_out_again(closed, &recording).map(|()| report);
     }
     recording.receipt.map_or(Ok(()), ensure_new)?;
     let worked = work();
@@ -122,10 +149,13 @@ pub fn recorded(
     let subject = format!("train/{}", facts.id);
     let after = predicate.get("after").and_then(Value::as_str).map(str::to_owned);
     let digest = after.as_deref().unwrap_or(&facts.digest);
-    let line = recording.journal.append((&subject, digest), predicate, request.station.key);
-    let (mut report, line) = match (worked, line) {
-        (Ok(report), Ok(line)) => (report, line),
+    drop(room);
+    let mut line = Vec::new();
+    let written = recording.journal.append_line((&subject, digest), predicate, request.station.key, &mut line);
+    let mut report = match (worked, written) {
+        (Ok(report), Ok(())) => report,
         (Ok(report), Err(error)) => {
+            let error = unrecorded(error, &line, recording.journal, context);
             let place = format!("{} is done and in {}, but not recorded", act.name(), report.image.destination);
             return Err(error.at(place));
         }
@@ -142,6 +172,35 @@ pub fn recorded(
     }
     report.notes.push(format!("recorded in {}", recording.journal.path().display()));
     Ok(report)
+}
+
+/// The receipt of an act that was done before: the answer that was lost may have been the receipt.
+fn hand_out_again(closed: &JournalEntry, recording: &Recording<'_>) -> Result<()> {
+    match recording.receipt {
+        Some(path) if !holds(path, &closed.text) => ensure_new(path).and_then(|()| write_new(path, &closed.text)),
+        _ => Ok(()),
+    }
+}
+
+/// What is to be said of an act that is done and could not be recorded: to repeat it would do it twice. Its line is kept in
+/// another place, if it can be.
+fn unrecorded(error: Error, line: &[u8], journal: &Journal, context: &Context) -> Error {
+    let kept = tempfile::Builder::new().prefix("pht-oci-journal-").suffix(".line").tempfile_in(&context.temporary);
+    let kept = kept.and_then(|mut kept| {
+        kept.write_all(&[line, b"\n"].concat())?;
+        kept.as_file().sync_all()?;
+        kept.keep().map(|(_, path)| path).map_err(|failed| failed.error)
+    });
+    let hint = match kept {
+        Ok(path) if !line.is_empty() => format!(
+            "do not repeat the command; mend that, and then record it before anything else is\ncat '{}' >> '{}'",
+            path.display(),
+            journal.path().display()
+        ),
+        _ => "do not repeat the command; note by hand what was done, and mend the journal before the next train"
+            .to_owned(),
+    };
+    error.as_kind(Kind::Decision).hint(hint)
 }
 
 /// The closed train that could not be sent and is kept on this machine: its place and digest. The stop is signed by now.
@@ -165,12 +224,11 @@ fn failure_of(error: &Error) -> Option<Value> {
 
 /// True if the file is the receipt of this line.
 fn holds(path: &Path, line: &[u8]) -> bool {
-    fs::read(path).is_ok_and(|text| text.strip_suffix(b"\n") == Some(line))
+    read_line(path).is_ok_and(|text| text.strip_suffix(b"\n") == Some(line))
 }
 
 fn ensure_new(path: &Path) -> Result<()> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if !parent.is_dir() {
+    if !parent_of(path).is_dir() {
         let hint = "create the directory first";
         return Err(Error::usage("there is no directory for the receipt").hint(hint).at(path.display()));
     }
@@ -197,6 +255,9 @@ struct Facts {
     config: String,
     creator: (PartyId, String, bool),
     station: (PartyId, String),
+    /// Whether the train has the station's signature, and the station whose turn it is.
+    has_signed: bool,
+    next: Option<PartyId>,
     index: usize,
     stops: usize,
     runs: Execution,
@@ -222,6 +283,8 @@ impl Facts {
                 pinned.is_some_and(|pinned| *pinned == creator.public_key),
             ),
             station: (stop.station.clone(), stop.public_key.fingerprint()),
+            has_signed: stop.signature.is_some(),
+            next: config.route().stops().iter().find(|stop| stop.signature.is_none()).map(|stop| stop.station.clone()),
             index: stop.index,
             stops: config.route().stops().len(),
             runs: Execution::of(&train, None, None, context),
@@ -273,6 +336,15 @@ impl Facts {
                 notes: vec![note],
                 ..Report::default()
             });
+        }
+        if self.has_signed {
+            // The train itself says so, and where it has to go now.
+            let hint = match &self.next {
+                Some(next) => format!("send it to station `{next}`"),
+                None => "send it to its creator".to_owned(),
+            };
+            let what = format!("station `{}` has signed this train already", self.station.0);
+            return Err(Error::verification(what).hint(hint).at(&self.source));
         }
         let what = format!(
             "station `{}` has closed this stop of the train already, by {} {} (to {}, {}, line {} of {}): an older state of \

@@ -10,7 +10,7 @@ use crate::text::counted;
 use crate::train::Verdict;
 
 /// The journey of a train.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 #[non_exhaustive]
 pub struct Journey {
     /// The train by its own config.
@@ -97,10 +97,10 @@ impl Journey {
     ///
     /// # Errors
     /// [`Kind::Verification`](crate::error::Kind::Verification).
-    pub fn enforce(&self, policy: VerificationPolicy<'_>) -> Result<()> {
-        match &self.verification {
+    pub fn enforce(self, policy: VerificationPolicy<'_>) -> Result<()> {
+        match self.verification {
             Ok(found) => found.enforce(policy)?,
-            Err(fault) => return Err(Error::verification(fault.clone()).at(&self.train.source)),
+            Err(fault) => return Err(Error::verification(fault).at(&self.train.source)),
         }
         let contradictions: Vec<&JourneyFinding> = self.findings.iter().filter(|finding| finding.contradicts).collect();
         match contradictions[..] {

@@ -145,7 +145,7 @@ fn missing(place: &[u8], files: &Tree) -> Error {
         .nodes()
         .iter()
         .filter(|node| matches!(node.kind, NodeKind::File { .. }))
-        .map(|node| shown(&node.path))
+        .map(|node| shown(&node.path).to_string())
         .collect();
     let hint = match (like, some_of(&there, NAMED)) {
         (Some(like), _) => format!("did you mean {like}?"),
@@ -187,7 +187,7 @@ pub(in crate::stage) fn file_warnings(files: &Tree, parties: &[&PublicKey]) -> R
         } else {
             continue;
         };
-        group.push(shown(&node.path));
+        group.push(shown(&node.path).to_string());
         inside = Some(&node.path);
     }
     let mut warnings = Vec::new();

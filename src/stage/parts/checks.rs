@@ -130,7 +130,8 @@ pub(in crate::stage) fn ensure_results(train: &Train, change: Transform<'_>) -> 
     hasher.finish()?.finish()
 }
 
-/// Does `attempt`; if a hash does not hold and there are layers that were not read, reads them and tries once more.
+/// Does `attempt`; if a hash does not hold and there are layers that were not read, reads them and tries once more. If
+/// what was read is damaged, that is the error, instead of whatever followed from the damaged bytes.
 ///
 /// Reading ends where all that the config lists was found. That is right for every train of the field, but a train may
 /// be put together of more layers than that; then the hashes tell.
@@ -139,11 +140,13 @@ pub(in crate::stage) fn with_all_layers<T>(
     spool_dir: &Path,
     mut attempt: impl FnMut(&mut Train) -> Result<T>,
 ) -> Result<T> {
+    let mut attempt = |train: &mut Train| attempt(train).map_err(|fault| train.view.damage_or(fault));
     match attempt(train) {
         Err(error) if error.kind() == Kind::Verification && !train.view.complete => {
             tracing::debug!(%error, "reading the lower layers too");
             match train.reload(spool_dir) {
                 Ok(()) => attempt(train),
+                Err(damage) if damage.kind() == Kind::Verification => Err(damage),
                 Err(_) => Err(error),
             }
         }

@@ -38,7 +38,7 @@ impl<'a> HomomorphicSink<'a> {
             return Ok(());
         };
         let place = shown(&document.path);
-        let text = Zeroizing::new(decrypt_document(self.key, &document.text).at(&place)?);
+        let text = Zeroizing::new(decrypt_document(self.key, &document.text).at(place)?);
         self.inner.entry(&document.path, &EntryKind::File, &document.meta, text.len() as u64)?;
         self.inner.write_all(&text).doing("write the file").at(place)
     }

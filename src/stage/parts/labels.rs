@@ -17,6 +17,11 @@ const RESULTS: &str = "de.personalhealthtrain.results";
 const OUTSIDE: &str = "outside";
 /// What tells that directory from others: device and inode.
 const RESULTS_DIRECTORY: &str = "de.personalhealthtrain.results-directory";
+/// The image whose base an image goes without that was opened for a run; absent if the train itself came without it.
+const OPENED_FROM: &str = "de.personalhealthtrain.opened-from";
+/// The value of [`APPROVAL`] where nothing leaves that nobody has approved.
+const REQUIRED: &str = "required";
+const APPROVAL: &str = "de.personalhealthtrain.approval";
 
 /// The stage that made an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +61,19 @@ pub(in crate::stage) struct Labels {
     pub(in crate::stage) results_outside: bool,
     /// The [identity](crate::store::fs::identity) of that directory.
     pub(in crate::stage) results_directory: Option<String>,
+    /// The image that has the base, where the opened one goes without it.
+    pub(in crate::stage) opened_from: Option<String>,
+    /// True if the results were held for a person to approve.
+    pub(in crate::stage) needs_approval: bool,
+}
+
+/// An image that is opened for a run: its base stays in the encrypted one.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::stage) struct Apart<'a> {
+    /// The encrypted image.
+    pub(in crate::stage) from: &'a str,
+    /// Whether the results will be held for a person to approve.
+    pub(in crate::stage) hold: bool,
 }
 
 impl Labels {
@@ -77,6 +95,8 @@ impl Labels {
             config_digest: image.label(CONFIG_DIGEST).map(str::to_owned),
             results_outside: image.label(RESULTS) == Some(OUTSIDE),
             results_directory: image.label(RESULTS_DIRECTORY).map(str::to_owned),
+            opened_from: image.label(OPENED_FROM).map(str::to_owned),
+            needs_approval: image.label(APPROVAL) == Some(REQUIRED),
         }
     }
 
@@ -90,6 +110,13 @@ impl Labels {
     /// that the reference has closed, but then the config is another.
     pub(in crate::stage) fn is_open(&self, train: &Train) -> bool {
         self.any_verified_config() == Some(&train.config_digest())
+    }
+
+    /// The number of layers that a run has added to an opened image: above its base that has the payload and the control
+    /// layer. `None` if it is none, or somebody has put its layers together anew.
+    pub(in crate::stage) fn layers_of_run(&self, image: &Image) -> Option<usize> {
+        let base = self.base_layers.filter(|_| self.state == Some(ImageState::PreRun))?;
+        image.layers().len().checked_sub(base + 2)
     }
 
     /// The digest of the config that some pre-run verified.
@@ -119,7 +146,15 @@ pub(in crate::stage) fn labels(
         (CONFIG_DIGEST, config_digest),
         (RESULTS, None),
         (RESULTS_DIRECTORY, None),
+        (OPENED_FROM, None),
+        (APPROVAL, None),
     ]
+}
+
+/// The labels of an image that was opened for a run; `is_whole` says whether the encrypted one has the base.
+pub(in crate::stage) fn opened_apart(apart: Apart<'_>, is_whole: bool) -> [(&'static str, Option<String>); 2] {
+    let from = is_whole.then(|| apart.from.to_owned());
+    [(OPENED_FROM, from), (APPROVAL, apart.hold.then(|| REQUIRED.to_owned()))]
 }
 
 /// The labels of an image whose results pre-run has written into a directory.

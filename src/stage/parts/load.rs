@@ -6,12 +6,14 @@ use crate::crypto::Sha256;
 use crate::error::{Error, ErrorContext, Kind, Result};
 use crate::image::{Image, LayerEntries, NodeKind, Partial, PathFilter, Tree, View};
 use crate::path::shown;
-use crate::store::sha256_digest;
+use crate::store::{Descriptor, sha256_digest};
 use crate::train::files::normalise;
 use crate::train::{ImageFacts, LayerFacts, Stop, TrainConfig, ensure_key_of, paths};
 
 /// The largest train config that is read, in bytes: a thousand stations take a few MiB.
 const MAX_CONFIG: u64 = 16 << 20;
+/// The bytes of layers in which a config is looked for in an image that may be no train.
+const LOOKED_AT: u64 = 16 << 20;
 
 /// A train as it stands in an image.
 pub(in crate::stage) struct Train {
@@ -45,15 +47,13 @@ impl Train {
     }
 
     /// The train that a view of `image` shows, which was read to `depth`.
-    pub(in crate::stage) fn in_view(image: Image, (view, forms): (View, Forms), depth: Depth) -> Result<Self> {
+    pub(in crate::stage) fn in_view(image: Image, (mut view, forms): (View, Forms), depth: Depth) -> Result<Self> {
         let name = name_of(&image);
-        if depth != Depth::Config {
-            ensure_places(&view.tree).at(&name)?;
-        }
-        let parsed = read_config(&view.tree).and_then(|document| {
+        let places = if depth == Depth::Config { Ok(()) } else { ensure_places(&view.tree) };
+        let parsed = places.and_then(|()| read_config(&view.tree)).and_then(|document| {
             TrainConfig::parse(&document).at(shown(paths::CONFIG)).map(|config| (document, config))
         });
-        let (document, config) = parsed.at(name)?;
+        let (document, config) = parsed.map_err(|fault| view.damage_or(fault.at(name)))?;
         let facts = facts_of(&image);
         Ok(Train { image, view, forms, config, facts, document })
     }
@@ -117,9 +117,8 @@ pub(in crate::stage) fn read_view(image: &Image, spool_dir: &Path, depth: Depth)
 
 /// True if the topmost layer of an image has a train config. Layers that are large or in a registry are not looked into.
 pub(in crate::stage) fn has_config_on_top(image: &Image, spool_dir: &Path) -> Result<bool> {
-    const LARGEST: u64 = 16 << 20;
     let is_far = image.source().repository().is_some();
-    if is_far || image.layers().last().is_none_or(|top| top.size() > LARGEST) {
+    if is_far || image.layers().last().is_none_or(|top| top.size() > LOOKED_AT) {
         return Ok(false);
     }
     match View::read(image, PathFilter::new([paths::CONFIG]), spool_dir, |_| Ok(true)) {
@@ -128,6 +127,22 @@ pub(in crate::stage) fn has_config_on_top(image: &Image, spool_dir: &Path) -> Re
         Err(error) if matches!(error.kind(), Kind::Malformed | Kind::Verification) => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// True if the upper layers of an image on this machine have a train config. What lies below many bytes is not looked for:
+/// whoever copies any image should not have to wait for that.
+pub(in crate::stage) fn has_config_in_sight(image: &Image, spool_dir: &Path) -> bool {
+    let above = |layer: usize| image.layers()[layer..].iter().map(Descriptor::size).sum::<u64>();
+    let is_small = image.layers().last().is_some_and(|top| top.size() <= LOOKED_AT);
+    if image.source().repository().is_some() || !is_small {
+        return false;
+    }
+    let enough = |seen: &Partial<'_>| {
+        let next = seen.layer.checked_sub(1);
+        Ok(seen.shows_file(paths::CONFIG) || next.is_none_or(|next| above(next) > LOOKED_AT))
+    };
+    let view = View::read(image, PathFilter::new([paths::CONFIG]), spool_dir, enough);
+    view.is_ok_and(|view| view.tree.get(paths::CONFIG).is_some())
 }
 
 fn ensure_places(tree: &Tree) -> Result<()> {

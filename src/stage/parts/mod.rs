@@ -14,6 +14,7 @@ pub(super) mod labels;
 pub(super) mod listing;
 pub(super) mod load;
 pub(super) mod masters;
+pub(super) mod openness;
 pub(super) mod payload;
 pub(super) mod pinned_keys;
 pub(super) mod publish;

@@ -3,11 +3,11 @@
 
 use std::fs::{self, Metadata};
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::crypto::{MAX_KEY_FILE, PublicKey};
 use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
+use crate::store::fs::others_may_write;
 use crate::train::{MinWire, Role, TrustStore};
 
 /// The endings of key files, the longer first: `keygen` writes public keys as `NAME.pub.pem`.
@@ -41,7 +41,7 @@ pub fn read_trust(dir: &Path) -> Result<TrustStore> {
 
 /// Whoever may write there decides whose trains run here.
 fn warn_of_writers(path: &Path) {
-    let is_open = |found: Metadata| found.mode() & 0o022 != 0 && !found.file_type().is_symlink();
+    let is_open = |found: Metadata| others_may_write(&found) && !found.file_type().is_symlink();
     if path.symlink_metadata().is_ok_and(is_open) {
         tracing::warn!("others can write {}, where keys are pinned; protect it with chmod go-w", path.display());
     }

@@ -1,6 +1,6 @@
 //! The last step of a stage that makes an image: the control layer, config, manifest, and the tag.
 
-use super::labels::{ImageState, labels, results_outside};
+use super::labels::{Apart, ImageState, labels, opened_apart, results_outside};
 use super::load::Train;
 use super::payload::write_control;
 use super::report::Report;
@@ -8,7 +8,7 @@ use super::volumes::volumes_of;
 use crate::error::{Advice, Error, Result};
 use crate::image::{AddedLayer, BytesMoved, Edit, ImageReport, LayerCounts, LayerSink, Target, rfc3339};
 use crate::store::tag::{ENCRYPTED_SUFFIX, LATEST};
-use crate::store::{Context, GcStats, Reference, TagChange, Unreached};
+use crate::store::{Context, Digest, GcStats, Reference, TagChange, Unreached};
 use crate::tar::Meta;
 use crate::text::Printable;
 use crate::train::{SignedImage, Stop, TrainConfig, paths};
@@ -23,9 +23,12 @@ pub(in crate::stage) struct StageOutput<'a> {
     pub(in crate::stage) document: &'a [u8],
     pub(in crate::stage) config: &'a TrainConfig,
     pub(in crate::stage) rewritten: bool,
-    /// Whether the base layers stay where they are: the new image is whole only together with the old one.
-    pub(in crate::stage) apart: bool,
-    /// True if the results are in a directory and not in the image.
+    /// If the base layers stay where they are: the new image is whole only together with the old one.
+    pub(in crate::stage) apart: Option<Apart<'a>>,
+    /// What becomes of the blobs that nothing reaches any more.
+    pub(in crate::stage) unreached: Unreached,
+    /// Opened images of the same train, without a tag, that go with it.
+    pub(in crate::stage) forgotten: Vec<Digest>,
     /// What tells the directory in which the results are, if they are not in the image.
     pub(in crate::stage) results_outside: Option<String>,
 }
@@ -47,6 +50,9 @@ impl StageOutput<'_> {
         let digest = (self.state == ImageState::PreRun).then(|| train.config_digest());
         let mut stage_labels = labels(self.state, &train.image.diff_ids()[..self.base_layers], Some(self.stop), digest);
         stage_labels.extend(self.results_outside.iter().flat_map(|directory| results_outside(directory)));
+        if let Some(apart) = self.apart {
+            stage_labels.extend(opened_apart(apart, train.image.left_out().is_empty()));
+        }
         let edit = Edit {
             keep: self.base_layers,
             added: vec![
@@ -59,14 +65,14 @@ impl StageOutput<'_> {
             // Committing an image adds to its config.
             execution: self.config.form().image().map(SignedImage::to_image_config),
             for_engine: self.is_for_engine(),
-            apart: self.apart,
+            apart: self.apart.is_some(),
             created: rfc3339(now)?,
         };
         let image = edit.write(&train.image, &mut *target.destination)?;
         // The layers that were read are verified by now or here: nothing unverified is published.
         train.view.verify()?;
         let tags = self.tags(train, target, &image.descriptor);
-        let collected = target.destination.publish(&tags, self.unreached(target))?;
+        let collected = target.destination.publish(&tags, self.unreached)?;
         let image = ImageReport {
             source: train.name(),
             destination: format!("{}:{}", target.destination.name(), target.tag),
@@ -104,11 +110,6 @@ impl StageOutput<'_> {
         if self.state == ImageState::PreRun && !is_signed { volumes_of(train.image.config()) } else { Vec::new() }
     }
 
-    /// After post-run in place nothing of the plaintext may stay, not even what another run has left.
-    fn unreached(&self, target: &Target) -> Unreached {
-        if self.state == ImageState::PostRun { target.unreached() } else { Unreached::Keep }
-    }
-
     fn tags(&self, train: &Train, target: &Target, new: &oci_spec::image::Descriptor) -> Vec<TagChange> {
         let strip = self.is_for_engine().then(|| TagChange::Strip { tag: target.tag.clone() });
         let aside = format!("{}{ENCRYPTED_SUFFIX}", target.tag);
@@ -127,6 +128,7 @@ impl StageOutput<'_> {
             _ => {}
         }
         changes.extend(strip);
+        changes.extend(self.forgotten.iter().map(|digest| TagChange::Forget { digest: digest.clone() }));
         changes
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::hashing::HashSink;
 use super::reviewers::Reviewers;
-use crate::error::{Error, Result};
+use crate::error::{Advice, Error, Result};
 use crate::review::{Approval, ApprovalSubject, FileDigest, FileDigester, ReleasePolicy};
 use crate::text::{Printable, counted};
 
@@ -31,6 +31,9 @@ impl<'a> Release<'a> {
     /// # Errors
     /// [`Kind::Decision`](crate::error::Kind::Decision) if one of the approvals does not fit, or there are too few of them.
     pub(in crate::stage) fn enforce(&self, subject: &ApprovalSubject) -> Result<Vec<String>> {
+        if self.reviewers.is_empty() && !self.approvals.is_empty() {
+            return Err(Error::decision("no reviewer's key is pinned here").advise(Advice::PinReviewers));
+        }
         let mut who = BTreeSet::new();
         for (name, approval) in self.approvals {
             let reviewer = approval.verify(subject, self.reviewers.keys()).map_err(|error| error.at(name))?;

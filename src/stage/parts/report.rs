@@ -42,6 +42,9 @@ pub struct ResultFile {
     pub sha256: String,
 }
 
+/// What is said of a train that has written nothing.
+pub(in crate::stage) const NO_RESULTS: &str = "there are no results: the train has left nothing in /opt/pht_results";
+
 /// The first `most` names of a list, and how many more there are; nothing of an empty list.
 pub(in crate::stage) fn some_of(names: &[String], most: usize) -> Option<String> {
     let named = names.get(..most).unwrap_or(names).join(", ");

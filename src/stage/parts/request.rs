@@ -28,6 +28,9 @@ pub struct VerificationPolicy<'a> {
     pub memory: Option<&'a VerifiedLayers>,
     /// The master images of which pre-run accepts one; all, if there are none.
     pub masters: &'a [Reference],
+    /// [`verify`](crate::stage::verify) reads every layer to its end, those of the base, too, which their digests alone
+    /// bind otherwise.
+    pub all_layers: bool,
 }
 
 impl VerificationPolicy<'_> {

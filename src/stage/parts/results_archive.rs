@@ -77,7 +77,7 @@ impl ResultsArchive {
 
     /// Conditions that the person should know about; nothing failed.
     pub(in crate::stage) fn warnings(&self) -> Vec<String> {
-        let others: Vec<String> = self.others.iter().map(|path| shown(path)).collect();
+        let others: Vec<String> = self.others.iter().map(|path| shown(path).to_string()).collect();
         let others = some_of(&others, MAX_NAMED);
         others
             .map(|named| format!("not read, being neither the train config nor a result: {named}"))

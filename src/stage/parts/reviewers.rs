@@ -26,6 +26,16 @@ impl Reviewers {
         Some(self.name(at))
     }
 
+    /// Their number.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// True if there is none.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
     /// The keys.
     pub(in crate::stage) fn keys(&self) -> &[PublicKey] {
         &self.keys

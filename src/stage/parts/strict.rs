@@ -67,7 +67,7 @@ fn require(form: Option<&Result<(), Fault>>) -> Result<()> {
 
 fn found(form: Result<()>, stray: Option<&[u8]>) -> Result<(), Fault> {
     if let Some(stray) = stray {
-        return Err(Fault { what: "not allowed in this layer".to_owned(), place: shown(stray) });
+        return Err(Fault { what: "not allowed in this layer".to_owned(), place: shown(stray).to_string() });
     }
     form.map_err(|error| {
         let place = error.places().next().unwrap_or_default().to_owned();
@@ -282,7 +282,7 @@ impl StrictForm {
             return Ok(());
         }
         if *kind == EntryKind::Fifo {
-            self.left_out.push(shown(path));
+            self.left_out.push(shown(path).to_string());
             return Ok(());
         }
         let is_there =
@@ -304,7 +304,7 @@ impl StrictForm {
     pub(in crate::stage) fn empty_directories(&self) -> Vec<String> {
         let mut empty: Vec<&Vec<u8>> = self.waiting.keys().collect();
         empty.sort();
-        empty.into_iter().map(|path| shown(path)).collect()
+        empty.into_iter().map(|path| shown(path).to_string()).collect()
     }
 }
 

@@ -174,7 +174,9 @@ impl<'a> Journey<'a> {
         rehearsed.warnings.extend(reasons(&rehearsed, index));
         match ran {
             Ok(report) => {
-                rehearsed.warnings.extend(report.warnings);
+                let is_new = |warning: &String| !rehearsed.warnings.contains(warning);
+                let further: Vec<String> = report.warnings.into_iter().filter(is_new).collect();
+                rehearsed.warnings.extend(further);
                 (rehearsed, None)
             }
             Err(error) => {

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use crate::error::Error;
 use crate::review::{ResultKind, Review, Severity, State};
-use crate::stage::parts::report::some_of;
+use crate::stage::parts::report::{NO_RESULTS, some_of};
 use crate::stage::run::{Limit, Usage};
 use crate::text::Printable;
 
@@ -119,7 +119,7 @@ pub(super) fn reasons(stop: &RehearsedStop, index: usize) -> Vec<String> {
     let is_same = review.files.iter().all(|file| file.state == Some(State::Unchanged))
         && review.gone.as_ref().is_some_and(Vec::is_empty);
     if !has_results {
-        said.push("there are no results: the train has left nothing in /opt/pht_results".to_owned());
+        said.push(NO_RESULTS.to_owned());
     } else if index > 0 && is_same {
         said.push("the train has changed nothing in /opt/pht_results at this station".to_owned());
     }

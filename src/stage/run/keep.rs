@@ -4,9 +4,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::work_dir::WorkDir;
+use super::register::all_kept;
+use super::work_dir::{WorkDir, kept_for};
 use crate::error::{Advice, Error, IoContext, Kind, Result};
-use crate::image::Image;
+use crate::image::{Image, open_image};
+use crate::stage::kept::{CLOSED, OPENED, parts_of_kept};
+use crate::stage::parts::labels::Labels;
+use crate::stage::parts::load::{Depth, Train};
 use crate::stage::parts::request::StageRequest;
 use crate::stage::post_run::post_run_elsewhere;
 use crate::store::tag::LATEST;
@@ -39,8 +43,10 @@ pub(super) fn keep(kept: &Kept<'_>, work: WorkDir, context: &Context, error: Err
             Err(second) => tracing::warn!("the closed train could not be kept on this machine either: {second}"),
         }
     }
+    let before = work.join("");
     match leave(kept, work) {
-        Ok(Place { opened, results, source, target }) => {
+        Ok(Place { dir, opened, results, source, target }) => {
+            let error = error.moved(&before, &dir.join(""));
             let first = error.advice().and_then(Advice::as_text).map(str::to_owned);
             let advice = Advice::CloseKept { first, opened, results, source, target };
             error.at("the train has run, but it could not be closed").advise(advice)
@@ -53,18 +59,72 @@ pub(super) fn keep(kept: &Kept<'_>, work: WorkDir, context: &Context, error: Err
 pub(super) fn hold(kept: &Kept<'_>, work: WorkDir) -> Error {
     let what = "the train has run, and its results are held until a person has approved them";
     match leave(kept, work) {
-        Ok(Place { opened, results, source, target }) => {
+        Ok(Place { opened, results, source, target, .. }) => {
             Error::new(Kind::Decision, what).advise(Advice::ReviewHeld { opened, results, source, target })
         }
         Err(error) => error.at("the train has run, but its results cannot be held"),
     }
 }
 
-/// The name of the opened train in the directory that is kept.
-const OPENED: &str = "opened";
+/// What a run has kept for a person to see to: results in plaintext.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct KeptRun {
+    /// The directory.
+    pub path: PathBuf,
+    /// The opened train in it.
+    pub opened: Reference,
+    /// Its results.
+    pub results: PathBuf,
+}
+
+impl KeptRun {
+    /// Nothing, if the results are gone.
+    fn at(path: PathBuf) -> Option<Self> {
+        let (opened, results) = parts_of_kept(&path);
+        results.is_dir().then_some(KeptRun { path, opened: Reference::layout(opened, None), results })
+    }
+}
+
+/// What the runs of this user have kept and nobody has removed, wherever they ran.
+pub fn kept_runs(context: &Context) -> Vec<KeptRun> {
+    all_kept(context).into_iter().filter_map(KeptRun::at).collect()
+}
+
+/// What earlier runs to the same place have kept, beside the train that is to run.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct KeptBefore {
+    /// What was kept.
+    pub run: KeptRun,
+    /// True if it is of this very train.
+    pub is_of_train: bool,
+    /// True if it waits for a person to approve it.
+    pub is_held: bool,
+}
+
+/// What earlier runs to the same place have kept.
+///
+/// # Errors
+/// [`Kind::Malformed`] if `source` is no train.
+pub fn kept_before(source: &Reference, destination: Option<&Reference>, context: &Context) -> Result<Vec<KeptBefore>> {
+    let kept = kept_for(destination.unwrap_or(source), context)?;
+    let kept: Vec<KeptRun> = kept.into_iter().filter_map(KeptRun::at).collect();
+    if kept.is_empty() {
+        return Ok(Vec::new());
+    }
+    let config = Train::load(open_image(source, context)?, &context.temporary, Depth::Config)?.config_digest();
+    let told = |run: KeptRun| {
+        let labels = open_image(&run.opened, context).map(|image| Labels::read(&image)).unwrap_or_default();
+        let is_of_train = labels.any_verified_config() == Some(config.as_str());
+        KeptBefore { run, is_of_train, is_held: labels.needs_approval }
+    };
+    Ok(kept.into_iter().map(told).collect())
+}
 
 /// Where a train was kept, and what closes it.
 struct Place {
+    dir: PathBuf,
     opened: String,
     results: String,
     source: String,
@@ -74,10 +134,7 @@ struct Place {
 /// Closes the train into a new archive in a private directory.
 fn close_here(kept: &Kept<'_>, context: &Context) -> Result<Reference> {
     let mut dir = tempfile::Builder::new();
-    let dir = dir
-        .prefix("pht-oci-closed-")
-        .tempdir_in(&context.temporary)
-        .doing("create a directory for the closed train")?;
+    let dir = dir.prefix(CLOSED).tempdir_in(&context.temporary).doing("create a directory for the closed train")?;
     let archive = archive_in(dir.path(), kept.post.destination.unwrap_or(kept.post.source));
     let post = StageRequest { destination: Some(&archive), ..*kept.post };
     post_run_elsewhere(&post, kept.opened, kept.before, context)?;
@@ -105,5 +162,6 @@ fn leave(kept: &Kept<'_>, work: WorkDir) -> Result<Place> {
         results: dir.join(results).display().to_string(),
         source: kept.post.source.to_string(),
         target: kept.post.destination.unwrap_or(kept.post.source).to_string(),
+        dir,
     })
 }

@@ -1,6 +1,6 @@
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File, Metadata, Permissions};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -187,17 +187,21 @@ impl End {
     }
 }
 
-/// Beside what is in a file system, else where temporary files go.
-pub(super) fn default_path(target: &Reference, context: &Context) -> PathBuf {
+/// Beside what is in a file system; for a registry in a directory of its own where temporary files go, since nobody else
+/// can take its name first.
+pub(super) fn default_path(target: &Reference, context: &Context) -> Result<PathBuf> {
     const END: &str = "run.log";
     let Some(path) = target.path() else {
         let name: String = target.without_tag().chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
-        return context.temporary.join(format!("{name}.{END}"));
+        let mut dir = tempfile::Builder::new();
+        let dir = dir.prefix("pht-oci-log-").permissions(Permissions::from_mode(0o700)).tempdir_in(&context.temporary);
+        let dir = dir.doing("create a directory for the log").at(context.temporary.display())?;
+        return Ok(dir.keep().join(format!("{name}.{END}")));
     };
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{END}"));
-    path.with_file_name(name)
+    Ok(path.with_file_name(name))
 }
 
 /// A new file in place of the one that may be there; never through a link.
@@ -292,6 +296,21 @@ mod tests {
     impl Onlooker for Screen {
         fn tell(&mut self, text: &str) {
             self.0.extend_from_slice(text.as_bytes());
+        }
+    }
+
+    #[cfg(feature = "registry")]
+    #[test]
+    fn nobody_else_can_take_the_name_of_a_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let context = Context::new(0, dir.path());
+        let target = Reference::locate("docker://registry.example/out/train:latest").unwrap();
+        let paths = [(); 2].map(|()| default_path(&target, &context).unwrap());
+        assert_ne!(paths[0], paths[1]);
+        for path in paths {
+            let parent = path.parent().unwrap();
+            assert_eq!(path.file_name().unwrap(), "docker---registry-example-out-train.run.log");
+            assert_eq!((parent.metadata().unwrap().mode() & 0o777, parent.parent()), (0o700, Some(dir.path())));
         }
     }
 

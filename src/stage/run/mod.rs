@@ -15,10 +15,14 @@ mod work_dir;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::engine::{Engine, ExitReason, Job, Mount, Outcome, PeakMemory, RunOptions, Volume, Watch, supervise};
-use crate::error::{Error, ErrorContext, Kind, Result};
+use crate::engine::{
+    Engine, ExitReason, Job, Mount, Outcome, PeakMemory, RunOptions, Volume, Watch, supervise, with_submounts,
+};
+use crate::error::{Advice, Error, ErrorContext, Kind, Result};
 use crate::image::{Image, PendingTarget, open_image};
+use crate::stage::kept::RESULTS;
 use crate::stage::parts::execution::Execution;
+use crate::stage::parts::labels::Apart;
 use crate::stage::parts::report::{Ran, Report};
 use crate::stage::parts::request::StageRequest;
 use crate::stage::post_run::post_run_elsewhere;
@@ -30,9 +34,11 @@ use crate::train::paths;
 
 pub(in crate::stage) use data::{IN_TRAIN, VARIABLE};
 pub use failure::{Limit, TrainFailed};
+pub use keep::{KeptBefore, KeptRun, kept_before, kept_runs};
 pub use leftovers::{Leftover, cleanup, leftovers};
 pub use log::Onlooker;
 pub(in crate::stage) use observer::{Observer, Usage};
+pub use opened::keeps_base;
 pub(in crate::stage) use work_dir::WorkDir;
 
 use data::Preparation;
@@ -70,10 +76,14 @@ pub struct RunRequest<'a> {
     pub log: Option<&'a Path>,
     /// Whether the results are held for a person to see, and the train is not closed.
     pub hold: bool,
+    /// Whether it runs even if the results of an earlier run are held.
+    pub again: bool,
     /// A command of the station's that prepares its data between pre-run and the train, for `/bin/sh`.
     pub prepare: Option<&'a str>,
     /// Called with how the train runs, before it does: a person should see it while the run can still be stopped.
     pub announce: Option<&'a dyn Fn(&Execution)>,
+    /// Called every second or so while it runs, with how long it has.
+    pub running: Option<&'a dyn Fn(Duration)>,
 }
 
 impl<'a> RunRequest<'a> {
@@ -88,8 +98,10 @@ impl<'a> RunRequest<'a> {
             log_limit: LOG_LIMIT,
             log: None,
             hold: false,
+            again: false,
             prepare: None,
             announce: None,
+            running: None,
         }
     }
 }
@@ -117,36 +129,42 @@ pub(in crate::stage) fn run_observed(
     context: &Context,
 ) -> Result<Report> {
     request.options.volumes.iter().try_for_each(|volume| ensure_volume(volume, request.prepare.is_some()))?;
+    ensure_apart(&request.options.volumes)?;
     let mut options = request.options.resolved()?;
     request.engine.check(&options).at(request.engine.name())?;
     leftovers::sweep(context);
     let stage = &request.stage;
     // Before all the work: can the train go there at all?
-    PendingTarget::open(stage.source, stage.destination, context)?.check_writable()?;
+    let pending = PendingTarget::open(stage.source, stage.destination, context);
+    pending.and_then(|pending| pending.check_writable()).map_err(|error| elsewhere(error, stage))?;
     let before = open_image(stage.source, context)?;
+    before.ensure_layers()?;
+    ensure_none_waits(request, context)?;
     let target = stage.destination.unwrap_or(stage.source);
     // Other images may come to the same place while the train runs.
     let source = pinned(stage.source, &before);
     let stage = &StageRequest { source: &source, ..*stage };
-    let work = WorkDir::new(target, context)?;
+    let work = WorkDir::new(target, context).map_err(|error| elsewhere(error, stage))?;
     let work_context = Context { temporary: work.join(""), ..context.clone() };
     let reference = Reference::layout(work.join(work.name()), Some(tag_of(target, &before)));
-    let results = work.join("results");
+    let results = work.join(RESULTS);
     let pre = StageRequest { destination: Some(&reference), results: Some(&results), keep_owners: true, ..*stage };
-    let pre = pre_run_apart(&pre, &work_context)?;
+    let pre = pre_run_apart(&pre, Apart { from: &source.absolute(), hold: request.hold }, &work_context)?;
     if let (Some(announce), Some(runs)) = (request.announce, &pre.runs) {
         announce(runs);
     }
     let opened = Opened::unpack(&reference, &before, &work, &work_context)?;
 
-    let path = request.log.map_or_else(|| log::default_path(target, context), Path::to_owned);
-    let named = if request.log.is_some() { Named::ByUser } else { Named::ByDefault };
+    let (path, named) = match request.log {
+        Some(path) => (path.to_owned(), Named::ByUser),
+        None => (log::default_path(target, context)?, Named::ByDefault),
+    };
     let mut log = Log::begin(&path, named, request.log_limit, show, context)?;
     let data = request.prepare.map(|command| Preparation::run(command, &opened, &work, &mut log)).transpose()?;
     options.variables.extend(data.iter().map(Preparation::variable));
     work.note_engine(request.engine.name())?;
     let widened = Widened::for_user(&opened.process, &results)?;
-    let mounts = mounts(&opened, &results, data.as_ref(), &options);
+    let mounts = mounts(&opened, &results, data.as_ref(), &options)?;
     let scratch = work.scratch();
     let (name, image, process) = (work.name(), &opened.base, &opened.process);
     let job = Job { name, image, process, mounts: &mounts, scratch: &scratch, options: &options };
@@ -173,8 +191,39 @@ pub(in crate::stage) fn run_observed(
     Ok(report)
 }
 
+/// The same error, with advice where it was the place that could not be written to.
+fn elsewhere(error: Error, stage: &StageRequest<'_>) -> Error {
+    let has_advice = stage.destination.is_some() || error.kind() != Kind::Io || error.advice().is_some();
+    if has_advice { error } else { error.advise(Advice::GiveDestination) }
+}
+
+/// Sees to it that no results of this train wait for a person: of two runs nobody would know which was approved. That
+/// others are there is said.
+///
+/// # Errors
+/// [`Kind::Decision`] if they do, and it is not to run again all the same.
+fn ensure_none_waits(run: &RunRequest<'_>, context: &Context) -> Result<()> {
+    let request = &run.stage;
+    for before in kept_before(request.source, request.destination, context)? {
+        let place = before.run.path.display();
+        if !before.is_of_train {
+            tracing::warn!("results of another train are still here, in plaintext: {place}");
+        } else if run.again || !before.is_held {
+            tracing::warn!("results of an earlier run of this train are still here, in plaintext: {place}");
+        } else {
+            let what = format!("the results of an earlier run of this train are held in {place}");
+            return Err(Error::decision(what).advise(Advice::SeeToHeld {
+                opened: before.run.opened.to_string(),
+                results: before.run.results.display().to_string(),
+                target: request.destination.unwrap_or(request.source).to_string(),
+            }));
+        }
+    }
+    Ok(())
+}
+
 /// The mounts of the train: its code and its config, which it can only read, its results, then the station's data.
-fn mounts(opened: &Opened, results: &Path, data: Option<&Preparation>, options: &RunOptions) -> Vec<Mount> {
+fn mounts(opened: &Opened, results: &Path, data: Option<&Preparation>, options: &RunOptions) -> Result<Vec<Mount>> {
     let own = |host: &Path, path: &[u8], read_only| Mount {
         host: host.to_owned(),
         path: paths::on_disk(path),
@@ -187,8 +236,22 @@ fn mounts(opened: &Opened, results: &Path, data: Option<&Preparation>, options: 
         own(results, paths::RESULTS, false),
     ];
     mounts.extend(data.map(Preparation::mount));
-    mounts.extend(options.volumes.iter().map(Volume::mount));
-    mounts
+    for volume in &options.volumes {
+        mounts.extend(with_submounts(volume.mount())?);
+    }
+    Ok(mounts)
+}
+
+/// Refuses two volumes at one place: engines differ in which of them the train would see.
+fn ensure_apart(volumes: &[Volume]) -> Result<()> {
+    let again = |(at, volume): &(usize, &Volume)| volumes[..*at].iter().any(|before| before.path == volume.path);
+    match volumes.iter().enumerate().find(again) {
+        None => Ok(()),
+        Some((_, volume)) => {
+            let error = Error::usage("two volumes are given for this place");
+            Err(error.hint("leave one out, or give each its own path").at(volume.path.display()))
+        }
+    }
 }
 
 /// Refuses a volume that would hide or change what of the train was verified, or what was prepared for it.
@@ -242,6 +305,9 @@ fn drive(
         if observer.is_some() {
             memory.look(|| engine.first_process(job.name, job.scratch));
         }
+        if let Some(running) = request.running {
+            running(begin.elapsed());
+        }
         too_large()
     };
     let interval = if observer.is_some() { MEMORY_LOOKS } else { RESULTS_LOOKS };
@@ -292,13 +358,19 @@ fn not_started(error: Error, command: &[String], engine: &str, said: Option<&str
         let hint = "have the train built on a master image that has the command, or with another command";
         return Error::new(Kind::Train, what).hint(hint).at(engine);
     }
-    let hint = match (said, log) {
-        (Some(said), Some(log)) => format!("{engine} said: {said}; all that it said is in {}", log.display()),
-        (Some(said), None) => format!("{engine} said: {said}"),
-        (None, Some(log)) => format!("the engine's output is in {}", log.display()),
-        (None, None) => return error.at(engine),
+    let error = match said {
+        // What the engine says of itself leads to the cause; in which state it has left the container does not.
+        Some(said) => {
+            tracing::info!("{error}");
+            let kind = error.kind();
+            Error::new(kind, error.what()).because(format!("{engine} said: {}", Printable::new(said)))
+        }
+        None => error,
     };
-    error.hint(hint).at(engine)
+    match log {
+        Some(log) => error.hint(format!("the engine's output is in {}", log.display())).at(engine),
+        None => error.at(engine),
+    }
 }
 
 /// True if the words of an engine say that the program cannot be found; the wording is that of runc and crun, behind all
@@ -352,7 +424,8 @@ mod tests {
         }
         let said = "cannot mount /srv: No such file or directory";
         let error = not_started(Error::new(Kind::Io, "x"), &command, "podman", Some(said), Some(Path::new("log")));
-        assert_eq!((error.kind(), error.to_string().as_str()), (Kind::Io, "podman: x"));
+        let shown = "podman: x: podman said: cannot mount /srv: No such file or directory";
+        assert_eq!((error.kind(), error.to_string().as_str()), (Kind::Io, shown));
     }
 
     #[test]
@@ -365,5 +438,14 @@ mod tests {
         ensure_volume(&"/srv:/data".parse().unwrap(), true).unwrap();
         ensure_volume(&"/srv:/opt/train_data".parse().unwrap(), false).unwrap();
         assert!(ensure_volume(&"/srv:/opt/train_data/x".parse().unwrap(), true).is_err());
+    }
+
+    #[test]
+    fn every_volume_has_a_place_of_its_own() {
+        let volumes = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<Volume>>();
+        ensure_apart(&volumes(&["/a:/data", "/b:/data/more", "/a:/other"])).unwrap();
+        for twice in [["/a:/data", "/b:/data"], ["/a:/data", "/b:/data/:rw"], ["/a:/data", "/b://data"]] {
+            assert!(ensure_apart(&volumes(&twice)).is_err(), "{twice:?}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::Mode;
 
 use super::work_dir::WorkDir;
-use crate::engine::ProcessSpec;
+use crate::engine::{Engine, ProcessSpec};
 use crate::error::{ErrorContext, IoContext, Result};
 use crate::image::{DirectorySink, Fidelity, Image, Node, PathFilter, View, open_image, write_tree};
 use crate::stage::parts::labels::Labels;
@@ -26,6 +26,16 @@ pub(super) struct Opened {
     pub(super) config: PathBuf,
     /// The train's id.
     pub(super) id: String,
+}
+
+/// True if the engine has kept the base of this train, so that it runs however thin it comes.
+///
+/// # Errors
+/// The image cannot be read.
+pub fn keeps_base(source: &Reference, engine: &dyn Engine, context: &Context) -> Result<bool> {
+    let image = open_image(source, context)?;
+    let layers = Labels::read(&image).base_layers;
+    Ok(layers.is_some_and(|layers| engine.keeps(&image.lowest(layers, image.process_config()), context)))
 }
 
 impl Opened {

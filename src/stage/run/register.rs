@@ -1,13 +1,18 @@
 //! Runs are registered for their user while they last, so that what a killed one has left is found from anywhere.
 
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
+use crate::crypto::{Sha256, hex};
 use crate::store::Context;
+
+/// The bytes of a digest that tell one directory from another.
+const NAME_BYTES: usize = 8;
 
 /// The directory of the register, in the user's state.
 pub(super) fn register_in(state: &Path) -> PathBuf {
@@ -57,6 +62,39 @@ pub(super) fn strike_out(entry: &Path, path: &Path) {
     if fs::symlink_metadata(path).is_err() {
         let _ = fs::remove_file(entry);
     }
+}
+
+/// The directory with the entries of what runs have kept, in the user's state.
+fn kept_in(state: &Path) -> PathBuf {
+    state.join("kept")
+}
+
+/// Enters a directory that was kept; `entry` is that of the run, which is over.
+pub(super) fn enter_kept(entry: &Path, kept: &Path) {
+    let Some(state) = entry.parent().and_then(Path::parent) else { return };
+    let (dir, path) = (kept_in(state), kept.as_os_str().as_bytes());
+    let name = hex::encode(&Sha256::of(path)[..NAME_BYTES]);
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(&dir);
+    // Whoever keeps it says where it is.
+    if let Err(error) = made.and_then(|()| fs::write(dir.join(name), path)) {
+        tracing::info!("{}: what is kept cannot be registered: {error}", dir.display());
+    }
+}
+
+/// The directories that runs of this user have kept and that are still there, in order.
+pub(super) fn all_kept(context: &Context) -> Vec<PathBuf> {
+    let entries = context.state.iter().flat_map(|state| fs::read_dir(kept_in(state)).into_iter().flatten().flatten());
+    let there = entries.filter_map(|entry| {
+        let path = PathBuf::from(OsString::from_vec(fs::read(entry.path()).ok()?));
+        if path.symlink_metadata().is_ok() {
+            return Some(path);
+        }
+        let _ = fs::remove_file(entry.path());
+        None
+    });
+    let mut kept: Vec<PathBuf> = there.collect();
+    kept.sort();
+    kept
 }
 
 fn lock(dir: &Path) -> std::io::Result<File> {

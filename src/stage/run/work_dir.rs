@@ -8,15 +8,14 @@ use std::time::Duration;
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
-use super::register::{Register, strike_out};
+use super::register::{Register, enter_kept, strike_out};
 use crate::crypto::{Sha256, hex};
 use crate::engine::{engine_named, mountable};
 use crate::error::{Advice, Error, ErrorContext, IoContext, Kind, Result};
-use crate::store::fs::{Lock, is_at, try_lock};
+use crate::stage::kept::RUN;
+use crate::store::fs::{Lock, is_at, parent_of, try_lock};
 use crate::store::{Context, Reference};
 
-/// The prefix of the directory's name, and of the names of container and image.
-const PREFIX: &str = "pht-oci-run-";
 /// The bytes of a digest that tell one train of this machine from another.
 const NAME_BYTES: usize = 8;
 /// The file with the name of the engine that may have something of this run.
@@ -41,10 +40,8 @@ impl WorkDir {
     /// # Errors
     /// Another run has it; input/output.
     pub(in crate::stage) fn new(target: &Reference, context: &Context) -> Result<Self> {
-        let place = Place::of(target, context)?;
-        let identity = format!("{}:{}", place.identity, target.tag().unwrap_or_default());
-        let name = format!("{PREFIX}{}", hex::encode(&Sha256::of(identity.as_bytes())[..NAME_BYTES]));
-        let path = mountable(place.parent.join(format!(".{name}")))?;
+        let (name, path) = named(target, context)?;
+        let path = mountable(path)?;
         loop {
             // Before it is there, so that there is no moment in which it could be left and not be found.
             let registering = Register::open(context);
@@ -84,7 +81,7 @@ impl WorkDir {
     /// # Errors
     /// It cannot be opened, or it is another user's.
     pub(super) fn left_at(path: &Path, entry: PathBuf) -> Result<Option<Self>> {
-        let is_ours = path.file_name().is_some_and(|name| name.as_bytes().starts_with(format!(".{PREFIX}").as_bytes()));
+        let is_ours = path.file_name().is_some_and(|name| name.as_bytes().starts_with(format!(".{RUN}").as_bytes()));
         if !is_ours || fs::symlink_metadata(path).is_err() {
             return Ok(None);
         }
@@ -146,6 +143,9 @@ impl WorkDir {
         let kept = visible(&self.path);
         fs::rename(&self.path, &kept).doing("rename the directory").at(self.path.display())?;
         self.forget();
+        if let Some(entry) = &self.entry {
+            enter_kept(entry, &kept);
+        }
         Ok(kept)
     }
 
@@ -237,7 +237,7 @@ impl Place {
         let path = match path.canonicalize() {
             Ok(path) => path,
             Err(_) => {
-                let given = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+                let given = parent_of(path);
                 let parent = given.canonicalize().doing("resolve the path").at(given.display())?;
                 parent.join(
                     path.file_name().ok_or_else(|| Error::usage("the path ends in no file name").at(path.display()))?,
@@ -271,6 +271,29 @@ fn unlock_directories(dir: &Path) {
             unlock_directories(&entry.path());
         }
     }
+}
+
+/// The name of what runs to this destination have, and the directory that they work in.
+fn named(target: &Reference, context: &Context) -> Result<(String, PathBuf)> {
+    let place = Place::of(target, context)?;
+    let identity = format!("{}:{}", place.identity, target.tag().unwrap_or_default());
+    let name = format!("{RUN}{}", hex::encode(&Sha256::of(identity.as_bytes())[..NAME_BYTES]));
+    let path = place.parent.join(format!(".{name}"));
+    Ok((name, path))
+}
+
+/// The directories that runs to this destination have kept, in order.
+pub(super) fn kept_for(target: &Reference, context: &Context) -> Result<Vec<PathBuf>> {
+    let (name, hidden) = named(target, context)?;
+    let first = format!("{name}-kept");
+    let is_kept = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.strip_prefix(&first).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    };
+    let entries = hidden.parent().into_iter().flat_map(|dir| fs::read_dir(dir).into_iter().flatten().flatten());
+    let mut kept: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_kept).collect();
+    kept.sort();
+    Ok(kept)
 }
 
 /// A name beside the hidden one that is free.

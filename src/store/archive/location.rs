@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::store::archive::{Archive, ArchiveFormat};
 use crate::store::context::Context;
 use crate::store::destination::Destination;
-use crate::store::fs::Audience;
+use crate::store::fs::{Audience, parent_of};
 use crate::store::progress_source::ProgressSource;
 use crate::store::reference::{Location, Reference, Transport, parse_local};
 use crate::store::source::Source;
@@ -67,8 +67,7 @@ impl Location for ArchiveLocation {
     }
 
     fn spool_dir(&self, _context: &Context) -> PathBuf {
-        let parent = self.file.parent().filter(|parent| !parent.as_os_str().is_empty());
-        parent.unwrap_or(Path::new(".")).to_owned()
+        parent_of(&self.file).to_owned()
     }
 
     fn source(&self, _reference: &Reference, context: &Context) -> Result<Arc<dyn Source>> {

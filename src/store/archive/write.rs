@@ -17,7 +17,7 @@ use crate::store::archive::{Archive, ArchiveFormat};
 use crate::store::count::Count;
 use crate::store::destination::{BlobSink, Destination, GcStats, TagChange, Transfer, Unreached, Written};
 use crate::store::extent::Extent;
-use crate::store::fs::{Audience, Waiting, free_in, is_at, lock, make_private, own_uid, sync_published};
+use crate::store::fs::{Audience, Waiting, free_in, is_at, lock, make_private, own_uid, parent_of, sync_published};
 use crate::store::index::Index;
 use crate::store::interrupt;
 use crate::store::parallel::Shared;
@@ -198,8 +198,7 @@ impl ArchiveWriter {
         self.file.sync_all().doing("write the archive")?;
         fs::rename(&self.temporary, &self.path).doing("rename the new archive into place")?;
         self.published = true;
-        let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        sync_published(parent);
+        sync_published(parent_of(&self.path));
         Ok(())
     }
 

@@ -184,7 +184,8 @@ impl DirWriter {
             }
         };
         if !Dir::is_dir(&dir.dir) && !holds_only_ours(&dir.dir).at(&name)? {
-            return Err(Error::malformed("the directory is neither empty nor an image of `dir:`").at(name));
+            let what = "the directory is neither empty nor an image of `dir:`";
+            return Err(Error::usage(what).hint("name a new directory").at(name));
         }
         let left = remove_left_staging(&dir.dir).at(&name)?;
         let (written, moved) = Default::default();
@@ -324,7 +325,7 @@ impl Destination for DirWriter {
         let name = self.name();
         let image = changes.iter().find_map(|change| match change {
             TagChange::Set { descriptor, .. } => Some(descriptor),
-            TagChange::Drop { .. } | TagChange::Strip { .. } => None,
+            TagChange::Drop { .. } | TagChange::Forget { .. } | TagChange::Strip { .. } => None,
         });
         let image = image.ok_or_else(|| Error::usage("there is no image to publish").at(&name))?;
         if self.staged(image.digest()).is_none() {

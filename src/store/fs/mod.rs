@@ -13,12 +13,12 @@ pub(crate) use beneath::{Beneath, Identity, is_replaced};
 pub use free_space::ensure_free_space;
 pub(crate) use free_space::free_in;
 pub use lock::Waiting;
-#[cfg(feature = "engines")]
-pub(crate) use lock::{Lock, try_lock};
-pub(crate) use lock::{is_at, lock};
-pub(crate) use open::{is_not_regular, open_regular};
+pub(crate) use lock::{Lock, is_at, lock, try_lock};
+#[cfg(feature = "cli")]
+pub(crate) use open::ensure_replaceable;
+pub(crate) use open::{is_not_regular, not_regular, open_regular};
 pub use private::Audience;
-pub(crate) use private::{make_private, own_uid};
-pub(crate) use staged_dir::{StagedDir, identity};
+pub(crate) use private::{make_private, others_may_write, own_uid};
+pub(crate) use staged_dir::{StagedDir, identity, parent_of};
 pub(crate) use staged_file::StagedFile;
 pub(crate) use sync::{sync_dir, sync_published};

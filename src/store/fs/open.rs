@@ -22,6 +22,19 @@ pub(crate) fn is_not_regular(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::InvalidInput || error.raw_os_error() == Some(rustix::io::Errno::NXIO.raw_os_error())
 }
 
-fn not_regular() -> io::Error {
+/// Refuses to put a file in place of what is no regular one: a link, a pipe or a device of the system's would be gone.
+///
+/// # Errors
+/// Input/output; `InvalidInput` for anything that is there and no regular file.
+#[cfg(feature = "cli")]
+pub(crate) fn ensure_replaceable(path: &Path) -> io::Result<()> {
+    match path.symlink_metadata() {
+        Ok(found) if !found.is_file() => Err(not_regular()),
+        _ => Ok(()),
+    }
+}
+
+/// The error of [`open_regular`] for what is no regular file.
+pub(crate) fn not_regular() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")
 }

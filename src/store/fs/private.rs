@@ -10,6 +10,11 @@ use crate::error::{Advice, Error, IoContext, Kind, Result};
 /// The most links that are followed, as in the kernel.
 const MAX_LINKS: usize = 40;
 
+/// True if others than the owner may write it, its group among them.
+pub(crate) fn others_may_write(found: &Metadata) -> bool {
+    found.mode() & 0o022 != 0
+}
+
 /// Who may read what is published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Audience {

@@ -69,7 +69,7 @@ impl LayoutWriter {
         let layout = &writer.layout;
         if !made && !Layout::is_layout(dir) && !holds_only_ours(dir)? {
             let what = "the directory is neither empty nor an OCI image layout";
-            return Err(Error::malformed(what).at(layout.name()));
+            return Err(Error::usage(what).hint("name a new directory, or an image layout").at(layout.name()));
         }
         if dir.join("oci-layout").exists() {
             layout.ensure_version().at(layout.name())?;
@@ -196,15 +196,19 @@ impl LayoutWriter {
     fn publish_all(&mut self, changes: &[TagChange], unreached: Unreached) -> Result<GcStats> {
         let mut index = self.index()?;
         index.apply(changes)?;
-        if unreached == Unreached::Remove {
+        if unreached != Unreached::Keep {
             // Where it cannot be told what the other images need, nothing may be removed, now or after a crash: find
             // that out before anything moves.
             reachable(&self.layout, &index)?;
         }
         self.commit_blobs()?;
         let garbage = match unreached {
-            Unreached::Remove => self.unreached(&index)?,
             Unreached::Keep => Vec::new(),
+            Unreached::Remove => self.unreached(&index)?,
+            Unreached::RemoveOf(digests) => {
+                let all = self.unreached(&index)?.into_iter();
+                all.filter(|(digest, _)| digests.contains(digest)).collect()
+            }
         };
         self.staging()?.journal(garbage.iter().map(|(digest, _)| digest))?;
         self.replace_index(&index)?;
@@ -318,6 +322,10 @@ pub(in crate::store) fn make_dir(dir: &Path, audience: Audience) -> Result<bool>
     match DirBuilder::new().mode(if audience.is_owner() { 0o700 } else { 0o777 }).create(dir) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let what = "the path exists and is not a directory";
+            Err(Error::usage(what).hint("give a new directory, or one with an image in it"))
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let parent = dir.parent().unwrap_or(dir).display();
             Err(Error::new(Kind::Io, format!("there is no directory {parent} to create it in"))

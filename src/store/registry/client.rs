@@ -17,8 +17,9 @@ use super::repository::Repository;
 use super::retry::{RetryPolicy, asked_pause, is_passing};
 use super::tls;
 use super::transport::{Failure, Http, Outgoing, Response};
-use super::words::{is_page, words_of};
+use super::words::{document, is_page, looks_like_page, words_of};
 use crate::error::{Advice, Error, ErrorContext, Kind, Result};
+use crate::store::source::MAX_DOCUMENT;
 
 /// The user agent.
 const USER_AGENT: &str = concat!("pht-oci/", env!("CARGO_PKG_VERSION"));
@@ -138,14 +139,15 @@ impl Client {
             Ok(response) => response,
             Err(error) => return Ok(Answer::Passing(error, None)),
         };
-        let mut renewed = false;
-        // The token that another request got may have expired by now; after that of our own, no is the answer.
-        for _ in 0..2 {
-            if renewed || !self.asks_who(&response) {
+        let mut renewals = 0;
+        // The token that another request got may have expired by now, and one of our own may end before it is shown.
+        for _ in 0..3 {
+            let enough = if self.session.shows_password() { 1 } else { 2 };
+            if renewals >= enough || !self.asks_who(&response) {
                 break;
             }
             let new = self.session.renew(self.http()?, response, sent.as_ref()).at(&self.repository)?;
-            renewed = matches!(new, Renewed::Now);
+            renewals += usize::from(matches!(new, Renewed::Now));
             sent = self.session.header(self.http()?).at(&self.repository)?;
             response = match self.once(call, sent.as_ref(), call.outgoing())? {
                 Ok(response) => response,
@@ -305,6 +307,16 @@ impl Client {
     fn through(&self, url: &Url) -> String {
         let proxy = self.http.get().and_then(|http| http.proxy_of(url));
         proxy.map(|proxy| format!(" through the proxy {proxy}")).unwrap_or_default()
+    }
+
+    /// The body of an answer that is no page for a person: at most [`MAX_DOCUMENT`] bytes and one of it.
+    pub(super) fn document(&self, what: &str, response: &mut Response) -> Result<Vec<u8>> {
+        let from = response.url().clone();
+        if is_page(response) {
+            return Err(self.page(what, &from));
+        }
+        let bytes = document(response, MAX_DOCUMENT).at(what).at(&self.repository)?;
+        if looks_like_page(&bytes) { Err(self.page(what, &from)) } else { Ok(bytes) }
     }
 
     /// An answer that is not the one that was needed, as an error.

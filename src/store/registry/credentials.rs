@@ -1,8 +1,7 @@
 //! Credentials for registries, as containers-auth.json(5) and Docker's config file have them.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{ErrorKind, Read};
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use super::login::Login;
 use super::repository::Repository;
 use crate::error::{Error, ErrorContext, Kind, Result};
 use crate::json::{self, Object, Value};
+use crate::store::fs::others_may_write;
 use crate::text::Printable;
 
 /// The origin of a login.
@@ -77,7 +77,7 @@ impl AuthFile {
     fn read(&self) -> Result<Option<Zeroizing<Vec<u8>>>> {
         let mut bytes = Zeroizing::new(Vec::new());
         let read = File::open(&self.path).and_then(|mut file| {
-            self.warn_of_writers(file.metadata()?.permissions().mode());
+            self.warn_of_writers(&file.metadata()?);
             file.read_to_end(&mut bytes)
         });
         match read {
@@ -91,8 +91,8 @@ impl AuthFile {
     }
 
     /// Whoever may write it decides as whom, and by which program, we log in.
-    fn warn_of_writers(&self, mode: u32) {
-        if mode & 0o022 != 0 {
+    fn warn_of_writers(&self, found: &Metadata) {
+        if others_may_write(found) {
             let path = self.path.display();
             tracing::warn!("others can write the credentials {path}; protect them with chmod 600");
         }

@@ -43,6 +43,8 @@ mod retry;
 #[cfg(feature = "registry")]
 mod source;
 #[cfg(feature = "registry")]
+mod tags;
+#[cfg(feature = "registry")]
 mod tls;
 #[cfg(feature = "registry")]
 mod token;

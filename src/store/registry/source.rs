@@ -12,10 +12,11 @@ use super::download::Download;
 use super::manifest_type;
 use super::manifest_type::MANIFESTS;
 use super::repository::Repository;
-use super::words::{document, is_page, looks_like_page, media_type};
+use super::tags::tags;
+use super::words::media_type;
 use crate::error::{Error, ErrorContext, Kind, Result};
 use crate::store::count::Count;
-use crate::store::source::{Blob, ImageEntry, MAX_DOCUMENT, Source};
+use crate::store::source::{Blob, ImageEntry, Listed, MAX_DOCUMENT, Source};
 use crate::store::verify::digest_of;
 
 /// The tag that is meant where none is named.
@@ -55,15 +56,9 @@ impl Registry {
             StatusCode::NOT_FOUND => return Ok(None),
             _ => return Err(self.client.refusal(&format!("manifest {name}"), response)),
         }
-        let (stated, from) = (media_type(&response), response.url().clone());
+        let stated = media_type(&response);
         let what = format!("manifest {name}");
-        if is_page(&response) {
-            return Err(self.client.page(&what, &from));
-        }
-        let bytes = document(&mut response, MAX_DOCUMENT).at(&what).at(self.client.repository())?;
-        if looks_like_page(&bytes) {
-            return Err(self.client.page(&what, &from));
-        }
+        let bytes = self.client.document(&what, &mut response)?;
         if bytes.len() as u64 > MAX_DOCUMENT {
             let what = format!("manifest {name}: larger than {MAX_DOCUMENT} bytes");
             return Err(Error::malformed(what).at(self.client.repository()));
@@ -130,6 +125,10 @@ impl Source for Registry {
     fn find(&self, tag: &str) -> Result<Option<ImageEntry>> {
         let found = self.look_up(tag)?;
         Ok(found.map(|descriptor| ImageEntry { tag: Some(tag.to_owned()), descriptor }))
+    }
+
+    fn list_all(&self) -> Result<Vec<Listed>> {
+        Ok(tags(&self.client)?.into_iter().map(|tag| Listed { tag: Some(tag), digest: None }).collect())
     }
 
     fn open(&self, descriptor: &Descriptor) -> Result<Blob> {

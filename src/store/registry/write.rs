@@ -225,7 +225,7 @@ impl Destination for RegistryWriter {
         let gets_name = |manifest: &&Manifest| {
             let names_it = |change: &TagChange| match change {
                 TagChange::Set { descriptor, .. } => *descriptor.digest() == manifest.digest,
-                TagChange::Drop { .. } | TagChange::Strip { .. } => false,
+                TagChange::Drop { .. } | TagChange::Forget { .. } | TagChange::Strip { .. } => false,
             };
             changes.iter().any(names_it)
         };
@@ -235,7 +235,7 @@ impl Destination for RegistryWriter {
         for change in changes.iter().rev() {
             match change {
                 TagChange::Set { tag, descriptor, .. } => self.tag(tag, descriptor.digest())?,
-                TagChange::Strip { .. } => {}
+                TagChange::Strip { .. } | TagChange::Forget { .. } => {}
                 TagChange::Drop { tag } => tracing::debug!("registries keep tags: `{tag}` stays if it exists"),
             }
         }

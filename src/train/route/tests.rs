@@ -20,7 +20,7 @@ fn refuses_a_gap_in_the_signatures() {
     let config = tampered(&travelled(&V1_1_2, 2), |raw| *at(raw, "/route/0/signature") = Value::Null);
     let error = config.route_state().unwrap_err();
     assert_eq!(error.kind(), Kind::Verification);
-    let expected = "route: station `1` (index 1) has signed, but station `station_0` (index 0) before it has not";
+    let expected = "route: station `1` (stop 2) has signed, but station `station_0` (stop 1) before it has not";
     assert_eq!(error.to_string(), expected);
 }
 
@@ -30,8 +30,8 @@ fn only_the_next_station_is_at_its_turn() {
     let (route_state, stops) = (config.route_state().unwrap(), config.route().stops());
     route_state.ensure_turn(&stops[1], StageKind::PreRun).unwrap();
     let table = [
-        (0, "cannot pre-run: station `station_0` (index 0) has signed already: next is station `1` (index 1)"),
-        (2, "cannot pre-run: station `station_2` (index 2) has to wait: next is station `1` (index 1)"),
+        (0, "cannot pre-run: station `station_0` (stop 1) has signed already: next is station `1` (stop 2)"),
+        (2, "cannot pre-run: station `station_2` (stop 3) has to wait: next is station `1` (stop 2)"),
     ];
     for (index, expected) in table {
         let error = route_state.ensure_turn(&stops[index], StageKind::PreRun).unwrap_err();
@@ -40,7 +40,7 @@ fn only_the_next_station_is_at_its_turn() {
     let config = travelled(&V1_1_2, STATIONS);
     let error = config.route_state().unwrap().ensure_turn(&config.route().stops()[2], StageKind::PostRun).unwrap_err();
     let expected =
-        "cannot post-run: station `station_2` (index 2) has signed already: every station on the route has signed";
+        "cannot post-run: station `station_2` (stop 3) has signed already: every station on the route has signed";
     assert_eq!(error.to_string(), expected);
 }
 

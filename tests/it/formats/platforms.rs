@@ -1,5 +1,7 @@
 //! Image indexes: which image of several is the train.
 
+use std::fs;
+
 use serde_json::{Value, json};
 
 use support::stage::{StageFixture, read_json};
@@ -111,6 +113,27 @@ fn no_fitting_platform() {
         pht_oci(&["inspect", &fixture.layout.at("latest"), "--platform", wrong], &[]).refused(2);
     }
     assert_eq!(differences(&before, &snapshot(&fixture.layout.dir), true), Vec::<String>::new());
+}
+
+/// What Go leaves out of a platform is no reason to refuse the images beside it, nor to remove what it needs.
+#[test]
+fn a_platform_that_says_little() {
+    let fixture = StageFixture::new(Wire::V2_0);
+    let file = fixture.layout.dir.join("index.json");
+    let plain = fixture.index();
+    for platform in [json!({}), json!({ "architecture": "amd64" }), json!({ "os": "linux", "architecture": null })] {
+        for at in 0..plain["manifests"].as_array().expect("entries").len() {
+            let mut index = plain.clone();
+            index["manifests"][at]["platform"] = platform.clone();
+            fs::write(&file, index.to_string()).expect("the index");
+            pht_oci(&["verify", &fixture.layout.at("latest")], &[]).ok();
+            let before = snapshot(&fixture.layout.dir);
+            pht_oci(&["gc", fixture.layout.path()], &[]).ok();
+            assert_eq!(differences(&before, &snapshot(&fixture.layout.dir), true), Vec::<String>::new());
+        }
+    }
+    fixture.stage("pre-run", &["latest"], &[]).ok();
+    fixture.check_opened("latest");
 }
 
 /// Variants count only where one was asked for.

@@ -4,5 +4,6 @@
 mod links;
 mod many;
 mod modes;
+mod nameless;
 mod results;
 mod volumes;

@@ -210,3 +210,42 @@ fn what_is_extracted_gives_nobody_rights() {
     }
     assert!(seen >= 3, "{seen} entries");
 }
+
+/// The directory of the results is named in the opened image. One that was opened before and in which nothing has run
+/// goes when the train is opened again; one in which a train has run stays until post-run, for whoever wants its results.
+#[test]
+fn opening_again_leaves_nothing_of_the_image_before() {
+    if !available("places::opening_again_leaves_nothing", &[Peer::Python]) {
+        return;
+    }
+    let fixture = StageFixture::new(Wire::V2_0);
+    let blobs = || fs::read_dir(fixture.layout.dir.join("blobs/sha256")).expect("blobs").count();
+    let open = |name: &str| {
+        let dir = fixture.vectors.dir.path().join(name);
+        fixture.stage("pre-run", &["latest"], &["--results", utf8(&dir)]).ok();
+        blobs()
+    };
+    let once = open("first");
+    assert_eq!(open("second"), once, "blobs of an image that nobody can use are left");
+    fixture.write("latest", "latest");
+    let ran = blobs();
+    let third = open("third");
+    assert!(third >= ran + 2, "what a train wrote is gone");
+    assert!(open("fourth") >= third, "what a train wrote is gone after a second time");
+}
+
+/// Where nothing is to be removed, nobody asks what the other images need.
+#[test]
+fn a_broken_image_beside_the_train_does_not_keep_it_from_being_opened() {
+    if !available("places::a_broken_image_beside_the_train", &[Peer::Python]) {
+        return;
+    }
+    let fixture = StageFixture::new(Wire::V2_0);
+    fixture.write("latest", "other");
+    let manifests = fixture.index()["manifests"].as_array().expect("images").clone();
+    let other = manifests.iter().find(|image| image["annotations"]["org.opencontainers.image.ref.name"] == "other");
+    let path = fixture.layout.blob(other.expect("an image")["digest"].as_str().expect("a digest"));
+    let length = fs::metadata(&path).expect("a manifest").len();
+    fs::write(&path, "[".repeat(usize::try_from(length).expect("small"))).expect("a manifest");
+    fixture.stage("pre-run", &["latest"], &[]).ok();
+}

@@ -6,6 +6,7 @@ mod gateways;
 mod logins;
 mod places;
 mod server;
+mod tags;
 mod uploads;
 
 use std::path::{Path, PathBuf};

@@ -4,8 +4,9 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use pht_oci::review::{ReleasePolicy, Review, Severity};
-use pht_oci::stage::review_results;
 use tempfile::TempDir;
+
+use super::{review_against, review_of};
 
 fn policy(change: impl FnOnce(&mut ReleasePolicy)) -> ReleasePolicy {
     let mut policy = ReleasePolicy::default();
@@ -20,7 +21,7 @@ fn of(files: &[(&str, &[u8])]) -> (TempDir, Review) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, data).unwrap();
     }
-    let review = review_results(dir.path(), &[], &ReleasePolicy::default()).unwrap().review;
+    let review = review_of(dir.path(), &ReleasePolicy::default());
     (dir, review)
 }
 
@@ -113,7 +114,7 @@ fn a_count_of_zero_is_small_unless_the_station_allows_it() {
         let is_small = |review: &Review| review.findings.iter().any(|finding| finding.check.name() == "small-count");
         assert!(is_small(&review), "{data}");
         let allowed = policy(|policy| policy.allow_zeros = true);
-        let review = review_results(dir.path(), &[], &allowed).unwrap().review;
+        let review = review_of(dir.path(), &allowed);
         assert!(!is_small(&review), "{data}: {:?}", review.findings);
     }
     // Statistics are not counts.
@@ -133,7 +134,7 @@ fn links_names_and_modes_are_seen() {
     fs::write(path("setuid"), "mean 3.5\n").unwrap();
     fs::set_permissions(path("setuid"), fs::Permissions::from_mode(0o4755)).unwrap();
     fs::write(path("anna.b@clinic.example"), "mean 3.5\n").unwrap();
-    let review = review_results(dir.path(), &[], &ReleasePolicy::default()).unwrap().review;
+    let review = review_of(dir.path(), &ReleasePolicy::default());
     let severity = |name: &str| {
         let file = review.files.iter().find(|file| file.path.starts_with(name)).unwrap_or_else(|| panic!("no {name}"));
         file.verdict
@@ -159,7 +160,7 @@ fn the_rules_of_the_station_count() {
     let table = b"group,count\na,7\nb,30\n";
     let (dir, _) = of(&[("a.csv", table), ("b.txt", &[b'x'; 3000])]);
     let verdicts = |policy: &ReleasePolicy| {
-        let review = review_results(dir.path(), &[], policy).unwrap().review;
+        let review = review_of(dir.path(), policy);
         let of = |path: &str| review.files.iter().find(|file| file.path == path).unwrap().verdict;
         (of("a.csv"), of("b.txt"), review.verdict())
     };
@@ -185,7 +186,7 @@ fn what_stands_in_the_data_is_found() {
     ]);
     assert!(!review.findings.iter().any(|finding| finding.check.name() == "overlap"));
     let against = [data.path()];
-    let review = review_results(dir.path(), &against, &ReleasePolicy::default()).unwrap().review;
+    let review = review_against(dir.path(), &against, &ReleasePolicy::default());
     let mut found: Vec<&str> = review
         .findings
         .iter()

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::{Value, json};
 use support::stage::StageFixture;
+use support::tree::{differences, snapshot};
 use support::{Edit, Wire, pht_oci, utf8};
 
 #[track_caller]
@@ -93,10 +96,33 @@ fn the_page_runs_nothing_and_shows_strangers_text_as_text() {
         assert!(!text.contains(forbidden), "{forbidden}");
     }
     assert!(text.contains("default-src 'none'") && text.contains("&lt;script&gt;alert(1)&lt;"), "{text}");
-    assert!(text.contains("Nothing found is never safe") && text.contains("cannot find"));
+    assert!(
+        text.contains("That nothing is found does not say that the results are safe.") && text.contains("cannot find")
+    );
     assert_eq!(fs::metadata(&page).unwrap().permissions().mode() & 0o777, 0o600);
     // It may be written again.
     pht_oci(&["review", utf8(&results), "--html", utf8(&page)], &[]).refused(7);
+}
+
+/// A file in their place would take `/dev/null` from the whole machine.
+#[test]
+fn a_page_takes_the_place_of_files_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let (results, page) = (dir.path().join("results"), dir.path().join("page"));
+    fs::create_dir(&results).unwrap();
+    for make in [
+        (|page| mknodat(CWD, page, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap()) as fn(&Path),
+        |page| symlink("/dev/null", page).unwrap(),
+        |page| fs::create_dir(page).unwrap(),
+    ] {
+        make(&page);
+        let before = snapshot(dir.path());
+        pht_oci(&["review", utf8(&results), "--html", utf8(&page)], &[]).refused(1);
+        let told = pht_oci(&["fingerprint", "/dev/null", "--metrics", utf8(&page)], &[]);
+        assert!(told.stderr.contains("cannot write the metrics"), "{}", told.stderr);
+        assert_eq!(differences(&before, &snapshot(dir.path()), true), Vec::<String>::new());
+        let _ = fs::remove_file(&page);
+    }
 }
 
 #[test]

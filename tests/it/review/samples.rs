@@ -1,15 +1,19 @@
 //! The tables of results that real programs have written, each with its verdict: those with which the checks were made
-//! (`scripts/make-review-samples.py`), and those that were written afterwards (`scripts/make-review-holdout.py`).
+//! (`scripts/make-review-samples.py`), those that were written afterwards (`scripts/make-review-holdout.py`), what PyTorch
+//! itself writes (`scripts/make-review-torch.py`), and those with which somebody tried to get past the checks
+//! (`scripts/make-review-variants.py`).
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use pht_oci::review::{ReleasePolicy, Review, Severity};
-use pht_oci::stage::review_results;
 use serde_json::{Value, json};
 
+use super::review_of;
+
 /// The directories, and the least number of safe and unsafe samples in each.
-const SETS: [(&str, usize, usize); 2] = [("review", 50, 60), ("review-holdout", 20, 40)];
+const SETS: [(&str, usize, usize); 4] =
+    [("review", 50, 60), ("review-holdout", 20, 40), ("review-torch", 10, 11), ("review-variants", 30, 150)];
 
 fn dir(set: &str) -> PathBuf {
     support::project().join("testdata").join(set)
@@ -23,7 +27,7 @@ fn table(set: &str) -> Vec<Value> {
 /// The review of the directory that a sample is in.
 fn reviewed(set: &str, sample: &str) -> Review {
     let dir = dir(set).join(Path::new(sample).iter().next().expect("a number"));
-    review_results(&dir, &[], &ReleasePolicy::default()).expect("a review").review
+    review_of(&dir, &ReleasePolicy::default())
 }
 
 /// The checks that have found something, each with its worst severity.

@@ -31,8 +31,7 @@ impl Stations {
     fn on(&self, held: &Held, command: &str, station: &str, options: &[&str]) -> Outcome {
         let (config, results) = (self.path(&format!("{station}.toml")), ["--results", &held.results]);
         let images = if command == "release" { vec![&*held.image, &*self.archive] } else { vec![&*held.image] };
-        let base = if command == "release" { vec!["--base", &self.archive] } else { vec![] };
-        let line = [&[command][..], &images, &results, &base, options, &["--format", "json"]].concat();
+        let line = [&[command][..], &images, &results, options, &["--format", "json"]].concat();
         pht_oci(&line, &[("PHT_CONFIG", &config)])
     }
 
@@ -43,13 +42,16 @@ impl Stations {
         let review = self.on(held, "review", station, &before).json();
         assert_eq!(review["files"][0]["path"], "count.txt", "{review}");
         let state = if station == "a" { "new" } else { "changed" };
-        assert_eq!((&review["verdict"], &review["files"][0]["state"]), (&json!("pass"), &json!(state)), "{review}");
+        assert_eq!((&review["verdict"], &review["files"][0]["state"]), (&json!("look"), &json!(state)), "{review}");
         let reviewer = self.path("anna.pem");
         let comment = format!("seen at {station}");
         let options = ["--reviewer-key", &reviewer, "--out", &approval, "--comment", &comment];
         self.on(held, "approve", station, &options).ok();
         let receipt = self.path(&format!("{station}.receipt.json"));
         self.on(held, "release", station, &["--approval", &approval, "--receipt", &receipt]).ok();
+        // What is left of the run is erased; nothing of that is a rejection.
+        let erased = self.on(held, "reject", station, &[]).ok().json();
+        assert!(erased["notes"].to_string().contains("closed by release"), "{erased}");
     }
 }
 

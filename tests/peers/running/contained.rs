@@ -1,6 +1,8 @@
 //! A train that tries what it may not is contained by each engine.
 
 use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::json;
 use support::tree::snapshot;
@@ -75,6 +77,89 @@ fn docker_contains_a_train_that_tries_everything() {
 #[test]
 fn runc_contains_a_train_that_tries_everything() {
     contained("running::contained::runc_contains_a_train_that_tries_everything", "runc", Peer::Runc);
+}
+
+/// A file system that is mounted until this is dropped.
+struct Mounted(PathBuf);
+
+impl Mounted {
+    fn at(place: PathBuf) -> Self {
+        fs::create_dir(&place).expect("a new directory");
+        let status = Command::new("mount").args(["-t", "tmpfs", "none"]).arg(&place).status();
+        assert!(status.expect("mount starts").success(), "nothing can be mounted");
+        Mounted(place)
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+/// What a train can only read, it can only read with all that is mounted below it; and without it, as it may.
+fn reads_only(test: &str, engine: &'static str, peer: Peer) {
+    const WRITE: &str = "#!/bin/sh\nfor place in data data/below data/below/more own/below; do\n\
+                         echo x > /$place/written && echo \"SUCCEEDED: /$place\"; cat /$place/there; done\n\
+                         echo done > /opt/pht_results/count\n";
+    if !available(test, &[Peer::Python, Peer::Busybox, peer]) {
+        return;
+    }
+    let fixture = RunFixture::with(engine, Wire::V3, WRITE, &json!({}));
+    let data = fixture.train.dir.path().join("data");
+    let below = Mounted::at(data.join("below"));
+    let more = Mounted::at(data.join("below/more"));
+    for place in [&data, &below.0, &more.0] {
+        fs::write(place.join("there"), "is there\n").expect("a new file");
+    }
+    let (only, own) = (format!("{}:/data", data.display()), format!("{}:/own:rw", data.display()));
+    fixture.run(0, &["--volume", &only, "--volume", &own]).ok();
+    let log = fs::read_to_string(fixture.log()).expect("a log");
+    let written: Vec<&str> = log.lines().filter(|line| line.contains("SUCCEEDED")).collect();
+    assert_eq!(written, ["SUCCEEDED: /own/below"], "{engine}: {log}");
+    assert_eq!(log.matches("is there\n").count(), 4, "{engine}: {log}");
+    fixture.check_nothing_left();
+}
+
+#[test]
+fn podman_reads_only_what_is_mounted_below_a_volume() {
+    reads_only("running::contained::podman_reads_only_what_is_mounted_below_a_volume", "podman", Peer::Podman);
+}
+
+#[test]
+fn docker_reads_only_what_is_mounted_below_a_volume() {
+    reads_only("running::contained::docker_reads_only_what_is_mounted_below_a_volume", "docker", Peer::Docker);
+}
+
+#[test]
+fn runc_reads_only_what_is_mounted_below_a_volume() {
+    reads_only("running::contained::runc_reads_only_what_is_mounted_below_a_volume", "runc", Peer::Runc);
+}
+
+/// Charliecloud shows the machine's `/dev`: nothing that a train leaves there stays, and it sees no terminal of anybody.
+#[test]
+fn charliecloud_shares_no_memory_and_no_terminals() {
+    const LEAVE: &str = "#!/bin/sh\necho 'a patient' > /dev/shm/pht-left && echo 'has memory'\n\
+                         [ -z \"$(ls /dev/shm | grep -v pht-left)\" ] || echo 'SUCCEEDED: memory of others'\n\
+                         [ -z \"$(ls /dev/pts | grep -v ptmx)\" ] || echo 'SUCCEEDED: terminals'\n\
+                         while read -r what at kind how rest; do case \"$at\" in\n\
+                         /opt/pht_results) case \"$how\" in *nosuid*nodev*) ;; *) echo \"SUCCEEDED: $how\" ;; esac ;;\n\
+                         esac; done < /proc/self/mounts\n\
+                         echo done > /opt/pht_results/count\n";
+    let test = "running::contained::charliecloud_shares_no_memory_and_no_terminals";
+    if !available(test, &[Peer::Python, Peer::Busybox, Peer::Charliecloud, Peer::Namespaces]) {
+        return;
+    }
+    let fixture = RunFixture::with("charliecloud", Wire::V3, LEAVE, &json!({}));
+    let user = Ordinary::new(&fixture);
+    let others = Path::new("/dev/shm/pht-oci-test-of-others");
+    fs::write(others, "others").expect("shared memory");
+    let (ended_well, message) = user.run(&fixture, &fixture.line(0, &[]));
+    fs::remove_file(others).expect("it is there");
+    assert!(ended_well, "{message}");
+    let log = fs::read_to_string(fixture.log()).expect("a log");
+    assert!(log.contains("has memory") && !log.contains("SUCCEEDED"), "{log}");
+    assert!(!Path::new("/dev/shm/pht-left").exists(), "the train has left something");
 }
 
 /// A base whose user is not root reads its data, and writes its results, and files that it could not touch otherwise, too.

@@ -105,6 +105,9 @@ fn results_that_cannot_be_taken_are_kept_with_the_way_on() {
         putting.join().expect("no panic");
         assert!(error.contains("the train has run, but it could not be closed") && error.contains(what), "{error}");
         let (words, kept) = way_on(&error);
+        // It names what is there now, and once.
+        let there = kept.join("results").join(what);
+        assert_eq!(error.matches(utf8(&there)).count(), 1, "{error}");
         fs::remove_file(kept.join("results").join(what)).expect("what cannot be taken");
         let key = fixture.train.key(&fixture.train.station_id(0));
         pht_oci(&[&words[..], &["--private-key".to_owned(), key]].concat(), &[]).ok();

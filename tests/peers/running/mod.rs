@@ -12,12 +12,14 @@ mod pruned;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use support::peers::test_file;
 use support::tree::{MARKER, differences, snapshot};
-use support::{Peer, Wire, available, pht_oci, utf8};
+use support::{Peer, Wire, available, pht_oci, program, utf8};
 
 use fixture::RunFixture;
 use ordinary::{NOBODY, Ordinary, walk};
@@ -58,6 +60,23 @@ fn what_will_run_is_shown_before_it_does() {
         assert!(place(command) < place("said on standard error"), "{}", outcome.stderr);
         assert_eq!(outcome.stderr.contains("no signature covers"), wire == Wire::V2_0, "{}", outcome.stderr);
         assert!(String::from_utf8_lossy(&outcome.stdout).contains(command), "the report says it, too");
+        // On a terminal it is styled, and shows no mark of ours.
+        let script = test_file("python/terminal.py");
+        let line =
+            [vec![utf8(&script).to_owned(), program().to_owned()], fixture.line(1, &["--volume", &data])].concat();
+        let variables = fixture.variables.iter().map(|(name, value)| (*name, value.as_str()));
+        let output = Command::new("python3")
+            .args(line)
+            .envs(variables)
+            .env("PHT_CONFIG", "/dev/null")
+            .output()
+            .expect("python3");
+        let told: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let terminal = told["terminal"].as_str().expect("a text");
+        assert_eq!(told["status"], 0, "{told}");
+        let styled = command.replace("command", "\u{1b}[2mcommand\u{1b}[0m");
+        assert!(terminal.contains(&styled), "{terminal:?}");
+        assert!(!terminal.contains(['\u{fdd0}', '\u{fdd1}']), "{terminal:?}");
     }
 }
 
@@ -272,7 +291,7 @@ fn what_cannot_be_run_is_refused_before_anything_is_opened() {
     for (more, message) in [
         (&["--gpus", "all"][..], "GPUs"),
         (&["--memory", "none"], "not a size"),
-        (&["--pids", "0"], "0 is not in"),
+        (&["--pids", "0"], "not a number of processes"),
         (&["--prepare", "true", "--volume", "/tmp:/opt/train_data"], "is for the data"),
         (&["--volume", "/nowhere/at/all:/data"], "there is no such file"),
         (&["--volume", "/tmp:/opt/pht_train"], "must not be hidden"),

@@ -69,10 +69,11 @@ impl Layout {
         self.dir.join("blobs").join(digest.replace(':', "/"))
     }
 
+    /// Nothing but the standard library is needed, and to look for more takes Python as long as the rest.
     #[track_caller]
     fn python(&self, command: &str, arguments: &[&str]) -> Value {
         let script = test_file("python/layout.py");
-        let first = [utf8(&script), command, self.path()];
+        let first = ["-S", utf8(&script), command, self.path()];
         let printed = run("python3", &[&first, arguments].concat()).unwrap_or_else(|message| panic!("{message}"));
         serde_json::from_slice(&printed).expect("layout.py prints JSON")
     }
@@ -94,7 +95,7 @@ impl Layout {
     #[track_caller]
     pub fn reform(&self, command: &str, arguments: &[&str]) {
         let script = test_file("python/reform.py");
-        let first = [utf8(&script), command, self.path()];
+        let first = ["-S", utf8(&script), command, self.path()];
         run("python3", &[&first, arguments].concat()).unwrap_or_else(|message| panic!("{message}"));
     }
 

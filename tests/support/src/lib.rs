@@ -12,6 +12,7 @@ pub mod modules;
 pub mod peers;
 pub mod program;
 pub mod rebasing;
+pub mod rows;
 pub mod stage;
 pub mod train;
 pub mod transports;

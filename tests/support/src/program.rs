@@ -100,7 +100,7 @@ pub fn measured<S: AsRef<OsStr>>(arguments: &[S]) -> Took {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let out = dir.path().join("took.json");
     let mut command = Command::new("python3");
-    command.arg("-I").arg(test_file("python/measure.py")).arg(&out).arg(program());
+    command.args(["-I", "-S"]).arg(test_file("python/measure.py")).arg(&out).arg(program());
     command.args(arguments);
     outcome(command).ok();
     let took = std::fs::read(&out).expect("what the run took");
@@ -130,4 +130,10 @@ fn outcome(mut command: Command) -> Outcome {
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         line: format!("{command:?}"),
     }
+}
+
+/// The commands that the help of the program lists, in its groups.
+pub fn commands_in(help: &str) -> Vec<&str> {
+    let groups = help.lines().skip_while(|line| !line.starts_with("Usage:")).take_while(|line| *line != "Options:");
+    groups.filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).filter(|name| !name.is_empty()).collect()
 }

@@ -12,7 +12,7 @@ use crate::layout::{Edit, Layout};
 use crate::peers::{run, test_file};
 use crate::program::pht_oci;
 use crate::tree::{differences, noise, snapshot};
-use crate::utf8;
+use crate::{rows, utf8};
 
 /// How many stations the trains visit.
 pub const STATIONS: usize = 3;
@@ -155,10 +155,12 @@ pub fn check_results(fixture: &Wire3Fixture, tag: &str) {
 pub fn every_attack(python: &str, program: Option<&str>) {
     let script = test_file("python/wire3_attacks.py");
     let jobs = available_parallelism().map_or(1, usize::from).to_string();
-    let mut line = vec![utf8(&script), "--jobs", &jobs];
+    let every = rows::stride();
+    let step = every.to_string();
+    let mut line = vec![utf8(&script), "--jobs", &jobs, "--every", &step];
     line.extend(program.iter().flat_map(|program| ["--program", program]));
     let told = run(python, &line).unwrap_or_else(|told| panic!("{told}"));
     let told = String::from_utf8(told).expect("text");
     let rows: usize = told.split_whitespace().next().and_then(|count| count.parse().ok()).expect("a number of rows");
-    assert!(rows > 1000, "{told}");
+    assert!(rows * every > 1000, "{told}");
 }

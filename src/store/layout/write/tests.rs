@@ -290,7 +290,7 @@ fn nothing_is_left_when_nothing_is_published() {
     fs::create_dir(&other).unwrap();
     fs::write(other.join("thesis.txt"), "precious").unwrap();
     let before = files(&other);
-    assert_eq!(LayoutWriter::open(&other, Waiting::Fail, Audience::Anyone).unwrap_err().kind(), Kind::Malformed);
+    assert_eq!(LayoutWriter::open(&other, Waiting::Fail, Audience::Anyone).unwrap_err().kind(), Kind::Usage);
     assert_eq!(files(&other), before);
 }
 

@@ -91,9 +91,9 @@ fn ensure_meta(listed: &ListedFile, found: &FileMeta) -> Result<()> {
     let fault = if found.is_link {
         "is a hard link; the immutable files are files of their own".to_owned()
     } else if found.mode != listed.mode {
-        format!("has mode {:04o}, but the creator signed {:04o}", found.mode, listed.mode)
+        format!("has mode {:04o}, but the statement says {:04o}", found.mode, listed.mode)
     } else if found.size != listed.size {
-        format!("has {} bytes, but the creator signed {}", found.size, listed.size)
+        format!("has {} bytes, but the statement says {}", found.size, listed.size)
     } else {
         return Ok(());
     };
