@@ -85,6 +85,7 @@ fn encoded(payload_type: &str, payload: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crypto::testing;
 
     #[test]
     fn encodes_as_the_specification_does() {
@@ -94,8 +95,8 @@ mod tests {
 
     #[test]
     fn only_the_signed_payload_of_its_type_verifies() {
-        let (key, other) = (PrivateKey::generate(2048).unwrap(), PrivateKey::generate(2048).unwrap());
-        let envelope = Envelope::sign(IN_TOTO, b"{}".to_vec(), &key).unwrap();
+        let (key, other) = (testing::key(0), testing::key(1));
+        let envelope = Envelope::sign(IN_TOTO, b"{}".to_vec(), key).unwrap();
         let read = Envelope::parse(&envelope.to_json(&key.public_key())).unwrap();
         assert_eq!(read, envelope);
         assert_eq!(read.verify(IN_TOTO, &key.public_key()), Some(&b"{}"[..]));

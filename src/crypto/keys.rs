@@ -355,12 +355,11 @@ fn small_factor(number: &[u8]) -> Option<u32> {
         for (divisor, pair) in divisors.iter_mut().zip(primes.chunks(2)) {
             *divisor = Divisor::new(pair.iter().map(|prime| u64::from(*prime)).product());
         }
-        let mut rests = [0; 4];
-        for limb in &limbs {
-            for (rest, divisor) in rests.iter_mut().zip(&divisors) {
-                *rest = divisor.rest(*rest << 32 | limb);
-            }
-        }
+        let [a, b, c, d] = divisors;
+        let next = |[p, q, r, s]: [u64; 4], limb: &u64| {
+            [a.rest(p << 32 | limb), b.rest(q << 32 | limb), c.rest(r << 32 | limb), d.rest(s << 32 | limb)]
+        };
+        let rests = limbs.iter().fold([0; 4], next);
         let rests = rests.iter().flat_map(|rest| [rest, rest]);
         primes.iter().zip(rests).find(|(prime, rest)| *rest % u64::from(**prime) == 0).map(|(prime, _)| *prime)
     })

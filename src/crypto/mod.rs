@@ -18,6 +18,8 @@ mod passphrase;
 mod pbes2;
 mod pem;
 mod scheme;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use cipher::{Cipher, Decryptor, Encryptor, StageKey};
 pub use digest::{Sha256, Sha512};

@@ -5,10 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use rsa::pkcs8::EncodePrivateKey;
-
-use super::random::SystemRandom;
-use crate::crypto::pem;
+use super::testing;
 
 /// Runs it and returns what it prints, `Err` with its complaint if it fails.
 pub(super) fn run(args: &[&str], input: &[u8]) -> Result<Vec<u8>, String> {
@@ -34,20 +31,10 @@ pub(super) fn new_key(options: &[&str]) -> Vec<u8> {
     run(&args, b"").or_else(|_| run(&[&args[..1], &args[2..]].concat(), b"")).unwrap()
 }
 
-/// The PKCS#8 PEM of one key of 2048 bits for all tests: making one takes time.
+/// The PKCS#8 PEM of a key of 2048 bits that it has made.
 pub(super) fn shared_key() -> &'static [u8] {
     static KEY: OnceLock<Vec<u8>> = OnceLock::new();
-    KEY.get_or_init(|| new_key(&["rsa_keygen_bits:2048"]))
-}
-
-/// The PKCS#8 PEM of a key of 2049 bits: its encoded message is a byte shorter than its modulus. OpenSSL reads keys of
-/// an odd number of bits and makes none.
-pub(super) fn odd_key() -> &'static [u8] {
-    static KEY: OnceLock<Vec<u8>> = OnceLock::new();
-    KEY.get_or_init(|| {
-        let key = rsa::PrivateKey::new(&mut SystemRandom, 2049).unwrap();
-        pem::encode("PRIVATE KEY", key.to_pkcs8_der().unwrap().as_bytes()).unwrap().as_bytes().to_vec()
-    })
+    KEY.get_or_init(|| testing::pem(0))
 }
 
 /// The PEM of the public half of a private key.

@@ -1,7 +1,5 @@
 //! Small trains for the tests of this module, made with keys that live as long as the test process.
 
-use std::sync::OnceLock;
-
 use super::common::Source;
 use super::config::TrainConfig;
 use super::draft::{Draft, DraftStop, key_hex};
@@ -9,7 +7,7 @@ use super::files::FileMeta;
 use super::party::PartyId;
 use super::signed_image::SignedImage;
 use super::wire::{BuildSeal, ContentFeed, Produced, StopSeal, Wire};
-use crate::crypto::{PrivateKey, Sha256, hex};
+use crate::crypto::{PrivateKey, Sha256, hex, testing};
 use crate::json::{Object, Value, json};
 
 /// The owners of keys in the test trains.
@@ -53,16 +51,14 @@ pub(crate) const FILES: [(&str, &[u8]); 4] = [
     ("query.json", b"{}"),
 ];
 
-/// The private key of somebody; made when first asked for.
+/// The private key of somebody.
 pub(crate) fn key(owner: Owner) -> &'static PrivateKey {
-    static KEYS: [OnceLock<PrivateKey>; 3 + STATIONS] = [const { OnceLock::new() }; 3 + STATIONS];
-    let slot = match owner {
+    testing::key(match owner {
         Owner::Creator => 0,
         Owner::Builder => 1,
         Owner::Stranger => 2,
         Owner::Station(index) => 3 + index,
-    };
-    KEYS[slot].get_or_init(|| PrivateKey::generate(2048).unwrap())
+    })
 }
 
 /// The public key of somebody, as configs hold it.

@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 
 use crate::crypto::keys::*;
-use crate::crypto::openssl::{self, new_key, odd_key, public_of, shared_key};
+use crate::crypto::openssl::{self, new_key, public_of, shared_key};
+use crate::crypto::testing;
 
 fn passphrase() -> Passphrase {
     Passphrase::new(b"correct horse".to_vec())
@@ -120,7 +121,8 @@ fn reads_public_keys_in_both_forms_and_through_disguises() {
 #[test]
 fn sizes_at_the_limits() {
     for (bits, accepted) in [(1024, false), (2046, false), (2049, true), (3072, true), (4096, true)] {
-        let pem = if bits == 2049 { odd_key().to_vec() } else { new_key(&[&format!("rsa_keygen_bits:{bits}")]) };
+        let pem =
+            if bits == 2049 { testing::pem_of_bits(bits) } else { new_key(&[&format!("rsa_keygen_bits:{bits}")]) };
         let public = PublicKey::from_pem(&public_of(&pem));
         if accepted {
             assert_eq!(public.unwrap().bits(), bits);

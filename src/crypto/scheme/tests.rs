@@ -1,8 +1,9 @@
 //! The schemes against the `openssl` command, both ways.
 
-use crate::crypto::openssl::{self, Files, new_key, odd_key, public_of, shared_key};
+use crate::crypto::openssl::{self, Files, public_of, shared_key};
 use crate::crypto::random;
 use crate::crypto::scheme::*;
+use crate::crypto::testing;
 
 const OAEP: [&str; 6] =
     ["-pkeyopt", "rsa_padding_mode:oaep", "-pkeyopt", "rsa_oaep_md:sha512", "-pkeyopt", "rsa_mgf1_md:sha512"];
@@ -51,11 +52,8 @@ impl Pair {
 
 /// Keys of all sizes; 2049 bits have an encoded message that is a byte shorter than the modulus.
 fn pairs() -> Vec<Pair> {
-    let mut pairs = vec![Pair::new(shared_key()), Pair::new(odd_key())];
-    for bits in [2050, 3072, 4096] {
-        pairs.push(Pair::new(&new_key(&[&format!("rsa_keygen_bits:{bits}")])));
-    }
-    pairs
+    let others = [2049, 2050, 3072, 4096].map(|bits| Pair::new(&testing::pem_of_bits(bits)));
+    [Pair::new(shared_key())].into_iter().chain(others).collect()
 }
 
 #[test]
@@ -129,7 +127,7 @@ fn what_does_not_open_says_one_thing() {
     assert_eq!(**key.unwrap(&wrapped).unwrap(), [1; 32]);
     let mut flipped = wrapped.clone();
     flipped[100] ^= 1;
-    let other = PrivateKey::generate(2048).unwrap().public_key().wrap(&[1; 32]).unwrap();
+    let other = testing::key(1).public_key().wrap(&[1; 32]).unwrap();
     let mut message = Vec::new();
     for wrong in
         [&[], &wrapped[1..], &[0; 256], &[1; 256], &[0xff; 256], &flipped, &other, &[wrapped.as_slice(), &[0]].concat()]

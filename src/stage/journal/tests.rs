@@ -1,16 +1,17 @@
 use std::fs;
 
 use super::*;
+use crate::crypto::testing;
 use crate::error::Kind;
 
-fn journal_of(lines: usize) -> (tempfile::TempDir, Journal, PrivateKey) {
+fn journal_of(lines: usize) -> (tempfile::TempDir, Journal, &'static PrivateKey) {
     let dir = tempfile::tempdir().unwrap();
     let journal = Journal::new(dir.path().join("journal.intoto.jsonl"));
-    let key = PrivateKey::generate(2048).unwrap();
+    let key = testing::key(0);
     for number in 0..lines {
         let predicate = json!({ "act": "run", "number": number as u64 });
         let Value::Object(predicate) = predicate else { panic!("an object") };
-        journal.append(("train/1", "ab"), predicate, &key).unwrap();
+        journal.append(("train/1", "ab"), predicate, key).unwrap();
     }
     (dir, journal, key)
 }
@@ -29,7 +30,7 @@ fn what_was_appended_verifies() {
     let entries = journal.verify(&[key.public_key()]).unwrap();
     let numbers: Vec<_> = entries.iter().map(|entry| entry.get("/number").and_then(Value::as_u64)).collect();
     assert_eq!(numbers, [Some(0), Some(1), Some(2)]);
-    let stranger = PrivateKey::generate(2048).unwrap();
+    let stranger = testing::key(1);
     assert_eq!(journal.verify(&[stranger.public_key()]).unwrap_err().kind(), Kind::Verification);
     assert!(journal.verify(&[stranger.public_key(), key.public_key()]).is_ok());
 }
@@ -65,9 +66,9 @@ fn every_changed_removed_moved_or_repeated_line_is_found() {
             bad.push(changed);
         }
         // Signed anew by somebody else.
-        let stranger = PrivateKey::generate(2048).unwrap();
+        let stranger = testing::key(1);
         let envelope = Envelope::parse(whole[at].as_bytes()).unwrap();
-        let forged = Envelope::sign(IN_TOTO, envelope.unverified().to_vec(), &stranger).unwrap();
+        let forged = Envelope::sign(IN_TOTO, envelope.unverified().to_vec(), stranger).unwrap();
         let mut changed = whole.clone();
         changed[at] = String::from_utf8(forged.to_json(&key.public_key())).unwrap();
         bad.push(changed);
@@ -82,7 +83,7 @@ fn every_changed_removed_moved_or_repeated_line_is_found() {
     journal.verify(&keys).unwrap();
     fs::remove_file(journal.path()).unwrap();
     assert_eq!(journal.entries().unwrap_err().kind(), Kind::Verification);
-    assert_eq!(journal.append(("a", "b"), Object::new(), &key).unwrap_err().kind(), Kind::Verification);
+    assert_eq!(journal.append(("a", "b"), Object::new(), key).unwrap_err().kind(), Kind::Verification);
 }
 
 #[test]
@@ -91,13 +92,13 @@ fn a_write_that_was_cut_short_is_made_good() {
     let whole = fs::read(journal.path()).unwrap();
     // Half a line.
     fs::write(journal.path(), [&whole[..], b"{\"payloadTy"].concat()).unwrap();
-    journal.append(("a", "b"), Object::new(), &key).unwrap();
+    journal.append(("a", "b"), Object::new(), key).unwrap();
     assert_eq!(journal.verify(&[key.public_key()]).unwrap().len(), 3);
     // The line, and not yet its copy.
     let head = fs::read(journal.head_path()).unwrap();
-    journal.append(("a", "b"), Object::new(), &key).unwrap();
+    journal.append(("a", "b"), Object::new(), key).unwrap();
     fs::write(journal.head_path(), head).unwrap();
-    journal.append(("a", "b"), Object::new(), &key).unwrap();
+    journal.append(("a", "b"), Object::new(), key).unwrap();
     assert_eq!(journal.verify(&[key.public_key()]).unwrap().len(), 5);
 }
 
@@ -106,7 +107,7 @@ fn many_writers_take_turns() {
     let (_dir, journal, key) = journal_of(0);
     std::thread::scope(|scope| {
         for _ in 0..4 {
-            scope.spawn(|| (0..3).for_each(|_| drop(journal.append(("a", "b"), Object::new(), &key).unwrap())));
+            scope.spawn(|| (0..3).for_each(|_| drop(journal.append(("a", "b"), Object::new(), key).unwrap())));
         }
     });
     assert_eq!(journal.verify(&[key.public_key()]).unwrap().len(), 12);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::keys::write_pair;
 use crate::layout::{Edit, Layout};
 use crate::peers::{reference, run};
 use crate::program::pht_oci;
@@ -201,20 +202,24 @@ impl Train {
         pht_oci(&line, &[]).expect(0).map(drop)
     }
 
-    /// Key pairs of the program's own; the creator's and the builder's without a passphrase.
+    /// Key pairs, new ones where they have a passphrase or another size; the creator's and the builder's have none.
     fn make_keys(&self) -> Result<(), String> {
         let keys = self.keys();
         fs::create_dir_all(&keys).map_err(|error| error.to_string())?;
         let secret = self.dir.path().join("passphrase");
         fs::write(&secret, self.spec.password.unwrap_or_default()).map_err(|error| error.to_string())?;
         let stations: Vec<String> = self.spec.stations.iter().map(text).collect();
-        for name in stations.iter().map(String::as_str).chain(["user", "builder"]) {
+        for (number, name) in ["user", "builder"].into_iter().chain(stations.iter().map(String::as_str)).enumerate() {
             let (path, bits) = (keys.join(name), self.spec.bits.to_string());
-            let mut line = vec!["keygen", utf8(&path), "--bits", &bits];
-            if self.spec.password.is_some() && stations.iter().any(|station| station == name) {
-                line.extend(["--passphrase-file", utf8(&secret)]);
+            let is_locked = self.spec.password.is_some() && stations.iter().any(|station| station == name);
+            match (is_locked, self.spec.bits) {
+                (false, 2048) => write_pair(number, &path)?,
+                (false, _) => pht_oci(&["keygen", utf8(&path), "--bits", &bits], &[]).expect(0).map(drop)?,
+                (true, _) => {
+                    let line = ["keygen", utf8(&path), "--bits", &bits, "--passphrase-file", utf8(&secret)];
+                    pht_oci(&line, &[]).expect(0).map(drop)?;
+                }
             }
-            pht_oci(&line, &[]).expect(0)?;
             if self.spec.pkcs1_public_keys {
                 let public = keys.join(format!("{name}.pub.pem"));
                 let public = utf8(&public);

@@ -8,6 +8,7 @@ use std::thread::available_parallelism;
 use serde_json::json;
 use tempfile::TempDir;
 
+use crate::keys::write_pair;
 use crate::layout::{Edit, Layout};
 use crate::peers::{run, test_file};
 use crate::program::pht_oci;
@@ -33,8 +34,9 @@ impl Wire3Fixture {
         let base = Layout::new(dir.path().join("base"));
         base.make_base("base", false);
         let fixture = Self { layout: Layout::new(dir.path().join("layout")), base, dir };
-        for name in ["station_1", "station_2", "station_3", "creator", "builder", "stranger"] {
-            pht_oci(&["keygen", &fixture.path(name), "--bits", "2048"], &[]).ok();
+        let names = ["station_1", "station_2", "station_3", "creator", "builder", "stranger"];
+        for (number, name) in names.into_iter().enumerate() {
+            write_pair(number, Path::new(&fixture.path(name))).expect("a key pair");
         }
         for (name, mode, data) in [
             ("main.py", 0o755, b"print(1)\n".to_vec()),
