@@ -2,26 +2,31 @@
 
 use std::path::Path;
 
+use super::repeated::{KEY, RECORD, Repeated, SETTINGS};
+use super::shell::quoted;
 use crate::error::{Advice, Side};
 
-/// The words of a piece of advice: a line, and below it a line for each command.
-pub(super) fn words(advice: &Advice) -> String {
-    composed(advice).unwrap_or_else(|| fixed(advice).to_owned())
+/// The words of a piece of advice: a line, and below it a line for each command, with what it needs of the options that
+/// were given.
+pub(super) fn words(advice: &Advice, given: &Repeated) -> String {
+    composed(advice, given).unwrap_or_else(|| fixed(advice).to_owned())
 }
 
 /// The words of advice that names something.
-fn composed(advice: &Advice) -> Option<String> {
+fn composed(advice: &Advice, given: &Repeated) -> Option<String> {
+    let settings = given.options(&[SETTINGS]);
     Some(match advice {
         Advice::SendKept { first, archive, target } => {
-            let first = first.as_deref().map(|first| format!("{}; ", words(first))).unwrap_or_default();
-            let send = send_command(archive, target);
+            let first = first.as_deref().map(|first| format!("{}; ", words(first, given))).unwrap_or_default();
+            let send = send_command(archive, target) + &settings + &given.registries(archive, target);
             format!("{first}the closed train with its results is in {archive}; send it\n{send}")
         }
         Advice::ChoosePlatform { available } => {
             format!("there are: {}; choose one with --platform", available.join(", "))
         }
         Advice::PreRunTo { source } => {
-            format!("give a DEST on this machine\npht-oci pre-run {} oci:./work:latest", quoted(source))
+            let options = given.options(&[SETTINGS, KEY, RECORD]) + &given.registries(source, "");
+            format!("give a DEST on this machine\npht-oci pre-run {} oci:./work:latest{options}", quoted(source))
         }
         Advice::InstallEngine { remedy } => format!("{remedy}, or choose another engine with --engine"),
         Advice::GiveCredentials { side } => give_credentials(*side),
@@ -30,21 +35,22 @@ fn composed(advice: &Advice) -> Option<String> {
         Advice::CheckConnection { side } => check_connection(*side),
         Advice::ReviewHeld { opened, results, source, target } => {
             let review = review_command(opened, results);
+            let release = given.options(&[SETTINGS, KEY, RECORD]) + &given.registries(source, target);
+            let reject = given.options(&[SETTINGS, KEY, &["journal", "again"]]);
             let [opened, results, source, target] = [opened, results, source, target].map(|word| quoted(word));
             format!(
                 "look at them, have a reviewer approve them, and then release them; or reject them\n\
-                 {review}\n\
-                 pht-oci approve {opened} --results {results} --reviewer-key FILE --out FILE\n\
-                 pht-oci release {opened} {target} --base {source} --results {results} --approval FILE --private-key FILE \
-                 --trust DIR\n\
-                 pht-oci reject {opened} --results {results}"
+                 {review}{settings}\n\
+                 pht-oci approve {opened} --results {results} --reviewer-key FILE --out approval.json{settings}\n\
+                 pht-oci release {opened} {target} --base {source} --results {results} --approval approval.json{release}\n\
+                 pht-oci reject {opened} --results {results}{reject}"
             )
         }
         Advice::SeeToHeld { opened, results, .. } => {
             format!(
                 "see to them, and then release or reject them; if they have left already, remove the directory; --again \
                  runs the train once more all the same\n\
-                 {}",
+                 {}{settings}",
                 review_command(opened, results)
             )
         }
@@ -52,7 +58,8 @@ fn composed(advice: &Advice) -> Option<String> {
             let first = first.as_ref().map(|first| format!("{first}; then ")).unwrap_or_default();
             let dir = Path::new(results).parent().unwrap_or(Path::new(results)).display();
             let close = close_command(opened, results, source, target);
-            format!("{first}close it, and then remove {dir}, which holds plaintext\n{close} --private-key FILE")
+            let options = given.options(&[SETTINGS, KEY, RECORD]) + &given.registries(source, target);
+            format!("{first}close it, and then remove {dir}, which holds plaintext\n{close}{options}")
         }
         _ => return None,
     })
@@ -177,15 +184,6 @@ fn check_connection(side: Side) -> String {
     format!("{network}; for another certificate authority give {certificates}, for plain HTTP {tls}=false")
 }
 
-/// A word of a command line, so that a shell takes it as one.
-pub(super) fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@=,+%".contains(c);
-    match word.chars().all(is_plain) && !word.is_empty() {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
-    }
-}
-
 /// The option of one side of a command, as in `--src-creds`.
 fn option(side: Side, name: &str) -> String {
     match side {
@@ -291,7 +289,7 @@ mod tests {
         let kinds: std::collections::HashSet<_> = all.iter().map(std::mem::discriminant).collect();
         assert_eq!((all.len(), kinds.len()), (variants, variants), "not every variant of Advice is rendered");
         for advice in &all {
-            let text = words(advice);
+            let text = words(advice, &Repeated::default());
             assert!(text.starts_with(|c: char| c.is_lowercase()), "{text}");
             assert!(!text.ends_with('.') && !text.contains(['{', '}']) && !text.contains("  "), "{text}");
             // Below it stand the commands that it is about, and nothing else.
@@ -310,9 +308,20 @@ mod tests {
                 one.get_arguments().filter_map(|argument| argument.get_long()).map(|long| format!("--{long}"))
             })
             .collect();
-        for text in all().iter().map(words) {
-            for option in text.split([' ', ',', '=', ')', '(', ';']).filter(|word| word.starts_with("--")) {
+        for text in all().iter().map(|advice| words(advice, &Repeated::all())) {
+            for option in text.split([' ', '\n', ',', '=', ')', '(', ';']).filter(|word| word.starts_with("--")) {
                 assert!(known.iter().any(|long| long == option), "{option} in: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn commands_in_advice_can_be_typed() {
+        for given in [Repeated::default(), Repeated::all()] {
+            let texts = all().into_iter().map(|advice| words(&advice, &given));
+            for line in texts.flat_map(|text| text.lines().skip(1).map(str::to_owned).collect::<Vec<_>>()) {
+                let parsed = crate::cli::command().try_get_matches_from(line.split(' '));
+                assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
             }
         }
     }

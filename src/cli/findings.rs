@@ -3,6 +3,7 @@
 use super::advice::words;
 use super::color::Style;
 use super::output::Output;
+use super::repeated::Repeated;
 use crate::error::{Error, Kind, Result};
 use crate::json::{Value, json};
 use crate::text::{Printable, counted};
@@ -37,7 +38,7 @@ impl Findings {
     }
 
     pub(super) fn fault(&mut self, id: &'static str, error: &Error) {
-        let advice = error.advice().map(words);
+        let advice = error.advice().map(|advice| words(advice, &Repeated::default()));
         self.0.push(Finding { id, verdict: Verdict::Fault(error.kind()), what: error.to_string(), advice });
     }
 

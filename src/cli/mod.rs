@@ -51,6 +51,7 @@ mod rehearsal_text;
 mod reject;
 mod release;
 mod release_options;
+mod repeated;
 mod report;
 mod report_json;
 mod report_page;
@@ -68,6 +69,7 @@ mod running_time;
 mod screen;
 mod secrets;
 mod settings;
+mod shell;
 mod sign;
 mod signals;
 mod station;
@@ -94,6 +96,7 @@ use directories::own_directory;
 use format::Format;
 use output::Output;
 use progress::{Display, When};
+use repeated::Repeated;
 use settings::Settings;
 
 /// Exit statuses, shown at the end of the help.
@@ -296,7 +299,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let began = (now.as_secs(), Instant::now());
-    let (cli, name) = match parse(&arguments) {
+    let Parsed { cli, name, repeated } = match parse(&arguments) {
         Ok(parsed) => parsed,
         Err(status) => return status,
     };
@@ -304,6 +307,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     log::start(cli.global.format, cli.global.quiet, cli.global.verbose, &display);
     settings::warn_of_writers();
     let mut output = Output::new(cli.global.format, cli.global.quiet, display.clone());
+    output.repeat(repeated);
     let done = signals::catch().and_then(|()| context(&cli.global, &display));
     let done = done.and_then(|context| cli.command.run(&context, &mut output));
     display.end();
@@ -321,9 +325,16 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     ExitCode::from(exit_status)
 }
 
-/// The command line, with the station's settings, and the command's name; or the exit status, when what was wrong with it
-/// has been said.
-fn parse(arguments: &[OsString]) -> std::result::Result<(Cli, String), ExitCode> {
+/// A command line that was understood.
+struct Parsed {
+    cli: Cli,
+    /// The command's name.
+    name: String,
+    repeated: Repeated,
+}
+
+/// The command line, with the station's settings; or the exit status, when what was wrong with it has been said.
+fn parse(arguments: &[OsString]) -> std::result::Result<Parsed, ExitCode> {
     let format = if asks_for_json(arguments) { Format::Json } else { Format::Text };
     let refuse = |error: &Error| {
         Output::new(format, false, Display::default()).error(error);
@@ -336,8 +347,10 @@ fn parse(arguments: &[OsString]) -> std::result::Result<(Cli, String), ExitCode>
         None => command,
     };
     let parsed = command.try_get_matches_from_mut(arguments).and_then(|found| {
+        let repeated = |(name, given)| Some(Repeated::of(command.find_subcommand(name)?, given));
+        let repeated = found.subcommand().and_then(repeated).unwrap_or_default();
         let name = found.subcommand_name().unwrap_or_default().to_owned();
-        Cli::from_arg_matches(&found).map(|cli| (cli, name))
+        Cli::from_arg_matches(&found).map(|cli| Parsed { cli, name, repeated })
     });
     parsed.map_err(|error| {
         if let Some(fault) = settings.and_then(|settings| settings.fault(&error)) {

@@ -10,6 +10,7 @@ use super::format::Format;
 use super::json_line::json_line;
 use super::metrics::Figures;
 use super::progress::Display;
+use super::repeated::Repeated;
 use super::text;
 #[cfg(feature = "engines")]
 use super::{progress::BesideBars, running_time::RunningTime, screen::Screen};
@@ -30,11 +31,17 @@ pub(super) struct Output {
     aside: bool,
     display: Display,
     figures: Figures,
+    repeated: Repeated,
 }
 
 impl Output {
     pub(super) fn new(format: Format, quiet: bool, display: Display) -> Self {
-        Output { format, quiet, aside: false, display, figures: Figures::default() }
+        Output { format, quiet, aside: false, display, figures: Figures::default(), repeated: Repeated::default() }
+    }
+
+    /// Hints have these options in their commands from now on.
+    pub(super) fn repeat(&mut self, options: Repeated) {
+        self.repeated = options;
     }
 
     /// What reports have told so far, for --metrics.
@@ -176,9 +183,9 @@ impl Output {
     /// An error, on standard error.
     pub(super) fn error(&self, error: &Error) {
         let text = match self.format {
-            Format::Json => json_line(&error_json(error)),
+            Format::Json => json_line(&error_json(error, &self.repeated)),
             Format::Text => {
-                let hint = error.advice().map(|hint| hint_lines(&words(hint))).unwrap_or_default();
+                let hint = error.advice().map(|hint| hint_lines(&words(hint, &self.repeated))).unwrap_or_default();
                 format!("pht-oci: {}\n{hint}", Printable::new(&error.to_string()))
             }
         };
@@ -216,14 +223,14 @@ fn print_to(stream: &mut dyn Write, bytes: &[u8]) -> Result<()> {
     }
 }
 
-fn error_json(error: &Error) -> Value {
+fn error_json(error: &Error, repeated: &Repeated) -> Value {
     let mut document = json!({ "error": {
         "kind": error.kind().name(),
         "exit_status": error.kind().exit_status(),
         "message": error.to_string(),
         "what": error.what(),
         "where": error.places().collect::<Vec<_>>(),
-        "hint": error.advice().map(words),
+        "hint": error.advice().map(|hint| words(hint, repeated)),
     }});
     if let Some((id, subject)) = error.check() {
         document["error"]["check"] = id.into();
@@ -376,6 +383,7 @@ fn verification_json(found: &Verification) -> Value {
         "checks": found.checks.iter().map(check_json).collect::<Vec<_>>(),
         "stops": stops.collect::<Vec<_>>(),
         "read": found.read,
+        "unread_layers": found.unread_layers,
         "warnings": found.warnings,
     })
 }
@@ -473,9 +481,9 @@ mod tests {
             ("oci-archive:/var/kept/train.tar:latest".to_owned(), "docker://r.example/t".to_owned());
         let advice = Advice::SendKept { first: None, archive: archive.clone(), target: target.clone() };
         let error = Error::new(Kind::Registry, "the registry does not answer").advise(advice);
-        let kept = &error_json(&error)["error"]["kept"];
+        let kept = &error_json(&error, &Repeated::default())["error"]["kept"];
         assert_eq!((&kept["image"], &kept["destination"]), (&json!(archive), &json!(target)));
         assert_eq!(kept["command"], format!("pht-oci copy {archive} {target}"));
-        assert!(error_json(&Error::usage("nothing was kept"))["error"].get("kept").is_none());
+        assert!(error_json(&Error::usage("nothing was kept"), &Repeated::default())["error"].get("kept").is_none());
     }
 }

@@ -7,9 +7,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use maud::{Markup, html};
 
-use super::advice::quoted;
 use super::page::{page, sentence, shown, write};
 use super::review_text::{NEVER_SAFE, size_of};
+use super::shell::quoted;
 use crate::crypto::hex;
 use crate::error::{IoContext, Result};
 use crate::image::rfc3339;

@@ -21,6 +21,11 @@ fn held(fixture: &RunFixture, command: &str) -> Vec<String> {
     line.lines().next().expect("its end").split_whitespace().map(str::to_owned).collect()
 }
 
+/// The directory of results in the words of a command.
+fn results_in(words: &[String]) -> PathBuf {
+    PathBuf::from(&words[words.iter().position(|word| word == "--results").expect("results") + 1])
+}
+
 /// A new key `anna` beside the train, pinned as that of a reviewer.
 fn pin_reviewer(fixture: &RunFixture, trust: &Path) {
     let dir = fixture.train.dir.path();
@@ -54,8 +59,7 @@ fn nothing_is_released_that_nobody_has_approved() {
         let before = snapshot(&fixture.layout.dir);
         let release = held(&fixture, "release");
         assert!(snapshot(&fixture.layout.dir) == before, "{wire:?}: the train is as it came");
-        let results =
-            PathBuf::from(&release[release.iter().position(|word| word == "--results").expect("results") + 1]);
+        let results = results_in(&release);
         let dir = fixture.train.dir.path();
         let (opened, approval, trust) = (release[0].as_str(), dir.join("approval.json"), dir.join("trust"));
         pin_reviewer(&fixture, &trust);
@@ -134,7 +138,7 @@ fn a_train_whose_results_are_held_does_not_run_again() {
     }
     let fixture = RunFixture::with("runc", Wire::V3, COUNTS, &json!({}));
     let reject = held(&fixture, "reject");
-    let kept = PathBuf::from(reject.last().expect("results")).parent().expect("a directory").to_owned();
+    let kept = results_in(&reject).parent().expect("a directory").to_owned();
     let before = snapshot(fixture.place());
     let error = fixture.run(0, &["--hold", "--format", "json"]).refused(7).stderr;
     let error: Value = serde_json::from_str(error.lines().last().expect("an error")).expect("a document");
@@ -170,8 +174,8 @@ fn what_is_rejected_is_erased() {
     let words: Vec<&str> = reject.iter().map(String::as_str).collect();
     fixture.command(&[&["reject"], &words[..]].concat()).ok();
     assert!(snapshot(&fixture.layout.dir) == before, "the train is as it came");
-    let results = words.last().expect("results");
-    assert!(fs::metadata(results).is_err(), "the results are erased");
-    let kept = Path::new(results).parent().expect("the directory of the run");
+    let results = results_in(&reject);
+    assert!(fs::metadata(&results).is_err(), "the results are erased");
+    let kept = results.parent().expect("the directory of the run");
     assert!(!kept.exists(), "{} is empty, and the next run would be held beside it", kept.display());
 }
