@@ -36,7 +36,7 @@ pub(super) struct Run {
     volumes: Vec<Volume>,
     #[command(flatten)]
     container: ContainerOptions,
-    /// File for the train's output [default: DEST.run.log; for a registry, in a new directory in --tmpdir]
+    /// File for the train's output [default: DEST.run.log, or DEST.TAG.run.log; for a registry, in a new directory in --tmpdir]
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
     /// The size that the log may have; of more output its middle is left out

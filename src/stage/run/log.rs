@@ -9,6 +9,7 @@ use rustix::io::Errno;
 
 use crate::error::{Advice, Error, ErrorContext, IoContext, Result};
 use crate::store::fs::{Lock, open_regular, own_uid, try_lock};
+use crate::store::tag::LATEST;
 use crate::store::{Context, Reference, interrupt};
 use crate::text::Printable;
 
@@ -187,12 +188,14 @@ impl End {
     }
 }
 
-/// Beside what is in a file system; for a registry in a directory of its own where temporary files go, since nobody else
-/// can take its name first.
+/// Beside what is in a file system, with the tag in its name unless that is the usual one: runs to several tags of one place
+/// keep their logs. For a registry in a directory of its own where temporary files go, since nobody else can take its name
+/// first.
 pub(super) fn default_path(target: &Reference, context: &Context) -> Result<PathBuf> {
     const END: &str = "run.log";
+    let plain = |text: &str| text.replace(|c: char| !c.is_alphanumeric(), "-");
     let Some(path) = target.path() else {
-        let name: String = target.without_tag().chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
+        let name = plain(&target.without_tag());
         let mut dir = tempfile::Builder::new();
         let dir = dir.prefix("pht-oci-log-").permissions(Permissions::from_mode(0o700)).tempdir_in(&context.temporary);
         let dir = dir.doing("create a directory for the log").at(context.temporary.display())?;
@@ -200,7 +203,8 @@ pub(super) fn default_path(target: &Reference, context: &Context) -> Result<Path
     };
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{END}"));
+    let tag = target.tag().filter(|tag| *tag != LATEST).map(|tag| format!(".{}", plain(tag)));
+    name.push(tag.unwrap_or_default() + "." + END);
     Ok(path.with_file_name(name))
 }
 
@@ -296,6 +300,17 @@ mod tests {
     impl Onlooker for Screen {
         fn tell(&mut self, text: &str) {
             self.0.extend_from_slice(text.as_bytes());
+        }
+    }
+
+    #[test]
+    fn every_tag_of_a_place_has_its_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let context = Context::new(0, dir.path());
+        let names = [(None, "out.run.log"), (Some("latest"), "out.run.log"), (Some("v1.2"), "out.v1-2.run.log")];
+        for (tag, name) in names {
+            let target = Reference::layout(dir.path().join("out"), tag.map(str::to_owned));
+            assert_eq!(default_path(&target, &context).unwrap(), dir.path().join(name));
         }
     }
 

@@ -27,6 +27,7 @@ use crate::stage::parts::report::{Ran, Report};
 use crate::stage::parts::request::StageRequest;
 use crate::stage::post_run::post_run_elsewhere;
 use crate::stage::pre_run::pre_run_apart;
+use crate::store::fs::free_in;
 use crate::store::tag::LATEST;
 use crate::store::{Context, Reference};
 use crate::text::Printable;
@@ -53,6 +54,9 @@ pub const LOG_LIMIT: u64 = 64 << 20;
 /// The time between two looks at how large the results are; and at its memory, too, where somebody wants to know.
 const RESULTS_LOOKS: Duration = Duration::from_secs(1);
 const MEMORY_LOOKS: Duration = Duration::from_millis(100);
+
+/// With less space than this, in bytes, a train may not have written all of its results.
+const LITTLE_SPACE: u64 = 64 << 10;
 
 /// The exit status of who was killed, as the system does with what wants too much memory: 128 and the number of SIGKILL.
 const KILLED: i32 = 137;
@@ -344,9 +348,18 @@ fn drive(
     if too_large() {
         return Err(failed(Some(0), request.results_limit.map(Limit::Results), log));
     }
+    warn_of_full_disk(results);
     // Good or not, it is tried again in the end; the results are not to be lost for it.
     end();
     Ok(Ran { engine: engine.name(), seconds, log: log.to_owned() })
+}
+
+/// Warns if the train may have had no room for its results: one that does not look ends well all the same.
+fn warn_of_full_disk(results: &Path) {
+    if free_in(results).is_ok_and(|free| free < LITTLE_SPACE) {
+        let place = results.display();
+        tracing::warn!("no space is left where the train has written its results ({place}): they may be incomplete");
+    }
 }
 
 /// The error of an engine that could not start the train, with what the engine said last; in one form for all of them if

@@ -189,3 +189,22 @@ fn the_station_prepares_the_data_that_the_query_asks_for() {
         fixture.check_nothing_left();
     }
 }
+
+#[test]
+fn a_disk_that_was_full_while_the_train_ran_is_told() {
+    const FILLS: &str = "#!/bin/sh\ncat /dev/zero > /opt/pht_results/zeros 2>/dev/null\nexit 0\n";
+    if !available("running::kept::a_disk_that_was_full_while_the_train_ran_is_told", &[Peer::Busybox, Peer::Runc]) {
+        return;
+    }
+    let fixture = RunFixture::with("runc", Wire::V3, FILLS, &json!({}));
+    let disk = Disk::new(fixture.train.dir.path().join("disk"));
+    disk.resize(8 << 20);
+    let target = format!("oci:{}/out", disk.dir().display());
+    let said = fixture.run(0, &[&target, "--hold"]).refused(7).stderr;
+    assert!(said.contains("no space is left where the train has written its results"), "{said}");
+    // Each command of the hint has what was given here, and stands on a line of its own.
+    let key = format!("--private-key={}", fixture.train.key(&fixture.train.station_id(0)));
+    let has_key = |line: &&&str| line.contains(&key);
+    let commands: Vec<&str> = said.lines().filter(|line| line.starts_with("  pht-oci ")).collect();
+    assert_eq!((commands.len(), commands.iter().filter(has_key).count()), (4, 2), "{said}");
+}
