@@ -57,15 +57,16 @@ impl Extract {
             on_terminal.end().doing("write the contents")?;
         }
         left_out.iter().for_each(|what| output.warn(&format!("left out: {what}")));
-        if let Some(root) = self.ciphertext(&context) {
+        let encrypted = self.ciphertext(&context);
+        if !encrypted.is_empty() {
             let who = "pre-run opens it at a station, and pht-oci results reads the results for their creator";
-            output.warn(&format!("what lies in {root} is encrypted: {who}"));
+            output.warn(&format!("what lies in {} is encrypted: {who}", encrypted.join(" and ")));
         }
         Ok(())
     }
 
-    /// The directory of which ciphertext was handed out, if the image is a closed train and it was.
-    fn ciphertext(&self, context: &Context) -> Option<&'static str> {
+    /// The directories of which ciphertext was handed out, if the image is a closed train and it was.
+    fn ciphertext(&self, context: &Context) -> Vec<&'static str> {
         const RESULTS: &str = "/opt/pht_results";
         const TRAIN: &str = "/opt/pht_train";
         let asked = |root: &str| {
@@ -78,10 +79,11 @@ impl Extract {
         };
         let roots: Vec<&'static str> = [RESULTS, TRAIN].into_iter().filter(|root| asked(root)).collect();
         // Of an image that is no train there is nothing to say.
-        let train = if roots.is_empty() { None } else { inspect(&self.source, context).ok() }?;
+        let train = if roots.is_empty() { None } else { inspect(&self.source, context).ok() };
+        let Some(train) = train.filter(|train| train.stage != Some("pre-run")) else { return Vec::new() };
         let has_results = train.route.iter().any(|stop| stop.signed);
         let travels_encrypted = by_name(train.wire).is_ok_and(|wire| wire.encrypts_train());
         let is_ciphertext = |root: &&'static str| if *root == RESULTS { has_results } else { travels_encrypted };
-        roots.into_iter().find(|root| train.stage != Some("pre-run") && is_ciphertext(root))
+        roots.into_iter().filter(is_ciphertext).collect()
     }
 }

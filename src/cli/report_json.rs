@@ -43,6 +43,7 @@ pub(super) fn report_json(told: &Told<'_>) -> Value {
         "verdict": told.verdict(),
         "fault": fault,
         "checks": found.map(|found| found.checks.iter().map(check).collect::<Vec<_>>()).unwrap_or_default(),
+        "unread_layers": found.map(|found| found.unread_layers),
         "warnings": found.map(|found| found.warnings.clone()).unwrap_or_default(),
         "stops": journey.stops.iter().map(|stop| stop_json(told, stop)).collect::<Vec<_>>(),
         "journals": journey.journals.iter().map(journal_json).collect::<Vec<_>>(),

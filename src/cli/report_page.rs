@@ -10,6 +10,7 @@ use super::page::{page, sentence, shown, write};
 use super::report_text::{
     act_facts, act_words, command_line, conclusion, journal_line, results_words, stop_state, word,
 };
+use super::text::unread_layers;
 use super::told::Told;
 use crate::error::Result;
 use crate::image::rfc3339;
@@ -277,6 +278,7 @@ fn checks(told: &Told<'_>) -> Markup {
                 }
             }
         }
+        @if let Some(unread) = unread_layers(found) { p.soft { (unread) } }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::check_words::{meaning, verdict};
 use super::color::{Palette, Style};
-use super::text::{execution, printable};
+use super::text::{execution, printable, unread_layers};
 use super::told::Told;
 use crate::json::{Object, Value, json};
 use crate::stage::{
@@ -104,6 +104,9 @@ fn checks_text(color: Palette, told: &Told<'_>) -> String {
     }
     for warning in &found.warnings {
         text += &format!("  {}: {}\n", color.style(Style::Doubtful, "warning"), printable(warning));
+    }
+    if let Some(unread) = unread_layers(found) {
+        text += &format!("  {unread}\n");
     }
     text
 }

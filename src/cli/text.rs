@@ -233,7 +233,16 @@ pub(super) fn verification(color: Palette, found: &Verification) -> String {
         number => format!(", {number} without a pin"),
     };
     let counts = format!("{} sound, {} weak, {} broken{unpinned}", count("sound"), count("weak"), count("broken"));
+    if let Some(unread) = unread_layers(found) {
+        text += &format!("  {unread}\n");
+    }
     text + &format!("  the train is {} ({counts})\n", color.style(style, verdict))
+}
+
+/// What was not read of the train, if something was not, and how to have it read.
+pub(super) fn unread_layers(found: &Verification) -> Option<String> {
+    let layers = counted(found.unread_layers as u64, "layer");
+    (found.unread_layers > 0).then(|| format!("not read: the lowest {layers} of the image (--all-layers reads all)"))
 }
 
 /// One check as a line of a report.

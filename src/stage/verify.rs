@@ -41,6 +41,8 @@ pub struct Verification {
     pub stops: Vec<StopVerdict>,
     /// Bytes read from layers, manifests and configs.
     pub read: u64,
+    /// Of the lowest layers so many were not read: what is above them tells all that was asked for.
+    pub unread_layers: usize,
     /// True if the train is open: what it says of itself is then that of the closed one, and need not be broken.
     pub open: bool,
     /// Conditions that the person should know about; nothing failed.
@@ -148,6 +150,7 @@ fn report(train: &Train, policy: VerificationPolicy<'_>, checks: Vec<Check>, ope
         id: train.config.id().to_owned(),
         stops: stops(train, &checks),
         read: train.image.source().bytes_read(),
+        unread_layers: if policy.all_layers { 0 } else { train.view.lowest },
         open,
         warnings: warnings(train, policy),
         checks,

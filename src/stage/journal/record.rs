@@ -123,10 +123,12 @@ pub fn recorded(
         facts = Facts::read(request, context)?;
     }
     let closed = facts.closed_by(&entries);
-    if let (Some(closed), Act::Reject) = (closed, act) {
+    if let (Some(closed), Act::Reject) = (closed, act)
+        && !facts.has_held_since(closed, &entries)
+    {
         return work().map(|report| erased_later(report, closed));
     }
-    if let (Some(closed), false) = (closed, recording.again) {
+    if let (Some(closed), false) = (closed, recording.again || act == Act::Reject) {
         let report = facts.done_already(request, act, closed, recording.journal, context)?;
         return hand_out_again(closed, &recording).map(|()| report);
     }
@@ -297,9 +299,18 @@ impl Facts {
             let acts = [Act::Run, Act::PostRun, Act::Release];
             acts.iter().any(|act| act.closes() && entry.text("/act") == Some(act.name()))
                 && entry.text("/outcome") == Some("done")
-                && entry.text("/train/hash") == Some(&self.hash)
-                && entry.get("/stop/index").and_then(Value::as_u64) == Some(self.index as u64)
+                && self.is_about(entry)
         })
+    }
+
+    /// True if results of this stop have been held after it was closed, by a run that was made again.
+    fn has_held_since(&self, closed: &JournalEntry, entries: &[JournalEntry]) -> bool {
+        entries[closed.line..].iter().any(|entry| entry.text("/outcome") == Some("held") && self.is_about(entry))
+    }
+
+    fn is_about(&self, entry: &JournalEntry) -> bool {
+        entry.text("/train/hash") == Some(&self.hash)
+            && entry.get("/stop/index").and_then(Value::as_u64) == Some(self.index as u64)
     }
 
     /// The report that the work is done, if what was made of it is where this act would put it; else an error.

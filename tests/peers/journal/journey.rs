@@ -20,8 +20,8 @@ struct Held {
 
 impl Stations {
     /// Runs the train at a station until its results are held.
-    fn hold(&self, station: &str) -> Held {
-        let stderr = self.daily("run", station, &[]).refused(7).stderr;
+    fn hold(&self, station: &str, options: &[&str]) -> Held {
+        let stderr = self.daily("run", station, options).refused(7).stderr;
         let error: Value = serde_json::from_str(stderr.lines().last().expect("an error")).expect("JSON");
         let kept = |member: &str| error["error"]["kept"][member].as_str().expect("a place").to_owned();
         Held { image: kept("image"), results: kept("results") }
@@ -65,10 +65,10 @@ fn travelled() -> Stations {
         let count = if name == "a" { 30 } else { 50 };
         fs::write(stations.path("data/patients"), "line\n".repeat(count)).expect("a file");
         if name == "b" {
-            let held = stations.hold(name);
+            let held = stations.hold(name, &[]);
             stations.on(&held, "reject", name, &["--reason", "the wrong ward was mounted"]).ok();
         }
-        let held = stations.hold(name);
+        let held = stations.hold(name, &[]);
         stations.release(&held, name);
     }
     stations
@@ -212,4 +212,23 @@ fn every_change_is_found(stations: &Stations, auditor: &Auditor, python: &str) {
         // The other journals still tell of their stops.
         assert_eq!(report["stops"][2]["acts"].as_array().map(Vec::len), Some(2), "{what}");
     }
+}
+
+#[test]
+fn a_run_that_was_made_again_can_be_rejected() {
+    if !available("journal::journey::a_run_that_was_made_again_can_be_rejected", &[Peer::Runc]) {
+        return;
+    }
+    let stations = Stations::new(&["a", "b"], false);
+    let as_it_came = fs::read(&stations.archive).expect("an archive");
+    stations.daily("run", "a", &[]).ok();
+    fs::write(&stations.archive, as_it_came).expect("an archive");
+    let held = stations.hold("a", &["--hold", "--again"]);
+    stations.on(&held, "reject", "a", &["--reason", "once is enough"]).ok();
+    let journal = stations.path("a.jsonl");
+    let shown = pht_oci(&["journal", "show", "--journal", &journal, "--format", "json"], &[]).ok().json();
+    let outcomes = shown["entries"].as_array().expect("lines").iter();
+    let outcomes: Vec<Value> =
+        outcomes.map(|line| json!([line["predicate"]["act"], line["predicate"]["outcome"]])).collect();
+    assert_eq!(json!(outcomes), json!([["run", "done"], ["run", "held"], ["reject", "done"]]), "{shown}");
 }
