@@ -86,9 +86,14 @@ pub fn noise(length: usize) -> Vec<u8> {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        state.to_le_bytes()[3]
+        state.to_le_bytes()
     };
-    (0..length).map(|_| step()).collect()
+    let mut bytes: Vec<u8> = Vec::with_capacity(length + 8);
+    while bytes.len() < length {
+        bytes.extend(step());
+    }
+    bytes.truncate(length);
+    bytes
 }
 
 /// The text that no published image may hold.
