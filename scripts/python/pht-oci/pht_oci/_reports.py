@@ -148,6 +148,10 @@ class Verification(Document):
     checks: Tuple[Check, ...] = ()
     stops: Tuple[Stop, ...] = ()
     read: Optional[int] = None
+    #: How many of the lowest layers were not read.
+    unread_layers: Optional[int] = None
+    #: Why the files could not be looked at, and only the config was checked.
+    fault: Optional[str] = None
     warnings: Tuple[str, ...] = ()
 
 
