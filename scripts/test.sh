@@ -58,6 +58,14 @@ install_cargo_deny() {
   command -v cargo-deny >/dev/null || CARGO_PROFILE_DEV_DEBUG=0 cargo install --locked --debug --quiet cargo-deny
 }
 
+# What compiles while the release does, which for minutes is at work on one crate and leaves a processor idle.
+compile_beside_the_release() {
+  part "cargo-deny" install_cargo_deny || echo "cargo-deny cannot be installed"
+  check_features
+}
+
+check_features() { part "library in each set of features" scripts/features.sh --quick; }
+
 # Licences, bans and sources of all dependencies; advisories where their database can be had.
 check_dependencies() {
   if ! command -v cargo-deny >/dev/null; then
@@ -110,10 +118,13 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
   [ -f /etc/ssl/certs/ca-certificates.crt ] || part "other programs" install_peers
   set_up >"$work/set-up.log" 2>&1 &
   setting_up=$!
+  compile_beside_the_release >"$work/beside.log" 2>&1 &
+  compiling=$!
   part "release" scripts/release.sh
   export PHT_RELEASE="$PWD/target/dist"
   reuse_openssl
-  part "cargo-deny" install_cargo_deny || echo "cargo-deny cannot be installed"
+  wait "$compiling" || status=1
+  cat "$work/beside.log"
   wait "$setting_up" || { cat "$work/set-up.log" >&2; exit 1; }
   . "$work/reference.env"
   . "$work/registries.env"
@@ -122,10 +133,10 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
   . "$work/algorithms.env"
 else
   say "not root on Debian: tests whose peers are missing are left out"
+  check_features || status=1
 fi
 
 part "dependencies" check_dependencies || status=1
-part "library in each set of features" scripts/features.sh --quick || status=1
 scripts/check.sh "$@" || status=1
 building_fuzz_targets=
 if [ $# -eq 0 ]; then
