@@ -45,7 +45,7 @@ impl MemoryFixture {
         let fixture = MemoryFixture { train, cache };
         if wire == Wire::V3 {
             // Packed anew on its way, as registries and tools do.
-            fixture.with_layer("0", |tar| gzip(tar, 9));
+            fixture.with_layer("0", |tar| gzip(tar, 1));
         }
         fixture
     }

@@ -229,13 +229,13 @@ fn two_trains_of_one_place_do_not_get_into_each_other_s_way() {
     pht_oci(&["copy", &format!("{}:0", fixture.layout.path()), &other], &[]).ok();
     let key = fixture.train.key(&fixture.train.station_id(0));
     let line = ["run", &other, "--engine", "runc", "--private-key", &key];
-    let message = pht_oci(&line, &[]).refused(2).stderr;
-    assert!(message.contains("--log"), "{message}");
-    let log = fixture.place().join("other.log");
-    pht_oci(&[&line[..], &["--log", utf8(&log)]].concat(), &[]).ok();
+    let taken = fixture.log();
+    let message = pht_oci(&[&line[..], &["--log", utf8(&taken)]].concat(), &[]).refused(2).stderr;
+    assert!(message.contains("another run is writing to this log") && message.contains("--log"), "{message}");
+    pht_oci(&line, &[]).ok();
     assert_eq!(child.wait_with_output().expect("the program ends").status.code(), Some(0));
     assert_eq!(fixture.layout.tags().len(), 2, "{:?}", fixture.layout.tags());
-    for log in [log, fixture.log()] {
+    for log in [fixture.place().join("train.other.run.log"), fixture.log()] {
         assert!(fs::read_to_string(log).expect("a log").contains("said on standard error"));
     }
 }

@@ -273,7 +273,7 @@ impl Layout {
 
     #[track_caller]
     fn add_layer(&self, out: &str, (mut manifest, mut config): (Value, Value), tar: &[u8], note: &str) {
-        let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::new(6));
         gzip.write_all(tar).expect("an archive in memory");
         let (digest, size) = self.write_blob(&gzip.finish().expect("an archive in memory"));
         let is_docker = manifest["mediaType"].as_str().is_some_and(|kind| kind.starts_with(DOCKER));
