@@ -25,7 +25,7 @@ fn composed(advice: &Advice, given: &Repeated) -> Option<String> {
             format!("there are: {}; choose one with --platform", available.join(", "))
         }
         Advice::PreRunTo { source } => {
-            let options = given.options(&[SETTINGS, KEY, RECORD]) + &given.registries(source, "");
+            let options = given.stage(source, "");
             format!("give a DEST on this machine\npht-oci pre-run {} oci:./work:latest{options}", quoted(source))
         }
         Advice::InstallEngine { remedy } => format!("{remedy}, or choose another engine with --engine"),
@@ -35,8 +35,8 @@ fn composed(advice: &Advice, given: &Repeated) -> Option<String> {
         Advice::CheckConnection { side } => check_connection(*side),
         Advice::ReviewHeld { opened, results, source, target } => {
             let review = review_command(opened, results);
-            let release = given.options(&[SETTINGS, KEY, RECORD]) + &given.registries(source, target);
-            let reject = given.options(&[SETTINGS, KEY, &["journal", "again"]]);
+            let release = given.stage(source, target);
+            let reject = given.options(&[SETTINGS, KEY, RECORD]);
             let [opened, results, source, target] = [opened, results, source, target].map(|word| quoted(word));
             format!(
                 "look at them, have a reviewer approve them, and then release them; or reject them\n\
@@ -58,7 +58,7 @@ fn composed(advice: &Advice, given: &Repeated) -> Option<String> {
             let first = first.as_ref().map(|first| format!("{first}; then ")).unwrap_or_default();
             let dir = Path::new(results).parent().unwrap_or(Path::new(results)).display();
             let close = close_command(opened, results, source, target);
-            let options = given.options(&[SETTINGS, KEY, RECORD]) + &given.registries(source, target);
+            let options = given.stage(source, target);
             format!("{first}close it, and then remove {dir}, which holds plaintext\n{close}{options}")
         }
         _ => return None,

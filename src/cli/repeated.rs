@@ -9,8 +9,10 @@ use super::shell::quoted;
 pub(super) const SETTINGS: &[&str] = &["config"];
 /// Whose key opens and signs.
 pub(super) const KEY: &[&str] = &["private-key", "passphrase-file", "station"];
-/// Whose keys are trusted, and where the act is recorded.
-pub(super) const RECORD: &[&str] = &["trust", "journal", "again"];
+/// Where the act is recorded, and whether it may be done again.
+pub(super) const RECORD: &[&str] = &["journal", "again"];
+/// Whose keys are trusted.
+const TRUST: &[&str] = &["trust"];
 /// Where logins to registries are.
 const LOGIN: &[&str] = &["authfile"];
 /// How to talk to the registry of SRC.
@@ -25,7 +27,7 @@ pub(super) struct Repeated(Vec<(&'static str, String)>);
 impl Repeated {
     /// Those that were given to this command on its command line; what settings and variables say, they say again.
     pub(super) fn of(command: &Command, given: &ArgMatches) -> Self {
-        let all = [SETTINGS, KEY, RECORD, LOGIN, SOURCE, DESTINATION].concat();
+        let all = [SETTINGS, KEY, TRUST, RECORD, LOGIN, SOURCE, DESTINATION].concat();
         let typed = |long: &&'static str| {
             let argument = command.get_arguments().find(|argument| argument.get_long() == Some(*long))?;
             let id = argument.get_id().as_str();
@@ -43,6 +45,11 @@ impl Repeated {
     pub(super) fn options(&self, groups: &[&[&str]]) -> String {
         let wanted = |long: &str| groups.iter().any(|group| group.contains(&long));
         self.0.iter().filter(|(long, _)| wanted(long)).map(|(_, typed)| typed.as_str()).collect()
+    }
+
+    /// The same of all that a stage needs, from one of these places to the other.
+    pub(super) fn stage(&self, source: &str, destination: &str) -> String {
+        self.options(&[SETTINGS, KEY, TRUST, RECORD]) + &self.registries(source, destination)
     }
 
     /// The same of what registries need, if there is one at these places.
@@ -65,7 +72,7 @@ impl Repeated {
             let value = if long.ends_with("tls-verify") { "false" } else { "given" };
             (*long, format!(" --{long}={value}"))
         };
-        let options = [SETTINGS, KEY, &["trust", "journal"], LOGIN, SOURCE, DESTINATION].concat();
+        let options = [SETTINGS, KEY, TRUST, &["journal"], LOGIN, SOURCE, DESTINATION].concat();
         Repeated(options.iter().map(option).chain([flag(&"again")]).collect())
     }
 }
@@ -87,7 +94,7 @@ mod tests {
             ["pht-oci", "release", "a", "docker://h/r", "--private-key", "my key.pem", "--again", "--dest-creds"];
         let given = repeated(&[&line[..], &["u:hidden", "--dest-tls-verify", "false", "--trust=pins"]].concat());
         assert_eq!(given.options(&[KEY]), " --private-key='my key.pem'");
-        assert_eq!(given.options(&[RECORD]), " --trust=pins --again");
+        assert_eq!(given.options(&[TRUST, RECORD]), " --trust=pins --again");
         assert_eq!(given.registries("oci:a", "docker://h/r"), " --dest-tls-verify=false");
         assert_eq!(given.registries("docker://h/r", "oci:a"), "");
         assert!(!format!("{given:?}").contains("hidden"));

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
+use support::keys::write_pairs;
 use support::tree::{copy, differences, snapshot};
 use support::{Edit, Layout, Outcome, Peer, available, pht_oci, utf8};
 
@@ -232,9 +233,7 @@ fn a_train_on_another_master_is_refused_by_policy() {
     base.make_base("base", false);
     other.make_base("plain", false);
     other.append("plain", "base", &[Edit::Put("etc/other", b"another system".to_vec())]);
-    for name in ["alice", "builder", "a"] {
-        pht_oci(&["keygen", &path(name), "--bits", "2048"], &[]).ok();
-    }
+    write_pairs(dir.path(), &["alice", "builder", "a"]);
     fs::create_dir(path("files")).expect("a new directory");
     fs::write(path("files/main"), "code").expect("a new file");
     let route = serde_json::json!([{ "station": "a", "public_key_file": path("a.pub.pem") }]);

@@ -32,6 +32,9 @@ const MAX_SIZE: u64 = 1 << 30;
 /// The bytes that are set aside for a line and its copy before an act: a line of some hundred results has less.
 const ROOM: usize = 64 << 10;
 
+/// What to do where the directory of a journal is not there.
+const NO_DIRECTORY: &str = "create the directory, for the station's user alone";
+
 /// One line of a journal.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -307,7 +310,7 @@ impl Journal {
             let kind = error.kind();
             let error = Error::io("cannot set room aside for a line of the journal", error);
             match kind {
-                io::ErrorKind::NotFound => error.hint("create the directory, for the station's user alone"),
+                io::ErrorKind::NotFound => error.hint(NO_DIRECTORY),
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                     error.hint("free some space there first: nothing is done that cannot be recorded")
                 }
@@ -450,7 +453,7 @@ fn read_line(path: &Path) -> io::Result<Vec<u8>> {
 
 fn not_opened(error: io::Error) -> Error {
     let hint = match error.kind() {
-        io::ErrorKind::NotFound => "create the directory, for the station's user alone",
+        io::ErrorKind::NotFound => NO_DIRECTORY,
         _ if is_not_regular(&error) => {
             let hint = "a journal is a file that stays; give another path";
             return Error::usage("cannot open the journal").because(error).hint(hint);

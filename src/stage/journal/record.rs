@@ -122,13 +122,13 @@ pub fn recorded(
     if turn.waited {
         facts = Facts::read(request, context)?;
     }
-    let closed = facts.closed_by(&entries);
-    if let (Some(closed), Act::Reject) = (closed, act)
-        && !facts.has_held_since(closed, &entries)
-    {
+    // What was held after the stop was closed is rejected as if it never had been.
+    let is_meant = |closed: &&JournalEntry| act != Act::Reject || !facts.has_held_since(closed, &entries);
+    let closed = facts.closed_by(&entries).filter(is_meant);
+    if let (Some(closed), Act::Reject) = (closed, act) {
         return work().map(|report| erased_later(report, closed));
     }
-    if let (Some(closed), false) = (closed, recording.again || act == Act::Reject) {
+    if let (Some(closed), false) = (closed, recording.again) {
         let report = facts.done_already(request, act, closed, recording.journal, context)?;
         return hand_out_again(closed, &recording).map(|()| report);
     }

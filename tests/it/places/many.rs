@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use support::keys::write_pairs;
 use support::stage::StageFixture;
 use support::tree::{differences, snapshot};
 use support::{Outcome, Wire, pht_oci, utf8};
@@ -51,9 +52,7 @@ fn a_train_of_too_many_files_is_not_built() {
     for number in 0..30 {
         fs::write(dir.path().join(format!("files/{number}")), "x").expect("a new file");
     }
-    for name in ["creator", "builder", "a"] {
-        pht_oci(&["keygen", &path(name), "--bits", "2048"], &[]).ok();
-    }
+    write_pairs(dir.path(), &["creator", "builder", "a"]);
     fs::write(path("route.json"), r#"[{"station": "a", "public_key_file": "KEY"}]"#.replace("KEY", &path("a.pub.pem")))
         .expect("a new file");
     let to = format!("oci:{}:t", path("train"));

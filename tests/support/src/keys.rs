@@ -24,3 +24,11 @@ pub fn write_pair(number: usize, path: &Path) -> Result<(), String> {
     }
     Ok(())
 }
+
+/// The same for each of these names below a directory.
+#[track_caller]
+pub fn write_pairs(dir: &Path, names: &[&str]) {
+    for (number, name) in names.iter().enumerate() {
+        write_pair(number, &dir.join(name)).expect("a key pair");
+    }
+}

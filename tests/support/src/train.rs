@@ -212,13 +212,12 @@ impl Train {
         for (number, name) in ["user", "builder"].into_iter().chain(stations.iter().map(String::as_str)).enumerate() {
             let (path, bits) = (keys.join(name), self.spec.bits.to_string());
             let is_locked = self.spec.password.is_some() && stations.iter().any(|station| station == name);
-            match (is_locked, self.spec.bits) {
-                (false, 2048) => write_pair(number, &path)?,
-                (false, _) => pht_oci(&["keygen", utf8(&path), "--bits", &bits], &[]).expect(0).map(drop)?,
-                (true, _) => {
-                    let line = ["keygen", utf8(&path), "--bits", &bits, "--passphrase-file", utf8(&secret)];
-                    pht_oci(&line, &[]).expect(0).map(drop)?;
-                }
+            if self.spec.bits == 2048 && !is_locked {
+                write_pair(number, &path)?;
+            } else {
+                let passphrase = if is_locked { &["--passphrase-file", utf8(&secret)][..] } else { &[] };
+                let line = [&["keygen", utf8(&path), "--bits", &bits], passphrase].concat();
+                pht_oci(&line, &[]).expect(0)?;
             }
             if self.spec.pkcs1_public_keys {
                 let public = keys.join(format!("{name}.pub.pem"));

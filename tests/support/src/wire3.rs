@@ -8,7 +8,7 @@ use std::thread::available_parallelism;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::keys::write_pair;
+use crate::keys::write_pairs;
 use crate::layout::{Edit, Layout};
 use crate::peers::{run, test_file};
 use crate::program::pht_oci;
@@ -35,9 +35,7 @@ impl Wire3Fixture {
         base.make_base("base", false);
         let fixture = Self { layout: Layout::new(dir.path().join("layout")), base, dir };
         let names = ["station_1", "station_2", "station_3", "creator", "builder", "stranger"];
-        for (number, name) in names.into_iter().enumerate() {
-            write_pair(number, Path::new(&fixture.path(name))).expect("a key pair");
-        }
+        write_pairs(fixture.dir.path(), &names);
         for (name, mode, data) in [
             ("main.py", 0o755, b"print(1)\n".to_vec()),
             ("lib/two chunks.bin", 0o644, noise(131_072)),
