@@ -1,7 +1,8 @@
 //! RSA keys and the files they come in.
 
+mod small_factor;
+
 use std::fmt;
-use std::sync::OnceLock;
 
 use rsa::BoxedUint;
 use rsa::pkcs1::der::Decode;
@@ -13,6 +14,7 @@ use rsa::pkcs8::{
 use rsa::traits::PublicKeyParts;
 use zeroize::Zeroizing;
 
+use self::small_factor::small_factor;
 use super::digest::Sha256;
 use super::passphrase::{Passphrase, wrong_passphrase};
 use super::pem::Block;
@@ -327,9 +329,6 @@ fn ensure_bits(modulus: &UintRef<'_>) -> Result<(), String> {
 /// The least public exponent that is accepted (NIST SP 800-56B, section 6.2).
 const MIN_EXPONENT: u64 = 65_537;
 
-/// No modulus may have a factor below this.
-const SMALL_FACTORS: u32 = 1 << 16;
-
 /// Refuses, in words, what anyone factors, and exponents that are no use: both are cheap to make and cheap to tell.
 fn ensure_strong(modulus: &UintRef<'_>, exponent: &UintRef<'_>) -> Result<(), String> {
     let value = exponent.as_bytes().iter().try_fold(0_u64, |value, byte| {
@@ -343,66 +342,6 @@ fn ensure_strong(modulus: &UintRef<'_>, exponent: &UintRef<'_>) -> Result<(), St
         None => Ok(()),
         Some(factor) => Err(format!("RSA key whose modulus has the factor {factor}: anyone can factor it")),
     }
-}
-
-/// The least prime factor of a big-endian number that is below [`SMALL_FACTORS`].
-fn small_factor(number: &[u8]) -> Option<u32> {
-    let limb = |chunk: &[u8]| chunk.iter().fold(0, |limb, byte| limb << 8 | u64::from(*byte));
-    let limbs: Vec<u64> = number.rchunks(4).rev().map(limb).collect();
-    // Two primes at a time: their product has 32 bits. And four products at a time: none waits for another.
-    small_primes().chunks(8).find_map(|primes| {
-        let mut divisors = [Divisor::new(1); 4];
-        for (divisor, pair) in divisors.iter_mut().zip(primes.chunks(2)) {
-            *divisor = Divisor::new(pair.iter().map(|prime| u64::from(*prime)).product());
-        }
-        let [a, b, c, d] = divisors;
-        let next = |[p, q, r, s]: [u64; 4], limb: &u64| {
-            [a.rest(p << 32 | limb), b.rest(q << 32 | limb), c.rest(r << 32 | limb), d.rest(s << 32 | limb)]
-        };
-        let rests = limbs.iter().fold([0; 4], next);
-        let rests = rests.iter().flat_map(|rest| [rest, rest]);
-        primes.iter().zip(rests).find(|(prime, rest)| *rest % u64::from(**prime) == 0).map(|(prime, _)| *prime)
-    })
-}
-
-/// A number below 2^32 to divide by, which by multiplication takes a tenth of the time (Barrett reduction).
-#[derive(Debug, Clone, Copy)]
-struct Divisor {
-    value: u64,
-    /// 2^64 - 1 divided by it, rounded down.
-    reciprocal: u64,
-}
-
-impl Divisor {
-    fn new(value: u64) -> Self {
-        Divisor { value, reciprocal: u64::MAX / value }
-    }
-
-    /// The remainder of `number`.
-    fn rest(self, number: u64) -> u64 {
-        // Right, or one too small.
-        let quotient = (u128::from(number) * u128::from(self.reciprocal)) >> 64;
-        let rest = number - quotient as u64 * self.value;
-        if rest < self.value { rest } else { rest - self.value }
-    }
-}
-
-/// The primes below [`SMALL_FACTORS`], by the sieve of Eratosthenes.
-fn small_primes() -> &'static [u32] {
-    static PRIMES: OnceLock<Vec<u32>> = OnceLock::new();
-    PRIMES.get_or_init(|| {
-        let mut composite = vec![false; SMALL_FACTORS as usize];
-        let mut primes = Vec::new();
-        for candidate in 2..SMALL_FACTORS as usize {
-            if !composite[candidate] {
-                primes.push(candidate as u32);
-                (candidate * candidate..composite.len())
-                    .step_by(candidate)
-                    .for_each(|multiple| composite[multiple] = true);
-            }
-        }
-        primes
-    })
 }
 
 fn uint(value: &UintRef<'_>) -> Option<BoxedUint> {
