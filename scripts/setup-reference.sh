@@ -29,7 +29,8 @@ daemon() {
   for driver in ${PHT_STORAGE_DRIVER:-overlay2 vfs}; do
     answers && return
     rm -f "$home/docker.sock"
-    nohup dockerd --iptables=false --ip6tables=false --bridge=none --storage-driver="$driver" \
+    # For every layer it starts itself anew, and would each time look for garbage that there is not.
+    GOGC=1000 nohup dockerd --iptables=false --ip6tables=false --bridge=none --storage-driver="$driver" \
       --data-root "$home/data" --exec-root "$home/exec" --pidfile "$home/dockerd.pid" --host "$host" \
       >"$home/dockerd.log" 2>&1 </dev/null &
     local pid=$! waited

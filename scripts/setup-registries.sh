@@ -3,7 +3,7 @@
 # same specification. For root on Debian. Idempotent; prints what to export:
 #   eval "$(scripts/setup-registries.sh [ferro|pulp])"      sets up and starts both, or one
 #   scripts/setup-registries.sh stop                        ends what it has started
-# - ferro-oci-server (crates.io), in Rust: strict about uploads; plain HTTP, no login. Built once, in about a minute.
+# - ferro-oci-server (crates.io), in Rust: strict about uploads; plain HTTP, no login. Built once, in half a minute.
 # - pulp-container (PyPI) with a PostgreSQL of its own: tokens whose scopes count, every blob by a redirect to another
 #   port. Installed once, in about a minute; 300 MB of disk, 900 MB of memory.
 # They listen on 127.0.0.1 alone. All of it lives in PHT_REGISTRIES_HOME (default /var/cache/pht-registries), which the user
@@ -60,7 +60,9 @@ stop() {
 }
 
 start_ferro() {
-  [ -x "$ferro/bin/ferro-oci-server" ] || cargo install --quiet --locked --root "$ferro" ferro-oci-server@1.0.0
+  # For these tests it need not be fast, and so it is built in half the time.
+  [ -x "$ferro/bin/ferro-oci-server" ] ||
+    CARGO_PROFILE_DEV_DEBUG=0 cargo install --debug --quiet --locked --root "$ferro" ferro-oci-server@1.0.0
   # It keeps manifests in memory, so blobs of an earlier run are of no use.
   process ferro >/dev/null || rm -rf "$ferro/storage"
   # Told nothing, it would listen on every address.

@@ -11,6 +11,7 @@
   layout.py config LAYOUT TAG OUT --merge JSON             the image with changes to its image config
   layout.py only   LAYOUT TAG OTHER OUT                    a layout that holds this image and nothing else
   layout.py search LAYOUT TEXT                             the blobs that contain TEXT, raw or decompressed
+  layout.py serve                                          for each command that comes in, as JSON in a line, what it prints
 
 EDIT: --diff AT=DIR    what a container engine commits when AT came to look like DIR: changes and whiteouts
       --opaque AT=DIR  the same by an opaque whiteout and everything anew
@@ -18,6 +19,7 @@ EDIT: --diff AT=DIR    what a container engine commits when AT came to look like
 C: plain, gzip (default) or zstd.
 """
 import argparse
+import contextlib
 import gzip
 import hashlib
 import io
@@ -394,19 +396,35 @@ def cat(args):
     sys.stdout.buffer.write(view[path]["data"])
 
 
+def serve(_):
+    parser = command_line()
+    for line in sys.stdin:
+        answer = {}
+        try:
+            with contextlib.redirect_stdout(io.StringIO()) as printed:
+                given = parser.parse_args(json.loads(line))
+                COMMANDS[given.command](given)
+            answer["printed"] = printed.getvalue()
+        except (Exception, SystemExit) as error:
+            answer["fault"] = f"{type(error).__name__}: {error}"
+        print(json.dumps(answer), flush=True)
+
+
 COMMANDS = {
     "base": base, "image": image, "append": append, "config": change_config, "only": only, "search": search, "cat": cat,
+    "serve": serve,
     "tags": lambda a: print(json.dumps([name_of(d) for d in read_index(a.layout)["manifests"]])),
     "view": lambda a: print(json.dumps(shown(merged(a.layout, a.tag), normal(a.prefix)))),
     "tag": lambda a: point(a.layout, a.out, {k: v for k, v in find(a.layout, a.tag).items() if k != "annotations"}),
 }
 
 
-def arguments():
+def command_line():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     words = {"base": "tag", "image": "tag", "tags": "", "view": "tag", "cat": "tag path", "append": "tag out",
              "tag": "tag out", "config": "tag out", "only": "tag other out", "search": "text"}
+    commands.add_parser("serve")
     of = {}
     for command, positional in words.items():
         of[command] = commands.add_parser(command)
@@ -419,9 +437,9 @@ def arguments():
         of["append"].add_argument(option, action="append", default=[])
     for command in ("base", "append"):
         of[command].add_argument("--compress", choices=SUFFIX, default="gzip")
-    return parser.parse_args()
+    return parser
 
 
 if __name__ == "__main__":
-    given = arguments()
+    given = command_line().parse_args()
     COMMANDS[given.command](given)

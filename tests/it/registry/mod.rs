@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use server::{Fake, Request};
 use support::tree::noise;
-use support::{Edit, Layout, Outcome, pht_oci, utf8};
+use support::{Layout, Outcome, pht_oci, utf8};
 use tempfile::TempDir;
 
 /// The login of all runs, and the parts of it, and of what comes of it, that no text may have.
@@ -49,7 +49,7 @@ impl Machine {
             let next = if number + 1 == layers.len() { "it".to_owned() } else { format!("it{number}") };
             // No two are alike.
             let bytes = [noise(*size), number.to_string().into_bytes()].concat();
-            layout.append(&tag, &next, &[Edit::Put("data", bytes)]);
+            layout.append_noise(&tag, &next, "data", bytes);
             tag = next;
         }
         Machine { dir, layout }

@@ -11,6 +11,7 @@ use flate2::write::GzEncoder;
 use ruzstd::decoding::StreamingDecoder;
 use serde_json::{Value, json};
 
+use crate::judge::judge;
 use crate::merged::{LayerBuilder, Merged, apply, normal};
 use crate::peers::{run, test_file};
 use crate::tree::sha256;
@@ -69,13 +70,10 @@ impl Layout {
         self.dir.join("blobs").join(digest.replace(':', "/"))
     }
 
-    /// Nothing but the standard library is needed, and to look for more takes Python as long as the rest.
     #[track_caller]
     fn python(&self, command: &str, arguments: &[&str]) -> Value {
-        let script = test_file("python/layout.py");
-        let first = ["-S", utf8(&script), command, self.path()];
-        let printed = run("python3", &[&first, arguments].concat()).unwrap_or_else(|message| panic!("{message}"));
-        serde_json::from_slice(&printed).expect("layout.py prints JSON")
+        let printed = judge(&[&[command, self.path()], arguments].concat());
+        serde_json::from_str(&printed.unwrap_or_else(|fault| panic!("layout.py {command}: {fault}"))).expect("JSON")
     }
 
     /// The merged view as Python reads it, with every digest verified.
@@ -227,7 +225,7 @@ impl Layout {
         let manifest = json!({
             "schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": { "mediaType": OCI_CONFIG }, "layers": [],
         });
-        self.add_layer(tag, (manifest, config), &layer.finish(), "test base");
+        self.add_layer(tag, (manifest, config), &layer.finish(), "test base", 6);
     }
 
     /// Puts one more layer on an image.
@@ -245,14 +243,23 @@ impl Layout {
             }
         }
         let mut image = self.image(tag);
-        self.add_layer(out, (image["manifest"].take(), image["config"].take()), &layer.finish(), "test layer");
+        self.add_layer(out, (image["manifest"].take(), image["config"].take()), &layer.finish(), "test layer", 6);
     }
 
     /// Puts a layer with these bytes on an image.
     #[track_caller]
     pub fn append_tar(&self, tag: &str, out: &str, tar: &[u8]) {
         let mut image = self.image(tag);
-        self.add_layer(out, (image["manifest"].take(), image["config"].take()), tar, "test layer");
+        self.add_layer(out, (image["manifest"].take(), image["config"].take()), tar, "test layer", 6);
+    }
+
+    /// The image with one more layer, which has a file that gets no smaller, and is packed fast.
+    #[track_caller]
+    pub fn append_noise(&self, tag: &str, out: &str, path: &str, noise: Vec<u8>) {
+        let mut layer = LayerBuilder::empty();
+        layer.file(&normal(path), &noise, 0o644);
+        let mut image = self.image(tag);
+        self.add_layer(out, (image["manifest"].take(), image["config"].take()), &layer.finish(), "test layer", 1);
     }
 
     /// The image with another manifest or config, which `change` makes of its own.
@@ -272,8 +279,8 @@ impl Layout {
     }
 
     #[track_caller]
-    fn add_layer(&self, out: &str, (mut manifest, mut config): (Value, Value), tar: &[u8], note: &str) {
-        let mut gzip = GzEncoder::new(Vec::new(), Compression::new(6));
+    fn add_layer(&self, out: &str, (mut manifest, mut config): (Value, Value), tar: &[u8], note: &str, level: u32) {
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::new(level));
         gzip.write_all(tar).expect("an archive in memory");
         let (digest, size) = self.write_blob(&gzip.finish().expect("an archive in memory"));
         let is_docker = manifest["mediaType"].as_str().is_some_and(|kind| kind.starts_with(DOCKER));

@@ -6,6 +6,7 @@ use std::path::Path;
 pub mod checks;
 pub mod containers;
 pub mod journey;
+mod judge;
 pub mod keys;
 pub mod layout;
 pub mod merged;

@@ -59,7 +59,7 @@ pub enum Peer {
 impl Peer {
     fn is_here(self) -> bool {
         match self {
-            Peer::Python => answers("python3", &["-c", "import tarfile"]),
+            Peer::Python => answers("python3", &["-S", "-c", "import tarfile"]),
             Peer::Openssl => answers("openssl", &["version"]),
             Peer::Skopeo => answers("skopeo", &["--version"]),
             Peer::Umoci => answers("umoci", &["--version"]),
