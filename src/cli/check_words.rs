@@ -51,3 +51,17 @@ pub(super) fn verdict(verdict: &Verdict) -> &'static str {
         Verdict::Broken(_) => "broken",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The page is what a person reads who wonders about a row of a report.
+    #[test]
+    fn the_manual_has_every_check_in_the_same_words() {
+        let page = crate::manual::page("checks").expect("a page");
+        let rows = page.text.lines().filter(|line| line.starts_with("| `"));
+        let expected = CheckId::ALL.map(|id| format!("| `{id}` | {} |", meaning(id)));
+        assert_eq!(rows.collect::<Vec<_>>(), expected);
+    }
+}

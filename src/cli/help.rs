@@ -18,6 +18,7 @@ use crate::text::Printable;
   security         what each wire version binds, pinned keys, the threat model
   troubleshooting  what to do about the most frequent errors
   commands         every command, every exit status, and what is printed
+  checks           what each check of a train means, and its verdicts
   json             every field of the reports as JSON
   images           what happens to an image, and where it may be
   performance      speed and memory, measured beside other tools

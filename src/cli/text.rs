@@ -1,11 +1,12 @@
 //! What `inspect` and `verify` show to a person.
 
+use super::check_words::meaning;
 use super::color::{Palette, Style, table};
 use super::route_file::DEFAULT_ECO_SYSTEM;
 use crate::json::json;
 use crate::stage::{Execution, Inspection, ListedFile, Statement, TrainState, Verification};
 use crate::text::{Printable, counted, size};
-use crate::train::{Check, Verdict};
+use crate::train::{Check, CheckId, Subject, Verdict};
 
 /// The number of immutable files that the text names.
 const LISTED: usize = 20;
@@ -193,7 +194,8 @@ fn short(key: &str) -> String {
 
 /// Every check with its verdict, and what they say of each stop.
 pub(super) fn verification(color: Palette, found: &Verification) -> String {
-    let heading = format!("verify of {} (wire {})", Printable::new(&found.source), found.wire);
+    let wire = found.wire.map(|wire| format!(" (wire {wire})")).unwrap_or_default();
+    let heading = format!("verify of {}{wire}", Printable::new(&found.source));
     let mut text = format!("{}\n  {}\n", color.style(Style::Heading, &heading), found.digest);
     found.checks.iter().for_each(|one| text += &check(color, one));
     text += "\n";
@@ -214,19 +216,12 @@ pub(super) fn verification(color: Palette, found: &Verification) -> String {
         let cells = [number, printable(&stop.station), short(&stop.key), signature.to_owned()];
         (cells.into_iter().chain([digest.to_owned()]).collect(), worst.unwrap_or(Style::Faint))
     });
-    text += &table(color, 2, &["#", "station", "key", "signature", "digest"], &stops.collect::<Vec<_>>());
-    text += "\n";
+    let stops: Vec<_> = stops.collect();
+    if !stops.is_empty() {
+        text += &table(color, 2, &["#", "station", "key", "signature", "digest"], &stops);
+        text += "\n";
+    }
     text += &warnings(color, &found.warnings, &found.checks);
-    let verdict = found.verdict();
-    let style = if found.open { Style::Doubtful } else { style(&verdict) };
-    let verdict = if found.open {
-        "open, and a train can only be verified when it is closed"
-    } else {
-        match verdict {
-            Verdict::Unpinned(_) => "not trusted: nobody vouches for some of its keys",
-            _ => verdict.name(),
-        }
-    };
     let count = |name| found.checks.iter().filter(|check| check.verdict.name() == name).count();
     let unpinned = match count("unpinned") {
         0 => String::new(),
@@ -236,16 +231,36 @@ pub(super) fn verification(color: Palette, found: &Verification) -> String {
     if let Some(unread) = unread_layers(found) {
         text += &format!("  {unread}\n");
     }
-    text + &format!("  the train is {} ({counts})\n", color.style(style, verdict))
+    let style = if found.open { Style::Doubtful } else { style(&found.verdict()) };
+    text + &format!("  the train is {} ({counts})\n", color.style(style, verdict_words(found)))
+}
+
+/// The verdict on a train, as one says it.
+fn verdict_words(found: &Verification) -> &'static str {
+    if found.open {
+        return "open, and a train can only be verified when it is closed";
+    }
+    let is_weak = |check: &&Check| matches!(check.verdict, Verdict::Weak(_));
+    let (trust, others): (Vec<&Check>, Vec<&Check>) =
+        found.checks.iter().filter(is_weak).partition(|check| check.id == CheckId::Trust);
+    match found.verdict() {
+        Verdict::Sound => "sound",
+        Verdict::Weak(_) if others.is_empty() => "sound, but no keys are pinned",
+        Verdict::Weak(_) if trust.is_empty() => "sound but for what is not proved",
+        Verdict::Weak(_) => "sound but for what is not proved, and no keys are pinned",
+        Verdict::Unpinned(_) => "not trusted: nobody vouches for some of its keys",
+        Verdict::Broken(_) => "broken",
+    }
 }
 
 /// What was not read of the train, if something was not, and how to have it read.
 pub(super) fn unread_layers(found: &Verification) -> Option<String> {
     let layers = counted(found.unread_layers as u64, "layer");
-    (found.unread_layers > 0).then(|| format!("not read: the lowest {layers} of the image (--all-layers reads all)"))
+    (found.unread_layers > 0 && found.fault.is_none())
+        .then(|| format!("not read: the lowest {layers} of the image (--all-layers reads all)"))
 }
 
-/// One check as a line of a report.
+/// One check as a line of a report: what holds, or else what was found.
 pub(super) fn check(color: Palette, check: &Check) -> String {
     let mark = match check.verdict {
         Verdict::Sound => "ok    ",
@@ -255,7 +270,16 @@ pub(super) fn check(color: Palette, check: &Check) -> String {
     };
     let mark = color.style(style(&check.verdict), mark);
     let reason = check.reason().map(|reason| format!(" ({})", Printable::new(&reason))).unwrap_or_default();
-    format!("  {mark} {}: {}{reason}\n", check.id, Printable::new(&check.subject.to_string()))
+    let subject = printable(&check.subject.to_string());
+    let what = match (&check.verdict, &check.subject) {
+        // Whose signature it is, where there are several; what else it is about is in the sentence.
+        (Verdict::Sound, Subject::Creator(_) | Subject::Stop { .. }) => {
+            format!("{} [{}: {subject}]", meaning(check.id), check.id)
+        }
+        (Verdict::Sound, _) => format!("{} [{}]", meaning(check.id), check.id),
+        _ => format!("{}: {subject}", check.id),
+    };
+    format!("  {mark} {what}{reason}\n")
 }
 
 /// Ordered from good to bad.

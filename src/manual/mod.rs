@@ -39,6 +39,7 @@ pages! {
     security, "security", "security.md", "what each wire version binds, pinned keys, the threat model";
     troubleshooting, "troubleshooting", "troubleshooting.md", "what to do about the most frequent errors";
     commands, "commands", "commands.md", "every command, every exit status, and what is printed";
+    checks, "checks", "checks.md", "what each check of a train means, and its verdicts";
     json, "json", "json.md", "every field of the reports as JSON";
     images, "images", "images.md", "what happens to an image, where it may be, and what other tools do with it";
     performance, "performance", "performance.md", "speed and memory, measured beside other tools";

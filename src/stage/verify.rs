@@ -7,7 +7,7 @@ use super::parts::checks::{
 };
 use super::parts::closed_layers::{ensure_control_form, ensure_payload_form};
 use super::parts::labels::{ImageState, Labels};
-use super::parts::load::{Depth, Train};
+use super::parts::load::{Depth, Train, name_of, read_view};
 use super::parts::openness::sign_of_plaintext;
 use super::parts::payload::Transform;
 use super::parts::request::VerificationPolicy;
@@ -31,10 +31,10 @@ pub struct Verification {
     pub source: String,
     /// Its manifest's digest.
     pub digest: String,
-    /// The wire version.
-    pub wire: &'static str,
-    /// The train's id.
-    pub id: String,
+    /// The wire version; `None` if the config could not be read.
+    pub wire: Option<&'static str>,
+    /// The train's id; `None` if the config could not be read.
+    pub id: Option<String>,
     /// Every check with its verdict, broken ones too.
     pub checks: Vec<Check>,
     /// The stops in route order.
@@ -47,8 +47,8 @@ pub struct Verification {
     pub open: bool,
     /// Conditions that the person should know about; nothing failed.
     pub warnings: Vec<String>,
-    /// Why the train's files could not be looked at, if they could not: a layer is missing, or its form is not that of one.
-    /// The checks are then of the config alone, and the check of the layers is broken.
+    /// Why the train's files could not be looked at, if they could not: a layer is damaged or missing, or its form is not
+    /// that of one. The check of the layers is then broken, and the others are of the config alone, if that can be read.
     pub fault: Option<Error>,
 }
 
@@ -124,21 +124,45 @@ fn verify_whole(mut train: Train, policy: VerificationPolicy<'_>, context: &Cont
 }
 
 /// What the config alone tells, where the rest could not be looked at: who has signed what is worth knowing of a train
-/// that is damaged, too. A config that cannot be relied on either leaves the `fault`.
+/// that is damaged, too. If the config is lost with a layer, that is all there is to say. An image that is whole and no
+/// train leaves the `fault`.
 fn verify_config(
     image: Image,
     fault: Error,
     policy: VerificationPolicy<'_>,
     context: &Context,
 ) -> Result<Verification> {
-    let Ok(mut train) = Train::load(image, &context.temporary, Depth::Config) else { return Err(fault) };
-    if train.view.verify().is_err() {
-        return Err(fault);
-    }
     let mut checks = vec![Check::broken(CheckId::Layers, LAYERS_READ, fault.to_string())];
-    checks.extend(collect_config(&train.config, policy));
-    let open = Labels::read(&train.image).state == Some(ImageState::PreRun);
-    Ok(Verification { fault: Some(fault), ..report(&train, policy, checks, open) })
+    let seen = read_view(&image, &context.temporary, Depth::Config);
+    let is_unread = seen.is_err();
+    match seen.and_then(|seen| Train::in_view(image.clone(), seen, Depth::Config)) {
+        Ok(train) => {
+            checks.extend(collect_config(&train.config, policy));
+            let open = Labels::read(&image).state == Some(ImageState::PreRun);
+            Ok(Verification { fault: Some(fault), ..report(&train, policy, checks, open) })
+        }
+        Err(lost) if is_unread || lost.kind() == Kind::Verification => {
+            Ok(Verification { fault: Some(fault), ..report_of_layers(&image, checks) })
+        }
+        Err(_) => Err(fault),
+    }
+}
+
+/// The report on an image whose config cannot be read.
+fn report_of_layers(image: &Image, checks: Vec<Check>) -> Verification {
+    Verification {
+        source: name_of(image),
+        digest: image.descriptor().digest().to_string(),
+        wire: None,
+        id: None,
+        checks,
+        stops: Vec::new(),
+        read: image.source().bytes_read(),
+        unread_layers: image.layers().len(),
+        open: false,
+        warnings: Vec::new(),
+        fault: None,
+    }
 }
 
 fn report(train: &Train, policy: VerificationPolicy<'_>, checks: Vec<Check>, open: bool) -> Verification {
@@ -146,8 +170,8 @@ fn report(train: &Train, policy: VerificationPolicy<'_>, checks: Vec<Check>, ope
     Verification {
         source: train.name(),
         digest: train.image.descriptor().digest().to_string(),
-        wire: train.config.wire().name(),
-        id: train.config.id().to_owned(),
+        wire: Some(train.config.wire().name()),
+        id: Some(train.config.id().to_owned()),
         stops: stops(train, &checks),
         read: train.image.source().bytes_read(),
         unread_layers: if policy.all_layers { 0 } else { train.view.lowest },

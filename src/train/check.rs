@@ -80,6 +80,44 @@ pub enum CheckId {
 }
 
 impl CheckId {
+    /// Every check, in the order of declaration.
+    pub const ALL: [CheckId; 34] = [
+        CheckId::MinWire,
+        CheckId::ImmutableHash,
+        CheckId::ImmutableFiles,
+        CheckId::FileNames,
+        CheckId::Statement,
+        CheckId::CreatorSignature,
+        CheckId::SessionId,
+        CheckId::BuildDigest,
+        CheckId::BuildSignature,
+        CheckId::BuilderKey,
+        CheckId::CreatorKey,
+        CheckId::StationKey,
+        CheckId::Trust,
+        CheckId::PaillierKey,
+        CheckId::ConfigAfterRun,
+        CheckId::RouteOrder,
+        CheckId::RouteBinding,
+        CheckId::KeyRecipients,
+        CheckId::StopDigest,
+        CheckId::StopSignature,
+        CheckId::LastDigest,
+        CheckId::OlderDigest,
+        CheckId::Base,
+        CheckId::Payload,
+        CheckId::Control,
+        CheckId::Layers,
+        CheckId::FileIvs,
+        CheckId::Results,
+        CheckId::ResultHash,
+        CheckId::ResultSignature,
+        CheckId::ImageConfig,
+        CheckId::Recipients,
+        CheckId::Master,
+        CheckId::Time,
+    ];
+
     /// The stable name in reports, as in `stop-signature`.
     pub fn name(self) -> &'static str {
         match self {

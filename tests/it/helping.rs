@@ -102,5 +102,5 @@ fn a_person_sees_the_route_at_one_glance() {
     let shown = lines("verify", "2-post");
     has(&shown, "1 station_1", "holds cannot be recomputed");
     has(&shown, "2 station_2", "holds recomputed");
-    has(&shown, "the train is weak (", " 0 broken)");
+    has(&shown, "the train is sound but for what is not proved, and no keys are pinned (", " 0 broken)");
 }

@@ -68,8 +68,14 @@ fn every_check_of_every_wire_has_its_verdict() {
         let text = pht_oci(&["verify", &layout.at(tag)], &[]).ok();
         let text = String::from_utf8(text.stdout).expect("a report in UTF-8");
         for (id, verdict, _) in expected(wire) {
-            let mark = if verdict == "sound" { "ok" } else { verdict };
-            assert!(text.lines().any(|line| line.trim().starts_with(&format!("{mark:6} {id}: "))), "{id}\n{text}");
+            let is_there = |line: &str| match verdict {
+                "sound" => {
+                    line.starts_with("  ok ")
+                        && (line.contains(&format!("[{id}]")) || line.contains(&format!("[{id}: ")))
+                }
+                _ => line.starts_with(&format!("  {verdict:6} {id}: ")),
+            };
+            assert!(text.lines().any(is_there), "{id}\n{text}");
         }
     }
 }
@@ -211,6 +217,9 @@ fn a_damaged_layer_is_named_whatever_its_bytes_say() {
             let outcome = pht_oci(&["verify", &layout.at(tag)], &[]).refused(3);
             let said = format!("{digest}: its bytes do not have this digest");
             assert!(outcome.stderr.contains(&said), "wire {wire:?}, byte {at}: {}", outcome.stderr);
+            // In the report, too, whether or not its bytes are still a config.
+            let text = String::from_utf8(outcome.stdout).expect("text");
+            assert!(text.contains("BROKEN layers: layers that were read") && text.contains(&said), "{text}");
             let line = ["pre-run", &layout.at(tag), &layout.at("opened"), "--private-key", utf8(&key)];
             let outcome = pht_oci(&line, &[]).refused(3);
             assert!(outcome.stderr.contains(&said), "wire {wire:?}, byte {at}: {}", outcome.stderr);
@@ -219,7 +228,7 @@ fn a_damaged_layer_is_named_whatever_its_bytes_say() {
     }
 }
 
-/// What the config says is still worth knowing of a train that is not whole; only without a config there is nothing to say.
+/// What the config says is still worth knowing of a train that is not whole; without a config there is only that to say.
 #[test]
 fn a_train_without_one_of_its_layers_is_still_told_about() {
     for wire in Wire::OURS {
@@ -232,11 +241,15 @@ fn a_train_without_one_of_its_layers_is_still_told_about() {
             fs::remove_file(&path).expect("a layer");
             let outcome = pht_oci(&["verify", &layout.at(tag), "--all-layers", "--format", "json"], &[]).refused(5);
             assert!(outcome.stderr.contains(digest), "wire {wire:?}: {}", outcome.stderr);
-            if !outcome.stdout.is_empty() {
+            let found = outcome.json();
+            assert_eq!(found["verdict"], "broken", "wire {wire:?}: {found}");
+            if found["wire"].is_null() {
+                let checks = found["checks"].as_array().expect("a list");
+                assert!(checks.len() == 1 && checks[0]["id"] == "layers", "wire {wire:?}: {found}");
+                assert!(found["id"].is_null() && found["stops"] == json!([]), "wire {wire:?}: {found}");
+            } else {
                 told += 1;
-                let found = outcome.json();
                 assert!(found["fault"].as_str().is_some_and(|fault| fault.contains(digest)), "{found}");
-                assert_eq!(found["verdict"], "broken", "wire {wire:?}: {found}");
                 let verdicts = verdicts(&found);
                 let count = |id: &str, verdict: &str| verdicts.get(&(id.to_owned(), verdict.to_owned())).copied();
                 assert_eq!(count("layers", "broken"), Some(1), "wire {wire:?}: {found}");

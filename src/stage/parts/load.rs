@@ -158,7 +158,8 @@ fn ensure_places(tree: &Tree) -> Result<()> {
     Ok(())
 }
 
-fn name_of(image: &Image) -> String {
+/// What reports call an image.
+pub(in crate::stage) fn name_of(image: &Image) -> String {
     match &image.listed().tag {
         Some(tag) => format!("{}:{tag}", image.source().name()),
         None => image.source().name(),

@@ -141,8 +141,9 @@ class Verification(Document):
 
     source: str
     digest: str
-    wire: str
-    id: str
+    #: The wire version and the train's id; None if the config could not be read.
+    wire: Optional[str]
+    id: Optional[str]
     #: The worst verdict of all checks.
     verdict: str
     checks: Tuple[Check, ...] = ()
@@ -150,7 +151,7 @@ class Verification(Document):
     read: Optional[int] = None
     #: How many of the lowest layers were not read.
     unread_layers: Optional[int] = None
-    #: Why the files could not be looked at, and only the config was checked.
+    #: Why the files could not be looked at, and at most the config was checked.
     fault: Optional[str] = None
     warnings: Tuple[str, ...] = ()
 
