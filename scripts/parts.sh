@@ -48,7 +48,9 @@ make_place() {
   if [ "$free" != 0 ] && [ "$(id -u)" != 0 ] && [ "$(stat -f -c %T /dev/shm 2>/dev/null)" = tmpfs ]; then
     within=/dev/shm
   fi
-  place="$(mktemp -d "$within/t.XXXX")"
+  # Small letters: Buildah makes a name of it.
+  place="$within/$(mktemp -u t.XXXXXXXX | tr '[:upper:]' '[:lower:]')"
+  mkdir -m 700 "$place"
   if [ "$free" != 0 ] && [ "$(id -u)" = 0 ]; then
     mount -t tmpfs -o "size=$((free * 3 / 4))G" tests "$place" 2>/dev/null || echo "the tests' files are on the disk"
   fi

@@ -155,6 +155,8 @@ pub enum Advice {
     ChooseCache,
     /// Remove what is in the way of the working directory, or choose another place.
     ChooseWorkDir,
+    /// Have the run's own files elsewhere.
+    ChooseRunDir,
     /// Choose a directory of one's own for plaintext, or say that others may share it.
     ChoosePrivatePlace,
     /// Raise the limit on the number of files.

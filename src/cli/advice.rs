@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::repeated::{KEY, RECORD, Repeated, SETTINGS};
-use super::shell::quoted;
 use crate::error::{Advice, Side};
+use crate::text::quoted;
 
 /// The words of a piece of advice: a line, and below it a line for each command, with what it needs of the options that
 /// were given.
@@ -82,6 +82,7 @@ pub(super) fn review_command(opened: &str, results: &str) -> String {
 }
 
 const CHECK_LOGIN: &str = "check user name, password and the rights on the repository; -v shows where they came from";
+const CHECK_PROXY: &str = "check the proxy and its login; HTTPS_PROXY, HTTP_PROXY and ALL_PROXY name it, NO_PROXY lists hosts that do without";
 const AS_ROOT: &str = "run the command with --engine charliecloud, with --engine podman if /etc/subuid and /etc/subgid give \
                        you further users, or as root";
 const FURTHER_USERS: &str = "have the administrator give you some (usermod -v 100000-165535 -w 100000-165535 \
@@ -113,10 +114,7 @@ fn fixed(advice: &Advice) -> &str {
         | Advice::ReviewHeld { .. }
         | Advice::SeeToHeld { .. }
         | Advice::CloseKept { .. } => "",
-        Advice::CheckProxy => {
-            "check the proxy and its login; HTTPS_PROXY, HTTP_PROXY and ALL_PROXY name it, NO_PROXY lists hosts that do \
-             without"
-        }
+        Advice::CheckProxy => CHECK_PROXY,
         Advice::SeparateLogin => "give the login with --src-creds, --dest-creds or --authfile",
         Advice::CheckLogin => CHECK_LOGIN,
         Advice::GoOnline => "leave --offline out, or copy the image into a layout first",
@@ -148,6 +146,7 @@ fn fixed(advice: &Advice) -> &str {
         Advice::ChooseBoundingEngine => "choose podman or docker with --engine, or run as root",
         Advice::ChooseCache => "choose another directory with XDG_CACHE_HOME",
         Advice::ChooseWorkDir => "remove the directory, or choose another place with --tmpdir or DEST",
+        Advice::ChooseRunDir => "choose another place for DEST, or of a registry with --tmpdir",
         Advice::ChoosePrivatePlace => {
             "choose a directory of your own that others cannot write (chmod go-w), or allow this one with --shared"
         }
@@ -258,6 +257,7 @@ mod tests {
             Advice::ChooseBoundingEngine,
             Advice::ChooseCache,
             Advice::ChooseWorkDir,
+            Advice::ChooseRunDir,
             Advice::ChoosePrivatePlace,
             Advice::RaiseMaxFiles,
             Advice::GiveOldBase,

@@ -40,7 +40,8 @@ const DRIFT: i64 = 300;
 /// Look whether this station is ready for a train, and say what to do where it is not.
 ///
 /// Keys, pins, engine, journal, registries, clock, disk and leftovers are looked at as a run would use them, by the same
-/// settings and options; nothing is changed. With SRC also whether this very train could run here now.
+/// settings and options; nothing is changed. Podman starts a container with nothing but this program in it, for a moment.
+/// With SRC also whether this very train could run here now.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   pht-oci doctor
@@ -97,7 +98,7 @@ impl Doctor {
         }
         self.look_at_reviewers(&mut found);
         #[cfg(feature = "engines")]
-        self.look_at_engine(&mut found);
+        self.look_at_engine(context, &mut found);
         #[cfg(feature = "engines")]
         if let Some((guest, train)) = guest {
             guest.look_at_run(train, self.engine, &mut found);
@@ -201,7 +202,7 @@ impl Doctor {
     }
 
     #[cfg(feature = "engines")]
-    fn look_at_engine(&self, found: &mut Findings) {
+    fn look_at_engine(&self, context: &Context, found: &mut Findings) {
         let Some(engine) = self.engine else {
             let advice =
                 "name one in the settings as run.engine; without, only the steps pre-run and post-run are done here";
@@ -213,7 +214,8 @@ impl Doctor {
         if !options.volumes.is_empty() {
             found.good("volumes", counted(options.volumes.len() as u64, "volume"));
         }
-        if found.found("engine", engine.check(&options).and_then(|()| engine.try_out()).at(engine.name())).is_some() {
+        let works = engine.check(&options).and_then(|()| engine.try_out(&context.temporary));
+        if found.found("engine", works.at(engine.name())).is_some() {
             found.good("engine", engine.name());
         }
         if let Some(isolated) = found.found("network", ensure_isolation(engine.name())) {

@@ -1,5 +1,5 @@
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -7,8 +7,10 @@ use super::on_terminal::{OnTerminal, ensure_no_terminal};
 use super::output::Output;
 use crate::error::{IoContext, Result};
 use crate::image::{ExtractRequest, ExtractTo, extract};
+use crate::path::shown;
 use crate::stage::inspect;
 use crate::store::{Context, Progress, Reference};
+use crate::train::paths;
 use crate::train::wire::by_name;
 
 /// Extract files and directories from an image, as its layers together show them.
@@ -66,24 +68,21 @@ impl Extract {
     }
 
     /// The directories of which ciphertext was handed out, if the image is a closed train and it was.
-    fn ciphertext(&self, context: &Context) -> Vec<&'static str> {
-        const RESULTS: &str = "/opt/pht_results";
-        const TRAIN: &str = "/opt/pht_train";
-        let asked = |root: &str| {
+    fn ciphertext(&self, context: &Context) -> Vec<String> {
+        let asked = |part: &[u8]| {
+            let root = paths::on_disk(part);
             self.paths.iter().any(|path| {
-                let path = format!("/{}", path.trim_matches('/'));
-                [(path.as_str(), root), (root, path.as_str())].iter().any(|(inner, outer)| {
-                    inner.strip_prefix(*outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-                })
+                let path = Path::new("/").join(path);
+                path.starts_with(&root) || root.starts_with(&path)
             })
         };
-        let roots: Vec<&'static str> = [RESULTS, TRAIN].into_iter().filter(|root| asked(root)).collect();
+        let roots: Vec<&[u8]> = [paths::RESULTS, paths::TRAIN].into_iter().filter(|part| asked(part)).collect();
         // Of an image that is no train there is nothing to say.
         let train = if roots.is_empty() { None } else { inspect(&self.source, context).ok() };
         let Some(train) = train.filter(|train| train.stage != Some("pre-run")) else { return Vec::new() };
         let has_results = train.route.iter().any(|stop| stop.signed);
         let travels_encrypted = by_name(train.wire).is_ok_and(|wire| wire.encrypts_train());
-        let is_ciphertext = |root: &&'static str| if *root == RESULTS { has_results } else { travels_encrypted };
-        roots.into_iter().filter(is_ciphertext).collect()
+        let is_ciphertext = |part: &&[u8]| if *part == paths::RESULTS { has_results } else { travels_encrypted };
+        roots.into_iter().filter(is_ciphertext).map(|part| shown(part).to_string()).collect()
     }
 }

@@ -69,7 +69,6 @@ mod running_time;
 mod screen;
 mod secrets;
 mod settings;
-mod shell;
 mod sign;
 mod signals;
 mod station;

@@ -3,7 +3,7 @@
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command};
 
-use super::shell::quoted;
+use crate::text::quoted;
 
 /// What says how the station works.
 pub(super) const SETTINGS: &[&str] = &["config"];

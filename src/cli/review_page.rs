@@ -9,14 +9,13 @@ use maud::{Markup, html};
 
 use super::page::{page, sentence, shown, write};
 use super::review_text::{NEVER_SAFE, size_of};
-use super::shell::quoted;
 use crate::crypto::hex;
 use crate::error::{IoContext, Result};
 use crate::image::rfc3339;
 use crate::review::{FileReview, Finding, RULES, ResultKind, Severity, State};
 use crate::stage::{Reviewed, ReviewedTrain};
 use crate::store::Context;
-use crate::text::{counted, size};
+use crate::text::{counted, quoted, size};
 
 /// The bytes of a text that are shown.
 const TEXT: u64 = 32 << 10;

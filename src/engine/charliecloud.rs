@@ -25,15 +25,9 @@ pub(super) struct Charliecloud;
 const NOTE_AND_RUN: &str = r#"echo $$ >"$1" && shift && exec "$@""#;
 /// In namespaces of ours: mounts the overlay (options `$3`, if any) at `$2`, binds `SOURCE TARGET ro|rw` up to `--` into it,
 /// notes in `$1` that the train starts, and runs the rest. Of `/dev`, which ch-run shows as it is, what any user of the
-/// machine can write to and find again is the train's own; control groups it can only read.
+/// machine can write to and find again is the train's own, once its data, which may be there, is bound; control groups it
+/// can only read.
 const MOUNT_AND_RUN: &str = r#"set -e; started=$1; root=$2; options=$3; shift 3
-own() { [ ! -d "$1" ] || mount -t "$2" -o "$3" "$2" "$1"; }
-own /dev/shm tmpfs nosuid,nodev,noexec,mode=1777
-own /dev/pts devpts nosuid,noexec,newinstance,ptmxmode=0666,mode=0620
-own /dev/mqueue mqueue nosuid,nodev,noexec
-while read -r _ at _; do
-  case "$at" in /sys/fs/cgroup|/sys/fs/cgroup/*) mount -o remount,bind,ro "$at" 2>/dev/null || : ;; esac
-done </proc/self/mounts
 [ -z "$options" ] || mount -t overlay -o "$options" overlay "$root"
 while [ "$1" != -- ]; do
   mount --rbind "$1" "$root$2"
@@ -41,6 +35,13 @@ while [ "$1" != -- ]; do
   shift 3
 done
 shift
+own() { [ ! -d "$1" ] || mount -t "$2" -o "$3" "$2" "$1"; }
+own /dev/shm tmpfs nosuid,nodev,noexec,mode=1777
+own /dev/pts devpts nosuid,noexec,newinstance,ptmxmode=0666,mode=0620
+own /dev/mqueue mqueue nosuid,nodev,noexec
+while read -r _ at _; do
+  case "$at" in /sys/fs/cgroup|/sys/fs/cgroup/*) mount -o remount,bind,ro "$at" 2>/dev/null || : ;; esac
+done </proc/self/mounts
 : >"$started"
 exec "$@""#;
 /// In the directory of a run: the command line of `ch-run` and the mounts, an argument a line, each ended by a zero byte.
@@ -83,6 +84,7 @@ impl Engine for Charliecloud {
     }
 
     fn prepare(&self, job: &Job<'_>, context: &Context) -> Result<Option<Root>> {
+        ensure_outside_devices(job.scratch)?;
         let target = rootfs_in(job.scratch);
         let base = overlay::prepare(job.image, &target, job.scratch, context)?;
         let writable = if base.root.is_some() { overlay::upper_in(job.scratch) } else { target.clone() };
@@ -195,6 +197,16 @@ fn children(pid: Pid) -> Vec<Pid> {
 /// True if the process has not ended; one that nobody has waited for has no command line any more.
 fn is_running(pid: Pid) -> bool {
     fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).is_ok_and(|line| !line.is_empty())
+}
+
+/// What a run has below `/dev` would be hidden by what the train has there of its own.
+fn ensure_outside_devices(scratch: &Path) -> Result<()> {
+    let place = scratch.canonicalize().doing("find the run's directory").at(scratch.display())?;
+    if place.starts_with("/dev") {
+        let what = "a train under Charliecloud has memory of its own below /dev: its own files cannot be there";
+        return Err(Error::usage(what).advise(Advice::ChooseRunDir).at(scratch.display()));
+    }
+    Ok(())
 }
 
 /// Sees to it that there is something to mount over, in what lies above the base.

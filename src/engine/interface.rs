@@ -46,11 +46,13 @@ pub trait Engine: Sealed + Sync {
     /// [`Kind::Usage`](crate::error::Kind::Usage) if it cannot.
     fn check(&self, options: &RunOptions) -> Result<()>;
 
-    /// Looks whether it could run a container, as far as that can be told without one.
+    /// Looks whether it could run a container, with one of nothing but this program where the engine takes such a one.
+    /// What that needs goes into `place`, and nothing stays.
     ///
     /// # Errors
-    /// [`Kind::Usage`](crate::error::Kind::Usage) if it could not.
-    fn try_out(&self) -> Result<()> {
+    /// [`Kind::Usage`](crate::error::Kind::Usage) if it could not; input/output.
+    fn try_out(&self, place: &Path) -> Result<()> {
+        let _ = place;
         Ok(())
     }
 

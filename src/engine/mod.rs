@@ -21,6 +21,7 @@ mod runc;
 mod seccomp;
 mod submounts;
 mod supervise;
+mod trial;
 mod written;
 
 use crate::error::{Error, Result};

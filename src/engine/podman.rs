@@ -10,6 +10,7 @@ use super::options::{Mount, RunOptions};
 use super::roots::Root;
 use super::seccomp;
 use super::supervise::{output_of, run_capture};
+use super::trial;
 use crate::error::{Advice, Error, ErrorContext, IoContext, Result};
 use crate::image::Image;
 use crate::store::{Context, Reference};
@@ -19,6 +20,8 @@ use crate::text::Printable;
 pub(super) struct Podman;
 
 pub(super) const PODMAN: Client = Client("podman");
+/// What helps where it is here and does not work.
+const REMEDY: &str = "mend podman";
 /// The name of the layout, and the tag in it, through which a base goes to Podman.
 const LAYOUT: &str = "base";
 
@@ -33,9 +36,12 @@ impl Engine for Podman {
         PODMAN.check(&["version", "--format", "{{.Client.Version}}"], "install podman")
     }
 
-    fn try_out(&self) -> Result<()> {
+    fn try_out(&self, place: &Path) -> Result<()> {
         // Without root it makes the namespace of its containers for that.
-        PODMAN.check(&["info", "--format", "{{.Host.OCIRuntime.Name}}"], "mend podman")
+        PODMAN.check(&["info", "--format", "{{.Host.OCIRuntime.Name}}"], REMEDY)?;
+        let Some(root) = trial::root_in(place)? else { return Ok(()) };
+        let root = root.path().to_string_lossy();
+        PODMAN.check(&["run", "--rm", "--network=none", "--rootfs", &root, trial::PROGRAM, "--version"], REMEDY)
     }
 
     fn keeps(&self, base: &Image, _context: &Context) -> bool {

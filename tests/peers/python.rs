@@ -193,7 +193,7 @@ fn every_package_has_the_released_binary_in_it() {
     if !available("python::packages", &[Peer::Release, Peer::PythonPackages]) {
         return;
     }
-    let (binary, dir) = (released_binary(), tempfile::tempdir().unwrap());
+    let (binary, dir) = (support::released().expect("a release"), tempfile::tempdir().unwrap());
     let sums: Vec<Vec<u8>> = ["1", "2"]
         .map(|name| {
             let out = dir.path().join(name);
@@ -240,7 +240,7 @@ fn a_bare_debian_makes_the_journey_with_every_package() {
     if !available("python::bare_debian", &peers) {
         return;
     }
-    let (binary, dir) = (released_binary(), tempfile::tempdir().unwrap());
+    let (binary, dir) = (support::released().expect("a release"), tempfile::tempdir().unwrap());
     let dist = utf8(dir.path());
     support::run(project().join("scripts/package.sh"), &[utf8(&binary), dist]).unwrap();
     let mut journeys = Command::new(project().join("scripts/bare-debian.sh"));
@@ -260,7 +260,7 @@ fn one_image_is_for_all_processors() {
     if !available("python::image_index", &[Peer::Release, Peer::Python, Peer::Skopeo]) {
         return;
     }
-    let (binary, dir) = (released_binary(), tempfile::tempdir().unwrap());
+    let (binary, dir) = (support::released().expect("a release"), tempfile::tempdir().unwrap());
     let at = |name: &str| utf8(&dir.path().join(name)).to_owned();
     let image = format!("{}-image.tar", utf8(&binary));
     // The same image for another processor, as far as its config says.
@@ -298,13 +298,6 @@ fn the_crate_is_complete() {
         assert!(listed.contains(file), "{file} is not in the crate");
     }
     assert!(!listed.iter().any(|file| file.starts_with("tests/") || file.starts_with("testdata/")), "{listed:?}");
-}
-
-/// The binary of the release.
-fn released_binary() -> PathBuf {
-    let release = PathBuf::from(std::env::var_os("PHT_RELEASE").unwrap());
-    let mut files = release.read_dir().unwrap().map(|entry| entry.unwrap().path());
-    files.find(|path| utf8(path).ends_with(&format!("-{}-linux", std::env::consts::ARCH))).expect("a released binary")
 }
 
 fn version() -> String {

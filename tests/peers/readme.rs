@@ -29,8 +29,26 @@ const JOURNEY: [&[&str]; 10] = [
     &["creator-results"],
 ];
 
-/// Blocks that are run where there are packages to install: `python::a_bare_debian_makes_the_journey_with_every_package`.
-const ELSEWHERE: [&str; 1] = ["install"];
+/// Blocks of other tests: `python::a_bare_debian_makes_the_journey_with_every_package`, where there are packages to install,
+/// and [`several_trains_are_run_by_the_loop_of_the_manual`].
+const ELSEWHERE: [&str; 2] = ["install", "station-inbox"];
+
+/// What a station has that several trains come to, three of them, of which one is none.
+const INBOX: &str = r#"
+pht-oci keygen hospital_a
+pht-oci keygen alice
+pht-oci keygen builder
+echo '[{"station": "hospital_a", "public_key_file": "hospital_a.pub.pem"}]' >route.json
+mkdir inbox outbox
+for name in one two; do
+  pht-oci build ./$name --base oci:./master --files ./algorithm --route route.json --creator alice --creator-key alice.pem \
+    --builder-key builder.pem --cmd sh /opt/pht_train/main.sh
+  pht-oci copy ./$name "inbox/the train $name.tar"
+done
+echo nothing >inbox/none.tar
+mkdir again && cp inbox/* again
+printf '%s\n' 'private-key = "hospital_a.pem"' 'journal = "journal"' '[run]' 'engine = "runc"' >station.toml
+"#;
 
 /// What others have done before the pipeline: the new train and its master image are in the registry.
 const PUSH: &str = "pht-oci copy ./master $MASTER\npht-oci copy ./train $INCOMING:latest";
@@ -144,6 +162,37 @@ fn every_command_works_as_printed() {
         printed = run(dir.path(), &step.join(", "), &text, &variables);
     }
     assert!(printed.ends_with("visited\n"), "the creator reads what the station has computed, not: {printed}");
+}
+
+/// Whatever is in the inbox twice, or comes to it once more, is run once; what is no train stays there.
+#[test]
+fn several_trains_are_run_by_the_loop_of_the_manual() {
+    let test = "readme::several_trains_are_run_by_the_loop_of_the_manual";
+    if !available(test, &[Peer::Runc, Peer::Busybox]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    prepare(dir.path());
+    let variables = [("PHT_CONFIG", dir.path().join("station.toml").display().to_string())];
+    run(dir.path(), "what has come", INBOX, &[]);
+    let text = blocks(&texts()).into_iter().find(|(name, _)| name == "station-inbox").expect("a block").1;
+    let names = |place: &str| {
+        let entries = std::fs::read_dir(dir.path().join(place)).expect("a directory");
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.retain(|name| name.ends_with(".tar"));
+        names.sort();
+        names
+    };
+    let sent = |name: &str| std::fs::read(dir.path().join("outbox").join(name)).expect("a train");
+    let trains = ["the train one.tar", "the train two.tar"];
+    let printed = run(dir.path(), "the loop", &text, &variables);
+    assert!(printed.contains("inbox/none.tar: exit status 5"), "{printed}");
+    assert_eq!((names("inbox"), names("outbox")), (vec!["none.tar".to_owned()], trains.map(str::to_owned).to_vec()));
+    let first = trains.map(sent);
+    run(dir.path(), "they come again", "cp again/* inbox", &variables);
+    run(dir.path(), "the loop, again", &text, &variables);
+    assert_eq!(names("inbox"), ["none.tar"]);
+    assert!(trains.map(sent) == first, "a stop was closed twice");
 }
 
 #[test]

@@ -3,16 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use serde_json::Value;
 use support::containers::configure;
 use support::tree::{differences, snapshot, write_results};
 use support::{Implementation, Peer, Train, TrainSpec, Wire, available, run, utf8};
 
-/// The file of the release whose name ends so.
-fn released(ending: &str) -> PathBuf {
-    let dir = PathBuf::from(std::env::var_os("PHT_RELEASE").unwrap());
-    let entries = dir.read_dir().unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
-    let mut found = entries.map(|entry| entry.unwrap().path()).filter(|path| utf8(path).ends_with(ending));
-    found.next().unwrap_or_else(|| panic!("{}: nothing ends in {ending}", dir.display()))
+/// The binary.
+fn binary() -> PathBuf {
+    support::released().expect("a release")
 }
 
 #[test]
@@ -20,7 +18,7 @@ fn the_binary_needs_no_library() {
     if !available("the_binary_needs_no_library", &[Peer::Release]) {
         return;
     }
-    let binary = released("-linux");
+    let binary = binary();
     let dynamic = run("readelf", &["-d", utf8(&binary)]).unwrap();
     assert!(!String::from_utf8_lossy(&dynamic).contains("NEEDED"));
     let text = std::fs::read(&binary).unwrap();
@@ -50,7 +48,7 @@ fn the_image_runs_the_stages_as_the_reference_image_does() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
-    let image = released("-image.tar");
+    let image = PathBuf::from(format!("{}-image.tar", binary().display()));
     let loaded = podman(dir.path(), &["pull", "-q", &format!("oci-archive:{}", image.display())]).unwrap();
     let spec = TrainSpec { password: Some("open sesame"), ..TrainSpec::default() };
     let train = Train::build(Implementation::Ours, Wire::V2_0, &spec).unwrap();
@@ -73,4 +71,35 @@ fn the_image_runs_the_stages_as_the_reference_image_does() {
     stage(&["post-run", &image]).expect_err("it has been closed");
     let changes = differences(&snapshot(results.path()), &snapshot(&train.dir.path().join("out-0")), true);
     assert!(changes.is_empty(), "{changes:?}");
+}
+
+/// That limits cannot be set, say, shows with a container only, and should not show with the first train.
+#[test]
+fn doctor_starts_a_container_with_podman() {
+    if !available("doctor_starts_a_container_with_podman", &[Peer::Release, Peer::Podman]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let variables = configure(dir.path());
+    let look = || {
+        let mut command = Command::new(binary());
+        command.args(["doctor", "--engine", "podman", "--format", "json"]).stdin(Stdio::null());
+        command.envs(variables.clone()).env("PHT_CONFIG", "/dev/null").env("TMPDIR", dir.path());
+        let found: Value = serde_json::from_slice(&command.output().unwrap().stdout).expect("JSON");
+        let findings = found["findings"].as_array().expect("a list");
+        findings.iter().find(|finding| finding["id"] == "engine").expect("a word on the engine").clone()
+    };
+    let found = look();
+    assert_eq!(found["verdict"], "ok", "{found}");
+    let limits = "[engine]\nruntime = \"runc\"\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"none\"\n\
+                  [containers]\ndefault_ulimits = [\"nofile=9999999999:9999999999\"]\n";
+    std::fs::write(dir.path().join("containers.conf"), limits).unwrap();
+    let found = look();
+    assert_eq!(found["verdict"], "fault", "{found}");
+    let advice = found["advice"].as_str().expect("advice");
+    assert!(advice.contains("mend podman") && advice.contains("--engine"), "{found}");
+    configure(dir.path());
+    assert_eq!(podman(dir.path(), &["ps", "--all", "--quiet"]).unwrap(), "", "a container was left");
+    let names = dir.path().read_dir().unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert_eq!(names.filter(|name| name.contains("trial")).count(), 0, "a directory was left");
 }

@@ -17,7 +17,7 @@ use crate::stage::parts::report::Report;
 use crate::stage::parts::request::StageRequest;
 use crate::store::fs::parent_of;
 use crate::store::{Context, Reference};
-use crate::text::Printable;
+use crate::text::{Printable, quoted};
 use crate::train::{PartyId, Role};
 
 /// What a station does to a train.
@@ -195,9 +195,9 @@ fn unrecorded(error: Error, line: &[u8], journal: &Journal, context: &Context) -
     });
     let hint = match kept {
         Ok(path) if !line.is_empty() => format!(
-            "do not repeat the command; mend that, and then record it before anything else is\ncat '{}' >> '{}'",
-            path.display(),
-            journal.path().display()
+            "do not repeat the command; mend that, and then record it before anything else is\ncat {} >> {}",
+            quoted(&path.to_string_lossy()),
+            quoted(&journal.path().to_string_lossy())
         ),
         _ => "do not repeat the command; note by hand what was done, and mend the journal before the next train"
             .to_owned(),

@@ -173,7 +173,7 @@ pub(in crate::stage) fn run_observed(
     let (name, image, process) = (work.name(), &opened.base, &opened.process);
     let job = Job { name, image, process, mounts: &mounts, scratch: &scratch, options: &options };
     let held = request.engine.prepare(&job, &work_context).at(request.engine.name())?;
-    log.tell(&format!("verified; {} starts the train", request.engine.name()));
+    log.tell(&starting(request));
     let ran = drive(request, observer, &job, &results, &mut log)?;
     drop(held);
 
@@ -193,6 +193,17 @@ pub(in crate::stage) fn run_observed(
     // The train is where it has to go; what could not be removed is to be known, but nothing to fail for.
     report.warnings.extend(work.remove().err().map(|error| error.to_string()));
     Ok(report)
+}
+
+/// What is said when the train starts. Who forgot to give a place for what comes out should know it before hours have gone.
+fn starting(request: &RunRequest<'_>) -> String {
+    let begins = format!("verified; {} starts the train", request.engine.name());
+    match request.stage.destination {
+        None if !request.hold => {
+            format!("{begins}; once closed, it replaces {}", Printable::new(&request.stage.source.to_string()))
+        }
+        _ => begins,
+    }
 }
 
 /// The same error, with advice where it was the place that could not be written to.

@@ -142,6 +142,7 @@ fn charliecloud_shares_no_memory_and_no_terminals() {
     const LEAVE: &str = "#!/bin/sh\necho 'a patient' > /dev/shm/pht-left && echo 'has memory'\n\
                          [ -z \"$(ls /dev/shm | grep -v pht-left)\" ] || echo 'SUCCEEDED: memory of others'\n\
                          [ -z \"$(ls /dev/pts | grep -v ptmx)\" ] || echo 'SUCCEEDED: terminals'\n\
+                         [ \"$(cat /data/given)\" = others ] && echo 'has data'\n\
                          while read -r what at kind how rest; do case \"$at\" in\n\
                          /opt/pht_results) case \"$how\" in *nosuid*nodev*) ;; *) echo \"SUCCEEDED: $how\" ;; esac ;;\n\
                          esac; done < /proc/self/mounts\n\
@@ -154,11 +155,18 @@ fn charliecloud_shares_no_memory_and_no_terminals() {
     let user = Ordinary::new(&fixture);
     let others = Path::new("/dev/shm/pht-oci-test-of-others");
     fs::write(others, "others").expect("shared memory");
-    let (ended_well, message) = user.run(&fixture, &fixture.line(0, &[]));
+    // What is there itself is for the train if it is given it; but not the train.
+    let volume = format!("{}:/data/given", others.display());
+    let mut elsewhere = fixture.line(0, &["--volume", &volume]);
+    elsewhere.insert(2, "oci:/dev/shm/pht-oci-test-of-runs:latest".to_owned());
+    let (ran, refusal) = user.run(&fixture, &elsewhere);
+    let (ended_well, message) = user.run(&fixture, &fixture.line(0, &["--volume", &volume]));
     fs::remove_file(others).expect("it is there");
+    assert!(!ran && refusal.contains("has memory of its own") && refusal.contains("--tmpdir"), "{refusal}");
+    assert!(!Path::new("/dev/shm/pht-oci-test-of-runs").exists(), "something was left");
     assert!(ended_well, "{message}");
     let log = fs::read_to_string(fixture.log()).expect("a log");
-    assert!(log.contains("has memory") && !log.contains("SUCCEEDED"), "{log}");
+    assert!(log.contains("has memory") && log.contains("has data") && !log.contains("SUCCEEDED"), "{log}");
     assert!(!Path::new("/dev/shm/pht-left").exists(), "the train has left something");
 }
 
@@ -173,6 +181,10 @@ fn other_user(test: &str, engine: &'static str, peer: Peer, rootless: bool) {
     let peers: &[Peer] = if rootless { &[Peer::Namespaces, Peer::FurtherUsers] } else { &[] };
     if !available(test, &[&[Peer::Python, Peer::Busybox, peer], peers].concat()) {
         return;
+    }
+    if rootless {
+        // Without root it waits twenty seconds for the end of a container where all that it has is in memory.
+        tempfile::env::override_temp_dir(Path::new("/var/tmp")).expect("nobody has asked for another");
     }
     let fixture = RunFixture::with(engine, Wire::V3, TWICE, &json!({ "User": "1000:1000" }));
     let user = rootless.then(|| {

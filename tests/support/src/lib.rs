@@ -24,7 +24,7 @@ pub mod wire3;
 
 pub use layout::{Edit, Layout};
 pub use peers::{Peer, available, run};
-pub use program::{Outcome, measured, pht_oci, program};
+pub use program::{Outcome, measured, pht_oci, program, released};
 pub use train::{Implementation, Train, TrainSpec, Wire};
 
 /// A path as an argument.

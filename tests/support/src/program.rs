@@ -1,6 +1,7 @@
 //! Running `pht-oci`.
 
 use std::ffi::OsStr;
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
 
@@ -95,12 +96,24 @@ pub struct Took {
     pub written: u64,
 }
 
-/// Runs the program, which must succeed, and measures it from outside (`tests/python/measure.py`).
+/// The program as it is released, where `PHT_RELEASE` names the directory with it.
+pub fn released() -> Option<PathBuf> {
+    let release = PathBuf::from(std::env::var_os("PHT_RELEASE").filter(|value| !value.is_empty())?);
+    let entries = release.read_dir().unwrap_or_else(|error| panic!("{}: {error}", release.display()));
+    let mut files = entries.map(|entry| entry.expect("an entry").path());
+    let ending = format!("-{}-linux", std::env::consts::ARCH);
+    let found = files.find(|path| utf8(path).ends_with(&ending));
+    Some(found.unwrap_or_else(|| panic!("{}: nothing ends in {ending}", release.display())))
+}
+
+/// Runs the program, which must succeed, and measures it from outside (`tests/python/measure.py`): the one that is released,
+/// if there is one.
 pub fn measured<S: AsRef<OsStr>>(arguments: &[S]) -> Took {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let out = dir.path().join("took.json");
     let mut command = Command::new("python3");
-    command.args(["-I", "-S"]).arg(test_file("python/measure.py")).arg(&out).arg(program());
+    command.args(["-I", "-S"]).arg(test_file("python/measure.py")).arg(&out);
+    command.arg(released().unwrap_or_else(|| program().into()));
     command.args(arguments);
     outcome(command).ok();
     let took = std::fs::read(&out).expect("what the run took");
