@@ -261,11 +261,30 @@ impl Command {
     }
 }
 
-/// The command line, with each command's own options shown in its help: those of registries where it has to do with one.
+/// The whole command line.
 fn command() -> clap::Command {
+    dressed(Cli::command())
+}
+
+/// The command line as far as these arguments may have to do with it: of other commands there is the name, and what each is
+/// about. To make the options of all takes most of the time of a short command.
+fn command_for(arguments: &[OsString]) -> clap::Command {
+    let is_named = |name: &str| arguments.iter().skip(1).any(|argument| argument == name);
+    let command = Cli::command();
+    if is_named(settings::EXAMINER) {
+        return dressed(command);
+    }
+    let unnamed = |one: &clap::Command| {
+        let name = clap::Command::new(one.get_name().to_owned());
+        name.about(one.get_about().cloned().unwrap_or_default()).hide(one.is_hide_set())
+    };
+    dressed(command.mut_subcommands(|one| if is_named(one.get_name()) { one } else { unnamed(&one) }))
+}
+
+/// The same, with each command's own options shown in its help: those of registries where it has to do with one.
+fn dressed(mut command: clap::Command) -> clap::Command {
     const LOCAL: [&str; 5] = ["keygen", "gc", "completions", "man", "help"];
     const READING: [&str; 9] = ["inspect", "verify", "validate", "diff", "report", "results", "extract", "ls", "try"];
-    let mut command = Cli::command();
     // Global options become those of the commands when it is built.
     command.build();
     command.mut_subcommands(|one| {
@@ -339,7 +358,7 @@ fn parse(arguments: &[OsString]) -> std::result::Result<Parsed, ExitCode> {
         Output::new(format, false, Display::default()).error(error);
         ExitCode::from(error.kind().exit_status())
     };
-    let command = settings::without_empty_variables(command());
+    let command = settings::without_empty_variables(command_for(arguments));
     let settings = Settings::find(&command, arguments).map_err(|error| refuse(&error))?;
     let mut command = match &settings {
         Some(settings) => settings.apply(command),

@@ -118,7 +118,7 @@ const KEYS: &[Key] = &[
 const OTHERS: [&str; 1] = ["keygen"];
 
 /// The command that looks at all settings, and shows what is wrong with them beside what else it finds.
-const EXAMINER: &str = "doctor";
+pub(super) const EXAMINER: &str = "doctor";
 
 /// A key that the file has.
 #[derive(Debug)]
