@@ -183,8 +183,8 @@ fn other_user(test: &str, engine: &'static str, peer: Peer, rootless: bool) {
         return;
     }
     if rootless {
-        // Without root it waits twenty seconds for the end of a container where all that it has is in memory.
-        tempfile::env::override_temp_dir(Path::new("/var/tmp")).expect("nobody has asked for another");
+        // Where this user's Podman has its files elsewhere, it waits twenty seconds for the end of every container.
+        tempfile::env::override_temp_dir(Path::new("/tmp")).expect("nobody has asked for another");
     }
     let fixture = RunFixture::with(engine, Wire::V3, TWICE, &json!({ "User": "1000:1000" }));
     let user = rootless.then(|| {
