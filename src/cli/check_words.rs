@@ -1,5 +1,6 @@
 //! What each check means, for people who know the train and not the protocol.
 
+use super::color::Style;
 use crate::train::{CheckId, Verdict};
 
 /// What holds if the check does, as a sentence.
@@ -49,6 +50,15 @@ pub(super) fn verdict(verdict: &Verdict) -> &'static str {
         Verdict::Weak(_) => "not proved",
         Verdict::Unpinned(_) => "no pin",
         Verdict::Broken(_) => "broken",
+    }
+}
+
+/// How it is shown; ordered from good to bad.
+pub(super) fn style(verdict: &Verdict) -> Style {
+    match verdict {
+        Verdict::Sound => Style::Good,
+        Verdict::Weak(_) => Style::Doubtful,
+        Verdict::Unpinned(_) | Verdict::Broken(_) => Style::Bad,
     }
 }
 

@@ -26,12 +26,15 @@ pub(super) fn grouped(command: Command) -> Command {
     command.override_usage(usage).help_template(StyledStr::from(template)).mut_subcommands(|one| one.hide(true))
 }
 
+/// Of a command its name, and what it is about.
+pub(super) fn outline(command: &Command) -> Command {
+    Command::new(command.get_name().to_owned()).about(command.get_about().cloned().unwrap_or_default())
+}
+
 /// One group as the parser renders its own list: wrapped to the terminal, and in its styles.
 fn group(command: &Command, heading: &str, names: &[&str]) -> String {
-    let members = names.iter().filter_map(|name| command.find_subcommand(name));
     // For their lines alone: whatever else they have may refer to the options of the program.
-    let lines =
-        members.map(|one| Command::new(one.get_name().to_owned()).about(one.get_about().cloned().unwrap_or_default()));
+    let lines = names.iter().filter_map(|name| command.find_subcommand(name)).map(outline);
     let styles = command.get_styles().clone();
     let header = styles.get_header();
     let mut list = Command::new("group")

@@ -274,11 +274,7 @@ fn command_for(arguments: &[OsString]) -> clap::Command {
     if is_named(settings::EXAMINER) {
         return dressed(command);
     }
-    let unnamed = |one: &clap::Command| {
-        let name = clap::Command::new(one.get_name().to_owned());
-        name.about(one.get_about().cloned().unwrap_or_default()).hide(one.is_hide_set())
-    };
-    dressed(command.mut_subcommands(|one| if is_named(one.get_name()) { one } else { unnamed(&one) }))
+    dressed(command.mut_subcommands(|one| if is_named(one.get_name()) { one } else { groups::outline(&one) }))
 }
 
 /// The same, with each command's own options shown in its help: those of registries where it has to do with one.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use maud::{Markup, html};
 
-use super::check_words::{meaning, verdict};
+use super::check_words::{meaning, style, verdict};
 use super::color::Style;
 use super::page::{page, sentence, shown, write};
 use super::report_text::{
@@ -261,13 +261,8 @@ fn checks(told: &Told<'_>) -> Markup {
             thead { tr { th scope="col" { "Verdict" } th scope="col" { "What is meant" } th scope="col" { "About" } th scope="col" { "Check" } } }
             tbody {
                 @for check in &found.checks {
-                    @let style = match check.verdict {
-                        Verdict::Sound => Style::Good,
-                        Verdict::Weak(_) => Style::Doubtful,
-                        Verdict::Unpinned(_) | Verdict::Broken(_) => Style::Bad,
-                    };
                     tr {
-                        td { span.word.(class(style)) { (verdict(&check.verdict)) } }
+                        td { span.word.(class(style(&check.verdict))) { (verdict(&check.verdict)) } }
                         td data-name="means" {
                             (meaning(check.id))
                             @if let Some(reason) = check.reason() { " " span.soft { "(" (shown(reason)) ")" } }

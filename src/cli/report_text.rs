@@ -1,6 +1,6 @@
 //! The journey of a train in a terminal, and the words that its page shares.
 
-use super::check_words::{meaning, verdict};
+use super::check_words::{meaning, style, verdict};
 use super::color::{Palette, Style};
 use super::text::{execution, printable, unread_layers};
 use super::told::Told;
@@ -92,12 +92,7 @@ fn checks_text(color: Palette, told: &Told<'_>) -> String {
     };
     let mut text = String::new();
     for check in &found.checks {
-        let style = match check.verdict {
-            Verdict::Sound => Style::Good,
-            Verdict::Weak(_) => Style::Doubtful,
-            Verdict::Unpinned(_) | Verdict::Broken(_) => Style::Bad,
-        };
-        let mark = color.style(style, &format!("{:10}", verdict(&check.verdict)));
+        let mark = color.style(style(&check.verdict), &format!("{:10}", verdict(&check.verdict)));
         let reason = check.reason().map(|reason| format!(" ({})", Printable::new(reason))).unwrap_or_default();
         let subject = printable(&check.subject.to_string());
         text += &format!("  {mark} {} [{}: {subject}]{reason}\n", meaning(check.id), check.id);

@@ -1,6 +1,6 @@
 //! What `inspect` and `verify` show to a person.
 
-use super::check_words::meaning;
+use super::check_words::{meaning, style};
 use super::color::{Palette, Style, table};
 use super::route_file::DEFAULT_ECO_SYSTEM;
 use crate::json::json;
@@ -280,13 +280,4 @@ pub(super) fn check(color: Palette, check: &Check) -> String {
         _ => format!("{}: {subject}", check.id),
     };
     format!("  {mark} {what}{reason}\n")
-}
-
-/// Ordered from good to bad.
-fn style(verdict: &Verdict) -> Style {
-    match verdict {
-        Verdict::Sound => Style::Good,
-        Verdict::Weak(_) => Style::Doubtful,
-        Verdict::Unpinned(_) | Verdict::Broken(_) => Style::Bad,
-    }
 }

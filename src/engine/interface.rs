@@ -47,12 +47,11 @@ pub trait Engine: Sealed + Sync {
     fn check(&self, options: &RunOptions) -> Result<()>;
 
     /// Looks whether it could run a container, with one of nothing but this program where the engine takes such a one.
-    /// What that needs goes into `place`, and nothing stays.
+    /// What that needs goes into that directory, and nothing stays.
     ///
     /// # Errors
     /// [`Kind::Usage`](crate::error::Kind::Usage) if it could not; input/output.
-    fn try_out(&self, place: &Path) -> Result<()> {
-        let _ = place;
+    fn try_out(&self, _place: &Path) -> Result<()> {
         Ok(())
     }
 

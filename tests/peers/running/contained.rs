@@ -182,10 +182,6 @@ fn other_user(test: &str, engine: &'static str, peer: Peer, rootless: bool) {
     if !available(test, &[&[Peer::Python, Peer::Busybox, peer], peers].concat()) {
         return;
     }
-    if rootless {
-        // Where this user's Podman has its files elsewhere, it waits twenty seconds for the end of every container.
-        tempfile::env::override_temp_dir(Path::new("/tmp")).expect("nobody has asked for another");
-    }
     let fixture = RunFixture::with(engine, Wire::V3, TWICE, &json!({ "User": "1000:1000" }));
     let user = rootless.then(|| {
         // Where there are none, nobody can be given one; and it is said who has some.

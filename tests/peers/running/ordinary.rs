@@ -1,13 +1,14 @@
 //! A user without any rights, who runs the program.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rustix::process::{Pid, Signal, kill_process};
 use support::tree::snapshot;
 use support::utf8;
+use tempfile::TempDir;
 
 use super::fixture::RunFixture;
 
@@ -16,11 +17,18 @@ pub const NOBODY: u32 = 54_321;
 /// Gives the user of `$1` a name, and further users as the files in `$1` say, for the command that follows alone.
 const WITH_ACCOUNTS: &str = "dir=$1; shift; for name in passwd group subuid subgid; do mount --bind \"$dir/$name\" \"/etc/$name\"; done; exec \"$@\"";
 
+/// Files for `/etc`, and Podman's runtime directory. Where the path of that is long, Podman cannot clean up behind a
+/// container, and waits twenty seconds for it.
+struct Account {
+    files: PathBuf,
+    runtime: TempDir,
+}
+
 /// Everything of a fixture is this user's.
 pub struct Ordinary {
     program: PathBuf,
-    /// A directory with files for `/etc`, if the user has further users.
-    accounts: Option<PathBuf>,
+    /// What the user has who has further users.
+    account: Option<Account>,
 }
 
 impl Ordinary {
@@ -29,7 +37,7 @@ impl Ordinary {
         let dir = fixture.train.dir.path();
         let program = dir.join("pht-oci");
         fs::copy(support::program(), &program).expect("a copy of the program");
-        let user = Ordinary { program, accounts: None };
+        let user = Ordinary { program, account: None };
         user.own(dir);
         user
     }
@@ -38,7 +46,7 @@ impl Ordinary {
     pub fn with_further_users(fixture: &RunFixture, number: u32) -> Self {
         let mut user = Self::new(fixture);
         let accounts = fixture.train.dir.path().join(format!("accounts-{number}"));
-        fs::create_dir_all(accounts.join("runtime")).expect("a new directory");
+        fs::create_dir_all(&accounts).expect("a new directory");
         let home = utf8(&accounts);
         let more = [format!("pht:x:{NOBODY}:{NOBODY}::{home}:/bin/sh\n"), format!("pht:x:{NOBODY}:\n")];
         for (name, line) in ["passwd", "group"].iter().zip(more) {
@@ -50,8 +58,9 @@ impl Ordinary {
             fs::write(accounts.join(name), line).expect("a new file");
         }
         user.own(&accounts);
-        fs::set_permissions(accounts.join("runtime"), fs::Permissions::from_mode(0o700)).expect("a mode");
-        user.accounts = Some(accounts);
+        let runtime = tempfile::tempdir_in("/tmp").expect("a directory for its owner alone");
+        chown(runtime.path(), Some(NOBODY), Some(NOBODY)).expect("a directory for somebody else");
+        user.account = Some(Account { files: accounts, runtime });
         user
     }
 
@@ -65,20 +74,20 @@ impl Ordinary {
     /// The program as this user, with what a run of the fixture has in its environment.
     pub fn command(&self, fixture: &RunFixture, line: &[String]) -> Command {
         let user = NOBODY.to_string();
-        let mut command = match &self.accounts {
+        let mut command = match &self.account {
             None => Command::new("setpriv"),
-            Some(accounts) => {
+            Some(account) => {
                 let mut command = Command::new("unshare");
                 command.args(["--mount", "--propagation", "private", "/bin/sh", "-euc", WITH_ACCOUNTS, "sh"]);
-                command.arg(accounts).arg("setpriv");
+                command.arg(&account.files).arg("setpriv");
                 command
             }
         };
         command.args(["--reuid", &user, "--regid", &user, "--clear-groups"]);
         command.current_dir(fixture.train.dir.path()).env_remove("XDG_RUNTIME_DIR").envs(fixture.variables.clone());
-        match &self.accounts {
+        match &self.account {
             None => command.arg("--no-new-privs"),
-            Some(accounts) => command.env("HOME", accounts).env("XDG_RUNTIME_DIR", accounts.join("runtime")),
+            Some(account) => command.env("HOME", &account.files).env("XDG_RUNTIME_DIR", account.runtime.path()),
         };
         command.arg(&self.program).args(line);
         command
@@ -94,8 +103,8 @@ impl Ordinary {
 impl Drop for Ordinary {
     /// Podman leaves a process behind that holds the namespace with the further users.
     fn drop(&mut self) {
-        let Some(accounts) = &self.accounts else { return };
-        let noted = fs::read_to_string(accounts.join("runtime/libpod/tmp/pause.pid")).unwrap_or_default();
+        let Some(account) = &self.account else { return };
+        let noted = fs::read_to_string(account.runtime.path().join("libpod/tmp/pause.pid")).unwrap_or_default();
         if let Some(pid) = noted.trim().parse().ok().and_then(Pid::from_raw) {
             let _ = kill_process(pid, Signal::KILL);
         }

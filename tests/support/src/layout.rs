@@ -242,15 +242,13 @@ impl Layout {
                 Edit::Put(path, data) => layer.file(&normal(path), data, 0o644),
             }
         }
-        let mut image = self.image(tag);
-        self.add_layer(out, (image["manifest"].take(), image["config"].take()), &layer.finish(), "test layer", 6);
+        self.append_tar(tag, out, &layer.finish());
     }
 
     /// Puts a layer with these bytes on an image.
     #[track_caller]
     pub fn append_tar(&self, tag: &str, out: &str, tar: &[u8]) {
-        let mut image = self.image(tag);
-        self.add_layer(out, (image["manifest"].take(), image["config"].take()), tar, "test layer", 6);
+        self.append_packed(tag, out, tar, 6);
     }
 
     /// The image with one more layer, which has a file that gets no smaller, and is packed fast.
@@ -258,8 +256,13 @@ impl Layout {
     pub fn append_noise(&self, tag: &str, out: &str, path: &str, noise: Vec<u8>) {
         let mut layer = LayerBuilder::empty();
         layer.file(&normal(path), &noise, 0o644);
+        self.append_packed(tag, out, &layer.finish(), 1);
+    }
+
+    #[track_caller]
+    fn append_packed(&self, tag: &str, out: &str, tar: &[u8], level: u32) {
         let mut image = self.image(tag);
-        self.add_layer(out, (image["manifest"].take(), image["config"].take()), &layer.finish(), "test layer", 1);
+        self.add_layer(out, (image["manifest"].take(), image["config"].take()), tar, "test layer", level);
     }
 
     /// The image with another manifest or config, which `change` makes of its own.
