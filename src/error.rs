@@ -127,9 +127,9 @@ pub enum Advice {
     CompleteImage,
     /// Write to another place: this one holds one image only.
     GiveDestination,
-    /// Open the train in another place: in the registry it would be published in plaintext.
+    /// Open the train in another place: where it is, it travels, and the plaintext would with it.
     PreRunTo {
-        /// The image in the registry.
+        /// The image in the registry or in the archive.
         source: String,
     },
     /// Install the engine, or choose another.

@@ -2,7 +2,7 @@ use clap::{ArgGroup, Args};
 
 use super::output::Output;
 use super::release_options::{ApprovalOptions, RuleOptions, load_reviewers, recorded};
-use super::station::{ResultsOption, StageOptions};
+use super::station::{ResultsDemand, ResultsOption, StageOptions};
 use crate::error::{Error, Result};
 use crate::stage::{Act, Release, StageRequest, post_run};
 use crate::store::Context;
@@ -23,6 +23,8 @@ pub(super) struct PostRun {
     stage: StageOptions,
     #[command(flatten)]
     results: ResultsOption,
+    #[command(flatten)]
+    demand: ResultsDemand,
     /// Let nothing out that was not approved
     #[arg(long)]
     hold: bool,
@@ -51,7 +53,8 @@ impl PostRun {
         let request = self.stage.request(&key, &demands);
         let (results, keep_owners) = (self.results.results.as_deref(), self.results.keep_owners);
         let release = policy.review.then(|| Release::new(&policy, &reviewers, &approvals));
-        let request = StageRequest { results, keep_owners, release, ..request };
+        let require_results = self.demand.require_results;
+        let request = StageRequest { results, keep_owners, require_results, release, ..request };
         let report = self
             .stage
             .recorded(&request, Act::PostRun, recorded(&approvals), context, || post_run(&request, context))?;

@@ -6,7 +6,7 @@ use super::choices::engines;
 use super::container::{ContainerOptions, size};
 use super::output::Output;
 use super::running_time::RunningTime;
-use super::station::StageOptions;
+use super::station::{ResultsDemand, StageOptions};
 use crate::engine::{ENGINES, Engine, Volume};
 use crate::error::{Error, Result};
 use crate::json::{Object, Value, json};
@@ -45,6 +45,8 @@ pub(super) struct Run {
     /// Hold the results for a person to review, and do not close the train: exit status 7, and the error says how to go on
     #[arg(long)]
     hold: bool,
+    #[command(flatten)]
+    demand: ResultsDemand,
     /// A command that fetches the train's data before it runs, for /bin/sh: it finds the query in $PHT_QUERY, the train's
     /// id in $PHT_TRAIN_ID, and fills the directory $PHT_DATA, which the train reads at /opt/train_data
     #[arg(long, value_name = "COMMAND")]
@@ -63,8 +65,9 @@ impl Run {
         let container = &self.container;
         let options = container.with_volumes(&self.volumes);
         let time = RunningTime::default();
+        let (keep_initial_results, require_results) = (self.keep_initial_results, self.demand.require_results);
         let request = RunRequest {
-            stage: StageRequest { keep_initial_results: self.keep_initial_results, ..stage },
+            stage: StageRequest { keep_initial_results, require_results, ..stage },
             engine,
             options: &options,
             limit: container.timeout,

@@ -104,6 +104,8 @@ const KEYS: &[Key] = &[
     ("run.cpus", "cpus", Form::Amount),
     ("run.pids", "pids", Form::Count),
     ("run.log-limit", "log-limit", Form::Amount),
+    ("run.results-limit", "results-limit", Form::Amount),
+    ("run.require-results", "require-results", Form::Flag),
     ("release.review", "hold", Form::Flag),
     ("release.reviewers", "reviewers", Form::Count),
     ("release.min-count", "min-count", Form::Count),

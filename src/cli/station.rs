@@ -48,6 +48,14 @@ pub(super) struct ResultsOption {
     pub(super) keep_owners: bool,
 }
 
+/// What is demanded of the results of a run.
+#[derive(Debug, Args)]
+pub(super) struct ResultsDemand {
+    /// Refuse to sign a stop without results
+    #[arg(long)]
+    pub(super) require_results: bool,
+}
+
 impl StageOptions {
     /// The private key of the station.
     pub(super) fn load_key(&self) -> Result<PrivateKey> {

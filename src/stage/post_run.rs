@@ -275,17 +275,25 @@ impl PostRun<'_> {
         Ok(checks)
     }
 
-    /// Says if no train has run, or if it has left nothing. The stop is signed all the same: a train may have nothing to
-    /// say at a station.
+    /// Says if no train has run, or if it has left nothing. Who demands no more signs the stop all the same: a train may
+    /// have nothing to say at a station.
     fn signed_for_nothing(&self, train: &Train) -> Result<Option<&'static str>> {
         let results = self.results.as_ref().unwrap_or(train.tree());
-        Ok(match &self.results {
-            _ if result_files(results, Transform::Keep)?.is_empty() => Some(NO_RESULTS),
-            None if self.labels.layers_of_run(&train.image) == Some(0) => {
-                Some("nothing has run in the image: it is as pre-run left it")
-            }
-            _ => None,
-        })
+        if result_files(results, Transform::Keep)?.is_empty() {
+            return if self.request.require_results {
+                Err(Error::verification(NO_RESULTS))
+            } else {
+                Ok(Some(NO_RESULTS))
+            };
+        }
+        if self.results.is_some() || self.labels.layers_of_run(&train.image) != Some(0) {
+            return Ok(None);
+        }
+        let what = "nothing has run in the image: it is as pre-run left it";
+        if self.request.policy.strict {
+            return Err(Error::verification(what).hint("run the train first"));
+        }
+        Ok(Some(what))
     }
 
     /// The images without a tag that pre-run has opened of the same train: an engine that puts its own under the tag may

@@ -11,7 +11,7 @@ use super::parts::labels::{Apart, ImageState, Labels};
 use super::parts::load::{Depth, Train};
 use super::parts::masters::ensure_master;
 use super::parts::payload::{PayloadWriter, Transform, transform};
-use super::parts::publish::{StageOutput, ensure_not_in_registry};
+use super::parts::publish::{StageOutput, ensure_not_in_archive, ensure_not_in_registry};
 use super::parts::report::Report;
 use super::parts::request::{StageRequest, Station};
 use super::parts::space::{decrypted, ensure_stage, size_below};
@@ -154,6 +154,9 @@ impl PreRun<'_> {
         self.request.policy.alarm(&train.config);
         let mut checks = ensure_config(train, self.request.policy)?;
         ensure_not_opened(train, &self.request.station)?;
+        if self.apart.is_none() {
+            ensure_not_in_archive(self.request.source, self.request.destination)?;
+        }
         let mut verifier = self.verifier(target);
         checks.extend(ensure_image(train, &mut verifier)?);
         self.copied += verifier.copied();
@@ -261,7 +264,8 @@ impl PreRun<'_> {
         }
         if let Some(archive) = target.reference.path().filter(|path| target.in_place && path.is_file()) {
             let archive = archive.display();
-            let what = format!("{archive} holds the opened train in plaintext now; with a DEST it stays as it came");
+            let what =
+                format!("{archive} holds the opened train in plaintext now; with another DEST it stays as it came");
             report.warnings.push(what);
         }
         if target.in_place {

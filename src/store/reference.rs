@@ -102,6 +102,23 @@ impl Reference {
         }
     }
 
+    /// Refuses a new place whose name may have been meant to go on behind its first colon: `oci:./day-21:47:latest` would
+    /// make `./day-21`, with a tag `47:latest`.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`](crate::error::Kind::Usage) if it may.
+    pub(super) fn ensure_place_ends_there(&self) -> Result<()> {
+        let is_odd = |tag: &&str| tag.contains(':') && !tag.contains('/') || tag.ends_with(".tar");
+        match (self.path(), self.tag().filter(is_odd)) {
+            (Some(path), Some(tag)) if !path.exists() => {
+                let what = format!("there is nothing here yet, and `{}` would be the tag", Printable::new(tag));
+                let hint = "a path ends at its first colon: choose a name without one";
+                Err(Error::usage(what).hint(hint).at(path.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// True if others can fetch what is published there.
     pub fn is_shared(&self) -> bool {
         self.location.is_shared()

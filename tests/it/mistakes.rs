@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use support::stage::StageFixture;
 use support::tree::{differences, snapshot};
 use support::wire3::Wire3Fixture;
-use support::{Edit, Outcome, Peer, Wire, available, pht_oci, utf8};
+use support::{Edit, Layout, Outcome, Peer, Wire, available, pht_oci, utf8};
 
 /// What a row of the table changes before the build.
 struct Attempt<'a> {
@@ -370,7 +370,8 @@ fn a_careful_creator_gets_no_warning() {
     }
 }
 
-/// A stop is signed although nothing has run at it, or nothing was written; but that is said.
+/// A stop is signed although nothing has run at it, or nothing was written; but that is said, and who wants it refused can
+/// have that.
 #[test]
 fn signing_for_nothing_is_said() {
     if !available("mistakes::signing_for_nothing", &[Peer::Python]) {
@@ -387,14 +388,49 @@ fn signing_for_nothing_is_said() {
     let none = fixture.vectors.dir.path().join("none");
     fs::create_dir(&none).expect("a directory");
     assert!(post_run(&["--results", utf8(&none)]).contains("the train has left nothing"));
+    let line = ["--results", utf8(&none), "--require-results"];
+    let refused = fixture.stage("post-run", &["opened", "demanding"], &line).refused(3);
+    assert!(refused.stderr.contains("the train has left nothing"), "{}", refused.stderr);
+    assert!(!fixture.layout.tags().contains(&json!("demanding")));
     fixture.write("opened", "opened");
-    let said = post_run(&[]);
+    let said = post_run(&["--require-results"]);
     assert!(!said.contains("nothing"), "{said}");
 
     let archive = fixture.vectors.dir.path().join("train.tar");
     let (to, key) = (format!("oci-archive:{}", utf8(&archive)), fixture.vectors.key("station_2"));
     pht_oci(&["copy", &fixture.layout.at("latest"), &to], &[]).ok();
-    let line = ["pre-run", utf8(&archive), "--private-key", &key, "--format", "json"];
+    // An archive is what travels: it is opened where it is only if it is named twice.
+    let before = fs::read(&archive).expect("an archive");
+    let refused = pht_oci(&["pre-run", utf8(&archive), "--private-key", &key], &[]).refused(2);
+    assert!(refused.stderr.contains("would put plaintext into the archive"), "{}", refused.stderr);
+    assert!(refused.stderr.contains(" oci:./work:latest --private-key"), "{}", refused.stderr);
+    assert!(fs::read(&archive).expect("an archive") == before, "the archive has changed");
+    let line = ["pre-run", utf8(&archive), utf8(&archive), "--private-key", &key, "--format", "json"];
     let said = warnings(pht_oci(&line, &[]).ok());
     assert!(said.contains("holds the opened train in plaintext now"), "{said}");
+}
+
+/// A new place whose name has a colon would be another than who wrote it thinks.
+#[test]
+fn a_new_place_ends_before_no_colon() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let base = Layout::new(dir.path().join("base"));
+    base.make_base("plain", true);
+    let at = |name: &str| format!("{}/{name}", utf8(dir.path()));
+    for odd in
+        ["oci:{}:47:latest", "{}:47:latest", "oci-archive:{}:47.tar", "oci-archive:{}:47:latest", "oci:{}:47.tar"]
+    {
+        let odd = odd.replace("{}", &at("day-21"));
+        let refused = pht_oci(&["copy", &base.at("plain"), &odd], &[]).refused(2);
+        assert!(refused.stderr.contains("a path ends at its first colon"), "{odd}: {}", refused.stderr);
+        assert!(!dir.path().join("day-21").exists(), "{odd}: something was made");
+    }
+    for plain in ["oci:{}-1:latest", "oci:{}-1:47:latest", "oci:{}-2:host.example/repo:1", "docker-archive:{}-3:repo:1"]
+    {
+        pht_oci(&["copy", &base.at("plain"), &plain.replace("{}", &at("day"))], &[]).ok();
+    }
+    // A name that is there already is no question.
+    fs::create_dir(at("day-21:47")).expect("a new directory");
+    pht_oci(&["copy", &base.at("plain"), &format!("{}:latest", at("day-21:47"))], &[]).ok();
+    assert!(dir.path().join("day-21:47/index.json").exists());
 }

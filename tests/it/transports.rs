@@ -73,7 +73,17 @@ fn stages_in_place_replace_the_image_and_nothing_else() {
         pht_oci(&["copy", &train.layout.at("0"), &other], &[]).ok();
         let digest = |place: &str| pht_oci(&["inspect", place, "--format", "json"], &[]).ok().json()["digest"].clone();
         let untouched = digest(&other);
-        stage(&train, &["pre-run", &here], 0);
+        if transport == "oci" {
+            stage(&train, &["pre-run", &here], 0);
+        } else {
+            // An archive is what travels: who means it names it twice.
+            let key = train.key(&train.station_id(0));
+            let before = digest(&here);
+            let refused = pht_oci(&["pre-run", &here, "--private-key", &key], &[]).refused(2);
+            assert!(refused.stderr.contains("into the archive"), "{transport}: {}", refused.stderr);
+            assert_eq!(digest(&here), before, "{transport}");
+            stage(&train, &["pre-run", &here, &here], 0);
+        }
         if transport == "oci" {
             // Again, by mistake: what a run has added since is not dropped without a word.
             let edit = support::Edit::Put("opt/pht_results/new", b"new".to_vec());

@@ -88,8 +88,8 @@ fn pinned_keys_make_a_train_of_wire_3_sound() {
 }
 
 #[test]
-fn post_run_holds_keys_against_the_pins_too() {
-    if !available("trusting::post_run_holds_keys_against_the_pins_too", &[Peer::Python]) {
+fn post_run_holds_keys_against_the_pins_and_wants_a_run() {
+    if !available("trusting::post_run_holds_keys_against_the_pins_and_wants_a_run", &[Peer::Python]) {
         return;
     }
     let fixture = TrustFixture::new();
@@ -98,11 +98,17 @@ fn post_run_holds_keys_against_the_pins_too() {
     fixture.layout.append("opened", "ran", &[Edit::Put("opt/pht_results/new.txt", b"new".to_vec())]);
     let (ran, to) = (fixture.layout.at("ran"), fixture.layout.at("3-new"));
     let line = ["post-run", &ran, &to, "--private-key", &key, "--trust", &trust, "--strict"];
-    fixture.pin("stations/2.pem", "builder");
     let before = snapshot(fixture.dir.path());
+    fixture.pin("stations/2.pem", "builder");
     pht_oci(&line, &[]).refused(3);
-    assert_eq!(differences(&before, &snapshot(fixture.dir.path()), true), Vec::<String>::new());
     fixture.pin("stations/2.pem", "station_2");
+    // Nor is an image signed in which nothing has run.
+    let mut of_opened = line;
+    let opened = fixture.layout.at("opened");
+    of_opened[1] = &opened;
+    let refused = pht_oci(&of_opened, &[]).refused(3);
+    assert!(refused.stderr.contains("nothing has run in the image"), "{}", refused.stderr);
+    assert_eq!(differences(&before, &snapshot(fixture.dir.path()), true), Vec::<String>::new());
     pht_oci(&line, &[]).ok();
 }
 

@@ -1,5 +1,7 @@
 //! The last step of a stage that makes an image: the control layer, config, manifest, and the tag.
 
+use std::path::Path;
+
 use super::labels::{Apart, ImageState, labels, opened_apart, results_outside};
 use super::load::Train;
 use super::payload::write_control;
@@ -157,9 +159,19 @@ pub(in crate::stage) fn ensure_not_in_registry(source: &Reference, destination: 
         let keeps_tag = destination.tag().is_none() || tag(destination) == tag(source);
         source.is_same_place(destination) && keeps_tag
     });
-    if !same {
+    let what = "pre-run would publish plaintext in the registry";
+    if same { Err(open_elsewhere(what, source).at(source)) } else { Ok(()) }
+}
+
+/// Refuses to open a train in place in an archive, which is what is carried on, on a stick perhaps. Who wants it opened
+/// there names the archive as DEST, too.
+pub(in crate::stage) fn ensure_not_in_archive(source: &Reference, destination: Option<&Reference>) -> Result<()> {
+    if destination.is_some() || !source.path().is_some_and(Path::is_file) {
         return Ok(());
     }
-    let advice = Advice::PreRunTo { source: source.to_string() };
-    Err(Error::usage("pre-run would publish plaintext in the registry").advise(advice).at(source))
+    Err(open_elsewhere("pre-run would put plaintext into the archive, which is what travels", source))
+}
+
+fn open_elsewhere(what: &str, source: &Reference) -> Error {
+    Error::usage(what).advise(Advice::PreRunTo { source: source.to_string() })
 }

@@ -99,6 +99,8 @@ pub struct StageRequest<'a> {
     pub shared: bool,
     /// At pre-run of the first station: carry results along that are there already, though nobody vouches for them.
     pub keep_initial_results: bool,
+    /// At post-run: refuse to sign a stop without results.
+    pub require_results: bool,
     /// List the results that leave, with their digests, in post-run's report.
     pub list_results: bool,
     /// At post-run: the approvals without which nothing leaves.
@@ -118,6 +120,7 @@ impl<'a> StageRequest<'a> {
             keep_owners: false,
             shared: false,
             keep_initial_results: false,
+            require_results: false,
             list_results: false,
             release: None,
         }

@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::error::{Error, Kind};
+use crate::stage::parts::report::NO_RESULTS;
 
 /// A limit that ended a train.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +66,15 @@ impl std::error::Error for TrainFailed {}
 
 /// The error of a train that failed.
 pub(super) fn failed(exit_status: Option<i32>, limit: Option<Limit>, log: &Path) -> Error {
-    let hint = format!("the train's output is in {}; the encrypted image is unchanged", log.display());
     let cause = TrainFailed { exit_status, limit, log: log.to_owned() };
-    Error::new(Kind::Train, "the train failed").because(cause).hint(hint)
+    Error::new(Kind::Train, "the train failed").because(cause).hint(unchanged(log))
+}
+
+/// The error of a train that ended well and left nothing, where a station demands results.
+pub(super) fn left_nothing(log: &Path) -> Error {
+    Error::new(Kind::Train, NO_RESULTS).hint(unchanged(log))
+}
+
+fn unchanged(log: &Path) -> String {
+    format!("the train's output is in {}; the encrypted image is unchanged", log.display())
 }

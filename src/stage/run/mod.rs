@@ -43,7 +43,7 @@ pub use opened::keeps_base;
 pub(in crate::stage) use work_dir::WorkDir;
 
 use data::Preparation;
-use failure::failed;
+use failure::{failed, left_nothing};
 use keep::{Kept, hold, keep};
 use log::{Log, Named};
 use opened::Opened;
@@ -181,6 +181,9 @@ pub(in crate::stage) fn run_observed(
     let kept = Kept { post: &post, opened: &reference, before: &before, results: &results };
     let look = || observer.map_or(Ok(()), |observer| observer.look(&reference, &results));
     let taken = request.engine.reclaim(&results).and_then(|()| widened.restore()).and_then(|()| look());
+    if taken.is_ok() && stage.require_results && !opened::has_file(&results) {
+        return Err(left_nothing(log.path()));
+    }
     let post = match taken {
         Ok(()) if request.hold => return Err(hold(&kept, work)),
         taken => match taken.and_then(|()| post_run_elsewhere(&post, &reference, &before, context)) {

@@ -1,4 +1,4 @@
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -88,18 +88,30 @@ fn write_readable(path: &Path, bytes: &[u8]) -> Result<()> {
     opened.doing("set the mode of the file").at(path.display())
 }
 
-/// True if the files below have more than `limit` bytes. What cannot be looked at does not count: the train is at work.
+/// True if the files below have more than `limit` bytes.
 pub(super) fn exceeds(dir: &Path, limit: u64) -> bool {
-    let (mut open, mut sum) = (vec![dir.to_owned()], 0_u64);
+    let mut sum = 0_u64;
+    any_below(dir, &mut |found| {
+        sum = sum.saturating_add(found.len());
+        sum > limit
+    })
+}
+
+/// True if there is a regular file below, and be it empty.
+pub(super) fn has_file(dir: &Path) -> bool {
+    any_below(dir, &mut |found| found.is_file())
+}
+
+/// Looks at what lies below and is no directory, until it `is_found`. What cannot be looked at does not count: the train
+/// may be at work.
+fn any_below(dir: &Path, is_found: &mut dyn FnMut(&Metadata) -> bool) -> bool {
+    let mut open = vec![dir.to_owned()];
     while let Some(dir) = open.pop() {
         for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
             match entry.metadata() {
                 Ok(found) if found.is_dir() => open.push(entry.path()),
-                Ok(found) => sum = sum.saturating_add(found.len()),
-                Err(_) => {}
-            }
-            if sum > limit {
-                return true;
+                Ok(found) if is_found(&found) => return true,
+                _ => {}
             }
         }
     }

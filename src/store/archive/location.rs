@@ -77,10 +77,14 @@ impl Location for ArchiveLocation {
 
     fn destination(
         &self,
-        _reference: &Reference,
+        reference: &Reference,
         context: &Context,
         audience: Audience,
     ) -> Result<Box<dyn Destination>> {
+        // In a Docker archive images have whole names, with a colon.
+        if self.format == ArchiveFormat::Oci {
+            reference.ensure_place_ends_there()?;
+        }
         let writer = ArchiveWriter::open(&self.file, self.format, context.waiting, audience, &context.temporary)?;
         Ok(Box::new(writer))
     }

@@ -73,10 +73,11 @@ impl Location for LayoutLocation {
 
     fn destination(
         &self,
-        _reference: &Reference,
+        reference: &Reference,
         context: &Context,
         audience: Audience,
     ) -> Result<Box<dyn Destination>> {
+        reference.ensure_place_ends_there()?;
         Ok(Box::new(LayoutWriter::open(&self.0, context.waiting, audience)?))
     }
 

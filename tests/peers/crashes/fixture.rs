@@ -24,6 +24,14 @@ pub struct Case {
     pub results: bool,
 }
 
+impl Case {
+    /// What is named as DEST. An archive is opened in place only if it is named twice.
+    fn named_destination(&self) -> Option<&'static str> {
+        let is_named_twice = self.stage == "pre-run" && self.source != LAYOUT;
+        self.destination.or_else(|| is_named_twice.then_some(self.source))
+    }
+}
+
 const fn in_place(name: &'static str, stage: &'static str, source: &'static str) -> Case {
     Case { name, stage, source, destination: None, results: false }
 }
@@ -143,7 +151,7 @@ impl Trial<'_> {
         let key = self.fixture.train.key(&self.fixture.station);
         let mut command = Command::new(support::program());
         command.args([self.case.stage, &self.place(self.case.source)]);
-        command.args(self.case.destination.map(|to| self.place(to)));
+        command.args(self.case.named_destination().map(|to| self.place(to)));
         command.args(["--station", &self.fixture.station, "--private-key", &key]).args(more);
         if self.case.results {
             command.arg("--results").arg(self.dir.join("results"));

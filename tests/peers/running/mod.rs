@@ -166,6 +166,29 @@ fn bad_ends(test: &str, engine: &'static str, peer: Peer) {
     fixture.check_nothing_left();
 }
 
+/// A station that demands results signs no stop without any: the train is as if it had not run.
+#[test]
+fn a_train_that_leaves_nothing_can_be_refused() {
+    if !available("running::a_train_that_leaves_nothing_can_be_refused", &[Peer::Python, Peer::Busybox, Peer::Runc]) {
+        return;
+    }
+    let leaves = "#!/bin/sh\n[ -z \"$LEAVES\" ] || echo 1 >/opt/pht_results/count\nmkdir -p /opt/pht_results/below\n";
+    let fixture = RunFixture::with("runc", Wire::V3, leaves, &json!({}));
+    let before = snapshot(&fixture.layout.dir);
+    let settings = fixture.train.dir.path().join("station.toml");
+    fs::write(&settings, "[run]\nrequire-results = true\nresults-limit = \"1M\"\n").expect("a new file");
+    for line in [vec!["--require-results"], vec!["--config", utf8(&settings)], vec!["--require-results", "--hold"]] {
+        let refused = fixture.run(0, &line).refused(8);
+        assert!(refused.stderr.contains("the train has left nothing"), "{}", refused.stderr);
+        assert!(refused.stderr.contains("the encrypted image is unchanged"), "{}", refused.stderr);
+        assert_eq!(differences(&before, &snapshot(&fixture.layout.dir), true), Vec::<String>::new());
+        fixture.check_nothing_left();
+    }
+    fixture.run(0, &["--require-results", "--env", "LEAVES=1"]).ok();
+    let said = fixture.run(1, &[]).ok().stderr;
+    assert!(!said.contains("the train has left nothing"), "those of the first station are there: {said}");
+}
+
 #[test]
 fn podman_runs_a_journey() {
     journey("running::podman_runs_a_journey", "podman", Peer::Podman);
