@@ -102,6 +102,21 @@ pub fn counted(number: u64, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
+/// The first `most` names of a list, and how many more there are; nothing of an empty list.
+pub fn some_of(names: &[String], most: usize) -> Option<String> {
+    let named = names.get(..most).unwrap_or(names).join(", ");
+    match names.len().saturating_sub(most) {
+        0 if names.is_empty() => None,
+        0 => Some(named),
+        more => Some(format!("{named} and {more} more")),
+    }
+}
+
+/// A duration for people: of a short one a tenth of a second counts.
+pub fn seconds_text(seconds: f64) -> String {
+    if seconds < 10.0 { format!("{seconds:.1} s") } else { format!("{seconds:.0} s") }
+}
+
 /// Bytes for people, in powers of 1024.
 pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
@@ -190,6 +205,13 @@ mod tests {
         for c in ranges.into_iter().flatten().filter_map(char::from_u32) {
             assert!(!is_visible(c), "{:x}", u32::from(c));
             assert!(Printable::new(&c.to_string()).to_string().bytes().all(|byte| (b' '..=b'~').contains(&byte)));
+        }
+    }
+
+    #[test]
+    fn short_durations_have_tenths() {
+        for (seconds, shown) in [(0.0, "0.0 s"), (0.26, "0.3 s"), (9.94, "9.9 s"), (10.4, "10 s"), (7200.0, "7200 s")] {
+            assert_eq!(seconds_text(seconds), shown);
         }
     }
 

@@ -58,7 +58,7 @@ fn composed(advice: &Advice, given: &Repeated) -> Option<String> {
             let first = first.as_ref().map(|first| format!("{first}; then ")).unwrap_or_default();
             let dir = Path::new(results).parent().unwrap_or(Path::new(results)).display();
             let close = close_command(opened, results, source, target);
-            let options = given.stage(source, target);
+            let options = given.stage_again(source, target);
             format!("{first}close it, and then remove {dir}, which holds plaintext\n{close}{options}")
         }
         _ => return None,

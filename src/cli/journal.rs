@@ -148,7 +148,12 @@ impl JournalCommand {
 
 impl Show {
     fn run(&self, output: &mut Output) -> Result<()> {
-        let entries = self.place.given()?.entries()?;
+        let journal = self.place.given()?;
+        let entries = journal.entries()?;
+        if !journal.path().exists() {
+            let hint = "the first act that is recorded makes it; is this its path?";
+            return Err(Error::usage("there is no journal").hint(hint).at(journal.path().display()));
+        }
         let rows = entries.iter().map(row);
         let heading = ["#", "time", "act", "train", "stop", "image", "by whom and why"];
         let text = match entries.len() {

@@ -20,7 +20,7 @@ const VERDICTS: [&str; 4] = ["sound", "weak", "unpinned", "broken"];
 #[derive(Debug, Default)]
 pub(super) struct Figures {
     moved: Option<[u64; 3]>,
-    train_seconds: Option<u64>,
+    train_seconds: Option<f64>,
     checks: Option<[usize; VERDICTS.len()]>,
 }
 

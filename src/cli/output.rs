@@ -20,7 +20,7 @@ use crate::json::{Value, json};
 use crate::stage::{Execution, Inspection, Report, ResultFile, Statement, Verification};
 #[cfg(feature = "engines")]
 use crate::stage::{Limit, TrainFailed};
-use crate::text::{Printable, counted};
+use crate::text::{Printable, counted, size, some_of};
 use crate::train::{Check, Verdict};
 
 /// The output of a command: its report on standard output, in the format of `--format`.
@@ -339,8 +339,24 @@ fn report_text(color: Palette, report: &Report) -> String {
     let is_announced = report.ran.is_some() && io::stdout().is_terminal();
     let runs = report.runs.as_ref().filter(|_| !is_announced);
     text += &runs.map(|runs| text::execution(color, runs)).unwrap_or_default();
+    text += &report.results.as_deref().and_then(results_text).unwrap_or_default();
     report.notes.iter().for_each(|note| text += &format!("  {}\n", Printable::new(note)));
     text + &destination_text(&report.image)
+}
+
+/// The results that a report names.
+const NAMED: usize = 20;
+
+/// The results that leave; nothing if there are none.
+fn results_text(results: &[ResultFile]) -> Option<String> {
+    let names: Vec<String> = results.iter().map(|file| format!("{} ({})", file.path, size(file.size))).collect();
+    let names = some_of(&names, NAMED)?;
+    let count = counted(results.len() as u64, "result");
+    Some(format!(
+        "  {count} of {} in all: {}\n",
+        size(results.iter().map(|file| file.size).sum()),
+        Printable::new(&names)
+    ))
 }
 
 fn image_report_text(color: Palette, command: &str, report: &ImageReport, notes: &[String]) -> String {
@@ -356,8 +372,13 @@ fn destination_text(report: &ImageReport) -> String {
     if let Some(digest) = &report.digest_after {
         let layers = &report.layers;
         let (added, reused, dropped) = (layers.added.len(), layers.reused, layers.dropped.len());
-        let kept = counted(reused as u64, "layer");
-        text += &format!(": {kept} kept, {dropped} dropped, {added} added\n  {digest}");
+        let layers = counted(reused as u64, "layer");
+        text += &match (reused, dropped + added) {
+            (0, 0) => String::new(),
+            (_, 0) => format!(": {layers}"),
+            _ => format!(": {layers} kept, {dropped} dropped, {added} added"),
+        };
+        text += &format!("\n  {digest}");
     }
     text + "\n"
 }

@@ -9,8 +9,10 @@ use crate::text::quoted;
 pub(super) const SETTINGS: &[&str] = &["config"];
 /// Whose key opens and signs.
 pub(super) const KEY: &[&str] = &["private-key", "passphrase-file", "station"];
-/// Where the act is recorded, and whether it may be done again.
-pub(super) const RECORD: &[&str] = &["journal", "again"];
+/// Where the act is recorded.
+pub(super) const RECORD: &[&str] = &["journal"];
+/// Whether what is done already may be done again.
+const AGAIN: &[&str] = &["again"];
 /// Whose keys are trusted.
 const TRUST: &[&str] = &["trust"];
 /// Where logins to registries are.
@@ -27,14 +29,14 @@ pub(super) struct Repeated(Vec<(&'static str, String)>);
 impl Repeated {
     /// Those that were given to this command on its command line; what settings and variables say, they say again.
     pub(super) fn of(command: &Command, given: &ArgMatches) -> Self {
-        let all = [SETTINGS, KEY, TRUST, RECORD, LOGIN, SOURCE, DESTINATION].concat();
+        let all = [SETTINGS, KEY, TRUST, RECORD, AGAIN, LOGIN, SOURCE, DESTINATION].concat();
         let typed = |long: &&'static str| {
             let argument = command.get_arguments().find(|argument| argument.get_long() == Some(*long))?;
             let id = argument.get_id().as_str();
             let is_typed = given.value_source(id) == Some(ValueSource::CommandLine);
             let value = given.get_raw(id).and_then(|mut values| values.next())?.to_string_lossy().into_owned();
             is_typed.then(|| match argument.get_action().takes_values() {
-                true => (*long, format!(" --{long}={}", quoted(&value))),
+                true => (*long, format!(" --{long}={}", quoted(&typed_elsewhere(long, value)))),
                 false => (*long, format!(" --{long}")),
             })
         };
@@ -47,9 +49,15 @@ impl Repeated {
         self.0.iter().filter(|(long, _)| wanted(long)).map(|(_, typed)| typed.as_str()).collect()
     }
 
-    /// The same of all that a stage needs, from one of these places to the other.
+    /// The same of all that a stage needs, from one of these places to the other. A stop that is closed is not closed again
+    /// for a hint.
     pub(super) fn stage(&self, source: &str, destination: &str) -> String {
         self.options(&[SETTINGS, KEY, TRUST, RECORD]) + &self.registries(source, destination)
+    }
+
+    /// The same where the stage was to be done again.
+    pub(super) fn stage_again(&self, source: &str, destination: &str) -> String {
+        self.options(&[AGAIN]) + &self.stage(source, destination)
     }
 
     /// The same of what registries need, if there is one at these places.
@@ -77,6 +85,14 @@ impl Repeated {
     }
 }
 
+/// A value as it means the same in every working directory: who reads a hint may have gone on.
+fn typed_elsewhere(long: &str, value: String) -> String {
+    if ["station", "src-tls-verify", "dest-tls-verify"].contains(&long) {
+        return value;
+    }
+    std::path::absolute(&value).ok().and_then(|path| path.to_str().map(str::to_owned)).unwrap_or(value)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,8 +109,9 @@ mod tests {
         let line =
             ["pht-oci", "release", "a", "docker://h/r", "--private-key", "my key.pem", "--again", "--dest-creds"];
         let given = repeated(&[&line[..], &["u:hidden", "--dest-tls-verify", "false", "--trust=pins"]].concat());
-        assert_eq!(given.options(&[KEY]), " --private-key='my key.pem'");
-        assert_eq!(given.options(&[TRUST, RECORD]), " --trust=pins --again");
+        let absolute = |path: &str| std::path::absolute(path).unwrap().display().to_string();
+        assert_eq!(given.options(&[KEY]), format!(" --private-key='{}'", absolute("my key.pem")));
+        assert_eq!(given.options(&[TRUST, RECORD, AGAIN]), format!(" --trust={} --again", absolute("pins")));
         assert_eq!(given.registries("oci:a", "docker://h/r"), " --dest-tls-verify=false");
         assert_eq!(given.registries("docker://h/r", "oci:a"), "");
         assert!(!format!("{given:?}").contains("hidden"));

@@ -54,8 +54,10 @@ impl Report {
         let mut request = JourneyRequest::new(&self.source);
         let policy = VerificationPolicy { all_layers: self.all_layers, ..demands.policy() };
         (request.policy, request.journals, request.keys) = (policy, &self.journal, &keys);
+        let reviewers = load_reviewers(self.policy.trust_dir())?;
+        request.reviewers = self.policy.trust_dir().map(|_| &reviewers);
         let found = journey(&request, context)?;
-        let told = Told { journey: &found, reviewers: load_reviewers(self.policy.trust_dir())? };
+        let told = Told { journey: &found, reviewers: &reviewers };
         if let Some(file) = &self.html {
             write_page(&told, file, context)?;
         }

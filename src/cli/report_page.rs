@@ -241,7 +241,7 @@ fn result_table(results: &StopResults) -> Markup {
             thead { tr { th scope="col" { "File" } th scope="col" { "Size" } th scope="col" { "SHA-256" } } }
             tbody {
                 @for file in results.files.iter().take(LISTED) {
-                    tr { td data-name="file" { (shown(&file.path)) } td data-name="size" { (size(file.size)) } td data-name="SHA-256" { code { (shown(&file.sha256)) } } }
+                    tr { td data-name="file" { (shown(&file.path)) } td data-name="size" { (size(file.size)) } td data-name="SHA-256" { code { (shown(file.sha256.as_deref().unwrap_or_default())) } } }
                 }
             }
         }

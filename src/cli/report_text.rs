@@ -9,7 +9,7 @@ use crate::stage::{
     JourneyFinding, JourneyJournal, JourneyStop, RecordedAct, RecordedApproval, ResultFile, StopResults,
 };
 use crate::text::size;
-use crate::text::{Printable, counted};
+use crate::text::{Printable, counted, seconds_text, some_of};
 use crate::train::Verdict;
 
 /// The result files of a stop that the text names.
@@ -33,7 +33,7 @@ pub(super) fn report_text(color: Palette, told: &Told<'_>) -> String {
     let thin = if train.left_out == 0 { "" } else { ", which is not here: the train is thin" };
     row("size", &format!("{} in all, the base {base}{thin}", size(train.size)));
     let files = train.listed.iter().map(|file| printable(&file.path)).collect::<Vec<_>>();
-    row("files", &some_of(&files));
+    row("files", &some_of(&files, LISTED).unwrap_or_default());
     row("state", train.state().name());
     text += &execution(color, &train.runs);
     for stop in &journey.stops {
@@ -75,8 +75,9 @@ fn stop_text(color: Palette, told: &Told<'_>, stop: &JourneyStop) -> String {
     }
     if let Some(results) = &stop.results {
         text += &format!("    results: {}\n", results_words(results));
+        let digest = |file: &ResultFile| printable(file.sha256.as_deref().unwrap_or("not digested"));
         let one =
-            |file: &ResultFile| format!("      {}  {}  {}\n", file.sha256, size(file.size), printable(&file.path));
+            |file: &ResultFile| format!("      {}  {}  {}\n", digest(file), size(file.size), printable(&file.path));
         results.files.iter().take(LISTED).for_each(|file| text += &one(file));
         if results.files.len() > LISTED {
             text += &format!("      and {} more (--format json has all)\n", results.files.len() - LISTED);
@@ -143,7 +144,7 @@ pub(super) fn act_facts(told: &Told<'_>, act: &RecordedAct) -> Vec<(&'static str
         let mounted = volumes(engine);
         facts.push(("data", if mounted.is_empty() { "none mounted".to_owned() } else { mounted.join(", ") }));
     }
-    facts.extend(act.seconds.map(|seconds| ("took", counted(seconds, "second"))));
+    facts.extend(act.seconds.map(|seconds| ("took", seconds_text(seconds))));
     facts.extend(act.exit_status.filter(|status| *status != 0).map(|status| ("exit status", status.to_string())));
     if let Some((all, not_sound)) = act.checks.filter(|(all, _)| *all > 0) {
         let found = if not_sound == 0 { "all sound".to_owned() } else { format!("{not_sound} of them not sound") };
@@ -242,7 +243,15 @@ pub(super) fn conclusion(told: &Told<'_>) -> (String, Style) {
     };
     let journals = match (journey.journals.len(), contradictions) {
         (0, 0) => "no journal was given".to_owned(),
-        (_, 0) if journey.findings.is_empty() => "the journals agree with it".to_owned(),
+        (_, 0) if journey.findings.is_empty() => match without_journal(told) {
+            None => "the journals agree with it".to_owned(),
+            Some(stations) => {
+                if style == Style::Good {
+                    style = Style::Doubtful;
+                }
+                format!("what was handed in agrees with it, and no journal tells of {stations}")
+            }
+        },
         (_, 0) => format!("{} to look at", counted(journey.findings.len() as u64, "finding")),
         (_, count) => {
             style = Style::Bad;
@@ -255,15 +264,15 @@ pub(super) fn conclusion(told: &Told<'_>) -> (String, Style) {
     (format!("{train}; {journals}"), style)
 }
 
+/// The stations that have signed and of whose stop no journal tells.
+fn without_journal(told: &Told<'_>) -> Option<String> {
+    let stops = told.journey.stops.iter().filter(|stop| stop.state.signed && stop.acts.is_empty());
+    let stations: Vec<String> = stops.map(|stop| Printable::new(&stop.state.station).to_string()).collect();
+    some_of(&stations, LISTED)
+}
+
 /// The words of a command, each within quotes, so that nobody takes two for one.
 pub(super) fn command_line(entrypoint: &[String], command: &[String]) -> String {
     let words = [entrypoint, command].concat();
     if words.is_empty() { "(none)".to_owned() } else { printable(&json!(words).to_string()) }
-}
-
-fn some_of(files: &[String]) -> String {
-    match files.len().saturating_sub(LISTED) {
-        0 => files.join(", "),
-        more => format!("{} and {more} more", files[..LISTED].join(", ")),
-    }
 }

@@ -94,7 +94,7 @@ impl StageOptions {
     pub(super) fn request<'a>(&'a self, key: &'a PrivateKey, demands: &'a Demands) -> StageRequest<'a> {
         StageRequest {
             policy: demands.policy(),
-            list_results: self.journal.is_kept(),
+            digest_results: self.journal.is_kept(),
             destination: self.destination.as_ref(),
             base: self.base.as_ref(),
             ..StageRequest::new(&self.source, Station { id: self.station.as_deref(), key })

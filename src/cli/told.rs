@@ -5,7 +5,7 @@ use crate::stage::{Journey, Reviewers};
 /// A journey, and who the reviewers are.
 pub(super) struct Told<'a> {
     pub(super) journey: &'a Journey,
-    pub(super) reviewers: Reviewers,
+    pub(super) reviewers: &'a Reviewers,
 }
 
 impl Told<'_> {

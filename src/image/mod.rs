@@ -43,7 +43,7 @@ pub(crate) use overlay::too_many_files;
 pub use overlay::{Overlay, PathFilter};
 pub use read_directory::{ReadDirectory, read_directory, read_file};
 pub use report::{BytesMoved, ImageReport, LayerCounts};
-pub use sink::EntrySink;
+pub use sink::{EntrySink, Nowhere};
 pub use snapshot::{FileRecord, FileRecordKind, LayerChange, layer_changes, snapshot, snapshot_above};
 pub use tarball::{TarSink, Tarball};
 pub use target::{PendingTarget, Target};

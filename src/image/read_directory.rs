@@ -179,7 +179,7 @@ impl Walk<'_> {
             }
             _ => {
                 let what = "a device node or a socket; results are files, directories, links and named pipes";
-                return Err(Error::malformed(what).at(place()));
+                return Err(Error::malformed(what).hint("remove the device node or socket").at(place()));
             }
         };
         self.nodes.push(Node { path, kind, meta });

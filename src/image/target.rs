@@ -2,10 +2,12 @@ use oci_spec::image::Digest;
 
 use super::document::Image;
 use crate::error::{Advice, Error, Result};
-use crate::store::tag::LATEST;
+use crate::store::tag::{ENCRYPTED_SUFFIX, LATEST};
 use crate::store::{
     Audience, Context, Destination, ImageEntry, Reference, Unreached, open_destination, open_source, several_images,
+    tagged,
 };
+use crate::text::Printable;
 
 /// Where an image will be published. Whether that is in place, and under which tag, can be said only when the image
 /// that it is made from is known: see [`resolve`](PendingTarget::resolve).
@@ -77,6 +79,9 @@ impl PendingTarget {
                 return Err(several_images(&tag).advise(Advice::GiveDestination).at(self.destination.name()));
             }
         }
+        if same && own.as_deref() == Some(&tag) {
+            self.ensure_is_not_aside(&tag)?;
+        }
         let untagged = own.is_none() && given.and_then(Reference::tag).is_none();
         Ok(Target {
             in_place: same && (own.as_deref() == Some(&tag) || untagged),
@@ -85,6 +90,22 @@ impl PendingTarget {
             reference: self.reference,
             tag,
         })
+    }
+
+    /// Refuses to replace the encrypted image that pre-run in place has put aside: whoever begins again, or rejects what
+    /// was opened, goes back to it.
+    fn ensure_is_not_aside(&self, tag: &str) -> Result<()> {
+        let Some(opened) = tag.strip_suffix(ENCRYPTED_SUFFIX) else { return Ok(()) };
+        if tagged(&self.destination.list()?, opened).is_none() {
+            return Ok(());
+        }
+        let what = format!(
+            "`{tag}` is what pre-run has put aside of `{opened}`, and is not replaced",
+            tag = Printable::new(tag)
+        );
+        let hint =
+            format!("name `{}`, from which pre-run begins again by itself, or give a DEST", Printable::new(opened));
+        Err(Error::usage(what).hint(hint).at(self.destination.name()))
     }
 }
 

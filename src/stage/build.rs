@@ -10,7 +10,7 @@ use super::parts::ignore::IGNORE_FILE;
 use super::parts::labels::{ImageState, labels};
 use super::parts::load::facts_of;
 use super::parts::payload::{PayloadWriter, Transform, transform, write_control};
-use super::parts::report::{Report, some_of};
+use super::parts::report::Report;
 use super::parts::space::{ensure_file_count, ensure_stage, size_below};
 use super::parts::train_files::{TrainFiles, read_train_files};
 use super::parts::volumes::hides_train;
@@ -24,7 +24,7 @@ use crate::store::fs::StagedFile;
 use crate::store::tag::LATEST;
 use crate::store::{Audience, Context, Destination, Reference, TagChange, Unreached, open_destination};
 use crate::tar::{EntryKind, Meta};
-use crate::text::{Printable, counted};
+use crate::text::{Printable, counted, some_of};
 use crate::train::wire::newest;
 use crate::train::{
     BuildSeal, CreatorSeal, Draft, DraftStop, FileMeta, PartyId, Produced, SignedDraft, SignedImage, Source,

@@ -7,12 +7,12 @@ use super::parts::checks::{
 };
 use super::parts::hashing::{BackgroundHasher, HashSink};
 use super::parts::labels::{ImageState, Labels};
-use super::parts::listing::{Both, Listing};
+use super::parts::listing::{Both, Listing, files};
 use super::parts::load::{Depth, Train, read_view};
 use super::parts::payload::{PayloadWriter, Transform, transform};
 use super::parts::publish::StageOutput;
 use super::parts::release::{SeenFiles, approved_by};
-use super::parts::report::{NO_RESULTS, Report, ResultFile, some_of};
+use super::parts::report::{NO_RESULTS, Report, ResultFile};
 use super::parts::request::{StageRequest, Station};
 use super::parts::space::{ensure_file_count, ensure_stage, size_below};
 use crate::crypto::StageKey;
@@ -24,7 +24,7 @@ use crate::image::{
 use crate::path::shown;
 use crate::review::{ApprovalSubject, entries_of, results_digest};
 use crate::store::{Audience, Context, Digest, Reference, spool_dir};
-use crate::text::counted;
+use crate::text::{counted, some_of};
 use crate::train::check::CheckId;
 use crate::train::{Check, Produced, StageKind, Stop, StopSeal, paths, unwrap_stage_key};
 
@@ -245,7 +245,7 @@ impl PostRun<'_> {
         let nothing = self.signed_for_nothing(train)?;
         let (mut report, collected) = output.publish(train, target, self.context)?;
         report.checks = checks;
-        report.results = listed;
+        report.results = Some(listed);
         report.image.bytes.transferred += copied;
         report.warnings = self.request.policy.warnings(&train.config);
         report.notes.push(format!("base: {} (from {})", counted(base as u64, "layer"), found.name()));
@@ -372,7 +372,7 @@ impl PostRun<'_> {
         let mut payload = PayloadWriter::new(sink, wire, train.tree(), self.context.now)?;
         payload.begin(paths::RESULTS, train.tree())?;
         let results = self.results.as_ref().unwrap_or(train.tree());
-        let mut listing = self.request.list_results.then(|| BackgroundHasher::new(Listing::new()));
+        let mut listing = self.request.digest_results.then(|| BackgroundHasher::new(Listing::new()));
         let (result_hash, approved) = match train.config.form().result_hasher(&train.config) {
             Some(hasher) => {
                 let mut hasher = BackgroundHasher::new(hasher);
@@ -386,8 +386,8 @@ impl PostRun<'_> {
             }
         };
         let listed = match listing {
-            Some(listing) => Some(listing.finish()?.finish(results, paths::RESULTS)),
-            None => None,
+            Some(listing) => listing.finish()?.finish(results, paths::RESULTS),
+            None => files(results, paths::RESULTS).collect(),
         };
         let of_train = if wire.encrypts_train() { encrypt } else { Transform::Keep };
         payload.begin(paths::TRAIN, train.tree())?;
@@ -425,8 +425,8 @@ struct Written {
     produced: Produced,
     /// What does not travel.
     left_out: Vec<String>,
-    /// The files that travel, if they are to be listed.
-    listed: Option<Vec<ResultFile>>,
+    /// The results that travel.
+    listed: Vec<ResultFile>,
     /// Who has approved the results.
     approved: Vec<String>,
 }

@@ -46,6 +46,11 @@ pub fn reject(request: &RejectRequest<'_>, context: &Context) -> Result<Report> 
     let results = results_to_erase(request.results, &labels)?;
     let mut target = pending.resolve(request.source, None, &image)?;
     let before = encrypted(&image, context)?;
+    if before.as_ref().is_some_and(|before| Labels::read(before).state == Some(ImageState::PreRun)) {
+        let what = "what pre-run has put aside is open itself, so that the train as it came is not here any more";
+        let hint = "remove both, and begin again from the train as it came";
+        return Err(Error::verification(what).hint(hint).at(request.source));
+    }
     let aside = format!("{}{ENCRYPTED_SUFFIX}", target.tag);
     let changes = match &before {
         Some(before) => {

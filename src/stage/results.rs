@@ -9,7 +9,7 @@ use super::parts::checks::{
 use super::parts::homomorphic::HomomorphicSink;
 use super::parts::load::{Depth, Train};
 use super::parts::payload::Transform;
-use super::parts::report::{Report, some_of};
+use super::parts::report::Report;
 use super::parts::request::VerificationPolicy;
 use super::parts::results_archive::ResultsArchive;
 use super::pre_run::copy_results;
@@ -22,6 +22,7 @@ use crate::image::{
 use crate::store::fs::{StagedDir, StagedFile};
 use crate::store::{Audience, Context, Reference};
 use crate::tar::EntryKind;
+use crate::text::some_of;
 use crate::train::{Check, TrainConfig, paillier, paths, unwrap_creator_key};
 
 /// The directory of the results in an archive: its name in the train.

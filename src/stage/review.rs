@@ -1,6 +1,5 @@
 //! The review of a train after its run, and its approval.
 
-use std::io::{self, Write};
 use std::path::Path;
 
 use super::parts::labels::{ImageState, Labels};
@@ -11,14 +10,13 @@ use super::post_run::{approval_subject, ensure_is_not_signed, ensure_was_opened,
 use crate::crypto::PrivateKey;
 use crate::error::{Advice, Error, ErrorContext, Result};
 use crate::image::{
-    EntrySink, Image, NodeKind, PathFilter, ReadDirectory, Tree, View, open_image, read_directory, rfc3339,
+    Image, NodeKind, Nowhere, PathFilter, ReadDirectory, Tree, View, open_image, read_directory, rfc3339,
 };
 use crate::review::{
     Accepted, Approval, Declaration, MAX_OUTPUTS, OUTPUTS, ReleasePolicy, ResultEntry, Review, ReviewInput, entries_of,
     hash_files, review,
 };
 use crate::store::{Context, Reference};
-use crate::tar::{EntryKind, Meta};
 use crate::train::{Stop, paths, unwrap_stage_key};
 
 /// A request to review a train.
@@ -254,23 +252,4 @@ fn declaration_of(train: &Train) -> Result<Option<Declaration>> {
     let nodes = &tree.nodes()[tree.below(paths::TRAIN)];
     let found = nodes.iter().find(|node| matches!(node.kind, NodeKind::File { .. }) && node.path.ends_with(&name));
     found.map(|node| Declaration::parse(&tree.read(node, MAX_OUTPUTS)?).at(node.shown())).transpose()
-}
-
-/// Takes entries that nobody wants.
-struct Nowhere;
-
-impl EntrySink for Nowhere {
-    fn entry(&mut self, _: &[u8], _: &EntryKind, _: &Meta, _: u64) -> Result<()> {
-        Ok(())
-    }
-}
-
-impl Write for Nowhere {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

@@ -14,8 +14,8 @@ use super::parts::request::VerificationPolicy;
 use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
 use crate::image::{Image, VerifiedLayers, open_image};
 use crate::store::{Context, Reference, Verified};
-use crate::text::counted;
-use crate::train::check::{CheckId, overall};
+use crate::text::{Printable, counted};
+use crate::train::check::{CheckId, overall, withdraw_unfounded};
 use crate::train::{Check, FileMeta, Stop, Verdict, paths};
 
 /// What the check of the layers that were needed is about.
@@ -45,6 +45,8 @@ pub struct Verification {
     pub unread_layers: usize,
     /// True if the train is open: what it says of itself is then that of the closed one, and need not be broken.
     pub open: bool,
+    /// The station whose pre-run has opened it, where that is known.
+    pub opened_at: Option<String>,
     /// Conditions that the person should know about; nothing failed.
     pub warnings: Vec<String>,
     /// Why the train's files could not be looked at, if they could not: a layer is damaged or missing, or its form is not
@@ -68,6 +70,13 @@ pub struct StopVerdict {
     pub digest: Option<Verdict>,
 }
 
+/// The error of a train that is open.
+fn open_error(at: Option<&str>) -> Error {
+    let place = at.map(|station| format!(" at station `{}`", Printable::new(station))).unwrap_or_default();
+    let what = format!("the train is open{place}: only a closed one can be verified");
+    Error::verification(what).hint("verify the encrypted image, or run post-run first")
+}
+
 impl Verification {
     /// The verdict on the train: the worst of its checks.
     pub fn verdict(&self) -> Verdict {
@@ -77,12 +86,17 @@ impl Verification {
     /// An error if the train does not meet `policy`.
     ///
     /// # Errors
-    /// [`Kind::Verification`] if a check is broken or, strictly, weak; the [`fault`](Self::fault), if there is one.
+    /// [`Kind::Verification`] if a check is broken or, strictly, weak, or if the train is open; the [`fault`](Self::fault),
+    /// if there is one.
     pub fn enforce(self, policy: VerificationPolicy<'_>) -> Result<()> {
-        match self.fault {
-            Some(fault) => Err(fault),
-            None => policy.enforce(self.checks).map(drop).at(&self.source),
+        if let Some(fault) = self.fault {
+            return Err(fault);
         }
+        // Where the payload is signed, that of an open train cannot be what is.
+        let is_in_plaintext = self.open && self.checks.iter().any(|check| check.id == CheckId::Payload);
+        let policy = VerificationPolicy { strict: policy.strict && !is_in_plaintext, ..policy };
+        policy.enforce(self.checks).at(&self.source)?;
+        if is_in_plaintext { Err(open_error(self.opened_at.as_deref()).at(&self.source)) } else { Ok(()) }
     }
 }
 
@@ -112,15 +126,20 @@ fn verify_whole(mut train: Train, policy: VerificationPolicy<'_>, context: &Cont
         open = is_open(&train);
         checks = collect(&train, policy, open).map_err(|fault| train.view.damage_or(fault.at(&name)))?;
     }
+    // What lies below is not read, but it has to be there.
+    let fault = train.image.ensure_layers().err();
+    if let Some(missing) = &fault {
+        checks.insert(0, Check::broken(CheckId::Layers, ALL_LAYERS, missing.to_string()));
+    }
     match train.view.verify() {
         Ok(()) => checks.push(Check::sound(CheckId::Layers, LAYERS_READ)),
         // Damage comes before whatever followed from the damaged bytes.
         Err(error) => checks.insert(0, broken(error, CheckId::Layers, LAYERS_READ)?),
     }
-    if policy.all_layers {
+    if policy.all_layers && fault.is_none() {
         checks.push(read_layers(&train.image).at(&name)?);
     }
-    Ok(report(&train, policy, checks, open))
+    Ok(Verification { fault, ..report(&train, policy, checks, open) })
 }
 
 /// What the config alone tells, where the rest could not be looked at: who has signed what is worth knowing of a train
@@ -160,13 +179,15 @@ fn report_of_layers(image: &Image, checks: Vec<Check>) -> Verification {
         read: image.source().bytes_read(),
         unread_layers: image.layers().len(),
         open: false,
+        opened_at: None,
         warnings: Vec::new(),
         fault: None,
     }
 }
 
-fn report(train: &Train, policy: VerificationPolicy<'_>, checks: Vec<Check>, open: bool) -> Verification {
+fn report(train: &Train, policy: VerificationPolicy<'_>, mut checks: Vec<Check>, open: bool) -> Verification {
     policy.alarm(&train.config);
+    withdraw_unfounded(&mut checks);
     Verification {
         source: train.name(),
         digest: train.image.descriptor().digest().to_string(),
@@ -176,6 +197,7 @@ fn report(train: &Train, policy: VerificationPolicy<'_>, checks: Vec<Check>, ope
         read: train.image.source().bytes_read(),
         unread_layers: if policy.all_layers { 0 } else { train.view.lowest },
         open,
+        opened_at: Labels::read(&train.image).opened_at().filter(|_| open).map(str::to_owned),
         warnings: warnings(train, policy),
         checks,
         fault: None,
@@ -229,12 +251,15 @@ fn collect(train: &Train, policy: VerificationPolicy<'_>, open: bool) -> Result<
 /// How the image runs and what its layers are, as far as the wire version binds them.
 fn collect_image(train: &Train, policy: VerificationPolicy<'_>, open: bool, checks: &mut Vec<Check>) -> Result<()> {
     let form = train.config.form();
-    checks.extend(form.collect_image(&train.facts));
+    let of_image = form.collect_image(&train.facts);
     if form.base().is_some() && open {
+        // An engine's commit may say what it likes: post-run writes what was signed.
+        checks.extend(of_image.into_iter().filter(|check| !check.is_broken()));
         let what = "the train is open: its files are in plaintext, and only the encrypted image travels";
-        checks.push(Check::broken(CheckId::Payload, "payload layer", what));
+        checks.push(Check::weak(CheckId::Payload, "payload layer", what));
         return Ok(());
     }
+    checks.extend(of_image);
     let bound = form.collect_layers(&train.facts);
     let is_bound = !bound.iter().any(Check::is_broken);
     checks.extend(bound);

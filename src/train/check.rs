@@ -245,6 +245,9 @@ impl Verdict {
     }
 }
 
+/// Why a key needs no pin of its own.
+pub(crate) const NAMED_BY_CREATOR: &str = "the creator's signature names it";
+
 /// One thing that was checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -291,6 +294,19 @@ impl Check {
         self.verdict.reason().or(self.note)
     }
 
+    /// True if it says nothing without the creator's signature: of what he has signed, or whom he names.
+    fn rests_on_creator(&self) -> bool {
+        let of_signed = [
+            CheckId::ImmutableHash,
+            CheckId::ImmutableFiles,
+            CheckId::FileNames,
+            CheckId::RouteBinding,
+            CheckId::Base,
+            CheckId::ImageConfig,
+        ];
+        self.note == Some(NAMED_BY_CREATOR) || of_signed.contains(&self.id)
+    }
+
     /// True if the check failed.
     pub fn is_broken(&self) -> bool {
         matches!(self.verdict, Verdict::Broken(_))
@@ -299,6 +315,19 @@ impl Check {
     /// A check that holds if `holds`, else is broken because of `reason`.
     pub fn of(holds: bool, id: CheckId, subject: impl Into<Subject>, reason: impl Into<String>) -> Self {
         if holds { Check::sound(id, subject) } else { Check::broken(id, subject, reason) }
+    }
+}
+
+/// Takes back what rests on the creator's signature where that does not hold: whoever broke it may have written the rest.
+pub(crate) fn withdraw_unfounded(checks: &mut [Check]) {
+    let of_creator = [CheckId::Statement, CheckId::CreatorSignature];
+    if !checks.iter().any(|check| of_creator.contains(&check.id) && check.is_broken()) {
+        return;
+    }
+    let is_unfounded = |check: &&mut Check| check.verdict == Verdict::Sound && check.rests_on_creator();
+    for check in checks.iter_mut().filter(is_unfounded) {
+        let reason = "rests on the creator's signature, which does not hold";
+        *check = Check::weak(check.id, check.subject.clone(), reason);
     }
 }
 
@@ -315,10 +344,15 @@ pub fn require_ok(checks: Vec<Check>) -> Result<Vec<Check>> {
                 .at(&check.subject));
         }
     }
-    match checks.iter().find_map(|check| match &check.verdict {
-        Verdict::Unpinned(reason) => Some((reason, check)),
-        _ => None,
-    }) {
+    // Whose pin is missing first of all: the creator vouches for others.
+    let unpinned_checks = || {
+        checks.iter().filter_map(|check| match &check.verdict {
+            Verdict::Unpinned(reason) => Some((reason, check)),
+            _ => None,
+        })
+    };
+    let first = unpinned_checks().find(|(_, check)| check.id == CheckId::CreatorKey);
+    match first.or_else(|| unpinned_checks().next()) {
         None => Ok(checks),
         Some((reason, check)) => Err(unpinned(reason, check, &checks)),
     }
@@ -366,6 +400,29 @@ mod tests {
 
     fn stop_b() -> Subject {
         Subject::Stop { index: 1, station: PartyId::from("b") }
+    }
+
+    #[test]
+    fn nothing_rests_on_a_signature_that_does_not_hold() {
+        let checks = |creator: Check| {
+            vec![
+                creator,
+                Check::sound(CheckId::BuilderKey, Subject::Build).noting(NAMED_BY_CREATOR),
+                Check::sound(CheckId::StationKey, "pinned by itself"),
+                Check::sound(CheckId::RouteBinding, "route"),
+                Check::broken(CheckId::ImageConfig, "image config", "changed"),
+                Check::sound(CheckId::StopSignature, "of the station"),
+            ]
+        };
+        let names = |checks: &[Check]| checks.iter().map(|check| check.verdict.name()).collect::<Vec<_>>();
+        let mut held = checks(Check::sound(CheckId::CreatorSignature, "creator"));
+        withdraw_unfounded(&mut held);
+        assert_eq!(names(&held), ["sound", "sound", "sound", "sound", "broken", "sound"]);
+        for id in [CheckId::CreatorSignature, CheckId::Statement] {
+            let mut broken = checks(Check::broken(id, "creator", "changed"));
+            withdraw_unfounded(&mut broken);
+            assert_eq!(names(&broken), ["broken", "weak", "sound", "weak", "broken", "sound"]);
+        }
     }
 
     #[test]

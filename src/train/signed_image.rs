@@ -23,6 +23,9 @@ pub struct SignedImage {
     config: Object,
 }
 
+/// The most characters of a value that a message shows.
+const SHOWN: usize = 200;
+
 impl SignedImage {
     /// The member `image` of a train config.
     pub(super) fn read(fields: &FieldReader<'_>) -> Result<Self> {
@@ -110,21 +113,28 @@ impl SignedImage {
 
     /// In what an image runs otherwise, in words; nothing if it runs so.
     pub(super) fn difference(&self, image: &ImageFacts) -> Option<String> {
-        let differs = |name: &str| format!("{name} is not what the creator signed");
+        let differs = |name: &str, found: Option<&Value>| {
+            let found = found.map_or_else(|| "nothing".to_owned(), Value::to_string);
+            let shown: String = found.chars().take(SHOWN).collect();
+            let more = if shown.len() < found.len() { "..." } else { "" };
+            format!("{name} is not what the creator signed, but {shown}{more}")
+        };
         for name in PLATFORM {
-            if full(image.config.get(name)) != self.platform.get(name) {
-                return Some(differs(name));
+            let found = full(image.config.get(name));
+            if found != self.platform.get(name) {
+                return Some(differs(name, found));
             }
         }
         let execution = full(image.config.get("config"));
         if execution.is_some_and(|value| !value.is_object()) {
-            return Some(differs("config"));
+            return Some(differs("config", execution));
         }
         for name in EXECUTION {
             let found =
                 full(execution.and_then(|execution| execution.get(name))).map(|value| own_left_out(name, value));
-            if found.as_ref().filter(|value| !is_empty(value)) != self.config.get(name) {
-                return Some(differs(name));
+            let found = found.as_ref().filter(|value| !is_empty(value));
+            if found != self.config.get(name) {
+                return Some(differs(name, found));
             }
         }
         let others = unsigned(&image.config);

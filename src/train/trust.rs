@@ -3,7 +3,7 @@
 
 use rsa::BoxedUint;
 
-use super::check::{Check, CheckId, Subject};
+use super::check::{Check, CheckId, NAMED_BY_CREATOR, Subject, Verdict};
 use super::config::TrainConfig;
 use super::min_wire::MinWire;
 use super::paillier::{digits_of, object_of};
@@ -99,7 +99,7 @@ impl TrustStore {
     }
 
     /// Checks a party's key against its pin; without a pin it holds if another pinned party vouches for it.
-    fn party(&self, party: &Party<'_>, vouched: Option<&'static str>) -> Check {
+    fn party(&self, party: &Party<'_>, voucher: Voucher) -> Check {
         let &Party { id, role, party, ref subject, key } = party;
         let (subject, found) = (subject.clone(), key.fingerprint());
         match self.pinned(role, party) {
@@ -111,31 +111,24 @@ impl TrustStore {
                 );
                 Check::broken(id, subject, reason)
             }
-            None if vouched.is_some() => Check { note: vouched, ..Check::sound(id, subject) },
-            None if party.canonical().contains(['/', '\0']) => {
-                let reason = format!("no key can be pinned for an id that is no file name; its key is {found}");
-                Check::unpinned(id, subject, reason)
-            }
-            None => {
+            None => voucher.check(id, subject, || {
+                if party.canonical().contains(['/', '\0']) {
+                    return format!("no key can be pinned for an id that is no file name; its key is {found}");
+                }
                 let file = format!("{}/{party}.pem", role.directory());
-                let reason = format!("no key is pinned for it; if its key is {found}, put it into {file}");
-                Check::unpinned(id, subject, reason)
-            }
+                format!("no key is pinned for it; if its key is {found}, put it into {file}")
+            }),
         }
     }
 
-    fn builder(&self, key: &PublicKey, vouched: Option<&'static str>) -> Check {
+    fn builder(&self, key: &PublicKey, voucher: Voucher) -> Check {
         let mut pinned = self.pins.iter().filter(|(role, _, _)| *role == Role::Builder).peekable();
-        if vouched.is_some() && pinned.peek().is_none() {
-            return Check { note: vouched, ..Check::sound(CheckId::BuilderKey, Subject::Build) };
-        }
-        let found = key.fingerprint();
+        let (found, directory) = (key.fingerprint(), Role::Builder.directory());
         if pinned.peek().is_none() {
-            let directory = Role::Builder.directory();
-            let reason = format!("no builder's key is pinned; if its key is {found}, put it into {directory}/NAME.pem");
-            return Check::unpinned(CheckId::BuilderKey, Subject::Build, reason);
+            return voucher.check(CheckId::BuilderKey, Subject::Build, || {
+                format!("no builder's key is pinned; if its key is {found}, put it into {directory}/NAME.pem")
+            });
         }
-        let directory = Role::Builder.directory();
         let reason = format!(
             "its key is {found}, which is not among the pinned ones in {directory}; if the builder confirms it, put it into \
              {directory}/NAME.pem"
@@ -143,9 +136,6 @@ impl TrustStore {
         Check::of(pinned.any(|(_, _, pinned)| pinned == key), CheckId::BuilderKey, Subject::Build, reason)
     }
 }
-
-/// Why a key needs no pin of its own.
-const VOUCHED: &str = "the creator's signature names it";
 
 /// What has to be said of a train where no keys are pinned.
 pub fn nobody_vouches(config: &TrainConfig) -> String {
@@ -155,6 +145,30 @@ pub fn nobody_vouches(config: &TrainConfig) -> String {
         "no keys are pinned: nobody vouches that creator `{}` has the key {key}; ask the creator for its fingerprint",
         creator.id
     )
+}
+
+/// Who else vouches for a key that has no pin of its own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Voucher {
+    /// Nobody: the wire version does not bind it to the creator's signature.
+    Nobody,
+    /// The creator, whose own key is pinned.
+    Pinned,
+    /// The creator, whose own key is not a pinned one.
+    Unpinned,
+}
+
+impl Voucher {
+    /// The check of a key that has no pin; `unpinned` says which it could have.
+    fn check(self, id: CheckId, subject: Subject, unpinned: impl FnOnce() -> String) -> Check {
+        match self {
+            Voucher::Nobody => Check::unpinned(id, subject, unpinned()),
+            Voucher::Pinned => Check::sound(id, subject).noting(NAMED_BY_CREATOR),
+            Voucher::Unpinned => {
+                Check::unpinned(id, subject, "only the creator names it, whose own key is not a pinned one")
+            }
+        }
+    }
 }
 
 /// A party of a train and the key that it has there.
@@ -172,13 +186,6 @@ pub fn collect(trust: Option<&TrustStore>, config: &TrainConfig, mut checks: Vec
         checks.push(Check::weak(CheckId::Trust, "public keys", nobody_vouches(config)));
         return checks;
     };
-    let vouched = config.form().creator_vouches().then_some(VOUCHED);
-    // A wire version says something of the builder only where it has one.
-    for check in checks.iter_mut().filter(|check| check.id == CheckId::BuilderKey) {
-        if let Some(key) = config.form().builder_key() {
-            *check = trust.builder(key, vouched);
-        }
-    }
     let creator = config.creator();
     let party = Party {
         id: CheckId::CreatorKey,
@@ -187,7 +194,19 @@ pub fn collect(trust: Option<&TrustStore>, config: &TrainConfig, mut checks: Vec
         subject: Subject::Creator(creator.id.clone()),
         key: &creator.public_key,
     };
-    checks.push(trust.party(&party, None));
+    let of_creator = trust.party(&party, Voucher::Nobody);
+    let vouched = match config.form().creator_vouches() {
+        false => Voucher::Nobody,
+        true if of_creator.verdict == Verdict::Sound => Voucher::Pinned,
+        true => Voucher::Unpinned,
+    };
+    // A wire version says something of the builder only where it has one.
+    for check in checks.iter_mut().filter(|check| check.id == CheckId::BuilderKey) {
+        if let Some(key) = config.form().builder_key() {
+            *check = trust.builder(key, vouched);
+        }
+    }
+    checks.push(of_creator);
     for stop in config.route().stops() {
         let party = Party {
             id: CheckId::StationKey,

@@ -196,11 +196,34 @@ fn a_repeated_command_whose_work_is_done_says_so() {
         station.verify(&["--receipt", &receipt]).ok();
     }
     station.stage("post-run", ran, "3-new", &["--receipt", &station.path("journal")]).refused(2);
+    // Other results are not done because those were.
+    station.layout.append(ran, "other", &[Edit::Put("opt/pht_results/new.txt", b"others\n".to_vec())]);
+    let refused = station.stage("post-run", "other", "3-new", &[]).refused(3);
+    assert!(refused.stderr.contains("has closed this stop of the train already"), "{}", refused.stderr);
+    assert_eq!(station.predicates().len(), 2);
     // Pre-run of an open stop may be repeated as often as one likes.
     let fresh = Station::new();
     fresh.stage("pre-run", "2", "a", &[]).ok();
     fresh.stage("pre-run", "2", "b", &[]).ok();
     assert_eq!(fresh.predicates().len(), 2);
+}
+
+/// The same where the results are in a directory beside the image.
+#[test]
+fn other_results_in_a_directory_are_not_done_already() {
+    let station = Station::new();
+    let results = station.path("results");
+    station.stage("pre-run", "2", "opened", &["--results", &results]).ok();
+    let close = || station.stage("post-run", "opened", "3-new", &["--results", &results]);
+    fs::write(station.path("results/new.txt"), "new\n").expect("a new file");
+    close().ok();
+    assert!(close().ok().json()["notes"].to_string().contains("already done"));
+    fs::write(station.path("results/new.txt"), "NEW\n").expect("a new file");
+    close().refused(3);
+    fs::remove_file(station.path("results/new.txt")).expect("a file");
+    close().refused(3);
+    fs::write(station.path("results/new.txt"), "new\n").expect("a new file");
+    close().ok();
 }
 
 /// In place, the closed train stands where the open one was.

@@ -153,6 +153,44 @@ fn what_was_done_to_a_journal_or_a_train_is_said() {
     audit.report("3-new", &["--journal", &audit.station.path("none")]).refused(2);
 }
 
+/// Of several acts that closed one stop, the one that the train is of is told, with its results; whoever has approved is
+/// held against the pinned reviewers.
+#[test]
+fn the_closing_that_the_train_is_of_is_told() {
+    if !available("journey::the_closing_that_the_train_is_of_is_told", &[Peer::Python]) {
+        return;
+    }
+    let audit = Audit::new();
+    let station = &audit.station;
+    let edit = support::Edit::Put("opt/pht_results/new.txt", b"those of a second run\n".to_vec());
+    station.layout.append("opened", "ran-again", &[edit]);
+    station.stage("post-run", "ran-again", "3-again", &["--again"]).ok();
+    let journal = station.path("journal");
+    for (tag, size) in [("3-new", 12), ("3-again", 22)] {
+        let report = audit.report(tag, &["--journal", &journal]).ok().json();
+        assert_eq!(ids(&report, false), ["closed-again"], "{tag}: {}", report["findings"]);
+        let files = report["stops"][2]["results"]["files"].as_array().expect("files");
+        let new = files.iter().find(|file| file["path"] == "new.txt").expect("a result");
+        assert_eq!(new["size"], size, "{tag}");
+    }
+    let approvals = json!([{ "reviewer": format!("sha256:{}", "1".repeat(64)), "results": "sha256:00" }]);
+    let approved = station.path("approved");
+    let key = fs::read(station.path("keys/station_3.pem")).expect("a key");
+    let key = PrivateKey::from_pem(&key, None).expect("a key");
+    for mut predicate in station.predicates() {
+        predicate["approvals"] = approvals.clone();
+        let digest = predicate["before"].as_str().expect("a digest").to_owned();
+        let predicate = predicate.as_object().expect("an object").clone();
+        Journal::new(&approved).append(("train/x", &digest), predicate, &key).expect("a line");
+    }
+    let report = audit.report("3-new", &["--journal", &approved]).ok().json();
+    assert!(ids(&report, false).contains(&"reviewer"), "{}", report["findings"]);
+    // Where no keys are pinned at all, nobody can be held against them.
+    let image = station.layout.at("3-new");
+    let report = pht_oci(&["report", &image, "--journal", &approved, "--format", "json"], &[]).ok().json();
+    assert!(!ids(&report, false).contains(&"reviewer"), "{}", report["findings"]);
+}
+
 /// A station may sign what is not so; that it is not so is seen.
 #[test]
 fn what_a_station_says_against_the_train_is_a_contradiction() {

@@ -410,6 +410,29 @@ fn signing_for_nothing_is_said() {
     assert!(said.contains("holds the opened train in plaintext now"), "{said}");
 }
 
+/// What pre-run in place has put aside is the way back, and stays as it is.
+#[test]
+fn what_is_put_aside_is_not_worked_on() {
+    if !available("mistakes::what_is_put_aside_is_not_worked_on", &[Peer::Python]) {
+        return;
+    }
+    let fixture = StageFixture::new(Wire::V2_0);
+    let digest = |tag: &str| fixture.layout.image(tag)["descriptor"]["digest"].clone();
+    let before = digest("latest");
+    fixture.stage("pre-run", &["latest"], &[]).ok();
+    for stage in ["pre-run", "post-run"] {
+        let refused = fixture.stage(stage, &["latest-encrypted"], &[]).refused(2);
+        let says = "`latest-encrypted` is what pre-run has put aside of `latest`";
+        assert!(refused.stderr.contains(says), "{stage}: {}", refused.stderr);
+        fixture.stage(stage, &["latest-encrypted", "latest-encrypted"], &[]).refused(2);
+    }
+    assert_eq!(digest("latest-encrypted"), before);
+    // To another place it is opened as any other.
+    fixture.stage("pre-run", &["latest-encrypted", "elsewhere"], &[]).ok();
+    pht_oci(&["reject", &fixture.layout.at("latest")], &[]).ok();
+    assert_eq!(digest("latest"), before);
+}
+
 /// A new place whose name has a colon would be another than who wrote it thinks.
 #[test]
 fn a_new_place_ends_before_no_colon() {

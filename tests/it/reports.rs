@@ -139,8 +139,12 @@ fn json_reports() {
 }
 
 fn check_stage(command: &str, report: &Value, wire: &str) {
-    let runs: &[&str] = if command == "pre-run" { &["runs"] } else { &[] };
-    check_keys(command, report, &[&STAGE, runs].concat());
+    let own: &[&str] = match command {
+        "pre-run" => &["runs"],
+        "post-run" => &["results"],
+        _ => &[],
+    };
+    check_keys(command, report, &[&STAGE, own].concat());
     assert_eq!((&report["stage"], &report["wire"]), (&json!(command), &json!(wire)));
     check_keys(command, &report["digest"], &["before", "after"]);
     check_keys(command, &report["layers"], &["added", "dropped", "reused"]);

@@ -6,9 +6,10 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use support::checks::{verdicts, verify};
+use support::peers::test_file;
 use support::tree::{copy, differences, snapshot};
 use support::vectors::Vectors;
-use support::{Edit, Layout, Peer, Wire, available, pht_oci, utf8};
+use support::{Edit, Layout, Peer, Wire, available, pht_oci, run, utf8};
 
 const CONFIG: &str = "opt/train_config.json";
 
@@ -193,10 +194,32 @@ fn an_opened_train_is_not_what_was_signed() {
     pht_oci(&["pre-run", &layout.at(tag), &opened, "--private-key", key], &[]).ok();
     let report = verify(&opened, 3, &[]);
     assert!(report["warnings"].to_string().contains("was opened by pre-run"), "{report}");
-    // That, and nothing that would follow from it.
-    let broken = report["checks"].as_array().expect("a list").iter().filter(|check| check["verdict"] == "broken");
-    let reasons: Vec<String> = broken.map(|check| check["reason"].to_string()).collect();
-    assert!(reasons.len() == 1 && reasons[0].contains("the train is open"), "{reasons:?}");
+    // That, and nothing that would follow from it: it is no forgery.
+    let of = |verdict: &str| {
+        let checks = report["checks"].as_array().expect("a list").iter().filter(|check| check["verdict"] == verdict);
+        checks.map(|check| check["reason"].to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!((&report["verdict"], of("broken")), (&json!("open"), Vec::new()));
+    assert!(of("weak").iter().any(|reason| reason.contains("the train is open")), "{report}");
+    let error = pht_oci(&["verify", &opened], &[]).refused(3).stderr;
+    assert!(
+        error.contains("the train is open at station `") && error.contains(": only a closed one can be verified"),
+        "{error}"
+    );
+    assert!(error.contains("verify the encrypted image, or run post-run first"), "{error}");
+    // Engines write what they like into the config of what they commit.
+    let changed = json!({ "Env": ["PATH=/bin", "OF=the engine"] }).to_string();
+    let script = test_file("python/layout.py");
+    run("python3", &[utf8(&script), "config", layout.path(), "opened", "committed", "--merge", &changed])
+        .unwrap_or_else(|message| panic!("{message}"));
+    assert_eq!(verify(&layout.at("committed"), 3, &[])["verdict"], "open");
+    // What is wrong with an open train is still called wrong.
+    let other = dir.path().join("keys/station_1.pub.pem");
+    let trust = dir.path().join("pins");
+    fs::create_dir_all(trust.join("creators")).expect("a new directory");
+    fs::copy(&other, trust.join("creators/alice.pem")).expect("a key");
+    let error = pht_oci(&["verify", &opened, "--trust", utf8(&trust)], &[]).refused(3).stderr;
+    assert!(error.contains("is pinned"), "{error}");
 }
 
 /// Damage is called damage, whatever the damaged bytes would mean.

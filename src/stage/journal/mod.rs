@@ -5,6 +5,8 @@
 //! digests shows what was changed, removed or moved within it, and the copy that lines are missing at its end. Whoever can
 //! write to both can still put back an older pair; a receipt that is kept elsewhere shows that.
 
+mod act;
+mod facts;
 mod record;
 mod turn;
 
@@ -22,7 +24,8 @@ use crate::json::{self, Object, Value, json};
 use crate::store::fs::{Waiting, is_not_regular, lock, not_regular, open_regular, parent_of, sync_published};
 use crate::text::counted;
 
-pub use record::{Act, Recording, closing_entry, recorded};
+pub use act::{Act, Recording};
+pub use record::{closing_entry, recorded};
 
 /// The type of the statements' predicates.
 pub const PREDICATE_TYPE: &str = "https://personalhealthtrain.de/pht-oci/journal/v1";
@@ -372,8 +375,7 @@ impl Journal {
                 .at(&place)?;
             let sequence = entry.get("/sequence").and_then(Value::as_u64);
             if entry.text("/previous") != previous.as_deref() || sequence != Some(number as u64) {
-                let what = "does not follow the line before: a line was changed, removed or moved";
-                return Err(Error::verification(what).at(place));
+                return Err(out_of_place(number, sequence).at(place));
             }
             previous = Some(entry.digest.clone());
             entries.push(entry);
@@ -428,6 +430,21 @@ impl Journal {
         let mut name = self.path.clone().into_os_string();
         name.push(".head");
         name.into()
+    }
+}
+
+/// The error of a line whose number or whose digest of the line before is not that of its place.
+fn out_of_place(number: usize, sequence: Option<u64>) -> Error {
+    match sequence {
+        Some(sequence) if number == 1 && sequence > 1 => Error::verification(format!(
+            "this is line {sequence} of a journal: a receipt or the copy of a last line, or the lines before it were removed"
+        )),
+        _ => {
+            let before = number - 1;
+            Error::verification(format!(
+                "does not follow line {before}: one of the two was changed, or lines were removed or moved"
+            ))
+        }
     }
 }
 

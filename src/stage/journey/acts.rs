@@ -6,7 +6,7 @@ use crate::stage::journal::JournalEntry;
 use crate::stage::parts::report::ResultFile;
 
 /// What a station says that it did to a train.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct RecordedAct {
     /// The journal, by its position among those that were given, and the line in it.
@@ -40,7 +40,7 @@ pub struct RecordedAct {
     /// The engine, its volumes and what else it was told, if it ran the train.
     pub engine: Option<Object>,
     /// How long the train ran, in seconds.
-    pub seconds: Option<u64>,
+    pub seconds: Option<f64>,
     /// The exit status of the train.
     pub exit_status: Option<i64>,
     /// The checks that were made, and how many of them were not sound.
@@ -117,7 +117,7 @@ impl RecordedAct {
                 base: maybe("/runs/base/chain_id"),
             },
             engine: entry.get("/engine").and_then(Value::as_object).cloned(),
-            seconds: number("/ran/seconds"),
+            seconds: entry.get("/ran/seconds").and_then(Value::as_f64),
             exit_status: entry.get("/ran/exit_status").and_then(Value::as_i64),
             checks,
             results: list("/results").map(|files| files.iter().filter_map(result).collect()),
@@ -149,7 +149,8 @@ fn text(object: &Value, member: &str) -> String {
 
 fn result(file: &Value) -> Option<ResultFile> {
     let size = file.get("size").and_then(Value::as_u64)?;
-    Some(ResultFile { path: text(file, "path"), size, sha256: text(file, "sha256") })
+    let sha256 = file.get("sha256").and_then(Value::as_str).map(str::to_owned);
+    Some(ResultFile { path: text(file, "path"), size, sha256 })
 }
 
 fn approval(approval: &Value) -> RecordedApproval {

@@ -3,6 +3,7 @@
 use super::acts::RecordedAct;
 use super::model::{JourneyFinding, JourneyJournal, JourneyStop};
 use crate::stage::inspect::Inspection;
+use crate::stage::parts::reviewers::Reviewers;
 use crate::text::counted;
 
 /// Takes findings of one stop.
@@ -97,6 +98,27 @@ pub(super) fn compare(
     }
 }
 
+/// Whether those have approved whose approvals count.
+pub(super) fn compare_reviewers(
+    reviewers: Option<&Reviewers>,
+    stops: &[JourneyStop],
+    findings: &mut Vec<JourneyFinding>,
+) {
+    let Some(reviewers) = reviewers else { return };
+    for stop in stops {
+        let mut strangers: Vec<&str> = Vec::new();
+        for approval in stop.acts.iter().flat_map(|act| &act.approvals) {
+            if reviewers.name_of(&approval.reviewer).is_none() && !strangers.contains(&&*approval.reviewer) {
+                strangers.push(&approval.reviewer);
+            }
+        }
+        for stranger in strangers {
+            let what = format!("approved by {stranger}, which is the key of no pinned reviewer");
+            Findings { stop: Some(stop.state.index), list: findings }.note("reviewer", what);
+        }
+    }
+}
+
 /// Whether the train's signature and the journal agree that the stop is closed.
 fn compare_signature(stop: &JourneyStop, journals: &[JourneyJournal], findings: &mut Findings<'_>) {
     let closings: Vec<&RecordedAct> = stop.acts.iter().filter(|act| act.closes()).collect();
@@ -124,9 +146,10 @@ fn compare_signature(stop: &JourneyStop, journals: &[JourneyJournal], findings: 
     }
     if closings.len() > 1 {
         let what = format!(
-            "the station has closed this stop {} ({})",
+            "the station has closed this stop {} ({}), and the train is of {}",
             counted(closings.len() as u64, "time"),
-            times.join(", ")
+            times.join(", "),
+            stop.closing.and_then(|at| stop.acts.get(at)).map_or("one of these, or of none", |act| &act.time)
         );
         findings.note("closed-again", what);
     }

@@ -6,11 +6,12 @@ mod model;
 
 use std::path::{Path, PathBuf};
 
-use super::inspect::describe;
+use super::inspect::{Inspection, describe};
 use super::journal::{Journal, JournalEntry};
 use super::parts::load::{Depth, Train};
 use super::parts::report::ResultFile;
 use super::parts::request::VerificationPolicy;
+use super::parts::reviewers::Reviewers;
 use super::verify::verify;
 use crate::crypto::{PublicKey, hex};
 use crate::error::{Kind, Result};
@@ -33,12 +34,14 @@ pub struct JourneyRequest<'a> {
     pub journals: &'a [PathBuf],
     /// Keys of stations beside those on the route, for entries about other trains.
     pub keys: &'a [PublicKey],
+    /// Those whose approvals count, where that is known.
+    pub reviewers: Option<&'a Reviewers>,
 }
 
 impl<'a> JourneyRequest<'a> {
     /// Of what the train alone tells.
     pub fn new(source: &'a Reference) -> Self {
-        JourneyRequest { source, policy: VerificationPolicy::default(), journals: &[], keys: &[] }
+        JourneyRequest { source, policy: VerificationPolicy::default(), journals: &[], keys: &[], reviewers: None }
     }
 }
 
@@ -76,12 +79,15 @@ pub fn journey(request: &JourneyRequest<'_>, context: &Context) -> Result<Journe
                 digest: verdict.and_then(|stop| stop.digest.clone()),
                 acts: Vec::new(),
                 results: None,
+                closing: None,
             }
         })
         .collect();
     compare::merge(&mut stops, entries, &mut findings);
+    find_closings(&described, &mut stops);
     add_results(&mut stops);
     compare::compare(&described, &stops, &journals, &mut findings);
+    compare::compare_reviewers(request.reviewers, &stops, &mut findings);
     findings.sort_by_key(|finding| (!finding.contradicts, finding.stop));
     Ok(Journey { train: described, verification, stops, journals, findings })
 }
@@ -129,6 +135,19 @@ fn read_journal(
     journal.last = entries.last().map(|entry| entry.digest.clone());
     journal.has_end = has_end;
     Ok((journal, acts))
+}
+
+/// Finds of several acts that closed a stop the one that this train is of: whose image went on to the next stop, or is the
+/// train itself, or else the one of the time of the signature.
+fn find_closings(train: &Inspection, stops: &mut [JourneyStop]) {
+    let mut next = (!train.open).then(|| train.digest.clone());
+    for stop in stops.iter_mut().rev().filter(|stop| stop.state.signed) {
+        let of = |fits: &dyn Fn(&RecordedAct) -> bool| stop.acts.iter().rposition(|act| act.closes() && fits(act));
+        let sent = next.as_deref().and_then(|next| of(&|act| act.images.1.as_deref() == Some(next)));
+        let signed = stop.state.signed_at.as_deref();
+        stop.closing = sent.or_else(|| signed.and_then(|time| of(&|act| act.time == time)));
+        next = stop.acts.iter().find(|act| act.opens()).and_then(|act| act.images.0.clone());
+    }
 }
 
 /// The results that left each stop, and what is new among them.

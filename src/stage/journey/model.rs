@@ -39,12 +39,14 @@ pub struct JourneyStop {
     pub acts: Vec<RecordedAct>,
     /// The results that left it, where a journal lists them.
     pub results: Option<StopResults>,
+    /// The act that closed it as it is in the train, by its position among the acts.
+    pub(super) closing: Option<usize>,
 }
 
 impl JourneyStop {
-    /// The act that closed the stop: the last one, if there are several.
+    /// The act that closed the stop: of several the one that the train is of, as far as that can be told, else the last.
     pub fn closing(&self) -> Option<&RecordedAct> {
-        self.acts.iter().rev().find(|act| act.closes())
+        self.closing.and_then(|at| self.acts.get(at)).or_else(|| self.acts.iter().rev().find(|act| act.closes()))
     }
 }
 

@@ -5,14 +5,13 @@ use std::io::Read;
 
 use super::labels::has_stage;
 use super::load::has_config_on_top;
-use super::report::some_of;
 use crate::crypto::{MAX_KEY_FILE, PrivateKey, PublicKey};
 use crate::error::{Error, ErrorContext, IoContext, Result};
 use crate::image::{Image, NodeKind, Tree};
 use crate::json::{self, Value};
 use crate::path::shown;
 use crate::store::Context;
-use crate::text::Printable;
+use crate::text::{Printable, some_of};
 use crate::train::files::QUERY;
 use crate::train::{DraftStop, PartyId, SignedImage, paths};
 

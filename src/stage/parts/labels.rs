@@ -100,6 +100,11 @@ impl Labels {
         }
     }
 
+    /// The station whose pre-run has opened the image.
+    pub(in crate::stage) fn opened_at(&self) -> Option<&str> {
+        self.station.as_deref().filter(|_| self.state == Some(ImageState::PreRun))
+    }
+
     /// The digest of the config that this very station's pre-run verified.
     pub(in crate::stage) fn verified_config(&self, stop: &Stop) -> Option<&str> {
         let own = self.state == Some(ImageState::PreRun) && self.station.as_deref() == Some(&stop.station.to_string());

@@ -26,15 +26,20 @@ impl Listing {
     /// The list: the files of `tree` below `root` are those that were fed.
     pub(in crate::stage) fn finish(mut self, tree: &Tree, root: &[u8]) -> Vec<ResultFile> {
         self.end();
-        let nodes = tree.below(root).map(|at| &tree.nodes()[at]);
-        let files = nodes.filter(|node| matches!(node.kind, NodeKind::File { .. }));
-        let listed = files.zip(self.digests).map(|(node, digest)| ResultFile {
-            path: Printable::new(node.path.get(root.len() + 1..).unwrap_or_default()).to_string(),
-            size: tree.file(node).map_or(0, |(size, _)| size),
-            sha256: hex::encode(&digest),
-        });
-        listed.collect()
+        let digests = self.digests.iter().map(|digest| Some(hex::encode(digest)));
+        files(tree, root).zip(digests).map(|(file, sha256)| ResultFile { sha256, ..file }).collect()
     }
+}
+
+/// The files of `tree` below `root`, without their digests.
+pub(in crate::stage) fn files(tree: &Tree, root: &[u8]) -> impl Iterator<Item = ResultFile> {
+    let nodes = tree.below(root).map(|at| &tree.nodes()[at]);
+    let files = nodes.filter(|node| matches!(node.kind, NodeKind::File { .. }));
+    files.map(move |node| ResultFile {
+        path: Printable::new(node.path.get(root.len() + 1..).unwrap_or_default()).to_string(),
+        size: tree.file(node).map_or(0, |(size, _)| size),
+        sha256: None,
+    })
 }
 
 impl HasFeed for Listing {

@@ -26,7 +26,7 @@ pub struct Report {
     pub runs: Option<Execution>,
     /// The run of the train, if it ran.
     pub ran: Option<Ran>,
-    /// The results that leave, where they were listed.
+    /// The results that leave, of a stage that closes a train.
     pub results: Option<Vec<ResultFile>>,
 }
 
@@ -38,22 +38,12 @@ pub struct ResultFile {
     pub path: String,
     /// The size of its plaintext in bytes.
     pub size: u64,
-    /// The SHA-256 of its plaintext, in hexadecimal.
-    pub sha256: String,
+    /// The SHA-256 of its plaintext, in hexadecimal, where that was asked for.
+    pub sha256: Option<String>,
 }
 
 /// What is said of a train that has written nothing.
 pub(in crate::stage) const NO_RESULTS: &str = "there are no results: the train has left nothing in /opt/pht_results";
-
-/// The first `most` names of a list, and how many more there are; nothing of an empty list.
-pub(in crate::stage) fn some_of(names: &[String], most: usize) -> Option<String> {
-    let named = names.get(..most).unwrap_or(names).join(", ");
-    match names.len().saturating_sub(most) {
-        0 if names.is_empty() => None,
-        0 => Some(named),
-        more => Some(format!("{named} and {more} more")),
-    }
-}
 
 /// The run of a train.
 #[derive(Debug, Clone)]
@@ -61,8 +51,8 @@ pub(in crate::stage) fn some_of(names: &[String], most: usize) -> Option<String>
 pub struct Ran {
     /// The engine that ran it.
     pub engine: &'static str,
-    /// The duration in whole seconds.
-    pub seconds: u64,
+    /// The duration in seconds, to the millisecond.
+    pub seconds: f64,
     /// The file with its output.
     pub log: PathBuf,
 }

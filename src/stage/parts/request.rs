@@ -101,8 +101,8 @@ pub struct StageRequest<'a> {
     pub keep_initial_results: bool,
     /// At post-run: refuse to sign a stop without results.
     pub require_results: bool,
-    /// List the results that leave, with their digests, in post-run's report.
-    pub list_results: bool,
+    /// Digest the results that leave for post-run's report.
+    pub digest_results: bool,
     /// At post-run: the approvals without which nothing leaves.
     pub release: Option<Release<'a>>,
 }
@@ -121,7 +121,7 @@ impl<'a> StageRequest<'a> {
             shared: false,
             keep_initial_results: false,
             require_results: false,
-            list_results: false,
+            digest_results: false,
             release: None,
         }
     }

@@ -2,11 +2,11 @@ use std::path::{Path, PathBuf};
 
 use super::checks::ensure_results_kinds;
 use super::load::read_config;
-use super::report::some_of;
 use crate::error::{ErrorContext, Result};
 use crate::image::{Tarball, Tree};
 use crate::path::shown;
 use crate::store::{Context, Count, Reference, archive};
+use crate::text::some_of;
 use crate::train::check::CheckId;
 use crate::train::{Check, TrainConfig, paths};
 

@@ -2,9 +2,9 @@ use std::path::PathBuf;
 
 use crate::error::Error;
 use crate::review::{ResultKind, Review, Severity, State};
-use crate::stage::parts::report::{NO_RESULTS, some_of};
+use crate::stage::parts::report::NO_RESULTS;
 use crate::stage::run::{Limit, Usage};
-use crate::text::Printable;
+use crate::text::{Printable, some_of};
 
 /// The paths outside of the results that a rehearsal lists, and those that it names in a warning.
 const LISTED: usize = 100;

@@ -37,7 +37,7 @@ pub(super) fn keep(kept: &Kept<'_>, work: WorkDir, context: &Context, error: Err
             Ok(archive) => {
                 let target = kept.post.destination.unwrap_or(kept.post.source);
                 let first = error.advice().cloned().map(Box::new);
-                let advice = Advice::SendKept { first, archive: archive.to_string(), target: target.to_string() };
+                let advice = Advice::SendKept { first, archive: archive.to_string(), target: target.absolute() };
                 return error.at("the train has run, but the registry refused the closed train").advise(advice);
             }
             Err(second) => tracing::warn!("the closed train could not be kept on this machine either: {second}"),
@@ -46,6 +46,10 @@ pub(super) fn keep(kept: &Kept<'_>, work: WorkDir, context: &Context, error: Err
     let before = work.join("");
     match leave(kept, work) {
         Ok(Place { dir, opened, results, source, target }) => {
+            let error = match kept.opened.path() {
+                Some(hidden) => error.moved(hidden, &dir.join(OPENED)),
+                None => error,
+            };
             let error = error.moved(&before, &dir.join(""));
             let first = error.advice().and_then(Advice::as_text).map(str::to_owned);
             let advice = Advice::CloseKept { first, opened, results, source, target };
@@ -160,8 +164,8 @@ fn leave(kept: &Kept<'_>, work: WorkDir) -> Result<Place> {
     Ok(Place {
         opened: opened.to_string(),
         results: dir.join(results).display().to_string(),
-        source: kept.post.source.to_string(),
-        target: kept.post.destination.unwrap_or(kept.post.source).to_string(),
+        source: kept.post.source.absolute(),
+        target: kept.post.destination.unwrap_or(kept.post.source).absolute(),
         dir,
     })
 }

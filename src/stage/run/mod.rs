@@ -9,10 +9,11 @@ mod log;
 mod observer;
 mod opened;
 mod register;
+mod traces;
 mod widened;
 mod work_dir;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::engine::{
@@ -27,10 +28,9 @@ use crate::stage::parts::report::{Ran, Report};
 use crate::stage::parts::request::StageRequest;
 use crate::stage::post_run::post_run_elsewhere;
 use crate::stage::pre_run::pre_run_apart;
-use crate::store::fs::free_in;
 use crate::store::tag::LATEST;
 use crate::store::{Context, Reference};
-use crate::text::Printable;
+use crate::text::{Printable, seconds_text};
 use crate::train::paths;
 
 pub(in crate::stage) use data::{IN_TRAIN, VARIABLE};
@@ -47,6 +47,7 @@ use failure::{failed, left_nothing};
 use keep::{Kept, hold, keep};
 use log::{Log, Named};
 use opened::Opened;
+use traces::{ResultsBefore, dropped, ensure_room, has_file};
 use widened::Widened;
 
 /// The bytes of a log that are kept without another limit.
@@ -54,9 +55,6 @@ pub const LOG_LIMIT: u64 = 64 << 20;
 /// The time between two looks at how large the results are; and at its memory, too, where somebody wants to know.
 const RESULTS_LOOKS: Duration = Duration::from_secs(1);
 const MEMORY_LOOKS: Duration = Duration::from_millis(100);
-
-/// With less space than this, in bytes, a train may not have written all of its results.
-const LITTLE_SPACE: u64 = 64 << 10;
 
 /// The exit status of who was killed, as the system does with what wants too much memory: 128 and the number of SIGKILL.
 const KILLED: i32 = 137;
@@ -139,9 +137,8 @@ pub(in crate::stage) fn run_observed(
     leftovers::sweep(context);
     let stage = &request.stage;
     // Before all the work: can the train go there at all?
-    let pending = PendingTarget::open(stage.source, stage.destination, context);
-    pending.and_then(|pending| pending.check_writable()).map_err(|error| elsewhere(error, stage))?;
     let before = open_image(stage.source, context)?;
+    ensure_can_go_there(stage, &before, context).map_err(|error| elsewhere(error, stage))?;
     before.ensure_layers()?;
     ensure_none_waits(request, context)?;
     let target = stage.destination.unwrap_or(stage.source);
@@ -174,28 +171,55 @@ pub(in crate::stage) fn run_observed(
     let job = Job { name, image, process, mounts: &mounts, scratch: &scratch, options: &options };
     let held = request.engine.prepare(&job, &work_context).at(request.engine.name())?;
     log.tell(&starting(request));
-    let ran = drive(request, observer, &job, &results, &mut log)?;
+    let came = ResultsBefore::of(&results);
+    let (ran, written) = drive(request, observer, &job, &results, &mut log)?;
     drop(held);
 
     let post = StageRequest { results: Some(&results), keep_owners: true, keep_initial_results: false, ..*stage };
     let kept = Kept { post: &post, opened: &reference, before: &before, results: &results };
     let look = || observer.map_or(Ok(()), |observer| observer.look(&reference, &results));
     let taken = request.engine.reclaim(&results).and_then(|()| widened.restore()).and_then(|()| look());
-    if taken.is_ok() && stage.require_results && !opened::has_file(&results) {
+    if taken.is_ok() && stage.require_results && !has_file(&results) {
         return Err(left_nothing(log.path()));
     }
-    let post = match taken {
-        Ok(()) if request.hold => return Err(hold(&kept, work)),
-        taken => match taken.and_then(|()| post_run_elsewhere(&post, &reference, &before, context)) {
-            Ok(report) => report,
-            Err(error) => return Err(keep(&kept, work, context, error)),
-        },
-    };
+    let (lack, elsewhere) = (came.warning(&results), dropped(written.as_deref()));
+    let told: Vec<&str> = lack.into_iter().chain(elsewhere.as_deref()).collect();
+    let (post, work) = close_or_leave(&kept, taken, request.hold.then_some(&told[..]), work, context)?;
     let mut report = whole(pre, post, ran);
-    report.warnings.extend(log.warning());
+    // That there is nothing at all has been said by then.
+    let lack = lack.map(str::to_owned).filter(|what| !report.warnings.contains(what));
+    report.warnings.extend(lack.into_iter().chain(log.warning()));
+    report.notes.extend(elsewhere);
     // The train is where it has to go; what could not be removed is to be known, but nothing to fail for.
     report.warnings.extend(work.remove().err().map(|error| error.to_string()));
     Ok(report)
+}
+
+/// Closes a train that has run. If it is held, with what is `told` of it, or cannot be closed, it is left for a person.
+fn close_or_leave(
+    kept: &Kept<'_>,
+    taken: Result<()>,
+    held: Option<&[&str]>,
+    work: WorkDir,
+    context: &Context,
+) -> Result<(Report, WorkDir)> {
+    let room = ensure_room(kept.results);
+    if let (Ok(()), Some(told)) = (&taken, held) {
+        told.iter().for_each(|what| tracing::warn!("{what}"));
+        room.err().iter().for_each(|error| tracing::warn!("{error}"));
+        return Err(hold(kept, work));
+    }
+    match taken.and(room).and_then(|()| post_run_elsewhere(kept.post, kept.opened, kept.before, context)) {
+        Ok(report) => Ok((report, work)),
+        Err(error) => Err(keep(kept, work, context, error)),
+    }
+}
+
+/// Sees to it that the closed train can be published where it has to go.
+fn ensure_can_go_there(stage: &StageRequest<'_>, before: &Image, context: &Context) -> Result<()> {
+    let pending = PendingTarget::open(stage.source, stage.destination, context)?;
+    pending.check_writable()?;
+    pending.resolve(stage.source, stage.destination, before).map(drop)
 }
 
 /// What is said when the train starts. Who forgot to give a place for what comes out should know it before hours have gone.
@@ -309,7 +333,7 @@ fn drive(
     job: &Job<'_>,
     results: &Path,
     log: &mut Log<'_>,
-) -> Result<Ran> {
+) -> Result<(Ran, Option<Vec<PathBuf>>)> {
     let engine = request.engine;
     let begin = Instant::now();
     let end = || {
@@ -334,14 +358,13 @@ fn drive(
     log.finish();
     let time = begin.elapsed();
     let ending = ending?;
+    let written = engine.written(job).unwrap_or_else(|error| {
+        tracing::info!("what the train has written outside of its results is not known: {error}");
+        None
+    });
     if let Some(observer) = observer {
-        let written = engine.written(job).unwrap_or_else(|error| {
-            tracing::info!("what the train has written outside of its results is not known: {error}");
-            None
-        });
-        observer.ended(Usage { time, memory: memory.bytes(), written });
+        observer.ended(Usage { time, memory: memory.bytes(), written: written.clone() });
     }
-    let seconds = time.as_secs();
     let (said, log) = (log.last_line(), log.path());
     let named = Some(log).filter(|_| observer.is_none());
     let limits = &job.options.limits;
@@ -357,23 +380,19 @@ fn drive(
             return Err(failed(Some(exit_status), limits.memory.map(Limit::Memory), log));
         }
         Outcome { exit_status: 0, .. } => {}
-        Outcome { exit_status, .. } => return Err(failed(Some(exit_status), None, log)),
+        Outcome { exit_status, .. } => {
+            // Then the train is not to blame.
+            ensure_room(results)?;
+            return Err(failed(Some(exit_status), None, log));
+        }
     }
     if too_large() {
         return Err(failed(Some(0), request.results_limit.map(Limit::Results), log));
     }
-    warn_of_full_disk(results);
     // Good or not, it is tried again in the end; the results are not to be lost for it.
     end();
-    Ok(Ran { engine: engine.name(), seconds, log: log.to_owned() })
-}
-
-/// Warns if the train may have had no room for its results: one that does not look ends well all the same.
-fn warn_of_full_disk(results: &Path) {
-    if free_in(results).is_ok_and(|free| free < LITTLE_SPACE) {
-        let place = results.display();
-        tracing::warn!("no space is left where the train has written its results ({place}): they may be incomplete");
-    }
+    let seconds = (time.as_secs_f64() * 1000.0).round() / 1000.0;
+    Ok((Ran { engine: engine.name(), seconds, log: log.to_owned() }, written))
 }
 
 /// The error of an engine that could not start the train, with what the engine said last; in one form for all of them if
@@ -426,9 +445,10 @@ fn whole(pre: Report, post: Report, ran: Ran) -> Report {
         }
     }
     let Ran { engine, seconds, log } = &ran;
-    report
-        .notes
-        .insert(0, format!("{engine} ran the train for {seconds} s; the train's output is in {}", log.display()));
+    report.notes.insert(
+        0,
+        format!("{engine} ran the train for {}; the train's output is in {}", seconds_text(*seconds), log.display()),
+    );
     report.ran = Some(ran);
     report
 }

@@ -1,4 +1,4 @@
-use std::fs::{self, Metadata};
+use std::fs::{self, Metadata, ReadDir};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -91,29 +91,29 @@ fn write_readable(path: &Path, bytes: &[u8]) -> Result<()> {
 /// True if the files below have more than `limit` bytes.
 pub(super) fn exceeds(dir: &Path, limit: u64) -> bool {
     let mut sum = 0_u64;
-    any_below(dir, &mut |found| {
+    below(dir).filter(|(_, found)| !found.is_dir()).any(|(_, found)| {
         sum = sum.saturating_add(found.len());
         sum > limit
     })
 }
 
-/// True if there is a regular file below, and be it empty.
-pub(super) fn has_file(dir: &Path) -> bool {
-    any_below(dir, &mut |found| found.is_file())
-}
-
-/// Looks at what lies below and is no directory, until it `is_found`. What cannot be looked at does not count: the train
-/// may be at work.
-fn any_below(dir: &Path, is_found: &mut dyn FnMut(&Metadata) -> bool) -> bool {
-    let mut open = vec![dir.to_owned()];
-    while let Some(dir) = open.pop() {
-        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-            match entry.metadata() {
-                Ok(found) if found.is_dir() => open.push(entry.path()),
-                Ok(found) if is_found(&found) => return true,
-                _ => {}
+/// What lies below. What cannot be looked at does not count: the train may be at work.
+pub(super) fn below(dir: &Path) -> impl Iterator<Item = (PathBuf, Metadata)> {
+    let (mut open, mut here) = (vec![dir.to_owned()], None);
+    std::iter::from_fn(move || {
+        loop {
+            let Some(entry) = here.as_mut().and_then(|entries: &mut ReadDir| entries.next()) else {
+                here = fs::read_dir(open.pop()?).ok();
+                continue;
+            };
+            let Some((entry, found)) = entry.ok().and_then(|entry| entry.metadata().ok().map(|found| (entry, found)))
+            else {
+                continue;
+            };
+            if found.is_dir() {
+                open.push(entry.path());
             }
+            return Some((entry.path(), found));
         }
-    }
-    false
+    })
 }

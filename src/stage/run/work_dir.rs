@@ -15,6 +15,7 @@ use crate::error::{Advice, Error, ErrorContext, IoContext, Kind, Result};
 use crate::stage::kept::RUN;
 use crate::store::fs::{Lock, is_at, parent_of, try_lock};
 use crate::store::{Context, Reference};
+use crate::text::Printable;
 
 /// The bytes of a digest that tell one train of this machine from another.
 const NAME_BYTES: usize = 8;
@@ -60,7 +61,9 @@ impl WorkDir {
                     return Err(Error::new(Kind::Io, what).advise(Advice::ChooseWorkDir).at(path.display()));
                 }
                 Lock::Busy => {
-                    return Err(Error::new(Kind::Io, "another run of this train is in progress").at(path.display()));
+                    let what = format!("another run to {} is in progress", Printable::new(&target.to_string()));
+                    let hint = "wait until it has ended, or run the train to another place";
+                    return Err(Error::new(Kind::Io, what).hint(hint).at(path.display()));
                 }
             }
             drop(registering);

@@ -172,7 +172,7 @@ fn a_train_that_leaves_nothing_can_be_refused() {
     if !available("running::a_train_that_leaves_nothing_can_be_refused", &[Peer::Python, Peer::Busybox, Peer::Runc]) {
         return;
     }
-    let leaves = "#!/bin/sh\n[ -z \"$LEAVES\" ] || echo 1 >/opt/pht_results/count\nmkdir -p /opt/pht_results/below\n";
+    let leaves = "#!/bin/sh\n[ -z \"$LEAVES\" ] || echo 1 >/opt/pht_results/count\nmkdir -p /opt/pht_results/below\necho >/elsewhere\n";
     let fixture = RunFixture::with("runc", Wire::V3, leaves, &json!({}));
     let before = snapshot(&fixture.layout.dir);
     let settings = fixture.train.dir.path().join("station.toml");
@@ -184,9 +184,14 @@ fn a_train_that_leaves_nothing_can_be_refused() {
         assert_eq!(differences(&before, &snapshot(&fixture.layout.dir), true), Vec::<String>::new());
         fixture.check_nothing_left();
     }
-    fixture.run(0, &["--require-results", "--env", "LEAVES=1"]).ok();
-    let said = fixture.run(1, &[]).ok().stderr;
-    assert!(!said.contains("the train has left nothing"), "those of the first station are there: {said}");
+    let report = fixture.run(0, &["--require-results", "--env", "LEAVES=1", "--format", "json"]).ok().json();
+    let notes = report["notes"].to_string();
+    assert!(notes.contains("outside /opt/pht_results is dropped: /elsewhere"), "{notes}");
+    assert_eq!(report["results"], json!([{ "path": "count", "size": 2, "sha256": null }]));
+    assert!(report["ran"]["seconds"].as_f64().is_some_and(|seconds| seconds > 0.0), "{report}");
+    // Those of the first station are there, so that there are some; but no new ones.
+    let report = fixture.run(1, &["--require-results", "--format", "json"]).ok().json();
+    assert!(report["warnings"].to_string().contains("the train has left nothing new"), "{report}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::content::FilesCheck;
 use super::statement::{Signer, key_commitment, record};
 use crate::crypto::{PublicKey, StageKey, hex};
 use crate::error::{Error, Result};
-use crate::train::check::{Check, CheckId, Subject};
+use crate::train::check::{Check, CheckId, NAMED_BY_CREATOR, Subject};
 use crate::train::common::CommonFields;
 use crate::train::files::FileMeta;
 use crate::train::image::{ImageFacts, LayerFacts};
@@ -48,8 +48,7 @@ impl V3Config {
     pub(super) fn check_build(&self) -> Vec<Check> {
         let ids = (CheckId::BuildDigest, CheckId::BuildSignature);
         let mut checks = self.check_record(ids, &Subject::Build, &Signer::Build, &self.builder, &self.build);
-        let note = "the creator's signature names it";
-        checks.push(Check::sound(CheckId::BuilderKey, Subject::Build).noting(note));
+        checks.push(Check::sound(CheckId::BuilderKey, Subject::Build).noting(NAMED_BY_CREATOR));
         checks
     }
 
