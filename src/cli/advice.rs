@@ -17,9 +17,9 @@ fn composed(advice: &Advice, given: &Repeated) -> Option<String> {
     let settings = given.options(&[SETTINGS]);
     Some(match advice {
         Advice::SendKept { first, archive, target } => {
-            let first = first.as_deref().map(|first| format!("{}; ", words(first, given))).unwrap_or_default();
+            let first = first.as_deref().map(|first| format!("{}; then ", words(first, given))).unwrap_or_default();
             let send = send_command(archive, target) + &settings + &given.registries(archive, target);
-            format!("{first}the closed train with its results is in {archive}; send it\n{send}")
+            format!("the closed train with its results is in {archive}; {first}send it\n{send}")
         }
         Advice::ChoosePlatform { available } => {
             format!("there are: {}; choose one with --platform", available.join(", "))
@@ -59,7 +59,9 @@ fn composed(advice: &Advice, given: &Repeated) -> Option<String> {
             let dir = Path::new(results).parent().unwrap_or(Path::new(results)).display();
             let close = close_command(opened, results, source, target);
             let options = given.stage_again(source, target);
-            format!("{first}close it, and then remove {dir}, which holds plaintext\n{close}{options}")
+            format!(
+                "its results are kept in {dir}, in plaintext; {first}close it, and then remove that directory\n{close}{options}"
+            )
         }
         _ => return None,
     })

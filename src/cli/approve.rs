@@ -73,6 +73,9 @@ impl Approve {
         let (file, reviewer) = (self.out.display().to_string(), key.public_key().fingerprint());
         let files = counted(review.files.len() as u64, "file");
         let text = format!("approved: {files} ({})\n  by {reviewer}\n  {}\n", review.digest, Printable::new(&file));
+        if self.trust.is_none() {
+            output.warn("no keys are pinned here, with --trust: whether the station takes this reviewer is not known");
+        }
         let accepted: Vec<&str> = self.accept.iter().map(|accepted| accepted.finding.as_str()).collect();
         let json = json!({ "approval": file, "results": review.digest, "reviewer": reviewer, "accepted": accepted });
         output.value(&text, &json)

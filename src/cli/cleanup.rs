@@ -37,7 +37,7 @@ impl Cleanup {
         lines.extend(held.iter().map(|kept| {
             let path = kept.path.display();
             let what =
-                format!("held, not removed: {path} has results in plaintext; see pht-oci review, release, reject");
+                format!("kept, not removed: {path} has results in plaintext; see to them (pht-oci review, release, reject or post-run), then remove it");
             Printable::new(&what).to_string()
         }));
         let entry = |found: &Leftover| json!({ "path": found.path.display().to_string(), "engine": found.engine });

@@ -86,9 +86,22 @@ fn pids(text: &str) -> Result<u32> {
 
 /// A number of seconds, or of what its last letter says.
 fn duration(text: &str) -> Result<Duration> {
-    let wrong = || Error::usage("not a duration; write 90s, 30m, 12h or 2d");
-    let seconds = quantity(text, &[("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)]);
-    seconds.filter(|seconds| *seconds > 0).map(Duration::from_secs).ok_or_else(wrong)
+    let wrong = || Error::usage("not a duration; write 90s, 30m, 1h30m, 12h or 2d");
+    let units = [("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)];
+    // Each unit at most once, from large to small; a number alone is seconds.
+    let (mut rest, mut seconds) = (text, 0_u64);
+    for (unit, factor) in units {
+        if let Some((number, after)) = rest.split_once(unit) {
+            let part = quantity(number, &[]).and_then(|number| number.checked_mul(factor));
+            seconds = part.and_then(|part| seconds.checked_add(part)).ok_or_else(wrong)?;
+            rest = after;
+        }
+    }
+    if !rest.is_empty() {
+        let last = quantity(rest, &[]).filter(|_| rest.len() == text.len()).ok_or_else(wrong)?;
+        seconds = last;
+    }
+    if seconds == 0 { Err(wrong()) } else { Ok(Duration::from_secs(seconds)) }
 }
 
 #[cfg(test)]
@@ -97,10 +110,32 @@ mod tests {
 
     #[test]
     fn durations_have_units() {
-        for (text, seconds) in [("90", 90), ("90s", 90), ("30m", 1800), ("12h", 43_200), ("2d", 172_800)] {
+        for (text, seconds) in [
+            ("90", 90),
+            ("90s", 90),
+            ("30m", 1800),
+            ("12h", 43_200),
+            ("2d", 172_800),
+            ("1h30m", 5400),
+            ("1d1s", 86_401),
+        ] {
             assert_eq!(duration(text).unwrap(), Duration::from_secs(seconds), "{text}");
         }
-        for wrong in ["", "h", "-1s", "0", "1.5h", "2w", "99999999999999999999d", "9999999999999999d"] {
+        for wrong in [
+            "",
+            "h",
+            "-1s",
+            "0",
+            "1.5h",
+            "2w",
+            "30m1h",
+            "1h1h",
+            "1h30",
+            "h30m",
+            "1h30m ",
+            "99999999999999999999d",
+            "9999999999999999d",
+        ] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
     }

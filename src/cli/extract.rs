@@ -5,11 +5,13 @@ use clap::Args;
 
 use super::on_terminal::{OnTerminal, ensure_no_terminal};
 use super::output::Output;
-use crate::error::{IoContext, Result};
+use crate::error::{Error, IoContext, Result};
 use crate::image::{ExtractRequest, ExtractTo, extract};
+use crate::json::json;
 use crate::path::shown;
 use crate::stage::inspect;
 use crate::store::{Context, Progress, Reference};
+use crate::text::Printable;
 use crate::train::paths;
 use crate::train::wire::by_name;
 
@@ -36,6 +38,9 @@ pub(super) struct Extract {
     out: Option<PathBuf>,
 }
 
+/// Who can read what is encrypted.
+const HOW_TO_READ: &str = "pre-run opens it at a station, and pht-oci results reads the results for their creator";
+
 impl Extract {
     pub(super) fn run(&self, context: &Context, output: &mut Output) -> Result<()> {
         let mut stdout = std::io::stdout().lock();
@@ -43,6 +48,11 @@ impl Extract {
             ensure_no_terminal(&stdout)?;
         }
         let is_terminal = stdout.is_terminal();
+        let is_shown = is_terminal && self.out.is_none();
+        if is_shown && let [first, ..] = &self.ciphertext(context)[..] {
+            let hint = format!("{HOW_TO_READ}; --out FILE writes it as it is");
+            return Err(Error::usage("encrypted, and not shown on a terminal").hint(hint).at(first));
+        }
         let mut on_terminal = OnTerminal::new(std::io::stdout());
         // What goes to standard output may go to the terminal, where bars would run into it.
         let mut context = context.clone();
@@ -61,10 +71,18 @@ impl Extract {
         left_out.iter().for_each(|what| output.warn(&format!("left out: {what}")));
         let encrypted = self.ciphertext(&context);
         if !encrypted.is_empty() {
-            let who = "pre-run opens it at a station, and pht-oci results reads the results for their creator";
-            output.warn(&format!("what lies in {} is encrypted: {who}", encrypted.join(" and ")));
+            output.warn(&format!("what lies in {} is encrypted: {HOW_TO_READ}", encrypted.join(" and ")));
         }
-        Ok(())
+        match &self.out {
+            Some(out) if out.as_os_str() != "-" => {
+                let (paths, out) = (self.paths.join(", "), out.display().to_string());
+                let text = format!("{}: {}\n", Printable::new(&paths), Printable::new(&out));
+                let source = self.source.to_string();
+                let json = json!({ "source": source, "paths": self.paths, "out": out, "left_out": left_out });
+                output.value(&text, &json)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The directories of which ciphertext was handed out, if the image is a closed train and it was.

@@ -12,6 +12,7 @@ use crate::text::Printable;
 #[command(after_help = "Topics:
   wire-3           the specification of wire 3, the authenticated version
   station          settings, limits, records and single steps of a station
+  running          what a run sees, FHIR data, engines, what is kept
   creator          building and signing a train, results, encrypted sums
   review           the review of results: checks, rules, approvals, limits
   pipelines        registries, Airflow, Kubernetes, Python, metrics

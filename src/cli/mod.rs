@@ -15,6 +15,7 @@ mod completions;
 #[cfg(feature = "engines")]
 mod container;
 mod copy;
+mod damage_page;
 mod diff;
 mod directories;
 mod doctor;
@@ -279,7 +280,7 @@ fn command_for(arguments: &[OsString]) -> clap::Command {
 
 /// The same, with each command's own options shown in its help: those of registries where it has to do with one.
 fn dressed(mut command: clap::Command) -> clap::Command {
-    const LOCAL: [&str; 5] = ["keygen", "gc", "completions", "man", "help"];
+    const LOCAL: [&str; 8] = ["keygen", "fingerprint", "journal", "cleanup", "gc", "completions", "man", "help"];
     const READING: [&str; 9] = ["inspect", "verify", "validate", "diff", "report", "results", "extract", "ls", "try"];
     // Global options become those of the commands when it is built.
     command.build();
@@ -370,7 +371,8 @@ fn parse(arguments: &[OsString]) -> std::result::Result<Parsed, ExitCode> {
         if let Some(fault) = settings.and_then(|settings| settings.fault(&error)) {
             return refuse(&fault);
         }
-        let error = escape_values(hide_login(as_typed(command, arguments, error)));
+        let error = as_typed(command.clone(), arguments, error);
+        let error = escape_values(hide_login(with_tips(&command, arguments, error)));
         if error.use_stderr() && format == Format::Json {
             return refuse(&usage_error(&error));
         }
@@ -393,6 +395,34 @@ fn as_typed(command: clap::Command, arguments: &[OsString], error: clap::Error) 
         _ => error,
     }
 }
+
+/// The same error with what our own parser of a value advises, and without the parser's guess at another option unless
+/// that begins alike: some options lift a protection, and nobody should be led to them.
+fn with_tips(command: &clap::Command, arguments: &[OsString], mut error: clap::Error) -> clap::Error {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => text.trim_start_matches('-').to_owned(),
+        _ => String::new(),
+    };
+    let (typed, guess) = (text(ContextKind::InvalidArg), text(ContextKind::SuggestedArg));
+    if !guess.is_empty() && typed.get(..ALIKE) != guess.get(..ALIKE) {
+        error.remove(ContextKind::SuggestedArg);
+        let named = |name: &&clap::Command| arguments.iter().any(|argument| argument == name.get_name());
+        if let Some(named) = command.get_subcommands().find(named) {
+            let line = format!("{} {}", command.get_name(), named.get_name());
+            let usage = named.clone().bin_name(line).render_usage();
+            error.insert(ContextKind::Usage, ContextValue::StyledStr(usage));
+        }
+    }
+    let advice = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<Error>()?.advice().cloned());
+    if let Some(advice) = advice {
+        let words = advice::words(&advice, &Repeated::default());
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![words.into()]));
+    }
+    error
+}
+
+/// The characters in which an option has to begin like what was typed to be worth a guess.
+const ALIKE: usize = 3;
 
 /// The same error without a login that somebody has written into an argument: logs keep messages.
 fn hide_login(mut error: clap::Error) -> clap::Error {

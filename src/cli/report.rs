@@ -2,8 +2,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::damage_page::damage_page;
 use super::journal::pinned_stations;
 use super::output::Output;
+use super::page::write;
 use super::policy::PolicyOptions;
 use super::release_options::load_reviewers;
 use super::report_json::report_json;
@@ -12,8 +14,9 @@ use super::report_text::report_text;
 use super::secrets::load_any_key;
 use super::told::Told;
 use crate::crypto::PublicKey;
-use crate::error::Result;
-use crate::stage::{JourneyRequest, VerificationPolicy, journey};
+use crate::error::{Error, Result};
+use crate::image::rfc3339;
+use crate::stage::{JourneyRequest, VerificationPolicy, journey, verify};
 use crate::store::{Context, Reference};
 
 /// Tell the journey of a train to an auditor: who signed what, what ran, what left, and whether the journals agree.
@@ -56,12 +59,31 @@ impl Report {
         (request.policy, request.journals, request.keys) = (policy, &self.journal, &keys);
         let reviewers = load_reviewers(self.policy.trust_dir())?;
         request.reviewers = self.policy.trust_dir().map(|_| &reviewers);
-        let found = journey(&request, context)?;
+        let found = match journey(&request, context) {
+            Ok(found) => found,
+            Err(fault) => return self.report_damage(fault, policy, context, output),
+        };
         let told = Told { journey: &found, reviewers: &reviewers };
         if let Some(file) = &self.html {
             write_page(&told, file, context)?;
         }
         output.value(&report_text(output.color(), &told), &report_json(&told))?;
         found.enforce(request.policy)
+    }
+
+    /// What can be said of a train that is damaged, as a document all the same: the checks that could be made.
+    fn report_damage(
+        &self,
+        fault: Error,
+        policy: VerificationPolicy<'_>,
+        context: &Context,
+        output: &mut Output,
+    ) -> Result<()> {
+        let Ok(found) = verify(&self.source, policy, context) else { return Err(fault) };
+        if let Some(file) = &self.html {
+            write(file, &damage_page(&found, &rfc3339(context.now)?))?;
+        }
+        output.verification(&found)?;
+        Err(fault)
     }
 }

@@ -18,7 +18,7 @@ use crate::stage::{JourneyFinding, JourneyStop, RecordedAct, StopResults, TrainS
 use crate::store::Context;
 use crate::text::counted;
 use crate::text::size;
-use crate::train::Verdict;
+use crate::train::{Check, Verdict};
 
 /// Said on every page.
 const LIMITS: &str = "A journal holds what its station says that it did: the signature proves who says it, not \
@@ -257,10 +257,18 @@ fn checks(told: &Told<'_>) -> Markup {
     };
     html! {
         @for warning in &found.warnings { p.look { (shown(warning)) } }
+        (check_table(&found.checks))
+        @if let Some(unread) = unread_layers(found) { p.soft { (unread) } }
+    }
+}
+
+/// Checks with their verdicts, and what each means.
+pub(super) fn check_table(checks: &[Check]) -> Markup {
+    html! {
         table.stack {
             thead { tr { th scope="col" { "Verdict" } th scope="col" { "What is meant" } th scope="col" { "About" } th scope="col" { "Check" } } }
             tbody {
-                @for check in &found.checks {
+                @for check in checks {
                     tr {
                         td { span.word.(class(style(&check.verdict))) { (verdict(&check.verdict)) } }
                         td data-name="means" {
@@ -273,7 +281,6 @@ fn checks(told: &Told<'_>) -> Markup {
                 }
             }
         }
-        @if let Some(unread) = unread_layers(found) { p.soft { (unread) } }
     }
 }
 

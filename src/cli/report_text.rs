@@ -2,7 +2,7 @@
 
 use super::check_words::{meaning, style, verdict};
 use super::color::{Palette, Style};
-use super::text::{execution, printable, unread_layers};
+use super::text::{execution, label, printable, unread_layers};
 use super::told::Told;
 use crate::json::{Object, Value, json};
 use crate::stage::{
@@ -95,8 +95,7 @@ fn checks_text(color: Palette, told: &Told<'_>) -> String {
     for check in &found.checks {
         let mark = color.style(style(&check.verdict), &format!("{:10}", verdict(&check.verdict)));
         let reason = check.reason().map(|reason| format!(" ({})", Printable::new(reason))).unwrap_or_default();
-        let subject = printable(&check.subject.to_string());
-        text += &format!("  {mark} {} [{}: {subject}]{reason}\n", meaning(check.id), check.id);
+        text += &format!("  {mark} {} [{}]{reason}\n", meaning(check.id), label(check));
     }
     for warning in &found.warnings {
         text += &format!("  {}: {}\n", color.style(Style::Doubtful, "warning"), printable(warning));

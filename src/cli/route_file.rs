@@ -31,7 +31,9 @@ fn parse(bytes: &[u8], dir: &Path) -> Result<Vec<BuildStop>> {
     let mut stops = Vec::new();
     for (position, entry) in entries.iter().enumerate() {
         let stop = entry.as_object().ok_or_else(|| Error::usage("not an object"));
-        stops.push(stop.and_then(|entry| read_stop(entry, position, dir)).at(format_args!("stop {}", position + 1))?);
+        let name = entry.get("station").and_then(PartyId::from_json).map(|station| format!(", station `{station}`"));
+        let place = format!("stop {}{}", position + 1, name.unwrap_or_default());
+        stops.push(stop.and_then(|entry| read_stop(entry, position, dir)).at(place)?);
     }
     stops.sort_by_key(|(index, _)| *index);
     if let Some((missing, (index, stop))) = stops.iter().enumerate().find(|(position, (index, _))| position != index) {
@@ -59,13 +61,17 @@ fn read_stop(entry: &Object, position: usize, dir: &Path) -> Result<(usize, Buil
             .and_then(|index| usize::try_from(index).ok())
             .ok_or_else(|| Error::usage("`index` is not a position on the route"))?,
     };
-    let station = entry.get("station").and_then(PartyId::from_json);
+    let station = entry.get("station").ok_or_else(|| Error::usage("`station` is missing"))?;
+    if station.as_str() == Some("") {
+        return Err(Error::usage("`station` is empty"));
+    }
     let eco_system = match entry.get("eco_system") {
         None => DEFAULT_ECO_SYSTEM,
         Some(text) => text.as_str().ok_or_else(|| Error::usage("`eco_system` is not a string"))?,
     };
     let stop = BuildStop {
-        station: station.ok_or_else(|| Error::usage("`station` is neither a string nor an integer"))?,
+        station: PartyId::from_json(station)
+            .ok_or_else(|| Error::usage("`station` is neither a string nor an integer"))?,
         eco_system: eco_system.to_owned(),
         public_key: read_key(entry, dir)?,
     };

@@ -93,7 +93,9 @@ impl Run {
     /// What the journal says of a run beside its train.
     fn details(&self, engine: &dyn Engine) -> Object {
         let volume = |volume: &Volume| {
-            let (host, path) = (volume.host.display().to_string(), volume.path.display().to_string());
+            // Who reads the journal is in another directory.
+            let host = std::path::absolute(&volume.host).unwrap_or_else(|_| volume.host.clone());
+            let (host, path) = (host.display().to_string(), volume.path.display().to_string());
             json!({ "host": host, "path": path, "read_only": volume.read_only })
         };
         let volumes: Vec<Value> = self.volumes.iter().map(volume).collect();

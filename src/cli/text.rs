@@ -260,6 +260,12 @@ pub(super) fn unread_layers(found: &Verification) -> Option<String> {
         .then(|| format!("not read: the lowest {layers} of the image (--all-layers reads all)"))
 }
 
+/// A check's id and what it is about, where the id does not say that.
+pub(super) fn label(check: &Check) -> String {
+    let (id, subject) = (check.id.name(), check.subject.to_string());
+    if id.split('-').next() == Some(&subject) { id.to_owned() } else { format!("{id}: {}", printable(&subject)) }
+}
+
 /// One check as a line of a report: what holds, or else what was found.
 pub(super) fn check(color: Palette, check: &Check) -> String {
     let mark = match check.verdict {
@@ -277,7 +283,7 @@ pub(super) fn check(color: Palette, check: &Check) -> String {
             format!("{} [{}: {subject}]", meaning(check.id), check.id)
         }
         (Verdict::Sound, _) => format!("{} [{}]", meaning(check.id), check.id),
-        _ => format!("{}: {subject}", check.id),
+        _ => label(check),
     };
     format!("  {mark} {what}{reason}\n")
 }

@@ -128,7 +128,7 @@ impl FromStr for Volume {
 
     /// `HOST:PATH[:rw]`: the train can only read it unless it is to write there.
     fn from_str(text: &str) -> Result<Self> {
-        let wrong = |what: &str| Error::usage(what).hint("write HOST:PATH[:rw]");
+        let wrong = |what: &str| Error::usage(what).hint("write HOST:PATH[:rw], as in ./data:/data");
         let mut parts = text.split(':');
         let (Some(host), Some(path)) = (parts.next().filter(|host| !host.is_empty()), parts.next()) else {
             return Err(wrong("the path in the train is missing"));

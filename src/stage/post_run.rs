@@ -39,7 +39,8 @@ const NAMED: usize = 10;
 /// the station's turn; [`Kind::Key`](crate::error::Kind::Key) if the key is not the station's;
 /// [`Kind::Malformed`](crate::error::Kind::Malformed) if this is no train. Then nothing has changed.
 pub fn post_run(request: &StageRequest<'_>, context: &Context) -> Result<Report> {
-    let pending = PendingTarget::open(request.source, request.destination, context)?;
+    let pending = PendingTarget::open(request.source, request.destination, context)
+        .map_err(|error| request.not_writable(error))?;
     let image = open_image(request.source, context)?;
     let target = pending.resolve(request.source, request.destination, &image)?;
     close(request, image, target, OpenedAt::Source, context)

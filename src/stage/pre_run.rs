@@ -53,7 +53,8 @@ pub(super) fn pre_run_apart(request: &StageRequest<'_>, apart: Apart<'_>, contex
 fn open_train(request: &StageRequest<'_>, apart: Option<Apart<'_>>, context: &Context) -> Result<Report> {
     let audience = Audience::Owner { shared: request.shared };
     let results = request.results.map(|dir| StagedDir::new(dir, audience)).transpose()?;
-    let pending = PendingTarget::open_for(request.source, request.destination, context, audience)?;
+    let pending = PendingTarget::open_for(request.source, request.destination, context, audience)
+        .map_err(|error| request.not_writable(error))?;
     let Start { image, before, warning } = start(request, context)?;
     let mut target = pending.resolve(request.source, request.destination, &image)?;
     target.ensure_keeps_encrypted()?;

@@ -126,20 +126,15 @@ fn verify_whole(mut train: Train, policy: VerificationPolicy<'_>, context: &Cont
         open = is_open(&train);
         checks = collect(&train, policy, open).map_err(|fault| train.view.damage_or(fault.at(&name)))?;
     }
-    // What lies below is not read, but it has to be there.
-    let fault = train.image.ensure_layers().err();
-    if let Some(missing) = &fault {
-        checks.insert(0, Check::broken(CheckId::Layers, ALL_LAYERS, missing.to_string()));
-    }
     match train.view.verify() {
         Ok(()) => checks.push(Check::sound(CheckId::Layers, LAYERS_READ)),
         // Damage comes before whatever followed from the damaged bytes.
         Err(error) => checks.insert(0, broken(error, CheckId::Layers, LAYERS_READ)?),
     }
-    if policy.all_layers && fault.is_none() {
+    if policy.all_layers {
         checks.push(read_layers(&train.image).at(&name)?);
     }
-    Ok(Verification { fault, ..report(&train, policy, checks, open) })
+    Ok(report(&train, policy, checks, open))
 }
 
 /// What the config alone tells, where the rest could not be looked at: who has signed what is worth knowing of a train
@@ -333,6 +328,12 @@ fn warnings(train: &Train, policy: VerificationPolicy<'_>) -> Vec<String> {
         let text =
             "the image was opened by pre-run: its files are in plaintext, and only the encrypted image may travel";
         warnings.push(text.to_owned());
+    }
+    // What was not read says nothing of the train, but without it the train does not run.
+    if let Err(missing) = train.image.ensure_layers() {
+        warnings.push(format!(
+            "a layer that was not read is missing or damaged, and whoever runs the train needs it: {missing}"
+        ));
     }
     let left_out = train.image.left_out().len() as u64;
     if left_out > 0 {

@@ -18,7 +18,8 @@ const FOREIGN: [&str; 5] = ["docker-daemon:", "containers-storage:", "ostree:", 
 
 impl Reference {
     /// Reads a reference as a person writes it: what a path without a prefix is, the file system tells. A path as it
-    /// is, or a path and a tag if the whole is nothing that exists.
+    /// is, or a path and a tag if the whole is nothing that exists; `HOST[:PORT]/REPO` is a registry where no such path
+    /// exists.
     ///
     /// # Errors
     /// [`Kind::Usage`](crate::error::Kind::Usage) if the text names no place.
@@ -40,6 +41,7 @@ impl Reference {
         let cuts = rest.match_indices(':').map(|(at, _)| (&rest[..at], Some(&rest[at + 1..])));
         match std::iter::once((rest, None)).chain(cuts).find(|(path, _)| Path::new(path).exists()) {
             Some((path, name)) => Self::new(location_at(Path::new(path)), None).select(name, digest),
+            None if is_in_registry(text) => format!("{}{text}", registry::TRANSPORT.prefix).parse(),
             None => archive_by_name(text).unwrap_or_else(|| text.parse()),
         }
     }
@@ -61,7 +63,7 @@ impl FromStr for Reference {
         if let Some(prefix) = FOREIGN.iter().find(|prefix| text.starts_with(**prefix)) {
             let known: Vec<&str> = TRANSPORTS.iter().map(|transport| transport.prefix).collect();
             let what = format!("the transport `{prefix}` is not supported; there are {}", known.join(", "));
-            let hint = "copy the image into a layout first: skopeo copy SOURCE oci:DIR:TAG";
+            let hint = "copy the image into a layout first (skopeo copy SOURCE oci:DIR:TAG), or save it (podman save -o train.tar NAME)";
             return Err(Error::usage(what).hint(hint));
         }
         if text.is_empty() {
@@ -74,6 +76,14 @@ impl FromStr for Reference {
         }
         parse_local(text, "oci:DIR[:TAG]", |dir| Arc::new(LayoutLocation(dir)))
     }
+}
+
+/// True if a text names an image as engines do, with the host of its registry, and there is no such directory: a host has
+/// a dot or a port, or is this machine.
+fn is_in_registry(text: &str) -> bool {
+    let Some((host, repository)) = text.split_once('/') else { return false };
+    let is_host = !host.starts_with('.') && host.contains(['.', ':']) || host == "localhost";
+    is_host && !repository.is_empty() && !Path::new(host).exists()
 }
 
 /// What is not there yet and is called an archive is one, and no directory of that name.
@@ -114,6 +124,13 @@ mod tests {
             ("no/such/train.tar:latest", "oci-archive:no/such/train.tar:latest"),
             ("no/such/tar", "oci:no/such/tar"),
             ("oci:no/such/train.tar", "oci:no/such/train.tar"),
+            ("registry.example/pht/train:1", "docker://registry.example/pht/train:1"),
+            ("127.0.0.1:5000/train", "docker://127.0.0.1:5000/train"),
+            ("localhost/train:latest", "docker://localhost/train:latest"),
+            ("./registry.example/train", "oci:./registry.example/train"),
+            ("../x.y/train", "oci:../x.y/train"),
+            ("/registry.example/train", "oci:/registry.example/train"),
+            ("pht/train:latest", "oci:pht/train:latest"),
         ] {
             assert_eq!(Reference::locate(text).unwrap().to_string(), shown);
         }

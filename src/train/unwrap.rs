@@ -1,7 +1,7 @@
 //! The stage key, unwrapped for a station or the creator.
 
 use super::config::TrainConfig;
-use super::keys::{ensure_key_of, ensure_owner};
+use super::keys::{ensure_creator_key, ensure_key_of};
 use super::route::Stop;
 use crate::crypto::{PrivateKey, StageKey};
 use crate::error::{Error, ErrorContext, Result};
@@ -24,7 +24,7 @@ pub fn unwrap_stage_key(config: &TrainConfig, stop: &Stop, key: &PrivateKey) -> 
 pub fn unwrap_creator_key(config: &TrainConfig, key: &PrivateKey) -> Result<StageKey> {
     let creator = config.creator();
     let subject = format!("creator `{}`", creator.id);
-    ensure_owner(config, &subject, &creator.public_key, key)?;
+    ensure_creator_key(config, key)?;
     unwrap(config, &subject, creator.encrypted_key.as_deref(), key)
 }
 

@@ -191,6 +191,34 @@ fn the_closing_that_the_train_is_of_is_told() {
     assert!(!ids(&report, false).contains(&"reviewer"), "{}", report["findings"]);
 }
 
+/// Of a train whose own record is damaged nothing can be told but that; an auditor gets a document all the same.
+#[test]
+fn a_damaged_train_has_a_report_too() {
+    if !available("journey::a_damaged_train_has_a_report_too", &[Peer::Python]) {
+        return;
+    }
+    let audit = Audit::new();
+    let page = audit.station.path("damage.html");
+    let layers = audit.station.layout.layers("3-new");
+    let control = audit.station.layout.blob(layers.last().expect("a layer"));
+    let mut bytes = fs::read(&control).expect("a layer");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&control, bytes).expect("a layer");
+    for damage in ["changed", "gone"] {
+        if damage == "gone" {
+            fs::remove_file(&control).and_then(|()| fs::remove_file(&page)).expect("they go");
+        }
+        let outcome = audit.report("3-new", &["--html", &page]);
+        let report: Value = serde_json::from_slice(&outcome.stdout).expect("a document");
+        assert_eq!(report["verdict"], "broken", "{damage}");
+        outcome.refused(if damage == "gone" { 5 } else { 3 });
+        let html = fs::read_to_string(&page).expect("a page");
+        assert!(html.contains("The train is damaged, and its journey cannot be told."), "{damage}: {html}");
+        assert!(html.contains("<td data-name=\"check\">layers</td>"), "{damage}: {html}");
+    }
+}
+
 /// A station may sign what is not so; that it is not so is seen.
 #[test]
 fn what_a_station_says_against_the_train_is_a_contradiction() {

@@ -161,7 +161,7 @@ fn what_is_wrong_is_named_with_file_line_and_key() {
     assert!(message.contains("line 3: run.timeout: `soon`") && message.contains("12h"), "{message}");
     let file = station.write("station.toml", "[run]\nengine = \"runc\"\nvolumes = [\"/data\"]\n");
     let message = pht_oci(&["run", &station.layout.at("2"), "--config", &file], &[]).refused(2).stderr;
-    assert_eq!(message.matches("/data").count(), 1, "{message}");
+    assert_eq!(message.matches("`/data`").count(), 1, "{message}");
     assert!(message.contains("the path in the train is missing") && message.contains("HOST:PATH"), "{message}");
     assert_eq!(differences(&before, &snapshot(Path::new(station.layout.path())), true), Vec::<String>::new());
 }

@@ -196,7 +196,7 @@ impl Facts {
             },
             "stop": { "index": self.index as u64, "of": self.stops as u64 },
             "trust": { "pinned": request.policy.trust.is_some(), "strict": request.policy.strict },
-            "source": self.source,
+            "source": absolute(&self.source),
             "before": self.digest,
             "after": null,
             "again": recording.again,
@@ -236,7 +236,7 @@ impl Facts {
             report.ran.as_ref().map(|ran| json!({ "engine": ran.engine, "seconds": ran.seconds, "exit_status": 0 }));
         entry.insert("before".to_owned(), json!(report.image.digest_before));
         entry.insert("after".to_owned(), json!(report.image.digest_after));
-        entry.insert("destination".to_owned(), json!(report.image.destination));
+        entry.insert("destination".to_owned(), json!(absolute(&report.image.destination)));
         entry.insert("checks".to_owned(), json!(checks));
         entry.insert("results".to_owned(), json!(results));
         entry.insert("ran".to_owned(), json!(ran));
@@ -287,6 +287,11 @@ fn files_in(dir: &Path, request: &StageRequest<'_>, context: &Context) -> Result
     let mut files = BackgroundHasher::new(Listing::new());
     transform(&tree, paths::RESULTS, Transform::Keep, Some(&mut files), &mut Nowhere)?;
     Ok(listed(&files.finish()?.finish(&tree, paths::RESULTS)))
+}
+
+/// The name of a place as it means the same in every working directory.
+fn absolute(name: &str) -> String {
+    name.parse::<Reference>().map_or_else(|_| name.to_owned(), |place| place.absolute())
 }
 
 /// The digest of the image there, if there is one.

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use super::release::Release;
 use crate::crypto::PrivateKey;
-use crate::error::Result;
+use crate::error::{Advice, Error, Kind, Result};
 use crate::image::VerifiedLayers;
 use crate::store::Reference;
 use crate::text::Printable;
@@ -124,6 +124,14 @@ impl<'a> StageRequest<'a> {
             digest_results: false,
             release: None,
         }
+    }
+}
+
+impl StageRequest<'_> {
+    /// The error of a place that cannot be written to, with advice where another one could be named.
+    pub(in crate::stage) fn not_writable(&self, error: Error) -> Error {
+        let has_advice = self.destination.is_some() || error.kind() != Kind::Io || error.advice().is_some();
+        if has_advice { error } else { error.advise(Advice::GiveDestination) }
     }
 }
 

@@ -38,6 +38,11 @@ pub(super) fn keep(kept: &Kept<'_>, work: WorkDir, context: &Context, error: Err
                 let target = kept.post.destination.unwrap_or(kept.post.source);
                 let first = error.advice().cloned().map(Box::new);
                 let advice = Advice::SendKept { first, archive: archive.to_string(), target: target.absolute() };
+                // The opened train is gone by the time that this is read.
+                let error = match (kept.opened.path(), kept.post.source.path()) {
+                    (Some(opened), Some(source)) => error.moved(opened, source),
+                    _ => error,
+                };
                 return error.at("the train has run, but the registry refused the closed train").advise(advice);
             }
             Err(second) => tracing::warn!("the closed train could not be kept on this machine either: {second}"),

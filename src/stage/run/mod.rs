@@ -138,14 +138,14 @@ pub(in crate::stage) fn run_observed(
     let stage = &request.stage;
     // Before all the work: can the train go there at all?
     let before = open_image(stage.source, context)?;
-    ensure_can_go_there(stage, &before, context).map_err(|error| elsewhere(error, stage))?;
+    ensure_can_go_there(stage, &before, context).map_err(|error| stage.not_writable(error))?;
     before.ensure_layers()?;
     ensure_none_waits(request, context)?;
     let target = stage.destination.unwrap_or(stage.source);
     // Other images may come to the same place while the train runs.
     let source = pinned(stage.source, &before);
     let stage = &StageRequest { source: &source, ..*stage };
-    let work = WorkDir::new(target, context).map_err(|error| elsewhere(error, stage))?;
+    let work = WorkDir::new(target, context).map_err(|error| stage.not_writable(error))?;
     let work_context = Context { temporary: work.join(""), ..context.clone() };
     let reference = Reference::layout(work.join(work.name()), Some(tag_of(target, &before)));
     let results = work.join(RESULTS);
@@ -170,7 +170,7 @@ pub(in crate::stage) fn run_observed(
     let (name, image, process) = (work.name(), &opened.base, &opened.process);
     let job = Job { name, image, process, mounts: &mounts, scratch: &scratch, options: &options };
     let held = request.engine.prepare(&job, &work_context).at(request.engine.name())?;
-    log.tell(&starting(request));
+    log.tell(&starting(request, observer.is_some()));
     let came = ResultsBefore::of(&results);
     let (ran, written) = drive(request, observer, &job, &results, &mut log)?;
     drop(held);
@@ -223,20 +223,16 @@ fn ensure_can_go_there(stage: &StageRequest<'_>, before: &Image, context: &Conte
 }
 
 /// What is said when the train starts. Who forgot to give a place for what comes out should know it before hours have gone.
-fn starting(request: &RunRequest<'_>) -> String {
-    let begins = format!("verified; {} starts the train", request.engine.name());
+fn starting(request: &RunRequest<'_>, is_rehearsed: bool) -> String {
+    let has_data = !request.options.volumes.is_empty() || request.prepare.is_some();
+    let data = if has_data { "" } else { ", with no data mounted" };
+    let begins = format!("verified; {} starts the train{data}", request.engine.name());
     match request.stage.destination {
-        None if !request.hold => {
+        None if !request.hold && !is_rehearsed => {
             format!("{begins}; once closed, it replaces {}", Printable::new(&request.stage.source.to_string()))
         }
         _ => begins,
     }
-}
-
-/// The same error, with advice where it was the place that could not be written to.
-fn elsewhere(error: Error, stage: &StageRequest<'_>) -> Error {
-    let has_advice = stage.destination.is_some() || error.kind() != Kind::Io || error.advice().is_some();
-    if has_advice { error } else { error.advise(Advice::GiveDestination) }
 }
 
 /// Sees to it that no results of this train wait for a person: of two runs nobody would know which was approved. That

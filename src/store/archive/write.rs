@@ -17,7 +17,9 @@ use crate::store::archive::{Archive, ArchiveFormat};
 use crate::store::count::Count;
 use crate::store::destination::{BlobSink, Destination, GcStats, TagChange, Transfer, Unreached, Written};
 use crate::store::extent::Extent;
-use crate::store::fs::{Audience, Waiting, free_in, is_at, lock, make_private, own_uid, parent_of, sync_published};
+use crate::store::fs::{
+    Audience, Waiting, free_in, is_at, lock, make_private, no_directory, own_uid, parent_of, sync_published,
+};
 use crate::store::index::Index;
 use crate::store::interrupt;
 use crate::store::parallel::Shared;
@@ -419,6 +421,9 @@ fn open_temporary(path: &Path) -> Result<(File, bool)> {
     options.read(true).write(true).mode(0o600).custom_flags(flags.bits().cast_signed());
     match options.clone().create_new(true).open(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(no_directory());
+        }
         made => return made.doing("create a temporary file").map(|file| (file, true)),
     }
     match options.open(path) {

@@ -19,6 +19,6 @@ pub(crate) use open::ensure_replaceable;
 pub(crate) use open::{is_not_regular, not_regular, open_regular};
 pub use private::Audience;
 pub(crate) use private::{make_private, others_may_write, own_uid};
-pub(crate) use staged_dir::{StagedDir, identity, parent_of};
+pub(crate) use staged_dir::{StagedDir, identity, no_directory, parent_of};
 pub(crate) use staged_file::StagedFile;
 pub(crate) use sync::{sync_dir, sync_published};

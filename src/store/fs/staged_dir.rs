@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 
 use super::private::{Audience, own_uid};
-use crate::error::{Error, ErrorContext, IoContext, Result};
+use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
 
 /// The hidden path beside `out` in which its contents are prepared, always the same for the same `out`.
 pub(crate) fn beside(out: &Path) -> Option<PathBuf> {
@@ -128,6 +128,12 @@ impl Drop for StagedDir<'_> {
     fn drop(&mut self) {
         self.clear();
     }
+}
+
+/// The error of a new file whose directory is not there.
+pub(crate) fn no_directory() -> Error {
+    let hint = "create that directory first, or correct the path";
+    Error::new(Kind::Io, "there is no directory to create it in").hint(hint)
 }
 
 /// The directory that a path lies in.

@@ -6,7 +6,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
 use super::private::{Audience, make_private};
-use super::staged_dir::{beside, parent_of};
+use super::staged_dir::{beside, no_directory, parent_of};
 use crate::error::{Error, ErrorContext, IoContext, Result};
 
 /// A file that is to appear when all in it is verified, as [`StagedDir`](super::staged_dir::StagedDir) is a directory:
@@ -22,6 +22,9 @@ impl<'a> StagedFile<'a> {
     /// for plaintext.
     pub(crate) fn new(out: &'a Path, audience: Audience) -> Result<Self> {
         audience.ensure_path(parent_of(out))?;
+        if !parent_of(out).exists() {
+            return Err(no_directory().at(out.display()));
+        }
         if out.symlink_metadata().is_ok() {
             return Err(there_already().at(out.display()));
         }

@@ -12,7 +12,6 @@ use crate::store::layout::Layout;
 use crate::store::progress_source::ProgressSource;
 use crate::store::reference::{Location, Reference, Transport, parse_local};
 use crate::store::source::Source;
-use crate::text::Printable;
 
 /// `oci:DIR`: an OCI image layout in a directory.
 pub(in crate::store) static TRANSPORT: Transport = Transport {
@@ -31,14 +30,9 @@ impl Reference {
     }
 }
 
-/// The reference that somebody may have meant who wrote `HOST/NAME:TAG` or `HOST:PORT/NAME`.
-fn registry_form(path: &Path, tag: Option<&str>) -> Option<String> {
-    let path = path.to_str()?;
-    let text = tag.map_or_else(|| path.to_owned(), |tag| format!("{path}:{tag}"));
-    let (host, name) = text.split_once('/')?;
-    let is_host = !host.starts_with('.') && host.contains(['.', ':']) || host == "localhost";
-    (is_host && !name.is_empty()).then(|| format!("docker://{}", Printable::new(&text)))
-}
+/// What to do with an image that is in the store of an engine, or in a registry.
+const ELSEWHERE: &str = "an image of Podman or Docker is saved first (podman save -o train.tar NAME); one in a registry is \
+                         docker://HOST/NAME:TAG";
 
 /// The directory of a layout.
 #[derive(Debug)]
@@ -62,11 +56,9 @@ impl Location for LayoutLocation {
     fn source(&self, reference: &Reference, context: &Context) -> Result<Arc<dyn Source>> {
         if !self.0.exists() {
             let error = Error::usage("there is no such file or directory");
-            let error = match registry_form(&self.0, reference.tag()) {
-                Some(image) => error.hint(format!("for an image in a registry write {image}")),
-                None => error,
-            };
-            return Err(error.at(self.0.display()));
+            // `NAME:TAG`, as engines call what is in their store.
+            let is_bare = reference.tag().is_some() && self.0.components().count() == 1;
+            return Err(if is_bare { error.hint(ELSEWHERE) } else { error }.at(self.0.display()));
         }
         Ok(Arc::new(ProgressSource::new(Layout::open(&self.0)?, &context.progress)))
     }

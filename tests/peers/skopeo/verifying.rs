@@ -25,6 +25,8 @@ fn wire_3_needs_the_payload_only_and_in_any_compression() {
         fs::remove_file(layout.blob(&layout.layers("latest")[0])).expect("the base layer");
         let report = verify(&layout.at("latest"), 0, &[]);
         assert_eq!(verdicts(&report).get(&("payload".to_owned(), "sound".to_owned())), Some(&1));
+        let warnings = report["warnings"].to_string();
+        assert!(warnings.contains("whoever runs the train needs it") && warnings.contains("absent"), "{warnings}");
         let payload = layout.blob(&layout.layers("latest")[1]);
         let mut bytes = fs::read(&payload).expect("a blob");
         let middle = bytes.len() / 2;

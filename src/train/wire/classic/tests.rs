@@ -122,7 +122,8 @@ fn a_wrong_private_key_is_told_apart() {
         assert!(error.to_string().starts_with(expected), "{error}");
     }
     let error = unwrap_creator_key(&config, key(Owner::Station(0))).err().unwrap();
-    assert_eq!(error.to_string(), "creator `user-1`: this private key belongs to station `station_0`");
+    let says = "only the creator can open the results: this private key belongs to station `station_0`";
+    assert_eq!(error.to_string(), says);
     let swapped = tampered(&config, |raw| {
         *at(raw, "/route/1/encrypted_key") = at(raw, "/route/0/encrypted_key").clone();
     });
