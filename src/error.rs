@@ -108,6 +108,8 @@ pub enum Advice {
     NotStrict,
     /// Do again what the journal says is done.
     Again,
+    /// Say that the results were moved to another directory on purpose.
+    NameMovedResults,
     /// Give the directory into which pre-run has written the results.
     GiveResults,
     /// Allow that an open train leaves in plaintext.

@@ -98,6 +98,8 @@ const PIN_KEYS: &str =
     "see the keys with pht-oci trust show SRC, compare them with what their owners tell you, then pht-oci trust add";
 const OMIT_PAILLIER_KEY: &str =
     "leave --paillier-key out: without the creator's public key no station can have encrypted numbers under it";
+const NAME_MOVED_RESULTS: &str =
+    "give that directory; if its results were moved to another one, say so with --moved-results";
 const GIVE_BUILDER_KEY: &str =
     "give it with --builder-key; who builds a train alone makes one with pht-oci keygen builder";
 
@@ -125,6 +127,7 @@ fn fixed(advice: &Advice) -> &str {
         Advice::NotStrict => "without --strict this is only a warning",
         Advice::Again => "to sign the stop once more all the same, give --again; it is recorded",
         Advice::GiveResults => "give the directory that pre-run made with --results",
+        Advice::NameMovedResults => NAME_MOVED_RESULTS,
         Advice::AllowOpen => "copy the encrypted image, or run post-run first; --allow-open copies the plaintext",
         Advice::PinKeys => PIN_KEYS,
         Advice::OmitPaillierKey => OMIT_PAILLIER_KEY,
@@ -237,6 +240,7 @@ mod tests {
             Advice::NotStrict,
             Advice::Again,
             Advice::GiveResults,
+            Advice::NameMovedResults,
             Advice::AllowOpen,
             Advice::PinKeys,
             Advice::OmitPaillierKey,

@@ -10,7 +10,7 @@ use crate::stage::{
     inspect, parties,
 };
 #[cfg(feature = "engines")]
-use crate::stage::{keeps_base, kept_before};
+use crate::stage::{keeps_base, kept_anywhere};
 use crate::store::{Context, Reference};
 use crate::text::{Printable, counted};
 use crate::train::{PartyId, Role, TrustStore};
@@ -94,7 +94,7 @@ impl Guest<'_> {
                 }
             }
         }
-        for before in kept_before(self.source, None, self.context).unwrap_or_default() {
+        for before in kept_anywhere(self.source, self.context).unwrap_or_default() {
             if before.is_of_train && before.is_held {
                 let place = before.run.path.display();
                 let what = format!("the results of an earlier run of this train are held in {place}");

@@ -5,6 +5,7 @@ use clap::{Args, Subcommand};
 use super::color::{Style, table};
 use super::output::Output;
 use super::secrets::load_any_key;
+use super::text::short;
 use crate::crypto::PublicKey;
 use crate::error::{Error, Result};
 use crate::json::{Object, Value, json};
@@ -180,7 +181,7 @@ fn row(entry: &JournalEntry) -> (Vec<String>, Style) {
         (Some(index), Some(of)) => format!("{} of {of}", index + 1),
         _ => String::new(),
     };
-    let image = if unfinished.is_some() { String::new() } else { text("/after") };
+    let image = if unfinished.is_some() { String::new() } else { short(&text("/after")) };
     let cells = [entry.line.to_string(), text("/time"), act, text("/train/id"), stop, image, remarks(entry)];
     (cells.to_vec(), if failed { Style::Bad } else { Style::Good })
 }
@@ -203,7 +204,7 @@ impl Verify {
         let keys = self.load_keys()?;
         let entries = journal.verify(&keys)?;
         if let Some(path) = &self.receipt {
-            journal.ensure_has(path, &entries)?;
+            journal.ensure_has(path, &entries, &keys)?;
         }
         let lines = counted(entries.len() as u64, "line");
         let (path, has_head) = (journal.path().display().to_string(), journal.has_head());

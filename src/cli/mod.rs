@@ -35,6 +35,7 @@ mod log;
 mod ls;
 mod man;
 mod metrics;
+mod misuse;
 mod on_terminal;
 mod output;
 mod page;
@@ -84,13 +85,11 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime};
 
-use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
 
 use crate::error::{Error, Result};
-use crate::store::registry::{Side, without_login};
+use crate::store::registry::Side;
 use crate::store::{Context, DEFAULT_MAX_FILES, Platform, Waiting};
-use crate::text::Printable;
 
 use directories::own_directory;
 use format::Format;
@@ -124,6 +123,10 @@ Environment (an option goes first; an empty variable counts as none):
   TMPDIR                      the directory for temporary files, as --tmpdir
   NO_COLOR                    no colours
   https_proxy, no_proxy       the proxy for registries
+
+Topics (pht-oci help TOPIC):
+  station, running, creator, review, pipelines, security, troubleshooting,
+  commands, checks, json, images, performance, migrating, wire-3
 
 Exit status:
   0 done   1 I/O or internal   2 usage   3 verification failed   4 key
@@ -281,7 +284,10 @@ fn command_for(arguments: &[OsString]) -> clap::Command {
 /// The same, with each command's own options shown in its help: those of registries where it has to do with one.
 fn dressed(mut command: clap::Command) -> clap::Command {
     const LOCAL: [&str; 8] = ["keygen", "fingerprint", "journal", "cleanup", "gc", "completions", "man", "help"];
-    const READING: [&str; 9] = ["inspect", "verify", "validate", "diff", "report", "results", "extract", "ls", "try"];
+    const READING: [&str; 15] = [
+        "inspect", "verify", "validate", "diff", "report", "results", "extract", "ls", "try", "review", "approve",
+        "reject", "doctor", "trust", "cache",
+    ];
     // Global options become those of the commands when it is built.
     command.build();
     command.mut_subcommands(|one| {
@@ -371,10 +377,13 @@ fn parse(arguments: &[OsString]) -> std::result::Result<Parsed, ExitCode> {
         if let Some(fault) = settings.and_then(|settings| settings.fault(&error)) {
             return refuse(&fault);
         }
-        let error = as_typed(command.clone(), arguments, error);
-        let error = escape_values(hide_login(with_tips(&command, arguments, error)));
+        let error = misuse::for_people(&command, arguments, error);
         if error.use_stderr() && format == Format::Json {
-            return refuse(&usage_error(&error));
+            return refuse(&misuse::usage_error(&error));
+        }
+        if arguments.len() < 2 {
+            // Nothing was asked for.
+            return output::print_help(&groups::grouped(command).render_help().to_string());
         }
         if error.use_stderr() {
             output::print_usage_error(&error.render().to_string());
@@ -384,56 +393,6 @@ fn parse(arguments: &[OsString]) -> std::result::Result<Parsed, ExitCode> {
         let _ = error.print();
         ExitCode::SUCCESS
     })
-}
-
-/// The same error as a person should see it. A usage is that of the command line alone: the parser's names what variables
-/// give as if it had to be typed. The help, which is an error as well, has the commands in groups.
-fn as_typed(command: clap::Command, arguments: &[OsString], error: clap::Error) -> clap::Error {
-    let command = if error.use_stderr() { settings::without_variables(command) } else { groups::grouped(command) };
-    match command.try_get_matches_from(arguments) {
-        Err(typed) if typed.kind() == error.kind() => typed,
-        _ => error,
-    }
-}
-
-/// The same error with what our own parser of a value advises, and without the parser's guess at another option unless
-/// that begins alike: some options lift a protection, and nobody should be led to them.
-fn with_tips(command: &clap::Command, arguments: &[OsString], mut error: clap::Error) -> clap::Error {
-    let text = |kind| match error.get(kind) {
-        Some(ContextValue::String(text)) => text.trim_start_matches('-').to_owned(),
-        _ => String::new(),
-    };
-    let (typed, guess) = (text(ContextKind::InvalidArg), text(ContextKind::SuggestedArg));
-    if !guess.is_empty() && typed.get(..ALIKE) != guess.get(..ALIKE) {
-        error.remove(ContextKind::SuggestedArg);
-        let named = |name: &&clap::Command| arguments.iter().any(|argument| argument == name.get_name());
-        if let Some(named) = command.get_subcommands().find(named) {
-            let line = format!("{} {}", command.get_name(), named.get_name());
-            let usage = named.clone().bin_name(line).render_usage();
-            error.insert(ContextKind::Usage, ContextValue::StyledStr(usage));
-        }
-    }
-    let advice = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<Error>()?.advice().cloned());
-    if let Some(advice) = advice {
-        let words = advice::words(&advice, &Repeated::default());
-        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![words.into()]));
-    }
-    error
-}
-
-/// The characters in which an option has to begin like what was typed to be worth a guess.
-const ALIKE: usize = 3;
-
-/// The same error without a login that somebody has written into an argument: logs keep messages.
-fn hide_login(mut error: clap::Error) -> clap::Error {
-    for kind in [ContextKind::InvalidValue, ContextKind::InvalidArg] {
-        if let Some(ContextValue::String(value)) = error.get(kind)
-            && let Some(shown) = without_login(value)
-        {
-            error.insert(kind, ContextValue::String(shown));
-        }
-    }
-    error
 }
 
 /// True if a command line that could not be parsed asks for JSON.
@@ -447,27 +406,6 @@ fn asks_for_json(arguments: &[OsString]) -> bool {
 fn ignore_empty_variable(argument: clap::Arg) -> clap::Arg {
     let is_empty = argument.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
     if is_empty { argument.env(None::<&'static str>) } else { argument }
-}
-
-/// What was typed, escaped: it may come from a list that somebody else has written.
-fn escape_values(mut error: clap::Error) -> clap::Error {
-    let typed = |(kind, value): (ContextKind, &ContextValue)| match value {
-        ContextValue::String(text) => Some((kind, ContextValue::String(Printable::new(text).to_string()))),
-        _ => None,
-    };
-    let escaped: Vec<_> = error.context().filter_map(typed).collect();
-    for (kind, value) in escaped {
-        error.insert(kind, value);
-    }
-    error
-}
-
-/// The fault of a command line, in one line; the rest of the parser's text is advice.
-fn usage_error(error: &clap::Error) -> Error {
-    let text = error.render().to_string();
-    let (what, advice) = text.split_once("\n\n").unwrap_or((&text, ""));
-    let what = what.trim_start_matches("error: ").split_whitespace().collect::<Vec<_>>().join(" ");
-    Error::usage(what).hint(advice.trim())
 }
 
 fn context(global: &Global, display: &Display) -> Result<Context> {

@@ -1,6 +1,7 @@
 //! Reports and errors, as text for text and as JSON for programs.
 
 use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
 #[cfg(feature = "engines")]
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use super::repeated::Repeated;
 use super::text;
 #[cfg(feature = "engines")]
 use super::{progress::BesideBars, running_time::RunningTime, screen::Screen};
-use crate::error::{Advice, Error, IoContext, Result};
+use crate::error::{Advice, Error, IoContext, Kind, Result};
 use crate::image::ImageReport;
 use crate::json::{Value, json};
 use crate::stage::{Execution, Inspection, Report, ResultFile, Statement, Verification};
@@ -208,6 +209,12 @@ fn hint_lines(words: &str) -> String {
     lines.fold(first, |text, line| text + "  " + &line + "\n")
 }
 
+/// Shows the help where nothing was asked for: on standard error, for it is no answer.
+pub(super) fn print_help(text: &str) -> ExitCode {
+    let _ = io::stderr().write_all(text.as_bytes());
+    ExitCode::from(Kind::Usage.exit_status())
+}
+
 /// What the parser says of a command line, on standard error.
 pub(super) fn print_usage_error(text: &str) {
     let text = text.strip_prefix("error: ").unwrap_or(text);
@@ -399,7 +406,7 @@ fn verification_json(found: &Verification) -> Value {
         "digest": found.digest,
         "wire": found.wire,
         "id": found.id,
-        "verdict": if found.open { "open" } else { found.verdict().name() },
+        "verdict": if found.is_only_open() { "open" } else { found.verdict().name() },
         "fault": found.fault.as_ref().map(Error::to_string),
         "checks": found.checks.iter().map(check_json).collect::<Vec<_>>(),
         "stops": stops.collect::<Vec<_>>(),

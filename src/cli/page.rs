@@ -9,7 +9,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::crypto::Sha256;
 use crate::error::{ErrorContext, IoContext, Result};
-use crate::store::fs::{ensure_replaceable, parent_of};
+use crate::store::fs::{ensure_replaceable, no_directory, parent_of};
 use crate::text::Printable;
 
 /// How pages look: on paper, in the dark, on a telephone.
@@ -59,6 +59,9 @@ pub(super) fn sentence(line: &str) -> String {
 /// # Errors
 /// Input/output; what is there is none that a page may take the place of, such as a pipe or `/dev/stdout`.
 pub(super) fn write(file: &Path, page: &str) -> Result<()> {
+    if !parent_of(file).is_dir() {
+        return Err(no_directory().at(file.display()));
+    }
     ensure_replaceable(file).doing("write the page").at(file.display())?;
     let written = tempfile::NamedTempFile::new_in(parent_of(file)).and_then(|mut new| {
         new.write_all(page.as_bytes())?;

@@ -25,6 +25,9 @@ pub(super) struct PostRun {
     results: ResultsOption,
     #[command(flatten)]
     demand: ResultsDemand,
+    /// Take results from another directory than the one that pre-run has made, such as a copy of it
+    #[arg(long, requires = "results")]
+    moved_results: bool,
     /// Let nothing out that was not approved
     #[arg(long)]
     hold: bool,
@@ -53,8 +56,8 @@ impl PostRun {
         let request = self.stage.request(&key, &demands);
         let (results, keep_owners) = (self.results.results.as_deref(), self.results.keep_owners);
         let release = policy.review.then(|| Release::new(&policy, &reviewers, &approvals));
-        let require_results = self.demand.require_results;
-        let request = StageRequest { results, keep_owners, require_results, release, ..request };
+        let (moved_results, require_results) = (self.moved_results, self.demand.require_results);
+        let request = StageRequest { results, keep_owners, moved_results, require_results, release, ..request };
         let report = self
             .stage
             .recorded(&request, Act::PostRun, recorded(&approvals), context, || post_run(&request, context))?;

@@ -42,10 +42,14 @@ impl Reject {
         let mut request = RejectRequest::new(&self.source);
         request.results = self.results.as_deref();
         if !self.journal.is_wanted() {
+            if self.reason.is_some() {
+                output.warn("the reason is recorded nowhere: there is no journal");
+            }
             return output.report(&reject(&request, context)?);
         }
         let key = self.key.load().map_err(|error| error.at("the journal"))?;
-        let stage = StageRequest::new(&self.source, Station { id: self.station.as_deref(), key: &key });
+        let station = Station { id: self.station.as_deref(), key: &key };
+        let stage = StageRequest { results: self.results.as_deref(), ..StageRequest::new(&self.source, station) };
         let details = self.reason.iter().map(|reason| ("reason".to_owned(), json!(reason))).collect();
         let report = self.journal.recorded(&stage, Act::Reject, details, context, || reject(&request, context))?;
         output.report(&report)

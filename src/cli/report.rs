@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::damage_page::damage_page;
+use super::damage_page::{Damage, damage_page};
 use super::journal::pinned_stations;
 use super::output::Output;
 use super::page::write;
@@ -14,10 +14,11 @@ use super::report_text::report_text;
 use super::secrets::load_any_key;
 use super::told::Told;
 use crate::crypto::PublicKey;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::image::rfc3339;
 use crate::stage::{JourneyRequest, VerificationPolicy, journey, verify};
 use crate::store::{Context, Reference};
+use crate::text::Printable;
 
 /// Tell the journey of a train to an auditor: who signed what, what ran, what left, and whether the journals agree.
 ///
@@ -67,11 +68,19 @@ impl Report {
         if let Some(file) = &self.html {
             write_page(&told, file, context)?;
         }
-        output.value(&report_text(output.color(), &told), &report_json(&told))?;
+        let page = self
+            .html
+            .as_ref()
+            .map(|file| format!("  the page is in {}\n", Printable::new(&file.display().to_string())));
+        output.value(
+            &(report_text(output.color(), &told) + &page.unwrap_or_default()),
+            &report_json(&told, &rfc3339(context.now)?),
+        )?;
         found.enforce(request.policy)
     }
 
-    /// What can be said of a train that is damaged, as a document all the same: the checks that could be made.
+    /// What can be said of a train that is damaged, as a document all the same: the checks that could be made. An older page
+    /// would say that all was well.
     fn report_damage(
         &self,
         fault: Error,
@@ -79,11 +88,15 @@ impl Report {
         context: &Context,
         output: &mut Output,
     ) -> Result<()> {
-        let Ok(found) = verify(&self.source, policy, context) else { return Err(fault) };
-        if let Some(file) = &self.html {
-            write(file, &damage_page(&found, &rfc3339(context.now)?))?;
+        if !matches!(fault.kind(), Kind::Malformed | Kind::Verification) {
+            return Err(fault);
         }
-        output.verification(&found)?;
+        let found = verify(&self.source, policy, context).ok();
+        if let Some(file) = &self.html {
+            let damage = Damage { source: &self.source.to_string(), fault: &fault, found: found.as_ref() };
+            write(file, &damage_page(&damage, &rfc3339(context.now)?))?;
+        }
+        found.map_or(Ok(()), |found| output.verification(&found))?;
         Err(fault)
     }
 }

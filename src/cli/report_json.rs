@@ -11,7 +11,7 @@ use crate::stage::{
 use crate::train::{Check, Verdict};
 
 /// A journey as a document.
-pub(super) fn report_json(told: &Told<'_>) -> Value {
+pub(super) fn report_json(told: &Told<'_>, made: &str) -> Value {
     let (journey, train) = (told.journey, &told.journey.train);
     let found = journey.verification.as_ref().ok();
     let fault = match &journey.verification {
@@ -25,6 +25,8 @@ pub(super) fn report_json(told: &Told<'_>) -> Value {
         document
     };
     json!({
+        "made": made,
+        "tool": { "name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION") },
         "source": train.source,
         "digest": train.digest,
         "wire": train.wire,
@@ -68,12 +70,16 @@ fn stop_json(told: &Told<'_>, stop: &JourneyStop) -> Value {
 }
 
 fn results_json(results: &StopResults) -> Value {
-    let one = |file: &ResultFile| json!({ "path": file.path, "size": file.size, "sha256": file.sha256 });
     json!({
-        "files": results.files.iter().map(one).collect::<Vec<_>>(),
+        "files": files_json(&results.files),
         "size": results.size,
         "added": results.added,
     })
+}
+
+fn files_json(files: &[ResultFile]) -> Vec<Value> {
+    let one = |file: &ResultFile| json!({ "path": file.path, "size": file.size, "sha256": file.sha256 });
+    files.iter().map(one).collect()
 }
 
 fn act_json(told: &Told<'_>, act: &RecordedAct) -> Value {
@@ -94,6 +100,7 @@ fn act_json(told: &Told<'_>, act: &RecordedAct) -> Value {
         "user": act.runs.user,
         "base": act.runs.base,
         "engine": act.engine,
+        "results": act.results.as_deref().map(files_json),
         "seconds": act.seconds,
         "exit_status": act.exit_status,
         "checks": act.checks.map(|(all, _)| all as u64),

@@ -77,7 +77,7 @@ fn facts(told: &Told<'_>, time: &str) -> Markup {
             dt { "Train" } dd { (shown(&train.id)) " (wire " (train.wire) ")" }
             dt { "State" } dd { (state(train.state())) }
             dt { "Creator" } dd { (shown(&train.creator)) }
-            dt { "Creator's key" } dd { code { (train.creator_key) } }
+            dt { "Creator's key" } dd { code { (train.creator_key) } " (" (told.creator_pin()) ")" }
             @if let Some(key) = &train.builder_key { dt { "Builder's key" } dd { code { (key) } } }
             @if let Some(time) = &train.built_at { dt { "Built" } dd { (shown(time)) } }
             dt { "Image" } dd { (shown(&train.source)) }
@@ -104,7 +104,7 @@ fn state(state: TrainState) -> &'static str {
 fn route(told: &Told<'_>) -> Markup {
     html! {
         ol.route {
-            li.pass {
+            li.(if told.is_signed_by_creator() { "pass" } else { "stop" }) {
                 b { "Built" }
                 span { (shown(&told.journey.train.creator)) }
                 span.soft { (told.journey.train.built_at.as_deref().map(shown).unwrap_or_default()) }
@@ -162,7 +162,8 @@ fn what_runs(told: &Told<'_>) -> Markup {
     let or = |text: &Option<String>, default: &str| text.as_deref().map_or(default.to_owned(), shown);
     html! {
         p.soft {
-            @if runs.signed { "Signed by the creator." }
+            @if runs.signed && !told.is_signed_by_creator() { "As the train says; the creator's signature does not hold." }
+            @else if runs.signed { "Signed by the creator." }
             @else { "As the image says; no signature covers it in this wire version." }
         }
         dl {

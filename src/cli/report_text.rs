@@ -15,6 +15,9 @@ use crate::train::Verdict;
 /// The result files of a stop that the text names.
 const LISTED: usize = 20;
 
+/// The result files that a line of an act names.
+const NAMED: usize = 5;
+
 /// A journey for a person at a terminal.
 pub(super) fn report_text(color: Palette, told: &Told<'_>) -> String {
     let (journey, train) = (told.journey, &told.journey.train);
@@ -25,7 +28,7 @@ pub(super) fn report_text(color: Palette, told: &Told<'_>) -> String {
     };
     row("image", &printable(&train.source));
     row("digest", &train.digest);
-    row("creator", &format!("{}  {}", printable(&train.creator), train.creator_key));
+    row("creator", &format!("{}  {} ({})", printable(&train.creator), train.creator_key, told.creator_pin()));
     train.builder_key.iter().for_each(|key| row("builder", key));
     train.built_at.iter().for_each(|time| row("built", &printable(time)));
     row("master", &printable(&train.master));
@@ -156,14 +159,22 @@ pub(super) fn act_facts(told: &Told<'_>, act: &RecordedAct) -> Vec<(&'static str
     if act.closes() && act.approvals.is_empty() {
         facts.push(("approved", "no approval is recorded".to_owned()));
     }
+    facts.extend(act.results.as_deref().map(|results| ("results", files_words(results))));
     facts.extend(act.reason.iter().map(|reason| ("reason", reason.clone())));
     facts.extend(act.images.0.iter().map(|digest| ("came as", digest.clone())));
     facts.extend(act.images.1.iter().map(|digest| ("went as", digest.clone())));
-    facts.extend(act.destination.iter().map(|place| ("to", place.clone())));
+    // What is rejected goes nowhere.
+    facts.extend(act.destination.iter().filter(|_| act.act != "reject").map(|place| ("to", place.clone())));
     facts.extend(act.version.iter().map(|version| ("program", version.clone())));
     let journal = told.journey.journals.get(act.place.0).map(|journal| journal.path.as_str()).unwrap_or_default();
     facts.push(("recorded", format!("line {} of {journal}", act.place.1)));
     facts
+}
+
+/// The results of an act: of several that closed one stop each had its own.
+fn files_words(files: &[ResultFile]) -> String {
+    let names: Vec<String> = files.iter().map(|file| format!("{} ({})", file.path, size(file.size))).collect();
+    some_of(&names, NAMED).unwrap_or_else(|| "none".to_owned())
 }
 
 fn engine_words(engine: &Object) -> String {
@@ -233,13 +244,19 @@ pub(super) fn word(finding: &JourneyFinding) -> (&'static str, Style) {
 pub(super) fn conclusion(told: &Told<'_>) -> (String, Style) {
     let journey = told.journey;
     let contradictions = told.contradictions();
-    let (train, mut style) = match told.verdict() {
-        "sound" => ("every check of the train holds", Style::Good),
-        "open" => ("the train is open, and can only be verified when it is closed", Style::Doubtful),
-        "weak" => ("no check of the train is broken, and some things are not proved", Style::Doubtful),
-        "unpinned" => ("nobody vouches for some keys of the train", Style::Bad),
-        _ => ("the train is broken", Style::Bad),
+    let (train, style) = match told.verdict() {
+        "sound" => ("every check of the train holds".to_owned(), Style::Good),
+        "open" => ("the train is open, and can only be verified when it is closed".to_owned(), Style::Doubtful),
+        "weak" => (format!("no check of the train is broken; it is {}", told.words()), Style::Doubtful),
+        "unpinned" => ("nobody vouches for some keys of the train".to_owned(), Style::Bad),
+        _ => match some_of(&told.broken(), LISTED) {
+            Some(checks) => (format!("the train is broken ({checks})"), Style::Bad),
+            None => ("the train is broken".to_owned(), Style::Bad),
+        },
     };
+    let (warnings, missing) = (told.warnings(), "every check of the train holds, and there is a warning");
+    let (train, mut style) =
+        if style == Style::Good && warnings > 0 { (missing.to_owned(), Style::Doubtful) } else { (train, style) };
     let journals = match (journey.journals.len(), contradictions) {
         (0, 0) => "no journal was given".to_owned(),
         (_, 0) if journey.findings.is_empty() => match without_journal(told) {

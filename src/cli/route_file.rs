@@ -36,14 +36,19 @@ fn parse(bytes: &[u8], dir: &Path) -> Result<Vec<BuildStop>> {
         stops.push(stop.and_then(|entry| read_stop(entry, position, dir)).at(place)?);
     }
     stops.sort_by_key(|(index, _)| *index);
-    if let Some((missing, (index, stop))) = stops.iter().enumerate().find(|(position, (index, _))| position != index) {
+    if let Some(pair) = stops.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        let what = format!(
+            "stations `{}` and `{}` both have index {}; give 0 to {}, or leave index out",
+            pair[0].1.station,
+            pair[1].1.station,
+            pair[0].0,
+            stops.len() - 1
+        );
+        return Err(Error::usage(what));
+    }
+    if let Some((missing, _)) = stops.iter().enumerate().find(|(position, (index, _))| position != index) {
         let rule = format!("the indexes must be 0 to {} without gaps", stops.len() - 1);
-        return Err(Error::usage(match stops.get(missing.wrapping_sub(1)) {
-            Some((before, other)) if before == index => {
-                format!("{rule}; stations `{}` and `{}` both have {index}", other.station, stop.station)
-            }
-            _ => format!("{rule}; {missing} is missing"),
-        }));
+        return Err(Error::usage(format!("{rule}; {missing} is missing")));
     }
     Ok(stops.into_iter().map(|(_, stop)| stop).collect())
 }

@@ -51,7 +51,7 @@ pub(super) struct ResultsOption {
 /// What is demanded of the results of a run.
 #[derive(Debug, Args)]
 pub(super) struct ResultsDemand {
-    /// Refuse to sign a stop without results
+    /// Refuse to sign a stop whose train has left nothing; under `run` also if it has left nothing new
     #[arg(long)]
     pub(super) require_results: bool,
 }

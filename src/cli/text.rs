@@ -41,7 +41,12 @@ pub(super) fn inspection(color: Palette, train: &Inspection) -> String {
         text += &format!("  {}  {value}\n", color.style(Style::Faint, &format!("{name:7}")));
     }
     text += &execution(color, &train.runs);
-    text + "\n" + &route(color, train) + "\n  " + &color.style(Style::Heading, &next_step(train)) + "\n"
+    text + "\n"
+        + &route(color, train)
+        + "\n  "
+        + &color.style(Style::Heading, &next_step(train))
+        + "\n"
+        + &format!("  {}\n", color.style(Style::Faint, "nothing of this was verified: pht-oci verify does that"))
 }
 
 /// The stops of a train. Their networks are shown only if one is not the default.
@@ -187,7 +192,7 @@ pub(super) fn printable(text: &str) -> String {
     Printable::new(text).to_string()
 }
 
-fn short(key: &str) -> String {
+pub(super) fn short(key: &str) -> String {
     let short: String = key.chars().take(SHORT_KEY).collect();
     if short.len() < key.len() { short + "..." } else { short }
 }
@@ -231,14 +236,18 @@ pub(super) fn verification(color: Palette, found: &Verification) -> String {
     if let Some(unread) = unread_layers(found) {
         text += &format!("  {unread}\n");
     }
-    let style = if found.open { Style::Doubtful } else { style(&found.verdict()) };
+    let style = if found.is_only_open() { Style::Doubtful } else { style(&found.verdict()) };
     text + &format!("  the train is {} ({counts})\n", color.style(style, verdict_words(found)))
 }
 
 /// The verdict on a train, as one says it.
-fn verdict_words(found: &Verification) -> &'static str {
-    if found.open {
-        return "open, and a train can only be verified when it is closed";
+pub(super) fn verdict_words(found: &Verification) -> &'static str {
+    match found.verdict() {
+        Verdict::Broken(_) | Verdict::Unpinned(_) if found.open => {
+            return "open, and what can be checked does not all hold";
+        }
+        _ if found.open => return "open, and a train can only be verified when it is closed",
+        _ => {}
     }
     let is_weak = |check: &&Check| matches!(check.verdict, Verdict::Weak(_));
     let (trust, others): (Vec<&Check>, Vec<&Check>) =

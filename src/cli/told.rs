@@ -1,6 +1,8 @@
 //! A journey as it is told to people and programs.
 
+use super::text::verdict_words;
 use crate::stage::{Journey, Reviewers};
+use crate::train::{Check, CheckId, Verdict};
 
 /// A journey, and who the reviewers are.
 pub(super) struct Told<'a> {
@@ -17,10 +19,48 @@ impl Told<'_> {
     /// `sound`, `weak`, `unpinned` or `broken`; `open` for a train that a station has opened.
     pub(super) fn verdict(&self) -> &'static str {
         match &self.journey.verification {
-            Ok(found) if found.open => "open",
+            Ok(found) if found.is_only_open() => "open",
             Ok(found) => found.verdict().name(),
             Err(_) => "broken",
         }
+    }
+
+    /// Whether the creator's key was held against a pin, in words.
+    pub(super) fn creator_pin(&self) -> &'static str {
+        let found = self.journey.verification.as_ref().ok();
+        let check = found.and_then(|found| found.checks.iter().find(|check| check.id == CheckId::CreatorKey));
+        match check.map(|check| &check.verdict) {
+            None => "no keys are pinned to compare it with",
+            Some(Verdict::Sound) => "pinned",
+            Some(Verdict::Broken(_)) => "another key is pinned",
+            Some(_) => "not pinned",
+        }
+    }
+
+    /// False if the creator's signature, or what it is of, does not hold: then nothing is signed by the creator.
+    pub(super) fn is_signed_by_creator(&self) -> bool {
+        let checks = self.journey.verification.as_ref().map(|found| found.checks.as_slice()).unwrap_or_default();
+        let of_creator = |check: &&Check| matches!(check.id, CheckId::CreatorSignature | CheckId::Statement);
+        !checks.iter().filter(of_creator).any(Check::is_broken)
+    }
+
+    /// The verdict on the train, as one says it.
+    pub(super) fn words(&self) -> &'static str {
+        self.journey.verification.as_ref().map_or("broken", verdict_words)
+    }
+
+    /// The number of warnings of the verification, but for that no keys are pinned, which the verdict says.
+    pub(super) fn warnings(&self) -> usize {
+        self.journey.verification.as_ref().map_or(0, |found| found.warnings.len())
+    }
+
+    /// The ids of the checks that are broken.
+    pub(super) fn broken(&self) -> Vec<String> {
+        let checks = self.journey.verification.as_ref().map(|found| found.checks.as_slice()).unwrap_or_default();
+        let mut ids: Vec<String> =
+            checks.iter().filter(|check| check.is_broken()).map(|check| check.id.name().to_owned()).collect();
+        ids.dedup();
+        ids
     }
 
     /// The findings that contradict what else was handed in.

@@ -118,9 +118,12 @@ impl Show {
         } else {
             "in this wire version no signature names the keys: each has to be pinned"
         };
-        text += &format!(
-            "\n  {who}\n  ask each owner for the fingerprint, then: pht-oci trust add SRC PARTY --fingerprint ...\n"
-        );
+        let is_pinned = |party: &PartyKey| state(&found, party, trust.as_ref()).1 == Style::Good;
+        let ask = "ask each owner for the fingerprint, then: pht-oci trust add SRC PARTY --fingerprint ...";
+        text += &match found.parties.iter().all(is_pinned) {
+            true => format!("\n  {who}\n"),
+            false => format!("\n  {who}\n  {ask}\n"),
+        };
         let json = found.parties.iter().map(|party| {
             json!({
                 "role": party.role.name(),

@@ -9,12 +9,14 @@ use super::options::Mount;
 use crate::error::{ErrorContext, IoContext, Result};
 
 /// What engines put into a container, whatever the train does, or mount there.
-const OF_ENGINES: [&str; 11] = [
+const OF_ENGINES: [&str; 13] = [
     "/.dockerenv",
     "/dev",
+    "/etc/group",
     "/etc/hostname",
     "/etc/hosts",
     "/etc/mtab",
+    "/etc/passwd",
     "/etc/resolv.conf",
     "/proc",
     "/run/.containerenv",

@@ -50,7 +50,7 @@ pub use review::{
 #[cfg(feature = "engines")]
 pub use run::{
     KeptBefore, KeptRun, LOG_LIMIT, Leftover, Limit, Onlooker, RunRequest, TrainFailed, cleanup, keeps_base,
-    kept_before, kept_runs, leftovers, run,
+    kept_anywhere, kept_before, kept_runs, leftovers, run,
 };
 pub use sign::{KnownFiles, SignRequest, SignWith, Statement, sign, sign_hash, sign_statement};
 pub use trust::{Parties, PartyKey, add_pin, parties};

@@ -1,3 +1,4 @@
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::parts::base::{BaseLayers, adopt_base};
@@ -10,19 +11,20 @@ use super::parts::labels::{ImageState, Labels};
 use super::parts::listing::{Both, Listing, files};
 use super::parts::load::{Depth, Train, read_view};
 use super::parts::payload::{PayloadWriter, Transform, transform};
-use super::parts::publish::StageOutput;
+use super::parts::publish::{StageOutput, what_is_replaced};
 use super::parts::release::{SeenFiles, approved_by};
 use super::parts::report::{NO_RESULTS, Report, ResultFile};
 use super::parts::request::{StageRequest, Station};
 use super::parts::space::{ensure_file_count, ensure_stage, size_below};
 use crate::crypto::StageKey;
-use crate::error::{Advice, Error, ErrorContext, Kind, Result};
+use crate::error::{Advice, Error, ErrorContext, IoContext, Kind, Result};
 use crate::image::{
     AddedLayer, EntrySink, Image, LayerSink, PendingTarget, ReadDirectory, Target, Tree, VerifiedLayers, open_image,
     read_directory,
 };
 use crate::path::shown;
 use crate::review::{ApprovalSubject, entries_of, results_digest};
+use crate::store::fs::identity;
 use crate::store::{Audience, Context, Digest, Reference, spool_dir};
 use crate::text::{counted, some_of};
 use crate::train::check::CheckId;
@@ -99,9 +101,13 @@ fn close(
     let base = BaseLayers::detect(&image, request.base, context)?;
     let image = with_its_base(base.complete(image)?, &labels, &mut target, context)?;
     let mut train = load(image, &spool, base.floor(), &labels)?;
+    let mut warnings = Vec::new();
     let results = match request.results {
         Some(dir) => {
             ensure_own_way(dir)?;
+            if let Some(other) = other_directory(dir, request, &labels)? {
+                warnings.push(other);
+            }
             let options = ReadDirectory { owners: request.keep_owners, max_files: context.max_files };
             Some(read_directory(dir, paths::RESULTS, options)?)
         }
@@ -110,7 +116,10 @@ fn close(
     let name = train.name();
     request.policy.ensure_wire(&train.config).map_err(|fault| train.view.damage_or(fault.at(&name)))?;
     let post_run = PostRun { request, context, spool: &spool, labels, base, results, opened };
-    with_all_layers(&mut train, &spool, |train| post_run.attempt(train, &mut target)).at(name)
+    let closed = with_all_layers(&mut train, &spool, |train| post_run.attempt(train, &mut target));
+    let mut report = closed.at(name)?;
+    report.warnings.extend(warnings);
+    Ok(report)
 }
 
 /// The image with the base that it was opened without, from where the encrypted image is: a train that came whole must not
@@ -141,6 +150,26 @@ fn with_its_base(image: Image, labels: &Labels, target: &mut Target, context: &C
 fn ensure_own_way(results: &Path) -> Result<()> {
     let own = Audience::Owner { shared: false }.ensure_path(results);
     own.map_err(|error| error.hint("name the directory with the results itself"))
+}
+
+/// What is to be said of another directory than the one that pre-run has made for the results of this train: what is in it
+/// leaves, be it the station's data. Whoever approves results has seen them. Machines number their file systems each in
+/// its own way.
+///
+/// # Errors
+/// [`Kind::Usage`] where nothing is taken on trust.
+fn other_directory(results: &Path, request: &StageRequest<'_>, labels: &Labels) -> Result<Option<String>> {
+    let Some(made) = labels.results_directory.as_deref() else { return Ok(None) };
+    let inode = |identity: &str| identity.rsplit(' ').next().map(str::to_owned);
+    let found = fs::symlink_metadata(results).doing("stat the results").at(results.display())?;
+    if request.release.is_some() || request.moved_results || inode(made) == inode(&identity(&found)) {
+        return Ok(None);
+    }
+    let what = "not the directory that pre-run has made for the results of this train";
+    if request.policy.strict {
+        return Err(Error::usage(what).advise(Advice::NameMovedResults).at(results.display()));
+    }
+    Ok(Some(format!("{} is {what}: what is in it leaves", results.display())))
 }
 
 /// An image that no run has touched since this program closed it is encrypted; to close it again would encrypt twice.
@@ -244,8 +273,10 @@ impl PostRun<'_> {
             results_outside: None,
         };
         let nothing = self.signed_for_nothing(train)?;
+        let replaced = what_is_replaced(target, train, &stop, self.context);
         let (mut report, collected) = output.publish(train, target, self.context)?;
         report.checks = checks;
+        let has_results = !listed.is_empty();
         report.results = Some(listed);
         report.image.bytes.transferred += copied;
         report.warnings = self.request.policy.warnings(&train.config);
@@ -256,8 +287,8 @@ impl PostRun<'_> {
         report.warnings.extend(pipes.map(|paths| format!("left out, since named pipes do not travel: {paths}")));
         report.notes.extend(collected.note());
         report.notes.extend(approved_by(&approved));
-        report.warnings.extend(self.held_in_plaintext(target, &report.image.source));
-        report.warnings.extend(nothing.map(str::to_owned));
+        report.warnings.extend(self.held_in_plaintext(target, &report.image.source, has_results));
+        report.warnings.extend(nothing.map(str::to_owned).into_iter().chain(replaced));
         Ok(report)
     }
 
@@ -280,21 +311,15 @@ impl PostRun<'_> {
     /// have nothing to say at a station.
     fn signed_for_nothing(&self, train: &Train) -> Result<Option<&'static str>> {
         let results = self.results.as_ref().unwrap_or(train.tree());
-        if result_files(results, Transform::Keep)?.is_empty() {
-            return if self.request.require_results {
-                Err(Error::verification(NO_RESULTS))
-            } else {
-                Ok(Some(NO_RESULTS))
-            };
-        }
-        if self.results.is_some() || self.labels.layers_of_run(&train.image) != Some(0) {
+        let (strict, demanding) = (self.request.policy.strict, self.request.require_results);
+        let (what, is_refused) = if self.results.is_none() && self.labels.layers_of_run(&train.image) == Some(0) {
+            ("nothing has run in the image: it is as pre-run left it", strict || demanding)
+        } else if result_files(results, Transform::Keep)?.is_empty() {
+            (NO_RESULTS, demanding)
+        } else {
             return Ok(None);
-        }
-        let what = "nothing has run in the image: it is as pre-run left it";
-        if self.request.policy.strict {
-            return Err(Error::verification(what).hint("run the train first"));
-        }
-        Ok(Some(what))
+        };
+        if is_refused { Err(Error::verification(what).hint("run the train first")) } else { Ok(Some(what)) }
     }
 
     /// The images without a tag that pre-run has opened of the same train: an engine that puts its own under the tag may
@@ -307,7 +332,7 @@ impl PostRun<'_> {
     }
 
     /// What still holds plaintext, where the caller does not see to that.
-    fn held_in_plaintext(&self, target: &Target, source: &str) -> Vec<String> {
+    fn held_in_plaintext(&self, target: &Target, source: &str, has_results: bool) -> Vec<String> {
         let mut held = Vec::new();
         if self.opened == OpenedAt::Elsewhere {
             return held;
@@ -323,7 +348,10 @@ impl PostRun<'_> {
                 let results = dir.display();
                 held.push(format!("{results} still holds the results in plaintext, and {source} the train's files"));
             }
-            (None, false) => held.push(format!("{source} still holds the results in plaintext")),
+            (None, false) => {
+                let what = if has_results { "results" } else { "train's files" };
+                held.push(format!("{source} still holds the {what} in plaintext"));
+            }
             (None, true) => {}
         }
         held

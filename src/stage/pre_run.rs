@@ -11,7 +11,7 @@ use super::parts::labels::{Apart, ImageState, Labels};
 use super::parts::load::{Depth, Train};
 use super::parts::masters::ensure_master;
 use super::parts::payload::{PayloadWriter, Transform, transform};
-use super::parts::publish::{StageOutput, ensure_not_in_archive, ensure_not_in_registry};
+use super::parts::publish::{StageOutput, ensure_not_in_archive, ensure_not_in_registry, what_is_replaced};
 use super::parts::report::Report;
 use super::parts::request::{StageRequest, Station};
 use super::parts::space::{decrypted, ensure_stage, size_below};
@@ -55,6 +55,9 @@ fn open_train(request: &StageRequest<'_>, apart: Option<Apart<'_>>, context: &Co
     let results = request.results.map(|dir| StagedDir::new(dir, audience)).transpose()?;
     let pending = PendingTarget::open_for(request.source, request.destination, context, audience)
         .map_err(|error| request.not_writable(error))?;
+    if request.destination.unwrap_or(request.source).path().is_some() {
+        pending.check_writable().map_err(|error| request.not_writable(error))?;
+    }
     let Start { image, before, warning } = start(request, context)?;
     let mut target = pending.resolve(request.source, request.destination, &image)?;
     target.ensure_keeps_encrypted()?;
@@ -155,15 +158,15 @@ impl PreRun<'_> {
         self.request.policy.alarm(&train.config);
         let mut checks = ensure_config(train, self.request.policy)?;
         ensure_not_opened(train, &self.request.station)?;
-        if self.apart.is_none() {
-            ensure_not_in_archive(self.request.source, self.request.destination)?;
-        }
         let mut verifier = self.verifier(target);
         checks.extend(ensure_image(train, &mut verifier)?);
         self.copied += verifier.copied();
         checks.extend(ensure_master(train, self.request.policy.masters, self.context)?);
         let stop = train.stop_of(&self.request.station)?.clone();
         train.config.route_state()?.ensure_turn(&stop, StageKind::PreRun)?;
+        if self.apart.is_none() {
+            ensure_not_in_archive(self.request.source, self.request.destination)?;
+        }
         checks.extend(collect_ivs(&train.config, train.tree())?);
 
         let (wire, cipher) = (train.config.wire(), train.config.wire().cipher());
@@ -233,6 +236,7 @@ impl PreRun<'_> {
         // Plaintext may be handed to the station only when the layers that it came from are what they claim to be.
         train.view.verify()?;
         let (document, config) = (train.document.clone(), train.config.clone());
+        let replaced = what_is_replaced(target, train, stop, self.context);
         let output = StageOutput {
             state: ImageState::PreRun,
             stop,
@@ -257,7 +261,7 @@ impl PreRun<'_> {
         report.image.bytes.transferred += self.copied;
         report.runs = Some(Execution::of(train, Some(base_layers), self.base.given(), self.context));
         report.warnings = self.request.policy.warnings(&train.config);
-        report.warnings.extend(self.warning.take());
+        report.warnings.extend(self.warning.take().into_iter().chain(replaced));
         report.warnings.extend(self.lost.drain(..).map(|what| format!("left out of the results: {what}")));
         if target.reference.is_shared() {
             let what = "the opened train is in a registry in plaintext: whoever can pull it can read it";

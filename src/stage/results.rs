@@ -7,6 +7,7 @@ use super::parts::checks::{
     collect_config, collect_ivs, ensure_config, ensure_image, ensure_immutable, with_all_layers,
 };
 use super::parts::homomorphic::HomomorphicSink;
+use super::parts::listing::files;
 use super::parts::load::{Depth, Train};
 use super::parts::payload::Transform;
 use super::parts::report::Report;
@@ -138,7 +139,7 @@ fn of_image(image: Image, terms: Terms<'_>, out: &mut Out<'_>, context: &Context
         wire: Some(train.config.wire().name()),
         image,
         checks,
-        warnings: [terms.policy.warnings_of_others(), message(&left_out)].concat(),
+        warnings: [terms.policy.warnings_of_others(), message(&left_out), none_at_all(train.tree())].concat(),
         notes: to_come(&train.config),
         ..Report::default()
     })
@@ -173,6 +174,12 @@ fn decrypt_archive(archive: &ResultsArchive, terms: Terms<'_>, out: &mut Out<'_>
     let checks = terms.policy.enforce(checks)?;
     out.reveal(&results)?;
     Ok((checks, left_out))
+}
+
+/// What is to be said where no station has left anything.
+fn none_at_all(tree: &Tree) -> Vec<String> {
+    let has_any = files(tree, paths::RESULTS).next().is_some();
+    if has_any { Vec::new() } else { vec!["there are no results: no station has left any".to_owned()] }
 }
 
 /// Who has not signed yet: what these stations will compute is not among the results.

@@ -83,6 +83,11 @@ impl Verification {
         overall(&self.checks)
     }
 
+    /// True if the train is open, and nothing is wrong with it but that.
+    pub fn is_only_open(&self) -> bool {
+        self.open && !matches!(self.verdict(), Verdict::Broken(_) | Verdict::Unpinned(_))
+    }
+
     /// An error if the train does not meet `policy`.
     ///
     /// # Errors
@@ -129,12 +134,26 @@ fn verify_whole(mut train: Train, policy: VerificationPolicy<'_>, context: &Cont
     match train.view.verify() {
         Ok(()) => checks.push(Check::sound(CheckId::Layers, LAYERS_READ)),
         // Damage comes before whatever followed from the damaged bytes.
-        Err(error) => checks.insert(0, broken(error, CheckId::Layers, LAYERS_READ)?),
+        Err(error) => {
+            let damaged = broken(error, CheckId::Layers, LAYERS_READ)?;
+            let of_payload = |check: &&mut Check| check.id == CheckId::Payload && check.verdict == Verdict::Sound;
+            for check in checks.iter_mut().filter(of_payload) {
+                let reason = "the signed digest is the image's, and bytes of a layer do not have theirs";
+                *check = Check::weak(check.id, check.subject.clone(), reason);
+            }
+            checks.insert(0, damaged);
+        }
     }
     if policy.all_layers {
         checks.push(read_layers(&train.image).at(&name)?);
     }
-    Ok(report(&train, policy, checks, open))
+    let mut report = report(&train, policy, checks, open);
+    // What was not read says nothing of the train, but without it the train does not run.
+    if let Err(missing) = train.image.ensure_layers() {
+        let what = "a layer that was not read is missing or damaged, and whoever runs the train needs it";
+        report.warnings.push(format!("{what}: {missing}"));
+    }
+    Ok(report)
 }
 
 /// What the config alone tells, where the rest could not be looked at: who has signed what is worth knowing of a train
@@ -249,7 +268,12 @@ fn collect_image(train: &Train, policy: VerificationPolicy<'_>, open: bool, chec
     let of_image = form.collect_image(&train.facts);
     if form.base().is_some() && open {
         // An engine's commit may say what it likes: post-run writes what was signed.
-        checks.extend(of_image.into_iter().filter(|check| !check.is_broken()));
+        checks.extend(of_image.into_iter().map(|check| match check.verdict {
+            Verdict::Broken(reason) => {
+                Check::weak(check.id, check.subject, reason + "; post-run writes what was signed")
+            }
+            _ => check,
+        }));
         let what = "the train is open: its files are in plaintext, and only the encrypted image travels";
         checks.push(Check::weak(CheckId::Payload, "payload layer", what));
         return Ok(());
@@ -328,12 +352,6 @@ fn warnings(train: &Train, policy: VerificationPolicy<'_>) -> Vec<String> {
         let text =
             "the image was opened by pre-run: its files are in plaintext, and only the encrypted image may travel";
         warnings.push(text.to_owned());
-    }
-    // What was not read says nothing of the train, but without it the train does not run.
-    if let Err(missing) = train.image.ensure_layers() {
-        warnings.push(format!(
-            "a layer that was not read is missing or damaged, and whoever runs the train needs it: {missing}"
-        ));
     }
     let left_out = train.image.left_out().len() as u64;
     if left_out > 0 {

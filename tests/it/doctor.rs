@@ -704,7 +704,7 @@ fn leftovers_are_listed() {
     // Who clears up is told what stays.
     let listed = || pht_oci(&["cleanup", "--dry-run"], &[("XDG_STATE_HOME", &state)]).ok().stdout;
     let text = String::from_utf8(listed()).expect("text");
-    assert!(text.contains("held, not removed") && text.contains("pht-oci-run-89ab-kept"), "{text}");
+    assert!(text.contains("kept, not removed") && text.contains("pht-oci-run-89ab-kept"), "{text}");
     fs::remove_dir_all(station.path("elsewhere/pht-oci-run-89ab-kept")).expect("a directory");
     let text = String::from_utf8(listed()).expect("text");
     assert!(!text.contains("89ab"), "{text}");

@@ -104,3 +104,37 @@ fn a_person_sees_the_route_at_one_glance() {
     has(&shown, "2 station_2", "holds recomputed");
     has(&shown, "the train is sound but for what is not proved, and no keys are pinned (", " 0 broken)");
 }
+
+/// A mistyped option is answered with one that begins alike, and never with one that means something else: some lift a
+/// protection.
+#[test]
+fn mistyped_options_lead_nowhere_else() {
+    for (line, wanted, unwanted) in [
+        (&["inspect", "x", "--tls-verify=false"][..], "Usage: pht-oci inspect [OPTIONS] <SRC>", "tip:"),
+        (&["pre-run", "x", "--engine", "podman"], "Usage: pht-oci pre-run [OPTIONS] <SRC> [DEST]", "--again"),
+        (&["reject", "x", "--trust", "y"], "unexpected argument '--trust'", "--results <DIR> "),
+        (&["pre-run", "x", "--private-kay", "y"], "a similar argument exists: '--private-key'", "--again"),
+        (&["run", "x", "--volume", "./data"], "tip: write HOST:PATH[:rw], as in ./data:/data", "--again"),
+    ] {
+        let said = pht_oci(line, &[]).refused(2).stderr;
+        assert!(said.contains(wanted) && !said.contains(unwanted), "{line:?}: {said}");
+    }
+}
+
+#[test]
+fn nothing_asked_for_is_answered_with_the_commands_in_groups_and_the_topics() {
+    let said = pht_oci::<&str>(&[], &[]).refused(2).stderr;
+    assert!(said.starts_with("Run the Personal Health Train security protocol"), "{said}");
+    for wanted in ["\nStations:\n", "\nReviewers:\n", "Topics (pht-oci help TOPIC):"] {
+        assert!(said.contains(wanted), "{wanted}: {said}");
+    }
+    let topics =
+        said.split("Topics (pht-oci help TOPIC):").nth(1).expect("topics").split("\n\n").next().expect("a list");
+    let mut named: Vec<&str> = topics.split([',', '\n', ' ']).filter(|word| !word.is_empty()).collect();
+    let mut pages: Vec<&str> = pht_oci::manual::PAGES.iter().map(|page| page.topic).collect();
+    named.sort_unstable();
+    pages.sort_unstable();
+    assert_eq!(named, pages);
+    let help = String::from_utf8(pht_oci(&["help", "help"], &[]).ok().stdout).expect("text");
+    assert!(pages.iter().all(|topic| help.contains(&format!("\n  {topic} "))), "{help}");
+}

@@ -208,6 +208,34 @@ fn a_repeated_command_whose_work_is_done_says_so() {
     assert_eq!(fresh.predicates().len(), 2);
 }
 
+/// What was erased is known afterwards.
+#[test]
+fn rejected_results_are_listed() {
+    let station = Station::new();
+    let results = station.path("results");
+    station.stage("pre-run", "2", "opened", &["--results", &results]).ok();
+    fs::write(station.path("results/patients.csv"), "P-100001\n").expect("a new file");
+    let (key, journal, opened) =
+        (station.path("keys/station_3.pem"), station.path("journal"), station.layout.at("opened"));
+    let line = ["reject", &opened, "--results", &results, "--private-key", &key, "--journal", &journal];
+    pht_oci(&line, &[]).ok();
+    let entry = station.predicates().pop().expect("an entry");
+    let files = entry["results"].as_array().expect("results");
+    assert!(files.iter().any(|file| file["path"] == "patients.csv" && file["size"] == 9), "{entry}");
+    assert_eq!(entry["train"]["creator"]["pinned"], Value::Null);
+    assert!(!Path::new(&results).exists());
+    // Of a journal that does not hold, the line is named that was changed.
+    let lines = fs::read_to_string(&journal).expect("a journal");
+    let changed: Vec<String> = lines
+        .lines()
+        .enumerate()
+        .map(|(at, line)| if at == 0 { line.replacen("\"sig\":\"", "\"sig\":\"AAAA", 1) } else { line.to_owned() })
+        .collect();
+    fs::write(&journal, changed.join("\n") + "\n").expect("a journal");
+    let said = station.verify(&[]).refused(3).stderr;
+    assert!(said.contains("line 1: the signature is of none of the given keys"), "{said}");
+}
+
 /// The same where the results are in a directory beside the image.
 #[test]
 fn other_results_in_a_directory_are_not_done_already() {

@@ -217,6 +217,21 @@ fn a_damaged_train_has_a_report_too() {
         assert!(html.contains("The train is damaged, and its journey cannot be told."), "{damage}: {html}");
         assert!(html.contains("<td data-name=\"check\">layers</td>"), "{damage}: {html}");
     }
+    // Of an image config that is changed nothing can be checked; an older page would say that all was well.
+    let manifest = audit.station.layout.image("2")["manifest"].clone();
+    let config = audit.station.layout.blob(manifest["config"]["digest"].as_str().expect("a digest"));
+    let mut bytes = fs::read(&config).expect("a config");
+    bytes[20] ^= 1;
+    fs::write(&config, bytes).expect("a config");
+    fs::write(&page, "all was well").expect("a page");
+    audit.report("2", &["--html", &page]).refused(3);
+    assert!(fs::read_to_string(&page).expect("a page").contains("None could be made."));
+    // A mistake of the auditor is no damage.
+    fs::write(&page, "all was well").expect("a page");
+    let none = audit.station.path("none");
+    let refused = audit.report("0", &["--journal", &none, "--html", &page]).refused(2);
+    assert!(refused.stdout.is_empty(), "nothing is reported");
+    assert_eq!(fs::read_to_string(&page).expect("a page"), "all was well");
 }
 
 /// A station may sign what is not so; that it is not so is seen.

@@ -433,6 +433,21 @@ fn what_is_put_aside_is_not_worked_on() {
     assert_eq!(digest("latest"), before);
 }
 
+/// Without a journal nobody refuses to close a stop twice; but that another closing goes is said.
+#[test]
+fn that_a_signed_stop_is_replaced_is_said() {
+    if !available("mistakes::that_a_signed_stop_is_replaced_is_said", &[Peer::Python]) {
+        return;
+    }
+    let fixture = StageFixture::new(Wire::V2_0);
+    fixture.stage("pre-run", &["latest", "opened"], &[]).ok();
+    fixture.write("opened", "opened");
+    let said =
+        || fixture.stage("post-run", &["opened", "closed"], &["--format", "json"]).ok().json()["warnings"].to_string();
+    assert!(!said().contains("is replaced"));
+    assert!(said().contains("`closed` held the train as this stop has signed it: it is replaced"));
+}
+
 /// A new place whose name has a colon would be another than who wrote it thinks.
 #[test]
 fn a_new_place_ends_before_no_colon() {

@@ -112,6 +112,31 @@ fn post_run_holds_keys_against_the_pins_and_wants_a_run() {
     pht_oci(&line, &[]).ok();
 }
 
+/// What is in another directory than pre-run's would leave, be it the station's data.
+#[test]
+fn results_from_another_directory_are_told_or_refused() {
+    let fixture = TrustFixture::new();
+    let (key, trust) = (fixture.key("station_3"), fixture.path("trust"));
+    let (results, data) = (fixture.path("results"), fixture.path("data"));
+    let (opened, to) = (fixture.layout.at("opened"), fixture.layout.at("3-new"));
+    pht_oci(&["pre-run", &fixture.layout.at("2"), &opened, "--private-key", &key, "--results", &results], &[]).ok();
+    fs::create_dir(&data)
+        .and_then(|()| fs::write(fixture.dir.path().join("data/patients.csv"), "P-1\n"))
+        .expect("data");
+    let line = ["post-run", &opened, &to, "--private-key", &key, "--trust", &trust, "--results"];
+    let close = |dir: &str, more: &[&str]| pht_oci(&[&line[..], &[dir], more].concat(), &[]);
+    let says = "not the directory that pre-run has made for the results of this train";
+    let refused = close(&data, &["--strict"]).refused(2).stderr;
+    assert!(refused.contains(says) && refused.contains("--moved-results"), "{refused}");
+    assert!(!fixture.layout.tags().contains(&json!("3-new")));
+    for (dir, more, is_said) in
+        [(&data, &["--strict", "--moved-results"][..], false), (&data, &[], true), (&results, &["--strict"], false)]
+    {
+        let report = close(dir, &[more, &["--format", "json"]].concat()).ok().json();
+        assert_eq!(report["warnings"].to_string().contains(says), is_said, "{dir} {more:?}: {report}");
+    }
+}
+
 /// Labels say which config pre-run verified; an engine may lose them.
 #[test]
 fn a_config_that_cannot_be_compared_after_the_run_is_weak() {

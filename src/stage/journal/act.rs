@@ -4,6 +4,8 @@ use std::path::Path;
 
 use super::Journal;
 use crate::json::Object;
+use crate::stage::parts::request::StageRequest;
+use crate::store::Context;
 
 /// What a station does to a train.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,4 +60,13 @@ impl<'a> Recording<'a> {
     pub fn new(journal: &'a Journal, details: &'a Object) -> Self {
         Recording { journal, again: false, receipt: None, details }
     }
+}
+
+/// One act on a train, as it is asked for and recorded.
+#[derive(Clone, Copy)]
+pub(super) struct Deed<'a> {
+    pub(super) request: &'a StageRequest<'a>,
+    pub(super) act: Act,
+    pub(super) recording: &'a Recording<'a>,
+    pub(super) context: &'a Context,
 }

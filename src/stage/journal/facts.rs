@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use super::JournalEntry;
-use super::act::{Act, Recording};
+use super::act::{Act, Deed};
 use crate::crypto::hex;
 use crate::error::{Advice, Error, ErrorContext, Result};
 use crate::image::{ImageReport, Nowhere, ReadDirectory, open_image, read_directory, rfc3339};
 use crate::json::{Object, Value, json};
+use crate::stage::kept::CLOSED;
 use crate::stage::parts::execution::Execution;
 use crate::stage::parts::hashing::BackgroundHasher;
 use crate::stage::parts::listing::Listing;
@@ -81,26 +82,20 @@ impl Facts {
         entries[closed.line..].iter().any(|entry| entry.text("/outcome") == Some("held") && self.is_about(entry))
     }
 
-    pub(super) fn is_about(&self, entry: &JournalEntry) -> bool {
+    fn is_about(&self, entry: &JournalEntry) -> bool {
         entry.text("/train/hash") == Some(&self.hash)
             && entry.get("/stop/index").and_then(Value::as_u64) == Some(self.index as u64)
     }
 
     /// The report that the work is done, if what was made of it is where this act would put it; else an error.
-    pub(super) fn done_already(
-        &self,
-        request: &StageRequest<'_>,
-        act: Act,
-        closed: &JournalEntry,
-        recording: &Recording<'_>,
-        context: &Context,
-    ) -> Result<Report> {
+    pub(super) fn done_already(&self, deed: Deed<'_>, closed: &JournalEntry) -> Result<Report> {
+        let Deed { request, act, recording, context } = deed;
         let after = closed.text("/after").unwrap_or_default();
         let time = closed.text("/time").unwrap_or_default();
         let was = closed.text("/act").unwrap_or_default();
         let target = request.destination.unwrap_or(request.source);
         let is_there = act.closes() && was == act.name() && digest_at(target, context).as_deref() == Some(after);
-        if is_there && self.is_same_work(request, act, closed, recording, context)? {
+        if is_there && self.is_same_work(deed, closed)? {
             let note = format!(
                 "already done {} (line {} of the journal): nothing was done again",
                 Printable::new(time),
@@ -142,19 +137,25 @@ impl Facts {
             closed.line,
             recording.journal.path().display()
         );
-        Err(Error::verification(what).advise(Advice::Again).at(&self.source))
+        let error = Error::verification(what).at(&self.source);
+        // What is kept where it was closed need only be sent.
+        let kept = closed.text("/destination").filter(|place| {
+            let place = place.parse::<Reference>().ok().filter(is_kept_closed);
+            place.and_then(|place| digest_at(&place, context)).as_deref() == Some(after)
+        });
+        Err(match kept {
+            Some(archive) => {
+                let (archive, target) = (archive.to_owned(), target.absolute());
+                error.advise(Advice::SendKept { first: None, archive, target })
+            }
+            None => error.advise(Advice::Again),
+        })
     }
 
     /// True if `act` would close the stop with what it was closed with: for other results, or other approvals, "done" would
     /// be untrue.
-    pub(super) fn is_same_work(
-        &self,
-        request: &StageRequest<'_>,
-        act: Act,
-        closed: &JournalEntry,
-        recording: &Recording<'_>,
-        context: &Context,
-    ) -> Result<bool> {
+    fn is_same_work(&self, deed: Deed<'_>, closed: &JournalEntry) -> Result<bool> {
+        let Deed { request, act, recording, context } = deed;
         let digest = Some(self.digest.as_str());
         let is_same_train = act == Act::Run || [closed.text("/before"), closed.text("/after")].contains(&digest);
         let approvals = |all: Option<&Value>| -> Vec<Value> {
@@ -172,14 +173,11 @@ impl Facts {
     }
 
     /// What all entries have.
-    pub(super) fn common(
-        &self,
-        request: &StageRequest<'_>,
-        act: Act,
-        recording: &Recording<'_>,
-        context: &Context,
-    ) -> Result<Object> {
+    fn common(&self, deed: Deed<'_>) -> Result<Object> {
+        let Deed { request, act, recording, context } = deed;
         let (creator, key, pinned) = &self.creator;
+        // Who only erases is asked for no pins.
+        let pinned = (act != Act::Reject).then_some(*pinned);
         let runs = &self.runs;
         let base = runs.base.as_ref();
         let mut entry = json!({
@@ -214,15 +212,8 @@ impl Facts {
         Ok(std::mem::take(entry))
     }
 
-    pub(super) fn predicate(
-        &self,
-        request: &StageRequest<'_>,
-        act: Act,
-        recording: &Recording<'_>,
-        report: &Report,
-        context: &Context,
-    ) -> Result<Object> {
-        let mut entry = self.common(request, act, recording, context)?;
+    pub(super) fn predicate(&self, deed: Deed<'_>, report: &Report) -> Result<Object> {
+        let mut entry = self.common(deed)?;
         let checks: Vec<Value> = report
             .checks
             .iter()
@@ -244,30 +235,16 @@ impl Facts {
     }
 
     /// The entry of a train that was closed, and is kept here since it could not be sent.
-    pub(super) fn kept(
-        &self,
-        request: &StageRequest<'_>,
-        act: Act,
-        recording: &Recording<'_>,
-        (place, digest): &(String, String),
-        context: &Context,
-    ) -> Result<Object> {
-        let mut entry = self.common(request, act, recording, context)?;
+    pub(super) fn kept(&self, deed: Deed<'_>, (place, digest): &(String, String)) -> Result<Object> {
+        let mut entry = self.common(deed)?;
         entry.insert("after".to_owned(), json!(digest));
         entry.insert("destination".to_owned(), json!(place));
         Ok(entry)
     }
 
     /// The entry of a train that has failed, or whose results wait for a person: it closes nothing.
-    pub(super) fn unfinished(
-        &self,
-        request: &StageRequest<'_>,
-        act: Act,
-        recording: &Recording<'_>,
-        (outcome, ran): (&str, Value),
-        context: &Context,
-    ) -> Result<Object> {
-        let mut entry = self.common(request, act, recording, context)?;
+    pub(super) fn unfinished(&self, deed: Deed<'_>, (outcome, ran): (&str, Value)) -> Result<Object> {
+        let mut entry = self.common(deed)?;
         entry.insert("outcome".to_owned(), json!(outcome));
         entry.insert("ran".to_owned(), ran);
         Ok(entry)
@@ -281,12 +258,18 @@ fn listed(results: &[ResultFile]) -> Value {
 }
 
 /// The results in a directory, as an entry would have them.
-fn files_in(dir: &Path, request: &StageRequest<'_>, context: &Context) -> Result<Value> {
+pub(super) fn files_in(dir: &Path, request: &StageRequest<'_>, context: &Context) -> Result<Value> {
     let options = ReadDirectory { owners: request.keep_owners, max_files: context.max_files };
     let tree = read_directory(dir, paths::RESULTS, options)?;
     let mut files = BackgroundHasher::new(Listing::new());
     transform(&tree, paths::RESULTS, Transform::Keep, Some(&mut files), &mut Nowhere)?;
     Ok(listed(&files.finish()?.finish(&tree, paths::RESULTS)))
+}
+
+/// True if a train was put there since it could not be sent.
+fn is_kept_closed(place: &Reference) -> bool {
+    let dir = place.path().and_then(Path::parent).and_then(Path::file_name);
+    dir.is_some_and(|name| name.to_string_lossy().starts_with(CLOSED))
 }
 
 /// The name of a place as it means the same in every working directory.

@@ -6,6 +6,7 @@
 //! write to both can still put back an older pair; a receipt that is kept elsewhere shows that.
 
 mod act;
+mod entry;
 mod facts;
 mod record;
 mod turn;
@@ -18,17 +19,18 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 
 use crate::crypto::dsse::{Envelope, IN_TOTO};
-use crate::crypto::{PrivateKey, PublicKey, Sha256, hex, random};
+use crate::crypto::{PrivateKey, PublicKey, random};
 use crate::error::{Error, ErrorContext, IoContext, Result};
 use crate::json::{self, Object, Value, json};
 use crate::store::fs::{Waiting, is_not_regular, lock, not_regular, open_regular, parent_of, sync_published};
 use crate::text::counted;
 
+use entry::digest_of;
+
 pub use act::{Act, Recording};
+pub use entry::{JournalEntry, PREDICATE_TYPE};
 pub use record::{closing_entry, recorded};
 
-/// The type of the statements' predicates.
-pub const PREDICATE_TYPE: &str = "https://personalhealthtrain.de/pht-oci/journal/v1";
 const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
 /// The largest journal that is read, in bytes: some hundred thousand acts.
 const MAX_SIZE: u64 = 1 << 30;
@@ -37,52 +39,6 @@ const ROOM: usize = 64 << 10;
 
 /// What to do where the directory of a journal is not there.
 const NO_DIRECTORY: &str = "create the directory, for the station's user alone";
-
-/// One line of a journal.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct JournalEntry {
-    /// The number of the line, from 1.
-    pub line: usize,
-    /// The statement.
-    pub statement: Object,
-    /// `sha256:` and the SHA-256 of the line, without its line feed.
-    pub digest: String,
-    envelope: Envelope,
-    /// The line itself, without its line feed.
-    text: Vec<u8>,
-}
-
-impl JournalEntry {
-    fn parse(line: usize, text: &[u8]) -> Result<Self> {
-        let envelope = Envelope::parse(text)?;
-        let statement = json::parse_object(envelope.unverified()).at("its statement")?;
-        if statement.get("predicateType").and_then(Value::as_str) != Some(PREDICATE_TYPE) {
-            return Err(Error::malformed("a statement of another type"));
-        }
-        Ok(JournalEntry { line, statement, digest: digest_of(text), envelope, text: text.to_vec() })
-    }
-
-    /// A member of the predicate, by its JSON pointer.
-    pub fn get(&self, pointer: &str) -> Option<&Value> {
-        self.statement.get("predicate")?.pointer(pointer)
-    }
-
-    /// A text of the predicate, by its JSON pointer.
-    pub fn text(&self, pointer: &str) -> Option<&str> {
-        self.get(pointer)?.as_str()
-    }
-
-    /// True if one of these keys has signed it.
-    pub fn is_signed_by(&self, keys: &[PublicKey]) -> bool {
-        self.signer(keys).is_some()
-    }
-
-    /// The key that has signed it, if it is one of these.
-    pub fn signer<'k>(&self, keys: &'k [PublicKey]) -> Option<&'k PublicKey> {
-        keys.iter().find(|key| self.envelope.verify(IN_TOTO, key).is_some())
-    }
-}
 
 /// The lines of a journal.
 struct Chain {
@@ -168,10 +124,25 @@ impl Journal {
     /// As [`entries`](Self::entries); [`Kind::Verification`](crate::error::Kind::Verification) if a signature does not
     /// hold; [`Kind::Usage`](crate::error::Kind::Usage) if there is no such file.
     pub fn verify(&self, keys: &[PublicKey]) -> Result<Vec<JournalEntry>> {
-        let Some(chain) = self.load()? else {
-            return Err(Error::usage("there is no journal").at(self.path.display()));
-        };
-        self.verified(chain, keys)
+        match self.load() {
+            Ok(Some(chain)) => self.verified(chain, keys),
+            Ok(None) => Err(Error::usage("there is no journal").at(self.path.display())),
+            Err(error) => Err(self.changed_line(keys).unwrap_or(error)),
+        }
+    }
+
+    /// Of a journal that does not hold, the first line whose signature does not: that is the one that was changed.
+    fn changed_line(&self, keys: &[PublicKey]) -> Option<Error> {
+        let text = read_line(&self.path).ok()?;
+        let mut lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).enumerate();
+        let is_changed = |line: &[u8]| JournalEntry::parse(1, line).is_ok_and(|entry| !entry.is_signed_by(keys));
+        let (at, _) = lines.find(|(_, line)| is_changed(line))?;
+        Some(self.unsigned(at + 1))
+    }
+
+    fn unsigned(&self, line: usize) -> Error {
+        let what = "the signature is of none of the given keys: the line was changed, or the station had another key";
+        Error::verification(what).at(format_args!("line {line}")).at(self.path.display())
     }
 
     /// The entries of a copy that a station has handed on, each of which one of `keys` has signed; and true if the copy of
@@ -185,7 +156,8 @@ impl Journal {
             return self.verify(keys).map(|entries| (entries, has_head));
         }
         let (file, _) = open_regular(&self.path).map_err(not_opened).at(self.path.display())?;
-        let chain = self.read_chain(&file).at(self.path.display())?;
+        let chain = self.read_chain(&file).at(self.path.display());
+        let chain = chain.map_err(|error| self.changed_line(keys).unwrap_or(error))?;
         self.verified(chain, keys).map(|entries| (entries, false))
     }
 
@@ -199,23 +171,27 @@ impl Journal {
     fn ensure_signed(&self, entries: &[JournalEntry], keys: &[PublicKey]) -> Result<()> {
         match entries.iter().find(|entry| !entry.is_signed_by(keys)) {
             None => Ok(()),
-            Some(entry) => {
-                let what =
-                    "the signature is of none of the given keys: the line was changed, or the station had another key";
-                Err(Error::verification(what).at(format_args!("line {}", entry.line)).at(self.path.display()))
-            }
+            Some(entry) => Err(self.unsigned(entry.line)),
         }
     }
 
-    /// Checks that the receipt in the file `path` is one of these entries.
+    /// Checks that the receipt in the file `path`, signed by one of `keys`, is one of these entries.
     ///
     /// # Errors
     /// [`Kind::Verification`](crate::error::Kind::Verification) if it is not; input/output.
-    pub fn ensure_has(&self, path: &Path, entries: &[JournalEntry]) -> Result<()> {
+    pub fn ensure_has(&self, path: &Path, entries: &[JournalEntry], keys: &[PublicKey]) -> Result<()> {
         let receipt = read_line(path).doing("read the receipt").at(path.display())?;
-        let digest = digest_of(receipt.strip_suffix(b"\n").unwrap_or(&receipt));
+        let receipt = receipt.strip_suffix(b"\n").unwrap_or(&receipt);
+        let digest = digest_of(receipt);
         if entries.iter().any(|entry| entry.digest == digest) {
             return Ok(());
+        }
+        let entry = JournalEntry::parse(1, receipt).map_err(|_| {
+            Error::verification("not a receipt").hint("a receipt is one line of a journal, in a file of its own")
+        });
+        if !entry.at(path.display())?.is_signed_by(keys) {
+            let what = "the receipt is signed by none of the given keys: another station's, or it was changed";
+            return Err(Error::verification(what).at(path.display()));
         }
         let what =
             format!("the receipt is no line of {}: the journal was changed, or is another's", self.path.display());
@@ -437,7 +413,7 @@ impl Journal {
 fn out_of_place(number: usize, sequence: Option<u64>) -> Error {
     match sequence {
         Some(sequence) if number == 1 && sequence > 1 => Error::verification(format!(
-            "this is line {sequence} of a journal: a receipt or the copy of a last line, or the lines before it were removed"
+            "this is line {sequence} of a journal: a receipt or the copy of a last line, or the lines before it were removed or moved"
         )),
         _ => {
             let before = number - 1;
@@ -478,10 +454,6 @@ fn not_opened(error: io::Error) -> Error {
         _ => return Error::io("cannot open the journal", error),
     };
     Error::io("cannot open the journal", error).hint(hint)
-}
-
-fn digest_of(line: &[u8]) -> String {
-    format!("sha256:{}", hex::encode(&Sha256::of(line)))
 }
 
 #[cfg(test)]

@@ -5,12 +5,12 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use super::act::{Act, Recording};
-use super::facts::{Facts, digest_at};
+use super::act::{Act, Deed, Recording};
+use super::facts::{Facts, digest_at, files_in};
 use super::turn::Turn;
 use super::{Journal, JournalEntry, read_line};
 use crate::error::{Advice, Error, ErrorContext, IoContext, Kind, Result};
-use crate::json::{Value, json};
+use crate::json::{Object, Value, json};
 use crate::stage::parts::report::Report;
 use crate::stage::parts::request::StageRequest;
 use crate::store::fs::parent_of;
@@ -56,6 +56,7 @@ pub fn recorded(
     work: impl FnOnce() -> Result<Report>,
 ) -> Result<Report> {
     let Some(recording) = recording else { return work() };
+    let deed = Deed { request, act, recording: &recording, context };
     let room = recording.journal.prepare()?;
     let mut facts = Facts::read(request, context)?;
     // What another process does to the same stop has to be in the journal before it is asked.
@@ -71,25 +72,17 @@ pub fn recorded(
         return work().map(|report| erased_later(report, closed));
     }
     if let (Some(closed), false) = (closed, recording.again) {
-        let report = facts.done_already(request, act, closed, &recording, context)?;
+        let report = facts.done_already(deed, closed)?;
         return hand_out_again(closed, &recording).map(|()| report);
     }
     recording.receipt.map_or(Ok(()), ensure_new)?;
-    let worked = work();
-    let predicate = match &worked {
-        Ok(report) => facts.predicate(request, act, &recording, report, context)?,
-        Err(error) => match (kept_by(error, context), failure_of(error)) {
-            (Some(kept), _) => facts.kept(request, act, &recording, &kept, context)?,
-            (None, Some(failure)) => facts.unfinished(request, act, &recording, ("failed", failure), context)?,
-            (None, None) => match error.advice() {
-                Some(Advice::ReviewHeld { opened, results, .. }) => {
-                    let held = json!({ "image": opened, "results": results, "exit_status": 0 });
-                    facts.unfinished(request, act, &recording, ("held", held), context)?
-                }
-                _ => return worked,
-            },
-        },
+    // What is erased cannot be listed afterwards.
+    let erased = match (act, request.results) {
+        (Act::Reject, Some(dir)) if dir.is_dir() => Some(files_in(dir, request, context)?),
+        _ => None,
     };
+    let worked = work();
+    let Some(predicate) = entry_of(&worked, &facts, deed, erased)? else { return worked };
     let subject = format!("train/{}", facts.id);
     let after = predicate.get("after").and_then(Value::as_str).map(str::to_owned);
     let digest = after.as_deref().unwrap_or(&facts.digest);
@@ -116,6 +109,32 @@ pub fn recorded(
     }
     report.notes.push(format!("recorded in {}", recording.journal.path().display()));
     Ok(report)
+}
+
+/// The entry of what came of an act, with what it has `erased`; nothing of a failure that leaves all as it was.
+fn entry_of(worked: &Result<Report>, facts: &Facts, deed: Deed<'_>, erased: Option<Value>) -> Result<Option<Object>> {
+    let error = match worked {
+        Ok(report) => {
+            let mut entry = facts.predicate(deed, report)?;
+            erased.map(|erased| entry.insert("results".to_owned(), erased));
+            return Ok(Some(entry));
+        }
+        Err(error) => error,
+    };
+    if let Some(kept) = kept_by(error, deed.context) {
+        return facts.kept(deed, &kept).map(Some);
+    }
+    if let Some(failure) = failure_of(error) {
+        return facts.unfinished(deed, ("failed", failure)).map(Some);
+    }
+    let Some(Advice::ReviewHeld { opened, results, .. }) = error.advice() else { return Ok(None) };
+    let held = json!({ "image": opened, "results": results, "exit_status": 0 });
+    let mut entry = facts.unfinished(deed, ("held", held))?;
+    // Where they are is what the person has to know first.
+    if let Ok(files) = files_in(Path::new(results), deed.request, deed.context) {
+        entry.insert("results".to_owned(), files);
+    }
+    Ok(Some(entry))
 }
 
 /// The receipt of an act that was done before: the answer that was lost may have been the receipt.

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use super::labels::{Apart, ImageState, labels, opened_apart, results_outside};
-use super::load::Train;
+use super::labels::{Apart, ImageState, Labels, labels, opened_apart, results_outside};
+use super::load::{Depth, Train};
 use super::payload::write_control;
 use super::report::Report;
 use super::volumes::volumes_of;
 use crate::error::{Advice, Error, Result};
-use crate::image::{AddedLayer, BytesMoved, Edit, ImageReport, LayerCounts, LayerSink, Target, rfc3339};
+use crate::image::{AddedLayer, BytesMoved, Edit, ImageReport, LayerCounts, LayerSink, Target, open_image, rfc3339};
 use crate::store::tag::{ENCRYPTED_SUFFIX, LATEST};
 use crate::store::{Context, Digest, GcStats, Reference, TagChange, Unreached};
 use crate::tar::Meta;
@@ -149,6 +149,39 @@ fn layer_changes(train: &Train, edit: &Edit) -> LayerCounts {
     }
 }
 
+/// What is to be said of the train whose place an image takes at the destination: another train, this very stop, signed,
+/// or an opened one in which a train has run. Without a journal nobody else says so. Of what is in a registry nothing is
+/// asked.
+pub(in crate::stage) fn what_is_replaced(
+    target: &Target,
+    train: &Train,
+    stop: &Stop,
+    context: &Context,
+) -> Option<String> {
+    if target.in_place || target.reference.is_shared() {
+        return None;
+    }
+    let image = open_image(&target.reference.with_tag(Some(target.tag.clone())), context).ok()?;
+    let (opened, of_run) =
+        (Labels::read(&image).state == Some(ImageState::PreRun), Labels::read(&image).layers_of_run(&image));
+    let there = Train::load(image, &context.temporary, Depth::Config).ok()?;
+    let is_signed = |other: &&Stop| other.index == stop.index && other.signature.is_some();
+    let what = if there.config.hash() != train.config.hash() {
+        format!("another train, {}", Printable::new(there.config.id()))
+    } else if opened && of_run.is_some_and(|of_run| of_run > 0) {
+        "this train with what a run had added to it".to_owned()
+    } else {
+        there
+            .config
+            .route()
+            .stops()
+            .iter()
+            .find(is_signed)
+            .map(|_| "the train as this stop has signed it".to_owned())?
+    };
+    Some(format!("`{}` held {what}: it is replaced", Printable::new(&target.tag)))
+}
+
 /// Refuses to open a train in place in a registry: its plaintext would take the place of the train for all to fetch.
 pub(in crate::stage) fn ensure_not_in_registry(source: &Reference, destination: Option<&Reference>) -> Result<()> {
     if !source.is_shared() {
@@ -173,5 +206,5 @@ pub(in crate::stage) fn ensure_not_in_archive(source: &Reference, destination: O
 }
 
 fn open_elsewhere(what: &str, source: &Reference) -> Error {
-    Error::usage(what).advise(Advice::PreRunTo { source: source.to_string() })
+    Error::usage(what).advise(Advice::PreRunTo { source: source.absolute() })
 }

@@ -99,6 +99,8 @@ pub struct StageRequest<'a> {
     pub shared: bool,
     /// At pre-run of the first station: carry results along that are there already, though nobody vouches for them.
     pub keep_initial_results: bool,
+    /// At post-run: take results from another directory than the one that pre-run has made.
+    pub moved_results: bool,
     /// At post-run: refuse to sign a stop without results.
     pub require_results: bool,
     /// Digest the results that leave for post-run's report.
@@ -120,6 +122,7 @@ impl<'a> StageRequest<'a> {
             keep_owners: false,
             shared: false,
             keep_initial_results: false,
+            moved_results: false,
             require_results: false,
             digest_results: false,
             release: None,

@@ -3,7 +3,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::error::{Error, Kind};
-use crate::stage::parts::report::NO_RESULTS;
 
 /// A limit that ended a train.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,11 +69,11 @@ pub(super) fn failed(exit_status: Option<i32>, limit: Option<Limit>, log: &Path)
     Error::new(Kind::Train, "the train failed").because(cause).hint(unchanged(log))
 }
 
-/// The error of a train that ended well and left nothing, where a station demands results.
-pub(super) fn left_nothing(log: &Path) -> Error {
-    Error::new(Kind::Train, NO_RESULTS).hint(unchanged(log))
+/// The error of a train that ended well and left nothing, or nothing new, where a station demands results.
+pub(super) fn left_nothing(what: &str, log: &Path) -> Error {
+    Error::new(Kind::Train, what).hint(unchanged(log))
 }
 
 fn unchanged(log: &Path) -> String {
-    format!("the train's output is in {}; the encrypted image is unchanged", log.display())
+    format!("look at the train's output in {} with less; the encrypted image is unchanged", log.display())
 }

@@ -43,7 +43,7 @@ pub(super) fn keep(kept: &Kept<'_>, work: WorkDir, context: &Context, error: Err
                     (Some(opened), Some(source)) => error.moved(opened, source),
                     _ => error,
                 };
-                return error.at("the train has run, but the registry refused the closed train").advise(advice);
+                return error.at("the train has run, but its registry has not taken the closed train").advise(advice);
             }
             Err(second) => tracing::warn!("the closed train could not be kept on this machine either: {second}"),
         }
@@ -117,7 +117,23 @@ pub struct KeptBefore {
 /// # Errors
 /// [`Kind::Malformed`] if `source` is no train.
 pub fn kept_before(source: &Reference, destination: Option<&Reference>, context: &Context) -> Result<Vec<KeptBefore>> {
-    let kept = kept_for(destination.unwrap_or(source), context)?;
+    tell(kept_for(destination.unwrap_or(source), context)?, source, context)
+}
+
+/// What earlier runs of a train have kept, to wherever they went.
+///
+/// # Errors
+/// [`Kind::Malformed`] if `source` is no train.
+pub fn kept_anywhere(source: &Reference, context: &Context) -> Result<Vec<KeptBefore>> {
+    let mut kept = kept_for(source, context)?;
+    kept.extend(all_kept(context));
+    kept.sort();
+    kept.dedup();
+    tell(kept, source, context)
+}
+
+/// What is in directories that were kept, for a train that may run.
+fn tell(kept: Vec<PathBuf>, source: &Reference, context: &Context) -> Result<Vec<KeptBefore>> {
     let kept: Vec<KeptRun> = kept.into_iter().filter_map(KeptRun::at).collect();
     if kept.is_empty() {
         return Ok(Vec::new());

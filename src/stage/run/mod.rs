@@ -35,7 +35,7 @@ use crate::train::paths;
 
 pub(in crate::stage) use data::{IN_TRAIN, VARIABLE};
 pub use failure::{Limit, TrainFailed};
-pub use keep::{KeptBefore, KeptRun, kept_before, kept_runs};
+pub use keep::{KeptBefore, KeptRun, kept_anywhere, kept_before, kept_runs};
 pub use leftovers::{Leftover, cleanup, leftovers};
 pub use log::Onlooker;
 pub(in crate::stage) use observer::{Observer, Usage};
@@ -47,7 +47,7 @@ use failure::{failed, left_nothing};
 use keep::{Kept, hold, keep};
 use log::{Log, Named};
 use opened::Opened;
-use traces::{ResultsBefore, dropped, ensure_room, has_file};
+use traces::{ResultsBefore, dropped, ensure_room};
 use widened::Widened;
 
 /// The bytes of a log that are kept without another limit.
@@ -179,10 +179,10 @@ pub(in crate::stage) fn run_observed(
     let kept = Kept { post: &post, opened: &reference, before: &before, results: &results };
     let look = || observer.map_or(Ok(()), |observer| observer.look(&reference, &results));
     let taken = request.engine.reclaim(&results).and_then(|()| widened.restore()).and_then(|()| look());
-    if taken.is_ok() && stage.require_results && !has_file(&results) {
-        return Err(left_nothing(log.path()));
-    }
     let (lack, elsewhere) = (came.warning(&results), dropped(written.as_deref()));
+    if let (Ok(()), true, Some(lack)) = (&taken, stage.require_results, lack) {
+        return Err(left_nothing(lack, log.path()));
+    }
     let told: Vec<&str> = lack.into_iter().chain(elsewhere.as_deref()).collect();
     let (post, work) = close_or_leave(&kept, taken, request.hold.then_some(&told[..]), work, context)?;
     let mut report = whole(pre, post, ran);
@@ -377,8 +377,8 @@ fn drive(
         }
         Outcome { exit_status: 0, .. } => {}
         Outcome { exit_status, .. } => {
-            // Then the train is not to blame.
-            ensure_room(results)?;
+            // Then the train is not to blame; what it has written goes.
+            ensure_room(results).map_err(|error| error.hint("free some space there, and run the train once more"))?;
             return Err(failed(Some(exit_status), None, log));
         }
     }

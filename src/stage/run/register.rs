@@ -89,7 +89,10 @@ pub(super) fn all_kept(context: &Context) -> Vec<PathBuf> {
         if path.symlink_metadata().is_ok() {
             return Some(path);
         }
-        let _ = fs::remove_file(entry.path());
+        // The place itself may be away for a while: a disk, a share.
+        if path.parent().is_some_and(Path::exists) {
+            let _ = fs::remove_file(entry.path());
+        }
         None
     });
     let mut kept: Vec<PathBuf> = there.collect();

@@ -36,7 +36,7 @@ impl ResultsBefore {
 }
 
 /// True if there is a regular file below, and be it empty.
-pub(super) fn has_file(results: &Path) -> bool {
+fn has_file(results: &Path) -> bool {
     below(results).any(|(_, found)| found.is_file())
 }
 

@@ -71,7 +71,7 @@ fn a_train_that_has_run_is_kept_closed_where_its_registry_does_not_take_it() {
         let place = proxy.at("t:latest");
         let line = [&["run", &place], &own[..], &PLAIN].concat();
         let message = pht_oci(&line, &[]).refused(6).stderr;
-        assert!(message.contains("the train has run, but the registry refused the closed train"), "{message}");
+        assert!(message.contains("the train has run, but its registry has not taken the closed train"), "{message}");
         assert_eq!(fs::read(&link).unwrap(), before, "the registry has another image");
 
         // What is left is the log and the archive, without plaintext, and copied as the error says it goes on.

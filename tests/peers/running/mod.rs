@@ -190,7 +190,9 @@ fn a_train_that_leaves_nothing_can_be_refused() {
     assert_eq!(report["results"], json!([{ "path": "count", "size": 2, "sha256": null }]));
     assert!(report["ran"]["seconds"].as_f64().is_some_and(|seconds| seconds > 0.0), "{report}");
     // Those of the first station are there, so that there are some; but no new ones.
-    let report = fixture.run(1, &["--require-results", "--format", "json"]).ok().json();
+    let refused = fixture.run(1, &["--require-results"]).refused(8);
+    assert!(refused.stderr.contains("the train has left nothing new"), "{}", refused.stderr);
+    let report = fixture.run(1, &["--format", "json"]).ok().json();
     assert!(report["warnings"].to_string().contains("the train has left nothing new"), "{report}");
 }
 
