@@ -89,7 +89,7 @@ fn copy_one(request: &CopyRequest<'_>, context: &Context) -> Result<CopyReport> 
     let name = (target.tag.clone(), target.replaces.clone());
     let set = copied.image(request, &mut *target.destination, &image, thinning.as_ref(), name)?;
     target.destination.publish(&[set], Unreached::Keep)?;
-    let destination = format!("{}:{}", target.destination.name(), target.tag);
+    let destination = target.shown();
     let source = (request.source.to_string(), image.source().bytes_read());
     Ok(CopyReport { image: copied.report(source, destination, &*target.destination), notes: copied.left_out_notes() })
 }

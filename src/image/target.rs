@@ -124,6 +124,14 @@ pub struct Target {
 }
 
 impl Target {
+    /// The place as the user would write it, with the tag where there are tags.
+    pub fn shown(&self) -> String {
+        match self.destination.supports_multiple() {
+            true => format!("{}:{}", self.destination.name(), self.tag),
+            false => self.destination.name(),
+        }
+    }
+
     /// What becomes of the blobs that nothing reaches when this is published: in place, none of them stays.
     pub fn unreached(&self) -> Unreached {
         if self.in_place { Unreached::Remove } else { Unreached::Keep }

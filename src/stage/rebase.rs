@@ -225,7 +225,7 @@ impl Rebase<'_> {
         let digest = |layer: &oci_spec::image::Descriptor| layer.digest().to_string();
         let image = ImageReport {
             source: train.name(),
-            destination: format!("{}:{}", target.destination.name(), target.tag),
+            destination: target.shown(),
             digest_before: Some(train.image.descriptor().digest().to_string()),
             digest_after: Some(image.descriptor.digest().to_string()),
             layers: LayerCounts {

@@ -73,7 +73,7 @@ pub fn reject(request: &RejectRequest<'_>, context: &Context) -> Result<Report> 
         stage: "reject",
         image: ImageReport {
             source: request.source.to_string(),
-            destination: format!("{}:{}", target.destination.name(), target.tag),
+            destination: target.shown(),
             digest_before: Some(image.descriptor().digest().to_string()),
             digest_after: before.as_ref().map(|before| before.listed().descriptor.digest().to_string()),
             ..ImageReport::default()

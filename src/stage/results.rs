@@ -23,7 +23,7 @@ use crate::image::{
 use crate::store::fs::{StagedDir, StagedFile};
 use crate::store::{Audience, Context, Reference};
 use crate::tar::EntryKind;
-use crate::text::some_of;
+use crate::text::{counted, size, some_of};
 use crate::train::{Check, TrainConfig, paillier, paths, unwrap_creator_key};
 
 /// The directory of the results in an archive: its name in the train.
@@ -140,7 +140,7 @@ fn of_image(image: Image, terms: Terms<'_>, out: &mut Out<'_>, context: &Context
         image,
         checks,
         warnings: [terms.policy.warnings_of_others(), message(&left_out), none_at_all(train.tree())].concat(),
-        notes: to_come(&train.config),
+        notes: [to_come(&train.config), named(train.tree())].concat(),
         ..Report::default()
     })
 }
@@ -180,6 +180,14 @@ fn decrypt_archive(archive: &ResultsArchive, terms: Terms<'_>, out: &mut Out<'_>
 fn none_at_all(tree: &Tree) -> Vec<String> {
     let has_any = files(tree, paths::RESULTS).next().is_some();
     if has_any { Vec::new() } else { vec!["there are no results: no station has left any".to_owned()] }
+}
+
+/// The results, by their names.
+fn named(tree: &Tree) -> Vec<String> {
+    let named: Vec<String> =
+        files(tree, paths::RESULTS).map(|file| format!("{} ({})", file.path, size(file.size))).collect();
+    let told = |names| format!("{}: {names}", counted(named.len() as u64, "result"));
+    some_of(&named, NAMED).map(told).into_iter().collect()
 }
 
 /// Who has not signed yet: what these stations will compute is not among the results.

@@ -351,7 +351,7 @@ fn publish(train: &Train, config: &TrainConfig, base: usize, target: &mut Target
     let digest = |layer: &crate::store::Descriptor| layer.digest().to_string();
     let report = ImageReport {
         source: train.name(),
-        destination: format!("{}:{}", target.destination.name(), target.tag),
+        destination: target.shown(),
         digest_before: Some(image.descriptor().digest().to_string()),
         digest_after: Some(new.descriptor.digest().to_string()),
         layers: LayerCounts {

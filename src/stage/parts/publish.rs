@@ -77,7 +77,7 @@ impl StageOutput<'_> {
         let collected = target.destination.publish(&tags, self.unreached)?;
         let image = ImageReport {
             source: train.name(),
-            destination: format!("{}:{}", target.destination.name(), target.tag),
+            destination: target.shown(),
             digest_before: Some(train.image.descriptor().digest().to_string()),
             digest_after: Some(image.descriptor.digest().to_string()),
             layers: layer_changes(train, &edit),

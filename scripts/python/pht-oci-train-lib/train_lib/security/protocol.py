@@ -107,7 +107,8 @@ class SecurityProtocol:
         """Runs a stage; the config that the image has then."""
         try:
             with place.destination() as destination:
-                if destination is None and source != place.source:
+                # Who calls this means its place, an archive as well, and that is said.
+                if destination is None:
                     destination = place.source
                 stage(
                     source,
@@ -117,7 +118,7 @@ class SecurityProtocol:
                     passphrase=private_key_password,
                     base=base,
                 )
-                return self._config_in(_images.Place(place.name, destination or place.source, None, place.work))
+                return self._config_in(_images.Place(place.name, destination, None, place.work))
         except pht_oci.PhtOciError as error:
             raised = error_of(error, _failed_check(error, source))
             raise raised from (None if raised is error else error)
