@@ -36,8 +36,10 @@ impl Cleanup {
         }
         lines.extend(held.iter().map(|kept| {
             let path = kept.path.display();
-            let what =
-                format!("kept, not removed: {path} has results in plaintext; see to them (pht-oci review, release, reject or post-run), then remove it");
+            let what = format!(
+                "kept, not removed: {path} has results in plaintext; see to them (pht-oci \
+                         review, release, reject or post-run), then remove it"
+            );
             Printable::new(&what).to_string()
         }));
         let entry = |found: &Leftover| json!({ "path": found.path.display().to_string(), "engine": found.engine });

@@ -49,7 +49,8 @@ impl Extract {
         }
         let is_terminal = stdout.is_terminal();
         let is_shown = is_terminal && self.out.is_none();
-        if is_shown && let [first, ..] = &self.ciphertext(context)[..] {
+        let encrypted = self.ciphertext(context);
+        if is_shown && let [first, ..] = &encrypted[..] {
             let hint = format!("{HOW_TO_READ}; --out FILE writes it as it is");
             return Err(Error::usage("encrypted, and not shown on a terminal").hint(hint).at(first));
         }
@@ -69,7 +70,6 @@ impl Extract {
             on_terminal.end().doing("write the contents")?;
         }
         left_out.iter().for_each(|what| output.warn(&format!("left out: {what}")));
-        let encrypted = self.ciphertext(&context);
         if !encrypted.is_empty() {
             output.warn(&format!("what lies in {} is encrypted: {HOW_TO_READ}", encrypted.join(" and ")));
         }

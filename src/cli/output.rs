@@ -287,8 +287,7 @@ fn report_json(report: &Report) -> Value {
         document["runs"] = execution_json(runs);
     }
     if let Some(results) = &report.results {
-        let one = |file: &ResultFile| json!({ "path": file.path, "size": file.size, "sha256": file.sha256 });
-        document["results"] = results.iter().map(one).collect();
+        document["results"] = results.iter().map(ResultFile::to_json).collect();
     }
     if let Some(ran) = &report.ran {
         let log = ran.log.display().to_string();
@@ -356,7 +355,7 @@ const NAMED: usize = 20;
 
 /// The results that leave; nothing if there are none.
 fn results_text(results: &[ResultFile]) -> Option<String> {
-    let names: Vec<String> = results.iter().map(|file| format!("{} ({})", file.path, size(file.size))).collect();
+    let names: Vec<String> = results.iter().map(ResultFile::to_string).collect();
     let names = some_of(&names, NAMED)?;
     let count = counted(results.len() as u64, "result");
     Some(format!(

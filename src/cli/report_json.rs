@@ -78,8 +78,7 @@ fn results_json(results: &StopResults) -> Value {
 }
 
 fn files_json(files: &[ResultFile]) -> Vec<Value> {
-    let one = |file: &ResultFile| json!({ "path": file.path, "size": file.size, "sha256": file.sha256 });
-    files.iter().map(one).collect()
+    files.iter().map(ResultFile::to_json).collect()
 }
 
 fn act_json(told: &Told<'_>, act: &RecordedAct) -> Value {

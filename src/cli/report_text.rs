@@ -173,7 +173,7 @@ pub(super) fn act_facts(told: &Told<'_>, act: &RecordedAct) -> Vec<(&'static str
 
 /// The results of an act: of several that closed one stop each had its own.
 fn files_words(files: &[ResultFile]) -> String {
-    let names: Vec<String> = files.iter().map(|file| format!("{} ({})", file.path, size(file.size))).collect();
+    let names: Vec<String> = files.iter().map(ResultFile::to_string).collect();
     some_of(&names, NAMED).unwrap_or_else(|| "none".to_owned())
 }
 

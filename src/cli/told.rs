@@ -2,6 +2,7 @@
 
 use super::text::verdict_words;
 use crate::stage::{Journey, Reviewers};
+use crate::train::check::is_signed_by_creator;
 use crate::train::{Check, CheckId, Verdict};
 
 /// A journey, and who the reviewers are.
@@ -25,10 +26,14 @@ impl Told<'_> {
         }
     }
 
+    /// The checks that were made.
+    fn checks(&self) -> &[Check] {
+        self.journey.verification.as_ref().map(|found| found.checks.as_slice()).unwrap_or_default()
+    }
+
     /// Whether the creator's key was held against a pin, in words.
     pub(super) fn creator_pin(&self) -> &'static str {
-        let found = self.journey.verification.as_ref().ok();
-        let check = found.and_then(|found| found.checks.iter().find(|check| check.id == CheckId::CreatorKey));
+        let check = self.checks().iter().find(|check| check.id == CheckId::CreatorKey);
         match check.map(|check| &check.verdict) {
             None => "no keys are pinned to compare it with",
             Some(Verdict::Sound) => "pinned",
@@ -39,9 +44,7 @@ impl Told<'_> {
 
     /// False if the creator's signature, or what it is of, does not hold: then nothing is signed by the creator.
     pub(super) fn is_signed_by_creator(&self) -> bool {
-        let checks = self.journey.verification.as_ref().map(|found| found.checks.as_slice()).unwrap_or_default();
-        let of_creator = |check: &&Check| matches!(check.id, CheckId::CreatorSignature | CheckId::Statement);
-        !checks.iter().filter(of_creator).any(Check::is_broken)
+        is_signed_by_creator(self.checks())
     }
 
     /// The verdict on the train, as one says it.
@@ -49,16 +52,15 @@ impl Told<'_> {
         self.journey.verification.as_ref().map_or("broken", verdict_words)
     }
 
-    /// The number of warnings of the verification, but for that no keys are pinned, which the verdict says.
+    /// The number of warnings of the verification.
     pub(super) fn warnings(&self) -> usize {
         self.journey.verification.as_ref().map_or(0, |found| found.warnings.len())
     }
 
     /// The ids of the checks that are broken.
     pub(super) fn broken(&self) -> Vec<String> {
-        let checks = self.journey.verification.as_ref().map(|found| found.checks.as_slice()).unwrap_or_default();
-        let mut ids: Vec<String> =
-            checks.iter().filter(|check| check.is_broken()).map(|check| check.id.name().to_owned()).collect();
+        let broken = self.checks().iter().filter(|check| check.is_broken());
+        let mut ids: Vec<String> = broken.map(|check| check.id.name().to_owned()).collect();
         ids.dedup();
         ids
     }

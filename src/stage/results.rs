@@ -23,7 +23,7 @@ use crate::image::{
 use crate::store::fs::{StagedDir, StagedFile};
 use crate::store::{Audience, Context, Reference};
 use crate::tar::EntryKind;
-use crate::text::{counted, size, some_of};
+use crate::text::{counted, some_of};
 use crate::train::{Check, TrainConfig, paillier, paths, unwrap_creator_key};
 
 /// The directory of the results in an archive: its name in the train.
@@ -184,8 +184,7 @@ fn none_at_all(tree: &Tree) -> Vec<String> {
 
 /// The results, by their names.
 fn named(tree: &Tree) -> Vec<String> {
-    let named: Vec<String> =
-        files(tree, paths::RESULTS).map(|file| format!("{} ({})", file.path, size(file.size))).collect();
+    let named: Vec<String> = files(tree, paths::RESULTS).map(|file| file.to_string()).collect();
     let told = |names| format!("{}: {names}", counted(named.len() as u64, "result"));
     some_of(&named, NAMED).map(told).into_iter().collect()
 }

@@ -318,10 +318,15 @@ impl Check {
     }
 }
 
+/// False if the creator's signature, or what it is of, does not hold: then nothing is signed by the creator.
+pub(crate) fn is_signed_by_creator(checks: &[Check]) -> bool {
+    let of_creator = [CheckId::Statement, CheckId::CreatorSignature];
+    !checks.iter().any(|check| of_creator.contains(&check.id) && check.is_broken())
+}
+
 /// Takes back what rests on the creator's signature where that does not hold: whoever broke it may have written the rest.
 pub(crate) fn withdraw_unfounded(checks: &mut [Check]) {
-    let of_creator = [CheckId::Statement, CheckId::CreatorSignature];
-    if !checks.iter().any(|check| of_creator.contains(&check.id) && check.is_broken()) {
+    if is_signed_by_creator(checks) {
         return;
     }
     let is_unfounded = |check: &&mut Check| check.verdict == Verdict::Sound && check.rests_on_creator();

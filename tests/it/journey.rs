@@ -49,11 +49,18 @@ impl Audit {
 
     /// A journal that the station `key` has signed, of what the station's own one says with `member` changed.
     fn lie(&self, name: &str, key: &str, member: &str, value: Value) -> String {
+        self.rewritten(name, key, |predicate| {
+            *predicate.pointer_mut(member).unwrap_or_else(|| panic!("no {member}")) = value.clone();
+        })
+    }
+
+    /// The same with each entry as `edit` makes it.
+    fn rewritten(&self, name: &str, key: &str, edit: impl Fn(&mut Value)) -> String {
         let path = self.station.path(name);
         let key = fs::read(self.station.path(&format!("keys/{key}.pem"))).expect("a key");
         let key = PrivateKey::from_pem(&key, None).expect("a key");
         for mut predicate in self.station.predicates() {
-            *predicate.pointer_mut(member).unwrap_or_else(|| panic!("no {member}")) = value.clone();
+            edit(&mut predicate);
             let digest = predicate["before"].as_str().expect("a digest").to_owned();
             let predicate = predicate.as_object().expect("an object").clone();
             Journal::new(&path).append(("train/x", &digest), predicate, &key).expect("a line");
@@ -174,15 +181,7 @@ fn the_closing_that_the_train_is_of_is_told() {
         assert_eq!(new["size"], size, "{tag}");
     }
     let approvals = json!([{ "reviewer": format!("sha256:{}", "1".repeat(64)), "results": "sha256:00" }]);
-    let approved = station.path("approved");
-    let key = fs::read(station.path("keys/station_3.pem")).expect("a key");
-    let key = PrivateKey::from_pem(&key, None).expect("a key");
-    for mut predicate in station.predicates() {
-        predicate["approvals"] = approvals.clone();
-        let digest = predicate["before"].as_str().expect("a digest").to_owned();
-        let predicate = predicate.as_object().expect("an object").clone();
-        Journal::new(&approved).append(("train/x", &digest), predicate, &key).expect("a line");
-    }
+    let approved = audit.rewritten("approved", "station_3", |predicate| predicate["approvals"] = approvals.clone());
     let report = audit.report("3-new", &["--journal", &approved]).ok().json();
     assert!(ids(&report, false).contains(&"reviewer"), "{}", report["findings"]);
     // Where no keys are pinned at all, nobody can be held against them.

@@ -253,8 +253,7 @@ impl Facts {
 
 /// The results that leave, as an entry has them.
 fn listed(results: &[ResultFile]) -> Value {
-    let one = results.iter().map(|file| json!({ "path": file.path, "size": file.size, "sha256": file.sha256 }));
-    json!(one.collect::<Vec<Value>>())
+    json!(results.iter().map(ResultFile::to_json).collect::<Vec<_>>())
 }
 
 /// The results in a directory, as an entry would have them.

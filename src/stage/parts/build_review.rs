@@ -122,8 +122,8 @@ pub(in crate::stage) fn command_warnings(execution: &SignedImage, files: &Tree) 
     }
     if let Some(user) = execution.text("User").filter(|user| !is_root(user)) {
         warnings.push(format!(
-            "the master image runs as user `{}`, who cannot write to /opt/pht_results where a station runs the train with an engine of its own: pht-oci run lets this \
-             user, and a master image that runs as root works everywhere",
+            "the master image runs as user `{}`, who cannot write to /opt/pht_results where a station runs \
+             the train with an engine of its own: pht-oci run lets this user, and a master image that runs as root works everywhere",
             Printable::new(user)
         ));
     }

@@ -162,22 +162,17 @@ pub(in crate::stage) fn what_is_replaced(
         return None;
     }
     let image = open_image(&target.reference.with_tag(Some(target.tag.clone())), context).ok()?;
-    let (opened, of_run) =
-        (Labels::read(&image).state == Some(ImageState::PreRun), Labels::read(&image).layers_of_run(&image));
+    let has_run = Labels::read(&image).layers_of_run(&image).is_some_and(|of_run| of_run > 0);
     let there = Train::load(image, &context.temporary, Depth::Config).ok()?;
-    let is_signed = |other: &&Stop| other.index == stop.index && other.signature.is_some();
+    let is_signed = |other: &Stop| other.index == stop.index && other.signature.is_some();
     let what = if there.config.hash() != train.config.hash() {
         format!("another train, {}", Printable::new(there.config.id()))
-    } else if opened && of_run.is_some_and(|of_run| of_run > 0) {
+    } else if has_run {
         "this train with what a run had added to it".to_owned()
+    } else if there.config.route().stops().iter().any(is_signed) {
+        "the train as this stop has signed it".to_owned()
     } else {
-        there
-            .config
-            .route()
-            .stops()
-            .iter()
-            .find(is_signed)
-            .map(|_| "the train as this stop has signed it".to_owned())?
+        return None;
     };
     Some(format!("`{}` held {what}: it is replaced", Printable::new(&target.tag)))
 }

@@ -1,7 +1,10 @@
+use std::fmt;
 use std::path::PathBuf;
 
 use super::execution::Execution;
 use crate::image::ImageReport;
+use crate::json::{Value, json};
+use crate::text::size;
 use crate::train::Check;
 
 /// The report of a stage, the same for people and for programs.
@@ -40,6 +43,19 @@ pub struct ResultFile {
     pub size: u64,
     /// The SHA-256 of its plaintext, in hexadecimal, where that was asked for.
     pub sha256: Option<String>,
+}
+
+impl ResultFile {
+    /// As reports and journals have it.
+    pub(crate) fn to_json(&self) -> Value {
+        json!({ "path": self.path, "size": self.size, "sha256": self.sha256 })
+    }
+}
+
+impl fmt::Display for ResultFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.path, size(self.size))
+    }
 }
 
 /// What is said of a train that has written nothing.
