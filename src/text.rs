@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 /// Text from a train, a registry or a file name, shown with everything escaped that a terminal would act on or a person
 /// could not see: control and format characters (bidirectional and zero-width ones too), line and paragraph separators,
@@ -117,6 +118,16 @@ pub fn seconds_text(seconds: f64) -> String {
     if seconds < 10.0 { format!("{seconds:.1} s") } else { format!("{seconds:.0} s") }
 }
 
+/// A time limit for people, as they would give it: in the largest unit of which it is a whole number.
+pub fn limit_text(limit: Duration) -> String {
+    let seconds = limit.as_secs();
+    let units = [(86_400, "d"), (3600, "h"), (60, "min")];
+    match units.into_iter().find(|(unit, _)| seconds > 0 && seconds.is_multiple_of(*unit)) {
+        Some((unit, name)) => format!("{} {name}", seconds / unit),
+        None => format!("{seconds} s"),
+    }
+}
+
 /// Bytes for people, in powers of 1024.
 pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
@@ -137,6 +148,12 @@ pub fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn limits_are_shown_as_they_are_given() {
+        let shown = [0, 2, 90, 1800, 5400, 43_200, 604_800].map(|seconds| limit_text(Duration::from_secs(seconds)));
+        assert_eq!(shown, ["0 s", "2 s", "90 s", "30 min", "90 min", "12 h", "7 d"]);
+    }
 
     #[test]
     fn one_thing_is_no_plural() {

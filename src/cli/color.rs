@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::io::IsTerminal;
+use std::os::fd::AsFd;
 
 use crate::text::{Printable, is_visible};
 
@@ -11,9 +12,22 @@ const BEGIN: char = '\u{fdd0}';
 const END: char = '\u{fdd1}';
 
 /// True if output to `stream` may be colored: only on a terminal that can, and not if `NO_COLOR` is set (no-color.org).
-pub(super) fn may_color(stream: &impl IsTerminal) -> bool {
+fn may_color(stream: &impl IsTerminal) -> bool {
     let is_dumb = std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
     stream.is_terminal() && !is_dumb && std::env::var_os("NO_COLOR").is_none_or(|text| text.is_empty())
+}
+
+/// Columns of a terminal that does not tell.
+const COLUMNS: usize = 80;
+/// The fewest columns that a name in a table is cut to: its beginning and its end still tell it from others.
+const LEAST: usize = 24;
+/// The heading of a column with fingerprints, which are compared as a whole.
+const KEY: &str = "key";
+
+/// The columns of a terminal; none where `stream` is none.
+pub(super) fn columns(stream: &(impl IsTerminal + AsFd)) -> Option<usize> {
+    let told = || rustix::termios::tcgetwinsize(stream).map_or(0, |size| usize::from(size.ws_col));
+    stream.is_terminal().then(|| if told() == 0 { COLUMNS } else { told() })
 }
 
 /// The meaning of a color.
@@ -31,16 +45,22 @@ pub(super) enum Style {
     Faint,
 }
 
-/// Colors text, or leaves it as it is.
+/// Colors text, or leaves it as it is; and how wide it may be.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Palette {
     enabled: bool,
+    columns: Option<usize>,
 }
 
 impl Palette {
     /// Colors if `enabled`.
     pub(super) fn new(enabled: bool) -> Self {
-        Palette { enabled }
+        Palette { enabled, columns: None }
+    }
+
+    /// As it fits where `stream` goes.
+    pub(super) fn of(stream: &(impl IsTerminal + AsFd)) -> Self {
+        Palette { columns: columns(stream), ..Palette::new(may_color(stream)) }
     }
 
     /// The text marked for this style, which [`paint`](Self::paint) gives it.
@@ -84,19 +104,23 @@ impl Palette {
     }
 }
 
-/// Rows of a table, columns aligned; the last column has a style.
+/// Rows of a table, columns aligned; the last column has a style. On a terminal that is too narrow for it, names are cut.
 pub(super) fn table(color: Palette, indent: usize, heading: &[&str], rows: &[(Vec<String>, Style)]) -> String {
     let columns = heading.len();
     let width = |column: usize| {
         let cells = rows.iter().map(|(cells, _)| cells[column].chars().count());
         cells.chain([heading[column].chars().count()]).max().unwrap_or(0)
     };
-    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut widths: Vec<usize> = (0..columns).map(width).collect();
+    if let Some(room) = color.columns {
+        fit(&mut widths, heading, room.saturating_sub(indent + 2 * (columns - 1)));
+    }
     let line = |cells: &[&str], last: Style, others: Option<Style>| {
         let mut line = " ".repeat(indent);
         for (column, cell) in cells.iter().enumerate() {
             let is_last = column + 1 == columns;
-            let padded = if is_last { (*cell).to_owned() } else { format!("{cell:width$}  ", width = widths[column]) };
+            let width = widths[column];
+            let padded = if is_last { (*cell).to_owned() } else { format!("{:width$}  ", cut(cell, width)) };
             line += &match if is_last { Some(last) } else { others } {
                 Some(style) => color.style(style, &padded),
                 None => padded,
@@ -112,9 +136,50 @@ pub(super) fn table(color: Palette, indent: usize, heading: &[&str], rows: &[(Ve
     text
 }
 
+/// Narrows the columns of names until all fit into so much room, the widest first.
+fn fit(widths: &mut [usize], heading: &[&str], room: usize) {
+    loop {
+        let total: usize = widths.iter().sum();
+        let names = (0..widths.len() - 1).filter(|at| heading[*at] != KEY && widths[*at] > LEAST);
+        match names.max_by_key(|at| widths[*at]) {
+            Some(widest) if total > room => widths[widest] -= 1,
+            _ => return,
+        }
+    }
+}
+
+/// A name in so many columns: what is too long loses its middle.
+fn cut(name: &str, width: usize) -> String {
+    let chars: Vec<char> = name.chars().collect();
+    if chars.len() <= width {
+        return name.to_owned();
+    }
+    let tail = width / 3;
+    let (head, end) = (&chars[..width - tail - 1], &chars[chars.len() - tail..]);
+    head.iter().chain(&['\u{2026}']).chain(end).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_cut_where_a_table_is_too_wide_for_the_terminal() {
+        let long = format!("first-{}-last", "x".repeat(90));
+        let key = format!("sha256:{}", "0".repeat(64));
+        let rows = [(vec!["1".to_owned(), long.clone(), key.clone(), "waits".to_owned()], Style::Faint)];
+        let on = |columns| {
+            let palette = Palette { columns, ..Palette::default() };
+            let text = table(palette, 2, &["#", "station", "key", "state"], &rows);
+            text.lines().last().unwrap().to_owned()
+        };
+        assert!(on(None).contains(&long) && on(Some(400)).contains(&long));
+        let narrow = on(Some(130));
+        assert!(narrow.chars().count() == 130 && narrow.contains("first-xx") && narrow.contains("xx-last"), "{narrow}");
+        // Nothing makes it fit, and a fingerprint is never cut.
+        let narrowest = on(Some(40));
+        assert!(narrowest.contains(&key) && narrowest.contains("first-xxxxxxxxx\u{2026}xxx-last  "), "{narrowest}");
+    }
 
     #[test]
     fn columns_stand_below_one_another_whatever_is_in_them() {

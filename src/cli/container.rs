@@ -12,6 +12,13 @@ use crate::text::Printable;
 /// The processes that a train may have without another limit.
 const PIDS: u32 = 4096;
 
+/// How long a train may run without another limit: one that hangs is not to hang for ever.
+const TIMEOUT: &str = "7d";
+
+/// How long a train may run; `None` for as long as it takes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TimeLimit(pub(super) Option<Duration>);
+
 /// What the train gets, and what it may take.
 #[derive(Debug, Args)]
 pub(super) struct ContainerOptions {
@@ -21,9 +28,9 @@ pub(super) struct ContainerOptions {
     /// GPUs: for Docker the value of its --gpus, for Podman the devices nvidia.com/gpu=VALUE
     #[arg(long, value_name = "VALUE")]
     pub(super) gpus: Option<String>,
-    /// Time limit of the train, as in 90s, 30m, 12h or 2d [default: no limit]
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
-    pub(super) timeout: Option<Duration>,
+    /// Time limit of the train, as in 90s, 30m, 12h or 2d; `none` for no limit
+    #[arg(long, value_name = "DURATION", default_value = TIMEOUT, value_parser = time_limit)]
+    pub(super) timeout: TimeLimit,
     /// Memory that the train may take, as in 512M or 8G [default: no limit]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub(super) memory: Option<u64>,
@@ -84,9 +91,14 @@ fn pids(text: &str) -> Result<u32> {
     text.parse().ok().filter(|number| *number > 0).ok_or_else(wrong)
 }
 
+/// A duration, or none.
+fn time_limit(text: &str) -> Result<TimeLimit> {
+    if text == "none" { Ok(TimeLimit(None)) } else { duration(text).map(|limit| TimeLimit(Some(limit))) }
+}
+
 /// A number of seconds, or of what its last letter says.
 fn duration(text: &str) -> Result<Duration> {
-    let wrong = || Error::usage("not a duration; write 90s, 30m, 1h30m, 12h or 2d");
+    let wrong = || Error::usage("not a duration; write 90s, 30m, 1h30m, 12h, 2d or none");
     let units = [("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)];
     // Each unit at most once, from large to small; a number alone is seconds.
     let (mut rest, mut seconds) = (text, 0_u64);
@@ -121,6 +133,9 @@ mod tests {
         ] {
             assert_eq!(duration(text).unwrap(), Duration::from_secs(seconds), "{text}");
         }
+        assert_eq!(time_limit("12h").unwrap().0, Some(Duration::from_secs(43_200)));
+        assert_eq!(time_limit("none").unwrap().0, None);
+        assert!(time_limit(TIMEOUT).is_ok());
         for wrong in [
             "",
             "h",

@@ -28,7 +28,7 @@ pub(super) fn damage_page(damage: &Damage<'_>, time: &str) -> String {
     let main = html! {
         dl {
             dt { "Image" } dd { (shown(damage.source)) }
-            @if let Some(found) = damage.found { dt { "Image digest" } dd { code { (found.digest) } } }
+            @if let Some(digest) = damage.found.and_then(|found| found.digest.as_ref()) { dt { "Image digest" } dd { code { (digest) } } }
             dt { "What is wrong" } dd { (shown(&damage.fault.to_string())) }
             dt { "Report made" } dd { (time) }
         }

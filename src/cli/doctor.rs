@@ -19,7 +19,6 @@ use crate::crypto::PrivateKey;
 use crate::engine::{Engine, RunOptions, Volume};
 use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
 use crate::image::{open_image, rfc3339};
-use crate::json;
 use crate::stage::{Inspection, Journal, JournalEntry, Remains, kept_in, list_pins, read_trust};
 #[cfg(feature = "engines")]
 use crate::stage::{kept_runs, leftovers};
@@ -227,13 +226,13 @@ impl Doctor {
         for access in [&context.pull, &context.push] {
             let Credentials::Files(files) = &access.credentials else { continue };
             for file in files {
-                let read = match fs::read(&file.path) {
-                    Err(error) if error.kind() == std::io::ErrorKind::NotFound && !file.required => continue,
-                    read => read.doing("read the credentials"),
+                let checked = match file.check() {
+                    Ok(false) => continue,
+                    checked => {
+                        checked.map_err(|error| error.hint("log in again, or name another file with --authfile"))
+                    }
                 };
-                let parsed = read.and_then(|bytes| json::parse_object(&bytes)).map(drop).at(file.path.display());
-                let parsed = parsed.map_err(|error| error.hint("log in again, or name another file with --authfile"));
-                if !found.mention(&file.path.display().to_string()) && found.found("logins", parsed).is_some() {
+                if !found.mention(&file.path.display().to_string()) && found.found("logins", checked).is_some() {
                     found.good("logins", format!("{} can be read", file.path.display()));
                 }
             }

@@ -20,7 +20,7 @@ pub(super) struct JournalOptions {
     /// The station's signed record of what it did, which gets one more line; then no stop is closed twice
     #[arg(long, value_name = "FILE", env = "PHT_JOURNAL")]
     journal: Option<PathBuf>,
-    /// Do a stop again that the journal says is closed, or whose results are held
+    /// Do a stop again that is closed, as the journal or what `run` finds at DEST says, or whose results are held
     #[arg(long)]
     again: bool,
     /// A new file for the journal's line on this command, to hand on

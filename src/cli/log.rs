@@ -10,7 +10,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::color::{Palette, Style, may_color};
+use super::color::{Palette, Style};
 use super::format::Format;
 use super::json_line::json_line;
 use super::progress::Display;
@@ -26,7 +26,7 @@ pub(super) fn start(format: Format, quiet: bool, verbose: u8, display: &Display)
         _ => Level::DEBUG,
     };
     let display = display.clone();
-    let lines = Lines { format, quiet, color: Palette::new(may_color(&std::io::stderr())), said: Mutex::default() };
+    let lines = Lines { format, quiet, color: Palette::of(&std::io::stderr()), said: Mutex::default() };
     let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(move || display.stderr());
     // A second subscriber in one process (in tests of this library) is no fault.
     let _ = builder.event_format(lines).try_init();

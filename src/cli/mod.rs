@@ -91,7 +91,7 @@ use crate::error::{Error, Result};
 use crate::store::registry::Side;
 use crate::store::{Context, DEFAULT_MAX_FILES, Platform, Waiting};
 
-use directories::own_directory;
+use directories::{own_directory, temporary_directory};
 use format::Format;
 use output::Output;
 use progress::{Display, When};
@@ -160,7 +160,7 @@ struct Global {
     /// Fail instead of waiting when another process writes to the same layout
     #[arg(long, global = true)]
     no_wait: bool,
-    /// Directory for temporary files [default: TMPDIR, else /tmp]
+    /// Directory for temporary files [default: TMPDIR, else /var/tmp]
     #[arg(long, global = true, value_name = "DIR")]
     tmpdir: Option<std::path::PathBuf>,
     /// Refuse images and directories with more files than this
@@ -413,7 +413,7 @@ fn context(global: &Global, display: &Display) -> Result<Context> {
         now: secrets::now()?,
         platform: global.platform.clone(),
         waiting: if global.no_wait { Waiting::Fail } else { Waiting::Wait },
-        temporary: global.tmpdir.clone().unwrap_or_else(std::env::temp_dir),
+        temporary: global.tmpdir.clone().unwrap_or_else(temporary_directory),
         cache: own_directory("XDG_CACHE_HOME", ".cache"),
         state: own_directory("XDG_STATE_HOME", ".local/state"),
         pull: global.access.access(Side::Source)?,

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::advice::{close_command, review_command, send_command, words};
-use super::color::{Palette, Style, may_color};
+use super::color::{Palette, Style};
 use super::format::Format;
 use super::json_line::json_line;
 use super::metrics::Figures;
@@ -62,7 +62,7 @@ impl Output {
 
     /// The palette for the stream that reports go to.
     pub(super) fn color(&self) -> Palette {
-        Palette::new(if self.aside { may_color(&io::stderr()) } else { may_color(&io::stdout()) })
+        if self.aside { Palette::of(&io::stderr()) } else { Palette::of(&io::stdout()) }
     }
 
     /// What shows the output of a train.
@@ -85,7 +85,7 @@ impl Output {
     #[cfg(feature = "engines")]
     pub(super) fn announce(&self, runs: &Execution) {
         if self.format == Format::Text && !self.quiet {
-            let color = Palette::new(may_color(&io::stderr()));
+            let color = Palette::of(&io::stderr());
             let text = color.paint(&text::execution(color, runs));
             // Whoever has closed standard error does not want to see it.
             let _ = self.display.stderr().write_all(text.as_bytes());
@@ -109,7 +109,7 @@ impl Output {
             return Ok(());
         }
         self.display.end();
-        let color = Palette::new(may_color(&io::stderr()));
+        let color = Palette::of(&io::stderr());
         print_to(&mut io::stderr(), color.paint(&text::statement(color, statement)).as_bytes())
     }
 
@@ -218,7 +218,7 @@ pub(super) fn print_help(text: &str) -> ExitCode {
 /// What the parser says of a command line, on standard error.
 pub(super) fn print_usage_error(text: &str) {
     let text = text.strip_prefix("error: ").unwrap_or(text);
-    let palette = Palette::new(may_color(&io::stderr()));
+    let palette = Palette::of(&io::stderr());
     let _ = io::stderr().write_all(format!("pht-oci: {}", palette.paint(text)).as_bytes());
 }
 

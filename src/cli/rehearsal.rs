@@ -81,7 +81,7 @@ impl Try {
         request.base = base.as_ref();
         (request.query, request.out, request.command) = (self.query.as_deref(), self.out.as_deref(), &self.cmd);
         request.paillier_key = paillier_key.as_deref();
-        (request.limit, request.results_limit) = (self.container.timeout, self.container.results_limit);
+        (request.limit, request.results_limit) = (self.container.timeout.0, self.container.results_limit);
         request.announce = Some(&announce);
         let mut screen = output.screen();
         let rehearsed = rehearse(&request, &mut screen, context);

@@ -93,7 +93,9 @@ impl Report {
         }
         let found = verify(&self.source, policy, context).ok();
         if let Some(file) = &self.html {
-            let damage = Damage { source: &self.source.to_string(), fault: &fault, found: found.as_ref() };
+            // If not even its manifest could be read, the fault is all that there is to say.
+            let read = found.as_ref().filter(|found| found.digest.is_some());
+            let damage = Damage { source: &self.source.to_string(), fault: &fault, found: read };
             write(file, &damage_page(&damage, &rfc3339(context.now)?))?;
         }
         found.map_or(Ok(()), |found| output.verification(&found))?;

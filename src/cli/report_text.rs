@@ -1,5 +1,7 @@
 //! The journey of a train in a terminal, and the words that its page shares.
 
+use std::time::Duration;
+
 use super::check_words::{meaning, style, verdict};
 use super::color::{Palette, Style};
 use super::text::{execution, label, printable, unread_layers};
@@ -8,8 +10,7 @@ use crate::json::{Object, Value, json};
 use crate::stage::{
     JourneyFinding, JourneyJournal, JourneyStop, RecordedAct, RecordedApproval, ResultFile, StopResults,
 };
-use crate::text::size;
-use crate::text::{Printable, counted, seconds_text, some_of};
+use crate::text::{Printable, counted, limit_text, seconds_text, size, some_of};
 use crate::train::Verdict;
 
 /// The result files of a stop that the text names.
@@ -182,9 +183,11 @@ fn engine_words(engine: &Object) -> String {
     let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let mut words = of("name").map(&plain).unwrap_or_default();
     let bytes = of("memory").and_then(Value::as_u64).map(|bytes| format!("memory {}", size(bytes)));
-    let limit = |name: &str, unit: &str| of(name).map(|value| format!("{name} {}{unit}", plain(value)));
+    let limit = |name: &str| of(name).map(|value| format!("{name} {}", plain(value)));
     let prepared = of("prepare").map(|command| format!("data prepared by {}", plain(command)));
-    for limit in [bytes, limit("cpus", ""), limit("pids", ""), limit("timeout", " s"), limit("gpus", ""), prepared] {
+    let time = of("timeout").and_then(Value::as_u64).map(|seconds| limit_text(Duration::from_secs(seconds)));
+    let time = time.map(|time| format!("time limit {time}"));
+    for limit in [bytes, limit("cpus"), limit("pids"), time, limit("gpus"), prepared] {
         words += &limit.map(|limit| format!(", {limit}")).unwrap_or_default();
     }
     words

@@ -70,7 +70,7 @@ impl Run {
             stage: StageRequest { keep_initial_results, require_results, ..stage },
             engine,
             options: &options,
-            limit: container.timeout,
+            limit: container.timeout.0,
             results_limit: container.results_limit,
             log_limit: self.log_limit,
             log: self.log.as_deref(),
@@ -87,7 +87,11 @@ impl Run {
             report
         };
         let report = self.stage.recorded(&request.stage, Act::Run, self.details(engine), context, work)?;
-        output.report(&report)
+        output.report(&report)?;
+        if report.ran.is_none() && !self.stage.is_again() {
+            output.warn("nothing was done again; --again runs the train once more");
+        }
+        Ok(())
     }
 
     /// What the journal says of a run beside its train.
@@ -111,7 +115,7 @@ impl Run {
             "cpus": container.cpus,
             "pids": container.pids,
             "prepare": self.prepare,
-            "timeout": container.timeout.map(|timeout| timeout.as_secs()),
+            "timeout": container.timeout.0.map(|timeout| timeout.as_secs()),
         });
         std::iter::once(("engine".to_owned(), engine)).collect()
     }

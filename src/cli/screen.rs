@@ -1,8 +1,9 @@
 //! The output of a train while it runs, on standard error: decoded, with nothing in it that a terminal would act on, and
 //! each line with a mark of its own, so that none can pass for one of ours.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
+use super::color::columns;
 use super::format::Format;
 use super::json_line::json_line;
 use super::progress::Display;
@@ -14,8 +15,6 @@ use crate::text::{MAX_SHOWN, Printable, is_visible};
 const PREFIX: &str = "| ";
 /// The longest line; what is longer is shown as several, in bytes.
 const LONGEST: usize = MAX_SHOWN;
-/// Columns of a terminal that does not tell.
-const COLUMNS: usize = 80;
 /// The columns of a tab.
 const TAB: &str = "    ";
 
@@ -34,10 +33,7 @@ pub(super) struct Screen<W: Write> {
 impl Screen<super::progress::BesideBars> {
     /// On standard error; nothing if `quiet`.
     pub(super) fn new(format: Format, quiet: bool, display: &Display) -> Self {
-        let stderr = io::stderr();
-        let told = || rustix::termios::tcgetwinsize(&stderr).map_or(0, |size| usize::from(size.ws_col));
-        let columns = stderr.is_terminal().then(|| if told() == 0 { COLUMNS } else { told() });
-        Screen::to(display.stderr(), format, quiet, columns)
+        Screen::to(display.stderr(), format, quiet, columns(&io::stderr()))
     }
 }
 

@@ -30,8 +30,10 @@ pub(super) fn inspection(color: Palette, train: &Inspection) -> String {
     rows.extend([
         ("master", printable(&train.master)),
         ("layers", format!("{}{base}{base_size}{thin}, {}", train.layers, size(train.size))),
-        ("files", counted(train.files as u64, "immutable file")),
     ]);
+    let own = train.base_size.map(|base| train.size.saturating_sub(base)).filter(|own| *own > 0);
+    rows.extend(own.map(|own| ("carries", format!("{} above its base: files, config and results", size(own)))));
+    rows.push(("files", counted(train.files as u64, "immutable file")));
     rows.extend(train.listed.iter().take(LISTED).map(|file| ("", listed(file))));
     if train.listed.len() > LISTED {
         rows.push(("", format!("and {} more (--format json has all)", train.listed.len() - LISTED)));
@@ -201,7 +203,8 @@ pub(super) fn short(key: &str) -> String {
 pub(super) fn verification(color: Palette, found: &Verification) -> String {
     let wire = found.wire.map(|wire| format!(" (wire {wire})")).unwrap_or_default();
     let heading = format!("verify of {}{wire}", Printable::new(&found.source));
-    let mut text = format!("{}\n  {}\n", color.style(Style::Heading, &heading), found.digest);
+    let mut text = color.style(Style::Heading, &heading) + "\n";
+    text.extend(found.digest.iter().map(|digest| format!("  {digest}\n")));
     found.checks.iter().for_each(|one| text += &check(color, one));
     text += "\n";
     let stops = found.stops.iter().map(|stop| {

@@ -159,8 +159,9 @@ pub fn build(request: &BuildRequest<'_>, context: &Context) -> Result<Report> {
     let (id, source) = (draft.id.clone(), draft.source.clone());
     let signed = sign(request, draft, &files)?;
     let keep = base.layers().len();
-    let own = write_layers((request.wire, builder), &files, signed, (&base, &mut *destination), context.now)?;
-    let OwnLayers { layers, of_base, left_out, config } = own;
+    let parts = (&files, &execution);
+    let OwnLayers { layers, of_base, left_out, config } =
+        write_layers((request.wire, builder), parts, signed, (&base, &mut *destination), context.now)?;
     // The train as built is the base of all later stages, or the master image is.
     let added = layers.iter().take(of_base).map(|(layer, _)| layer.diff_id.clone());
     let stage_base: Vec<Digest> = base.diff_ids().iter().cloned().chain(added).collect();
@@ -197,10 +198,9 @@ pub fn build(request: &BuildRequest<'_>, context: &Context) -> Result<Report> {
     };
     warnings.extend(left_behind(request.wire, &dropped, &left_out));
     notes.insert(0, format!("train {}", Printable::new(&id)));
-    let replaced = replaced.map(|replaced| {
+    notes.extend(replaced.map(|replaced| {
         format!("replaced what had the name {} before: {}", Printable::new(&there), replaced.descriptor.digest())
-    });
-    notes.extend(replaced);
+    }));
     notes.extend(told_of(&config, &source, made.is_some(), ignored));
     Ok(Report { stage: "build", wire: Some(request.wire.name()), image, warnings, notes, ..Report::default() })
 }
@@ -336,7 +336,7 @@ struct OwnLayers {
 /// Has the builder sign, and writes the train's layers.
 fn write_layers(
     (wire, builder): (&'static dyn Wire, Option<&PrivateKey>),
-    files: &Tree,
+    (files, execution): (&Tree, &SignedImage),
     signed: SignedDraft,
     (base, destination): (&Image, &mut dyn Destination),
     now: i64,
@@ -344,7 +344,8 @@ fn write_layers(
     let key = if wire.encrypts_train() { Some(wire.cipher().generate_key()?) } else { None };
     let change = key.as_ref().map_or(Transform::Keep, |key| Transform::Encrypt(wire.cipher(), key));
     let mut payload = PayloadWriter::new(LayerSink::new(destination, base.format())?, wire, files, now)?;
-    payload.begin(paths::RESULTS, files)?;
+    // The directory is root's; another user of the image has to be able to write there.
+    payload.begin_results(if execution.other_user().is_some() { 0o777 } else { 0o755 })?;
     payload.begin(paths::TRAIN, files)?;
     transform(files, paths::TRAIN, change, None, payload.sink())?;
     let seal = |produced: &Produced| {

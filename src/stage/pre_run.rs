@@ -25,7 +25,7 @@ use crate::store::fs::StagedDir;
 use crate::store::tag::ENCRYPTED_SUFFIX;
 use crate::store::{Audience, Context, Unreached, spool_dir};
 use crate::tar::EntryKind;
-use crate::text::counted;
+use crate::text::{Printable, counted};
 use crate::train::{Check, StageKind, Stop, TrainConfig, paths, unwrap_stage_key};
 
 /// Verifies a train and opens it for its run: the image that is published holds the immutable files and the previous
@@ -231,6 +231,23 @@ impl PreRun<'_> {
         payload.finish()
     }
 
+    /// Says if the train runs as a user who cannot write to the results in the opened image. `run` sees to that itself.
+    fn closed_to_user(&self, runs: &Execution, tree: &Tree) -> Option<String> {
+        let user = runs.user.as_deref().filter(|_| self.apart.is_none() && self.results.is_none())?;
+        let name = user.split(':').next().unwrap_or_default();
+        let (mode, owner) =
+            tree.get(paths::RESULTS).map_or((0o755, 0), |node| (node.meta.permissions(), node.meta.uid));
+        let is_owner = name == owner.to_string() || (owner == 0 && matches!(name, "" | "root"));
+        if is_owner || mode & 0o002 != 0 {
+            return None;
+        }
+        Some(format!(
+            "the train runs as user `{}`, who cannot write to /opt/pht_results in the opened image (mode {mode:o}, of user \
+             {owner}): `run` lets this user, and so does a directory for the results that is mounted there",
+            Printable::new(user)
+        ))
+    }
+
     fn publish(&mut self, train: &mut Train, target: &mut Target, opened: Opened<'_>) -> Result<Report> {
         let Opened { stop, base_layers, payload, checks } = opened;
         // Plaintext may be handed to the station only when the layers that it came from are what they claim to be.
@@ -262,6 +279,7 @@ impl PreRun<'_> {
         report.runs = Some(Execution::of(train, Some(base_layers), self.base.given(), self.context));
         report.warnings = self.request.policy.warnings(&train.config);
         report.warnings.extend(self.warning.take().into_iter().chain(replaced));
+        report.warnings.extend(report.runs.as_ref().and_then(|runs| self.closed_to_user(runs, train.tree())));
         report.warnings.extend(self.lost.drain(..).map(|what| format!("left out of the results: {what}")));
         if target.reference.is_shared() {
             let what = "the opened train is in a registry in plaintext: whoever can pull it can read it";

@@ -29,8 +29,8 @@ const ALL_LAYERS: &str = "all layers";
 pub struct Verification {
     /// The image.
     pub source: String,
-    /// Its manifest's digest.
-    pub digest: String,
+    /// Its manifest's digest; `None` if the manifest or the image config could not be read.
+    pub digest: Option<String>,
     /// The wire version; `None` if the config could not be read.
     pub wire: Option<&'static str>,
     /// The train's id; `None` if the config could not be read.
@@ -111,7 +111,13 @@ impl Verification {
 /// # Errors
 /// [`Kind::Malformed`] if this is no train. What is broken is no error but a verdict.
 pub fn verify(source: &Reference, policy: VerificationPolicy<'_>, context: &Context) -> Result<Verification> {
-    let image = open_image(source, context)?;
+    let image = match open_image(source, context) {
+        // Its bytes are not those that it names: damage, be it that nothing more can be said of the train.
+        Err(fault) if fault.kind() == Kind::Verification => {
+            return Ok(without_config(source.to_string(), None, vec![damage(&fault)], fault));
+        }
+        opened => opened?,
+    };
     let whole = Train::load(image.clone(), &context.temporary, Depth::ListedFiles(usize::MAX));
     match whole.and_then(|train| verify_whole(train, policy, context)) {
         Err(fault) if matches!(fault.kind(), Kind::Malformed | Kind::Verification) => {
@@ -165,7 +171,7 @@ fn verify_config(
     policy: VerificationPolicy<'_>,
     context: &Context,
 ) -> Result<Verification> {
-    let mut checks = vec![Check::broken(CheckId::Layers, LAYERS_READ, fault.to_string())];
+    let mut checks = vec![damage(&fault)];
     let seen = read_view(&image, &context.temporary, Depth::Config);
     let is_unread = seen.is_err();
     match seen.and_then(|seen| Train::in_view(image.clone(), seen, Depth::Config)) {
@@ -175,27 +181,32 @@ fn verify_config(
             Ok(Verification { fault: Some(fault), ..report(&train, policy, checks, open) })
         }
         Err(lost) if is_unread || lost.kind() == Kind::Verification => {
-            Ok(Verification { fault: Some(fault), ..report_of_layers(&image, checks) })
+            Ok(without_config(name_of(&image), Some(&image), checks, fault))
         }
         Err(_) => Err(fault),
     }
 }
 
-/// The report on an image whose config cannot be read.
-fn report_of_layers(image: &Image, checks: Vec<Check>) -> Verification {
+/// What is read first of an image that is damaged.
+fn damage(fault: &Error) -> Check {
+    Check::broken(CheckId::Layers, LAYERS_READ, fault.to_string())
+}
+
+/// The report on an image whose train config cannot be read; without an image, not even its manifest or image config can.
+fn without_config(source: String, image: Option<&Image>, checks: Vec<Check>, fault: Error) -> Verification {
     Verification {
-        source: name_of(image),
-        digest: image.descriptor().digest().to_string(),
+        source,
+        digest: image.map(|image| image.descriptor().digest().to_string()),
         wire: None,
         id: None,
         checks,
         stops: Vec::new(),
-        read: image.source().bytes_read(),
-        unread_layers: image.layers().len(),
+        read: image.map_or(0, |image| image.source().bytes_read()),
+        unread_layers: image.map_or(0, |image| image.layers().len()),
         open: false,
         opened_at: None,
         warnings: Vec::new(),
-        fault: None,
+        fault: Some(fault),
     }
 }
 
@@ -204,7 +215,7 @@ fn report(train: &Train, policy: VerificationPolicy<'_>, mut checks: Vec<Check>,
     withdraw_unfounded(&mut checks);
     Verification {
         source: train.name(),
-        digest: train.image.descriptor().digest().to_string(),
+        digest: Some(train.image.descriptor().digest().to_string()),
         wire: Some(train.config.wire().name()),
         id: Some(train.config.id().to_owned()),
         stops: stops(train, &checks),

@@ -92,6 +92,11 @@ impl SignedImage {
         self.config.get(name).and_then(Value::as_str)
     }
 
+    /// The user as whom it runs, `USER[:GROUP]`, if that is not root.
+    pub fn other_user(&self) -> Option<&str> {
+        self.text("User").filter(|user| !matches!(user.split(':').next(), Some("root" | "0" | "")))
+    }
+
     /// A member of `config` that is a list of texts, such as the command.
     pub fn list(&self, name: &str) -> impl Iterator<Item = &str> {
         self.config.get(name).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)

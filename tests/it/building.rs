@@ -95,6 +95,41 @@ fn own_layers(wire: Wire) -> usize {
     wire.layers_above_base().max(1)
 }
 
+/// Another user of the image has to be able to leave results, whatever engine a station has.
+#[test]
+fn results_are_open_to_a_user_who_is_not_root() {
+    if !available("building::results_are_open_to_a_user_who_is_not_root", &[Peer::Python]) {
+        return;
+    }
+    let yard = Yard::new();
+    let base = Layout::new(yard.path("base"));
+    base.make_base("plain", false);
+    for (user, mode) in [("", 0o755), ("0:0", 0o755), ("1000", 0o777), ("app:app", 0o777)] {
+        base.merge_config("plain", "base", &json!({ "User": user }));
+        for wire in ["2.0", "3"] {
+            let train = Layout::new(yard.path(&format!("train-{}-{wire}", user.replace(':', "-"))));
+            yard.build(train.path(), &base.at("base"), &["--wire", wire, "--cmd", "/opt/pht_train/main.py"], &[]).ok();
+            assert_eq!(train.merged("latest")["opt/pht_results"].mode & 0o7777, mode, "{user} {wire}");
+            // The mode goes along; that of a train of another program is said to be of no use.
+            let line =
+                ["pre-run", &train.at("latest"), &train.at("opened"), "--private-key", &yard.vectors.key("station_1")];
+            let report = pht_oci(&[&line[..], &["--format", "json"]].concat(), &[]).ok().json();
+            assert!(!report["warnings"].to_string().contains("cannot write"), "{report}");
+            assert_eq!(train.merged("opened")["opt/pht_results"].mode & 0o7777, mode, "{user} {wire}");
+        }
+    }
+    let (layout, opened, key) = (&yard.vectors.layout, yard.path("opened"), yard.vectors.key("station_1"));
+    for (user, is_closed) in [("root", false), ("1000", true), ("app", true)] {
+        layout.merge_config("0-built", "other", &json!({ "User": user }));
+        for (more, may_be) in [(&[][..], true), (&["--results", &yard.path(&format!("results-{user}"))], false)] {
+            let line = ["pre-run", &layout.at("other"), &opened, "--private-key", &key, "--format", "json"];
+            let report = pht_oci(&[&line[..], more].concat(), &[]).ok().json();
+            let said = report["warnings"].to_string().contains("who cannot write to /opt/pht_results");
+            assert_eq!(said, is_closed && may_be, "{user} {more:?}: {report}");
+        }
+    }
+}
+
 #[test]
 fn from_scratch() {
     if !available("building::from_scratch", &[Peer::Python]) {

@@ -56,6 +56,7 @@ fn a_person_reads_who_what_when_and_what_comes_next() {
     assert_eq!(times, [&route[0]["signature"]["time"], &route[1]["signature"]["time"], &Value::Null]);
     assert!(text.contains(times[1].as_str().expect("a time")), "{text}");
     assert!(report["base_size"].as_u64().is_some_and(|size| size > 0), "{report}");
+    assert!(text.contains("  carries  ") && text.contains(" above its base: files, config and results"), "{text}");
     assert_eq!(report["state"], "closed");
     assert!(text.contains("next: pht-oci pre-run at"), "{text}");
     for (tag, state) in [("0", "closed"), ("1", "closed"), ("opened", "open"), ("3", "complete")] {

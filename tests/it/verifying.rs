@@ -255,6 +255,36 @@ fn a_damaged_layer_is_named_whatever_its_bytes_say() {
     }
 }
 
+/// Of a manifest or an image config that is damaged there is nothing more to tell; that is told as all else is.
+#[test]
+fn a_damaged_manifest_or_image_config_has_a_report() {
+    for wire in Wire::OURS {
+        let (_dir, layout, tag) = closed(wire);
+        let image = layout.image(tag);
+        for digest in [&image["manifest"]["config"]["digest"], &image["descriptor"]["digest"]] {
+            let digest = digest.as_str().expect("a digest");
+            let path = layout.blob(digest);
+            let mut bytes = fs::read(&path).expect("a blob");
+            bytes[20] ^= 1;
+            fs::write(&path, &bytes).expect("a blob");
+            let outcome = pht_oci(&["verify", &layout.at(tag), "--format", "json"], &[]).refused(3);
+            assert!(outcome.stderr.contains(digest), "{wire:?}: {}", outcome.stderr);
+            let found = outcome.json();
+            assert_eq!((&found["verdict"], &found["digest"]), (&json!("broken"), &Value::Null), "{wire:?}: {found}");
+            assert_eq!(found["checks"].as_array().map(Vec::len), Some(1), "{wire:?}: {found}");
+            assert_eq!(
+                (&found["checks"][0]["id"], &found["stops"]),
+                (&json!("layers"), &json!([])),
+                "{wire:?}: {found}"
+            );
+            let text = pht_oci(&["verify", &layout.at(tag)], &[]).refused(3).stdout;
+            assert!(String::from_utf8(text).expect("text").contains("BROKEN layers: layers that were read"));
+            bytes[20] ^= 1;
+            fs::write(&path, &bytes).expect("a blob");
+        }
+    }
+}
+
 /// What the config says is still worth knowing of a train that is not whole; without a config there is only that to say.
 #[test]
 fn a_train_without_one_of_its_layers_is_still_told_about() {

@@ -114,6 +114,8 @@ pub fn recorded(
 /// The entry of what came of an act, with what it has `erased`; nothing of a failure that leaves all as it was.
 fn entry_of(worked: &Result<Report>, facts: &Facts, deed: Deed<'_>, erased: Option<Value>) -> Result<Option<Object>> {
     let error = match worked {
+        // The destination had the closed train already: who closed it has recorded it, or had no journal.
+        Ok(report) if deed.act == Act::Run && report.ran.is_none() => return Ok(None),
         Ok(report) => {
             let mut entry = facts.predicate(deed, report)?;
             erased.map(|erased| entry.insert("results".to_owned(), erased));

@@ -120,10 +120,10 @@ pub(in crate::stage) fn command_warnings(execution: &SignedImage, files: &Tree) 
         }
         _ => {}
     }
-    if let Some(user) = execution.text("User").filter(|user| !is_root(user)) {
+    if let Some(user) = execution.other_user() {
         warnings.push(format!(
-            "the master image runs as user `{}`, who cannot write to /opt/pht_results where a station runs \
-             the train with an engine of its own: pht-oci run lets this user, and a master image that runs as root works everywhere",
+            "the master image runs as user `{}`: /opt/pht_results is open to this user, who cannot change what stations with \
+             other programs put there; a master image that runs as root works everywhere",
             Printable::new(user)
         ));
     }
@@ -160,10 +160,6 @@ fn is_among(argument: &str, execution: &SignedImage, files: &Tree) -> bool {
     let name = argument.strip_prefix("./").unwrap_or(argument);
     let path = [paths::TRAIN, b"/", name.as_bytes()].concat();
     !at_home && !argument.starts_with('/') && files.get(&path).is_some()
-}
-
-fn is_root(user: &str) -> bool {
-    matches!(user.split(':').next(), Some("root" | "0" | ""))
 }
 
 /// What is among the files that hardly anybody wants to send to hospitals.

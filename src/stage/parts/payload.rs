@@ -215,7 +215,16 @@ impl PayloadWriter {
     /// Begins one of the directories, whose entries come next.
     pub(in crate::stage) fn begin(&mut self, dir: &[u8], places: &Tree) -> Result<()> {
         let meta = self.meta_of(places, dir);
-        self.tar.header(dir, &EntryKind::Directory, &meta, 0)?;
+        self.begin_with(dir, &meta)
+    }
+
+    /// Begins the directory of the results of a new train, with this mode.
+    pub(in crate::stage) fn begin_results(&mut self, mode: u32) -> Result<()> {
+        self.begin_with(paths::RESULTS, &Meta::new(mode, self.now))
+    }
+
+    fn begin_with(&mut self, dir: &[u8], meta: &Meta) -> Result<()> {
+        self.tar.header(dir, &EntryKind::Directory, meta, 0)?;
         let marker = [dir, b"/", OPAQUE].concat();
         self.tar.header(&marker, &EntryKind::File, &of_file(meta.mtime), 0)
     }

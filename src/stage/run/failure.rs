@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::error::{Error, Kind};
+use crate::text::limit_text;
 
 /// A limit that ended a train.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +31,7 @@ impl Limit {
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Limit::Time(limit) => write!(f, "the train ran longer than {} s, its time limit", limit.as_secs()),
+            Limit::Time(limit) => write!(f, "the train ran longer than {}, its time limit", limit_text(*limit)),
             Limit::Memory(limit) => {
                 write!(f, "the system killed the train, which may take {limit} bytes of memory and wanted more")
             }

@@ -2,6 +2,7 @@
 //! could not be closed: these are kept, for their owner alone.
 
 mod data;
+mod done;
 mod failure;
 mod keep;
 mod leftovers;
@@ -20,7 +21,7 @@ use crate::engine::{
     Engine, ExitReason, Job, Mount, Outcome, PeakMemory, RunOptions, Volume, Watch, supervise, with_submounts,
 };
 use crate::error::{Advice, Error, ErrorContext, Kind, Result};
-use crate::image::{Image, PendingTarget, open_image};
+use crate::image::{Image, PendingTarget, Target, open_image};
 use crate::stage::kept::RESULTS;
 use crate::stage::parts::execution::Execution;
 use crate::stage::parts::labels::Apart;
@@ -43,6 +44,7 @@ pub use opened::keeps_base;
 pub(in crate::stage) use work_dir::WorkDir;
 
 use data::Preparation;
+use done::done_there;
 use failure::{failed, left_nothing};
 use keep::{Kept, hold, keep};
 use log::{Log, Named};
@@ -78,7 +80,8 @@ pub struct RunRequest<'a> {
     pub log: Option<&'a Path>,
     /// Whether the results are held for a person to see, and the train is not closed.
     pub hold: bool,
-    /// Whether it runs even if the results of an earlier run are held.
+    /// Whether it runs even if the results of an earlier run are held, or the destination has the train as this stop has
+    /// signed it.
     pub again: bool,
     /// A command of the station's that prepares its data between pre-run and the train, for `/bin/sh`.
     pub prepare: Option<&'a str>,
@@ -108,7 +111,8 @@ impl<'a> RunRequest<'a> {
     }
 }
 
-/// Opens a train, runs it with no network, and closes it. Its output goes to a file and to `show`.
+/// Opens a train, runs it with no network, and closes it. Its output goes to a file and to `show`. If the destination has
+/// the train already as this stop has signed it, nothing runs, and the report is without [`ran`](Report::ran).
 ///
 /// # Errors
 /// As [`pre_run`](super::pre_run) and [`post_run`](super::post_run); [`Kind::Usage`](crate::error::Kind::Usage) if the
@@ -136,11 +140,10 @@ pub(in crate::stage) fn run_observed(
     request.engine.check(&options).at(request.engine.name())?;
     leftovers::sweep(context);
     let stage = &request.stage;
-    // Before all the work: can the train go there at all?
     let before = open_image(stage.source, context)?;
-    ensure_can_go_there(stage, &before, context).map_err(|error| stage.not_writable(error))?;
-    before.ensure_layers()?;
-    ensure_none_waits(request, context)?;
+    if let Some(done) = before_all_work(request, &before, context)? {
+        return Ok(done);
+    }
     let target = stage.destination.unwrap_or(stage.source);
     // Other images may come to the same place while the train runs.
     let source = pinned(stage.source, &before);
@@ -215,11 +218,20 @@ fn close_or_leave(
     }
 }
 
+/// Sees to it that the train can be run and closed, and that it has to be; the report if it is done already.
+fn before_all_work(request: &RunRequest<'_>, before: &Image, context: &Context) -> Result<Option<Report>> {
+    let stage = &request.stage;
+    let there = ensure_can_go_there(stage, before, context).map_err(|error| stage.not_writable(error))?;
+    before.ensure_layers()?;
+    ensure_none_waits(request, context)?;
+    if request.again { Ok(None) } else { done_there(stage, before, &there, context) }
+}
+
 /// Sees to it that the closed train can be published where it has to go.
-fn ensure_can_go_there(stage: &StageRequest<'_>, before: &Image, context: &Context) -> Result<()> {
+fn ensure_can_go_there(stage: &StageRequest<'_>, before: &Image, context: &Context) -> Result<Target> {
     let pending = PendingTarget::open(stage.source, stage.destination, context)?;
     pending.check_writable()?;
-    pending.resolve(stage.source, stage.destination, before).map(drop)
+    pending.resolve(stage.source, stage.destination, before)
 }
 
 /// What is said when the train starts. Who forgot to give a place for what comes out should know it before hours have gone.

@@ -81,6 +81,7 @@ impl Call {
 impl Client {
     pub(super) fn new(repository: &Repository, access: &Access) -> Result<Self> {
         access.ensure_online(repository)?;
+        access.credentials.ensure_named()?;
         let actions = if access.side == Side::Source { "pull" } else { "pull,push" };
         Ok(Client {
             session: Session::new(repository, access, format!("repository:{}:{actions}", repository.path())),

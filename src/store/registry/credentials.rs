@@ -51,6 +51,13 @@ impl AuthFile {
 }
 
 impl Credentials {
+    /// Sees to it that a file that was named is one, be it that no registry asks for a login.
+    pub(super) fn ensure_named(&self) -> Result<()> {
+        let Credentials::Files(files) = self else { return Ok(()) };
+        let mut named = files.iter().filter(|file| file.required);
+        named.try_for_each(|file| file.check().map(drop)).map_err(|error| error.as_kind(Kind::Registry))
+    }
+
     /// The login for a repository, if there is one.
     /// A helper that is asked for it has so long for its answer.
     pub(super) fn find(&self, repository: &Repository, limit: Duration) -> Result<Option<Login>> {
@@ -74,19 +81,29 @@ impl Credentials {
 }
 
 impl AuthFile {
+    /// Whether it is there; one that is has to be such a file, though no login of it may be needed.
+    ///
+    /// # Errors
+    /// [`Kind::Io`] if it cannot be read, [`Kind::Malformed`] if it is not JSON. The message repeats no secret.
+    pub fn check(&self) -> Result<bool> {
+        let Some(bytes) = self.read_with(|_| ())? else { return Ok(false) };
+        json::parse_object(&bytes).map(|_| true).at(self.path.display())
+    }
+
     fn read(&self) -> Result<Option<Zeroizing<Vec<u8>>>> {
+        self.read_with(|found| self.warn_of_writers(found)).map_err(|error| error.as_kind(Kind::Registry))
+    }
+
+    fn read_with(&self, look: impl FnOnce(&Metadata)) -> Result<Option<Zeroizing<Vec<u8>>>> {
         let mut bytes = Zeroizing::new(Vec::new());
         let read = File::open(&self.path).and_then(|mut file| {
-            self.warn_of_writers(&file.metadata()?);
+            look(&file.metadata()?);
             file.read_to_end(&mut bytes)
         });
         match read {
             Ok(_) => Ok(Some(bytes)),
             Err(error) if error.kind() == ErrorKind::NotFound && !self.required => Ok(None),
-            Err(error) => {
-                let error = Error::io("cannot read the credentials", error).as_kind(Kind::Registry);
-                Err(error.at(self.path.display()))
-            }
+            Err(error) => Err(Error::io("cannot read the credentials", error).at(self.path.display())),
         }
     }
 

@@ -18,7 +18,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// The longest pause that a registry may ask for: whoever wants to be left alone for hours is.
 const LONGEST: Duration = Duration::from_secs(300);
 /// A pause as long as this is told to the person, who else would see nothing happen.
-const TOLD: Duration = Duration::from_secs(5);
+const TOLD: Duration = Duration::from_millis(1500);
 /// The interval at which a pause looks for an interrupt.
 const BEAT: Duration = Duration::from_millis(100);
 

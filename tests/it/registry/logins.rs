@@ -286,6 +286,23 @@ fn a_helper_that_fails_says_why_and_one_that_hangs_is_ended() {
     assert!(sent.elapsed() < Duration::from_secs(10), "{:?}", sent.elapsed());
 }
 
+/// Whoever names a file means it, though this registry may ask for no login.
+#[test]
+fn a_named_file_of_logins_has_to_be_one() {
+    let fake = Fake::start(|_, _| None);
+    let machine = Machine::new(&[1000]);
+    machine.fill(&fake);
+    let file = machine.file("auth.json");
+    for (text, says) in [(None, "cannot read the credentials"), (Some("{"), "not valid JSON"), (Some("[]"), "JSON")] {
+        let _ = text.map(|text| std::fs::write(&file, text).unwrap());
+        let message = machine.pull_with(&fake, &["--authfile", utf8(&file)], &[]).refused(6).stderr;
+        assert!(message.contains(utf8(&file)) && message.contains(says), "{text:?}: {message}");
+        assert!(fake.count(|_| true) == 0, "{text:?}: the registry was asked");
+    }
+    std::fs::write(&file, "{}").unwrap();
+    machine.pull_with(&fake, &["--authfile", utf8(&file)], &[]).ok();
+}
+
 #[test]
 fn a_file_of_logins_that_others_can_write_is_said() {
     let fake = with_tokens(Kind::Bearer, 1000);

@@ -1,11 +1,14 @@
 //! Trains that really run: in Podman and in Docker, between our stages.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
+
+use serde_json::json;
 
 use super::engine::{Engine, Kind};
 use support::tree::{MARKER, Node, sha256, snapshot};
-use support::{Implementation, Peer, Train, TrainSpec, Wire, available, pht_oci, utf8};
+use support::{Implementation, Layout, Peer, Train, TrainSpec, Wire, available, pht_oci, utf8};
 
 /// Counts the stops, and leaves links, modes, a hidden file, a deletion and names that sort badly.
 const ENTRYPOINT: &str = "#!/bin/sh
@@ -89,6 +92,48 @@ fn journey(test: &str, kind: Kind, wire: Wire) {
         let owner = &at(&to)["opt/pht_results/sub-a/y"];
         assert_eq!((owner["uid"].as_u64(), owner["gid"].as_u64()), (Some(1000), Some(1001)), "the owner of sub-a/y");
     }
+}
+
+/// An image that runs as another user than root needs no help of the station, with whatever engine.
+fn as_another_user(test: &str, kind: Kind) {
+    if !available(test, &[Peer::Python, Peer::Busybox, kind.peer()]) {
+        return;
+    }
+    let of_base = tempfile::tempdir().expect("a temporary directory");
+    let base = Layout::new(of_base.path().join("base"));
+    base.make_base("plain", true);
+    base.merge_config("plain", "base", &json!({ "User": "1000:1000" }));
+    let entrypoint =
+        "#!/bin/sh\nset -e\ncd /opt/pht_results\nid -u >>count\nmkdir -p sub\nid -u >>sub/count\n".to_owned();
+    for wire in [Wire::V2_0, Wire::V3] {
+        let spec = TrainSpec { entrypoint: entrypoint.clone(), base: Some(base.clone()), ..TrainSpec::default() };
+        let train = Train::build(Implementation::Ours, wire, &spec).unwrap_or_else(|message| panic!("{message}"));
+        let mut engine = Engine::new(kind);
+        for stop in 0..2 {
+            let (from, to) = (stop.to_string(), (stop + 1).to_string());
+            let (pre, ran) = (format!("{to}-pre"), format!("{to}-ran"));
+            train.ours("pre-run", &from, &pre, stop).unwrap_or_else(|message| panic!("{message}"));
+            let image = engine.load(&train.layout, &pre);
+            engine.run_and_commit(&image, &train.layout, &ran);
+            train.ours("post-run", &ran, &to, stop).unwrap_or_else(|message| panic!("{message}"));
+        }
+        let out = train.dir.path().join("out");
+        let line = ["results", &train.layout.at("2"), "--private-key", &train.key("user"), "--out", utf8(&out)];
+        pht_oci(&line, &[]).ok();
+        for name in ["count", "sub/count"] {
+            assert_eq!(fs::read_to_string(out.join(name)).expect("a result"), "1000\n1000\n", "{wire:?} {name}");
+        }
+    }
+}
+
+#[test]
+fn podman_runs_another_user() {
+    as_another_user("engines::podman_runs_another_user", Kind::Podman);
+}
+
+#[test]
+fn docker_runs_another_user() {
+    as_another_user("engines::docker_runs_another_user", Kind::Docker);
 }
 
 #[test]

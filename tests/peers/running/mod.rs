@@ -19,7 +19,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use support::peers::test_file;
 use support::tree::{MARKER, differences, snapshot};
-use support::{Peer, Wire, available, pht_oci, program, utf8};
+use support::{Layout, Peer, Wire, available, pht_oci, program, utf8};
 
 use fixture::RunFixture;
 use ordinary::{NOBODY, Ordinary, walk};
@@ -244,6 +244,52 @@ fn an_image_that_came_meanwhile_is_not_replaced() {
     assert!(fs::read_to_string(kept.join("results/result.txt")).is_ok_and(|text| text.contains(MARKER)));
     fs::remove_dir_all(kept).expect("what was kept");
     fixture.check_nothing_left();
+}
+
+/// A second signed result of one stop is not made because a command was repeated.
+#[test]
+fn a_run_whose_work_is_done_at_dest_is_not_done_again() {
+    let test = "running::a_run_whose_work_is_done_at_dest_is_not_done_again";
+    if !available(test, &[Peer::Python, Peer::Busybox, Peer::Runc]) {
+        return;
+    }
+    let fixture = RunFixture::new("runc", Wire::V3);
+    let out = Layout::new(fixture.place().join("out"));
+    let to = out.at("latest");
+    let run = |stop: usize, more: &[&str]| {
+        let mut line = fixture.line(stop, more);
+        line.insert(2, to.clone());
+        fixture.command(&line.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let report = run(0, &["--format", "json"]).ok().json();
+    assert!(report["ran"]["seconds"].is_number(), "{report}");
+    let (before, after) = (snapshot(fixture.place()), &report["digest"]["after"]);
+    let journal = fixture.train.dir.path().join("journal");
+    for more in [&[][..], &["--hold"], &["--journal", utf8(&journal)], &["--require-results"]] {
+        let report = run(0, &[&["--format", "json"], more].concat()).ok();
+        assert!(report.stderr.contains("--again"), "{more:?}: {}", report.stderr);
+        let report = report.json();
+        assert_eq!((&report["ran"], &report["digest"]["after"]), (&Value::Null, after), "{more:?}: {report}");
+        assert!(report["warnings"].to_string().contains("nothing has run: `latest` has the train already"), "{report}");
+        assert!(snapshot(fixture.place()) == before, "{more:?}");
+    }
+    // Nobody has said that it was done, and nobody records it.
+    assert_eq!(fs::read_to_string(&journal).unwrap_or_default(), "");
+    // What is there has to hold, or it is replaced.
+    let layers = out.layers("latest");
+    let (payload, good) = {
+        let path = out.blob(&layers[layers.len() - 2]);
+        let good = fs::read(&path).expect("a layer");
+        (path, good)
+    };
+    fs::write(&payload, &good[..good.len() - 1]).expect("a layer");
+    assert!(run(0, &["--format", "json"]).ok().json()["ran"].is_object());
+    let report = run(0, &["--format", "json", "--again"]).ok().json();
+    assert!(report["ran"].is_object() && report["digest"]["after"] != *after, "{report}");
+    // The same place takes the next stop of the same train, and this train's first one is then another state.
+    let copied = pht_oci(&["copy", &to, &fixture.layout.at("0")], &[]);
+    copied.ok();
+    assert!(run(1, &["--format", "json"]).ok().json()["ran"].is_object());
 }
 
 #[test]
