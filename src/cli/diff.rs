@@ -3,7 +3,8 @@ use std::collections::BTreeMap;
 use clap::Args;
 
 use super::color::Style;
-use super::output::{Output, inspection_json};
+use super::documents::inspection_json;
+use super::output::Output;
 use super::text::printable;
 use crate::error::Result;
 use crate::json::{Value, json};

@@ -213,7 +213,7 @@ impl Doctor {
         if !options.volumes.is_empty() {
             found.good("volumes", counted(options.volumes.len() as u64, "volume"));
         }
-        let works = engine.check(&options).and_then(|()| engine.try_out(&context.temporary));
+        let works = engine.check(&options).and_then(|()| engine.try_out(context));
         if found.found("engine", works.at(engine.name())).is_some() {
             found.good("engine", engine.name());
         }

@@ -19,6 +19,8 @@ mod damage_page;
 mod diff;
 mod directories;
 mod doctor;
+mod documents;
+mod done_text;
 mod extract;
 mod findings;
 mod fingerprint;

@@ -1,12 +1,16 @@
 //! Reports and errors, as text for text and as JSON for programs.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::process::ExitCode;
 #[cfg(feature = "engines")]
 use std::time::Duration;
 
-use super::advice::{close_command, review_command, send_command, words};
-use super::color::{Palette, Style};
+use super::advice::words;
+use super::color::Palette;
+use super::documents::{
+    error_json, image_report_json, inspection_json, report_json, statement_json, verification_json,
+};
+use super::done_text::{image_report_text, report_text};
 use super::format::Format;
 use super::json_line::json_line;
 use super::metrics::Figures;
@@ -15,14 +19,11 @@ use super::repeated::Repeated;
 use super::text;
 #[cfg(feature = "engines")]
 use super::{progress::BesideBars, running_time::RunningTime, screen::Screen};
-use crate::error::{Advice, Error, IoContext, Kind, Result};
+use crate::error::{Error, IoContext, Kind, Result};
 use crate::image::ImageReport;
 use crate::json::{Value, json};
-use crate::stage::{Execution, Inspection, Report, ResultFile, Statement, Verification};
-#[cfg(feature = "engines")]
-use crate::stage::{Limit, TrainFailed};
-use crate::text::{Printable, counted, size, some_of};
-use crate::train::{Check, Verdict};
+use crate::stage::{Execution, Inspection, Report, Statement, Verification};
+use crate::text::Printable;
 
 /// The output of a command: its report on standard output, in the format of `--format`.
 pub(super) struct Output {
@@ -227,290 +228,5 @@ fn print_to(stream: &mut dyn Write, bytes: &[u8]) -> Result<()> {
         // Nobody wants to read on: `pht-oci inspect x | head -1`.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written.doing("write the report"),
-    }
-}
-
-fn error_json(error: &Error, repeated: &Repeated) -> Value {
-    let mut document = json!({ "error": {
-        "kind": error.kind().name(),
-        "exit_status": error.kind().exit_status(),
-        "message": error.to_string(),
-        "what": error.what(),
-        "where": error.places().collect::<Vec<_>>(),
-        "hint": error.advice().map(|hint| words(hint, repeated)),
-    }});
-    if let Some((id, subject)) = error.check() {
-        document["error"]["check"] = id.into();
-        document["error"]["subject"] = subject.into();
-    }
-    if let Some(kept) = kept(error) {
-        document["error"]["kept"] = kept;
-    }
-    #[cfg(feature = "engines")]
-    if let Some(failed) = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<TrainFailed>()) {
-        document["error"]["train"] = json!({
-            "exit_status": failed.exit_status,
-            "limit": failed.limit.map(Limit::name),
-            "log": failed.log.display().to_string(),
-        });
-    }
-    document
-}
-
-/// What was kept of a train that has run, and how to go on with it.
-fn kept(error: &Error) -> Option<Value> {
-    match error.advice()? {
-        Advice::SendKept { archive, target, .. } => {
-            let command = send_command(archive, target);
-            Some(json!({ "image": archive, "results": null, "destination": target, "command": command }))
-        }
-        Advice::CloseKept { opened, results, source, target, .. } => {
-            let command = close_command(opened, results, source, target);
-            Some(json!({ "image": opened, "results": results, "destination": target, "command": command }))
-        }
-        Advice::ReviewHeld { opened, results, target, .. } | Advice::SeeToHeld { opened, results, target } => {
-            let command = review_command(opened, results);
-            Some(json!({ "image": opened, "results": results, "destination": target, "command": command }))
-        }
-        _ => None,
-    }
-}
-
-fn report_json(report: &Report) -> Value {
-    let mut document = image_report_json(report.stage, &report.image);
-    document["station"] = json!(report.station);
-    document["wire"] = json!(report.wire);
-    document["checks"] = report.checks.iter().map(check_json).collect();
-    document["warnings"] = json!(report.warnings);
-    document["notes"] = json!(report.notes);
-    if let Some(runs) = &report.runs {
-        document["runs"] = execution_json(runs);
-    }
-    if let Some(results) = &report.results {
-        document["results"] = results.iter().map(ResultFile::to_json).collect();
-    }
-    if let Some(ran) = &report.ran {
-        let log = ran.log.display().to_string();
-        document["ran"] = json!({ "engine": ran.engine, "seconds": ran.seconds, "log": log });
-    }
-    document
-}
-
-/// The report of a command that knows no train: what a train would have is null or empty.
-fn image_report_json(command: &str, report: &ImageReport) -> Value {
-    json!({
-        "stage": command,
-        "station": null,
-        "wire": null,
-        "source": report.source,
-        "destination": report.destination,
-        "digest": { "before": report.digest_before, "after": report.digest_after },
-        "layers": {
-            "added": report.layers.added,
-            "dropped": report.layers.dropped,
-            "reused": report.layers.reused,
-        },
-        "bytes": {
-            "read": report.bytes.read,
-            "written": report.bytes.written,
-            "transferred": report.bytes.transferred,
-        },
-        "checks": [],
-        "warnings": [],
-        "notes": [],
-    })
-}
-
-pub(super) fn check_json(check: &Check) -> Value {
-    json!({
-        "id": check.id.name(),
-        "subject": check.subject.to_string(),
-        "verdict": check.verdict.name(),
-        "reason": check.reason(),
-    })
-}
-
-fn report_text(color: Palette, report: &Report) -> String {
-    let mut heading = format!("{} of {}", report.stage, Printable::new(&report.image.source));
-    if let Some(station) = &report.station {
-        heading += &format!(" at station {}", Printable::new(station));
-    }
-    if let Some(wire) = report.wire {
-        heading += &format!(" (wire {wire})");
-    }
-    let mut text = color.style(Style::Heading, &heading) + "\n";
-    report.checks.iter().for_each(|check| text += &text::check(color, check));
-    text += &text::warnings(color, &report.warnings, &report.checks);
-    // Before a run a person has read it already, on the same terminal.
-    let is_announced = report.ran.is_some() && io::stdout().is_terminal();
-    let runs = report.runs.as_ref().filter(|_| !is_announced);
-    text += &runs.map(|runs| text::execution(color, runs)).unwrap_or_default();
-    text += &report.results.as_deref().and_then(results_text).unwrap_or_default();
-    report.notes.iter().for_each(|note| text += &format!("  {}\n", Printable::new(note)));
-    text + &destination_text(&report.image)
-}
-
-/// The results that a report names.
-const NAMED: usize = 20;
-
-/// The results that leave; nothing if there are none.
-fn results_text(results: &[ResultFile]) -> Option<String> {
-    let names: Vec<String> = results.iter().map(ResultFile::to_string).collect();
-    let names = some_of(&names, NAMED)?;
-    let count = counted(results.len() as u64, "result");
-    Some(format!(
-        "  {count} of {} in all: {}\n",
-        size(results.iter().map(|file| file.size).sum()),
-        Printable::new(&names)
-    ))
-}
-
-fn image_report_text(color: Palette, command: &str, report: &ImageReport, notes: &[String]) -> String {
-    let heading = format!("{command} of {}", Printable::new(&report.source));
-    let mut text = color.style(Style::Heading, &heading) + "\n";
-    notes.iter().for_each(|note| text += &format!("  {}\n", Printable::new(note)));
-    text + &destination_text(report)
-}
-
-/// The image's place, and the changes of its layers.
-fn destination_text(report: &ImageReport) -> String {
-    let mut text = format!("  {}", Printable::new(&report.destination));
-    if let Some(digest) = &report.digest_after {
-        let layers = &report.layers;
-        let (added, reused, dropped) = (layers.added.len(), layers.reused, layers.dropped.len());
-        let layers = counted(reused as u64, "layer");
-        text += &match (reused, dropped + added) {
-            (0, 0) => String::new(),
-            (_, 0) => format!(": {layers}"),
-            _ => format!(": {layers} kept, {dropped} dropped, {added} added"),
-        };
-        text += &format!("\n  {digest}");
-    }
-    text + "\n"
-}
-
-fn verification_json(found: &Verification) -> Value {
-    let verdict = |verdict: &Option<Verdict>| verdict.as_ref().map(Verdict::name);
-    let stops = found.stops.iter().map(|stop| {
-        json!({
-            "index": stop.index,
-            "station": stop.station,
-            "key": stop.key,
-            "signature": verdict(&stop.signature),
-            "digest": verdict(&stop.digest),
-        })
-    });
-    json!({
-        "source": found.source,
-        "digest": found.digest,
-        "wire": found.wire,
-        "id": found.id,
-        "verdict": if found.is_only_open() { "open" } else { found.verdict().name() },
-        "fault": found.fault.as_ref().map(Error::to_string),
-        "checks": found.checks.iter().map(check_json).collect::<Vec<_>>(),
-        "stops": stops.collect::<Vec<_>>(),
-        "read": found.read,
-        "unread_layers": found.unread_layers,
-        "warnings": found.warnings,
-    })
-}
-
-fn statement_json(statement: &Statement) -> Value {
-    let route = statement
-        .route
-        .iter()
-        .map(|(station, eco_system, key)| json!({ "station": station, "eco_system": eco_system, "key": key }));
-    let files = statement.files.iter().map(|(path, facts)| {
-        json!({ "path": path, "mode": facts.map(|(mode, _)| mode), "size": facts.map(|(_, size)| size) })
-    });
-    json!({
-        "id": statement.id,
-        "wire": statement.wire,
-        "proposal": statement.proposal,
-        "session_id": statement.session_id,
-        "hash": statement.hash,
-        "creator": { "id": statement.creator.0, "key": statement.creator.1 },
-        "builder": statement.builder,
-        "paillier": statement.paillier,
-        "source": statement.source,
-        "route": route.collect::<Vec<_>>(),
-        "route_is_signed": statement.binds_route,
-        "files": files.collect::<Vec<_>>(),
-        "held_against": statement.held_against,
-        "image": statement.execution,
-        "base": statement.base,
-        "image_is_signed": statement.binds_image,
-    })
-}
-
-/// What [`inspect`](crate::stage::inspect) found, as a document.
-pub(super) fn inspection_json(train: &Inspection) -> Value {
-    let stops = train.route.iter().map(|stop| {
-        json!({
-            "index": stop.index,
-            "station": stop.station,
-            "eco_system": stop.eco_system,
-            "key": stop.key,
-            "signed": stop.signed,
-            "signed_at": stop.signed_at,
-        })
-    });
-    let listed = train.listed.iter().map(|file| json!({ "path": file.path, "size": file.size }));
-    json!({
-        "source": train.source,
-        "digest": train.digest,
-        "wire": train.wire,
-        "id": train.id,
-        "hash": train.hash,
-        "creator": train.creator,
-        "creator_key": train.creator_key,
-        "builder_key": train.builder_key,
-        "built_at": train.built_at,
-        "state": train.state().name(),
-        "master": train.master,
-        "route": stops.collect::<Vec<_>>(),
-        "waits_for_creator": train.waits_for_creator,
-        "next": train.next.map(|next| &train.route[next].station),
-        "files": train.files,
-        "file_list": listed.collect::<Vec<_>>(),
-        "layers": train.layers,
-        "left_out": train.left_out,
-        "base_layers": train.base_layers,
-        "base_size": train.base_size,
-        "size": train.size,
-        "stage": train.stage,
-        "runs": execution_json(&train.runs),
-    })
-}
-
-pub(super) fn execution_json(runs: &Execution) -> Value {
-    json!({
-        "signed": runs.signed,
-        "platform": runs.platform,
-        "entrypoint": runs.entrypoint,
-        "command": runs.command,
-        "user": runs.user,
-        "working_dir": runs.working_dir,
-        "env": runs.env,
-        "env_changed": runs.env_changed,
-        "base": runs.base.as_ref().map(|base| json!({ "layers": base.layers, "chain_id": base.chain_id })),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::error::Kind;
-
-    #[test]
-    fn an_error_names_the_train_that_was_kept() {
-        let (archive, target) =
-            ("oci-archive:/var/kept/train.tar:latest".to_owned(), "docker://r.example/t".to_owned());
-        let advice = Advice::SendKept { first: None, archive: archive.clone(), target: target.clone() };
-        let error = Error::new(Kind::Registry, "the registry does not answer").advise(advice);
-        let kept = &error_json(&error, &Repeated::default())["error"]["kept"];
-        assert_eq!((&kept["image"], &kept["destination"]), (&json!(archive), &json!(target)));
-        assert_eq!(kept["command"], format!("pht-oci copy {archive} {target}"));
-        assert!(error_json(&Error::usage("nothing was kept"), &Repeated::default())["error"].get("kept").is_none());
     }
 }

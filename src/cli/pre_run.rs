@@ -4,6 +4,8 @@ use super::output::Output;
 use super::station::{ResultsOption, StageOptions};
 use crate::error::Result;
 use crate::json::Object;
+#[cfg(feature = "engines")]
+use crate::stage::kept_anywhere;
 use crate::stage::{Act, StageRequest, pre_run};
 use crate::store::Context;
 
@@ -38,6 +40,20 @@ impl PreRun {
         let request = StageRequest { results, keep_owners, shared: self.shared, keep_initial_results, ..request };
         let report =
             self.stage.recorded(&request, Act::PreRun, Object::new(), context, || pre_run(&request, context))?;
-        output.report(&report)
+        output.report(&report)?;
+        #[cfg(feature = "engines")]
+        warn_of_held(&request, context, output);
+        Ok(())
+    }
+}
+
+/// Says if results of the same train wait for a person: a second run may come to other ones.
+#[cfg(feature = "engines")]
+fn warn_of_held(request: &StageRequest<'_>, context: &Context, output: &Output) {
+    let kept = kept_anywhere(request.source, context).unwrap_or_default();
+    for before in kept.iter().filter(|before| before.is_of_train && before.is_held) {
+        let place = before.run.path.display();
+        output
+            .warn(&format!("the results of an earlier run of this train are held in {place}: release or reject them"));
     }
 }

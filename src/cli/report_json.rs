@@ -1,7 +1,7 @@
 //! The journey of a train, for programs.
 
 use super::check_words::meaning;
-use super::output::{check_json, execution_json};
+use super::documents::{check_json, execution_json};
 use super::told::Told;
 use crate::error::Error;
 use crate::json::{Value, json};

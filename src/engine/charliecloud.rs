@@ -13,6 +13,7 @@ use super::interface::{Engine, Job, Outcome, Sealed};
 use super::options::{Mount, RunOptions};
 use super::overlay;
 use super::roots::{self, Root};
+use super::trial;
 use crate::error::{Advice, Error, ErrorContext, IoContext, Kind, Result};
 use crate::image::Image;
 use crate::store::Context;
@@ -77,6 +78,10 @@ impl Engine for Charliecloud {
         let mut command = Command::new("ch-run");
         say_who_runs(command.arg("--version"));
         client::check(command, "install charliecloud")
+    }
+
+    fn try_out(&self, context: &Context) -> Result<()> {
+        trial::run(self, context, "mend charliecloud", |_| ())
     }
 
     fn keeps(&self, base: &Image, context: &Context) -> bool {

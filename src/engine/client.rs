@@ -195,10 +195,15 @@ impl Client {
 
 /// Runs a command that fails where an engine cannot be used.
 pub(super) fn check(command: Command, remedy: &'static str) -> Result<()> {
-    run_capture(command).map(drop).map_err(|error| match error.kind() {
+    run_capture(command).map(drop).map_err(|error| unusable(error, remedy))
+}
+
+/// What is to be said of an engine that fails.
+pub(super) fn unusable(error: Error, remedy: &'static str) -> Error {
+    match error.kind() {
         Kind::Io => Error::usage("the engine cannot be used").because(error).advise(Advice::InstallEngine { remedy }),
         _ => error,
-    })
+    }
 }
 
 /// The name of the image in the engine's store.

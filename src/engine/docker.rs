@@ -9,6 +9,7 @@ use super::options::{Mount, RunOptions};
 use super::roots::Root;
 use super::seccomp;
 use super::supervise::run_capture;
+use super::trial;
 use crate::error::{Error, ErrorContext, Result};
 use crate::image::Image;
 use crate::store::{Context, Reference};
@@ -30,6 +31,10 @@ impl Engine for Docker {
 
     fn check(&self, _options: &RunOptions) -> Result<()> {
         DOCKER.check(&["version", "--format", "{{.Server.Version}}"], "install Docker and start its daemon")
+    }
+
+    fn try_out(&self, context: &Context) -> Result<()> {
+        trial::run(self, context, "mend Docker", |image| drop(DOCKER.forget(&kept_name(&kept(image)))))
     }
 
     fn keeps(&self, base: &Image, _context: &Context) -> bool {

@@ -46,14 +46,12 @@ pub trait Engine: Sealed + Sync {
     /// [`Kind::Usage`](crate::error::Kind::Usage) if it cannot.
     fn check(&self, options: &RunOptions) -> Result<()>;
 
-    /// Looks whether it could run a container, with one of nothing but this program where the engine takes such a one.
-    /// What that needs goes into that directory, and nothing stays.
+    /// Looks whether it could run a container, with one of nothing but this program where that could run in it. What that
+    /// needs goes into the directory for temporary files, and nothing stays.
     ///
     /// # Errors
     /// [`Kind::Usage`](crate::error::Kind::Usage) if it could not; input/output.
-    fn try_out(&self, _place: &Path) -> Result<()> {
-        Ok(())
-    }
+    fn try_out(&self, context: &Context) -> Result<()>;
 
     /// True if it has kept this base, so that nobody need bring it.
     fn keeps(&self, base: &Image, context: &Context) -> bool;

@@ -36,10 +36,10 @@ impl Engine for Podman {
         PODMAN.check(&["version", "--format", "{{.Client.Version}}"], "install podman")
     }
 
-    fn try_out(&self, place: &Path) -> Result<()> {
+    fn try_out(&self, context: &Context) -> Result<()> {
         // Without root it makes the namespace of its containers for that.
         PODMAN.check(&["info", "--format", "{{.Host.OCIRuntime.Name}}"], REMEDY)?;
-        let Some(root) = trial::root_in(place)? else { return Ok(()) };
+        let Some(root) = trial::root_in(&context.temporary)? else { return Ok(()) };
         let root = root.path().to_string_lossy();
         PODMAN.check(&["run", "--rm", "--network=none", "--rootfs", &root, trial::PROGRAM, "--version"], REMEDY)
     }

@@ -13,6 +13,7 @@ use super::orphans;
 use super::overlay;
 use super::roots::{self, Root};
 use super::supervise::{run_capture, run_quiet};
+use super::trial;
 use crate::error::{Advice, Error, ErrorContext, IoContext, Kind, Result};
 use crate::image::Image;
 use crate::json;
@@ -39,6 +40,10 @@ impl Engine for Runc {
             return Err(Error::usage(what).advise(Advice::ChooseBoundingEngine));
         }
         Client(self.name()).check(&["--version"], "install runc")
+    }
+
+    fn try_out(&self, context: &Context) -> Result<()> {
+        trial::run(self, context, "mend runc", |_| ())
     }
 
     fn keeps(&self, base: &Image, context: &Context) -> bool {

@@ -158,7 +158,7 @@ pub(super) fn compare_with(train: &Train, master: Master<'_>, context: &Context)
         common_layers: common,
         differences,
         read: image.source().bytes_read() + master.source().bytes_read(),
-        warnings: warning.into_iter().collect(),
+        warnings: warning.into_iter().chain(train.lacks_layer()).collect(),
     })
 }
 

@@ -176,6 +176,25 @@ fn every_difference_is_named() {
     }
 }
 
+/// What need not be read has to be there all the same, for whoever runs the train.
+#[test]
+fn a_missing_layer_of_the_base_is_said() {
+    if !available("validating::a_missing_layer_of_the_base_is_said", &[Peer::Python]) {
+        return;
+    }
+    for wire in [Wire::V1_1_2, Wire::V3] {
+        let train = fixture(wire);
+        let layout = train.layout.only("0", train.dir.path().join("only"));
+        let line = ["validate", &layout.at("0"), "--master", &train.base.at("base"), "--format", "json"];
+        assert!(!pht_oci(&line, &[]).ok().json()["warnings"].to_string().contains("missing"), "{wire:?}");
+        let lowest = layout.layers("0")[0].clone();
+        std::fs::remove_file(layout.blob(&lowest)).expect("a layer");
+        let report = pht_oci(&line, &[]).ok().json();
+        let told = report["warnings"].to_string();
+        assert!(told.contains("is missing or damaged") && told.contains(&lowest), "{wire:?}: {report}");
+    }
+}
+
 /// A layer that only repeats what the master image has, or touches what is the train's, is none.
 #[test]
 fn what_changes_nothing_is_no_difference() {

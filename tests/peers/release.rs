@@ -73,33 +73,120 @@ fn the_image_runs_the_stages_as_the_reference_image_does() {
     assert!(changes.is_empty(), "{changes:?}");
 }
 
+/// A place in which `doctor` looks at an engine.
+struct Checkup {
+    dir: tempfile::TempDir,
+    engine: &'static str,
+    variables: Vec<(&'static str, String)>,
+}
+
+impl Checkup {
+    fn new(engine: &'static str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let variables = configure(dir.path()).to_vec();
+        for name in ["bin", "tmp", "cache"] {
+            std::fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        Checkup { dir, engine, variables }
+    }
+
+    /// What it says of the engine; of one that must not be root's, to another user.
+    fn look(&self, is_root: bool) -> Value {
+        let program = self.dir.path().join("pht-oci");
+        std::fs::copy(binary(), &program).unwrap();
+        let mut command = match is_root {
+            true => Command::new(&program),
+            false => {
+                run("chown", &["-R", "54321:54321", utf8(self.dir.path())]).unwrap();
+                let mut command = Command::new("setpriv");
+                command.args(["--reuid=54321", "--regid=54321", "--clear-groups", "--"]).arg(&program);
+                command
+            }
+        };
+        let at = |name: &str| self.dir.path().join(name);
+        let path = format!("{}:{}", at("bin").display(), std::env::var("PATH").unwrap());
+        command.args(["doctor", "--engine", self.engine, "--format", "json"]).stdin(Stdio::null());
+        command.envs(self.variables.clone()).env("PHT_CONFIG", "/dev/null").env("PATH", path);
+        command.env("TMPDIR", at("tmp")).env("XDG_CACHE_HOME", at("cache"));
+        let found: Value = serde_json::from_slice(&command.output().unwrap().stdout).expect("JSON");
+        assert_eq!(at("tmp").read_dir().unwrap().count(), 0, "{}: something was left", self.engine);
+        assert_eq!(at("cache").read_dir().unwrap().count(), 0, "{}: something is kept", self.engine);
+        let findings = found["findings"].as_array().expect("a list");
+        findings.iter().find(|finding| finding["id"] == "engine").expect("a word on the engine").clone()
+    }
+
+    /// A program that tells its version as the one of this name does, and fails at all else.
+    fn break_program(&self, name: &str, version: &str) {
+        let whole = run("sh", &["-c", &format!("command -v {name}")]).unwrap();
+        let whole = String::from_utf8(whole).unwrap();
+        let path = self.dir.path().join("bin").join(name);
+        let text =
+            format!("#!/bin/sh\n[ \"$1\" != {version} ] || exec {} \"$@\"\necho broken >&2\nexit 1\n", whole.trim());
+        std::fs::write(&path, text).unwrap();
+        run("chmod", &["755", utf8(&path)]).unwrap();
+    }
+
+    fn check_fault(&self, is_root: bool, advice: &str) {
+        let found = self.look(is_root);
+        assert_eq!(found["verdict"], "fault", "{found}");
+        let told = found["advice"].as_str().expect("advice");
+        assert!(told.contains(advice) && told.contains("--engine"), "{found}");
+    }
+}
+
 /// That limits cannot be set, say, shows with a container only, and should not show with the first train.
 #[test]
 fn doctor_starts_a_container_with_podman() {
     if !available("doctor_starts_a_container_with_podman", &[Peer::Release, Peer::Podman]) {
         return;
     }
-    let dir = tempfile::tempdir().unwrap();
-    let variables = configure(dir.path());
-    let look = || {
-        let mut command = Command::new(binary());
-        command.args(["doctor", "--engine", "podman", "--format", "json"]).stdin(Stdio::null());
-        command.envs(variables.clone()).env("PHT_CONFIG", "/dev/null").env("TMPDIR", dir.path());
-        let found: Value = serde_json::from_slice(&command.output().unwrap().stdout).expect("JSON");
-        let findings = found["findings"].as_array().expect("a list");
-        findings.iter().find(|finding| finding["id"] == "engine").expect("a word on the engine").clone()
-    };
-    let found = look();
+    let checkup = Checkup::new("podman");
+    let found = checkup.look(true);
     assert_eq!(found["verdict"], "ok", "{found}");
     let limits = "[engine]\nruntime = \"runc\"\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"none\"\n\
                   [containers]\ndefault_ulimits = [\"nofile=9999999999:9999999999\"]\n";
-    std::fs::write(dir.path().join("containers.conf"), limits).unwrap();
-    let found = look();
-    assert_eq!(found["verdict"], "fault", "{found}");
-    let advice = found["advice"].as_str().expect("advice");
-    assert!(advice.contains("mend podman") && advice.contains("--engine"), "{found}");
-    configure(dir.path());
-    assert_eq!(podman(dir.path(), &["ps", "--all", "--quiet"]).unwrap(), "", "a container was left");
-    let names = dir.path().read_dir().unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    assert_eq!(names.filter(|name| name.contains("trial")).count(), 0, "a directory was left");
+    std::fs::write(checkup.dir.path().join("containers.conf"), limits).unwrap();
+    checkup.check_fault(true, "mend podman");
+    configure(checkup.dir.path());
+    assert_eq!(podman(checkup.dir.path(), &["ps", "--all", "--quiet"]).unwrap(), "", "a container was left");
+}
+
+#[test]
+fn doctor_starts_a_container_with_runc() {
+    if !available("doctor_starts_a_container_with_runc", &[Peer::Release, Peer::Runc]) {
+        return;
+    }
+    let checkup = Checkup::new("runc");
+    let found = checkup.look(true);
+    assert_eq!(found["verdict"], "ok", "{found}");
+    checkup.break_program("runc", "--version");
+    checkup.check_fault(true, "mend runc");
+}
+
+#[test]
+fn doctor_starts_a_container_with_charliecloud() {
+    let peers = [Peer::Release, Peer::Charliecloud, Peer::Namespaces];
+    if !available("doctor_starts_a_container_with_charliecloud", &peers) {
+        return;
+    }
+    let checkup = Checkup::new("charliecloud");
+    let found = checkup.look(false);
+    assert_eq!(found["verdict"], "ok", "{found}");
+    checkup.break_program("ch-run", "--version");
+    checkup.check_fault(false, "mend charliecloud");
+}
+
+#[test]
+fn doctor_starts_a_container_with_docker() {
+    if !available("doctor_starts_a_container_with_docker", &[Peer::Release, Peer::Docker]) {
+        return;
+    }
+    let kept = || run("docker", &["images", "--quiet", "--filter", "reference=localhost/pht-oci/base"]).unwrap();
+    let checkup = Checkup::new("docker");
+    let before = kept();
+    let found = checkup.look(true);
+    assert_eq!(found["verdict"], "ok", "{found}");
+    assert_eq!(kept(), before, "the image was left");
+    checkup.break_program("docker", "version");
+    checkup.check_fault(true, "mend Docker");
 }

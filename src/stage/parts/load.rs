@@ -72,6 +72,12 @@ impl Train {
         name_of(&self.image)
     }
 
+    /// Says if a layer is not there. What was not read says nothing of the train, but without it the train does not run.
+    pub(in crate::stage) fn lacks_layer(&self) -> Option<String> {
+        let what = "a layer that was not read is missing or damaged, and whoever runs the train needs it";
+        self.image.ensure_layers().err().map(|missing| format!("{what}: {missing}"))
+    }
+
     /// The digest that a label `config-digest` has for this config.
     pub(in crate::stage) fn config_digest(&self) -> String {
         sha256_digest(Sha256::of(&self.document)).to_string()

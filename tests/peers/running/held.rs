@@ -150,6 +150,13 @@ fn a_train_whose_results_are_held_does_not_run_again() {
     assert!(snapshot(fixture.place()) == before, "nothing has changed");
     let listed = fixture.command(&["cleanup", "--dry-run", "--format", "json"]).ok().json();
     assert_eq!(listed["held"], json!([kept]));
+    // Who does it in steps is told, too.
+    let key = fixture.train.key(&fixture.train.station_id(0));
+    let opened = fixture.train.dir.path().join("opened");
+    let line = ["pre-run", fixture.layout.path(), utf8(&opened), "--private-key", &key];
+    let told = fixture.command(&line).ok().stderr;
+    assert!(told.contains("are held in") && told.contains(utf8(&kept)), "{told}");
+    fs::remove_dir_all(opened).expect("an opened train");
     // Whoever means it can, and is told of both.
     let outcome = fixture.run(0, &["--hold", "--again"]).refused(7);
     assert!(outcome.stderr.contains("earlier run of this train are still here"), "{}", outcome.stderr);
