@@ -22,7 +22,9 @@ use super::{progress::BesideBars, running_time::RunningTime, screen::Screen};
 use crate::error::{Error, IoContext, Kind, Result};
 use crate::image::ImageReport;
 use crate::json::{Value, json};
-use crate::stage::{Execution, Inspection, Report, Statement, Verification};
+#[cfg(feature = "engines")]
+use crate::stage::Execution;
+use crate::stage::{Inspection, Report, Statement, Verification};
 use crate::text::Printable;
 
 /// The output of a command: its report on standard output, in the format of `--format`.

@@ -14,6 +14,7 @@ use super::process::ProcessSpec;
 use super::supervise::run_capture;
 use crate::error::{ErrorContext, IoContext, Result};
 use crate::image::{Image, ToolImageRequest, open_image, tool_image};
+use crate::store::fs::remove_tree;
 use crate::store::{Context, Reference};
 
 /// Where the program is in the container of [`root_in`].
@@ -67,15 +68,22 @@ pub(super) fn run(
         return Ok(());
     }
     let place = directory_in(&context.temporary)?;
+    let tried = run_in(place.path(), engine, context, forget);
+    // An overlay leaves a directory that is closed to its owner.
+    let removed = remove_tree(place.path()).doing("remove the directory").at(place.path().display());
+    tried.map_err(|error| unusable(error, remedy)).and(removed)
+}
+
+fn run_in(place: &Path, engine: &impl Engine, context: &Context, forget: impl FnOnce(&Image)) -> Result<()> {
     let here = std::env::current_exe().doing("find the path of this program")?;
-    let reference = Reference::layout(place.path().join("image"), None);
+    let reference = Reference::layout(place.join("image"), None);
     tool_image(&ToolImageRequest::new(&reference, &here), context)?;
     let image = open_image(&reference, context)?;
     let mut process = ProcessSpec::of(image.config())?;
     process.arguments.push("--version".to_owned());
-    let scratch = place.path().join("scratch");
+    let scratch = place.join("scratch");
     DirBuilder::new().mode(0o700).create(&scratch).doing("make a directory").at(scratch.display())?;
-    let name = place.path().file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let name = place.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     let options = RunOptions::default();
     let job = Job { name: &name, image: &image, process: &process, mounts: &[], scratch: &scratch, options: &options };
     // What is kept for trains stays as it is.
@@ -84,6 +92,5 @@ pub(super) fn run(
     let ran = held.and_then(|held| run_capture(engine.start(&name, &scratch)).map(|_| held));
     let removed = engine.remove(&name, &scratch);
     forget(&image);
-    ran.map_err(|error| unusable(error, remedy))?;
-    removed
+    ran.and(removed)
 }

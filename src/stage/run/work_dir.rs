@@ -2,7 +2,7 @@ use std::cell::Cell;
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::crypto::{Sha256, hex};
 use crate::engine::{engine_named, mountable};
 use crate::error::{Advice, Error, ErrorContext, IoContext, Kind, Result};
 use crate::stage::kept::RUN;
-use crate::store::fs::{Lock, is_at, parent_of, try_lock};
+use crate::store::fs::{Lock, is_at, parent_of, remove_tree, try_lock};
 use crate::store::{Context, Reference};
 use crate::text::Printable;
 
@@ -199,8 +199,7 @@ impl WorkDir {
             if let Some(engine) = self.engine().and_then(|name| engine_named(&name).ok()) {
                 let _ = engine.reclaim(&self.path);
             }
-            unlock_directories(&self.path);
-            fs::remove_dir_all(&self.path)
+            remove_tree(&self.path)
         });
         match removed {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -264,16 +263,6 @@ fn open(path: &Path) -> Result<File> {
         return Err(error.at(path.display()));
     }
     Ok(dir)
-}
-
-/// Gives the user every right to the directories below.
-fn unlock_directories(dir: &Path) {
-    let _ = fs::set_permissions(dir, fs::Permissions::from_mode(0o700));
-    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            unlock_directories(&entry.path());
-        }
-    }
 }
 
 /// The name of what runs to this destination have, and the directory that they work in.
