@@ -18,7 +18,7 @@ fn composed(advice: &Advice, given: &Repeated) -> Option<String> {
     Some(match advice {
         Advice::SendKept { first, archive, target } => {
             let first = first.as_deref().map(|first| format!("{}; then ", words(first, given))).unwrap_or_default();
-            let send = send_command(archive, target) + &settings + &given.registries(archive, target);
+            let send = send_command(archive, target, given);
             format!("the closed train with its results is in {archive}; {first}send it\n{send}")
         }
         Advice::ChoosePlatform { available } => {
@@ -34,13 +34,13 @@ fn composed(advice: &Advice, given: &Repeated) -> Option<String> {
         Advice::CheckRights { side } => check_rights(*side),
         Advice::CheckConnection { side } => check_connection(*side),
         Advice::ReviewHeld { opened, results, source, target } => {
-            let review = review_command(opened, results);
+            let review = review_command(opened, results, given);
             let release = given.stage(source, target);
             let reject = given.options(&[SETTINGS, KEY, RECORD]);
             let [opened, results, source, target] = [opened, results, source, target].map(|word| quoted(word));
             format!(
                 "look at them, have a reviewer approve them, and then release them; or reject them\n\
-                 {review}{settings}\n\
+                 {review}\n\
                  pht-oci approve {opened} --results {results} --reviewer-key FILE --out approval.json{settings}\n\
                  pht-oci release {opened} {target} --base {source} --results {results} --approval approval.json{release}\n\
                  pht-oci reject {opened} --results {results}{reject}"
@@ -50,17 +50,16 @@ fn composed(advice: &Advice, given: &Repeated) -> Option<String> {
             format!(
                 "see to them, and then release or reject them; if they have left already, remove the directory; --again \
                  runs the train once more all the same\n\
-                 {}{settings}",
-                review_command(opened, results)
+                 {}",
+                review_command(opened, results, given)
             )
         }
         Advice::CloseKept { first, opened, results, source, target } => {
             let first = first.as_ref().map(|first| format!("{first}; then ")).unwrap_or_default();
             let dir = Path::new(results).parent().unwrap_or(Path::new(results)).display();
-            let close = close_command(opened, results, source, target);
-            let options = given.stage_again(source, target);
+            let close = close_command(opened, results, source, target, given);
             format!(
-                "its results are kept in {dir}, in plaintext; {first}close it, and then remove that directory\n{close}{options}"
+                "its results are kept in {dir}, in plaintext; {first}close it, and then remove that directory\n{close}"
             )
         }
         _ => return None,
@@ -68,19 +67,21 @@ fn composed(advice: &Advice, given: &Repeated) -> Option<String> {
 }
 
 /// What sends a closed train that was kept.
-pub(super) fn send_command(archive: &str, target: &str) -> String {
-    format!("pht-oci copy {} {}", quoted(archive), quoted(target))
+pub(super) fn send_command(archive: &str, target: &str, given: &Repeated) -> String {
+    let options = given.options(&[SETTINGS]) + &given.registries(archive, target);
+    format!("pht-oci copy {} {}{options}", quoted(archive), quoted(target))
 }
 
-/// What closes a train that was kept, but for the key.
-pub(super) fn close_command(opened: &str, results: &str, source: &str, target: &str) -> String {
+/// What closes a train that was kept.
+pub(super) fn close_command(opened: &str, results: &str, source: &str, target: &str, given: &Repeated) -> String {
+    let options = given.stage_again(source, target);
     let [opened, results, source, target] = [opened, results, source, target].map(quoted);
-    format!("pht-oci post-run {opened} {target} --base {source} --results {results}")
+    format!("pht-oci post-run {opened} {target} --base {source} --results {results}{options}")
 }
 
 /// What shows the results of a train that was kept.
-pub(super) fn review_command(opened: &str, results: &str) -> String {
-    format!("pht-oci review {} --results {}", quoted(opened), quoted(results))
+pub(super) fn review_command(opened: &str, results: &str, given: &Repeated) -> String {
+    format!("pht-oci review {} --results {}{}", quoted(opened), quoted(results), given.options(&[SETTINGS]))
 }
 
 const CHECK_LOGIN: &str = "check user name, password and the rights on the repository; -v shows where they came from";

@@ -38,7 +38,7 @@ impl Cleanup {
             let path = kept.path.display();
             let what = format!(
                 "kept, not removed: {path} has results in plaintext; see to them (pht-oci \
-                         review, release, reject or post-run), then remove it"
+                         review, then release or reject; or post-run, if they were not held), then remove it"
             );
             Printable::new(&what).to_string()
         }));

@@ -4,18 +4,7 @@ use maud::html;
 
 use super::page::{page, sentence, shown};
 use super::report_page::check_table;
-use crate::error::Error;
-use crate::stage::Verification;
-
-/// What is known of a damaged train.
-pub(super) struct Damage<'a> {
-    /// The image, as it was named.
-    pub(super) source: &'a str,
-    /// What is wrong.
-    pub(super) fault: &'a Error,
-    /// The checks, if some could be made.
-    pub(super) found: Option<&'a Verification>,
-}
+use super::told::Damage;
 
 /// What is left to say: what is wrong, and which checks there were.
 pub(super) fn damage_page(damage: &Damage<'_>, time: &str) -> String {
@@ -33,12 +22,10 @@ pub(super) fn damage_page(damage: &Damage<'_>, time: &str) -> String {
             dt { "Report made" } dd { (time) }
         }
         h2 #checks { "Checks of the train" }
-        @match damage.found {
-            Some(found) => { (check_table(&found.checks)) }
-            None => { p { "None could be made." } }
-        }
+        @if let Some(found) = damage.found { (check_table(&found.checks)) }
+        @if damage.found.is_none_or(|found| found.digest.is_none()) { p { "Other checks: None could be made." } }
         h2 #limits { "What this page cannot say" }
-        p { "What was damaged is not known: who has signed, and what left, is told by an undamaged copy of the train." }
+        p { "What was damaged is not known, and no journal was read: who has signed, and what left, is told by an undamaged copy of the train." }
     };
     page(&title, &header, &main)
 }

@@ -23,7 +23,7 @@ pub(super) fn error_json(error: &Error, repeated: &Repeated) -> Value {
         document["error"]["check"] = id.into();
         document["error"]["subject"] = subject.into();
     }
-    if let Some(kept) = kept(error) {
+    if let Some(kept) = kept(error, repeated) {
         document["error"]["kept"] = kept;
     }
     #[cfg(feature = "engines")]
@@ -38,18 +38,18 @@ pub(super) fn error_json(error: &Error, repeated: &Repeated) -> Value {
 }
 
 /// What was kept of a train that has run, and how to go on with it.
-fn kept(error: &Error) -> Option<Value> {
+fn kept(error: &Error, given: &Repeated) -> Option<Value> {
     match error.advice()? {
         Advice::SendKept { archive, target, .. } => {
-            let command = send_command(archive, target);
+            let command = send_command(archive, target, given);
             Some(json!({ "image": archive, "results": null, "destination": target, "command": command }))
         }
         Advice::CloseKept { opened, results, source, target, .. } => {
-            let command = close_command(opened, results, source, target);
+            let command = close_command(opened, results, source, target, given);
             Some(json!({ "image": opened, "results": results, "destination": target, "command": command }))
         }
         Advice::ReviewHeld { opened, results, target, .. } | Advice::SeeToHeld { opened, results, target } => {
-            let command = review_command(opened, results);
+            let command = review_command(opened, results, given);
             Some(json!({ "image": opened, "results": results, "destination": target, "command": command }))
         }
         _ => None,
@@ -117,6 +117,7 @@ pub(super) fn verification_json(found: &Verification) -> Value {
             "index": stop.index,
             "station": stop.station,
             "key": stop.key,
+            "signed": stop.signed,
             "signature": verdict(&stop.signature),
             "digest": verdict(&stop.digest),
         })

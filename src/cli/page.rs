@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::crypto::Sha256;
-use crate::error::{ErrorContext, IoContext, Result};
+use crate::error::{Error, ErrorContext, IoContext, Result};
 use crate::store::fs::{ensure_replaceable, no_directory, parent_of};
 use crate::text::Printable;
 
@@ -59,6 +59,9 @@ pub(super) fn sentence(line: &str) -> String {
 /// # Errors
 /// Input/output; what is there is none that a page may take the place of, such as a pipe or `/dev/stdout`.
 pub(super) fn write(file: &Path, page: &str) -> Result<()> {
+    if file.as_os_str() == "-" {
+        return Err(Error::usage("a page goes to a file, not to standard output").hint("give the name of a file"));
+    }
     if !parent_of(file).is_dir() {
         return Err(no_directory().at(file.display()));
     }

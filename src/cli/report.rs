@@ -2,17 +2,17 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::damage_page::{Damage, damage_page};
+use super::damage_page::damage_page;
 use super::journal::pinned_stations;
 use super::output::Output;
 use super::page::write;
 use super::policy::PolicyOptions;
 use super::release_options::load_reviewers;
-use super::report_json::report_json;
+use super::report_json::{damage_json, report_json};
 use super::report_page::write_page;
-use super::report_text::report_text;
+use super::report_text::{damage_text, report_text};
 use super::secrets::load_any_key;
-use super::told::Told;
+use super::told::{Damage, Told};
 use crate::crypto::PublicKey;
 use crate::error::{Error, Kind, Result};
 use crate::image::rfc3339;
@@ -64,18 +64,12 @@ impl Report {
             Ok(found) => found,
             Err(fault) => return self.report_damage(fault, policy, context, output),
         };
-        let told = Told { journey: &found, reviewers: &reviewers };
+        let told = Told { journey: &found, reviewers: &reviewers, strict: policy.strict };
+        let time = rfc3339(context.now)?;
         if let Some(file) = &self.html {
             write_page(&told, file, context)?;
         }
-        let page = self
-            .html
-            .as_ref()
-            .map(|file| format!("  the page is in {}\n", Printable::new(&file.display().to_string())));
-        output.value(
-            &(report_text(output.color(), &told) + &page.unwrap_or_default()),
-            &report_json(&told, &rfc3339(context.now)?),
-        )?;
+        output.value(&(report_text(output.color(), &told, &time) + &self.page_line()), &report_json(&told, &time))?;
         found.enforce(request.policy)
     }
 
@@ -92,13 +86,19 @@ impl Report {
             return Err(fault);
         }
         let found = verify(&self.source, policy, context).ok();
+        let (source, time) = (self.source.to_string(), rfc3339(context.now)?);
+        let damage = Damage { source: &source, fault: &fault, found: found.as_ref() };
         if let Some(file) = &self.html {
-            // If not even its manifest could be read, the fault is all that there is to say.
-            let read = found.as_ref().filter(|found| found.digest.is_some());
-            let damage = Damage { source: &self.source.to_string(), fault: &fault, found: read };
-            write(file, &damage_page(&damage, &rfc3339(context.now)?))?;
+            write(file, &damage_page(&damage, &time))?;
         }
-        found.map_or(Ok(()), |found| output.verification(&found))?;
+        let text = damage_text(output.color(), &damage) + &self.page_line();
+        output.value(&text, &damage_json(&damage, &time))?;
         Err(fault)
+    }
+
+    /// Where the page is, if one was wanted.
+    fn page_line(&self) -> String {
+        let told = |file: &PathBuf| format!("  the page is in {}\n", Printable::new(&file.display().to_string()));
+        self.html.as_ref().map(told).unwrap_or_default()
     }
 }

@@ -2,7 +2,7 @@
 
 use super::check_words::meaning;
 use super::documents::{check_json, execution_json};
-use super::told::Told;
+use super::told::{Damage, Told};
 use crate::error::Error;
 use crate::json::{Value, json};
 use crate::stage::{
@@ -19,11 +19,6 @@ pub(super) fn report_json(told: &Told<'_>, made: &str) -> Value {
         Err(fault) => Some(fault.clone()),
     };
     let listed = train.listed.iter().map(|file: &ListedFile| json!({ "path": file.path, "size": file.size }));
-    let check = |check: &Check| {
-        let mut document = check_json(check);
-        document["means"] = meaning(check.id).into();
-        document
-    };
     json!({
         "made": made,
         "tool": { "name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION") },
@@ -44,13 +39,63 @@ pub(super) fn report_json(told: &Told<'_>, made: &str) -> Value {
         "runs": execution_json(&train.runs),
         "verdict": told.verdict(),
         "fault": fault,
-        "checks": found.map(|found| found.checks.iter().map(check).collect::<Vec<_>>()).unwrap_or_default(),
+        "checks": found.map(|found| explained(&found.checks)).unwrap_or_default(),
         "unread_layers": found.map(|found| found.unread_layers),
         "warnings": found.map(|found| found.warnings.clone()).unwrap_or_default(),
         "stops": journey.stops.iter().map(|stop| stop_json(told, stop)).collect::<Vec<_>>(),
         "journals": journey.journals.iter().map(journal_json).collect::<Vec<_>>(),
         "findings": journey.findings.iter().map(finding_json).collect::<Vec<_>>(),
     })
+}
+
+/// The same of a train that is too damaged to tell its journey: what is not known is `null`, and no journal was read.
+pub(super) fn damage_json(damage: &Damage<'_>, made: &str) -> Value {
+    let found = damage.found;
+    let mut document = json!({
+        "made": made,
+        "tool": { "name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION") },
+        "source": damage.source,
+        "digest": found.and_then(|found| found.digest.as_ref()),
+        "wire": found.and_then(|found| found.wire),
+        "id": found.and_then(|found| found.id.as_ref()),
+        "verdict": "broken",
+        "fault": damage.fault.to_string(),
+        "checks": found.map(|found| explained(&found.checks)).unwrap_or_default(),
+        "unread_layers": found.map(|found| found.unread_layers),
+        "warnings": found.map(|found| found.warnings.clone()).unwrap_or_default(),
+    });
+    for unknown in UNKNOWN {
+        document[unknown] = Value::Null;
+    }
+    for none in ["stops", "journals", "findings"] {
+        document[none] = json!([]);
+    }
+    document
+}
+
+/// What is not known of a damaged train.
+const UNKNOWN: [&str; 11] = [
+    "creator",
+    "creator_key",
+    "builder_key",
+    "built_at",
+    "state",
+    "master",
+    "file_list",
+    "base_size",
+    "left_out",
+    "size",
+    "runs",
+];
+
+/// Checks, each with what it means.
+fn explained(checks: &[Check]) -> Vec<Value> {
+    let explained = checks.iter().map(|check| {
+        let mut document = check_json(check);
+        document["means"] = meaning(check.id).into();
+        document
+    });
+    explained.collect()
 }
 
 fn stop_json(told: &Told<'_>, stop: &JourneyStop) -> Value {
@@ -102,8 +147,10 @@ fn act_json(told: &Told<'_>, act: &RecordedAct) -> Value {
         "results": act.results.as_deref().map(files_json),
         "seconds": act.seconds,
         "exit_status": act.exit_status,
-        "checks": act.checks.map(|(all, _)| all as u64),
-        "checks_not_sound": act.checks.map(|(_, not_sound)| not_sound as u64),
+        "checks": act.checks.as_ref().map(|(all, _)| *all as u64),
+        "checks_not_sound": act.checks.as_ref().map(|(_, not_sound)| not_sound.len() as u64),
+        "not_sound": act.checks.as_ref().map(|(_, not_sound)| not_sound),
+        "signature": act.signature,
         "approvals": act.approvals.iter().map(|approval| approval_json(told, approval)).collect::<Vec<_>>(),
         "reason": act.reason,
         "version": act.version,
@@ -119,6 +166,8 @@ fn approval_json(told: &Told<'_>, approval: &RecordedApproval) -> Value {
         "comment": approval.comment,
         "accepted": accepted.collect::<Vec<_>>(),
         "results": approval.results,
+        "policy": approval.policy,
+        "sha256": approval.sha256,
     })
 }
 

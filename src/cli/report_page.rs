@@ -8,7 +8,7 @@ use super::check_words::{meaning, style, verdict};
 use super::color::Style;
 use super::page::{page, sentence, shown, write};
 use super::report_text::{
-    act_facts, act_words, command_line, conclusion, journal_line, results_words, stop_state, word,
+    act_facts, act_words, command_line, conclusion, journal_line, results_words, size_words, stop_state, word,
 };
 use super::text::unread_layers;
 use super::told::Told;
@@ -82,10 +82,7 @@ fn facts(told: &Told<'_>, time: &str) -> Markup {
             @if let Some(time) = &train.built_at { dt { "Built" } dd { (shown(time)) } }
             dt { "Image" } dd { (shown(&train.source)) }
             dt { "Image digest" } dd { code { (train.digest) } }
-            dt { "Size" } dd {
-                (size(train.size)) " as it is stored"
-                @if let Some(base) = train.base_size { ", " (size(base)) " of it the base" }
-            }
+            dt { "Size" } dd { (size_words(train)) }
             dt { "Report made" } dd { (time) }
         }
     }
@@ -199,6 +196,7 @@ fn what_runs(told: &Told<'_>) -> Markup {
 fn stop_section(told: &Told<'_>, stop: &JourneyStop) -> Markup {
     let (state, style) = stop_state(told, stop);
     let says = |found: &Option<Verdict>| match found {
+        None if stop.state.signed => "not checked".to_owned(),
         None => "not signed yet".to_owned(),
         Some(found) => match found.reason() {
             Some(reason) => format!("{} ({})", verdict(found), shown(reason)),

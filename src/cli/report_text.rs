@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::check_words::{meaning, style, verdict};
 use super::color::{Palette, Style};
-use super::text::{execution, label, printable, unread_layers};
-use super::told::Told;
+use super::text::{execution, label, printable, unread_layers, verification};
+use super::told::{Damage, Told};
 use crate::json::{Object, Value, json};
 use crate::stage::{
-    JourneyFinding, JourneyJournal, JourneyStop, RecordedAct, RecordedApproval, ResultFile, StopResults,
+    Inspection, JourneyFinding, JourneyJournal, JourneyStop, RecordedAct, RecordedApproval, ResultFile, StopResults,
 };
 use crate::text::{Printable, counted, limit_text, seconds_text, size, some_of};
 use crate::train::Verdict;
@@ -20,7 +20,7 @@ const LISTED: usize = 20;
 const NAMED: usize = 5;
 
 /// A journey for a person at a terminal.
-pub(super) fn report_text(color: Palette, told: &Told<'_>) -> String {
+pub(super) fn report_text(color: Palette, told: &Told<'_>, time: &str) -> String {
     let (journey, train) = (told.journey, &told.journey.train);
     let heading = format!("journey of the train {} (wire {})", Printable::new(&train.id), train.wire);
     let mut text = color.style(Style::Heading, &heading) + "\n";
@@ -33,12 +33,11 @@ pub(super) fn report_text(color: Palette, told: &Told<'_>) -> String {
     train.builder_key.iter().for_each(|key| row("builder", key));
     train.built_at.iter().for_each(|time| row("built", &printable(time)));
     row("master", &printable(&train.master));
-    let base = train.base_size.map_or("not known".to_owned(), size);
-    let thin = if train.left_out == 0 { "" } else { ", which is not here: the train is thin" };
-    row("size", &format!("{} in all, the base {base}{thin}", size(train.size)));
+    row("size", &size_words(train));
     let files = train.listed.iter().map(|file| printable(&file.path)).collect::<Vec<_>>();
     row("files", &some_of(&files, LISTED).unwrap_or_default());
     row("state", train.state().name());
+    row("report", &format!("made {time} by {} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")));
     text += &execution(color, &train.runs);
     for stop in &journey.stops {
         text += "\n";
@@ -59,6 +58,20 @@ pub(super) fn report_text(color: Palette, told: &Told<'_>) -> String {
     }
     let (line, style) = conclusion(told);
     text + &format!("  {}\n", color.style(style, &line))
+}
+
+/// What is left to say of a train that is too damaged to tell its journey.
+pub(super) fn damage_text(color: Palette, damage: &Damage<'_>) -> String {
+    let heading = "the train is damaged, and its journey cannot be told; no journal was read\n";
+    let checks = damage.found.map(|found| verification(color, found)).unwrap_or_default();
+    color.style(Style::Bad, heading.trim_end()) + "\n" + &checks
+}
+
+/// How large a train is, and its base, be it elsewhere.
+pub(super) fn size_words(train: &Inspection) -> String {
+    let base = train.base_size.map_or("not known".to_owned(), size);
+    let thin = if train.left_out == 0 { "" } else { ", which is not here: the train is thin" };
+    format!("{} in all, the base {base}{thin}", size(train.size))
 }
 
 fn stop_text(color: Palette, told: &Told<'_>, stop: &JourneyStop) -> String {
@@ -117,6 +130,7 @@ pub(super) fn stop_state(told: &Told<'_>, stop: &JourneyStop) -> (String, Style)
     match (&stop.signature, &stop.digest) {
         (Some(Verdict::Broken(_)), _) => ("the signature is broken".to_owned(), Style::Bad),
         (_, Some(Verdict::Broken(_))) => ("the signature is of another state".to_owned(), Style::Bad),
+        (None, _) if stop.state.signed => (format!("signed{time}, not checked"), Style::Doubtful),
         _ if stop.state.signed => (format!("signed{time}"), Style::Good),
         _ if train.next == Some(stop.state.index) && train.open => ("open now".to_owned(), Style::Doubtful),
         _ if train.next == Some(stop.state.index) => ("is next".to_owned(), Style::Doubtful),
@@ -149,9 +163,9 @@ pub(super) fn act_facts(told: &Told<'_>, act: &RecordedAct) -> Vec<(&'static str
     }
     facts.extend(act.seconds.map(|seconds| ("took", seconds_text(seconds))));
     facts.extend(act.exit_status.filter(|status| *status != 0).map(|status| ("exit status", status.to_string())));
-    if let Some((all, not_sound)) = act.checks.filter(|(all, _)| *all > 0) {
-        let found = if not_sound == 0 { "all sound".to_owned() } else { format!("{not_sound} of them not sound") };
-        facts.push(("checks", format!("{all}, {found}")));
+    if let Some((all, not_sound)) = act.checks.as_ref().filter(|(all, _)| *all > 0) {
+        let found = some_of(not_sound, LISTED).map(|ids| format!("{} of them not sound: {ids}", not_sound.len()));
+        facts.push(("checks", format!("{all}, {}", found.unwrap_or_else(|| "all sound".to_owned()))));
     }
     // Who only erases asks for no key.
     let pinned = act.creator_pinned.filter(|_| act.act != "reject");
@@ -162,7 +176,9 @@ pub(super) fn act_facts(told: &Told<'_>, act: &RecordedAct) -> Vec<(&'static str
     }
     facts.extend(act.results.as_deref().map(|results| ("results", files_words(results))));
     facts.extend(act.reason.iter().map(|reason| ("reason", reason.clone())));
-    facts.extend(act.images.0.iter().map(|digest| ("came as", digest.clone())));
+    // In steps, and after a review, it is the opened image of this station that is closed.
+    let came = if act.opens() { "came as" } else { "open as" };
+    facts.extend(act.images.0.iter().map(|digest| (came, digest.clone())));
     facts.extend(act.images.1.iter().map(|digest| ("went as", digest.clone())));
     // What is rejected goes nowhere.
     facts.extend(act.destination.iter().filter(|_| act.act != "reject").map(|place| ("to", place.clone())));
@@ -213,7 +229,14 @@ fn approval_words(told: &Told<'_>, approval: &RecordedApproval) -> String {
     for (finding, reason) in &approval.accepted {
         words += &format!("; accepted {finding}: {reason}");
     }
-    words + &approval.comment.as_ref().map(|comment| format!("; says: {comment}")).unwrap_or_default()
+    words += &approval.comment.as_ref().map(|comment| format!("; says: {comment}")).unwrap_or_default();
+    // By these the file of the approval and the rules can be told, if somebody has kept them.
+    for (name, digest) in [("approval", &approval.sha256), ("rules", &approval.policy)] {
+        if !digest.is_empty() {
+            words += &format!("; {name} {digest}");
+        }
+    }
+    words
 }
 
 /// The results of a stop in one line.
@@ -250,6 +273,7 @@ pub(super) fn conclusion(told: &Told<'_>) -> (String, Style) {
     let (train, style) = match told.verdict() {
         "sound" => ("every check of the train holds".to_owned(), Style::Good),
         "open" => ("the train is open, and can only be verified when it is closed".to_owned(), Style::Doubtful),
+        "weak" if told.strict => (format!("the train is {}, which --strict refuses", told.words()), Style::Bad),
         "weak" => (format!("no check of the train is broken; it is {}", told.words()), Style::Doubtful),
         "unpinned" => ("nobody vouches for some keys of the train".to_owned(), Style::Bad),
         _ => match some_of(&told.broken(), LISTED) {
@@ -260,27 +284,22 @@ pub(super) fn conclusion(told: &Told<'_>) -> (String, Style) {
     let (warnings, missing) = (told.warnings(), "every check of the train holds, and there is a warning");
     let (train, mut style) =
         if style == Style::Good && warnings > 0 { (missing.to_owned(), Style::Doubtful) } else { (train, style) };
+    let silent = without_journal(told).filter(|_| !journey.journals.is_empty());
     let journals = match (journey.journals.len(), contradictions) {
         (0, 0) => "no journal was given".to_owned(),
-        (_, 0) if journey.findings.is_empty() => match without_journal(told) {
-            None => "the journals agree with it".to_owned(),
-            Some(stations) => {
-                if style == Style::Good {
-                    style = Style::Doubtful;
-                }
-                format!("what was handed in agrees with it, and no journal tells of {stations}")
-            }
-        },
+        (_, 0) if journey.findings.is_empty() && silent.is_none() => "the journals agree with it".to_owned(),
+        (_, 0) if journey.findings.is_empty() => "what was handed in agrees with it".to_owned(),
         (_, 0) => format!("{} to look at", counted(journey.findings.len() as u64, "finding")),
         (_, count) => {
             style = Style::Bad;
             format!("{} between what was handed in", counted(count as u64, "contradiction"))
         }
     };
-    if style == Style::Good && !journey.findings.is_empty() {
+    if style == Style::Good && (silent.is_some() || !journey.findings.is_empty()) {
         style = Style::Doubtful;
     }
-    (format!("{train}; {journals}"), style)
+    let silent = silent.map(|stations| format!(", and no journal tells of {stations}")).unwrap_or_default();
+    (format!("{train}; {journals}{silent}"), style)
 }
 
 /// The stations that have signed and of whose stop no journal tells.

@@ -209,6 +209,7 @@ pub(super) fn verification(color: Palette, found: &Verification) -> String {
     text += "\n";
     let stops = found.stops.iter().map(|stop| {
         let signature = match stop.signature {
+            None if stop.signed => "not checked",
             None => "has not signed",
             Some(Verdict::Broken(_)) => "BROKEN",
             Some(_) => "holds",

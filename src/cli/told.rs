@@ -1,7 +1,8 @@
 //! A journey as it is told to people and programs.
 
 use super::text::verdict_words;
-use crate::stage::{Journey, Reviewers};
+use crate::error::Error;
+use crate::stage::{Journey, Reviewers, Verification};
 use crate::train::check::is_signed_by_creator;
 use crate::train::{Check, CheckId, Verdict};
 
@@ -9,6 +10,8 @@ use crate::train::{Check, CheckId, Verdict};
 pub(super) struct Told<'a> {
     pub(super) journey: &'a Journey,
     pub(super) reviewers: &'a Reviewers,
+    /// Whether what is not proved is refused.
+    pub(super) strict: bool,
 }
 
 impl Told<'_> {
@@ -69,4 +72,14 @@ impl Told<'_> {
     pub(super) fn contradictions(&self) -> usize {
         self.journey.findings.iter().filter(|finding| finding.contradicts).count()
     }
+}
+
+/// What is known of a damaged train.
+pub(super) struct Damage<'a> {
+    /// The image, as it was named.
+    pub(super) source: &'a str,
+    /// What is wrong.
+    pub(super) fault: &'a Error,
+    /// The checks, if some could be made.
+    pub(super) found: Option<&'a Verification>,
 }

@@ -4,7 +4,7 @@ use super::output::Output;
 use crate::error::Result;
 use crate::image::Difference;
 use crate::json::{Value, json};
-use crate::stage::{Master, Method, ValidateRequest, Validation, validate};
+use crate::stage::{Master, Method, ValidateRequest, Validation, ensure_all_layers, validate};
 use crate::store::{Context, Reference};
 use crate::text::Printable;
 
@@ -28,6 +28,9 @@ pub(super) struct Validate {
     /// Its master image, or `scratch` for the empty image [default: the registry image that the train names]
     #[arg(long, value_name = "REF")]
     master: Option<String>,
+    /// Read every layer of both images to its end: where digests agree, they alone bind it otherwise
+    #[arg(long)]
+    all_layers: bool,
 }
 
 impl Validate {
@@ -40,8 +43,16 @@ impl Validate {
             (None, None) => Master::Named,
         };
         let found = validate(&ValidateRequest { source: &self.source, master }, context)?;
+        let found = if self.all_layers { self.read_all(found, reference.as_ref(), context)? } else { found };
         output.value(&to_text(&found), &to_json(&found))?;
         found.require_ok()
+    }
+
+    /// Reads what was not read for the comparison.
+    fn read_all(&self, found: Validation, master: Option<&Reference>, context: &Context) -> Result<Validation> {
+        ensure_all_layers(&self.source, context)?;
+        master.map_or(Ok(()), |master| ensure_all_layers(master, context))?;
+        Ok(Validation { unread_layers: 0, ..found })
     }
 }
 
@@ -51,7 +62,11 @@ fn to_text(found: &Validation) -> String {
     text += &format!("  master image {}\n  {digest}\n", Printable::new(&found.master));
     text += &match found.method {
         Method::Layers => {
-            format!("  layers: the lowest {} of {} are the master image's\n", found.common_layers, found.layers)
+            let unread = match found.unread_layers {
+                0 => String::new(),
+                unread => format!("; {unread} of them not read, but known by their digests (--all-layers reads all)"),
+            };
+            format!("  layers: the lowest {} of {} are the master image's{unread}\n", found.common_layers, found.layers)
         }
         Method::Files => format!("  layers: {} in common; compared file by file\n", found.common_layers),
     };
@@ -105,6 +120,7 @@ fn to_json(found: &Validation) -> Value {
         "means": found.method.name(),
         "layers": found.layers,
         "common_layers": found.common_layers,
+        "unread_layers": found.unread_layers,
         "differences": differences.collect::<Vec<_>>(),
         "read": found.read,
         "warnings": found.warnings,

@@ -39,7 +39,13 @@ pub struct ReadDirectory {
 /// # Errors
 /// Input/output; device nodes, sockets and names of whiteouts are malformed, and so are more files than wanted.
 pub fn read_directory(dir: &Path, root: &[u8], options: ReadDirectory) -> Result<Tree> {
-    let beneath = Arc::new(Beneath::new(dir).doing("open the directory").at(dir.display())?);
+    let opened = match Beneath::new(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(Error::usage("there is no such directory").at(dir.display()));
+        }
+        opened => opened.doing("open the directory").at(dir.display())?,
+    };
+    let beneath = Arc::new(opened);
     let place = DiskRoot { dir: beneath.clone(), above: root.into(), name: None };
     let (nodes, names) = Default::default();
     let mut walk = Walk { dir: &beneath, root, options, nodes, names, files: 0, directories: 0 };

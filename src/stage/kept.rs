@@ -13,6 +13,9 @@ pub(in crate::stage) const OPENED: &str = "opened";
 /// The results of the train, in a run's directory.
 pub(in crate::stage) const RESULTS: &str = "results";
 
+/// A file beside them where the train may not have had room for all of its results.
+pub(in crate::stage) const INCOMPLETE: &str = "incomplete";
+
 /// What a directory has that `run` has kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]

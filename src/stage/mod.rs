@@ -49,10 +49,10 @@ pub use review::{
 };
 #[cfg(feature = "engines")]
 pub use run::{
-    KeptBefore, KeptRun, LOG_LIMIT, Leftover, Limit, Onlooker, RunRequest, TrainFailed, cleanup, keeps_base,
+    KeptBefore, KeptRun, LOG_LIMIT, Leftover, Limit, Onlooker, RunHeld, RunRequest, TrainFailed, cleanup, keeps_base,
     kept_anywhere, kept_before, kept_runs, leftovers, run,
 };
 pub use sign::{KnownFiles, SignRequest, SignWith, Statement, sign, sign_hash, sign_statement};
 pub use trust::{Parties, PartyKey, add_pin, parties};
 pub use validate::{Master, Method, ValidateRequest, Validation, validate};
-pub use verify::{StopVerdict, Verification, verify};
+pub use verify::{StopVerdict, Verification, ensure_all_layers, verify};

@@ -1,6 +1,6 @@
-use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::kept::{INCOMPLETE, Remains};
 use super::parts::base::{BaseLayers, adopt_base};
 use super::parts::base_contents::BaseVerifier;
 use super::parts::checks::{
@@ -13,22 +13,22 @@ use super::parts::load::{Depth, Train, read_view};
 use super::parts::payload::{PayloadWriter, Transform, transform};
 use super::parts::publish::{StageOutput, what_is_replaced};
 use super::parts::release::{SeenFiles, approved_by};
-use super::parts::report::{NO_RESULTS, Report, ResultFile};
+use super::parts::report::{Report, ResultFile};
 use super::parts::request::{StageRequest, Station};
+use super::parts::results_given::{GivenResults, other_directory};
 use super::parts::space::{ensure_file_count, ensure_stage, size_below};
 use crate::crypto::StageKey;
-use crate::error::{Advice, Error, ErrorContext, IoContext, Kind, Result};
+use crate::error::{Advice, Error, ErrorContext, Kind, Result};
 use crate::image::{
     AddedLayer, EntrySink, Image, LayerSink, PendingTarget, ReadDirectory, Target, Tree, VerifiedLayers, open_image,
     read_directory,
 };
 use crate::path::shown;
 use crate::review::{ApprovalSubject, entries_of, results_digest};
-use crate::store::fs::identity;
 use crate::store::{Audience, Context, Digest, Reference, spool_dir};
 use crate::text::{counted, some_of};
 use crate::train::check::CheckId;
-use crate::train::{Check, Produced, StageKind, Stop, StopSeal, paths, unwrap_stage_key};
+use crate::train::{Check, Produced, StageKind, Stop, StopSeal, StopSignature, paths, unwrap_stage_key};
 
 /// The number of changes outside the results that a report names.
 const NAMED: usize = 10;
@@ -94,6 +94,10 @@ fn close(
     let spool = spool_dir(&target.reference, context);
     let labels = Labels::read(&image);
     ensure_was_opened(&image, &labels)?;
+    if opened == OpenedAt::Source && target.in_place && labels.was_opened_apart() {
+        let what = "the opened train is kept here until it is closed, and would be closed into what is removed then";
+        return Err(Error::usage(what).hint("give a DEST for the closed train").at(request.source));
+    }
     if labels.needs_approval && request.release.is_none() {
         let what = "the results are held until a person has approved them";
         return Err(Error::decision(what).advise(Advice::ReleaseHeld).at(request.source));
@@ -102,6 +106,15 @@ fn close(
     let image = with_its_base(base.complete(image)?, &labels, &mut target, context)?;
     let mut train = load(image, &spool, base.floor(), &labels)?;
     let mut warnings = Vec::new();
+    if opened == OpenedAt::Source && request.source.path().is_some_and(may_be_incomplete) {
+        let what = "the train had no room left when it ran: its results may be incomplete";
+        if request.policy.strict {
+            let hint =
+                "run the train once more, or see that they are whole and remove the file `incomplete` beside them";
+            return Err(Error::verification(what).hint(hint).at(request.source));
+        }
+        warnings.push(what.to_owned());
+    }
     let results = match request.results {
         Some(dir) => {
             ensure_own_way(dir)?;
@@ -146,30 +159,15 @@ fn with_its_base(image: Image, labels: &Labels, target: &mut Target, context: &C
     }
 }
 
+/// True if a run that has kept this opened train had no room for its results.
+fn may_be_incomplete(opened: &Path) -> bool {
+    opened.parent().is_some_and(|dir| Remains::of(dir).is_some() && dir.join(INCOMPLETE).exists())
+}
+
 /// Refuses to sign what somebody else's link leads to.
 fn ensure_own_way(results: &Path) -> Result<()> {
     let own = Audience::Owner { shared: false }.ensure_path(results);
     own.map_err(|error| error.hint("name the directory with the results itself"))
-}
-
-/// What is to be said of another directory than the one that pre-run has made for the results of this train: what is in it
-/// leaves, be it the station's data. Whoever approves results has seen them. Machines number their file systems each in
-/// its own way.
-///
-/// # Errors
-/// [`Kind::Usage`] where nothing is taken on trust.
-fn other_directory(results: &Path, request: &StageRequest<'_>, labels: &Labels) -> Result<Option<String>> {
-    let Some(made) = labels.results_directory.as_deref() else { return Ok(None) };
-    let inode = |identity: &str| identity.rsplit(' ').next().map(str::to_owned);
-    let found = fs::symlink_metadata(results).doing("stat the results").at(results.display())?;
-    if request.release.is_some() || request.moved_results || inode(made) == inode(&identity(&found)) {
-        return Ok(None);
-    }
-    let what = "not the directory that pre-run has made for the results of this train";
-    if request.policy.strict {
-        return Err(Error::usage(what).advise(Advice::NameMovedResults).at(results.display()));
-    }
-    Ok(Some(format!("{} is {what}: what is in it leaves", results.display())))
 }
 
 /// An image that no run has touched since this program closed it is encrypted; to close it again would encrypt twice.
@@ -240,7 +238,7 @@ impl PostRun<'_> {
         let stop = train.stop_of(&self.request.station)?.clone();
         let after_run = self.ensure_config_is_verified(train, &stop)?;
         train.config.route_state()?.ensure_turn(&stop, StageKind::PostRun)?;
-        self.ensure_results_are_given(&stop)?;
+        self.given().ensure_all(train, &stop)?;
         let checks = self.checked(train, &stop, after_run)?;
         let wire = train.config.wire();
         let (base, found) = self.base.resolve(train, Transform::Keep, self.spool)?;
@@ -272,12 +270,13 @@ impl PostRun<'_> {
             forgotten: if target.in_place { self.opened_without_tag(train) } else { Vec::new() },
             results_outside: None,
         };
-        let nothing = self.signed_for_nothing(train)?;
+        let nothing = self.given().lack(train)?;
         let replaced = what_is_replaced(target, train, &stop, self.context);
         let (mut report, collected) = output.publish(train, target, self.context)?;
         report.checks = checks;
         let has_results = !listed.is_empty();
         report.results = Some(listed);
+        report.signature = config.route().stop(index)?.signature.as_ref().map(StopSignature::sha256);
         report.image.bytes.transferred += copied;
         report.warnings = self.request.policy.warnings(&train.config);
         report.notes.push(format!("base: {} (from {})", counted(base as u64, "layer"), found.name()));
@@ -290,6 +289,10 @@ impl PostRun<'_> {
         report.warnings.extend(self.held_in_plaintext(target, &report.image.source, has_results));
         report.warnings.extend(nothing.map(str::to_owned).into_iter().chain(replaced));
         Ok(report)
+    }
+
+    fn given(&self) -> GivenResults<'_> {
+        GivenResults { request: self.request, labels: &self.labels, directory: self.results.as_ref() }
     }
 
     /// Everything that is checked before the results are read.
@@ -305,21 +308,6 @@ impl PostRun<'_> {
             ensure_not_encrypted(train, stop, &self.request.station)?;
         }
         Ok(checks)
-    }
-
-    /// Says if no train has run, or if it has left nothing. Who demands no more signs the stop all the same: a train may
-    /// have nothing to say at a station.
-    fn signed_for_nothing(&self, train: &Train) -> Result<Option<&'static str>> {
-        let results = self.results.as_ref().unwrap_or(train.tree());
-        let (strict, demanding) = (self.request.policy.strict, self.request.require_results);
-        let (what, is_refused) = if self.results.is_none() && self.labels.layers_of_run(&train.image) == Some(0) {
-            ("nothing has run in the image: it is as pre-run left it", strict || demanding)
-        } else if result_files(results, Transform::Keep)?.is_empty() {
-            (NO_RESULTS, demanding)
-        } else {
-            return Ok(None);
-        };
-        if is_refused { Err(Error::verification(what).hint("run the train first")) } else { Ok(Some(what)) }
     }
 
     /// The images without a tag that pre-run has opened of the same train: an engine that puts its own under the tag may
@@ -355,16 +343,6 @@ impl PostRun<'_> {
             (None, true) => {}
         }
         held
-    }
-
-    /// Refuses to sign that there are no results where pre-run has put them into a directory.
-    fn ensure_results_are_given(&self, stop: &Stop) -> Result<()> {
-        let outside = self.labels.results_outside && self.labels.verified_config(stop).is_some();
-        if !outside || self.results.is_some() {
-            return Ok(());
-        }
-        let what = "pre-run wrote the results into a directory, and none is given: they would be lost";
-        Err(Error::usage(what).advise(Advice::GiveResults))
     }
 
     /// Holds the base layers against their diff IDs; how many bytes of them were copied on the way.

@@ -7,13 +7,14 @@ use super::parts::checks::{
 };
 use super::parts::execution::Execution;
 use super::parts::hashing::BackgroundHasher;
-use super::parts::labels::{Apart, ImageState, Labels};
+use super::parts::labels::{Apart, ImageState, Labels, ResultsOutside};
 use super::parts::load::{Depth, Train};
 use super::parts::masters::ensure_master;
 use super::parts::payload::{PayloadWriter, Transform, transform};
 use super::parts::publish::{StageOutput, ensure_not_in_archive, ensure_not_in_registry, what_is_replaced};
 use super::parts::report::Report;
 use super::parts::request::{StageRequest, Station};
+use super::parts::results_before::ResultsBefore;
 use super::parts::space::{decrypted, ensure_stage, size_below};
 use crate::error::{Advice, Error, ErrorContext, Result};
 use crate::image::{
@@ -21,7 +22,7 @@ use crate::image::{
     open_image,
 };
 use crate::path::shown;
-use crate::store::fs::StagedDir;
+use crate::store::fs::{StagedDir, own_uid};
 use crate::store::tag::ENCRYPTED_SUFFIX;
 use crate::store::{Audience, Context, Unreached, spool_dir};
 use crate::tar::EntryKind;
@@ -78,7 +79,7 @@ struct Start {
     image: Image,
     /// What becomes of an image that was opened before, whose place it takes: if nothing has run in that one, it goes.
     before: Unreached,
-    /// What the person has to know, if a train has run in it.
+    /// What the person has to know, if a train has run in it, or it has left plaintext elsewhere.
     warning: Option<String>,
 }
 
@@ -110,7 +111,11 @@ fn start(request: &StageRequest<'_>, context: &Context) -> Result<Start> {
                     "the layers that a run added to {was} ({of_run}) are dropped: pre-run started again from `{aside}`"
                 )
             });
-            Ok(Start { image: encrypted, before, warning })
+            let elsewhere = labels.results_outside.then(|| {
+                "a directory that pre-run has made for the results before may still be there, with what it has decrypted"
+                    .to_owned()
+            });
+            Ok(Start { image: encrypted, before, warning: warning.or(elsewhere) })
         }
         None => Ok(Start::first(image)),
     }
@@ -231,10 +236,21 @@ impl PreRun<'_> {
         payload.finish()
     }
 
-    /// Says if the train runs as a user who cannot write to the results in the opened image. `run` sees to that itself.
+    /// Says if the train runs as a user who cannot write to the results, in the opened image or in their directory. `run`
+    /// sees to that itself.
     fn closed_to_user(&self, runs: &Execution, tree: &Tree) -> Option<String> {
-        let user = runs.user.as_deref().filter(|_| self.apart.is_none() && self.results.is_none())?;
+        let user = runs.user.as_deref().filter(|_| self.apart.is_none())?;
         let name = user.split(':').next().unwrap_or_default();
+        if let Some(dir) = self.request.results {
+            let is_ours = matches!(name, "" | "0" | "root") || name == own_uid().to_string();
+            return (!is_ours).then(|| {
+                format!(
+                    "the train runs as user `{}`, and {} is for its owner alone: give it to that user before the train runs",
+                    Printable::new(user),
+                    dir.display()
+                )
+            });
+        }
         let (mode, owner) =
             tree.get(paths::RESULTS).map_or((0o755, 0), |node| (node.meta.permissions(), node.meta.uid));
         let is_owner = name == owner.to_string() || (owner == 0 && matches!(name, "" | "root"));
@@ -265,7 +281,7 @@ impl PreRun<'_> {
             apart: self.apart,
             unreached: if target.in_place { self.before.clone() } else { Unreached::Keep },
             forgotten: Vec::new(),
-            results_outside: self.results.as_ref().map(StagedDir::identity).transpose()?,
+            results_outside: self.results.as_ref().map(outside).transpose()?,
         };
         // The results come first: without them the image would be published by a command that fails.
         let publish = || output.publish(train, target, self.context);
@@ -300,6 +316,11 @@ impl PreRun<'_> {
         report.notes.extend(results.map(|dir| format!("the previous results are in {}", dir.display())));
         Ok(report)
     }
+}
+
+/// What the opened image says of the directory in which the results are.
+fn outside(results: &StagedDir<'_>) -> Result<ResultsOutside> {
+    Ok(ResultsOutside { directory: results.identity()?, before: ResultsBefore::of(results.filled()).digest() })
 }
 
 /// Decrypts the previous results into `sink` and checks them against what the last station signed.

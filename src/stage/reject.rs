@@ -7,7 +7,7 @@ use super::parts::labels::{ImageState, Labels};
 use super::parts::report::Report;
 use crate::error::{Advice, Error, ErrorContext, IoContext, Result};
 use crate::image::{Image, ImageReport, PendingTarget, open_image};
-use crate::store::fs::identity;
+use crate::store::fs::{identity, remove_tree};
 use crate::store::tag::ENCRYPTED_SUFFIX;
 use crate::store::{Context, Reference, TagChange, open_source};
 
@@ -80,7 +80,7 @@ pub fn reject(request: &RejectRequest<'_>, context: &Context) -> Result<Report> 
         },
         ..Report::default()
     };
-    report.notes.push("the results are erased".to_owned());
+    report.notes.push("the results are erased; a log of the run still has what the train has printed".to_owned());
     report.notes.push(match before {
         Some(_) => "the train is there again as it came".to_owned(),
         None => "the opened train is gone; the encrypted one is where it was opened from".to_owned(),
@@ -105,8 +105,8 @@ fn remove_kept(source: &Reference, context: &Context) {
     if open_source(source, context).and_then(|layout| layout.list()).is_ok_and(|images| !images.is_empty()) {
         return;
     }
-    if let Err(error) = fs::remove_dir_all(dir) {
-        tracing::warn!("{}: it is empty, and cannot be removed: {error}", dir.display());
+    if let Err(error) = remove_tree(dir) {
+        tracing::warn!("{}: the results are gone, and the directory cannot be removed: {error}", dir.display());
     }
 }
 

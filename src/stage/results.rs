@@ -10,7 +10,7 @@ use super::parts::homomorphic::HomomorphicSink;
 use super::parts::listing::files;
 use super::parts::load::{Depth, Train};
 use super::parts::payload::Transform;
-use super::parts::report::Report;
+use super::parts::report::{Report, ResultFile};
 use super::parts::request::VerificationPolicy;
 use super::parts::results_archive::ResultsArchive;
 use super::pre_run::copy_results;
@@ -18,7 +18,8 @@ use crate::crypto::paillier::{PaillierKey, PaillierSecret};
 use crate::crypto::{PrivateKey, StageKey};
 use crate::error::{Advice, Error, ErrorContext, IoContext, Result};
 use crate::image::{
-    BytesMoved, DirectorySink, EntrySink, Fidelity, Image, ImageReport, TarSink, Tree, VerifiedLayers, open_image,
+    BytesMoved, DirectorySink, EntrySink, Fidelity, Image, ImageReport, Node, NodeKind, TarSink, Tree, VerifiedLayers,
+    open_image,
 };
 use crate::store::fs::{StagedDir, StagedFile};
 use crate::store::{Audience, Context, Reference};
@@ -128,7 +129,9 @@ fn of_image(image: Image, terms: Terms<'_>, out: &mut Out<'_>, context: &Context
     });
     let (key, checks, left_out) = decrypted.at(name)?;
     train.view.verify()?;
-    out.reveal(&Results::with(&train.config, train.tree(), key, terms.paillier)?)?;
+    let results = Results::with(&train.config, train.tree(), key, terms.paillier)?;
+    out.reveal(&results)?;
+    let notes = [to_come(&train.config), results.named()?].concat();
     let image = ImageReport {
         source: train.name(),
         digest_before: Some(train.image.descriptor().digest().to_string()),
@@ -140,7 +143,7 @@ fn of_image(image: Image, terms: Terms<'_>, out: &mut Out<'_>, context: &Context
         image,
         checks,
         warnings: [terms.policy.warnings_of_others(), message(&left_out), none_at_all(train.tree())].concat(),
-        notes: [to_come(&train.config), named(train.tree())].concat(),
+        notes,
         ..Report::default()
     })
 }
@@ -180,13 +183,6 @@ fn decrypt_archive(archive: &ResultsArchive, terms: Terms<'_>, out: &mut Out<'_>
 fn none_at_all(tree: &Tree) -> Vec<String> {
     let has_any = files(tree, paths::RESULTS).next().is_some();
     if has_any { Vec::new() } else { vec!["there are no results: no station has left any".to_owned()] }
-}
-
-/// The results, by their names.
-fn named(tree: &Tree) -> Vec<String> {
-    let named: Vec<String> = files(tree, paths::RESULTS).map(|file| file.to_string()).collect();
-    let told = |names| format!("{}: {names}", counted(named.len() as u64, "result"));
-    some_of(&named, NAMED).map(told).into_iter().collect()
 }
 
 /// Who has not signed yet: what these stations will compute is not among the results.
@@ -236,6 +232,21 @@ impl<'a> Results<'a> {
 
     fn change(&self) -> Transform<'_> {
         Transform::Decrypt(self.config.wire().cipher(), &self.key)
+    }
+
+    /// Their names, with the sizes that they have in plaintext.
+    fn named(&self) -> Result<Vec<String>> {
+        let nodes = self.tree.below(paths::RESULTS).map(|at| &self.tree.nodes()[at]);
+        let nodes: Vec<&Node> = nodes.filter(|node| matches!(node.kind, NodeKind::File { .. })).collect();
+        let named = files(self.tree, paths::RESULTS).zip(&nodes).take(NAMED);
+        let named = named.map(|(file, node)| {
+            let size = self.change().plaintext_len(self.tree, node)?;
+            Ok(ResultFile { size, ..file }.to_string())
+        });
+        let mut named: Vec<String> = named.collect::<Result<_>>()?;
+        named.resize(nodes.len(), String::new());
+        let told = |names| format!("{}: {names}", counted(nodes.len() as u64, "result"));
+        Ok(some_of(&named, NAMED).map(told).into_iter().collect())
     }
 
     /// Decrypts them into `sink` and checks them against what the last station signed.

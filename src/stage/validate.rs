@@ -78,6 +78,8 @@ pub struct Validation {
     pub layers: usize,
     /// The number of them, from the bottom, that are the master image's.
     pub common_layers: usize,
+    /// The number of these that were not read: their digests alone bind them.
+    pub unread_layers: usize,
     /// Every difference that a train may not have: files in walk order, then the config's fields.
     pub differences: Vec<Difference>,
     /// Bytes read from both images.
@@ -156,6 +158,7 @@ pub(super) fn compare_with(train: &Train, master: Master<'_>, context: &Context)
         method,
         layers: image.layers().len(),
         common_layers: common,
+        unread_layers: if method == Method::Layers { unread(image, &master) } else { 0 },
         differences,
         read: image.source().bytes_read() + master.source().bytes_read(),
         warnings: warning.into_iter().chain(train.lacks_layer()).collect(),
@@ -189,6 +192,11 @@ fn named_by(source: &Source) -> Result<Reference> {
     }
     let tag = source.tag.as_deref().map(|tag| format!(":{tag}")).unwrap_or_default();
     format!("docker://{place}{tag}").parse().map_err(|error: Error| error.advise(Advice::NameMaster))
+}
+
+/// The number of the master's layers that nobody reads, since both images name the same blobs.
+fn unread(image: &Image, master: &Image) -> usize {
+    image.layers().iter().zip(master.layers()).filter(|(own, masters)| own.digest() == masters.digest()).count()
 }
 
 /// True if what lies above the master's layers change nothing but what a train may touch. The master's own

@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
 use crate::image::{Image, VerifiedLayers, open_image};
 use crate::store::{Context, Reference, Verified};
 use crate::text::{Printable, counted};
-use crate::train::check::{CheckId, overall, withdraw_unfounded};
+use crate::train::check::{CheckId, overall, require_ok, withdraw_unfounded};
 use crate::train::{Check, FileMeta, Stop, Verdict, paths};
 
 /// What the check of the layers that were needed is about.
@@ -64,7 +64,9 @@ pub struct StopVerdict {
     pub station: String,
     /// The fingerprint of its public key.
     pub key: String,
-    /// Whether its signature holds; `None` if it has not signed, or before anything could be said of it.
+    /// True if it has signed, whether or not that holds.
+    pub signed: bool,
+    /// Whether its signature holds; `None` if it has not signed, or nothing could be said of it.
     pub signature: Option<Verdict>,
     /// Whether what it signed could be recomputed: weak if this wire version does not allow it.
     pub digest: Option<Verdict>,
@@ -174,7 +176,10 @@ fn verify_config(
         Ok(train) => {
             checks.extend(collect_config(&train.config, policy));
             let open = Labels::read(&image).state == Some(ImageState::PreRun);
-            Ok(Verification { fault: Some(fault), ..report(&train, policy, checks, open) })
+            let mut report = Verification { fault: Some(fault), ..report(&train, policy, checks, open) };
+            let what = "of the image and of the train's files nothing was checked: that needs the layers";
+            report.warnings.push(what.to_owned());
+            Ok(report)
         }
         Err(lost) if is_unread || lost.kind() == Kind::Verification => {
             Ok(without_config(name_of(&image), Some(&image), checks, fault))
@@ -223,6 +228,15 @@ fn report(train: &Train, policy: VerificationPolicy<'_>, mut checks: Vec<Check>,
         checks,
         fault: None,
     }
+}
+
+/// Reads every layer of an image to its end, and holds it against its digest.
+///
+/// # Errors
+/// [`Kind::Verification`] if one is damaged, [`Kind::Malformed`] if one is missing.
+pub fn ensure_all_layers(source: &Reference, context: &Context) -> Result<()> {
+    let image = open_image(source, context)?;
+    require_ok(vec![read_layers(&image)?]).at(source).map(drop)
 }
 
 /// Reads every blob of a layer to its end, and holds it against its digest. That one is not there is an error.
@@ -347,6 +361,7 @@ fn stops(train: &Train, checks: &[Check]) -> Vec<StopVerdict> {
         index: stop.index,
         station: stop.station.to_string(),
         key: stop.public_key.fingerprint(),
+        signed: stop.signature.is_some(),
         signature: of(stop, &[CheckId::StopSignature]),
         digest: of(stop, &[CheckId::StopDigest, CheckId::LastDigest, CheckId::OlderDigest]),
     };

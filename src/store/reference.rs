@@ -97,7 +97,14 @@ impl Reference {
     pub fn absolute(&self) -> String {
         let text = self.to_string();
         match self.path().and_then(|path| Some((path, std::path::absolute(path).ok()?))) {
-            Some((path, absolute)) => text.replacen(&path.display().to_string(), &absolute.display().to_string(), 1),
+            Some((path, absolute)) => {
+                // The name of the transport, or of a tag, may have the path's in it.
+                let (transport, rest) = text.split_once(':').unwrap_or(("", &text));
+                match rest.strip_prefix(&path.display().to_string()) {
+                    Some(tag) => format!("{transport}:{}{tag}", absolute.display()),
+                    None => text,
+                }
+            }
             None => text,
         }
     }

@@ -6,7 +6,7 @@ use std::fmt;
 use super::check::Subject;
 use super::fields::FieldReader;
 use super::party::PartyId;
-use crate::crypto::PublicKey;
+use crate::crypto::{PublicKey, Sha256, hex};
 use crate::error::{Advice, Error, ErrorContext, Result};
 
 /// A station on the route.
@@ -56,6 +56,11 @@ pub struct StopSignature {
 }
 
 impl StopSignature {
+    /// The SHA-256 of the signature, in hexadecimal. Signatures are salted, so that no two are the same.
+    pub fn sha256(&self) -> String {
+        hex::encode(&Sha256::of(&self.signature))
+    }
+
     fn parse(fields: &FieldReader<'_>) -> Result<Self> {
         Ok(StopSignature {
             digest: fields.required("digest", FieldReader::digest)?,

@@ -190,6 +190,121 @@ fn the_closing_that_the_train_is_of_is_told() {
     assert!(!ids(&report, false).contains(&"reviewer"), "{}", report["findings"]);
 }
 
+/// Two closings within one second differ by their signatures alone; and a journal that tells of the other one only is not
+/// this train's.
+#[test]
+fn a_closing_is_known_by_its_signature() {
+    if !available("journey::a_closing_is_known_by_its_signature", &[Peer::Python]) {
+        return;
+    }
+    let audit = Audit::new();
+    let station = &audit.station;
+    let first = audit.journal("first", &audit.lines());
+    let edit = support::Edit::Put("opt/pht_results/new.txt", b"those of a second run\n".to_vec());
+    station.layout.append("opened", "ran-again", &[edit]);
+    station.stage("post-run", "ran-again", "3-again", &["--again"]).ok();
+    // Whatever the clock said.
+    let both = audit.rewritten("both", "station_3", |predicate| {
+        predicate["time"] = "2026-01-02T03:04:05Z".into();
+        predicate["after"] = Value::Null;
+    });
+    for (tag, size) in [("3-new", 12), ("3-again", 22)] {
+        let report = audit.report(tag, &["--journal", &both]).refused(3).json();
+        assert_eq!((ids(&report, true), ids(&report, false)), (vec!["time"], vec!["closed-again"]), "{tag}");
+        let files = report["stops"][2]["results"]["files"].as_array().expect("files");
+        let new = files.iter().find(|file| file["path"] == "new.txt").expect("a result");
+        assert_eq!(new["size"], size, "{tag}");
+    }
+    let report = audit.report("3-again", &["--journal", &first]).refused(3).json();
+    assert!(ids(&report, true).contains(&"not-recorded"), "{}", report["findings"]);
+    assert_eq!(report["stops"][2]["results"], Value::Null, "{report}");
+    audit.report("3-new", &["--journal", &first]).ok();
+}
+
+/// Two journals that part are found, be it in lines about another train; what left is held against what the run had left.
+#[test]
+fn journals_that_part_and_results_that_were_exchanged_are_found() {
+    if !available("journey::journals_that_part_and_results_that_were_exchanged_are_found", &[Peer::Python]) {
+        return;
+    }
+    let audit = Audit::new();
+    let other = |name: &str| {
+        let path = audit.rewritten(name, "station_3", |_| ());
+        let key = PrivateKey::from_pem(&fs::read(audit.station.path("keys/station_3.pem")).expect("a key"), None);
+        let predicate = json!({ "act": "run", "outcome": "done", "train": { "hash": name, "id": name } });
+        let predicate = predicate.as_object().expect("an object").clone();
+        let digest = format!("sha256:{}", "0".repeat(64));
+        Journal::new(&path).append(("train/x", &digest), predicate, &key.expect("a key")).expect("a line");
+        path
+    };
+    let (one, another) = (other("one"), other("another"));
+    let copy = audit
+        .journal("copy", &fs::read_to_string(&one).expect("a journal").lines().map(str::to_owned).collect::<Vec<_>>());
+    let report = audit.report("3-new", &["--journal", &one, "--journal", &another]).refused(3).json();
+    assert_eq!(ids(&report, true), ["two-journals"], "{}", report["findings"]);
+    let report = audit.report("3-new", &["--journal", &one, "--journal", &copy]).ok().json();
+    assert_eq!(ids(&report, true), Vec::<&str>::new(), "{}", report["findings"]);
+
+    // A run whose results were held, of which one was changed and one added before they were released.
+    let sha256 = |digit: &str| digit.repeat(64);
+    let held =
+        json!([{ "path": "a", "size": 1, "sha256": sha256("1") }, { "path": "b", "size": 1, "sha256": sha256("2") }]);
+    let left =
+        json!([{ "path": "a", "size": 1, "sha256": sha256("3") }, { "path": "c", "size": 1, "sha256": sha256("4") }]);
+    for (results, is_found) in [(&left, true), (&held, false)] {
+        let name = format!("released-{is_found}");
+        let journal = audit.rewritten(&name, "station_3", |predicate| {
+            let is_first = predicate["act"] == "pre-run";
+            predicate["act"] = if is_first { "run" } else { "release" }.into();
+            predicate["outcome"] = if is_first { "held" } else { "done" }.into();
+            predicate["results"] = if is_first { held.clone() } else { results.clone() };
+        });
+        let report = audit.report("3-new", &["--journal", &journal]).ok().json();
+        assert_eq!(ids(&report, false).contains(&"results-changed"), is_found, "{}", report["findings"]);
+        assert!(ids(&report, false).contains(&"no-approval"), "{}", report["findings"]);
+        let what = report["findings"].to_string();
+        let named = what.contains("a was changed, c is new, b is gone");
+        assert_eq!(named, is_found, "{what}");
+    }
+}
+
+/// Whoever takes a signature away must not have the rest pass unchecked.
+#[test]
+fn a_broken_order_hides_no_broken_signature() {
+    if !available("journey::a_broken_order_hides_no_broken_signature", &[Peer::Python]) {
+        return;
+    }
+    let audit = Audit::new();
+    let layout = &audit.station.layout;
+    let mut config = layout.train_config("3-new");
+    config["route"][1]["signature"] = Value::Null;
+    let put = |config: &Value, tag: &str| {
+        layout.append("3-new", tag, &[support::Edit::Put("opt/train_config.json", config.to_string().into_bytes())]);
+    };
+    put(&config, "unordered");
+    // The creator's signature, too.
+    config["hash"] = "00".repeat(64).into();
+    put(&config, "unsigned");
+    for (tag, is_signed) in [("unordered", true), ("unsigned", false)] {
+        let report = audit.report(tag, &[]).refused(3).json();
+        let of = |id: &str| {
+            let checks = report["checks"].as_array().expect("checks");
+            checks.iter().find(|check| check["id"] == id).map(|check| check["verdict"].clone())
+        };
+        assert_eq!(of("route-order"), Some(json!("broken")), "{tag}: {report}");
+        assert_eq!(of("creator-key"), Some(json!("sound")), "{tag}: the pin is compared");
+        assert_eq!(of("statement") == Some(json!("sound")), is_signed, "{tag}: {report}");
+        assert_eq!(of("image-config") == Some(json!("sound")), is_signed, "{tag}: {report}");
+        for stop in [0, 2] {
+            let stop = &report["stops"][stop];
+            assert_eq!((&stop["signed"], &stop["signature"]), (&json!(true), &Value::Null), "{tag}: {stop}");
+        }
+        let text = pht_oci(&["verify", &layout.at(tag)], &[]).refused(3).stdout;
+        let text = String::from_utf8(text).expect("text");
+        assert_eq!(text.matches("not checked").count(), 2, "{text}");
+    }
+}
+
 /// Of a train whose own record is damaged nothing can be told but that; an auditor gets a document all the same.
 #[test]
 fn a_damaged_train_has_a_report_too() {

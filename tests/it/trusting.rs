@@ -137,6 +137,35 @@ fn results_from_another_directory_are_told_or_refused() {
     }
 }
 
+/// Where the results are in a directory, that alone shows whether a train has run; and what is left in the image is lost.
+#[test]
+fn a_directory_in_which_nothing_is_new_is_told_or_refused() {
+    if !available("trusting::a_directory_in_which_nothing_is_new_is_told_or_refused", &[Peer::Python]) {
+        return;
+    }
+    let fixture = TrustFixture::new();
+    let (key, results) = (fixture.key("station_3"), fixture.path("results"));
+    let (opened, to) = (fixture.layout.at("opened"), fixture.layout.at("3-new"));
+    pht_oci(&["pre-run", &fixture.layout.at("2"), &opened, "--private-key", &key, "--results", &results], &[]).ok();
+    let line = ["post-run", &opened, &to, "--private-key", &key, "--results", &results, "--format", "json"];
+    let close = |more: &[&str]| pht_oci(&[&line[..], more].concat(), &[]);
+    let says = "nothing is new in the directory of the results";
+    assert!(close(&["--require-results"]).refused(3).stderr.contains(says));
+    assert!(!fixture.layout.tags().contains(&json!("3-new")));
+    assert!(close(&[]).ok().json()["warnings"].to_string().contains(says));
+    // What an engine has put into the image instead is not dropped.
+    fixture.layout.append("opened", "ran", &[Edit::Put("opt/pht_results/counts.csv", b"1\n".to_vec())]);
+    let ran = fixture.layout.at("ran");
+    let line = ["post-run", &ran, &to, "--private-key", &key, "--results", &results];
+    let before = snapshot(fixture.dir.path());
+    let refused = pht_oci(&line, &[]).refused(2).stderr;
+    assert!(refused.contains("would be lost: counts.csv") && refused.contains("mount"), "{refused}");
+    assert_eq!(differences(&before, &snapshot(fixture.dir.path()), true), Vec::<String>::new());
+    fs::write(fixture.dir.path().join("results/new.csv"), "1\n").expect("a result");
+    let report = close(&["--require-results"]).ok().json();
+    assert!(!report["warnings"].to_string().contains(says), "{report}");
+}
+
 /// Labels say which config pre-run verified; an engine may lose them.
 #[test]
 fn a_config_that_cannot_be_compared_after_the_run_is_weak() {

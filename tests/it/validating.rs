@@ -195,6 +195,30 @@ fn a_missing_layer_of_the_base_is_said() {
     }
 }
 
+/// What digests alone bind is said to be so, and read where that is asked for.
+#[test]
+fn what_was_not_read_is_said_and_can_be_read() {
+    if !available("validating::what_was_not_read_is_said_and_can_be_read", &[Peer::Python]) {
+        return;
+    }
+    let train = fixture(Wire::V3);
+    let layout = train.layout.only("0", train.dir.path().join("only"));
+    let line = ["validate", &layout.at("0"), "--master", &train.base.at("base")];
+    let with = |more: &[&str]| pht_oci(&[&line[..], more].concat(), &[]);
+    let report = with(&["--format", "json"]).ok().json();
+    assert!(report["unread_layers"] == report["common_layers"] && report["unread_layers"] != 0, "{report}");
+    assert!(String::from_utf8(with(&[]).ok().stdout).unwrap().contains("--all-layers reads all"));
+    assert_eq!(with(&["--all-layers", "--format", "json"]).ok().json()["unread_layers"], 0);
+    let lowest = layout.blob(&layout.layers("0")[0]);
+    let mut bytes = std::fs::read(&lowest).expect("a layer");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&lowest, bytes).expect("a layer");
+    with(&[]).ok();
+    let message = with(&["--all-layers"]).refused(3).stderr;
+    assert!(message.contains("its bytes do not have this digest"), "{message}");
+}
+
 /// A layer that only repeats what the master image has, or touches what is the train's, is none.
 #[test]
 fn what_changes_nothing_is_no_difference() {

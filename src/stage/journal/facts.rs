@@ -18,7 +18,7 @@ use crate::stage::parts::report::{Report, ResultFile};
 use crate::stage::parts::request::StageRequest;
 use crate::store::{Context, Reference};
 use crate::text::Printable;
-use crate::train::{PartyId, Role, paths};
+use crate::train::{Check, PartyId, Role, paths};
 
 /// What an entry says of a train and of the stop that acts.
 pub(super) struct Facts {
@@ -214,23 +214,16 @@ impl Facts {
 
     pub(super) fn predicate(&self, deed: Deed<'_>, report: &Report) -> Result<Object> {
         let mut entry = self.common(deed)?;
-        let checks: Vec<Value> = report
-            .checks
-            .iter()
-            .map(|check| {
-                let (id, verdict) = (check.id.name(), check.verdict.name());
-                json!({ "id": id, "subject": check.subject.to_string(), "verdict": verdict })
-            })
-            .collect();
         let results = report.results.as_deref().map(listed);
         let ran =
             report.ran.as_ref().map(|ran| json!({ "engine": ran.engine, "seconds": ran.seconds, "exit_status": 0 }));
         entry.insert("before".to_owned(), json!(report.image.digest_before));
         entry.insert("after".to_owned(), json!(report.image.digest_after));
         entry.insert("destination".to_owned(), json!(absolute(&report.image.destination)));
-        entry.insert("checks".to_owned(), json!(checks));
+        entry.insert("checks".to_owned(), checks_json(&report.checks));
         entry.insert("results".to_owned(), json!(results));
         entry.insert("ran".to_owned(), json!(ran));
+        entry.insert("signature".to_owned(), json!(report.signature));
         Ok(entry)
     }
 
@@ -249,6 +242,15 @@ impl Facts {
         entry.insert("ran".to_owned(), ran);
         Ok(entry)
     }
+}
+
+/// Checks, as an entry has them.
+pub(super) fn checks_json(checks: &[Check]) -> Value {
+    let checks = checks.iter().map(|check| {
+        let (id, verdict) = (check.id.name(), check.verdict.name());
+        json!({ "id": id, "subject": check.subject.to_string(), "verdict": verdict })
+    });
+    json!(checks.collect::<Vec<_>>())
 }
 
 /// The results that leave, as an entry has them.

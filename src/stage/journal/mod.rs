@@ -141,7 +141,8 @@ impl Journal {
     }
 
     fn unsigned(&self, line: usize) -> Error {
-        let what = "the signature is of none of the given keys: the line was changed, or the station had another key";
+        let what = "the signature is of none of the given keys: the line was changed, the station had another key, or it is \
+                    another station's journal";
         Error::verification(what).at(format_args!("line {line}")).at(self.path.display())
     }
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::act::{Act, Deed, Recording};
-use super::facts::{Facts, digest_at, files_in};
+use super::facts::{Facts, checks_json, digest_at, files_in};
 use super::turn::Turn;
 use super::{Journal, JournalEntry, read_line};
 use crate::error::{Advice, Error, ErrorContext, IoContext, Kind, Result};
@@ -130,8 +130,16 @@ fn entry_of(worked: &Result<Report>, facts: &Facts, deed: Deed<'_>, erased: Opti
         return facts.unfinished(deed, ("failed", failure)).map(Some);
     }
     let Some(Advice::ReviewHeld { opened, results, .. }) = error.advice() else { return Ok(None) };
-    let held = json!({ "image": opened, "results": results, "exit_status": 0 });
+    let mut held = json!({ "image": opened, "results": results, "exit_status": 0 });
+    let mut checks = Value::Null;
+    #[cfg(feature = "engines")]
+    if let Some(cause) = cause_of::<crate::stage::RunHeld>(error) {
+        held["engine"] = json!(cause.ran.engine);
+        held["seconds"] = json!(cause.ran.seconds);
+        checks = checks_json(&cause.checks);
+    }
     let mut entry = facts.unfinished(deed, ("held", held))?;
+    entry.insert("checks".to_owned(), std::mem::take(&mut checks));
     // Where they are is what the person has to know first.
     if let Ok(files) = files_in(Path::new(results), deed.request, deed.context) {
         entry.insert("results".to_owned(), files);
@@ -175,13 +183,18 @@ fn kept_by(error: &Error, context: &Context) -> Option<(String, String)> {
     Some((archive.clone(), digest_at(&place, context)?))
 }
 
+/// The cause of an error, if it is one of these.
+#[cfg(feature = "engines")]
+fn cause_of<T: std::error::Error + 'static>(error: &Error) -> Option<&T> {
+    std::error::Error::source(error).and_then(|cause| cause.downcast_ref())
+}
+
 /// The failure of a train, as an entry has it.
 fn failure_of(error: &Error) -> Option<Value> {
     #[cfg(feature = "engines")]
-    if let Some(failed) =
-        std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<crate::stage::TrainFailed>())
-    {
-        return Some(json!({ "exit_status": failed.exit_status, "log": failed.log.display().to_string() }));
+    if let Some(failed) = cause_of::<crate::stage::TrainFailed>(error) {
+        let (status, log) = (failed.exit_status, failed.log.display().to_string());
+        return Some(json!({ "exit_status": status, "seconds": failed.seconds, "log": log }));
     }
     let _ = error;
     None

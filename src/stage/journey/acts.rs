@@ -23,6 +23,8 @@ pub struct RecordedAct {
     pub time: String,
     /// The position of the stop, from 0, and the number of stops.
     pub stop: (Option<u64>, Option<u64>),
+    /// The SHA-256 of the signature by which it closed the stop, if it says so.
+    pub signature: Option<String>,
     /// The station's id and the fingerprint of its key, as it names them.
     pub station: (String, String),
     /// The creator's id and the fingerprint of its key.
@@ -43,8 +45,8 @@ pub struct RecordedAct {
     pub seconds: Option<f64>,
     /// The exit status of the train.
     pub exit_status: Option<i64>,
-    /// The checks that were made, and how many of them were not sound.
-    pub checks: Option<(usize, usize)>,
+    /// The number of checks that were made, and those that were not sound, each by its id.
+    pub checks: Option<(usize, Vec<String>)>,
     /// The results that left.
     pub results: Option<Vec<ResultFile>>,
     /// The approvals with which they left.
@@ -83,6 +85,10 @@ pub struct RecordedApproval {
     pub accepted: Vec<(String, String)>,
     /// The digest of the results that were approved.
     pub results: String,
+    /// The digest of the rules by which they were reviewed.
+    pub policy: String,
+    /// The SHA-256 of what the reviewer has signed, in hexadecimal.
+    pub sha256: String,
 }
 
 impl RecordedAct {
@@ -94,7 +100,7 @@ impl RecordedAct {
         let list = |pointer: &str| entry.get(pointer).and_then(Value::as_array);
         let checks = list("/checks").map(|checks| {
             let is_sound = |check: &&Value| check.get("verdict").and_then(Value::as_str) == Some("sound");
-            (checks.len(), checks.iter().filter(|check| !is_sound(check)).count())
+            (checks.len(), checks.iter().filter(|check| !is_sound(check)).map(|check| text_of(check, "id")).collect())
         });
         RecordedAct {
             place: (journal, entry.line),
@@ -104,6 +110,7 @@ impl RecordedAct {
             outcome: text("/outcome"),
             time: text("/time"),
             stop: (number("/stop/index"), number("/stop/of")),
+            signature: maybe("/signature"),
             station: (text("/station/id"), text("/station/key")),
             creator: (text("/train/creator/id"), text("/train/creator/key")),
             creator_pinned: entry.get("/train/creator/pinned").and_then(Value::as_bool),
@@ -133,7 +140,7 @@ impl RecordedAct {
     }
 
     /// True if it opened the train as it came.
-    pub(super) fn opens(&self) -> bool {
+    pub fn opens(&self) -> bool {
         ["run", "pre-run"].contains(&self.act.as_str())
     }
 }
@@ -143,23 +150,25 @@ fn texts(list: Option<&Value>) -> Vec<String> {
     list.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-fn text(object: &Value, member: &str) -> String {
+fn text_of(object: &Value, member: &str) -> String {
     object.get(member).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 fn result(file: &Value) -> Option<ResultFile> {
     let size = file.get("size").and_then(Value::as_u64)?;
     let sha256 = file.get("sha256").and_then(Value::as_str).map(str::to_owned);
-    Some(ResultFile { path: text(file, "path"), size, sha256 })
+    Some(ResultFile { path: text_of(file, "path"), size, sha256 })
 }
 
 fn approval(approval: &Value) -> RecordedApproval {
     let accepted = approval.get("accepted").and_then(Value::as_array).into_iter().flatten();
     RecordedApproval {
-        reviewer: text(approval, "reviewer"),
-        time: text(approval, "time"),
+        reviewer: text_of(approval, "reviewer"),
+        time: text_of(approval, "time"),
         comment: approval.get("comment").and_then(Value::as_str).map(str::to_owned),
-        accepted: accepted.map(|one| (text(one, "finding"), text(one, "reason"))).collect(),
-        results: text(approval, "results"),
+        accepted: accepted.map(|one| (text_of(one, "finding"), text_of(one, "reason"))).collect(),
+        results: text_of(approval, "results"),
+        policy: text_of(approval, "policy"),
+        sha256: text_of(approval, "sha256"),
     }
 }

@@ -1,10 +1,14 @@
 //! Where a train and the journals of its stations do not agree.
 
 use super::acts::RecordedAct;
-use super::model::{JourneyFinding, JourneyJournal, JourneyStop};
+use super::model::{ChainLine, JourneyFinding, JourneyJournal, JourneyStop};
 use crate::stage::inspect::Inspection;
+use crate::stage::parts::report::ResultFile;
 use crate::stage::parts::reviewers::Reviewers;
-use crate::text::counted;
+use crate::text::{counted, some_of};
+
+/// The results that a finding names.
+const NAMED: usize = 5;
 
 /// Takes findings of one stop.
 struct Findings<'f> {
@@ -32,14 +36,6 @@ pub(super) fn merge(stops: &mut [JourneyStop], acts: Vec<RecordedAct>, findings:
         let line = (act.signer.clone(), act.place.1, act.digest.clone());
         if lines.contains(&line) {
             continue;
-        }
-        let is_fork = |known: &&(Option<String>, usize, String)| known.0 == line.0 && known.1 == line.1;
-        if lines.iter().any(|known| is_fork(&known)) {
-            let what = format!(
-                "two journals of `{}` have another line {}: the station keeps two, or one was put together anew",
-                act.station.0, line.1
-            );
-            findings.contradiction("two-journals", what);
         }
         lines.push(line);
         let place = format!("the {} of {}", act.act, act.time);
@@ -80,6 +76,7 @@ pub(super) fn compare(
     for stop in stops {
         let mut findings = Findings { stop: Some(stop.state.index), list: findings };
         compare_signature(stop, journals, &mut findings);
+        compare_held(stop, &mut findings);
         compare_train(train, stop, stops.len(), &mut findings);
         let came = stop.acts.iter().find(|act| act.opens()).and_then(|act| act.images.0.as_deref());
         if let (Some((digest, station)), Some(came)) = (sent, came)
@@ -94,6 +91,30 @@ pub(super) fn compare(
             && digest != train.digest
         {
             findings.note("image", format!("the image {digest} was sent, and this one is {}", train.digest));
+        }
+    }
+}
+
+/// Whether two journals of one station are copies of one, be it that they part in lines about other trains.
+pub(super) fn compare_journals(journals: &[JourneyJournal], stops: &[JourneyStop], findings: &mut Vec<JourneyFinding>) {
+    for (at, journal) in journals.iter().enumerate() {
+        for other in &journals[at + 1..] {
+            let mut lines = journal.chain.iter().zip(&other.chain);
+            let parts = |(one, another): (&ChainLine, &ChainLine)| {
+                one.signer.is_some() && one.signer == another.signer && one.digest != another.digest
+            };
+            let Some(line) = lines.position(parts) else { continue };
+            let signer = journal.chain[line].signer.as_deref().unwrap_or_default();
+            let stop = stops.iter().find(|stop| stop.state.key == signer);
+            let station = stop.map_or_else(|| signer.to_owned(), |stop| format!("`{}`", stop.state.station));
+            let what = format!(
+                "two journals of {station} have another line {} ({}, {}): the station keeps two, or one was put together \
+                 anew",
+                line + 1,
+                journal.path,
+                other.path
+            );
+            Findings { stop: None, list: findings }.contradiction("two-journals", what);
         }
     }
 }
@@ -119,11 +140,35 @@ pub(super) fn compare_reviewers(
     }
 }
 
+/// Whether what left is what the run had left, where that was held for a person.
+fn compare_held(stop: &JourneyStop, findings: &mut Findings<'_>) {
+    let Some(closing) = stop.closing().filter(|act| act.act == "release") else { return };
+    let before = stop.acts.iter().rfind(|act| act.outcome == "held" && act.place < closing.place);
+    let (Some(held), Some(left)) = (before.and_then(|act| act.results.as_ref()), closing.results.as_ref()) else {
+        return;
+    };
+    let of = |list: &[ResultFile], path: &str| list.iter().find(|file| file.path == path).cloned();
+    let new = left.iter().filter(|file| of(held, &file.path).is_none()).map(|file| format!("{} is new", file.path));
+    let gone = held.iter().filter(|file| of(left, &file.path).is_none()).map(|file| format!("{} is gone", file.path));
+    let other = left.iter().filter(|file| of(held, &file.path).is_some_and(|was| was != **file));
+    let changed: Vec<String> = other.map(|file| format!("{} was changed", file.path)).chain(new).chain(gone).collect();
+    if let Some(changed) = some_of(&changed, NAMED) {
+        let what = format!("the results that were released are not those that the run had left: {changed}");
+        findings.note("results-changed", what);
+    }
+}
+
 /// Whether the train's signature and the journal agree that the stop is closed.
 fn compare_signature(stop: &JourneyStop, journals: &[JourneyJournal], findings: &mut Findings<'_>) {
     let closings: Vec<&RecordedAct> = stop.acts.iter().filter(|act| act.closes()).collect();
     let has_journal = journals.iter().any(|journal| journal.signers.contains(&stop.state.key));
+    let is_other = |closing: &&RecordedAct| !stop.may_be_of(closing);
     match (stop.state.signed, closings.last()) {
+        (true, Some(_)) if closings.iter().all(is_other) => {
+            let what = "the train is signed by this station, and its journal tells of other signatures only: it is not whole, or \
+                        the station has closed the stop once more";
+            findings.contradiction("not-recorded", what.to_owned());
+        }
         (true, None) if has_journal => {
             let what = "the train is signed by this station, and its journal does not say that the station closed it";
             findings.contradiction("not-recorded", what.to_owned());
@@ -149,7 +194,10 @@ fn compare_signature(stop: &JourneyStop, journals: &[JourneyJournal], findings: 
             "the station has closed this stop {} ({}), and the train is of {}",
             counted(closings.len() as u64, "time"),
             times.join(", "),
-            stop.closing.and_then(|at| stop.acts.get(at)).map_or("one of these, or of none", |act| &act.time)
+            match stop.closing.and_then(|at| stop.acts.get(at)) {
+                Some(act) => format!("the {} of {} (line {})", act.act, act.time, act.place.1),
+                None => "one of these, or of none".to_owned(),
+            }
         );
         findings.note("closed-again", what);
     }
@@ -178,6 +226,9 @@ fn compare_train(train: &Inspection, stop: &JourneyStop, stops: usize, findings:
         if let (Some(recorded), Some(own)) = (act.runs.base.as_deref(), own) {
             differs("base", "the base", recorded, own);
         }
+    }
+    if stop.acts.iter().any(|act| act.act == "release" && act.closes() && act.approvals.is_empty()) {
+        findings.note("no-approval", "the station has released the results and recorded no approval".to_owned());
     }
     if stop.acts.iter().any(|act| act.opens() && act.creator_pinned == Some(false)) {
         let what = "the station has opened the train though it had no pinned key of the creator";

@@ -18,8 +18,10 @@ use crate::error::{Kind, Result};
 use crate::image::open_image;
 use crate::store::{Context, Reference};
 use crate::text::counted;
+use crate::train::StopSignature;
 
 pub use acts::{RecordedAct, RecordedApproval, RecordedRun};
+use model::ChainLine;
 pub use model::{Journey, JourneyFinding, JourneyJournal, JourneyStop, StopResults};
 
 /// A request for the journey of a train.
@@ -73,8 +75,10 @@ pub fn journey(request: &JourneyRequest<'_>, context: &Context) -> Result<Journe
         .iter()
         .map(|state| {
             let verdict = verdicts.and_then(|found| found.stops.get(state.index));
+            let signed = train.config.route().stop(state.index).ok().and_then(|stop| stop.signature.as_ref());
             JourneyStop {
                 state: state.clone(),
+                sha256: signed.map(StopSignature::sha256),
                 signature: verdict.and_then(|stop| stop.signature.clone()),
                 digest: verdict.and_then(|stop| stop.digest.clone()),
                 acts: Vec::new(),
@@ -84,6 +88,7 @@ pub fn journey(request: &JourneyRequest<'_>, context: &Context) -> Result<Journe
         })
         .collect();
     compare::merge(&mut stops, entries, &mut findings);
+    compare::compare_journals(&journals, &stops, &mut findings);
     find_closings(&described, &mut stops);
     add_results(&mut stops);
     compare::compare(&described, &stops, &journals, &mut findings);
@@ -107,6 +112,7 @@ fn read_journal(
         signers: Vec::new(),
         has_end: false,
         fault: None,
+        chain: Vec::new(),
     };
     let (entries, has_end) = match Journal::new(path).verify_copy(keys) {
         Ok(read) => read,
@@ -129,6 +135,7 @@ fn read_journal(
     }
     for entry in &entries {
         let signer = entry.signer(keys).map(PublicKey::fingerprint);
+        journal.chain.push(ChainLine { signer: signer.clone(), digest: entry.digest.clone() });
         journal.signers.extend(signer.filter(|signer| !journal.signers.contains(signer)));
     }
     journal.lines = Some((entries.len(), acts.len()));
@@ -137,15 +144,17 @@ fn read_journal(
     Ok((journal, acts))
 }
 
-/// Finds of several acts that closed a stop the one that this train is of: whose image went on to the next stop, or is the
-/// train itself, or else the one of the time of the signature.
+/// Finds of several acts that closed a stop the one that this train is of: that has made its signature, or whose image went
+/// on to the next stop, or is the train itself, or else the one of the time of the signature.
 fn find_closings(train: &Inspection, stops: &mut [JourneyStop]) {
     let mut next = (!train.open).then(|| train.digest.clone());
     for stop in stops.iter_mut().rev().filter(|stop| stop.state.signed) {
-        let of = |fits: &dyn Fn(&RecordedAct) -> bool| stop.acts.iter().rposition(|act| act.closes() && fits(act));
+        let may_be = |act: &RecordedAct| act.closes() && stop.may_be_of(act);
+        let of = |fits: &dyn Fn(&RecordedAct) -> bool| stop.acts.iter().rposition(|act| may_be(act) && fits(act));
+        let made = stop.sha256.as_ref().and_then(|own| of(&|act| act.signature.as_ref() == Some(own)));
         let sent = next.as_deref().and_then(|next| of(&|act| act.images.1.as_deref() == Some(next)));
-        let signed = stop.state.signed_at.as_deref();
-        stop.closing = sent.or_else(|| signed.and_then(|time| of(&|act| act.time == time)));
+        let signed = stop.state.signed_at.as_deref().and_then(|time| of(&|act| act.time == time));
+        stop.closing = made.or(sent).or(signed);
         next = stop.acts.iter().find(|act| act.opens()).and_then(|act| act.images.0.clone());
     }
 }

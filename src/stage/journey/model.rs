@@ -31,6 +31,8 @@ pub struct Journey {
 pub struct JourneyStop {
     /// The station, its key, whether and when it has signed.
     pub state: StopState,
+    /// The SHA-256 of its signature, in hexadecimal, if it has signed.
+    pub sha256: Option<String>,
     /// The verdict on its signature.
     pub signature: Option<Verdict>,
     /// The verdict on what it signed.
@@ -44,9 +46,15 @@ pub struct JourneyStop {
 }
 
 impl JourneyStop {
-    /// The act that closed the stop: of several the one that the train is of, as far as that can be told, else the last.
+    /// The act that closed the stop: of several the one that the train is of, as far as that can be told, else the last that may be it.
     pub fn closing(&self) -> Option<&RecordedAct> {
-        self.closing.and_then(|at| self.acts.get(at)).or_else(|| self.acts.iter().rev().find(|act| act.closes()))
+        let last = || self.acts.iter().rev().find(|act| act.closes() && self.may_be_of(act));
+        self.closing.and_then(|at| self.acts.get(at)).or_else(last)
+    }
+
+    /// False if the act has closed the stop with another signature than the train has.
+    pub(super) fn may_be_of(&self, act: &RecordedAct) -> bool {
+        act.signature.is_none() || self.sha256.is_none() || act.signature == self.sha256
     }
 }
 
@@ -78,6 +86,17 @@ pub struct JourneyJournal {
     pub has_end: bool,
     /// What is wrong with it.
     pub fault: Option<String>,
+    /// Its lines: of two journals of one station they are the same.
+    pub(super) chain: Vec<ChainLine>,
+}
+
+/// A line of a journal, whatever it is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ChainLine {
+    /// The fingerprint of the key that signed it.
+    pub(super) signer: Option<String>,
+    /// Its digest.
+    pub(super) digest: String,
 }
 
 /// Something that an auditor should know.

@@ -22,14 +22,16 @@ pub(in crate::stage) fn collect_config(config: &TrainConfig, policy: Verificatio
     let form = config.form();
     let mut checks: Vec<Check> = policy.collect_wire(config).into_iter().collect();
     // First of all: what depends on whose turn it is means nothing if a stop has signed too early.
-    if let Err(error) = config.route().route_state() {
-        checks.push(Check::broken(CheckId::RouteOrder, "route", error.what()));
-        return checks;
-    }
+    let order = config.route().route_state().err();
+    let order = order.map(|error| Check::broken(CheckId::RouteOrder, "route", error.what()));
+    let is_in_order = order.is_none();
+    checks.extend(order);
     checks.extend(form.collect_creator(config));
     checks.extend(trust::collect_paillier(config));
     checks.extend(form.collect_build(config));
-    checks.extend(form.collect_route(config));
+    if is_in_order {
+        checks.extend(form.collect_route(config));
+    }
     trust::collect(policy.trust, config, checks)
 }
 

@@ -17,6 +17,8 @@ const RESULTS: &str = "de.personalhealthtrain.results";
 const OUTSIDE: &str = "outside";
 /// What tells that directory from others: device and inode.
 const RESULTS_DIRECTORY: &str = "de.personalhealthtrain.results-directory";
+/// What tells the results in it as pre-run has left them from others.
+const RESULTS_BEFORE: &str = "de.personalhealthtrain.results-before";
 /// The image whose base an image goes without that was opened for a run; absent if the train itself came without it.
 const OPENED_FROM: &str = "de.personalhealthtrain.opened-from";
 /// The value of [`APPROVAL`] where nothing leaves that nobody has approved.
@@ -61,6 +63,8 @@ pub(in crate::stage) struct Labels {
     pub(in crate::stage) results_outside: bool,
     /// The [identity](crate::store::fs::identity) of that directory.
     pub(in crate::stage) results_directory: Option<String>,
+    /// What tells the results in it as pre-run has left them: the [digest](super::results_before::ResultsBefore::digest).
+    pub(in crate::stage) results_before: Option<String>,
     /// The image that has the base, where the opened one goes without it.
     pub(in crate::stage) opened_from: Option<String>,
     /// True if the results were held for a person to approve.
@@ -95,6 +99,7 @@ impl Labels {
             config_digest: image.label(CONFIG_DIGEST).map(str::to_owned),
             results_outside: image.label(RESULTS) == Some(OUTSIDE),
             results_directory: image.label(RESULTS_DIRECTORY).map(str::to_owned),
+            results_before: image.label(RESULTS_BEFORE).map(str::to_owned),
             opened_from: image.label(OPENED_FROM).map(str::to_owned),
             needs_approval: image.label(APPROVAL) == Some(REQUIRED),
         }
@@ -151,6 +156,7 @@ pub(in crate::stage) fn labels(
         (CONFIG_DIGEST, config_digest),
         (RESULTS, None),
         (RESULTS_DIRECTORY, None),
+        (RESULTS_BEFORE, None),
         (OPENED_FROM, None),
         (APPROVAL, None),
     ]
@@ -163,6 +169,26 @@ pub(in crate::stage) fn opened_apart(apart: Apart<'_>, is_whole: bool) -> [(&'st
 }
 
 /// The labels of an image whose results pre-run has written into a directory.
-pub(in crate::stage) fn results_outside(directory: &str) -> [(&'static str, Option<String>); 2] {
-    [(RESULTS, Some(OUTSIDE.to_owned())), (RESULTS_DIRECTORY, Some(directory.to_owned()))]
+pub(in crate::stage) fn results_outside(outside: &ResultsOutside) -> [(&'static str, Option<String>); 3] {
+    let ResultsOutside { directory, before } = outside;
+    [
+        (RESULTS, Some(OUTSIDE.to_owned())),
+        (RESULTS_DIRECTORY, Some(directory.clone())),
+        (RESULTS_BEFORE, Some(before.clone())),
+    ]
+}
+
+/// The directory into which pre-run has written results.
+pub(in crate::stage) struct ResultsOutside {
+    /// Its [identity](crate::store::fs::identity).
+    pub(in crate::stage) directory: String,
+    /// What tells the results in it from others.
+    pub(in crate::stage) before: String,
+}
+
+impl Labels {
+    /// True if the image was opened for a run, in a directory that is kept for a person alone.
+    pub(in crate::stage) fn was_opened_apart(&self) -> bool {
+        self.opened_from.is_some() || self.needs_approval
+    }
 }

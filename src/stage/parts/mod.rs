@@ -22,6 +22,8 @@ pub(super) mod release;
 pub(super) mod report;
 pub(super) mod request;
 pub(super) mod results_archive;
+pub(super) mod results_before;
+pub(super) mod results_given;
 pub(super) mod reviewers;
 pub(super) mod space;
 pub(super) mod strict;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::labels::{Apart, ImageState, Labels, labels, opened_apart, results_outside};
+use super::labels::{Apart, ImageState, Labels, ResultsOutside, labels, opened_apart, results_outside};
 use super::load::{Depth, Train};
 use super::payload::write_control;
 use super::report::Report;
@@ -31,8 +31,8 @@ pub(in crate::stage) struct StageOutput<'a> {
     pub(in crate::stage) unreached: Unreached,
     /// Opened images of the same train, without a tag, that go with it.
     pub(in crate::stage) forgotten: Vec<Digest>,
-    /// What tells the directory in which the results are, if they are not in the image.
-    pub(in crate::stage) results_outside: Option<String>,
+    /// Where the results are, if they are not in the image.
+    pub(in crate::stage) results_outside: Option<ResultsOutside>,
 }
 
 impl StageOutput<'_> {
@@ -51,7 +51,7 @@ impl StageOutput<'_> {
         let control = write_control(sink, self.config, self.document, &meta, now)?;
         let digest = (self.state == ImageState::PreRun).then(|| train.config_digest());
         let mut stage_labels = labels(self.state, &train.image.diff_ids()[..self.base_layers], Some(self.stop), digest);
-        stage_labels.extend(self.results_outside.iter().flat_map(|directory| results_outside(directory)));
+        stage_labels.extend(self.results_outside.iter().flat_map(results_outside));
         if let Some(apart) = self.apart {
             stage_labels.extend(opened_apart(apart, train.image.left_out().is_empty()));
         }
@@ -149,10 +149,20 @@ fn layer_changes(train: &Train, edit: &Edit) -> LayerCounts {
     }
 }
 
-/// What is to be said of the train whose place an image takes at the destination: another train, this very stop, signed,
-/// or an opened one in which a train has run. Without a journal nobody else says so. Of what is in a registry nothing is
-/// asked.
+/// What is to be said of the train whose place an image has taken at the destination: that it [was there](what_is_there).
 pub(in crate::stage) fn what_is_replaced(
+    target: &Target,
+    train: &Train,
+    stop: &Stop,
+    context: &Context,
+) -> Option<String> {
+    let what = what_is_there(target, train, stop, context)?;
+    Some(format!("`{}` held {what}: it is replaced", Printable::new(&target.tag)))
+}
+
+/// The train whose place an image will take at the destination: another train, this very stop, signed, or an opened one in
+/// which a train has run. Without a journal nobody else says so. Of what is in a registry nothing is asked.
+pub(in crate::stage) fn what_is_there(
     target: &Target,
     train: &Train,
     stop: &Stop,
@@ -165,7 +175,7 @@ pub(in crate::stage) fn what_is_replaced(
     let has_run = Labels::read(&image).layers_of_run(&image).is_some_and(|of_run| of_run > 0);
     let there = Train::load(image, &context.temporary, Depth::Config).ok()?;
     let is_signed = |other: &Stop| other.index == stop.index && other.signature.is_some();
-    let what = if there.config.hash() != train.config.hash() {
+    Some(if there.config.hash() != train.config.hash() {
         format!("another train, {}", Printable::new(there.config.id()))
     } else if has_run {
         "this train with what a run had added to it".to_owned()
@@ -173,8 +183,7 @@ pub(in crate::stage) fn what_is_replaced(
         "the train as this stop has signed it".to_owned()
     } else {
         return None;
-    };
-    Some(format!("`{}` held {what}: it is replaced", Printable::new(&target.tag)))
+    })
 }
 
 /// Refuses to open a train in place in a registry: its plaintext would take the place of the train for all to fetch.

@@ -31,6 +31,9 @@ pub struct Report {
     pub ran: Option<Ran>,
     /// The results that leave, of a stage that closes a train.
     pub results: Option<Vec<ResultFile>>,
+    /// The SHA-256 of the stop's signature, in hexadecimal, of a stage that closes a train: it tells this closing from
+    /// any other.
+    pub signature: Option<String>,
 }
 
 /// A file among the results that leave.

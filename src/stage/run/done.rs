@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::image::{Image, ImageReport, Target, open_image};
 use crate::stage::parts::load::{Depth, Train};
+use crate::stage::parts::publish::what_is_there;
 use crate::stage::parts::report::Report;
 use crate::stage::parts::request::StageRequest;
 use crate::stage::verify::verify;
@@ -65,6 +66,21 @@ pub(super) fn done_there(
         warnings: vec![what],
         ..Report::default()
     }))
+}
+
+/// What is to be said of a train that the closed one will replace in `target`, if there is one.
+///
+/// # Errors
+/// As [`done_there`].
+pub(super) fn replaced_by(
+    request: &StageRequest<'_>,
+    before: &Image,
+    target: &Target,
+    context: &Context,
+) -> Result<Option<String>> {
+    let came = Train::load(before.clone(), &context.temporary, Depth::Config)?;
+    let there = what_is_there(target, &came, came.stop_of(&request.station)?, context);
+    Ok(there.map(|what| format!("`{}` has {what}: the closed train will replace it", Printable::new(&target.tag))))
 }
 
 /// True if the route `after` is the one `before` with the signature of this stop, and nothing else.

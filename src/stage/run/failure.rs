@@ -48,6 +48,8 @@ pub struct TrainFailed {
     pub exit_status: Option<i32>,
     /// The limit that ended it, if one did.
     pub limit: Option<Limit>,
+    /// How long it ran.
+    pub seconds: f64,
     /// The file with its output.
     pub log: PathBuf,
 }
@@ -65,9 +67,14 @@ impl fmt::Display for TrainFailed {
 impl std::error::Error for TrainFailed {}
 
 /// The error of a train that failed.
-pub(super) fn failed(exit_status: Option<i32>, limit: Option<Limit>, log: &Path) -> Error {
-    let cause = TrainFailed { exit_status, limit, log: log.to_owned() };
+pub(super) fn failed(exit_status: Option<i32>, limit: Option<Limit>, time: Duration, log: &Path) -> Error {
+    let cause = TrainFailed { exit_status, limit, seconds: seconds_of(time), log: log.to_owned() };
     Error::new(Kind::Train, "the train failed").because(cause).hint(unchanged(log))
+}
+
+/// A duration in seconds, to the millisecond.
+pub(super) fn seconds_of(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1000.0).round() / 1000.0
 }
 
 /// The error of a train that ended well and left nothing, or nothing new, where a station demands results.

@@ -1,6 +1,7 @@
 //! Keeps what a train has computed when it cannot be closed, for it may have run for days, or when a person has to see it
 //! first.
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -8,13 +9,16 @@ use super::register::all_kept;
 use super::work_dir::{WorkDir, kept_for};
 use crate::error::{Advice, Error, IoContext, Kind, Result};
 use crate::image::{Image, open_image};
-use crate::stage::kept::{CLOSED, OPENED, parts_of_kept};
+use crate::stage::kept::{CLOSED, INCOMPLETE, OPENED, parts_of_kept};
 use crate::stage::parts::labels::Labels;
 use crate::stage::parts::load::{Depth, Train};
+use crate::stage::parts::report::Ran;
 use crate::stage::parts::request::StageRequest;
 use crate::stage::post_run::post_run_elsewhere;
 use crate::store::tag::LATEST;
 use crate::store::{Context, Reference};
+use crate::text::seconds_text;
+use crate::train::Check;
 
 /// A train that has run.
 pub(super) struct Kept<'a> {
@@ -26,12 +30,41 @@ pub(super) struct Kept<'a> {
     pub(super) before: &'a Image,
     /// The directory with the results.
     pub(super) results: &'a Path,
+    /// The checks that were made before it ran.
+    pub(super) checks: &'a [Check],
+    /// How it has run.
+    pub(super) ran: &'a Ran,
+}
+
+/// What a run has done whose results are held: the cause of the error that [`run`](super::run) then returns.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct RunHeld {
+    /// The checks that were made before the train ran.
+    pub checks: Vec<Check>,
+    /// How it has run.
+    pub ran: Ran,
+}
+
+impl fmt::Display for RunHeld {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ran it for {}", self.ran.engine, seconds_text(self.ran.seconds))
+    }
+}
+
+impl std::error::Error for RunHeld {}
+
+/// Whether the train has had room for all of its results.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whole {
+    Yes,
+    Perhaps,
 }
 
 /// What is to be said of the `error` with which post-run has ended. If it was the registry's, the train is closed into
 /// an archive on this machine, encrypted as it would travel. Else the opened train and its results stay in plaintext,
 /// for their owner alone, beside the destination. The error says where, and how to go on.
-pub(super) fn keep(kept: &Kept<'_>, work: WorkDir, context: &Context, error: Error) -> Error {
+pub(super) fn keep(kept: &Kept<'_>, work: WorkDir, whole: Whole, context: &Context, error: Error) -> Error {
     if error.kind() == Kind::Registry {
         match close_here(kept, context) {
             Ok(archive) => {
@@ -49,7 +82,7 @@ pub(super) fn keep(kept: &Kept<'_>, work: WorkDir, context: &Context, error: Err
         }
     }
     let before = work.join("");
-    match leave(kept, work) {
+    match leave(kept, work, whole) {
         Ok(Place { dir, opened, results, source, target }) => {
             let error = match kept.opened.path() {
                 Some(hidden) => error.moved(hidden, &dir.join(OPENED)),
@@ -65,11 +98,13 @@ pub(super) fn keep(kept: &Kept<'_>, work: WorkDir, context: &Context, error: Err
 }
 
 /// What is to be said of a train whose results a person has to see before they leave: it is kept as [`keep`] keeps it.
-pub(super) fn hold(kept: &Kept<'_>, work: WorkDir) -> Error {
+pub(super) fn hold(kept: &Kept<'_>, work: WorkDir, whole: Whole) -> Error {
     let what = "the train has run, and its results are held until a person has approved them";
-    match leave(kept, work) {
+    match leave(kept, work, whole) {
         Ok(Place { opened, results, source, target, .. }) => {
-            Error::new(Kind::Decision, what).advise(Advice::ReviewHeld { opened, results, source, target })
+            let held = RunHeld { checks: kept.checks.to_vec(), ran: kept.ran.clone() };
+            let advice = Advice::ReviewHeld { opened, results, source, target };
+            Error::new(Kind::Decision, what).because(held).advise(advice)
         }
         Err(error) => error.at("the train has run, but its results cannot be held"),
     }
@@ -174,10 +209,15 @@ fn archive_in(dir: &Path, target: &Reference) -> Reference {
 
 /// Leaves the work directory under a name that nobody cleans up, with what closes the train and nothing else: the data of
 /// the station are still where they came from.
-fn leave(kept: &Kept<'_>, work: WorkDir) -> Result<Place> {
+fn leave(kept: &Kept<'_>, work: WorkDir, whole: Whole) -> Result<Place> {
     let below = |path: &Path| path.file_name().map(PathBuf::from).unwrap_or_default();
     let (opened, results) = (kept.opened.path().map(below).unwrap_or_default(), below(kept.results));
     let dir = work.keep(&[&opened, &results])?;
+    if whole == Whole::Perhaps
+        && let Err(error) = fs::write(dir.join(INCOMPLETE), "")
+    {
+        tracing::warn!("{}: it cannot be noted there that the results may be incomplete: {error}", dir.display());
+    }
     // A name that people and scripts can type; where it cannot be given, the old one does.
     let (hidden, plain) = (dir.join(opened), dir.join(OPENED));
     let opened = if fs::rename(&hidden, &plain).is_ok() { plain } else { hidden };

@@ -27,6 +27,7 @@ use crate::stage::parts::execution::Execution;
 use crate::stage::parts::labels::Apart;
 use crate::stage::parts::report::{Ran, Report};
 use crate::stage::parts::request::StageRequest;
+use crate::stage::parts::results_before::ResultsBefore;
 use crate::stage::post_run::post_run_elsewhere;
 use crate::stage::pre_run::pre_run_apart;
 use crate::store::tag::LATEST;
@@ -36,7 +37,7 @@ use crate::train::paths;
 
 pub(in crate::stage) use data::{IN_TRAIN, VARIABLE};
 pub use failure::{Limit, TrainFailed};
-pub use keep::{KeptBefore, KeptRun, kept_anywhere, kept_before, kept_runs};
+pub use keep::{KeptBefore, KeptRun, RunHeld, kept_anywhere, kept_before, kept_runs};
 pub use leftovers::{Leftover, cleanup, leftovers};
 pub use log::Onlooker;
 pub(in crate::stage) use observer::{Observer, Usage};
@@ -44,12 +45,12 @@ pub use opened::keeps_base;
 pub(in crate::stage) use work_dir::WorkDir;
 
 use data::Preparation;
-use done::done_there;
-use failure::{failed, left_nothing};
-use keep::{Kept, hold, keep};
+use done::{done_there, replaced_by};
+use failure::{failed, left_nothing, seconds_of};
+use keep::{Kept, Whole, hold, keep};
 use log::{Log, Named};
 use opened::Opened;
-use traces::{ResultsBefore, dropped, ensure_room};
+use traces::{dropped, ensure_room, lack_in};
 use widened::Widened;
 
 /// The bytes of a log that are kept without another limit.
@@ -179,10 +180,11 @@ pub(in crate::stage) fn run_observed(
     drop(held);
 
     let post = StageRequest { results: Some(&results), keep_owners: true, keep_initial_results: false, ..*stage };
-    let kept = Kept { post: &post, opened: &reference, before: &before, results: &results };
-    let look = || observer.map_or(Ok(()), |observer| observer.look(&reference, &results));
-    let taken = request.engine.reclaim(&results).and_then(|()| widened.restore()).and_then(|()| look());
-    let (lack, elsewhere) = (came.warning(&results), dropped(written.as_deref()));
+    let (checks, results) = (&pre.checks[..], &results);
+    let kept = Kept { post: &post, opened: &reference, before: &before, results, checks, ran: &ran };
+    let look = || observer.map_or(Ok(()), |observer| observer.look(&reference, results));
+    let taken = request.engine.reclaim(results).and_then(|()| widened.restore()).and_then(|()| look());
+    let (lack, elsewhere) = (lack_in(results, &came), dropped(written.as_deref()));
     if let (Ok(()), true, Some(lack)) = (&taken, stage.require_results, lack) {
         return Err(left_nothing(lack, log.path()));
     }
@@ -209,12 +211,14 @@ fn close_or_leave(
     let room = ensure_room(kept.results);
     if let (Ok(()), Some(told)) = (&taken, held) {
         told.iter().for_each(|what| tracing::warn!("{what}"));
-        room.err().iter().for_each(|error| tracing::warn!("{error}"));
-        return Err(hold(kept, work));
+        room.as_ref().err().iter().for_each(|error| tracing::warn!("{error}"));
+        let whole = if room.is_ok() { Whole::Yes } else { Whole::Perhaps };
+        return Err(hold(kept, work, whole));
     }
+    let whole = if room.is_ok() { Whole::Yes } else { Whole::Perhaps };
     match taken.and(room).and_then(|()| post_run_elsewhere(kept.post, kept.opened, kept.before, context)) {
         Ok(report) => Ok((report, work)),
-        Err(error) => Err(keep(kept, work, context, error)),
+        Err(error) => Err(keep(kept, work, whole, context, error)),
     }
 }
 
@@ -224,7 +228,14 @@ fn before_all_work(request: &RunRequest<'_>, before: &Image, context: &Context) 
     let there = ensure_can_go_there(stage, before, context).map_err(|error| stage.not_writable(error))?;
     before.ensure_layers()?;
     ensure_none_waits(request, context)?;
-    if request.again { Ok(None) } else { done_there(stage, before, &there, context) }
+    if let (false, Some(done)) = (request.again, done_there(stage, before, &there, context)?) {
+        return Ok(Some(done));
+    }
+    // Once the train has run for hours it may be too late to move that away.
+    if let (false, Some(what)) = (request.hold, replaced_by(stage, before, &there, context)?) {
+        tracing::warn!("{what}");
+    }
+    Ok(None)
 }
 
 /// Sees to it that the closed train can be published where it has to go.
@@ -377,30 +388,29 @@ fn drive(
     let named = Some(log).filter(|_| observer.is_none());
     let limits = &job.options.limits;
     let outcome = match ending {
-        ExitReason::TimedOut => return Err(failed(None, request.limit.map(Limit::Time), log)),
-        ExitReason::Stopped => return Err(failed(None, request.results_limit.map(Limit::Results), log)),
+        ExitReason::TimedOut => return Err(failed(None, request.limit.map(Limit::Time), time, log)),
+        ExitReason::Stopped => return Err(failed(None, request.results_limit.map(Limit::Results), time, log)),
         ExitReason::Exited(ended) => engine
             .outcome(job.name, job.scratch, ended)
             .map_err(|error| not_started(error, &job.process.arguments, engine.name(), said.as_deref(), named))?,
     };
     match outcome {
         Outcome { exit_status, out_of_memory } if out_of_memory || exit_status == KILLED && limits.memory.is_some() => {
-            return Err(failed(Some(exit_status), limits.memory.map(Limit::Memory), log));
+            return Err(failed(Some(exit_status), limits.memory.map(Limit::Memory), time, log));
         }
         Outcome { exit_status: 0, .. } => {}
         Outcome { exit_status, .. } => {
             // Then the train is not to blame; what it has written goes.
             ensure_room(results).map_err(|error| error.hint("free some space there, and run the train once more"))?;
-            return Err(failed(Some(exit_status), None, log));
+            return Err(failed(Some(exit_status), None, time, log));
         }
     }
     if too_large() {
-        return Err(failed(Some(0), request.results_limit.map(Limit::Results), log));
+        return Err(failed(Some(0), request.results_limit.map(Limit::Results), time, log));
     }
     // Good or not, it is tried again in the end; the results are not to be lost for it.
     end();
-    let seconds = (time.as_secs_f64() * 1000.0).round() / 1000.0;
-    Ok((Ran { engine: engine.name(), seconds, log: log.to_owned() }, written))
+    Ok((Ran { engine: engine.name(), seconds: seconds_of(time), log: log.to_owned() }, written))
 }
 
 /// The error of an engine that could not start the train, with what the engine said last; in one form for all of them if

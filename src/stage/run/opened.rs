@@ -1,4 +1,4 @@
-use std::fs::{self, Metadata, ReadDir};
+use std::fs;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,7 @@ use crate::error::{ErrorContext, IoContext, Result};
 use crate::image::{DirectorySink, Fidelity, Image, Node, PathFilter, View, open_image, write_tree};
 use crate::stage::parts::labels::Labels;
 use crate::stage::parts::load::read_config;
+use crate::stage::parts::results_before::below;
 use crate::store::{Context, Reference};
 use crate::train::files::QUERY;
 use crate::train::{TrainConfig, paths};
@@ -94,26 +95,5 @@ pub(super) fn exceeds(dir: &Path, limit: u64) -> bool {
     below(dir).filter(|(_, found)| !found.is_dir()).any(|(_, found)| {
         sum = sum.saturating_add(found.len());
         sum > limit
-    })
-}
-
-/// What lies below. What cannot be looked at does not count: the train may be at work.
-pub(super) fn below(dir: &Path) -> impl Iterator<Item = (PathBuf, Metadata)> {
-    let (mut open, mut here) = (vec![dir.to_owned()], None);
-    std::iter::from_fn(move || {
-        loop {
-            let Some(entry) = here.as_mut().and_then(|entries: &mut ReadDir| entries.next()) else {
-                here = fs::read_dir(open.pop()?).ok();
-                continue;
-            };
-            let Some((entry, found)) = entry.ok().and_then(|entry| entry.metadata().ok().map(|found| (entry, found)))
-            else {
-                continue;
-            };
-            if found.is_dir() {
-                open.push(entry.path());
-            }
-            return Some((entry.path(), found));
-        }
     })
 }

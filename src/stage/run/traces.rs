@@ -1,13 +1,10 @@
 //! What a train has left, as a person should know it before results are closed or held.
 
-use std::collections::BTreeSet;
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::opened::below;
 use crate::error::{Error, Kind, Result};
 use crate::stage::parts::report::NO_RESULTS;
+use crate::stage::parts::results_before::{ResultsBefore, below};
 use crate::store::fs::free_in;
 use crate::text::{Printable, some_of};
 
@@ -16,23 +13,13 @@ const NAMED: usize = 10;
 /// With less space than this, in bytes, a train may not have written all of its results.
 const LITTLE_SPACE: u64 = 64 << 10;
 
-/// The results with which a train has come: each file with its size and the time of its last change.
-pub(super) struct ResultsBefore(BTreeSet<(PathBuf, u64, (i64, i64))>);
-
-impl ResultsBefore {
-    pub(super) fn of(results: &Path) -> Self {
-        let facts = |(path, found): (PathBuf, Metadata)| (path, found.len(), (found.mtime(), found.mtime_nsec()));
-        ResultsBefore(below(results).filter(|(_, found)| !found.is_dir()).map(facts).collect())
+/// What is to be said of results if the train has left nothing, or nothing new: beside those with which it came.
+pub(super) fn lack_in(results: &Path, came: &ResultsBefore) -> Option<&'static str> {
+    if !has_file(results) {
+        return Some(NO_RESULTS);
     }
-
-    /// What is to be said if the train has left nothing, or nothing new.
-    pub(super) fn warning(&self, results: &Path) -> Option<&'static str> {
-        if !has_file(results) {
-            return Some(NO_RESULTS);
-        }
-        let same = ResultsBefore::of(results).0 == self.0;
-        same.then_some("the train has left nothing new: its results are those with which it came")
-    }
+    (ResultsBefore::of(results) == *came)
+        .then_some("the train has left nothing new: its results are those with which it came")
 }
 
 /// True if there is a regular file below, and be it empty.

@@ -138,7 +138,7 @@ impl WorkDir {
         let entries = fs::read_dir(&self.path).doing("list the directory").at(self.path.display())?.flatten();
         for entry in entries.filter(|entry| !names.contains(&Path::new(&entry.file_name()))) {
             let path = entry.path();
-            let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            let removed = if path.is_dir() { remove_tree(&path) } else { fs::remove_file(&path) };
             if let Err(error) = removed {
                 tracing::warn!("{}: it is kept, too, since it cannot be removed: {error}", path.display());
             }

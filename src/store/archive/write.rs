@@ -93,6 +93,9 @@ impl ArchiveWriter {
         let mut hidden = OsString::from(".pht-oci-");
         hidden.push(name);
         let temporary = path.with_file_name(hidden);
+        if !parent_of(path).is_dir() {
+            return Err(no_directory().at(path.display()));
+        }
         let file = take_temporary(&temporary, waiting, audience, &path.display().to_string()).at(temporary.display())?;
         let mut writer = ArchiveWriter {
             path: path.to_owned(),

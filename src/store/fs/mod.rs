@@ -5,7 +5,6 @@ mod free_space;
 mod lock;
 mod open;
 mod private;
-#[cfg(feature = "engines")]
 mod remove;
 mod staged_dir;
 mod staged_file;
@@ -21,7 +20,6 @@ pub(crate) use open::ensure_replaceable;
 pub(crate) use open::{is_not_regular, not_regular, open_regular};
 pub use private::Audience;
 pub(crate) use private::{make_private, others_may_write, own_uid};
-#[cfg(feature = "engines")]
 pub(crate) use remove::remove_tree;
 pub(crate) use staged_dir::{StagedDir, identity, no_directory, parent_of};
 pub(crate) use staged_file::StagedFile;

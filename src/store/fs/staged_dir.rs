@@ -46,6 +46,11 @@ impl<'a> StagedDir<'a> {
         &self.filling
     }
 
+    /// The path of the directory that was filled.
+    pub(crate) fn filled(&self) -> &Path {
+        &self.filling
+    }
+
     /// What tells the directory that is filled from others, also when it is in place.
     pub(crate) fn identity(&self) -> Result<String> {
         let found = fs::symlink_metadata(&self.filling).doing("stat the directory").at(self.filling.display())?;

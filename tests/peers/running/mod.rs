@@ -156,6 +156,16 @@ fn bad_ends(test: &str, engine: &'static str, peer: Peer) {
     assert_eq!(status.code(), Some(143), "{engine}");
     check("a signal");
 
+    // Whoever is impatient leaves no container behind.
+    let child = fixture.start("120");
+    for _ in 0..2 {
+        kill_process(Pid::from_child(&child), Signal::INT).expect("a signal");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let status = child.wait_with_output().expect("the program ends").status;
+    assert_eq!(status.code(), Some(130), "{engine}");
+    check("a second signal");
+
     let mut child = fixture.start("120");
     child.kill().expect("a signal that cannot be caught");
     child.wait().expect("the program ends");
