@@ -276,6 +276,9 @@ pub(super) fn conclusion(told: &Told<'_>) -> (String, Style) {
         "weak" if told.strict => (format!("the train is {}, which --strict refuses", told.words()), Style::Bad),
         "weak" => (format!("no check of the train is broken; it is {}", told.words()), Style::Doubtful),
         "unpinned" => ("nobody vouches for some keys of the train".to_owned(), Style::Bad),
+        _ if told.journey.train.waits_for_creator => {
+            ("the train is not signed yet: it waits for its creator".to_owned(), Style::Bad)
+        }
         _ => match some_of(&told.broken(), LISTED) {
             Some(checks) => (format!("the train is broken ({checks})"), Style::Bad),
             None => ("the train is broken".to_owned(), Style::Bad),

@@ -66,6 +66,7 @@ enum Form {
     Count,
     Flag,
     Texts,
+    Paths,
     /// HOST:PATH[:ro], whose host path is a [`Form::Path`].
     Volumes,
 }
@@ -79,7 +80,7 @@ impl Form {
             Form::Amount => "expected a number, or a text such as \"12h\" or \"8G\"",
             Form::Count => "expected a whole number, without quotes",
             Form::Flag => "expected true or false",
-            Form::Texts | Form::Volumes => "expected a list of texts, as in [\"first\", \"second\"]",
+            Form::Texts | Form::Paths | Form::Volumes => "expected a list of texts, as in [\"first\", \"second\"]",
         }
     }
 }
@@ -107,6 +108,7 @@ const KEYS: &[Key] = &[
     ("run.results-limit", "results-limit", Form::Amount),
     ("run.require-results", "require-results", Form::Flag),
     ("release.review", "hold", Form::Flag),
+    ("release.against", "against", Form::Paths),
     ("release.reviewers", "reviewers", Form::Count),
     ("release.min-count", "min-count", Form::Count),
     ("release.allow-zeros", "allow-zeros", Form::Flag),
@@ -347,19 +349,18 @@ fn entry(name: &str, line: usize, value: &Spanned<DeValue<'_>>, dir: &Path) -> R
         (Form::Amount, DeValue::Float(number)) => Some(number.as_str().replace('_', "")),
         (Form::Flag, DeValue::Boolean(flag)) => Some(flag.to_string()),
         (Form::Flag | Form::Count, _) => None,
-        (Form::Path, DeValue::String(path)) if !path.is_empty() => dir.join(&**path).to_str().map(str::to_owned),
-        (Form::Volumes, DeValue::String(volume)) if !volume.is_empty() => {
-            dir.join(&**volume).to_str().map(str::to_owned)
+        (Form::Path | Form::Paths | Form::Volumes, DeValue::String(path)) if !path.is_empty() => {
+            dir.join(&**path).to_str().map(str::to_owned)
         }
-        (Form::Path | Form::Volumes, _) => None,
+        (Form::Path | Form::Paths | Form::Volumes, _) => None,
         (_, DeValue::String(text)) if !text.is_empty() => Some(text.to_string()),
         _ => None,
     };
     let values = match (form, value) {
-        (Form::Texts | Form::Volumes, DeValue::Array(items)) => {
+        (Form::Texts | Form::Paths | Form::Volumes, DeValue::Array(items)) => {
             items.iter().map(|item| plain(item.get_ref())).collect()
         }
-        (Form::Texts | Form::Volumes, _) => None,
+        (Form::Texts | Form::Paths | Form::Volumes, _) => None,
         _ => plain(value).map(|value| vec![value]),
     };
     let values: Vec<String> = values.ok_or_else(wrong)?;
@@ -415,7 +416,8 @@ mod tests {
     #[test]
     fn reads_every_form() {
         let text = "station = \"a\"\nprivate-key = \"keys/a.pem\"\ntrust = \"/etc/trust\"\n[accept]\nstrict = true\n\
-                    masters = []\n[run]\nvolumes = [\"data:/data:ro\", \"/srv:/srv\"]\ncpus = 1.5\npids = 4_096\ntimeout = \"12h\"\n";
+                    masters = []\n[run]\nvolumes = [\"data:/data:ro\", \"/srv:/srv\"]\ncpus = 1.5\npids = 4_096\ntimeout = \"12h\"\n\
+                    [release]\nagainst = [\"data\", \"/srv\"]\n";
         let found = parse(text, Path::new("/conf")).unwrap();
         let found: Vec<_> = found.iter().map(|entry| (entry.key.0, entry.line, entry.values.join(" "))).collect();
         let expected = [
@@ -427,6 +429,7 @@ mod tests {
             ("run.cpus", 9, "1.5"),
             ("run.pids", 10, "4096"),
             ("run.timeout", 11, "12h"),
+            ("release.against", 13, "/conf/data /srv"),
         ];
         let sorted = |mut list: Vec<(&'static str, usize, String)>| {
             list.sort_by_key(|(_, line, _)| *line);

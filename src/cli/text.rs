@@ -251,6 +251,7 @@ pub(super) fn verdict_words(found: &Verification) -> &'static str {
             return "open, and what can be checked does not all hold";
         }
         _ if found.open => return "open, and a train can only be verified when it is closed",
+        _ if found.waits_for_creator => return "not signed yet: it waits for its creator",
         _ => {}
     }
     let is_weak = |check: &&Check| matches!(check.verdict, Verdict::Weak(_));

@@ -49,6 +49,10 @@ impl PublicKey {
     pub fn from_pem(file: &[u8]) -> Result<Self> {
         let blocks = pem::blocks(file).map_err(|why| {
             if file.trim_ascii_start().starts_with(b"ssh-") {
+                if !file.trim_ascii_start().starts_with(b"ssh-rsa") {
+                    let what = "a public key in OpenSSH format that is none of RSA; stations and creators need RSA";
+                    return Error::malformed(what).hint("make one with pht-oci keygen NAME");
+                }
                 let error = Error::malformed("public key in OpenSSH format");
                 return error.hint("convert the key with ssh-keygen -e -m pkcs8");
             }
@@ -284,6 +288,10 @@ fn not_a_private_key(block: Option<&Block<'_>>) -> Error {
 
 fn not_a_public_key(label: &str) -> Error {
     match label {
+        "OPENSSH PRIVATE KEY" => {
+            Error::malformed("a private key in OpenSSH format was given where the public key is needed")
+                .hint("of an RSA key, ssh-keygen -e -m pkcs8 -f FILE writes the public one")
+        }
         _ if label.ends_with("PRIVATE KEY") => {
             Error::malformed("a private key was given where the public key is needed")
                 .hint("extract the public key with openssl pkey -pubout")

@@ -71,7 +71,8 @@ fn open_train(request: &StageRequest<'_>, apart: Option<Apart<'_>>, context: &Co
     let memory = request.policy.memory.unwrap_or(&own);
     let (copied, lost) = (0, Vec::new());
     let mut pre_run = PreRun { request, apart, context, spool, base, results, before, warning, memory, copied, lost };
-    with_all_layers(&mut train, &pre_run.spool.clone(), |train| pre_run.attempt(train, &mut target)).at(name)
+    let opened = with_all_layers(&mut train, &pre_run.spool.clone(), |train| pre_run.attempt(train, &mut target));
+    opened.map_err(|error| request.not_writable_there(error)).at(name)
 }
 
 /// The image to start from.

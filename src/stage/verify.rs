@@ -45,6 +45,8 @@ pub struct Verification {
     pub unread_layers: usize,
     /// True if the train is open: what it says of itself is then that of the closed one, and need not be broken.
     pub open: bool,
+    /// True if its creator has yet to sign it: no stage takes it before.
+    pub waits_for_creator: bool,
     /// The station whose pre-run has opened it, where that is known.
     pub opened_at: Option<String>,
     /// Conditions that the person should know about; nothing failed.
@@ -205,6 +207,7 @@ fn without_config(source: String, image: Option<&Image>, checks: Vec<Check>, fau
         read: image.map_or(0, |image| image.source().bytes_read()),
         unread_layers: image.map_or(0, |image| image.layers().len()),
         open: false,
+        waits_for_creator: false,
         opened_at: None,
         warnings: Vec::new(),
         fault: Some(fault),
@@ -223,6 +226,7 @@ fn report(train: &Train, policy: VerificationPolicy<'_>, mut checks: Vec<Check>,
         read: train.image.source().bytes_read(),
         unread_layers: if policy.all_layers { 0 } else { train.view.lowest },
         open,
+        waits_for_creator: train.config.form().waits_for_creator(),
         opened_at: Labels::read(&train.image).opened_at().filter(|_| open).map(str::to_owned),
         warnings: warnings(train, policy),
         checks,

@@ -243,6 +243,10 @@ fn says_what_was_given_instead_of_a_public_key() {
     assert!(given.what().contains("private key was given") && given.advice().is_some());
     let openssh = refused_public(b"ssh-rsa AAAAB3NzaC1yc2EAAAADAQAB station@host\n");
     assert!(hint_of(&openssh).contains("ssh-keygen"));
+    let other = refused_public(b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA station@host\n");
+    assert!(other.what().contains("need RSA") && hint_of(&other).contains("keygen"));
+    let private = refused_public(b"-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n");
+    assert!(private.what().contains("private key") && hint_of(&private).contains("ssh-keygen -e"));
     let certificate = refused_public(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
     assert!(hint_of(&certificate).contains("x509"));
     assert!(refused_public(b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----").what().contains("malformed"));

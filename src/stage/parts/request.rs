@@ -1,3 +1,4 @@
+use std::io;
 use std::path::Path;
 
 use super::release::Release;
@@ -135,6 +136,15 @@ impl StageRequest<'_> {
     pub(in crate::stage) fn not_writable(&self, error: Error) -> Error {
         let has_advice = self.destination.is_some() || error.kind() != Kind::Io || error.advice().is_some();
         if has_advice { error } else { error.advise(Advice::GiveDestination) }
+    }
+
+    /// The same where other things may have failed by then.
+    pub(in crate::stage) fn not_writable_there(&self, error: Error) -> Error {
+        let cause = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<io::Error>());
+        let is_there = cause.is_some_and(|cause| {
+            matches!(cause.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied)
+        });
+        if is_there { self.not_writable(error) } else { error }
     }
 }
 
