@@ -4,7 +4,7 @@ use super::output::Output;
 use super::release_options::{ApprovalOptions, RuleOptions, load_reviewers, recorded};
 use super::station::{ResultsOption, StageOptions};
 use crate::error::Result;
-use crate::stage::{Act, Release as Approved, StageRequest, post_run};
+use crate::stage::{Act, Release as Approved, Report, StageRequest, post_run};
 use crate::store::Context;
 
 /// Close a train whose results were approved: post-run, and nothing leaves but what was approved.
@@ -43,6 +43,7 @@ impl Release {
         let report = self
             .stage
             .recorded(&request, Act::Release, recorded(&approvals), context, || post_run(&request, context))?;
+        let report = Report { stage: Act::Release.name(), ..report };
         output.report(&report)
     }
 }

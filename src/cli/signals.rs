@@ -1,4 +1,4 @@
-//! Signals that ask the program to end: the first ends it cleanly, which takes a moment; whoever insists ends it at once.
+//! Signals that ask the program to end: the first ends it cleanly, the second at once, but for a container that it leaves.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -24,7 +24,7 @@ pub(super) fn catch() -> Result<()> {
 }
 
 /// What is done about a signal, after so many others. A container that runs on patient data is not left behind because
-/// somebody was impatient: the second one changes nothing.
+/// somebody was impatient: while there is one, the second changes nothing.
 fn came(signal: i32, before: usize) {
     match before {
         0 => {
@@ -32,7 +32,7 @@ fn came(signal: i32, before: usize) {
             RECEIVED.store(signal.unsigned_abs() as usize, Ordering::SeqCst);
             interrupt::flag().store(true, Ordering::SeqCst);
         }
-        1 => tracing::warn!(
+        1 if interrupt::has_pending() => tracing::warn!(
             "clearing up; once more ends the program at once, and pht-oci cleanup removes what it leaves"
         ),
         _ => low_level::exit(BY_SIGNAL + signal),

@@ -14,6 +14,7 @@ use crate::engine::{engine_named, mountable};
 use crate::error::{Advice, Error, ErrorContext, IoContext, Kind, Result};
 use crate::stage::kept::RUN;
 use crate::store::fs::{Lock, is_at, parent_of, remove_tree, try_lock};
+use crate::store::interrupt::Pending;
 use crate::store::{Context, Reference};
 use crate::text::Printable;
 
@@ -35,6 +36,7 @@ pub(in crate::stage) struct WorkDir {
     entry: Option<PathBuf>,
     /// Held until the directory is gone.
     _lock: File,
+    _pending: Pending,
 }
 
 impl WorkDir {
@@ -70,7 +72,14 @@ impl WorkDir {
             if !is_at(&dir, &path) {
                 continue;
             }
-            let work = WorkDir { path: path.clone(), name: name.clone(), gone: Cell::new(false), entry, _lock: dir };
+            let work = WorkDir {
+                path: path.clone(),
+                name: name.clone(),
+                gone: Cell::new(false),
+                entry,
+                _lock: dir,
+                _pending: Pending::new(),
+            };
             if is_new {
                 return Ok(work);
             }
@@ -93,7 +102,14 @@ impl WorkDir {
             return Ok(None);
         }
         let name = path.file_name().unwrap_or_default().to_string_lossy().trim_start_matches('.').to_owned();
-        Ok(Some(WorkDir { path: path.to_owned(), name, gone: Cell::new(false), entry: Some(entry), _lock: dir }))
+        Ok(Some(WorkDir {
+            path: path.to_owned(),
+            name,
+            gone: Cell::new(false),
+            entry: Some(entry),
+            _lock: dir,
+            _pending: Pending::new(),
+        }))
     }
 
     /// Leaves everything as it is.
