@@ -132,7 +132,7 @@ pub(super) fn verification_json(found: &Verification) -> Value {
         "checks": found.checks.iter().map(check_json).collect::<Vec<_>>(),
         "stops": stops.collect::<Vec<_>>(),
         "read": found.read,
-        "unread_layers": found.unread_layers,
+        "unread_layers": found.digest.as_ref().map(|_| found.unread_layers),
         "warnings": found.warnings,
     })
 }

@@ -61,7 +61,7 @@ pub(super) fn damage_json(damage: &Damage<'_>, made: &str) -> Value {
         "verdict": "broken",
         "fault": damage.fault.to_string(),
         "checks": found.map(|found| explained(&found.checks)).unwrap_or_default(),
-        "unread_layers": found.map(|found| found.unread_layers),
+        "unread_layers": found.filter(|found| found.digest.is_some()).map(|found| found.unread_layers),
         "warnings": found.map(|found| found.warnings.clone()).unwrap_or_default(),
     });
     for unknown in UNKNOWN {

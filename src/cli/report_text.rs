@@ -243,8 +243,8 @@ fn approval_words(told: &Told<'_>, approval: &RecordedApproval) -> String {
 pub(super) fn results_words(results: &StopResults) -> String {
     let all = format!("{} in {}", size(results.size), counted(results.files.len() as u64, "file"));
     match results.added {
-        Some(added) => format!("{all}, {} of them new at this stop", size(added)),
-        None => format!("{all}; what is new is not known, since no journal of the stop before is here"),
+        Some(added) => format!("{all}, {} of them new or changed at this stop", size(added)),
+        None => format!("{all}; what is new is not known, since no journal here tells what left the stop before"),
     }
 }
 
@@ -295,7 +295,11 @@ pub(super) fn conclusion(told: &Told<'_>) -> (String, Style) {
         (_, 0) => format!("{} to look at", counted(journey.findings.len() as u64, "finding")),
         (_, count) => {
             style = Style::Bad;
-            format!("{} between what was handed in", counted(count as u64, "contradiction"))
+            let others = match journey.findings.len() - count {
+                0 => String::new(),
+                others => format!(", and {} to look at", counted(others as u64, "finding")),
+            };
+            format!("{} between what was handed in{others}", counted(count as u64, "contradiction"))
         }
     };
     if style == Style::Good && (silent.is_some() || !journey.findings.is_empty()) {

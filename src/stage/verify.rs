@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
 use crate::image::{Image, VerifiedLayers, open_image};
 use crate::store::{Context, Reference, Verified};
 use crate::text::{Printable, counted};
-use crate::train::check::{CheckId, overall, require_ok, withdraw_unfounded};
+use crate::train::check::{CheckId, overall, require_ok, withdraw_unfounded, withdraw_unordered};
 use crate::train::{Check, FileMeta, Stop, Verdict, paths};
 
 /// What the check of the layers that were needed is about.
@@ -217,6 +217,7 @@ fn without_config(source: String, image: Option<&Image>, checks: Vec<Check>, fau
 fn report(train: &Train, policy: VerificationPolicy<'_>, mut checks: Vec<Check>, open: bool) -> Verification {
     policy.alarm(&train.config);
     withdraw_unfounded(&mut checks);
+    withdraw_unordered(&mut checks);
     Verification {
         source: train.name(),
         digest: Some(train.image.descriptor().digest().to_string()),
@@ -228,7 +229,7 @@ fn report(train: &Train, policy: VerificationPolicy<'_>, mut checks: Vec<Check>,
         open,
         waits_for_creator: train.config.form().waits_for_creator(),
         opened_at: Labels::read(&train.image).opened_at().filter(|_| open).map(str::to_owned),
-        warnings: warnings(train, policy),
+        warnings: [warnings(train, policy), unordered(&checks)].concat(),
         checks,
         fault: None,
     }
@@ -370,6 +371,13 @@ fn stops(train: &Train, checks: &[Check]) -> Vec<StopVerdict> {
         digest: of(stop, &[CheckId::StopDigest, CheckId::LastDigest, CheckId::OlderDigest]),
     };
     train.config.route().stops().iter().map(stop).collect()
+}
+
+/// What is to be said where checks could not be made, since a signature is missing between others.
+fn unordered(checks: &[Check]) -> Vec<String> {
+    let is_broken = checks.iter().any(|check| check.id == CheckId::RouteOrder && check.is_broken());
+    let what = "of the stops' signatures nothing was checked: that needs their order";
+    if is_broken { vec![what.to_owned()] } else { Vec::new() }
 }
 
 fn warnings(train: &Train, policy: VerificationPolicy<'_>) -> Vec<String> {

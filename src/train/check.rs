@@ -331,7 +331,18 @@ pub(crate) fn withdraw_unfounded(checks: &mut [Check]) {
     }
     let is_unfounded = |check: &&mut Check| check.verdict == Verdict::Sound && check.rests_on_creator();
     for check in checks.iter_mut().filter(is_unfounded) {
-        let reason = "rests on the creator's signature, which does not hold";
+        let reason = "rests on the creator's signature, which is missing or does not hold";
+        *check = Check::weak(check.id, check.subject.clone(), reason);
+    }
+}
+
+/// Takes back what rests on which signature is the last one, where a signature is missing between others.
+pub(crate) fn withdraw_unordered(checks: &mut [Check]) {
+    if !checks.iter().any(|check| check.id == CheckId::RouteOrder && check.is_broken()) {
+        return;
+    }
+    for check in checks.iter_mut().filter(|check| check.id == CheckId::Payload) {
+        let reason = "which signature it is of cannot be told: one is missing between others";
         *check = Check::weak(check.id, check.subject.clone(), reason);
     }
 }

@@ -6,6 +6,7 @@ use crate::stage::inspect::Inspection;
 use crate::stage::parts::report::ResultFile;
 use crate::stage::parts::reviewers::Reviewers;
 use crate::text::{counted, some_of};
+use crate::train::Verdict;
 
 /// The results that a finding names.
 const NAMED: usize = 5;
@@ -73,9 +74,11 @@ pub(super) fn compare(
         Findings { stop: None, list: findings }.note("journal-end", what);
     }
     let mut sent: Option<(&str, &str)> = None;
+    let last_signed = stops.iter().rposition(|stop| stop.state.signed);
     for stop in stops {
         let mut findings = Findings { stop: Some(stop.state.index), list: findings };
-        compare_signature(stop, journals, &mut findings);
+        let has_gap = !stop.state.signed && stops[stop.state.index..].iter().any(|later| later.state.signed);
+        compare_signature(stop, has_gap, journals, &mut findings);
         compare_held(stop, &mut findings);
         compare_train(train, stop, stops.len(), &mut findings);
         let came = stop.acts.iter().find(|act| act.opens()).and_then(|act| act.images.0.as_deref());
@@ -86,7 +89,7 @@ pub(super) fn compare(
             findings.note("image", what);
         }
         sent = stop.closing().and_then(|act| act.images.1.as_deref()).map(|digest| (digest, &*stop.state.station));
-        let is_last = train.next.unwrap_or(stops.len()) == stop.state.index + 1;
+        let is_last = last_signed == Some(stop.state.index);
         if let (Some((digest, _)), true, false) = (sent, is_last, train.open)
             && digest != train.digest
         {
@@ -159,7 +162,11 @@ fn compare_held(stop: &JourneyStop, findings: &mut Findings<'_>) {
 }
 
 /// Whether the train's signature and the journal agree that the stop is closed.
-fn compare_signature(stop: &JourneyStop, journals: &[JourneyJournal], findings: &mut Findings<'_>) {
+fn compare_signature(stop: &JourneyStop, has_gap: bool, journals: &[JourneyJournal], findings: &mut Findings<'_>) {
+    // What is said of a signature that does not hold would be said of whoever has put it there.
+    if matches!(stop.signature, Some(Verdict::Broken(_))) {
+        return;
+    }
     let closings: Vec<&RecordedAct> = stop.acts.iter().filter(|act| act.closes()).collect();
     let has_journal = journals.iter().any(|journal| journal.signers.contains(&stop.state.key));
     let is_other = |closing: &&RecordedAct| !stop.may_be_of(closing);
@@ -174,9 +181,12 @@ fn compare_signature(stop: &JourneyStop, journals: &[JourneyJournal], findings: 
             findings.contradiction("not-recorded", what.to_owned());
         }
         (false, Some(closing)) => {
+            let why = match has_gap {
+                true => "its signature was taken away, for a later station has signed",
+                false => "this is an older state of it, or a copy that took another way",
+            };
             let what = format!(
-                "the journal says that the station closed the train ({}, {}), and the train is not signed here: this is an \
-                 older state of it, or a copy that took another way",
+                "the journal says that the station closed the train ({}, {}), and the train is not signed here: {why}",
                 closing.act, closing.time
             );
             findings.contradiction("not-signed", what);
@@ -196,6 +206,7 @@ fn compare_signature(stop: &JourneyStop, journals: &[JourneyJournal], findings: 
             times.join(", "),
             match stop.closing.and_then(|at| stop.acts.get(at)) {
                 Some(act) => format!("the {} of {} (line {})", act.act, act.time, act.place.1),
+                None if !stop.state.signed => "none of these".to_owned(),
                 None => "one of these, or of none".to_owned(),
             }
         );

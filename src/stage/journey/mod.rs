@@ -129,8 +129,8 @@ fn read_journal(
     let acts: Vec<RecordedAct> = entries.iter().filter(is_of_train).map(act).collect();
     let others = entries.iter().filter(|entry| entry.text("/train/id") == Some(id) && !is_of_train(entry)).count();
     if others > 0 {
-        let what =
-            format!("{} of {} is about another train with the same id", counted(others as u64, "line"), journal.path);
+        let lines = counted(others as u64, "line");
+        let what = format!("another train has the same id ({lines} of {})", journal.path);
         findings.push(JourneyFinding { id: "another-train", contradicts: false, stop: None, what });
     }
     for entry in &entries {

@@ -78,7 +78,7 @@ impl Execution {
         let mut names: Vec<String> = env.into_iter().map(|(name, _)| name).collect();
         names.dedup();
         Execution {
-            signed: signed.is_some(),
+            signed: signed.is_some() && !form.waits_for_creator(),
             platform: Platform::read(config).map(|platform| platform.to_string()),
             entrypoint: words(config, "Entrypoint"),
             command: words(config, "Cmd"),
