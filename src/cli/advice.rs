@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::repeated::{KEY, RECORD, Repeated, SETTINGS};
+use super::repeated::{KEY, RECORD, Repeated, SETTINGS, TRUST};
 use crate::error::{Advice, Side};
 use crate::text::quoted;
 
@@ -14,7 +14,6 @@ pub(super) fn words(advice: &Advice, given: &Repeated) -> String {
 
 /// The words of advice that names something.
 fn composed(advice: &Advice, given: &Repeated) -> Option<String> {
-    let settings = given.options(&[SETTINGS]);
     Some(match advice {
         Advice::SendKept { first, archive, target } => {
             let first = first.as_deref().map(|first| format!("{}; then ", words(first, given))).unwrap_or_default();
@@ -37,11 +36,12 @@ fn composed(advice: &Advice, given: &Repeated) -> Option<String> {
             let review = review_command(opened, results, given);
             let release = given.stage(source, target);
             let reject = given.options(&[SETTINGS, KEY, RECORD]);
+            let approve = given.options(&[SETTINGS, TRUST]);
             let [opened, results, source, target] = [opened, results, source, target].map(|word| quoted(word));
             format!(
                 "look at them, have a reviewer approve them, and then release them; or reject them\n\
                  {review}\n\
-                 pht-oci approve {opened} --results {results} --reviewer-key FILE --out approval.json{settings}\n\
+                 pht-oci approve {opened} --results {results} --reviewer-key FILE --out approval.json{approve}\n\
                  pht-oci release {opened} {target} --base {source} --results {results} --approval approval.json{release}\n\
                  pht-oci reject {opened} --results {results}{reject}"
             )

@@ -21,8 +21,8 @@ fn may_color(stream: &impl IsTerminal) -> bool {
 const COLUMNS: usize = 80;
 /// The fewest columns that a name in a table is cut to: its beginning and its end still tell it from others.
 const LEAST: usize = 24;
-/// The heading of a column with fingerprints, which are compared as a whole.
-const KEY: &str = "key";
+/// The headings of columns that are compared, or typed again, as a whole.
+const WHOLE: [&str; 2] = ["key", "party"];
 
 /// The columns of a terminal; none where `stream` is none.
 pub(super) fn columns(stream: &(impl IsTerminal + AsFd)) -> Option<usize> {
@@ -140,7 +140,7 @@ pub(super) fn table(color: Palette, indent: usize, heading: &[&str], rows: &[(Ve
 fn fit(widths: &mut [usize], heading: &[&str], room: usize) {
     loop {
         let total: usize = widths.iter().sum();
-        let names = (0..widths.len() - 1).filter(|at| heading[*at] != KEY && widths[*at] > LEAST);
+        let names = (0..widths.len() - 1).filter(|at| !WHOLE.contains(&heading[*at]) && widths[*at] > LEAST);
         match names.max_by_key(|at| widths[*at]) {
             Some(widest) if total > room => widths[widest] -= 1,
             _ => return,

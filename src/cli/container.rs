@@ -28,7 +28,7 @@ pub(super) struct ContainerOptions {
     /// GPUs: for Docker the value of its --gpus, for Podman the devices nvidia.com/gpu=VALUE
     #[arg(long, value_name = "VALUE")]
     pub(super) gpus: Option<String>,
-    /// Time limit of the train, as in 90s, 30m, 12h or 2d; `none` for no limit
+    /// Time limit of the train, as in 90s, 30m, 12h or 2d (a number alone: seconds); `none` for no limit
     #[arg(long, value_name = "DURATION", default_value = TIMEOUT, value_parser = time_limit)]
     pub(super) timeout: TimeLimit,
     /// Memory that the train may take, as in 512M or 8G [default: no limit]

@@ -14,7 +14,7 @@ pub(super) const RECORD: &[&str] = &["journal"];
 /// Whether what is done already may be done again.
 const AGAIN: &[&str] = &["again"];
 /// Whose keys are trusted.
-const TRUST: &[&str] = &["trust"];
+pub(super) const TRUST: &[&str] = &["trust"];
 /// Where logins to registries are.
 const LOGIN: &[&str] = &["authfile"];
 /// How to talk to the registry of SRC.

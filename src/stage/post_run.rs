@@ -331,12 +331,13 @@ impl PostRun<'_> {
             held.push(what.to_owned());
         }
         match (self.request.results, target.in_place) {
+            (Some(_), true) if !has_results => {}
             (Some(dir), true) => held.push(format!("{} still holds the results in plaintext", dir.display())),
-            (Some(dir), false) => {
+            (Some(dir), false) if has_results => {
                 let results = dir.display();
                 held.push(format!("{results} still holds the results in plaintext, and {source} the train's files"));
             }
-            (None, false) => {
+            (_, false) => {
                 let what = if has_results { "results" } else { "train's files" };
                 held.push(format!("{source} still holds the {what} in plaintext"));
             }

@@ -18,14 +18,14 @@ use super::parts::results_before::ResultsBefore;
 use super::parts::space::{decrypted, ensure_stage, size_below};
 use crate::error::{Advice, Error, ErrorContext, Result};
 use crate::image::{
-    AddedLayer, DirectorySink, EntrySink, Fidelity, Image, LayerSink, PendingTarget, Target, Tree, VerifiedLayers,
-    open_image,
+    AddedLayer, DirectorySink, EntrySink, Fidelity, Image, LayerSink, Node, NodeKind, PendingTarget, Target, Tree,
+    VerifiedLayers, open_image,
 };
 use crate::path::shown;
 use crate::store::fs::{StagedDir, own_uid};
 use crate::store::tag::ENCRYPTED_SUFFIX;
 use crate::store::{Audience, Context, Unreached, spool_dir};
-use crate::tar::EntryKind;
+use crate::tar::{EntryKind, Meta};
 use crate::text::{Printable, counted};
 use crate::train::{Check, StageKind, Stop, TrainConfig, paths, unwrap_stage_key};
 
@@ -241,26 +241,30 @@ impl PreRun<'_> {
     /// sees to that itself.
     fn closed_to_user(&self, runs: &Execution, tree: &Tree) -> Option<String> {
         let user = runs.user.as_deref().filter(|_| self.apart.is_none())?;
-        let name = user.split(':').next().unwrap_or_default();
+        let name = user.split(':').next().filter(|name| !matches!(*name, "" | "0" | "root"))?;
         if let Some(dir) = self.request.results {
-            let is_ours = matches!(name, "" | "0" | "root") || name == own_uid().to_string();
-            return (!is_ours).then(|| {
+            return (name != own_uid().to_string()).then(|| {
                 format!(
-                    "the train runs as user `{}`, and {} is for its owner alone: give it to that user before the train runs",
+                    "the train runs as user `{}`, and {} is for its owner alone: give it to that user, with all that is in it, before \
+                     the train runs",
                     Printable::new(user),
                     dir.display()
                 )
             });
         }
-        let (mode, owner) =
-            tree.get(paths::RESULTS).map_or((0o755, 0), |node| (node.meta.permissions(), node.meta.uid));
-        let is_owner = name == owner.to_string() || (owner == 0 && matches!(name, "" | "root"));
-        if is_owner || mode & 0o002 != 0 {
-            return None;
-        }
+        // By its name alone nobody knows which number the user has; what is root's is not theirs.
+        let is_theirs = |meta: &Meta| name.parse().map_or(meta.uid != 0, |uid: u64| uid == meta.uid);
+        let is_closed = |meta: &Meta| !is_theirs(meta) && meta.mode & 0o002 == 0;
+        let own = tree.get(paths::RESULTS).map_or_else(|| Meta::new(0o755, 0), |node| node.meta.clone());
+        let mut below = tree.nodes()[tree.below(paths::RESULTS)].iter();
+        let is_written = |node: &&Node| matches!(node.kind, NodeKind::File { .. } | NodeKind::Directory);
+        let closed = match is_closed(&own) {
+            true => shown(paths::RESULTS).to_string(),
+            false => below.find(|node| is_written(node) && is_closed(&node.meta))?.shown().to_string(),
+        };
         Some(format!(
-            "the train runs as user `{}`, who cannot write to /opt/pht_results in the opened image (mode {mode:o}, of user \
-             {owner}): `run` lets this user, and so does a directory for the results that is mounted there",
+            "the train runs as user `{}`, who cannot write to {closed} in the opened image: `run` lets this user, and so \
+             does a directory for the results that is mounted there and theirs",
             Printable::new(user)
         ))
     }

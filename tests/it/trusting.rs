@@ -161,7 +161,22 @@ fn a_directory_in_which_nothing_is_new_is_told_or_refused() {
     let refused = pht_oci(&line, &[]).refused(2).stderr;
     assert!(refused.contains("would be lost: counts.csv") && refused.contains("mount"), "{refused}");
     assert_eq!(differences(&before, &snapshot(fixture.dir.path()), true), Vec::<String>::new());
-    fs::write(fixture.dir.path().join("results/new.csv"), "1\n").expect("a result");
+    // Opened to the same place again: the first directory stays.
+    let others = fixture.path("others");
+    let again = ["pre-run", &fixture.layout.at("2"), &opened, "--private-key", &key, "--results", &others];
+    let report = pht_oci(&[&again[..], &["--format", "json"]].concat(), &[]).ok().json();
+    assert!(report["warnings"].to_string().contains("with results in a directory, which stays"), "{report}");
+    let line = ["post-run", &opened, &to, "--private-key", &key, "--results", &others, "--format", "json"];
+    let close = |more: &[&str]| pht_oci(&[&line[..], more].concat(), &[]);
+    // In the image, too, new results are told from those that came.
+    let inside = fixture.layout.at("inside");
+    pht_oci(&["pre-run", &fixture.layout.at("2"), &inside, "--private-key", &key], &[]).ok();
+    fixture.layout.append("inside", "idle", &[Edit::Put("etc/hostname", b"x\n".to_vec())]);
+    let idle = ["post-run", &fixture.layout.at("idle"), &to, "--private-key", &key];
+    assert!(pht_oci(&idle, &[]).ok().stdout.windows(14).any(|part| part == b"nothing is new"));
+    let refused = pht_oci(&[&idle[..], &["--require-results"]].concat(), &[]).refused(3).stderr;
+    assert!(refused.contains("nothing is new in the results"), "{refused}");
+    fs::write(fixture.dir.path().join("others/new.csv"), "1\n").expect("a result");
     let report = close(&["--require-results"]).ok().json();
     assert!(!report["warnings"].to_string().contains(says), "{report}");
 }

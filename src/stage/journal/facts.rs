@@ -94,8 +94,10 @@ impl Facts {
         let time = closed.text("/time").unwrap_or_default();
         let was = closed.text("/act").unwrap_or_default();
         let target = request.destination.unwrap_or(request.source);
-        let is_there = act.closes() && was == act.name() && digest_at(target, context).as_deref() == Some(after);
-        if is_there && self.is_same_work(deed, closed)? {
+        // A run whose results were held is closed by their release: to run it again is to repeat both.
+        let is_released = act == Act::Run && was == Act::Release.name();
+        let is_there = act.closes() && digest_at(target, context).as_deref() == Some(after);
+        if is_there && (is_released || was == act.name() && self.is_same_work(deed, closed)?) {
             let note = format!(
                 "already done {} (line {} of the journal): nothing was done again",
                 Printable::new(time),

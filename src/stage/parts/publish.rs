@@ -172,13 +172,17 @@ pub(in crate::stage) fn what_is_there(
         return None;
     }
     let image = open_image(&target.reference.with_tag(Some(target.tag.clone())), context).ok()?;
-    let has_run = Labels::read(&image).layers_of_run(&image).is_some_and(|of_run| of_run > 0);
+    let labels = Labels::read(&image);
+    let has_run = labels.layers_of_run(&image).is_some_and(|of_run| of_run > 0);
     let there = Train::load(image, &context.temporary, Depth::Config).ok()?;
     let is_signed = |other: &Stop| other.index == stop.index && other.signature.is_some();
     Some(if there.config.hash() != train.config.hash() {
         format!("another train, {}", Printable::new(there.config.id()))
     } else if has_run {
         "this train with what a run had added to it".to_owned()
+    } else if labels.state == Some(ImageState::PreRun) && labels.results_outside {
+        "this train as pre-run had opened it, with results in a directory, which stays as it is, in plaintext"
+            .to_owned()
     } else if there.config.route().stops().iter().any(is_signed) {
         "the train as this stop has signed it".to_owned()
     } else {

@@ -12,7 +12,7 @@ use super::report::NO_RESULTS;
 use super::request::StageRequest;
 use super::results_before::ResultsBefore;
 use crate::error::{Advice, Error, ErrorContext, IoContext, Result};
-use crate::image::Tree;
+use crate::image::{Content, Tree};
 use crate::path::shown;
 use crate::store::fs::identity;
 use crate::text::some_of;
@@ -64,10 +64,25 @@ impl GivenResults<'_> {
             (NO_RESULTS, demanding)
         } else if self.is_directory_as_before() {
             ("nothing is new in the directory of the results: it is as pre-run left it", demanding)
+        } else if self.directory.is_none() && self.are_all_as_opened(train) {
+            ("nothing is new in the results: they are those that pre-run has decrypted", demanding)
         } else {
             return Ok(None);
         };
         if is_refused { Err(Error::verification(what).hint("run the train first")) } else { Ok(Some(what)) }
+    }
+
+    /// True if all results are where pre-run has put them, in the first layer above the base.
+    fn are_all_as_opened(&self, train: &Train) -> bool {
+        let Some(payload) = self.labels.base_layers.filter(|_| self.labels.layers_of_run(&train.image).is_some())
+        else {
+            return false;
+        };
+        let tree = train.tree();
+        tree.below(paths::RESULTS).filter_map(|at| tree.file(&tree.nodes()[at])).all(|(_, content)| match content {
+            Content::Layer { layer, .. } => *layer == payload,
+            Content::Disk(_) => false,
+        })
     }
 
     /// True if nobody has left anything in the directory that pre-run has made. Under `run` it is known that a train has run.

@@ -28,6 +28,7 @@ use crate::stage::parts::labels::Apart;
 use crate::stage::parts::report::{Ran, Report};
 use crate::stage::parts::request::StageRequest;
 use crate::stage::parts::results_before::ResultsBefore;
+use crate::stage::parts::space::ensure_stage;
 use crate::stage::post_run::post_run_elsewhere;
 use crate::stage::pre_run::pre_run_apart;
 use crate::store::tag::LATEST;
@@ -227,6 +228,8 @@ fn before_all_work(request: &RunRequest<'_>, before: &Image, context: &Context) 
     let stage = &request.stage;
     let there = ensure_can_go_there(stage, before, context).map_err(|error| stage.not_writable(error))?;
     before.ensure_layers()?;
+    // The closed train is about as large as the one that came.
+    ensure_stage(&*there.destination, before, before.layers().len(), 0).map_err(|error| stage.not_writable(error))?;
     ensure_none_waits(request, context)?;
     if let (false, Some(done)) = (request.again, done_there(stage, before, &there, context)?) {
         return Ok(Some(done));
@@ -258,29 +261,37 @@ fn starting(request: &RunRequest<'_>, is_rehearsed: bool) -> String {
     }
 }
 
-/// Sees to it that no results of this train wait for a person: of two runs nobody would know which was approved. That
-/// others are there is said.
+/// Sees to it that no results of this train wait for a person, wherever they were to go: of two runs nobody would know
+/// which was approved. That others are there is said.
 ///
 /// # Errors
 /// [`Kind::Decision`] if they do, and it is not to run again all the same.
 fn ensure_none_waits(run: &RunRequest<'_>, context: &Context) -> Result<()> {
     let request = &run.stage;
-    for before in kept_before(request.source, request.destination, context)? {
-        let place = before.run.path.display();
+    let mut waiting = None;
+    let here = kept_before(request.source, request.destination, context)?;
+    let paths: Vec<PathBuf> = here.iter().map(|kept| kept.run.path.clone()).collect();
+    let elsewhere = kept_anywhere(request.source, context)?.into_iter();
+    let elsewhere = elsewhere.filter(|kept| kept.is_of_train && kept.is_held && !paths.contains(&kept.run.path));
+    for before in elsewhere.chain(here) {
+        let place = before.run.path.display().to_string();
         if !before.is_of_train {
             tracing::warn!("results of another train are still here, in plaintext: {place}");
         } else if run.again || !before.is_held {
             tracing::warn!("results of an earlier run of this train are still here, in plaintext: {place}");
-        } else {
-            let what = format!("the results of an earlier run of this train are held in {place}");
-            return Err(Error::decision(what).advise(Advice::SeeToHeld {
-                opened: before.run.opened.to_string(),
-                results: before.run.results.display().to_string(),
-                target: request.destination.unwrap_or(request.source).to_string(),
-            }));
+        } else if let Some(older) = waiting.replace(before) {
+            let older: KeptBefore = older;
+            tracing::warn!("results of an earlier run of this train are held, too: {}", older.run.path.display());
         }
     }
-    Ok(())
+    // The last of them: of runs to one place the newest.
+    let Some(before) = waiting else { return Ok(()) };
+    let what = format!("the results of an earlier run of this train are held in {}", before.run.path.display());
+    Err(Error::decision(what).advise(Advice::SeeToHeld {
+        opened: before.run.opened.to_string(),
+        results: before.run.results.display().to_string(),
+        target: request.destination.unwrap_or(request.source).to_string(),
+    }))
 }
 
 /// The mounts of the train: its code and its config, which it can only read, its results, then the station's data.

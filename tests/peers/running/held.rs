@@ -129,6 +129,42 @@ fn a_held_train_leaves_whole_and_approved_or_not_at_all() {
     }
 }
 
+/// A loop over an inbox comes to the same train again, whose results were held and released meanwhile.
+#[test]
+fn what_was_released_is_done_already() {
+    let test = "running::held::what_was_released_is_done_already";
+    if !available(test, &[Peer::Python, Peer::Busybox, Peer::Runc]) {
+        return;
+    }
+    let fixture = RunFixture::with("runc", Wire::V3, COUNTS, &json!({}));
+    let dir = fixture.train.dir.path();
+    let (journal, trust, anna) = (dir.join("journal"), dir.join("trust"), dir.join("anna.pem"));
+    pin_reviewer(&fixture, &trust);
+    pin_parties(&fixture, &trust);
+    let out = format!("oci-archive:{}:latest", utf8(&dir.join("out.tar")));
+    let recorded = ["--journal", utf8(&journal), "--trust", utf8(&trust), "--format", "json"];
+    let run = |more: &[&str]| {
+        let mut line = fixture.line(0, &[&recorded[..], more].concat());
+        line.insert(2, out.clone());
+        fixture.command(&line.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let held = run(&["--hold"]).refused(7).stderr;
+    let held: Value = serde_json::from_str(held.lines().last().expect("an error")).expect("a document");
+    let (opened, results) = (&held["error"]["kept"]["image"], &held["error"]["kept"]["results"]);
+    let (opened, results) = (opened.as_str().expect("an image"), results.as_str().expect("a directory"));
+    let approval = dir.join("approval.json");
+    let signed = ["--reviewer-key", utf8(&anna), "--out", utf8(&approval)];
+    fixture.command(&[&["approve", opened, "--results", results], &signed[..]].concat()).ok();
+    let key = fixture.train.key(&fixture.train.station_id(0));
+    let line = ["release", opened, &out, "--results", results, "--private-key", &key, "--approval", utf8(&approval)];
+    let released = fixture.command(&[&line[..], &recorded].concat()).ok().json();
+    assert_eq!(released["stage"], "release", "{released}");
+    fs::remove_dir_all(Path::new(results).parent().expect("a directory")).expect("what was held");
+    let report = run(&["--hold"]).ok().json();
+    assert!(report["notes"].to_string().contains("already done"), "{report}");
+    assert_eq!((&report["ran"], &report["digest"]["after"]), (&Value::Null, &released["digest"]["after"]), "{report}");
+}
+
 /// Of two runs nobody would know which was approved.
 #[test]
 fn a_train_whose_results_are_held_does_not_run_again() {
@@ -147,6 +183,12 @@ fn a_train_whose_results_are_held_does_not_run_again() {
     assert_eq!(error["error"]["kept"]["results"], json!(kept.join("results")));
     assert!(error["error"]["hint"].as_str().is_some_and(|hint| hint.contains("--again")), "{error}");
     fixture.run(0, &[]).refused(7);
+    // Wherever it was to go.
+    let mut line = fixture.line(0, &[]);
+    let elsewhere = fixture.train.dir.path().join("elsewhere");
+    line.insert(2, utf8(&elsewhere).to_owned());
+    let refused = fixture.command(&line.iter().map(String::as_str).collect::<Vec<_>>()).refused(7).stderr;
+    assert!(refused.contains(utf8(&kept)) && !elsewhere.exists(), "{refused}");
     assert!(snapshot(fixture.place()) == before, "nothing has changed");
     let listed = fixture.command(&["cleanup", "--dry-run", "--format", "json"]).ok().json();
     assert_eq!(listed["held"], json!([kept]));
