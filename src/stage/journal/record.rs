@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::act::{Act, Deed, Recording};
-use super::facts::{Facts, checks_json, digest_at, files_in};
+use super::facts::{Facts, digest_at, files_in};
 use super::turn::Turn;
 use super::{Journal, JournalEntry, read_line};
 use crate::error::{Advice, Error, ErrorContext, IoContext, Kind, Result};
@@ -130,16 +130,16 @@ fn entry_of(worked: &Result<Report>, facts: &Facts, deed: Deed<'_>, erased: Opti
         return facts.unfinished(deed, ("failed", failure)).map(Some);
     }
     let Some(Advice::ReviewHeld { opened, results, .. }) = error.advice() else { return Ok(None) };
-    let mut held = json!({ "image": opened, "results": results, "exit_status": 0 });
-    let mut checks = Value::Null;
-    #[cfg(feature = "engines")]
-    if let Some(cause) = cause_of::<crate::stage::RunHeld>(error) {
-        held["engine"] = json!(cause.ran.engine);
-        held["seconds"] = json!(cause.ran.seconds);
-        checks = checks_json(&cause.checks);
-    }
+    let (engine, seconds, checks) = held_by(error);
+    let held = json!({
+        "image": opened,
+        "results": results,
+        "engine": engine,
+        "seconds": seconds,
+        "exit_status": 0,
+    });
     let mut entry = facts.unfinished(deed, ("held", held))?;
-    entry.insert("checks".to_owned(), std::mem::take(&mut checks));
+    entry.insert("checks".to_owned(), checks);
     // Where they are is what the person has to know first.
     if let Ok(files) = files_in(Path::new(results), deed.request, deed.context) {
         entry.insert("results".to_owned(), files);
@@ -187,6 +187,16 @@ fn kept_by(error: &Error, context: &Context) -> Option<(String, String)> {
 #[cfg(feature = "engines")]
 fn cause_of<T: std::error::Error + 'static>(error: &Error) -> Option<&T> {
     std::error::Error::source(error).and_then(|cause| cause.downcast_ref())
+}
+
+/// Of a run whose results are held its engine, how long it took, and the checks that were made before.
+fn held_by(error: &Error) -> (Value, Value, Value) {
+    #[cfg(feature = "engines")]
+    if let Some(crate::stage::RunHeld { checks, ran }) = cause_of(error) {
+        return (json!(ran.engine), json!(ran.seconds), super::facts::checks_json(checks));
+    }
+    let _ = error;
+    (Value::Null, Value::Null, Value::Null)
 }
 
 /// The failure of a train, as an entry has it.
