@@ -30,7 +30,7 @@ pub(super) struct StageOptions {
     #[command(flatten)]
     policy: PolicyOptions,
     /// The train as built; needed only without labels and without a tag `base`
-    #[arg(long, value_name = "REF", value_parser = Reference::locate)]
+    #[arg(long, visible_alias = "as-built", value_name = "REF", value_parser = Reference::locate)]
     base: Option<Reference>,
     #[command(flatten)]
     journal: JournalOptions,
