@@ -205,7 +205,7 @@ pub(super) fn inspection_json(train: &Inspection) -> Value {
     })
 }
 
-pub(super) fn execution_json(runs: &Execution) -> Value {
+fn execution_json(runs: &Execution) -> Value {
     json!({
         "signed": runs.signed,
         "platform": runs.platform,

@@ -1,80 +1,21 @@
 //! The journey of a train, for programs.
 
 use super::check_words::meaning;
-use super::documents::{check_json, execution_json};
+use super::documents::{check_json, inspection_json};
 use super::told::{Damage, Told};
 use crate::error::Error;
 use crate::json::{Value, json};
 use crate::stage::{
-    JourneyFinding, JourneyJournal, JourneyStop, ListedFile, RecordedAct, RecordedApproval, ResultFile, StopResults,
+    JourneyFinding, JourneyJournal, JourneyStop, RecordedAct, RecordedApproval, ResultFile, StopResults,
 };
 use crate::train::{Check, Verdict};
 
-/// A journey as a document.
-pub(super) fn report_json(told: &Told<'_>, made: &str) -> Value {
-    let (journey, train) = (told.journey, &told.journey.train);
-    let found = journey.verification.as_ref().ok();
-    let fault = match &journey.verification {
-        Ok(found) => found.fault.as_ref().map(Error::to_string),
-        Err(fault) => Some(fault.clone()),
-    };
-    let listed = train.listed.iter().map(|file: &ListedFile| json!({ "path": file.path, "size": file.size }));
-    json!({
-        "made": made,
-        "tool": { "name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION") },
-        "source": train.source,
-        "digest": train.digest,
-        "wire": train.wire,
-        "id": train.id,
-        "creator": train.creator,
-        "creator_key": train.creator_key,
-        "builder_key": train.builder_key,
-        "built_at": train.built_at,
-        "state": train.state().name(),
-        "master": train.master,
-        "file_list": listed.collect::<Vec<_>>(),
-        "base_size": train.base_size,
-        "left_out": train.left_out,
-        "size": train.size,
-        "runs": execution_json(&train.runs),
-        "verdict": told.verdict(),
-        "fault": fault,
-        "checks": found.map(|found| explained(&found.checks)).unwrap_or_default(),
-        "unread_layers": found.map(|found| found.unread_layers),
-        "warnings": found.map(|found| found.warnings.clone()).unwrap_or_default(),
-        "stops": journey.stops.iter().map(|stop| stop_json(told, stop)).collect::<Vec<_>>(),
-        "journals": journey.journals.iter().map(journal_json).collect::<Vec<_>>(),
-        "findings": journey.findings.iter().map(finding_json).collect::<Vec<_>>(),
-    })
-}
-
-/// The same of a train that is too damaged to tell its journey: what is not known is `null`, and no journal was read.
-pub(super) fn damage_json(damage: &Damage<'_>, made: &str) -> Value {
-    let found = damage.found;
-    let mut document = json!({
-        "made": made,
-        "tool": { "name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION") },
-        "source": damage.source,
-        "digest": found.and_then(|found| found.digest.as_ref()),
-        "wire": found.and_then(|found| found.wire),
-        "id": found.and_then(|found| found.id.as_ref()),
-        "verdict": "broken",
-        "fault": damage.fault.to_string(),
-        "checks": found.map(|found| explained(&found.checks)).unwrap_or_default(),
-        "unread_layers": found.filter(|found| found.digest.is_some()).map(|found| found.unread_layers),
-        "warnings": found.map(|found| found.warnings.clone()).unwrap_or_default(),
-    });
-    for unknown in UNKNOWN {
-        document[unknown] = Value::Null;
-    }
-    for none in ["stops", "journals", "findings"] {
-        document[none] = json!([]);
-    }
-    document
-}
-
-/// What is not known of a damaged train.
-const UNKNOWN: [&str; 11] = [
+/// What a report has of the train itself, as `inspect` shows it.
+const OF_TRAIN: [&str; 15] = [
+    "source",
+    "digest",
+    "wire",
+    "id",
     "creator",
     "creator_key",
     "builder_key",
@@ -87,6 +28,63 @@ const UNKNOWN: [&str; 11] = [
     "size",
     "runs",
 ];
+
+/// A journey as a document.
+pub(super) fn report_json(told: &Told<'_>, made: &str) -> Value {
+    let journey = told.journey;
+    let found = journey.verification.as_ref().ok();
+    let fault = match &journey.verification {
+        Ok(found) => found.fault.as_ref().map(Error::to_string),
+        Err(fault) => Some(fault.clone()),
+    };
+    let mut inspected = inspection_json(&journey.train);
+    let mut document = json!({
+        "made": made,
+        "tool": tool(),
+        "verdict": told.verdict(),
+        "fault": fault,
+        "checks": found.map(|found| explained(&found.checks)).unwrap_or_default(),
+        "unread_layers": found.map(|found| found.unread_layers),
+        "warnings": found.map(|found| found.warnings.clone()).unwrap_or_default(),
+        "stops": journey.stops.iter().map(|stop| stop_json(told, stop)).collect::<Vec<_>>(),
+        "journals": journey.journals.iter().map(journal_json).collect::<Vec<_>>(),
+        "findings": journey.findings.iter().map(finding_json).collect::<Vec<_>>(),
+    });
+    for member in OF_TRAIN {
+        document[member] = inspected[member].take();
+    }
+    document
+}
+
+/// The same of a train that is too damaged to tell its journey: what is not known is `null`, and no journal was read.
+pub(super) fn damage_json(damage: &Damage<'_>, made: &str) -> Value {
+    let found = damage.found;
+    let mut document = json!({
+        "made": made,
+        "tool": tool(),
+        "verdict": "broken",
+        "fault": damage.fault.to_string(),
+        "checks": found.map(|found| explained(&found.checks)).unwrap_or_default(),
+        "unread_layers": found.filter(|found| found.digest.is_some()).map(|found| found.unread_layers),
+        "warnings": found.map(|found| found.warnings.clone()).unwrap_or_default(),
+        "stops": [],
+        "journals": [],
+        "findings": [],
+    });
+    for member in OF_TRAIN {
+        document[member] = Value::Null;
+    }
+    document["source"] = damage.source.into();
+    document["digest"] = json!(found.and_then(|found| found.digest.as_ref()));
+    document["wire"] = json!(found.and_then(|found| found.wire));
+    document["id"] = json!(found.and_then(|found| found.id.as_ref()));
+    document
+}
+
+/// This program, as documents name it.
+fn tool() -> Value {
+    json!({ "name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION") })
+}
 
 /// Checks, each with what it means.
 fn explained(checks: &[Check]) -> Vec<Value> {

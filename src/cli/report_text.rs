@@ -62,9 +62,9 @@ pub(super) fn report_text(color: Palette, told: &Told<'_>, time: &str) -> String
 
 /// What is left to say of a train that is too damaged to tell its journey.
 pub(super) fn damage_text(color: Palette, damage: &Damage<'_>) -> String {
-    let heading = "the train is damaged, and its journey cannot be told; no journal was read\n";
+    let heading = "the train is damaged, and its journey cannot be told; no journal was read";
     let checks = damage.found.map(|found| verification(color, found)).unwrap_or_default();
-    color.style(Style::Bad, heading.trim_end()) + "\n" + &checks
+    color.style(Style::Bad, heading) + "\n" + &checks
 }
 
 /// How large a train is, and its base, be it elsewhere.

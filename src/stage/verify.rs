@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorContext, IoContext, Kind, Result};
 use crate::image::{Image, VerifiedLayers, open_image};
 use crate::store::{Context, Reference, Verified};
 use crate::text::{Printable, counted};
-use crate::train::check::{CheckId, overall, require_ok, withdraw_unfounded, withdraw_unordered};
+use crate::train::check::{CheckId, is_in_order, overall, require_ok, withdraw_unfounded, withdraw_unordered};
 use crate::train::{Check, FileMeta, Stop, Verdict, paths};
 
 /// What the check of the layers that were needed is about.
@@ -375,9 +375,8 @@ fn stops(train: &Train, checks: &[Check]) -> Vec<StopVerdict> {
 
 /// What is to be said where checks could not be made, since a signature is missing between others.
 fn unordered(checks: &[Check]) -> Vec<String> {
-    let is_broken = checks.iter().any(|check| check.id == CheckId::RouteOrder && check.is_broken());
     let what = "of the stops' signatures nothing was checked: that needs their order";
-    if is_broken { vec![what.to_owned()] } else { Vec::new() }
+    if is_in_order(checks) { Vec::new() } else { vec![what.to_owned()] }
 }
 
 fn warnings(train: &Train, policy: VerificationPolicy<'_>) -> Vec<String> {

@@ -336,9 +336,14 @@ pub(crate) fn withdraw_unfounded(checks: &mut [Check]) {
     }
 }
 
+/// False if a signature is missing between others.
+pub(crate) fn is_in_order(checks: &[Check]) -> bool {
+    !checks.iter().any(|check| check.id == CheckId::RouteOrder && check.is_broken())
+}
+
 /// Takes back what rests on which signature is the last one, where a signature is missing between others.
 pub(crate) fn withdraw_unordered(checks: &mut [Check]) {
-    if !checks.iter().any(|check| check.id == CheckId::RouteOrder && check.is_broken()) {
+    if is_in_order(checks) {
         return;
     }
     for check in checks.iter_mut().filter(|check| check.id == CheckId::Payload) {

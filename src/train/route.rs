@@ -46,7 +46,7 @@ impl Stop {
 }
 
 /// A station's route signature (train security protocol, route signature).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StopSignature {
     /// The digest that was signed.

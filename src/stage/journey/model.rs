@@ -46,7 +46,8 @@ pub struct JourneyStop {
 }
 
 impl JourneyStop {
-    /// The act that closed the stop: of several the one that the train is of, as far as that can be told, else the last that may be it.
+    /// The act that closed the stop: of several the one that the train is of, as far as that can be told, else the last
+    /// that may be it.
     pub fn closing(&self) -> Option<&RecordedAct> {
         let last = || self.acts.iter().rev().find(|act| act.closes() && self.may_be_of(act));
         self.closing.and_then(|at| self.acts.get(at)).or_else(last)

@@ -1,7 +1,7 @@
 //! A run whose work is done already: its destination has the train as this very stop has signed it.
 
 use crate::error::Result;
-use crate::image::{Image, ImageReport, Target, open_image};
+use crate::image::{ImageReport, Target, open_image};
 use crate::stage::parts::load::{Depth, Train};
 use crate::stage::parts::publish::what_is_there;
 use crate::stage::parts::report::Report;
@@ -9,18 +9,17 @@ use crate::stage::parts::request::StageRequest;
 use crate::stage::verify::verify;
 use crate::store::Context;
 use crate::text::Printable;
-use crate::train::{Stop, StopSignature};
+use crate::train::Stop;
 
 /// The report that nothing is to be done, if `target` has the train that came as this stop has signed it, and it holds. To
 /// run it once more would put a second signed result of one stop into the world, though the first may have gone on. Of what
 /// is in a registry nothing is asked.
 ///
 /// # Errors
-/// [`Kind::Malformed`](crate::error::Kind::Malformed) if `before` is no train,
-/// [`Kind::Key`](crate::error::Kind::Key) if the station is not on its route.
+/// [`Kind::Key`](crate::error::Kind::Key) if the station is not on the route of the train that `came`.
 pub(super) fn done_there(
     request: &StageRequest<'_>,
-    before: &Image,
+    came: &Train,
     target: &Target,
     context: &Context,
 ) -> Result<Option<Report>> {
@@ -31,7 +30,6 @@ pub(super) fn done_there(
     let Ok(image) = open_image(&place, context) else { return Ok(None) };
     let digest_after = Some(image.descriptor().digest().to_string());
     let Ok(there) = Train::load(image, &context.temporary, Depth::Config) else { return Ok(None) };
-    let came = Train::load(before.clone(), &context.temporary, Depth::Config)?;
     let stop = came.stop_of(&request.station)?;
     if there.config.hash() != came.config.hash()
         || !is_next_state(came.config.route().stops(), there.config.route().stops(), stop)
@@ -74,22 +72,19 @@ pub(super) fn done_there(
 /// As [`done_there`].
 pub(super) fn replaced_by(
     request: &StageRequest<'_>,
-    before: &Image,
+    came: &Train,
     target: &Target,
     context: &Context,
 ) -> Result<Option<String>> {
-    let came = Train::load(before.clone(), &context.temporary, Depth::Config)?;
-    let there = what_is_there(target, &came, came.stop_of(&request.station)?, context);
+    let there = what_is_there(target, came, came.stop_of(&request.station)?, context);
     Ok(there.map(|what| format!("`{}` has {what}: the closed train will replace it", Printable::new(&target.tag))))
 }
 
 /// True if the route `after` is the one `before` with the signature of this stop, and nothing else.
 fn is_next_state(before: &[Stop], after: &[Stop], acting: &Stop) -> bool {
-    let signed =
-        |stop: &Stop| stop.signature.as_ref().map(|StopSignature { digest, signature }| (*digest, signature.clone()));
     before.len() == after.len()
         && before.iter().zip(after).all(|(before, after)| match before.index == acting.index {
             true => before.signature.is_none() && after.signature.is_some(),
-            false => signed(before) == signed(after),
+            false => before.signature == after.signature,
         })
 }

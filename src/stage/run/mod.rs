@@ -25,6 +25,7 @@ use crate::image::{Image, PendingTarget, Target, open_image};
 use crate::stage::kept::RESULTS;
 use crate::stage::parts::execution::Execution;
 use crate::stage::parts::labels::Apart;
+use crate::stage::parts::load::{Depth, Train};
 use crate::stage::parts::report::{Ran, Report};
 use crate::stage::parts::request::StageRequest;
 use crate::stage::parts::results_before::ResultsBefore;
@@ -210,13 +211,12 @@ fn close_or_leave(
     context: &Context,
 ) -> Result<(Report, WorkDir)> {
     let room = ensure_room(kept.results);
+    let whole = if room.is_ok() { Whole::Yes } else { Whole::Perhaps };
     if let (Ok(()), Some(told)) = (&taken, held) {
         told.iter().for_each(|what| tracing::warn!("{what}"));
-        room.as_ref().err().iter().for_each(|error| tracing::warn!("{error}"));
-        let whole = if room.is_ok() { Whole::Yes } else { Whole::Perhaps };
+        room.err().iter().for_each(|error| tracing::warn!("{error}"));
         return Err(hold(kept, work, whole));
     }
-    let whole = if room.is_ok() { Whole::Yes } else { Whole::Perhaps };
     match taken.and(room).and_then(|()| post_run_elsewhere(kept.post, kept.opened, kept.before, context)) {
         Ok(report) => Ok((report, work)),
         Err(error) => Err(keep(kept, work, whole, context, error)),
@@ -231,11 +231,16 @@ fn before_all_work(request: &RunRequest<'_>, before: &Image, context: &Context) 
     // The closed train is about as large as the one that came.
     ensure_stage(&*there.destination, before, before.layers().len(), 0).map_err(|error| stage.not_writable(error))?;
     ensure_none_waits(request, context)?;
-    if let (false, Some(done)) = (request.again, done_there(stage, before, &there, context)?) {
+    let came = Train::load(before.clone(), &context.temporary, Depth::Config)?;
+    if !request.again
+        && let Some(done) = done_there(stage, &came, &there, context)?
+    {
         return Ok(Some(done));
     }
     // Once the train has run for hours it may be too late to move that away.
-    if let (false, Some(what)) = (request.hold, replaced_by(stage, before, &there, context)?) {
+    if !request.hold
+        && let Some(what) = replaced_by(stage, &came, &there, context)?
+    {
         tracing::warn!("{what}");
     }
     Ok(None)
@@ -268,7 +273,7 @@ fn starting(request: &RunRequest<'_>, is_rehearsed: bool) -> String {
 /// [`Kind::Decision`] if they do, and it is not to run again all the same.
 fn ensure_none_waits(run: &RunRequest<'_>, context: &Context) -> Result<()> {
     let request = &run.stage;
-    let mut waiting = None;
+    let mut waiting: Option<KeptBefore> = None;
     let here = kept_before(request.source, request.destination, context)?;
     let paths: Vec<PathBuf> = here.iter().map(|kept| kept.run.path.clone()).collect();
     let elsewhere = kept_anywhere(request.source, context)?.into_iter();
@@ -280,7 +285,6 @@ fn ensure_none_waits(run: &RunRequest<'_>, context: &Context) -> Result<()> {
         } else if run.again || !before.is_held {
             tracing::warn!("results of an earlier run of this train are still here, in plaintext: {place}");
         } else if let Some(older) = waiting.replace(before) {
-            let older: KeptBefore = older;
             tracing::warn!("results of an earlier run of this train are held, too: {}", older.run.path.display());
         }
     }
